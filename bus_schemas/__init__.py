@@ -1,0 +1,71 @@
+"""The contract of qgjob's bus: subjects, streams, and the models of every message."""
+
+from __future__ import annotations
+
+from bus_schemas.agents import Binding, CancelAttempt, DeadLetter, Heartbeat, LogChunk, SlotNext
+from bus_schemas.base import SCHEMA_VERSION, Message
+from bus_schemas.events import (
+    Cancelling,
+    Ended,
+    Preparing,
+    Progress,
+    Queued,
+    Refused,
+    Released,
+    Retrying,
+    Running,
+    Started,
+    TakenOver,
+)
+from bus_schemas.jobs import JobMessage, RunMarker
+from bus_schemas.requests import (
+    AgentsAnswer,
+    CancelRequest,
+    CtlAnswer,
+    GetAnswer,
+    GetQuery,
+    HealthAnswer,
+    ListAnswer,
+    ListQuery,
+    LogsAnswer,
+    LogsQuery,
+    Overview,
+    Query,
+)
+
+MESSAGES: tuple[type[Message], ...] = (
+    JobMessage,
+    RunMarker,
+    Queued,
+    Released,
+    Started,
+    TakenOver,
+    Cancelling,
+    Ended,
+    Preparing,
+    Running,
+    Progress,
+    Retrying,
+    Refused,
+    SlotNext,
+    Binding,
+    CancelAttempt,
+    Heartbeat,
+    LogChunk,
+    DeadLetter,
+    CancelRequest,
+    CtlAnswer,
+    GetQuery,
+    GetAnswer,
+    ListQuery,
+    ListAnswer,
+    LogsQuery,
+    LogsAnswer,
+    Overview,
+    AgentsAnswer,
+    HealthAnswer,
+    Query,
+)
+"""Every message that travels on the bus: each has golden JSON and a JSON Schema."""
+
+__all__ = ["MESSAGES", "SCHEMA_VERSION", "Message"]

@@ -1,0 +1,119 @@
+"""What agents and the scheduler say to each other, and the chunks of a job's log."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bus_schemas.base import SCHEMA_VERSION, Id, Label, Message, Model, Text, Timestamp
+
+SlotState = Literal["idle", "busy", "paused", "draining", "quarantined", "lost"]
+
+
+class InstalledBuild(Model):
+    """A build that a slot holds, proved by its driver."""
+
+    org_id: Id
+    app_version_id: Id
+    app_id: Id | None = None
+    at: Timestamp | None = None
+
+
+class GroupRef(Model):
+    """A group: jobs of one build of one organisation that need the same labels."""
+
+    capability: Annotated[str, Field(min_length=1, max_length=4096)]
+    org_id: Id
+    app_version_id: Id
+
+
+class SlotNext(Message):
+    """A slot's report, on `qg.slot.<agent>.<slot>.next`: sent when idle, on `qg.hello`, every 15 s."""
+
+    agent: Id
+    slot: Id
+    state: SlotState
+    driver: Id
+    device: Id | None = None
+    labels: tuple[Label, ...] = ()
+    installed: tuple[InstalledBuild, ...] = ()
+    bound: GroupRef | None = None
+    job_id: Id | None = None
+    attempt: int | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+class Binding(Message):
+    """Which group a slot pulls from until told otherwise, on `qg.agent.<agent>.bind`."""
+
+    agent: Id
+    slot: Id
+    epoch: int
+    group: GroupRef
+    consumer: Id
+    ack_wait_s: float
+
+
+class CancelAttempt(Message):
+    """End an attempt now, on `qg.agent.<agent>.cancel`; the chain says `cancelling` already."""
+
+    job_id: Id
+    attempt: int
+    reason: Text
+
+
+class SlotStatus(Model):
+    """A slot as its agent's heartbeat shows it."""
+
+    name: Id
+    driver: Id
+    device: Id | None = None
+    state: SlotState
+    labels: tuple[Label, ...] = ()
+    installed: tuple[InstalledBuild, ...] = ()
+    job_id: Id | None = None
+    since: Timestamp | None = None
+    installs: int = 0
+    jobs_done: int = 0
+    note: Text | None = None
+
+
+class Heartbeat(Message):
+    """An agent is alive; kept in the agents' bucket with a TTL, so gone agents disappear."""
+
+    agent: Id
+    host: Text
+    pid: int
+    version: Id
+    schema_version: int = SCHEMA_VERSION
+    started_at: Timestamp
+    at: Timestamp
+    state: Literal["up", "draining", "gone"] = "up"
+    slots: tuple[SlotStatus, ...] = ()
+
+
+class LogChunk(Message):
+    """Some output of an attempt, in the order in which it was read."""
+
+    job_id: Id
+    attempt: int
+    seq: Annotated[int, Field(ge=0)]
+    at: Timestamp
+    parts: tuple[tuple[Literal["out", "err", "sys"], str], ...] = ()
+    """Which stream, and its text; `sys` is said by the agent itself."""
+    dropped: int = 0
+    """How many bytes were left out before this chunk, the log being over its limit."""
+    eof: bool = False
+
+
+class DeadLetter(Message):
+    """A message that could not be read, set aside where an operator sees it."""
+
+    stream: Id
+    subject: Annotated[str, Field(max_length=4096)]
+    seq: int | None = None
+    reason: Text
+    data: str
+    """The first 64 KiB of the payload, Base64."""
+    at: Timestamp

@@ -1,0 +1,66 @@
+"""What all messages share: a schema version, strict writing, tolerant reading."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from qgjob.errors import BadMessageError
+
+SCHEMA_VERSION = 1
+MAX_ID_CHARS = 256
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS)]
+"""A name given by a user or made by us: 1 to 256 characters."""
+
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._:/-]{0,63}$")]
+"""What a slot is or a job needs: `emulator`, `android-14`, `serial:R58M`."""
+
+Text = Annotated[str, StringConstraints(max_length=4000)]
+"""A sentence for people."""
+
+Timestamp = float
+"""Seconds since 1970, UTC."""
+
+
+class Model(BaseModel):
+    """A part of a message. Unknown fields are refused in writing and tolerated in reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+
+class Message(Model):
+    """A whole message on the bus."""
+
+    SUPPORTED: ClassVar[int] = SCHEMA_VERSION
+
+    v: int = Field(default=SCHEMA_VERSION, ge=1)
+
+    def encode(self) -> bytes:
+        """The message as JSON; fields without a value are left out."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+    @classmethod
+    def decode(cls, data: bytes | bytearray | str) -> Self:
+        """Read a message; unknown fields are ignored. Raises `BadMessageError` with what is wrong."""
+        try:
+            message = cls.model_validate_json(data, extra="ignore")
+        except ValidationError as error:
+            raise BadMessageError(f"not a {cls.__name__}: {first_problem(error)}") from None
+        if message.v > cls.SUPPORTED:
+            raise BadMessageError(
+                f"a {cls.__name__} of schema version {message.v} was written by a newer qgjob "
+                f"(this one reads up to {cls.SUPPORTED})",
+                hint="Upgrade this qgjob.",
+            )
+        return message
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing a validation found wrong, in one line."""
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    text = problem["msg"]
+    more = error.error_count() - 1
+    return (f"{where}: {text}" if where else text) + (f" (and {more} more)" if more else "")

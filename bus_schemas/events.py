@@ -1,0 +1,227 @@
+"""What happened: the claim chain of an attempt and its other events, and who publishes which."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, NamedTuple
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from bus_schemas.base import Id, Message, Model, Text, Timestamp, first_problem
+from bus_schemas.jobs import BlobRef, JobSpec
+from bus_schemas.subjects import EventLane
+from qgjob.errors import BadMessageError
+
+EndState = Literal["passed", "failed", "errored", "timed_out", "cancelled", "expired"]
+END_STATES: Final[tuple[EndState, ...]] = ("passed", "failed", "errored", "timed_out", "cancelled", "expired")
+Phase = Literal["preparing", "running"]
+Publisher = Literal["scheduler", "agent", "either"]
+
+
+class CaseCounts(Model):
+    """What a test report counted."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    flaky: int = 0
+
+
+class Attempt(Model):
+    """One try of a job, whole: what `status --json` shows."""
+
+    number: Annotated[int, Field(ge=1)]
+    agent: Id | None = None
+    slot: Id | None = None
+    device: Id | None = None
+    started_at: Timestamp | None = None
+    """When the slot took the job, by the agent's clock."""
+    running_at: Timestamp | None = None
+    """When the test itself began, the install being done."""
+    finished_at: Timestamp | None = None
+    outcome: EndState | None = None
+    reason: Id | None = None
+    """A word for machines: `exit_code`, `install_failed`, `lease_lost`, …."""
+    message: Text | None = None
+    installed: bool = False
+    """Whether this attempt had to install the build."""
+    install_s: float | None = None
+    duration_s: float | None = None
+    """How long the test ran, on a monotonic clock."""
+    exit_code: int | None = None
+    takeovers: int = 0
+    cases: CaseCounts | None = None
+    report: BlobRef | None = None
+    """The JUnit file in the artifacts, when there is one."""
+
+
+class Event(Message):
+    """What every event says; `at` is the writer's clock, for display only."""
+
+    org_id: Id
+    run_id: Id
+    job_id: Id
+    attempt: Annotated[int, Field(ge=1)]
+    at: Timestamp
+
+
+class Queued(Event):
+    """A job of a complete run entered the backlog."""
+
+    kind: Literal["queued"] = "queued"
+    spec: JobSpec
+    run_size: Annotated[int, Field(ge=1)] = 1
+    run_name: Text | None = None
+    not_before: Timestamp | None = None
+
+
+class Released(Event):
+    """The scheduler put the job into `QG_WORK`."""
+
+    kind: Literal["released"] = "released"
+    group: Id
+    """The name of the group's consumer."""
+    because: Text | None = None
+    """Why here and now: the placement's own words."""
+
+
+class Started(Event):
+    """The first link of the chain: a slot holds the attempt."""
+
+    kind: Literal["started"] = "started"
+    nonce: Id
+    agent: Id
+    slot: Id
+    device: Id | None = None
+    app_version_id: Id
+    phase: Phase = "running"
+    takeovers: int = 0
+
+
+class TakenOver(Started):
+    """Another slot continues the attempt after a lease was lost."""
+
+    kind: Literal["taken_over"] = "taken_over"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class Cancelling(Event):
+    """Somebody asked to cancel an attempt that is held; whoever holds it must end it."""
+
+    kind: Literal["cancelling"] = "cancelling"
+    by: Id
+    reason: Text
+    holder: Started | None = None
+    """The link this one follows, so that the chain's last message says all."""
+
+
+class Ended(Event):
+    """The last link, which replaces the chain: the attempt's one result."""
+
+    kind: Literal["ended"] = "ended"
+    nonce: Id
+    state: EndState
+    result: Attempt
+    final: bool = True
+    """False when the writer knows that the job will be tried again."""
+    app_version_id: Id
+    failures: int = 0
+    infra_errors: int = 0
+    """Counters of the job's message, this attempt not included."""
+
+
+class Preparing(Event):
+    """The slot fetches or installs."""
+
+    kind: Literal["preparing"] = "preparing"
+    step: Id
+    message: Text | None = None
+
+
+class Running(Event):
+    """The test itself began, after what had to be prepared."""
+
+    kind: Literal["running"] = "running"
+    installed: bool = False
+    install_s: float | None = None
+
+
+class Progress(Event):
+    """Something worth showing while the test runs."""
+
+    kind: Literal["progress"] = "progress"
+    message: Text
+
+
+class Retrying(Event):
+    """The next attempt was put into the backlog."""
+
+    kind: Literal["retrying"] = "retrying"
+    next_attempt: Annotated[int, Field(ge=2)]
+    charged: bool
+    """Whether it counts against `--retries` (a failure) or not (an infrastructure error)."""
+    not_before: Timestamp | None = None
+
+
+class Refused(Event):
+    """A run that never became complete was refused as a whole; `attempt` is 1."""
+
+    kind: Literal["refused"] = "refused"
+    message: Text
+
+
+AnyEvent = Annotated[
+    Queued
+    | Released
+    | Started
+    | TakenOver
+    | Cancelling
+    | Ended
+    | Preparing
+    | Running
+    | Progress
+    | Retrying
+    | Refused,
+    Field(discriminator="kind"),
+]
+ChainLink = Started | TakenOver | Cancelling | Ended
+
+
+class EventKind(NamedTuple):
+    """A row of the table of events."""
+
+    model: type[Event]
+    lane: EventLane
+    publisher: Publisher
+
+
+EVENT_KINDS: Final[dict[str, EventKind]] = {
+    "queued": EventKind(Queued, "info", "scheduler"),
+    "released": EventKind(Released, "info", "scheduler"),
+    "retrying": EventKind(Retrying, "info", "scheduler"),
+    "refused": EventKind(Refused, "info", "scheduler"),
+    "preparing": EventKind(Preparing, "info", "agent"),
+    "running": EventKind(Running, "info", "agent"),
+    "progress": EventKind(Progress, "info", "agent"),
+    "started": EventKind(Started, "state", "agent"),
+    "taken_over": EventKind(TakenOver, "state", "agent"),
+    "cancelling": EventKind(Cancelling, "state", "scheduler"),
+    "ended": EventKind(Ended, "state", "either"),
+}
+"""Every kind of event, its model, its lane and who may publish it."""
+
+_adapter: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+def decode_event(data: bytes | bytearray | str) -> AnyEvent:
+    """Read any event; raises `BadMessageError` with what is wrong."""
+    try:
+        event = _adapter.validate_json(data, extra="ignore")
+    except ValidationError as error:
+        raise BadMessageError(f"not an event: {first_problem(error)}") from None
+    if event.v > Event.SUPPORTED:
+        raise BadMessageError(f"an event of schema version {event.v} was written by a newer qgjob")
+    return event
+
+
+def is_chain_link(event: AnyEvent) -> bool:
+    """Whether an event belongs to the claim chain, whose compare-and-set decides."""
+    return EVENT_KINDS[event.kind].lane == "state"

@@ -1,0 +1,111 @@
+"""The messages of the backlog: a job, and the marker of its run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from bus_schemas.base import Id, Label, Message, Model, Text, Timestamp
+from bus_schemas.subjects import PriorityClass
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
+EnvValue = Annotated[str, StringConstraints(max_length=32_768)]
+TestPath = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Priority = Annotated[int, Field(ge=1, le=10)]
+RunnerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+
+
+class BlobRef(Model):
+    """A file in the object store, named by its SHA-256."""
+
+    digest: Digest
+    size: Annotated[int, Field(ge=0)]
+
+
+class JobSpec(Model):
+    """What a job is: fixed at its submit, the same in every attempt."""
+
+    job_id: Id
+    run_id: Id
+    org_id: Id
+    app_version_id: Id
+    app_id: Id | None = None
+    platform: Id | None = None
+    test: TestPath
+    position: Annotated[int, Field(ge=0)] = 0
+    """The job's place in its run, from 0."""
+    priority: Priority = 5
+    target: Label | None = None
+    requires: tuple[Label, ...] = ()
+    """All labels that a slot must have, the target included, sorted."""
+    runner: RunnerName = "auto"
+    argv: tuple[EnvValue, ...] = ()
+    env: dict[EnvName, EnvValue] = Field(default_factory=dict)
+    secrets: tuple[EnvName, ...] = ()
+    """Names of secrets that the agent fills in; values never travel."""
+    bundle: BlobRef | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=7 * 86_400)] = 900.0
+    retries: Annotated[int, Field(ge=0, le=100)] = 0
+    infra_retries: Annotated[int, Field(ge=0, le=100)] = 2
+    expires_s: Annotated[float, Field(gt=0)] = 43_200.0
+    """How long the job may wait for its first start, from `created_at`."""
+    max_parallel: Annotated[int, Field(ge=1)] | None = None
+    created_at: Timestamp
+
+
+class JobMessage(Message):
+    """One attempt of a job, waiting in `QG_JOBS`; a release copies it into `QG_WORK` byte for byte.
+
+    The attempt number is here and nowhere else: a retry is a new message.
+    """
+
+    spec: JobSpec
+    attempt: Annotated[int, Field(ge=1)] = 1
+    failures: Annotated[int, Field(ge=0)] = 0
+    """How many earlier attempts the test failed."""
+    infra_errors: Annotated[int, Field(ge=0)] = 0
+    """How many earlier attempts the lab failed."""
+    avoid: tuple[Id, ...] = ()
+    """`agent/slot` names where earlier attempts met infrastructure errors."""
+    not_before: Timestamp | None = None
+    part: Annotated[int, Field(ge=0)] = 0
+    parts: Annotated[int, Field(ge=1)] = 1
+    """The batch this message came in, and how many batches the run's submit has."""
+
+
+class RunMarker(Message):
+    """What a run is, on `qg.jobs.run.…`; its first message is written with the run's first batch.
+
+    `open` until the last batch, whose marker says `complete`. A run that stays open is closed as
+    `refused` by the leader; each is written by compare-and-set, so one of them wins.
+    """
+
+    run_id: Id
+    org_id: Id
+    state: Literal["open", "complete", "refused"]
+    size: Annotated[int, Field(ge=1)]
+    parts: Annotated[int, Field(ge=1)]
+    digest: Digest
+    """SHA-256 over what the jobs are, without times: tells a repeated submit from another one."""
+    name: Text | None = None
+    meta: dict[str, Text] = Field(default_factory=dict)
+    created_at: Timestamp
+
+
+def priority_class(priority: int) -> PriorityClass:
+    """8 to 10 are high, 4 to 7 medium, 1 to 3 low."""
+    if priority >= 8:
+        return "high"
+    return "medium" if priority >= 4 else "low"
+
+
+def capability_of(requires: tuple[str, ...]) -> str:
+    """The canonical name of a set of labels; `any` when nothing is required."""
+    return "+".join(sorted(set(requires))) or "any"
+
+
+def labels_of(capability: str) -> frozenset[str]:
+    """The labels that a capability requires; the inverse of `capability_of`."""
+    return frozenset() if capability == "any" else frozenset(capability.split("+"))

@@ -1,0 +1,224 @@
+"""Requests and answers: control (`qg.ctl`) and queries (`qg.query`), and what they show."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bus_schemas.agents import GroupRef, Heartbeat
+from bus_schemas.base import Id, Label, Message, Model, Text, Timestamp
+from bus_schemas.events import Attempt
+
+JobState = Literal[
+    "scheduled",
+    "queued",
+    "dispatched",
+    "preparing",
+    "running",
+    "passed",
+    "failed",
+    "errored",
+    "timed_out",
+    "cancelled",
+    "expired",
+]
+RunState = Literal["queued", "running", "passed", "failed", "errored", "cancelled"]
+ErrorCode = Literal["not_found", "bad_request", "refused", "not_leader", "unavailable"]
+
+
+class Problem(Model):
+    """Why a request was not carried out."""
+
+    code: ErrorCode
+    message: Text
+    hint: Text | None = None
+
+
+class CancelRequest(Message):
+    """Cancel a job, or all jobs of a run (`qg.ctl.cancel.<org>`)."""
+
+    id: Id
+    by: Id
+    reason: Text = "cancelled by request"
+
+
+class CtlAnswer(Message):
+    """What a control request did."""
+
+    problem: Problem | None = None
+    affected: tuple[Id, ...] = ()
+    """Jobs that were changed."""
+    already: tuple[Id, ...] = ()
+    """Jobs that had ended before."""
+
+
+class JobView(Model):
+    """A job as users see it."""
+
+    job_id: Id
+    run_id: Id
+    org_id: Id
+    app_version_id: Id
+    test: str
+    position: int = 0
+    state: JobState
+    priority: int
+    target: Label | None = None
+    requires: tuple[Label, ...] = ()
+    runner: Id
+    created_at: Timestamp
+    queued_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
+    ended_at: Timestamp | None = None
+    flaky: bool = False
+    """Passed, but only after a failure."""
+    reason: Id | None = None
+    message: Text | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+
+class RunView(Model):
+    """A run as users see it."""
+
+    run_id: Id
+    org_id: Id
+    name: Text | None = None
+    state: RunState
+    size: int
+    counts: dict[str, int] = Field(default_factory=dict)
+    created_at: Timestamp | None = None
+    jobs: tuple[JobView, ...] = ()
+
+
+class GetQuery(Message):
+    """One job or one run by its id (`qg.query.get.<org>`); jobs of a run come in pages."""
+
+    id: Id
+    offset: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=0, le=1000)] = 500
+
+
+class GetAnswer(Message):
+    """A job, or a run with a page of its jobs."""
+
+    problem: Problem | None = None
+    job: JobView | None = None
+    run: RunView | None = None
+
+
+class ListQuery(Message):
+    """Jobs, newest first (`qg.query.list.<org>`)."""
+
+    state: JobState | None = None
+    org_id: Id | None = None
+    app_version_id: Id | None = None
+    run_id: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 50
+    offset: Annotated[int, Field(ge=0)] = 0
+
+
+class ListAnswer(Message):
+    """A page of jobs."""
+
+    problem: Problem | None = None
+    jobs: tuple[JobView, ...] = ()
+    total: int | None = None
+
+
+class LogsQuery(Message):
+    """Stored output of a job (`qg.query.logs.<org>`), by its sequence in the log stream."""
+
+    job_id: Id
+    after_seq: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1, le=1000)] = 200
+
+
+class StoredChunk(Model):
+    """A chunk of output with its place in the log stream."""
+
+    stream_seq: int
+    attempt: int
+    at: Timestamp
+    parts: tuple[tuple[Literal["out", "err", "sys"], str], ...] = ()
+    dropped: int = 0
+    eof: bool = False
+
+
+class LogsAnswer(Message):
+    """A page of output; `more` when another page follows."""
+
+    problem: Problem | None = None
+    chunks: tuple[StoredChunk, ...] = ()
+    more: bool = False
+
+
+class GroupView(Model):
+    """A group with what waits and works in it."""
+
+    group: GroupRef
+    waiting: int = 0
+    released: int = 0
+    running: int = 0
+    slots: tuple[Id, ...] = ()
+    """`agent/slot` names bound to it."""
+    oldest_wait_s: float | None = None
+    installs: int = 0
+
+
+class LeaderView(Model):
+    """Who reigns."""
+
+    replica: Id
+    epoch: int
+    since: Timestamp
+
+
+class Overview(Message):
+    """The whole at a glance: `qg.query.overview`, and live on `qg.live.overview` when it changed."""
+
+    problem: Problem | None = None
+    at: Timestamp
+    leader: LeaderView | None = None
+    depths: dict[str, int] = Field(default_factory=dict)
+    waiting: int = 0
+    delayed: int = 0
+    running: int = 0
+    slots_idle: int = 0
+    slots_busy: int = 0
+    installs: int = 0
+    installs_avoided: int = 0
+    ended: dict[str, int] = Field(default_factory=dict)
+    """Ends seen in this reign, by state."""
+    dead_letters: int = 0
+    oldest_wait_s: float | None = None
+    groups: tuple[GroupView, ...] = ()
+    """The groups with most to do, at most 200."""
+    groups_total: int = 0
+
+
+class AgentsAnswer(Message):
+    """Every agent that is alive (`qg.query.agents.<org>`)."""
+
+    problem: Problem | None = None
+    agents: tuple[Heartbeat, ...] = ()
+
+
+class CheckView(Model):
+    """One part of the system's health."""
+
+    name: Id
+    ok: bool
+    detail: Text
+
+
+class HealthAnswer(Message):
+    """How the system is (`qg.query.health.<org>`)."""
+
+    problem: Problem | None = None
+    ok: bool
+    checks: tuple[CheckView, ...] = ()
+
+
+class Query(Message):
+    """A query without parameters."""

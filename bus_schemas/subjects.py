@@ -1,0 +1,211 @@
+"""Every subject of qgjob: how it is built, and how it is read back.
+
+| subject | carries |
+|---|---|
+| `qg.jobs.<high,medium,low>.<org>.<job>` | the backlog, one message a job |
+| `qg.jobs.run.<org>.<run>` | the marker of a run; no consumer reads it |
+| `qg.work.<capability>.<org>.<app>.<job>` | what is released to agents now |
+| `qg.work.fence` | the epoch of the reigning leader |
+| `qg.events.<org>.<run>.<job>.<attempt>.<state,info>` | what happened |
+| `qg.logs.<org>.<job>.<attempt>` | output of a job, in chunks |
+| `qg.dead.<origin>` | what could not be read, with its reason |
+| `qg.live.…` | events and logs once they are stored, repeated for live readers |
+| `qg.slot.<agent>.<slot>.next` | a slot reports itself |
+| `qg.agent.<agent>.<verb>` | to one agent |
+| `qg.ctl.<verb>.<org>`, `qg.query.<name>.<org>` | requests |
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from bus_schemas.tokens import decode_token, encode_token
+
+PriorityClass = Literal["high", "medium", "low"]
+EventLane = Literal["state", "info"]
+
+PRIORITY_CLASSES: Final[tuple[PriorityClass, ...]] = ("high", "medium", "low")
+
+JOBS_ALL: Final = "qg.jobs.>"
+RUN_MARKERS: Final = "qg.jobs.run.>"
+WORK_ALL: Final = "qg.work.>"
+WORK_FENCE: Final = "qg.work.fence"
+EVENTS_ALL: Final = "qg.events.>"
+EVENT_CHAINS: Final = "qg.events.*.*.*.*.state"
+LOGS_ALL: Final = "qg.logs.>"
+DEAD_ALL: Final = "qg.dead.>"
+
+LIVE_EVENTS: Final = "qg.live.events.>"
+LIVE_OVERVIEW: Final = "qg.live.overview"
+LIVE_AGENTS: Final = "qg.live.agents"
+
+SLOT_NEXT_ALL: Final = "qg.slot.*.*.next"
+HELLO: Final = "qg.hello"
+CTL_ALL: Final = "qg.ctl.*.*"
+QUERY_ALL: Final = "qg.query.*.*"
+ANY_ORG: Final = "any"
+
+
+class JobSubject(NamedTuple):
+    """The parts of a subject in `QG_JOBS`; an id is None when only the payload knows it."""
+
+    priority: PriorityClass
+    org: str | None
+    job: str | None
+
+
+class WorkSubject(NamedTuple):
+    """The parts of a subject in `QG_WORK`."""
+
+    capability: str | None
+    org: str | None
+    app: str | None
+    job: str | None
+
+
+class EventSubject(NamedTuple):
+    """The parts of a subject in `QG_EVENTS`."""
+
+    org: str | None
+    run: str | None
+    job: str | None
+    attempt: int
+    lane: EventLane
+
+
+class LogSubject(NamedTuple):
+    """The parts of a subject in `QG_LOGS`."""
+
+    org: str | None
+    job: str | None
+    attempt: int
+
+
+def job(priority: PriorityClass, org: str, job_id: str) -> str:
+    """Where a job waits."""
+    return f"qg.jobs.{priority}.{encode_token(org)}.{encode_token(job_id)}"
+
+
+def jobs_of(priority: PriorityClass) -> str:
+    """All waiting jobs of one priority class."""
+    return f"qg.jobs.{priority}.>"
+
+
+def run_marker(org: str, run: str) -> str:
+    """Where the marker of a run stands."""
+    return f"qg.jobs.run.{encode_token(org)}.{encode_token(run)}"
+
+
+def work(capability: str, org: str, app: str, job_id: str) -> str:
+    """Where a released job is pulled from."""
+    return f"{work_prefix(capability, org, app)}.{encode_token(job_id)}"
+
+
+def work_prefix(capability: str, org: str, app: str) -> str:
+    """What all released jobs of a group have in common."""
+    return f"qg.work.{encode_token(capability)}.{encode_token(org)}.{encode_token(app)}"
+
+
+def work_filter(capability: str, org: str, app: str) -> str:
+    """The filter of a group's consumer."""
+    return f"{work_prefix(capability, org, app)}.*"
+
+
+def event(org: str, run: str, job_id: str, attempt: int, lane: EventLane) -> str:
+    """Where an attempt's claim chain (`state`) or its other events (`info`) go."""
+    return f"qg.events.{encode_token(org)}.{encode_token(run)}.{encode_token(job_id)}.{attempt}.{lane}"
+
+
+def logs(org: str, job_id: str, attempt: int) -> str:
+    """Where the output of an attempt goes."""
+    return f"qg.logs.{encode_token(org)}.{encode_token(job_id)}.{attempt}"
+
+
+def dead(origin: str) -> str:
+    """Where an unreadable message of a stream, or of a live subject, is set aside."""
+    return f"qg.dead.{encode_token(origin)}"
+
+
+def live_run_events(org: str, run: str) -> str:
+    """The stored events of one run, as they come."""
+    return f"qg.live.events.{encode_token(org)}.{encode_token(run)}.>"
+
+
+def live_job_events(job_id: str) -> str:
+    """The stored events of one job, as they come."""
+    return f"qg.live.events.*.*.{encode_token(job_id)}.>"
+
+
+def live_logs(job_id: str) -> str:
+    """The stored output of one job, all its attempts, as it comes."""
+    return f"qg.live.logs.*.{encode_token(job_id)}.*"
+
+
+def slot_next(agent: str, slot: str) -> str:
+    """Where a slot says what it is, what it holds and that it is idle."""
+    return f"qg.slot.{encode_token(agent)}.{encode_token(slot)}.next"
+
+
+def agent_verb(agent: str, verb: str) -> str:
+    """A command to one agent: `bind`, `cancel`, …."""
+    return f"qg.agent.{encode_token(agent)}.{verb}"
+
+
+def agent_all(agent: str) -> str:
+    """All commands to one agent."""
+    return f"qg.agent.{encode_token(agent)}.*"
+
+
+def ctl(verb: str, org: str | None = None) -> str:
+    """A request that only the leader answers."""
+    return f"qg.ctl.{verb}.{encode_token(org or ANY_ORG)}"
+
+
+def query(name: str, org: str | None = None) -> str:
+    """A request that any replica answers."""
+    return f"qg.query.{name}.{encode_token(org or ANY_ORG)}"
+
+
+def _parts(subject: str, prefix: str, count: int) -> list[str]:
+    parts = subject.split(".")
+    if len(parts) != count or not subject.startswith(prefix):
+        raise ValueError(f"{subject!r} is not a subject of the form {prefix}…")
+    return parts
+
+
+def parse_job(subject: str) -> JobSubject:
+    """Read `qg.jobs.…`; raises `ValueError` when it is something else."""
+    _, _, priority, org, job_id = _parts(subject, "qg.jobs.", 5)
+    if priority not in PRIORITY_CLASSES:
+        raise ValueError(f"{priority!r} is not a priority class")
+    return JobSubject(priority, decode_token(org), decode_token(job_id))
+
+
+def parse_work(subject: str) -> WorkSubject:
+    """Read `qg.work.…`; raises `ValueError` when it is something else, the fence included."""
+    _, _, capability, org, app, job_id = _parts(subject, "qg.work.", 6)
+    return WorkSubject(decode_token(capability), decode_token(org), decode_token(app), decode_token(job_id))
+
+
+def parse_event(subject: str) -> EventSubject:
+    """Read `qg.events.…` or its live repetition; raises `ValueError` when it is something else."""
+    if subject.startswith("qg.live."):
+        subject = "qg." + subject[len("qg.live.") :]
+    _, _, org, run, job_id, attempt, lane = _parts(subject, "qg.events.", 7)
+    if lane not in {"state", "info"}:
+        raise ValueError(f"{lane!r} is not a lane of events")
+    return EventSubject(
+        decode_token(org),
+        decode_token(run),
+        decode_token(job_id),
+        int(attempt),
+        "state" if lane == "state" else "info",
+    )
+
+
+def parse_logs(subject: str) -> LogSubject:
+    """Read `qg.logs.…` or its live repetition; raises `ValueError` when it is something else."""
+    if subject.startswith("qg.live."):
+        subject = "qg." + subject[len("qg.live.") :]
+    _, _, org, job_id, attempt = _parts(subject, "qg.logs.", 5)
+    return LogSubject(decode_token(org), decode_token(job_id), int(attempt))

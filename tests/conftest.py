@@ -1,0 +1,47 @@
+"""Fixtures that every test may ask for: real servers on free ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import NatsServer, ValkeyServer
+
+
+@pytest.fixture(scope="session")
+def shared_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One nats-server for the whole session, never killed; who uses it makes names of its own."""
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    asyncio.run(server.start())
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def nats_server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A fresh nats-server with an empty store, for this test alone; it may kill or pause it."""
+    server = NatsServer(tmp_path / "nats")
+    await server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """One Valkey for the whole session, never killed."""
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"))
+    asyncio.run(server.start())
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def valkey_server(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
+    """A fresh Valkey, for this test alone; it may kill or pause it."""
+    server = ValkeyServer(tmp_path / "valkey")
+    await server.start()
+    yield server
+    server.kill()

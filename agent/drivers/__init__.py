@@ -1,0 +1,1 @@
+"""Drivers speak to devices: what is there, is it well, install and start a build."""

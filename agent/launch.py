@@ -1,0 +1,107 @@
+"""What is started, and how it ended: the words runners, drivers and supervision share."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+StreamName = Literal["stdout", "stderr"]
+
+OutputSink = Callable[[StreamName, bytes], Awaitable[None] | None]
+"""Takes a piece of output (at most 64 KiB, cut anywhere, not necessarily UTF-8).
+
+When it returns an awaitable, that stream is not read again before the awaitable is done: a slow sink
+slows the process down instead of filling the agent's memory.
+"""
+
+
+class EndReason(StrEnum):
+    """Why the agent ended a process that had not ended by itself."""
+
+    TIMED_OUT = "timed_out"
+    SILENT = "silent"
+    CANCELLED = "cancelled"
+    LEASE_LOST = "lease_lost"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSpec:
+    """A process to start: nothing of it passes through a shell.
+
+    `env` is the whole environment. `reports` are files the process is expected to write;
+    `artifact_globs` are patterns, relative to `cwd`, of what is worth keeping beside the artifacts folder.
+    `first_signal` goes to the process group first when the job has to end, `grace_s` seconds before
+    stronger means.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    reports: tuple[Path, ...] = ()
+    artifact_globs: tuple[str, ...] = ()
+    first_signal: signal.Signals = signal.SIGINT
+    grace_s: float = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a process ended. Exactly one of `code` and `signal` is set.
+
+    `duration_s` is monotonic, from the start of the main process to its end. The CPU seconds and
+    `max_rss_bytes` cover the main process and the children it waited for. `leftovers` counts processes
+    that outlived the main one and were ended; `survivors` those that even SIGKILL did not end.
+    `ended` is the reason given to `JobSupervisor.end`, None when the process ended by itself.
+    """
+
+    code: int | None
+    signal: int | None
+    duration_s: float
+    cpu_user_s: float = 0.0
+    cpu_system_s: float = 0.0
+    max_rss_bytes: int = 0
+    leftovers: int = 0
+    survivors: int = 0
+    ended: EndReason | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The code as shells report it: 128 + n for death by signal n."""
+        if self.code is not None:
+            return self.code
+        return 128 + (self.signal or 0)
+
+    def describe(self) -> str:
+        """`exit code 3` or `killed by SIGSEGV`: for the reason of a result."""
+        if self.code is not None:
+            return f"exit code {self.code}"
+        try:
+            name = signal.Signals(self.signal or 0).name
+        except ValueError:
+            name = f"signal {self.signal}"
+        return f"killed by {name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDirs:
+    """The folders of one attempt, all below `root`; nothing exists before `create`."""
+
+    root: Path
+    bundle: Path = field(init=False)
+    home: Path = field(init=False)
+    tmp: Path = field(init=False)
+    reports: Path = field(init=False)
+    artifacts: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("bundle", "home", "tmp", "reports", "artifacts"):
+            object.__setattr__(self, name, self.root / name)
+
+    def create(self) -> None:
+        """Make the folders (the bundle's is made by whoever fills it)."""
+        for folder in (self.home, self.tmp, self.reports, self.artifacts):
+            folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,152 @@
+"""The interface of runners: a job becomes a command line, its remains become a result."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+from agent.launch import Exit, JobDirs, LaunchSpec, OutputSink
+
+
+class Verdict(StrEnum):
+    """What an attempt says: the test passed, the test said no, or the lab could not ask it."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class CaseStatus(StrEnum):
+    """The outcome of one test case in a report."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerJob:
+    """What a runner may know of a job: one attempt, on one slot, with the build in place.
+
+    `test` is relative to the bundle, POSIX. `argv` and `env` are the user's own. `app_dir` and
+    `app_url` say where the installed build is, when the driver has such a place.
+    """
+
+    job_id: str
+    run_id: str
+    org_id: str
+    app_version_id: str
+    attempt: int
+    test: str
+    slot: str
+    device: str
+    argv: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    app_dir: Path | None = None
+    app_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """One test case: its last attempt, and how many there were.
+
+    `flaky` is set when it passed in the end but not at first.
+    """
+
+    class_name: str
+    name: str
+    status: CaseStatus
+    duration_s: float
+    message: str | None = None
+    attempts: int = 1
+    flaky: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseCounts:
+    """How many cases there were of each kind; `passed` includes the flaky ones."""
+
+    total: int = 0
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+    skipped: int = 0
+    flaky: int = 0
+
+    @classmethod
+    def of(cls, cases: Sequence[CaseResult]) -> CaseCounts:
+        """Count cases anew: what a report says of its own totals is not trusted."""
+        return cls(
+            total=len(cases),
+            passed=sum(case.status is CaseStatus.PASSED for case in cases),
+            failed=sum(case.status is CaseStatus.FAILED for case in cases),
+            errors=sum(case.status is CaseStatus.ERROR for case in cases),
+            skipped=sum(case.status is CaseStatus.SKIPPED for case in cases),
+            flaky=sum(case.flaky for case in cases),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a run of the test came to.
+
+    `reason` is a sentence for people; None when it passed. `exit_code` is as shells report it, None for
+    runners without a process. `cases` are empty when there was no readable report; `junit` is the raw
+    JUnit file when there is one, readable or not. When the agent itself ended the process (timeout,
+    cancel, lost lease) the caller's reason goes before `verdict`; the cases read so far are kept.
+    """
+
+    verdict: Verdict
+    reason: str | None = None
+    exit_code: int | None = None
+    cases: tuple[CaseResult, ...] = ()
+    junit: Path | None = None
+
+    @property
+    def counts(self) -> CaseCounts:
+        """The cases, counted."""
+        return CaseCounts.of(self.cases)
+
+
+class Runner(ABC):
+    """Runs a test in processes of its own. Stateless: one instance serves all slots.
+
+    Both methods are quick and blocking; `collect` may read a report of some megabytes, so call it in a
+    thread when `LaunchSpec.reports` is not empty.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
+        """What to start for this job; the bundle is in place at `dirs.bundle`.
+
+        Raises `RunnerError` when this job cannot be run here, with a sentence saying why.
+        """
+
+    @abstractmethod
+    def collect(self, exit_: Exit, dirs: JobDirs) -> RunResult:
+        """What the ended process came to. Never raises on what the process wrote."""
+
+
+class InProcessRunner(ABC):
+    """Runs a test inside the agent, on its event loop: for benchmarks and simulations.
+
+    `needs_bundle` False says that neither bundle nor folders have to be prepared: then `dirs` are only
+    names. `run` must honour cancellation.
+    """
+
+    name: ClassVar[str]
+    needs_bundle: ClassVar[bool] = False
+
+    @abstractmethod
+    async def run(self, job: RunnerJob, dirs: JobDirs, emit_log: OutputSink) -> RunResult:
+        """Run the job to its verdict; output goes to `emit_log` (await what it returns, if anything)."""
+
+
+AnyRunner = Runner | InProcessRunner

@@ -1,0 +1,238 @@
+"""Connect to NATS, and say in one sentence why it does not work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from nats.aio.client import Client as NatsClient
+from nats.errors import AuthorizationError, NoServersError
+
+from qgjob.bus.requester import Requester
+from qgjob.errors import NotAllowedError, QgjobError, UnreachableError, UsageError
+
+log = logging.getLogger(__name__)
+
+MIN_SERVER = (2, 14)
+_PING_INTERVAL_S = 5
+_RECONNECT_WAIT_S = 0.25
+_PENDING_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where the server is and how to show who we are."""
+
+    url: str = "nats://127.0.0.1:4222"
+    creds: str | None = None
+    token: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    name: str = "qgjob"
+    connect_timeout_s: float = 5.0
+    wait_for_server: bool = False
+    """Keep trying while the server is not there (services do; commands fail at once)."""
+
+
+@dataclass(slots=True)
+class Bus:
+    """A connection with its request mechanism; made by `open_bus`."""
+
+    nc: NatsClient
+    requests: Requester
+    server_version: str
+    max_payload: int
+    denied: list[str] = field(default_factory=list[str])
+    """Permission errors, which the server reports beside the call that caused them."""
+    reconnects: int = 0
+    on_reconnect: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    on_disconnect: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is up now."""
+        return self.nc.is_connected
+
+    async def close(self) -> None:
+        """Send what is buffered and close."""
+        await self.requests.close()
+        if self.nc.is_connected:
+            with contextlib.suppress(Exception):  # going away: whatever it says, we close
+                await self.nc.flush(timeout=2)
+        with contextlib.suppress(Exception):
+            await self.nc.close()
+
+
+@contextlib.asynccontextmanager
+async def open_bus(options: ServerOptions) -> AsyncGenerator[Bus]:
+    """A connection for the time of a block; see `connect`."""
+    bus = await connect(options)
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+async def connect(options: ServerOptions) -> Bus:
+    """Connect and check the server.
+
+    Raises `UnreachableError` (nothing answers, no JetStream, a server before 2.14),
+    `NotAllowedError` (credentials refused) or `UsageError` (an address or file that cannot be).
+    """
+    urls = [_checked_url(url) for url in options.url.split(",")]
+    errors: list[BaseException] = []
+    failed = asyncio.Event()
+    bus: Bus | None = None
+
+    async def on_error(error: Exception) -> None:
+        errors.append(error)
+        del errors[:-20]
+        if bus is None:
+            if not options.wait_for_server and len(errors) >= len(urls):
+                failed.set()
+        elif "permissions violation" in str(error).lower():
+            bus.denied.append(str(error))
+            del bus.denied[:-100]
+            bus.requests.denied(str(error))
+        else:
+            log.debug("connection: %s", error)
+
+    async def on_reconnected() -> None:
+        if bus is not None:
+            bus.reconnects += 1
+            log.info("reconnected to %s", nc.connected_url.netloc if nc.connected_url else options.url)
+            for callback in tuple(bus.on_reconnect):
+                callback()
+
+    async def on_disconnected() -> None:
+        if bus is not None:
+            for callback in tuple(bus.on_disconnect):
+                callback()
+
+    arguments: dict[str, Any] = {
+        "servers": urls,
+        "name": options.name,
+        "error_cb": on_error,
+        "reconnected_cb": on_reconnected,
+        "disconnected_cb": on_disconnected,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": _RECONNECT_WAIT_S,
+        "ping_interval": _PING_INTERVAL_S,
+        "connect_timeout": options.connect_timeout_s,
+        "pending_size": _PENDING_BYTES,
+        "skip_subject_validation": True,
+    }
+    if options.creds:
+        arguments["user_credentials"] = _existing(options.creds, "credentials")
+    if options.token:
+        arguments["token"] = options.token
+    if context := _tls(options):
+        arguments["tls"] = context
+    nc = NatsClient()
+    task = asyncio.ensure_future(nc.connect(**arguments))
+    watch = asyncio.ensure_future(failed.wait())
+    timeout = None if options.wait_for_server else options.connect_timeout_s + 1
+    done, _ = await asyncio.wait({task, watch}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    watch.cancel()
+    try:
+        if task not in done:
+            task.cancel()
+            with contextlib.suppress(BaseException):
+                await task
+            raise explain(errors[-1] if errors else TimeoutError(), options.url)
+        try:
+            task.result()
+        except Exception as error:  # whatever the library raises becomes a sentence
+            raise explain(error, options.url) from error
+        version = nc.connected_server_version
+        if (version.major, version.minor) < MIN_SERVER:
+            raise UnreachableError(
+                f"nats-server {version} at {options.url} is too old: "
+                f"qgjob needs {MIN_SERVER[0]}.{MIN_SERVER[1]} or later.",
+                hint="Upgrade it, or run `qgjob up`, which brings its own.",
+            )
+        requests = Requester(nc)
+        await requests.open()
+    except BaseException:
+        with contextlib.suppress(Exception):
+            await nc.close()
+        raise
+    bus = Bus(nc, requests, str(version), nc.max_payload)
+    return bus
+
+
+def explain(error: BaseException, url: str) -> QgjobError:
+    """The sentence for a failure to connect."""
+    text = str(error).lower()
+    shown = _without_password(url)
+    if isinstance(error, AuthorizationError) or "authorization" in text or "authentication" in text:
+        return NotAllowedError(
+            f"The server at {shown} refused the credentials.",
+            hint="Check --creds (or QGJOB_CREDS), and that they are of this server's account.",
+        )
+    if isinstance(error, ssl.SSLError) or "tls" in text or "certificate" in text:
+        return UnreachableError(
+            f"No TLS connection to {shown}: {error}.", hint="Check the CA file and the server's name."
+        )
+    if isinstance(error, ConnectionRefusedError) or "connect call failed" in text:
+        return UnreachableError(
+            f"Nothing listens at {shown}.",
+            hint="Start the system with `qgjob up`, or name a server with --server (or QGJOB_SERVER).",
+        )
+    if isinstance(error, TimeoutError | NoServersError | asyncio.TimeoutError):
+        return UnreachableError(f"No answer from {shown} in time.", hint="Check the address and the network.")
+    return UnreachableError(f"Cannot connect to {shown}: {error or type(error).__name__}.")
+
+
+def _checked_url(url: str) -> str:
+    url = url.strip()
+    if "://" not in url:
+        url = f"nats://{url}"
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in {"nats", "tls", "ws", "wss"} or not parts.hostname or port == 0:
+        raise UsageError(
+            f"{_without_password(url)!r} is not the address of a NATS server.",
+            hint="It looks like nats://host:4222 (or tls://…); several are separated by commas.",
+        )
+    return url
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":…@") if "@" in url and parts.password else url
+
+
+def _existing(path: str, what: str) -> str:
+    if not Path(path).expanduser().is_file():
+        raise UsageError(f"The {what} file {path} does not exist.")
+    return str(Path(path).expanduser())
+
+
+def _tls(options: ServerOptions) -> ssl.SSLContext | None:
+    if not (options.tls_ca or options.tls_cert):
+        return None
+    context = ssl.create_default_context(cafile=_existing(options.tls_ca, "CA") if options.tls_ca else None)
+    if options.tls_cert:
+        try:
+            context.load_cert_chain(
+                _existing(options.tls_cert, "certificate"),
+                _existing(options.tls_key, "key") if options.tls_key else None,
+            )
+        except ssl.SSLError as error:
+            raise UsageError(f"The certificate {options.tls_cert} cannot be used: {error}.") from error
+    return context
+
+
+__all__ = ["Bus", "ServerOptions", "connect", "explain", "open_bus"]

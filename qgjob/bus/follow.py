@@ -1,0 +1,110 @@
+"""Follow a stream: what is there, then what comes, over lost consumers and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bus_schemas.streams import SECOND_NS
+from qgjob.bus.connect import Bus
+from qgjob.bus.kv import is_tombstone
+from qgjob.bus.pull import ConsumerGoneError, Puller
+from qgjob.bus.requester import JsError, RequestTimeoutError
+from qgjob.bus.topology import create_consumer, delete_consumer
+from qgjob.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+_RETRY_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMessage:
+    """A message of a stream with its place and time there."""
+
+    subject: str
+    data: bytes
+    seq: int
+    at: float
+    """When the server stored it, seconds since 1970."""
+    pending: int
+    """How many more match and are stored already."""
+    deleted: bool = False
+
+
+def stream_message(msg: Msg) -> StreamMessage:
+    """Read a delivered message's place from its ack subject (`$JS.ACK.…`, nine or twelve tokens)."""
+    parts = msg.reply.split(".")
+    cut = 2 if len(parts) == 9 else 4  # with a domain and an account hash there are more
+    return StreamMessage(
+        subject=msg.subject,
+        data=msg.data,
+        seq=int(parts[cut + 3]),
+        at=int(parts[cut + 5]) / SECOND_NS,
+        pending=int(parts[cut + 6]),
+        deleted=is_tombstone(msg.headers) if msg.headers else False,
+    )
+
+
+async def follow(
+    bus: Bus,
+    stream: str,
+    filters: Sequence[str],
+    *,
+    start_seq: int | None = None,
+    last_per_subject: bool = False,
+    ahead: int = 512,
+    on_caught_up: Callable[[], None] | None = None,
+) -> AsyncIterator[list[StreamMessage]]:
+    """Yield what a stream holds and then what comes, in batches, each message once and in order.
+
+    `start_seq`: from there on; else everything, or the last message of each subject. After a
+    lost consumer it goes on behind the last message that was yielded. Stop by closing the
+    generator. `on_caught_up` is called once, when everything stored at the start was yielded.
+    """
+    last = (start_seq or 1) - 1
+    fresh = last_per_subject
+    caught_up = False
+    while True:
+        name = f"follow_{secrets.token_hex(8)}"
+        config: dict[str, Any] = {
+            "name": name,
+            "filter_subjects": list(filters),
+            "ack_policy": "none",
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": 30 * SECOND_NS,
+        }
+        if fresh:
+            config["deliver_policy"] = "last_per_subject"
+        else:
+            config["deliver_policy"] = "by_start_sequence"
+            config["opt_start_seq"] = max(1, last + 1)
+        try:
+            info = await create_consumer(bus, stream, config)
+            if not caught_up and not info.get("num_pending", 0):
+                caught_up = True
+                if on_caught_up:
+                    on_caught_up()
+            async with Puller(bus, stream, name, ahead=ahead) as puller:
+                while True:
+                    first = await puller.next()
+                    batch = [stream_message(m) for m in (first, *puller.take())]
+                    last = max(last, batch[-1].seq)
+                    yield batch
+                    fresh = fresh and batch[-1].pending > 0
+                    if not caught_up and batch[-1].pending == 0:
+                        caught_up = True
+                        if on_caught_up:
+                            on_caught_up()
+        except (ConsumerGoneError, RequestTimeoutError, UnreachableError, JsError):
+            await asyncio.sleep(_RETRY_S)  # the server is away or restarting: its consumer with it
+        finally:
+            if bus.connected:
+                with contextlib.suppress(Exception):  # it goes by itself when nobody pulls
+                    await asyncio.wait_for(delete_consumer(bus, stream, name), 1)

@@ -1,0 +1,170 @@
+"""Pull messages from a consumer, surviving lost requests and restarted servers.
+
+A client's own `fetch` forgets a request that was in flight when the server died, and a cancelled
+one leaves an orphan behind that steals a message for a whole ack wait. Here one inbox lives as
+long as the puller; every request has a token in it, asks for a heartbeat each second, and is
+made again after 2.5 s of silence. A message for an older token is still ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from qgjob.bus.connect import Bus
+from qgjob.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+
+EXPIRES_S: Final = 30.0
+HEARTBEAT_S: Final = 1.0
+SILENCE_S: Final = 2.5
+_NS: Final = 1_000_000_000
+_CHECK_S: Final = 0.25
+
+ACK: Final = b"+ACK"
+NAK: Final = b"-NAK"
+IN_PROGRESS: Final = b"+WPI"
+
+
+class ConsumerGoneError(UnreachableError):
+    """The consumer does not exist (any more), or JetStream is not there."""
+
+
+class Puller:
+    """Keeps requests standing at a consumer and queues what it delivers.
+
+    `stream=n` keeps up to `n` messages on their way; without it, `ask` wants one message and is
+    called again for the next. Use as an async context manager.
+    """
+
+    def __init__(self, bus: Bus, stream: str, consumer: str, *, ahead: int = 0) -> None:
+        self._bus = bus
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self.consumer = consumer
+        self._ahead = ahead
+        self._wanted = ahead
+        self._prefix = bus.nc.new_inbox() + "."
+        self._cut = len(self._prefix)
+        self._tokens: dict[str, int] = {}
+        self._counter = 0
+        self._messages: asyncio.Queue[Msg] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self._subscription: Subscription | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._gone: str | None = None
+        self._heard = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    async def __aenter__(self) -> Self:
+        """Subscribe to the inbox; a stream makes its first request."""
+        self._subscription = await self._bus.nc.subscribe(
+            self._prefix + "*", cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+        self._bus.on_reconnect.append(self._forget)
+        await self._request()
+        self._task = asyncio.create_task(self._keep_asking(), name=f"pull {self.consumer}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop asking; messages that came and were not taken are handed back."""
+        self._bus.on_reconnect.remove(self._forget)
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        with contextlib.suppress(Exception):  # the connection may be going away
+            if self._subscription:
+                await self._subscription.unsubscribe()
+            for msg in self.take():
+                await self._bus.nc.publish(msg.reply, NAK)
+
+    @property
+    def asking(self) -> bool:
+        """Whether a message is wanted and has not come yet."""
+        return self._wanted > 0
+
+    async def ask(self) -> None:
+        """Want one message, if none is wanted already."""
+        if not self._ahead and not self._wanted:
+            self._wanted = 1
+            await self._request()
+
+    async def next(self) -> Msg:
+        """The next message; raises `ConsumerGoneError` when there is no consumer to ask."""
+        while self._messages.empty():
+            if self._gone is not None:
+                raise ConsumerGoneError(f"Consumer {self.consumer} is gone: {self._gone}.")
+            self._wake.clear()
+            await self._wake.wait()
+        return self._messages.get_nowait()
+
+    def take(self, limit: int | None = None) -> list[Msg]:
+        """What has come already, without waiting, oldest first."""
+        out: list[Msg] = []
+        while not self._messages.empty() and (limit is None or len(out) < limit):
+            out.append(self._messages.get_nowait())
+        return out
+
+    async def _on_message(self, msg: Msg) -> None:
+        self._heard = self._loop.time()
+        if msg.reply.startswith("$JS.ACK."):
+            self._count_down()
+            self._messages.put_nowait(msg)
+            self._wake.set()
+            if self._ahead:
+                if 2 * sum(self._tokens.values()) <= self._ahead:
+                    await self._request()
+            elif self._wanted:
+                self._wanted -= 1
+            return
+        headers = msg.headers or {}
+        status = headers.get("Status", "")
+        if status == "100":
+            return
+        self._tokens.pop(msg.subject[self._cut :], None)
+        reason = headers.get("Description", "") or "nobody answers"
+        if status == "503" or (status == "409" and "deleted" in reason.lower()):
+            self._gone = reason
+            self._wake.set()
+        elif status in {"404", "408"}:
+            await self._request()
+        # Any other 409 (leadership change, too many requests): the next check asks again.
+
+    def _count_down(self) -> None:
+        # A message bears its stream's subject, not the token: the oldest request is the one served.
+        for token, left in self._tokens.items():
+            if left > 1:
+                self._tokens[token] = left - 1
+            else:
+                del self._tokens[token]
+            return
+
+    async def _request(self) -> None:
+        missing = self._wanted - sum(self._tokens.values())
+        if missing <= 0 or self._gone is not None:
+            return
+        self._counter += 1
+        token = format(self._counter, "x")
+        self._tokens[token] = missing
+        self._heard = self._loop.time()
+        body = {"batch": missing, "expires": int(EXPIRES_S * _NS), "idle_heartbeat": int(HEARTBEAT_S * _NS)}
+        await self._bus.nc.publish(self._subject, json.dumps(body).encode(), reply=self._prefix + token)
+
+    async def _keep_asking(self) -> None:
+        while self._gone is None:
+            await asyncio.sleep(_CHECK_S)
+            if self._tokens and self._loop.time() - self._heard > SILENCE_S:
+                self._tokens.clear()  # whatever stood there, the server does not know it any more
+            if self._bus.connected:
+                await self._request()
+
+    def _forget(self) -> None:
+        self._tokens.clear()

@@ -1,0 +1,109 @@
+"""Make the streams and buckets be there, without touching those that are right already."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from bus_schemas import streams
+from qgjob.bus.connect import Bus
+from qgjob.bus.requester import JsError
+from qgjob.errors import RefusedError
+
+_STREAM_NOT_FOUND = 10059
+_NAME_IN_USE = 10058
+_CONSUMER_NOT_FOUND = 10014
+
+
+async def ensure_topology(bus: Bus, *, replicas: int = 1) -> None:
+    """Create what is missing and update what differs; any number of callers may do so at once."""
+    wanted = [*streams.streams(replicas), *streams.buckets(replicas)]
+    await asyncio.gather(*(_ensure(bus, config) for config in wanted))
+
+
+async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
+    name = config["name"]
+    try:
+        info = await bus.requests.api(f"STREAM.INFO.{name}")
+    except JsError as error:
+        if error.err_code != _STREAM_NOT_FOUND:
+            raise
+        try:
+            await bus.requests.api(f"STREAM.CREATE.{name}", config)
+        except JsError as created:
+            if created.err_code != _NAME_IN_USE:  # somebody else was faster
+                raise _explained(name, created) from created
+        return
+    have = info["config"]
+    changed = {
+        key: value
+        for key, value in config.items()
+        if key not in {"num_replicas", "max_bytes"} and _differs(have.get(key), value)
+    }
+    if changed:
+        try:
+            await bus.requests.api(f"STREAM.UPDATE.{name}", {**have, **changed})
+        except JsError as error:
+            raise _explained(name, error) from error
+
+
+def _differs(have: Any, want: Any) -> bool:
+    if not want and not have:
+        return False
+    if want == 0:  # "the server's default"
+        return False
+    return have != want
+
+
+def _explained(name: str, error: JsError) -> RefusedError:
+    return RefusedError(
+        f"The stream {name} cannot be made as qgjob needs it: {error.description}.",
+        hint="A stream of that name or its subjects is used by something else; give qgjob its own account.",
+    )
+
+
+async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Create a consumer, or find it there with the same configuration; returns its info."""
+    name = config["name"]
+    filters = config.get("filter_subject")
+    subject = f"CONSUMER.CREATE.{stream}.{name}" + (f".{filters}" if filters else "")
+    return await bus.requests.api(subject, {"stream_name": stream, "config": config, "action": ""})
+
+
+async def delete_consumer(bus: Bus, stream: str, name: str) -> None:
+    """Delete a consumer; it is no error when it is gone already."""
+    try:
+        await bus.requests.api(f"CONSUMER.DELETE.{stream}.{name}")
+    except JsError as error:
+        if error.err_code not in {_CONSUMER_NOT_FOUND, _STREAM_NOT_FOUND}:
+            raise
+
+
+async def list_consumers(bus: Bus, stream: str) -> list[dict[str, Any]]:
+    """The infos of all consumers of a stream."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = await bus.requests.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
+        consumers: list[dict[str, Any]] = page.get("consumers") or []
+        found.extend(consumers)
+        if not consumers or len(found) >= int(page.get("total", 0)):
+            return found
+
+
+async def list_subjects(bus: Bus, stream: str, pattern: str) -> dict[str, int]:
+    """The subjects of a stream that match, with how many messages each holds."""
+    found: dict[str, int] = {}
+    while True:
+        info = await bus.requests.api(
+            f"STREAM.INFO.{stream}", {"subjects_filter": pattern, "offset": len(found)}, timeout=30
+        )
+        subjects: dict[str, int] = info["state"].get("subjects") or {}
+        found.update(subjects)
+        if not subjects or len(found) >= int(info.get("total", len(found))):
+            return found
+
+
+async def stream_state(bus: Bus, stream: str) -> dict[str, Any]:
+    """Counts and sequences of a stream."""
+    state: dict[str, Any] = (await bus.requests.api(f"STREAM.INFO.{stream}"))["state"]
+    return state

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
+from agent.errors import LaunchError, SupervisorLostError
 from agent.launch import EndReason, Exit, LaunchSpec, OutputSink
+from agent.supervision.channel import ControlChannel
+from agent.supervision.frames import Frame
+from agent.supervision.output import OutputPipe
+from agent.supervision.processes import MARK_VARIABLE
+from agent.supervision.supervisor_process import TERM_S
+from agent.supervision.sweep import sweep_leftovers
+
+ANSWER_S = 10.0
+"""A supervisor that takes so much longer than it may for ending a job is itself ended."""
+
+_BOOT = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from agent.supervision.supervisor_process import main; main(int(sys.argv[2]))"
+)
 
 
 class JobSupervisor:
@@ -16,18 +38,51 @@ class JobSupervisor:
     whole tree and exits.
     """
 
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, mark: str) -> None:
+        self._process = process
+        self._mark = mark
+        self._channel = ControlChannel(sock, self._received, self._disconnected)
+        self._alive = True
+        self._answer: asyncio.Future[Frame] | None = None
+        self._exit: asyncio.Future[Frame] | None = None
+        self._failure: BaseException | None = None
+        self._main_pid: int | None = None
+        self._launch: LaunchSpec | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+
     @classmethod
     async def start(cls, *, mark: str) -> Self:
         """Start the supervisor process. `mark` goes into the environment of everything it starts.
 
-        Use `agent.supervision.marks` to spell it, so that a later agent finds its leftovers.
+        Spell it with `agent.supervision.sweep.slot_mark`, so that a later agent finds its leftovers.
         """
-        raise NotImplementedError
+        ours, theirs = socket.socketpair()
+        package_parent = Path(__file__).resolve().parents[2]
+        argv = [sys.executable, "-I", "-S", "-c", _BOOT, str(package_parent), str(theirs.fileno())]
+        with theirs:
+            try:
+                process = subprocess.Popen(  # noqa: ASYNC220 - a vfork; jobs do not go this way
+                    argv,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    start_new_session=True,
+                    env={**os.environ, MARK_VARIABLE: mark},
+                )
+            except OSError as error:
+                ours.close()
+                raise SupervisorLostError(f"cannot start a supervisor process: {error}") from error
+        return cls(process, ours, mark)
 
     @property
     def alive(self) -> bool:
         """Whether it can be given work; when it cannot, `close` it and start another."""
-        raise NotImplementedError
+        return self._alive
+
+    @property
+    def pid(self) -> int:
+        """The supervisor process's own pid."""
+        return self._process.pid
 
     async def run(
         self,
@@ -41,24 +96,190 @@ class JobSupervisor:
 
         With `lease_s` the supervisor ends it (reason `lease_lost`) unless `renew` is called in time,
         even when this process is frozen. Cancelling this call ends the process with no grace.
-        Raises `LaunchError` when it does not start, `SupervisorLostError` when the supervisor dies.
+        Raises `LaunchError` when it does not start, `SupervisorLostError` when the supervisor dies, and
+        whatever `on_output` raised.
         """
-        raise NotImplementedError
+        if self._exit is not None:
+            raise RuntimeError("a supervisor runs one process at a time")
+        if not self._alive:
+            raise SupervisorLostError("the supervisor process of this slot has ended")
+        loop = asyncio.get_running_loop()
+        self._answer, self._exit = loop.create_future(), loop.create_future()
+        self._launch, self._failure = launch, None
+        pipes = [OutputPipe(name, on_output, self._output_failed) for name in ("stdout", "stderr")]
+        try:
+            self._channel.send(
+                {
+                    "verb": "start",
+                    "argv": list(launch.argv),
+                    "env": {**launch.env, MARK_VARIABLE: self._mark},
+                    "cwd": str(launch.cwd),
+                    "mark": self._mark,
+                    "lease_s": lease_s,
+                },
+                [pipe.write_end for pipe in pipes],
+            )
+            answer = await self._uncancelled(self._answer)
+            if answer["verb"] == "refused":
+                raise _launch_error(launch, answer["errno"])
+            self._main_pid = answer["pid"]
+            for pipe in pipes:
+                pipe.start()
+            if on_started is not None:
+                on_started(answer["pid"])
+            end = await self._uncancelled(self._exit)
+            for pipe in pipes:
+                await pipe.drain()
+        except BaseException:
+            if not self._alive:
+                sweep = asyncio.to_thread(sweep_leftovers, self._mark, session=self._main_pid)
+                await asyncio.shield(sweep)
+                for pipe in pipes:
+                    await pipe.drain()
+            raise
+        finally:
+            self._exit = self._answer = self._main_pid = self._launch = None
+            self._disarm()
+            for pipe in pipes:
+                pipe.close()
+        if self._failure is not None:
+            raise self._failure
+        if end["survivors"]:
+            # They are still its children: it could not tell the next job's from these.
+            self._alive = False
+        return _exit_from(end)
 
     def renew(self, lease_s: float) -> None:
         """Let the running process go on for `lease_s` seconds from now."""
-        raise NotImplementedError
+        if self._exit is not None:
+            self._channel.send({"verb": "renew", "lease_s": lease_s})
 
     def end(
         self, reason: EndReason, *, grace_s: float | None = None, first_signal: signal.Signals | None = None
     ) -> None:
         """Have the running process ended: first signal to its group, grace, SIGTERM, SIGKILL to all.
 
-        Returns at once; `run` returns the `Exit`, with `ended` set to the first reason given. Another
-        call may shorten the grace. Nothing happens when nothing runs.
+        Without `grace_s` and `first_signal`, those of the launch. Returns at once; `run` returns the
+        `Exit`, with `ended` set to the first reason given. Another call may shorten the grace. Nothing
+        happens when nothing runs.
         """
-        raise NotImplementedError
+        if self._launch is not None:
+            grace_s = self._launch.grace_s if grace_s is None else grace_s
+            self._send_end(reason, grace_s, first_signal or self._launch.first_signal, TERM_S)
 
     async def close(self) -> None:
         """End what runs, and the supervisor process. May be called more than once."""
-        raise NotImplementedError
+        exit_ = self._exit
+        if exit_ is not None and not exit_.done():
+            self._send_end(EndReason.STOPPING, 0, signal.SIGTERM, TERM_S)
+            await asyncio.wait((exit_,))
+        self._alive = False
+        self._channel.close()
+        try:
+            await asyncio.to_thread(self._process.wait, ANSWER_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            await asyncio.to_thread(sweep_leftovers, self._mark)
+
+    # -- within -------------------------------------------------------------------------------------
+
+    async def _uncancelled(self, future: asyncio.Future[Frame]) -> Frame:
+        """Await an answer; a cancellation is passed on only after the process was ended."""
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            exit_ = self._exit
+            if exit_ is not None:
+                self._send_end(EndReason.STOPPING, 0, signal.SIGKILL, 0)
+                try:
+                    await asyncio.wait((exit_,))
+                except asyncio.CancelledError:
+                    # Nobody will hear how that ended, so it cannot be used for another job.
+                    self._disconnected()
+                    self._channel.close()
+            raise
+
+    def _send_end(self, reason: EndReason, grace_s: float, first: signal.Signals, term_s: float) -> None:
+        self._channel.send(
+            {
+                "verb": "end",
+                "reason": reason.value,
+                "grace_s": grace_s,
+                "first_signal": int(first),
+                "term_s": term_s,
+            }
+        )
+        self._disarm()
+        patience_s = grace_s + term_s + ANSWER_S
+        self._watchdog = asyncio.get_running_loop().call_later(patience_s, self._process.kill)
+
+    def _disarm(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    def _received(self, frame: Frame) -> None:
+        answer, exit_ = self._answer, self._exit
+        if answer is None or exit_ is None:
+            return
+        if frame["verb"] in {"started", "refused"}:
+            answer.set_result(frame)
+        if frame["verb"] in {"exit", "refused"}:
+            exit_.set_result(frame)
+
+    def _disconnected(self) -> None:
+        self._alive = False
+        for future in (self._answer, self._exit):
+            if future is not None and not future.done():
+                future.set_exception(SupervisorLostError("the process that watches this slot's jobs died"))
+                future.exception()
+
+    def _output_failed(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+            self._send_end(EndReason.STOPPING, 0, signal.SIGTERM, TERM_S)
+
+
+def _exit_from(frame: Frame) -> Exit:
+    return Exit(
+        code=frame["code"],
+        signal=frame["signal"],
+        duration_s=frame["duration_s"],
+        cpu_user_s=frame["cpu_user_s"],
+        cpu_system_s=frame["cpu_system_s"],
+        max_rss_bytes=frame["max_rss_bytes"],
+        leftovers=frame["leftovers"],
+        survivors=frame["survivors"],
+        ended=None if frame["reason"] is None else EndReason(frame["reason"]),
+    )
+
+
+def _launch_error(launch: LaunchSpec, number: int) -> LaunchError:
+    program = launch.argv[0]
+    if not launch.cwd.is_dir():
+        return LaunchError(f"cannot start {program}: there is no folder {launch.cwd}")
+    in_bundle = "/" in program and (launch.cwd / program).exists()
+    if number == errno.ENOENT and in_bundle:
+        return LaunchError(
+            f"cannot start {program}: the program named in its first line (#!) is not on this machine"
+        )
+    if number == errno.ENOENT:
+        return LaunchError(f"cannot start {program}: no such program on this machine")
+    if number == errno.ENOEXEC:
+        return LaunchError(
+            f"cannot start {program}: it is no program for this machine, and does not begin with a #! line",
+            retryable=False,
+        )
+    if number == errno.EINVAL:
+        return LaunchError(
+            f"cannot start {program!r}: an argument or an environment variable holds a NUL or is no text",
+            retryable=False,
+        )
+    if number == errno.EACCES:
+        return LaunchError(f"cannot start {program}: it is not executable", retryable=False)
+    if number == errno.E2BIG:
+        return LaunchError(
+            f"cannot start {program}: its arguments and environment are too long", retryable=False
+        )
+    return LaunchError(f"cannot start {program}: {os.strerror(number)}")

@@ -162,7 +162,11 @@ class Supervisor:
             self._begin_term(job, frame["term_s"])
             return
         job.term_s = min(job.term_s, frame["term_s"])
+        asked_before = job.term_at != _NEVER
         job.term_at = min(job.term_at, _now() + frame["grace_s"])
+        if asked_before:
+            # A second SIGINT makes many tools drop what they were saving.
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(job.pid, frame["first_signal"])
 

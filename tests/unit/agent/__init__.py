@@ -1,0 +1,1 @@
+"""Tests of the agent's own parts, without a bus."""

@@ -158,12 +158,12 @@ async def test_a_daemon_without_the_mark_ends_too(supervisor: JobSupervisor, lau
 async def test_end_lets_a_process_finish_its_report(supervisor: JobSupervisor, launch: Launch):
     output = Output()
     script = """
-import signal, sys, time
+import os, signal, sys, time
 def finish(*_):
-    print("report written", flush=True)
+    os.write(1, b"report written\n")
     sys.exit(130)
 signal.signal(signal.SIGINT, finish)
-print("ready", flush=True)
+os.write(1, b"ready\n")
 time.sleep(1000)
 """
 
@@ -210,11 +210,18 @@ while True:
 
 
 async def test_a_stopped_process_is_ended(supervisor: JobSupervisor, launch: Launch):
-    result = await supervisor.run(
-        launch("sh", "-c", "echo ready; kill -STOP $$", grace_s=0.1),
-        lambda _, __: supervisor.end(EndReason.CANCELLED),
+    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(
+        supervisor.run(
+            launch("sh", "-c", "kill -STOP $$", grace_s=0.1), Output(), on_started=started.set_result
+        )
     )
-    assert (result.signal, result.ended) == (signal.SIGTERM, EndReason.CANCELLED)
+    status = Path(f"/proc/{await started}/status")
+    await wait_for(lambda: "State:\tT" in status.read_text())
+    supervisor.end(EndReason.CANCELLED)
+    result = await task
+    assert result.signal in {signal.SIGINT, signal.SIGTERM}
+    assert result.ended is EndReason.CANCELLED
 
 
 async def test_a_second_end_shortens_the_grace_and_keeps_the_first_reason(

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 from pydantic import Field, TypeAdapter, ValidationError
 
 from bus_schemas.base import Id, Message, Model, Text, Timestamp, first_problem
-from bus_schemas.jobs import BlobRef, JobSpec
+from bus_schemas.jobs import BlobRef, JobMessage, JobSpec
 from bus_schemas.subjects import EventLane
 from qgjob.errors import BadMessageError
 
@@ -121,11 +121,9 @@ class Ended(Event):
     state: EndState
     result: Attempt
     final: bool = True
-    """False when the writer knows that the job will be tried again."""
+    """False when the job will be tried again, `next` being what to put into the backlog."""
     app_version_id: Id
-    failures: int = 0
-    infra_errors: int = 0
-    """Counters of the job's message, this attempt not included."""
+    next: JobMessage | None = None
 
 
 class Preparing(Event):

@@ -1,0 +1,37 @@
+"""The registry of builds: what was uploaded as (organisation, app version, platform)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from bus_schemas.base import Id, Message, Timestamp
+from bus_schemas.jobs import BlobRef
+from bus_schemas.tokens import encode_token
+
+ArchiveFormat = Literal["zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "file"]
+"""How an uploaded build is to be unpacked; `file` (an APK, an IPA) is taken as it is."""
+
+ANY_PLATFORM: Final = "any"
+
+
+class BuildRecord(Message):
+    """A build in the registry `qg_builds`; its bytes are in the builds' object store."""
+
+    org_id: Id
+    app_version_id: Id
+    platform: Id | None = None
+    """None: one build serves all platforms."""
+    app_id: Id | None = None
+    """The package or bundle id, as devices know the app."""
+    blob: BlobRef
+    file_name: Annotated[str, Field(min_length=1, max_length=255)]
+    format: ArchiveFormat
+    uploaded_at: Timestamp
+
+
+def build_key(org_id: str, app_version_id: str, platform: str | None = None) -> str:
+    """The registry's key of a build."""
+    tokens = (org_id, app_version_id, platform or ANY_PLATFORM)
+    return ".".join(encode_token(token) for token in tokens)

@@ -1,0 +1,311 @@
+"""`decide(state, event, now) -> (state, effects)`: bookkeeping around the policy.
+
+The state is owned by the caller and changed in place, which a million waiting jobs demand; equal
+histories give equal states and effects. There is no clock here and no I/O.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+from bus_schemas.jobs import labels_of
+from qgjob.domain.placement import policy
+from qgjob.domain.placement.model import (
+    MAX_WINDOW,
+    WINDOW_S,
+    Bind,
+    Effect,
+    Event,
+    Expire,
+    Group,
+    GroupKey,
+    Job,
+    JobArrived,
+    JobEnded,
+    JobStarted,
+    JobWasReleased,
+    JobWithdrawn,
+    LabState,
+    Release,
+    Released,
+    Slot,
+    SlotLost,
+    SlotSeen,
+    Tick,
+)
+
+
+def decide(state: LabState, event: Event, now: float) -> tuple[LabState, list[Effect]]:
+    """Take one event in and say what follows. `now`: seconds since 1970, never running backwards."""
+    effects: list[Effect] = []
+    note(state, event, now, effects)
+    dispatch(state, now, effects)
+    return state, effects
+
+
+def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> None:
+    """Take an event in without dispatching: several may be noted before one `dispatch`."""
+    match event:
+        case JobArrived(job):
+            _arrived(state, job, now)
+        case JobStarted(job_id, attempt, slot):
+            _started(state, job_id, attempt, slot, now)
+        case JobEnded():
+            _ended(state, event, now)
+        case SlotSeen():
+            _slot_seen(state, event, now)
+        case SlotLost(name):
+            _slot_lost(state, name)
+        case JobWithdrawn(job_id):
+            _withdrawn(state, job_id)
+        case JobWasReleased(job, slot):
+            _was_released(state, job, slot)
+        case Tick():
+            _tick(state, now, effects)
+
+
+def dispatch(state: LabState, now: float, effects: list[Effect]) -> None:
+    """Give work to free slots until the policy has nothing more for them."""
+    while state.free and state.active:
+        choice = policy.choose(state, now)
+        if choice is None:
+            return
+        slot, group, job, because = choice
+        if slot.bound != group.key:
+            _bind(state, slot, group, effects)
+        if job is None:  # an orphan: it is in the work stream already, the slot need only be there
+            orphan = min(group.orphans)
+            group.orphans.discard(orphan)
+            _hold(state, slot, state.out[orphan])
+            _settle(state, group)
+            continue
+        group.remove(job)
+        del state.jobs[job.job_id]
+        released = state.out[job.job_id] = Released(job, None)
+        group.out += 1
+        _hold(state, slot, released)
+        _settle(state, group)
+        slot.last_used = now
+        effects.append(Release(job, slot.name, because))
+
+
+def window(state: LabState, group: GroupKey) -> int:
+    """How many jobs of a group may be out for one slot: about 200 ms of work, at least one."""
+    expected = state.estimates.group(group)
+    return 1 if expected >= WINDOW_S else min(MAX_WINDOW, max(1, int(WINDOW_S / max(expected, 1e-3))))
+
+
+def _bind(state: LabState, slot: Slot, group: Group, effects: list[Effect]) -> None:
+    if slot.bound is not None and (old := state.groups.get(slot.bound)):
+        old.slots.discard(slot.name)
+        _settle(state, old)
+    slot.bound = group.key
+    group.slots.add(slot.name)
+    effects.append(Bind(slot.name, group.key))
+
+
+def _hold(state: LabState, slot: Slot, released: Released) -> None:
+    released.slot = slot.name
+    slot.held[released.job.job_id] = released
+    _settle_slot(state, slot)
+
+
+def _let_go(state: LabState, released: Released) -> None:
+    job_id = released.job.job_id
+    state.groups[released.job.group].orphans.discard(job_id)
+    slot = state.slots.get(released.slot or "")
+    if slot is not None and slot.held.pop(job_id, None) is not None:
+        _settle_slot(state, slot)
+    released.slot = None
+
+
+def _settle_slot(state: LabState, slot: Slot) -> None:
+    limit = window(state, slot.bound) if slot.bound is not None and slot.held else 1
+    if slot.available and len(slot.held) < limit:
+        state.free[slot.name] = slot
+    else:
+        state.free.pop(slot.name, None)
+
+
+def _settle(state: LabState, group: Group) -> None:
+    if group.waiting or group.orphans:
+        state.active[group.key] = group
+        return
+    state.active.pop(group.key, None)
+    if not group.out and not group.slots:
+        state.groups.pop(group.key, None)
+
+
+def _group(state: LabState, key: GroupKey) -> Group:
+    group = state.groups.get(key)
+    if group is None:
+        group = state.groups[key] = Group(key, labels_of(key.capability))
+    return group
+
+
+def _arrived(state: LabState, job: Job, now: float) -> None:
+    waiting, out = state.jobs.get(job.job_id), state.out.get(job.job_id)
+    known = waiting or (out.job if out else None)
+    if known is not None:
+        if known.attempt >= job.attempt:
+            return
+        _forget(state, known)
+    state.jobs[job.job_id] = job
+    if job.expires_at is not None:
+        heappush(state.expiring, (job.expires_at, job.order, job))
+    if job.not_before is not None and job.not_before > now:
+        job.delayed = True
+        heappush(state.delayed, (job.not_before, job.order, job))
+        return
+    _enqueue(state, job)
+
+
+def _forget(state: LabState, job: Job) -> None:
+    """An attempt is over, whatever we knew of it."""
+    released = state.out.pop(job.job_id, None)
+    if released is None:
+        _withdrawn(state, job.job_id)
+        return
+    group = state.groups[job.group]
+    group.out -= 1
+    _let_go(state, released)
+    _settle(state, group)
+
+
+def _enqueue(state: LabState, job: Job) -> None:
+    group = _group(state, job.group)
+    group.push(job)
+    state.active[group.key] = group
+
+
+def _was_released(state: LabState, job: Job, slot_name: str | None) -> None:
+    if job.job_id in state.out or job.job_id in state.jobs:
+        return
+    group = _group(state, job.group)
+    state.out[job.job_id] = Released(job, None)
+    group.out += 1
+    group.orphans.add(job.job_id)
+    if slot_name is not None:
+        _started(state, job.job_id, job.attempt, slot_name, slot_used=0.0)
+    _settle(state, group)
+
+
+def _withdrawn(state: LabState, job_id: str) -> None:
+    job = state.jobs.pop(job_id, None)
+    if job is None:
+        return
+    if job.delayed:
+        job.gone = True  # its entry among the delayed is dropped when its time comes
+        return
+    group = state.groups[job.group]
+    group.remove(job)
+    _settle(state, group)
+
+
+def _started(state: LabState, job_id: str, attempt: int, slot_name: str, slot_used: float) -> None:
+    released = state.out.get(job_id)
+    if released is None or released.job.attempt != attempt:
+        return
+    group = state.groups[released.job.group]
+    slot = state.slots.get(slot_name)
+    if slot is None:  # its report has not come yet: it is taken up then
+        _let_go(state, released)
+        released.slot, released.started = slot_name, True
+        state.awaited.setdefault(slot_name, set()).add(job_id)
+        _settle(state, group)
+        return
+    if job_id not in slot.held:
+        _swap(state, released, slot)
+    released.started = True
+    slot.last_used = max(slot.last_used, slot_used)
+    build = (group.key.org_id, group.key.app_version_id)
+    if build not in slot.installed:
+        slot.installed = frozenset({build})  # what it really holds, its next report says
+    _settle(state, group)
+
+
+def _swap(state: LabState, released: Released, slot: Slot) -> None:
+    """Another slot took a job than the one it was meant for: they change what they are promised."""
+    meant = state.slots.get(released.slot or "")
+    other = next((r for r in slot.held.values() if not r.started), None)
+    _let_go(state, released)
+    if meant is not None and other is not None and other.job.group == released.job.group:
+        _let_go(state, other)
+        _hold(state, meant, other)
+    _hold(state, slot, released)
+
+
+def _ended(state: LabState, event: JobEnded, now: float) -> None:
+    released = state.out.get(event.job_id)
+    job = released.job if released else state.jobs.get(event.job_id)
+    if job is None or job.attempt != event.attempt:
+        return
+    if event.ran_s is not None and event.good:
+        state.estimates.ran(job.group, job.test, event.ran_s)
+    if event.installed:
+        state.installs += 1
+        if event.install_s is not None:
+            state.estimates.installed(job.group.org_id, job.group.app_version_id, event.install_s)
+    elif event.ran_s is not None:
+        state.installs_avoided += 1
+    _forget(state, job)
+    slot = state.slots.get(event.slot or "")
+    if slot is not None:
+        slot.last_used = now
+
+
+def _slot_seen(state: LabState, seen: SlotSeen, now: float) -> None:
+    slot = state.slots.get(seen.name)
+    if slot is None:
+        slot = state.slots[seen.name] = Slot(seen.name, seen.labels)
+    slot.labels = seen.labels
+    slot.available = seen.available
+    slot.installed = seen.installed
+    if seen.bound != slot.bound:
+        _rebound(state, slot, seen.bound)
+    for job_id in sorted(state.awaited.pop(seen.name, ())):
+        if released := state.out.get(job_id):
+            _started(state, job_id, released.job.attempt, seen.name, now)
+    if seen.job_id is not None and (released := state.out.get(seen.job_id)):
+        _started(state, seen.job_id, released.job.attempt, seen.name, now)
+    _settle_slot(state, slot)
+
+
+def _rebound(state: LabState, slot: Slot, bound: GroupKey | None) -> None:
+    """The slot pulls from another group than we believe; the report may have crossed a binding."""
+    if slot.held:
+        return
+    if slot.bound is not None and (old := state.groups.get(slot.bound)):
+        old.slots.discard(slot.name)
+        _settle(state, old)
+    slot.bound = bound
+    if bound is not None:
+        _group(state, bound).slots.add(slot.name)
+
+
+def _slot_lost(state: LabState, name: str) -> None:
+    slot = state.slots.pop(name, None)
+    state.free.pop(name, None)
+    if slot is None:
+        return
+    for job_id, released in slot.held.items():
+        group = state.groups[released.job.group]
+        group.orphans.add(job_id)
+        released.slot, released.started = None, False
+        state.active[group.key] = group
+    if slot.bound is not None and (group := state.groups.get(slot.bound)):
+        group.slots.discard(name)
+        _settle(state, group)
+
+
+def _tick(state: LabState, now: float, effects: list[Effect]) -> None:
+    while state.delayed and state.delayed[0][0] <= now:
+        _, _, job = heappop(state.delayed)
+        if not job.gone:
+            job.delayed = False
+            _enqueue(state, job)
+    while state.expiring and state.expiring[0][0] <= now:
+        _, _, job = heappop(state.expiring)
+        if state.jobs.get(job.job_id) is job:
+            _withdrawn(state, job.job_id)
+            effects.append(Expire(job))

@@ -1,0 +1,238 @@
+"""What the placement core knows (state), hears (events) and wants (effects)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from typing import Final, NamedTuple
+
+from qgjob.domain.estimates import Estimates
+
+WINDOW_S: Final = 0.2
+"""How much work may be released ahead for one slot: enough to hide the way to the scheduler."""
+MAX_WINDOW: Final = 32
+
+
+class GroupKey(NamedTuple):
+    """A group: jobs of one build of one organisation that need the same labels."""
+
+    capability: str
+    org_id: str
+    app_version_id: str
+
+
+Build = tuple[str, str]
+"""(organisation, app_version_id)."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A job as the core sees it. Jobs are told apart by `job_id`; one attempt waits at a time."""
+
+    job_id: str
+    group: GroupKey
+    test: str
+    priority: int
+    arrived_at: float
+    order: int
+    """Its place in the backlog: what came first is smaller."""
+    attempt: int = 1
+    not_before: float | None = None
+    expires_at: float | None = None
+    avoid: tuple[str, ...] = ()
+    run_id: str = ""
+    delayed: bool = False
+    """Stands among the delayed, not in its group."""
+    gone: bool = False
+    """Left the backlog while it stood in a heap."""
+
+    @property
+    def level(self) -> int:
+        """0 for high, 1 for medium, 2 for low."""
+        return 0 if self.priority >= 8 else 1 if self.priority >= 4 else 2
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One device, running one job at a time."""
+
+    name: str
+    labels: frozenset[str]
+    available: bool = True
+    """False while paused, draining, quarantined or lost."""
+    installed: frozenset[Build] = frozenset()
+    bound: GroupKey | None = None
+    held: dict[str, Released] = field(default_factory=lambda: {})
+    """Jobs released for it and not ended, the running one included."""
+    last_used: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Released:
+    """A job that is out: released and not ended."""
+
+    job: Job
+    slot: str | None
+    """The slot it was meant for, or that runs it; None when nobody is known to."""
+    started: bool = False
+
+
+class Group:
+    """The waiting and released jobs of a group, and the slots bound to it."""
+
+    __slots__ = ("_heap", "key", "labels", "orphans", "out", "slots", "waiting")
+
+    def __init__(self, key: GroupKey, labels: frozenset[str]) -> None:
+        self.key = key
+        self.labels = labels
+        self.waiting = 0
+        self.out = 0
+        self.orphans: set[str] = set()
+        """Released jobs whose slot is lost: JetStream gives them to whoever is bound."""
+        self.slots: set[str] = set()
+        self._heap: list[tuple[int, float, int, Job]] = []
+
+    def push(self, job: Job) -> None:
+        """A job waits."""
+        heappush(self._heap, (-job.priority, job.arrived_at, job.order, job))
+        self.waiting += 1
+
+    def head(self) -> Job | None:
+        """The job whose turn it is: most urgent, then longest waiting."""
+        heap = self._heap
+        while heap and heap[0][3].gone:
+            heappop(heap)
+        return heap[0][3] if heap else None
+
+    def first(self, count: int) -> list[Job]:
+        """The first few jobs in turn, as far as they stand near the head."""
+        self.head()
+        return [entry[3] for entry in sorted(self._heap[: 4 * count]) if not entry[3].gone][:count]
+
+    def remove(self, job: Job) -> None:
+        """A job does not wait here any more; its place in the heap is cleared when it comes up."""
+        job.gone = True
+        self.waiting -= 1
+        if len(self._heap) > 64 and self.waiting * 4 < len(self._heap):
+            self._heap = [entry for entry in self._heap if not entry[3].gone]
+            heapify(self._heap)
+
+    def jobs(self) -> Iterable[Job]:
+        """All jobs that wait, in no order."""
+        return (entry[3] for entry in self._heap if not entry[3].gone)
+
+
+@dataclass(slots=True)
+class LabState:
+    """All that placement decides upon."""
+
+    estimates: Estimates = field(default_factory=Estimates)
+    groups: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
+    active: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
+    """Groups with waiting or orphaned jobs."""
+    slots: dict[str, Slot] = field(default_factory=dict[str, Slot])
+    free: dict[str, Slot] = field(default_factory=dict[str, Slot])
+    """Available slots that may be given work now."""
+    jobs: dict[str, Job] = field(default_factory=dict[str, Job])
+    """Waiting jobs, delayed ones included."""
+    out: dict[str, Released] = field(default_factory=dict[str, Released])
+    awaited: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """Jobs known to run on slots that have not reported themselves yet."""
+    delayed: list[tuple[float, int, Job]] = field(default_factory=list[tuple[float, int, Job]])
+    expiring: list[tuple[float, int, Job]] = field(default_factory=list[tuple[float, int, Job]])
+    installs: int = 0
+    installs_avoided: int = 0
+
+
+# ---- events -----------------------------------------------------------------
+
+
+class JobArrived(NamedTuple):
+    """A job entered the backlog."""
+
+    job: Job
+
+
+class JobWasReleased(NamedTuple):
+    """A job was found released by an earlier reign; `slot` runs it, if that is known."""
+
+    job: Job
+    slot: str | None
+
+
+class JobWithdrawn(NamedTuple):
+    """A job left the backlog without a release: cancelled, or refused with its run."""
+
+    job_id: str
+
+
+class SlotSeen(NamedTuple):
+    """A slot reported itself, with what it really is."""
+
+    name: str
+    labels: frozenset[str]
+    available: bool
+    installed: frozenset[Build]
+    bound: GroupKey | None
+    job_id: str | None
+
+
+class SlotLost(NamedTuple):
+    """A slot is gone: its agent stopped or is not heard of."""
+
+    name: str
+
+
+class JobStarted(NamedTuple):
+    """A slot holds a job."""
+
+    job_id: str
+    attempt: int
+    slot: str
+
+
+class JobEnded(NamedTuple):
+    """An attempt has its result. Durations in seconds; None when that step was not made."""
+
+    job_id: str
+    attempt: int
+    slot: str | None
+    ran_s: float | None
+    install_s: float | None
+    installed: bool
+    good: bool
+    """Whether the duration says something about the test (it ran to its end)."""
+
+
+class Tick(NamedTuple):
+    """Time passed."""
+
+
+Event = JobArrived | JobWasReleased | JobWithdrawn | SlotSeen | SlotLost | JobStarted | JobEnded | Tick
+
+# ---- effects ----------------------------------------------------------------
+
+
+class Bind(NamedTuple):
+    """Let a slot pull from a group."""
+
+    slot: str
+    group: GroupKey
+
+
+class Release(NamedTuple):
+    """Put a job into the work stream, meant for a slot, and say why."""
+
+    job: Job
+    slot: str
+    because: str
+
+
+class Expire(NamedTuple):
+    """A job waited too long: end it."""
+
+    job: Job
+
+
+Effect = Bind | Release | Expire

@@ -7,7 +7,7 @@ import asyncio
 import fcntl
 import os
 import termios
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from agent.launch import OutputSink, StreamName
 
@@ -28,6 +28,7 @@ class OutputPipe:
         os.set_blocking(self._read_end, False)
         self._delivering: asyncio.Future[None] | None = None
         self._reading = False
+        self._ended = False
 
     def start(self) -> None:
         """Read from now on; our copy of the write end is closed."""
@@ -40,11 +41,12 @@ class OutputPipe:
         To be called when all that could write has ended: what is in the pipe then is the rest, even when
         a stranger still holds it open.
         """
+        ended, self._ended = self._ended, True
+        self._pause()
         if self._delivering is not None:
             await asyncio.wait((self._delivering,))
-        if not self._reading:
+        if ended or self._read_end < 0:
             return
-        self._pause()
         rest = self._available()
         while rest > 0 and (data := os.read(self._read_end, min(rest, CHUNK))):
             rest -= len(data)
@@ -54,6 +56,7 @@ class OutputPipe:
 
     def close(self) -> None:
         """Close both ends."""
+        self._ended = True
         self._pause()
         self._close_write_end()
         if self._delivering is not None:
@@ -63,7 +66,7 @@ class OutputPipe:
             self._read_end = -1
 
     def _resume(self) -> None:
-        if self._read_end >= 0:
+        if not self._ended:
             self._reading = True
             self._loop.add_reader(self._read_end, self._readable)
 
@@ -78,17 +81,17 @@ class OutputPipe:
         except BlockingIOError:
             return
         if not data:
+            self._ended = True
             self._pause()
             return
         try:
             delivery = self._sink(self._name, data)
         except Exception as error:  # noqa: BLE001 - whatever the consumer raised is given to the caller of run
-            self._pause()
-            self._on_failure(error)
+            self._fail(error)
             return
         if delivery is not None:
             self._pause()
-            self._delivering = asyncio.ensure_future(_as_coroutine(delivery))
+            self._delivering = asyncio.ensure_future(delivery)
             self._delivering.add_done_callback(self._delivered)
 
     def _delivered(self, delivery: asyncio.Future[None]) -> None:
@@ -97,9 +100,14 @@ class OutputPipe:
             return
         error = delivery.exception()
         if error is not None:
-            self._on_failure(error)
+            self._fail(error)
         else:
             self._resume()
+
+    def _fail(self, error: BaseException) -> None:
+        self._ended = True
+        self._pause()
+        self._on_failure(error)
 
     def _available(self) -> int:
         count = array.array("i", [0])
@@ -110,7 +118,3 @@ class OutputPipe:
         if self.write_end >= 0:
             os.close(self.write_end)
             self.write_end = -1
-
-
-async def _as_coroutine(delivery: Awaitable[None]) -> None:
-    await delivery

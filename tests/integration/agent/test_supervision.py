@@ -160,10 +160,10 @@ async def test_end_lets_a_process_finish_its_report(supervisor: JobSupervisor, l
     script = """
 import os, signal, sys, time
 def finish(*_):
-    os.write(1, b"report written\n")
+    os.write(1, b"report written\\n")
     sys.exit(130)
 signal.signal(signal.SIGINT, finish)
-os.write(1, b"ready\n")
+os.write(1, b"ready\\n")
 time.sleep(1000)
 """
 
@@ -172,7 +172,7 @@ time.sleep(1000)
         supervisor.end(EndReason.CANCELLED)
 
     result = await supervisor.run(launch(python=script), on_output)
-    assert (result.code, result.ended) == (130, EndReason.CANCELLED)
+    assert (result.code, result.ended) == (130, EndReason.CANCELLED), output.pieces
     assert output.of("stdout") == b"ready\nreport written\n"
 
 

@@ -51,17 +51,24 @@ def _run_watching(watch_fd: int, program: list[str]) -> int:
     os.set_inheritable(watch_fd, False)
     if os.getpgid(0) != os.getpid():
         os.setsid()
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def forward(number: int, _frame: object) -> None:
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, forward)
     try:
         # Other descriptors that we were given are meant for the program.
         child = subprocess.Popen(program, close_fds=False)
     except OSError as error:
         return _cannot_start(program, error)
-
-    def forward(number: int, _frame: object) -> None:
+    for number in early:
         child.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, forward)
 
     def watch() -> None:
         while os.read(watch_fd, 1):
@@ -70,7 +77,11 @@ def _run_watching(watch_fd: int, program: list[str]) -> int:
 
     threading.Thread(target=watch, daemon=True).start()
     code = child.wait()
-    return code if code >= 0 else 128 - code
+    if code < 0:  # end as it did, for whoever reads our exit code
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
 
 
 def _cannot_start(program: list[str], error: OSError) -> int:

@@ -22,7 +22,9 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
             sock.bind((host, port))
         except OSError:
             return False
-    return True
+    # On BSD and macOS that bind succeeds beside a server that listens on all addresses.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        return sock.connect_ex((host, port)) != 0
 
 
 def free_port(host: str = "127.0.0.1", *, prefer: int | None = None) -> int:

@@ -1,7 +1,9 @@
 """Whether a server answers: asked in its own protocol, without a client library.
 
 A port that accepts a connection proves nothing: a server that is still reading its store, or
-about to give up, accepts too. So each probe asks something that only a usable server answers.
+about to give up, accepts too. So each probe asks something that only a usable server answers,
+and, where it is told what to expect, makes sure that it is not somebody else's server, which was
+quicker at the port, that answers.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 _INBOX = "_INBOX.qgjob.probe"
 _JETSTREAM_QUESTION = (
@@ -20,12 +24,15 @@ _JETSTREAM_QUESTION = (
 )
 
 
-async def nats_ready(host: str, port: int, *, timeout: float = 1.0) -> bool:
-    """Whether a nats-server answers here and its JetStream is usable; waits `timeout` seconds at most."""
+async def nats_ready(host: str, port: int, *, name: str | None = None, timeout: float = 1.0) -> bool:
+    """Whether a nats-server (of this name) answers and its JetStream is usable, within `timeout` seconds."""
     try:
         async with asyncio.timeout(timeout), _connection(host, port) as (reader, writer):
             verb, _, info = (await reader.readline()).partition(b" ")
-            if verb != b"INFO" or not json.loads(info).get("jetstream"):
+            if verb != b"INFO":
+                return False
+            server = json.loads(info)
+            if not server.get("jetstream") or name not in (None, server.get("server_name")):
                 return False
             writer.write(_JETSTREAM_QUESTION.encode())
             while line := await reader.readline():
@@ -40,12 +47,15 @@ async def nats_ready(host: str, port: int, *, timeout: float = 1.0) -> bool:
     return False
 
 
-async def valkey_ready(host: str, port: int, *, timeout: float = 1.0) -> bool:
-    """Whether a server of the Redis protocol answers PING here; waits `timeout` seconds at most."""
+async def valkey_ready(host: str, port: int, *, folder: Path | None = None, timeout: float = 1.0) -> bool:
+    """Whether a Valkey (with this working folder) answers here within `timeout` seconds."""
     try:
         async with asyncio.timeout(timeout), _connection(host, port) as (reader, writer):
-            writer.write(b"*1\r\n$4\r\nPING\r\n")
-            return (await reader.readline()).startswith(b"+PONG")
+            writer.write(b"PING\r\nCONFIG GET dir\r\nQUIT\r\n")
+            answer = (await reader.read()).split(b"\r\n")
+            # +PONG, *2, $3, dir, $N, the folder, +OK
+            ours = folder is None or answer[5:6] == [os.fsencode(os.path.realpath(folder))]
+            return answer[0] == b"+PONG" and ours
     except (OSError, ValueError):
         return False
 

@@ -6,6 +6,7 @@ They run under the project's guard, so that none of them outlives a test session
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -80,6 +81,7 @@ class Server(ABC):
     def pause(self) -> None:
         """Stop the process from running (SIGSTOP): connections stay, nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)  # until every thread of it stands still
 
     def resume(self) -> None:
         """Let a paused process go on (SIGCONT)."""
@@ -123,6 +125,7 @@ class NatsServer(Server):
         super().__init__(folder)
         self._config = config or nats_config_file()
         self._extra = extra
+        self._name = f"test-{secrets.token_hex(8)}"
 
     @property
     def url(self) -> str:
@@ -135,12 +138,13 @@ class NatsServer(Server):
             *("-c", str(self._config)),
             *("-a", self.host),
             *("-p", str(self.port)),
+            *("-n", self._name),
             *("-sd", str(self.folder / "store")),
             *self._extra,
         ]
 
     async def _ready(self) -> bool:
-        return await nats_ready(self.host, self.port)
+        return await nats_ready(self.host, self.port, name=self._name)
 
 
 class ValkeyServer(Server):
@@ -162,4 +166,4 @@ class ValkeyServer(Server):
         ]
 
     async def _ready(self) -> bool:
-        return await valkey_ready(self.host, self.port)
+        return await valkey_ready(self.host, self.port, folder=self.folder)

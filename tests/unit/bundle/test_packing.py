@@ -1,0 +1,219 @@
+"""What goes into a bundle, and that equal content is equal bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import socket
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qgjob.bundle import Bundle, build_bundle, collect_tests, pack_folder
+from qgjob.errors import ExitCode, RefusedError, UsageError
+from tests.unit.bundle.conftest import Tree
+
+
+def pack(root: Path, *tests: str, limit: int | None = None) -> Bundle:
+    return build_bundle(collect_tests(tests or ["a.sh"], root), root.parent / "bundle.tar.gz", limit)
+
+
+def names(bundle: Bundle) -> set[str]:
+    with tarfile.open(bundle.path) as archive:
+        return set(archive.getnames())
+
+
+def test_size_digest_and_count_are_those_of_the_file(tree: Tree):
+    bundle = pack(tree({"a.sh": "1", "lib/b": "2", "lib/größe": "3"}))
+    assert bundle.sha256 == hashlib.sha256(bundle.path.read_bytes()).hexdigest()
+    assert bundle.size == bundle.path.stat().st_size
+    assert bundle.files == 3
+    assert names(bundle) == {"a.sh", "lib/b", "lib/größe"}
+
+
+def test_equal_content_gives_equal_bytes_whatever_the_times_and_modes(tree: Tree, tmp_path: Path):
+    root = tree({"a.sh": "1", "b/c": "2"})
+    (root / "a.sh").chmod(0o700)
+    first = pack(root).sha256
+    os.utime(root / "b/c", (1, 1))
+    (root / "a.sh").chmod(0o755)
+    (root / "b/c").chmod(0o600)
+    assert pack(root).sha256 == first
+    (root / "b/c").chmod(0o755)
+    assert pack(root).sha256 != first
+    with tarfile.open(pack(root).path) as archive:
+        members = archive.getmembers()
+    assert [(m.name, m.mode, m.mtime, m.uid, m.uname) for m in members] == [
+        ("a.sh", 0o755, 0, 0, ""),
+        ("b/c", 0o755, 0, 0, ""),
+    ]
+
+
+def test_ignore_files_have_gits_meaning(tree: Tree):
+    root = tree(
+        {
+            "a.sh": "",
+            ".gitignore": "*.log\n/dist/\n!keep.log\n[z-a]\n\n# note\n",
+            ".qgjobignore": "!dist/\nbig/\n",
+            "x.log": "",
+            "keep.log": "",
+            "dist/app.js": "",
+            "big/blob": "",
+            "sub/.gitignore": "!important.log\n/local\n",
+            "sub/important.log": "",
+            "sub/other.log": "",
+            "sub/local": "",
+            "sub/deep/local": "",
+            ".venv/x": "",
+            "node_modules/x": "",
+            "sub/node_modules/x": "",
+            "__pycache__/x": "",
+            ".git/HEAD": "",
+        }
+    )
+    assert names(pack(root)) == {
+        ".gitignore",
+        ".qgjobignore",
+        "a.sh",
+        "keep.log",
+        "dist/app.js",
+        "sub/.gitignore",
+        "sub/important.log",
+        "sub/deep/local",
+    }
+
+
+def test_ignore_files_above_the_root_count_up_to_the_repositorys_top(tree: Tree):
+    root = tree(
+        {
+            ".gitignore": "*.o\n/pkg/gen/\n",
+            ".git/HEAD": "",
+            "pkg/.gitignore": "*.p\n",
+            "pkg/app/package.json": "",
+            "pkg/app/a.sh": "",
+            "pkg/app/x.o": "",
+            "pkg/app/x.p": "",
+            "pkg/gen/app/package.json": "",
+            "pkg/gen/app/a.sh": "",
+            "pkg/gen/app/x.p": "",
+        }
+    )
+    (root.parent / ".gitignore").write_text("*\n")
+    assert names(pack(root, "pkg/app/a.sh")) == {"package.json", "a.sh"}
+    # A root that is itself ignored was meant all the same.
+    assert names(pack(root, "pkg/gen/app/a.sh")) == {"package.json", "a.sh", "x.p"}
+
+
+def test_a_named_test_is_in_even_when_it_is_ignored(tree: Tree):
+    root = tree({".gitignore": "gen/\n", "gen/t.sh": "", "gen/other": "", "node_modules/m/t.js": ""})
+    (root / "link").symlink_to("gen")
+    bundle = pack(root, "gen/t.sh", "link/t.sh", "node_modules/m/t.js")
+    assert names(bundle) == {".gitignore", "link", "gen/t.sh", "node_modules/m/t.js"}
+
+
+def test_links_inside_stay_links_and_become_relative(tree: Tree):
+    root = tree({"a.sh": "", "data/x": ""})
+    (root / "sub").mkdir()
+    (root / "sub/absolute").symlink_to(root / "data/x")
+    (root / "sub/relative").symlink_to("../data")
+    (root / "dangling").symlink_to("gone")
+    with tarfile.open(pack(root).path) as archive:
+        links = {member.name: member.linkname for member in archive if member.issym()}
+    assert links == {"sub/absolute": "../data/x", "sub/relative": "../data", "dangling": "gone"}
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "data/../../outside", "hop/../outside"])
+def test_a_link_that_leaves_the_root_is_named(tree: Tree, target: str):
+    root = tree({"a.sh": "", "data/x": ""})
+    (root / "hop").symlink_to("data/..")
+    (root / "evil").symlink_to(target)
+    with pytest.raises(UsageError, match="evil is a link that leaves the bundle") as caught:
+        pack(root)
+    assert caught.value.exit_code is ExitCode.USAGE
+    (root / ".qgjobignore").write_text("evil\n")
+    assert "evil" not in names(pack(root))
+
+
+def test_a_test_reached_through_a_link_out_of_the_root_is_refused(tree: Tree):
+    root = tree({"qgjob.toml": "", "a.sh": ""})
+    outside = root.parent / "outside"
+    outside.mkdir()
+    (outside / "t.sh").write_text("")
+    (root / "shared").symlink_to(outside)
+    (root / ".gitignore").write_text("shared\n")
+    with pytest.raises(UsageError, match="shared is a link that leaves the bundle"):
+        pack(root, "shared/t.sh")
+
+
+def test_sockets_and_pipes_are_passed_over(tree: Tree, monkeypatch: pytest.MonkeyPatch):
+    root = tree({"a.sh": ""})
+    os.mkfifo(root / "pipe")
+    monkeypatch.chdir(root)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("s")
+        assert names(pack(root)) == {"a.sh"}
+
+
+def test_over_the_limit_the_biggest_files_are_named(tree: Tree):
+    root = tree({"a.sh": "", "assets/film.bin": ""})
+    (root / "assets/film.bin").write_bytes(random.Random(1).randbytes(300_000))
+    with pytest.raises(RefusedError) as caught:
+        pack(root, limit=200_000)
+    assert caught.value.exit_code is ExitCode.REFUSED
+    assert "assets/film.bin (0.3 MiB)" in caught.value.message
+    assert ".qgjobignore" in (caught.value.hint or "")
+    assert not (root.parent / "bundle.tar.gz").exists()
+    assert pack(root, limit=400_000).size > 300_000
+
+
+def test_over_the_limit_by_many_small_files_the_folders_are_named(tree: Tree):
+    rng = random.Random(1)
+    root = tree({"a.sh": ""} | {f"many/{n}": rng.randbytes(500).hex() for n in range(400)})
+    with pytest.raises(RefusedError, match=r"many/ \(0\.4 MiB, 400 files\)"):
+        pack(root, limit=50_000)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file_is_named(tree: Tree):
+    root = tree({"a.sh": "", "secret": ""})
+    (root / "secret").chmod(0)
+    with pytest.raises(UsageError, match="cannot read secret"):
+        pack(root)
+
+
+def test_pack_folder_takes_everything(tree: Tree, tmp_path: Path):
+    root = tree({".gitignore": "*", "x": "", "node_modules/y": "", ".git/HEAD": ""})
+    assert names(pack_folder(root, tmp_path / "build.tar.gz")) == {
+        ".gitignore",
+        "x",
+        "node_modules/y",
+        ".git/HEAD",
+    }
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    patterns=st.lists(
+        st.text("ab*/!?.", min_size=1, max_size=6).filter(lambda text: text.strip("/!.") != ""), max_size=4
+    ),
+    nested=st.lists(st.text("ab*/!", min_size=1, max_size=4), max_size=2),
+)
+def test_agrees_with_git(tmp_path_factory: pytest.TempPathFactory, patterns: list[str], nested: list[str]):
+    root = tmp_path_factory.mktemp("repository")
+    for name in ("a", "b", "ab/a", "ab/b", "ab/ab/a", "ba/a.b", "ba/b/a", "t.sh"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("")
+    (root / ".gitignore").write_text("\n".join(patterns))
+    (root / "ab/.gitignore").write_text("\n".join(nested))
+    git(root, "init", "-q")
+    seen_by_git = set(git(root, "ls-files", "-o", "--exclude-standard").split()) | {"t.sh"}
+    assert names(build_bundle(collect_tests(["t.sh"], root), root.parent / "b.tar.gz")) == seen_by_git
+
+
+def git(root: Path, *argv: str) -> str:
+    return subprocess.run(["git", *argv], cwd=root, check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,65 @@
+# Every target sets up what it needs in .venv, from a Python 3.11+ alone: make demo, make test.
+# Options: PYTHON=/path/to/python3 (to make .venv with), WORKERS=2 (processes that run tests),
+# ARGS='-k name' (for pytest, demo or bench), UPGRADE=1 (make lock: take newer versions).
+
+BIN := .venv/bin
+WORKERS ?= 2
+ARGS ?=
+
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+
+# Pyright would ask the registry for a newer version of itself at every run.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit check format bench lock clean
+.DELETE_ON_ERROR:
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(RUNTIME) ## Run the whole system on this machine with real sample tests
+	@$(BIN)/qgjob demo $(ARGS)
+
+test: check ## Run the checks, then all tests
+	@scripts/test-deps.sh
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
+
+unit: $(DEV) ## Run the tests that need no server, in seconds
+	@$(BIN)/python -m pytest -q tests/unit $(ARGS)
+
+check: $(DEV) ## Lint, formatting, types, layers
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+format: $(DEV) ## Format the code and mend what the linter can
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+bench: $(DEV) ## Measure, as written down in docs/performance.md
+	@$(BIN)/python -m bench $(ARGS)
+
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --annotation-style line --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+
+lock: $(RUNTIME) ## Write the lock files anew from pyproject.toml
+	@$(BIN)/python -m pip install -q --disable-pip-version-check 'uv>=0.9'
+	@$(COMPILE) --group build -o requirements.lock
+	@$(COMPILE) --group build --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## Remove all that make has made, .venv too
+	rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- What each target stands on: made once, and again when a lock file changes ---------------
+
+$(RUNTIME): requirements.lock pyproject.toml scripts/setup-venv.sh
+	@scripts/setup-venv.sh runtime
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@scripts/setup-venv.sh dev
+	@touch $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bus_schemas.agents import Binding, CancelAttempt, DeadLetter, Heartbeat, LogChunk, SlotNext
 from bus_schemas.base import SCHEMA_VERSION, Message
+from bus_schemas.builds import BuildRecord
 from bus_schemas.events import (
     Cancelling,
     Ended,
@@ -36,6 +37,7 @@ from bus_schemas.requests import (
 MESSAGES: tuple[type[Message], ...] = (
     JobMessage,
     RunMarker,
+    BuildRecord,
     Queued,
     Released,
     Started,

@@ -126,9 +126,9 @@ def dead(origin: str) -> str:
     return f"qg.dead.{encode_token(origin)}"
 
 
-def live_run_events(org: str, run: str) -> str:
-    """The stored events of one run, as they come."""
-    return f"qg.live.events.{encode_token(org)}.{encode_token(run)}.>"
+def live_run_events(org: str | None, run: str) -> str:
+    """The stored events of one run, as they come; without `org`, of whatever organisation it is."""
+    return f"qg.live.events.{encode_token(org) if org else '*'}.{encode_token(run)}.>"
 
 
 def live_job_events(job_id: str) -> str:

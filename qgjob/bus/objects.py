@@ -1,0 +1,276 @@
+"""Files in the object store, each named by its SHA-256 (ADR-20, readable by any client of it).
+
+Chunks go out pipelined and come in by batches of direct gets. A file counts as stored when its
+metadata is, so that a put that breaks off leaves nothing that could be read; it starts over with
+chunks of a new name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from qgjob.bus.batch_get import read_stored
+from qgjob.bus.connect import Bus
+from qgjob.bus.publish import ROLLUP
+from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, read_ack
+from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES: Final = 128 * 1024
+_IN_FLIGHT: Final = 48
+_TRIES: Final = 4
+_PAUSE_S: Final = 0.5
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
+_NUID: Final = re.compile(r"[A-Za-z0-9]{1,64}\Z")
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes in all; a try that is repeated starts at 0 again."""
+
+_LOST: Final = (RequestTimeoutError, NoRespondersError, JsError)
+
+
+class CorruptObjectError(QgjobError):
+    """The bytes that came are not those that the name promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What the store says of a file."""
+
+    digest: str
+    size: int
+    chunks: int
+    nuid: str
+    stored_at: float
+    """By the server's clock, seconds since 1970."""
+
+
+async def has(bus: Bus, bucket: str, digest: str) -> bool:
+    """Whether a file is stored; see `stat` for since when."""
+    return await stat(bus, bucket, digest) is not None
+
+
+async def stat(bus: Bus, bucket: str, digest: str) -> ObjectInfo | None:
+    """What is stored under a digest, or None.
+
+    Raises `UnreachableError` when there is no such bucket, `CorruptObjectError` when its metadata
+    makes no sense.
+    """
+    last: QgjobError | None = None
+    for _ in range(_TRIES):
+        try:
+            msg = await bus.requests.request(
+                f"$JS.API.DIRECT.GET.OBJ_{bucket}",
+                json.dumps({"last_by_subj": _meta_subject(bucket, _checked(digest))}).encode(),
+            )
+        except (RequestTimeoutError, NoRespondersError) as error:
+            last = error
+            await asyncio.sleep(_PAUSE_S)
+        else:
+            return _read_info(msg, digest)
+    raise _no_bucket(bucket, last)
+
+
+async def put_file(
+    bus: Bus, bucket: str, path: Path, digest: str, *, progress: Progress | None = None
+) -> None:
+    """Store a file under its SHA-256 (lower-case hex), over lost answers and reconnects.
+
+    Raises `CorruptObjectError` when the file has another digest (it was changed meanwhile),
+    `RefusedError` when the store is full, `UnreachableError` when it does not take it in time.
+    """
+    _checked(digest)
+    last: QgjobError | None = None
+    for attempt in range(_TRIES):
+        if attempt:
+            await asyncio.sleep(_PAUSE_S)
+        try:
+            with path.open("rb") as file:
+                await _put(bus, bucket, file, digest, progress)
+        except JsError as error:
+            if error.code != 503:
+                raise RefusedError(f"The store refused {path.name}: {error.description}.") from error
+            last = error
+        except (RequestTimeoutError, NoRespondersError) as error:
+            last = error
+        else:
+            return
+        log.debug("storing %s again: %s", digest, last)
+    raise _no_bucket(bucket, last)
+
+
+async def get_file(
+    bus: Bus, bucket: str, digest: str, dest: Path, *, progress: Progress | None = None
+) -> int:
+    """Write a stored file to `dest`, which appears complete and verified or not at all.
+
+    Returns its size. Raises `NotFoundError`, `CorruptObjectError`, `UnreachableError`.
+    """
+    draft = dest.with_name(f".{dest.name}.{secrets.token_hex(4)}.part")
+    last: QgjobError | None = None
+    try:
+        for attempt in range(_TRIES):
+            if attempt:
+                await asyncio.sleep(_PAUSE_S)
+            info = await stat(bus, bucket, digest)
+            if info is None:
+                raise NotFoundError(f"There is no file {digest[:12]}… in {bucket} (any more).")
+            try:
+                with draft.open("wb") as file:
+                    await _get(bus, bucket, info, file, progress)
+            except (*_LOST, CorruptObjectError) as error:
+                last = error  # a put that went on meanwhile, a replica that is behind
+                continue
+            os.replace(draft, dest)  # noqa: PTH105  (Path.replace would do the same)
+            return info.size
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+    if isinstance(last, CorruptObjectError):
+        raise last
+    raise _no_bucket(bucket, last)
+
+
+async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Progress | None) -> None:
+    total = os.fstat(file.fileno()).st_size
+    size = min(CHUNK_BYTES, bus.max_payload - 1024)
+    nuid = secrets.token_hex(11)
+    subject = f"$O.{bucket}.C.{nuid}"
+    hashed = hashlib.sha256()
+    waiting: deque[tuple[asyncio.Future[Msg], int]] = deque()
+    done = chunks = 0
+
+    async def settle() -> int:
+        future, length = waiting.popleft()
+        read_ack(await future)
+        return length
+
+    try:
+        while chunk := file.read(size):
+            hashed.update(chunk)
+            chunks += 1
+            waiting.append((await bus.requests.send(subject, chunk, timeout=10), len(chunk)))
+            if len(waiting) >= _IN_FLIGHT:
+                done += await settle()
+                if progress:
+                    progress(done, total)
+        while waiting:
+            done += await settle()
+    finally:
+        for future, _ in waiting:
+            future.cancel()
+    if hashed.hexdigest() != digest:
+        raise CorruptObjectError("The file was changed while it was sent.", hint="Try again.")
+    meta = {
+        "name": digest,
+        "bucket": bucket,
+        "nuid": nuid,
+        "size": done,
+        "chunks": chunks,
+        "digest": _adr_digest(digest),
+        "options": {"max_chunk_size": size},
+    }
+    await bus.requests.publish(
+        _meta_subject(bucket, digest), json.dumps(meta).encode(), headers={ROLLUP: "sub"}
+    )
+    if progress:
+        progress(done, total)
+
+
+async def _get(bus: Bus, bucket: str, info: ObjectInfo, file: BinaryIO, progress: Progress | None) -> None:
+    hashed = hashlib.sha256()
+    done = chunks = 0
+    if info.chunks:
+        stored = read_stored(bus, f"OBJ_{bucket}", f"$O.{bucket}.C.{info.nuid}")
+        async with contextlib.aclosing(stored):
+            async for message in stored:
+                chunks += 1
+                done += len(message.data)
+                if done > info.size:
+                    break
+                hashed.update(message.data)
+                file.write(message.data)
+                if progress:
+                    progress(done, info.size)
+                if chunks == info.chunks:
+                    break
+    if done != info.size or hashed.hexdigest() != info.digest:
+        raise CorruptObjectError(
+            f"The file {info.digest[:12]}… in {bucket} is damaged: {done} of {info.size} bytes came, "
+            "or others than were stored.",
+            hint="Upload it again.",
+        )
+
+
+def _read_info(msg: Msg, digest: str) -> ObjectInfo | None:
+    headers = msg.headers or {}
+    status = headers.get("Status")
+    if status == "404":
+        return None
+    if "Nats-Sequence" not in headers:
+        raise JsError(int(status or 500), 0, headers.get("Description", "direct get refused"))
+    if not msg.data:
+        return None
+    try:
+        meta: dict[str, Any] = json.loads(msg.data)
+        if meta.get("deleted"):
+            return None
+        info = ObjectInfo(
+            digest=digest,
+            size=int(meta["size"]),
+            chunks=int(meta["chunks"]),
+            nuid=str(meta["nuid"]),
+            stored_at=_seconds(headers.get("Nats-Time-Stamp", "")),
+        )
+        promised = str(meta["digest"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptObjectError(f"The metadata of {digest[:12]}… cannot be read: {error}.") from None
+    if promised != _adr_digest(digest) or not _NUID.match(info.nuid) or info.size < 0:
+        raise CorruptObjectError(f"The metadata of {digest[:12]}… are those of another file.")
+    return info
+
+
+def _seconds(stamp: str) -> float:
+    # Nine digits of a second come; fromisoformat of Python 3.11 takes six.
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", stamp)).timestamp()
+
+
+def _checked(digest: str) -> str:
+    if not _DIGEST.match(digest):
+        raise ValueError(f"{digest!r} is not a SHA-256 in lower-case hex")
+    return digest
+
+
+def _adr_digest(digest: str) -> str:
+    return "SHA-256=" + base64.urlsafe_b64encode(bytes.fromhex(digest)).decode("ascii")
+
+
+def _meta_subject(bucket: str, digest: str) -> str:
+    return f"$O.{bucket}.M.{base64.urlsafe_b64encode(digest.encode('ascii')).decode('ascii')}"
+
+
+def _no_bucket(bucket: str, error: QgjobError | None) -> UnreachableError:
+    if isinstance(error, NoRespondersError | JsError) or error is None:
+        return UnreachableError(
+            f"The server has no object store {bucket} (yet).",
+            hint="It is made by the first scheduler: start one with `qgjob scheduler` or `qgjob up`.",
+        )
+    return UnreachableError(f"The object store does not answer: {error.message}")

@@ -1,0 +1,136 @@
+"""Upload builds and list them: (organisation, app version, platform) stands for fixed bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from bus_schemas.builds import BuildRecord, build_key
+from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET
+from bus_schemas.tokens import encode_token
+from qgjob.bus import kv
+from qgjob.bus.batch_get import read_stored
+from qgjob.bus.connect import Bus
+from qgjob.bus.publish import lost_compare
+from qgjob.bus.requester import JsError, NoRespondersError
+from qgjob.client import bundles
+from qgjob.client.checks import checked_id, usage_error
+from qgjob.client.models import TransferProgress
+from qgjob.client.pack import format_of, pack_folder
+from qgjob.clock import Clock
+from qgjob.errors import BadMessageError, RefusedError, UnreachableError, UsageError
+
+MAX_BUILD_BYTES: Final = 2 * 2**30
+
+
+async def upload(
+    bus: Bus,
+    path: Path,
+    *,
+    org_id: str,
+    app_version_id: str,
+    platform: str | None,
+    app_id: str | None,
+    clock: Clock,
+    progress: TransferProgress | None = None,
+) -> BuildRecord:
+    """See `Client.upload_app`."""
+    checked_id("The organisation id", org_id)
+    checked_id("The app version id", app_version_id)
+    if not path.exists():
+        raise UsageError(f"{path} does not exist.")
+    with tempfile.TemporaryDirectory(prefix="qgjob-build-") as folder:
+        if path.is_dir():
+            file = Path(folder) / f"{path.resolve().name or 'build'}.tar"
+            await asyncio.to_thread(pack_folder, path, file)
+        else:
+            file = path
+        build_format = await asyncio.to_thread(format_of, file)
+        blob = await asyncio.to_thread(bundles.blob_of, file)
+        if blob.size > MAX_BUILD_BYTES:
+            raise RefusedError(
+                f"The build has {blob.size / 2**20:.0f} MiB; at most {MAX_BUILD_BYTES >> 20} are taken."
+            )
+        try:
+            record = BuildRecord(
+                org_id=org_id,
+                app_version_id=app_version_id,
+                platform=platform,
+                app_id=app_id,
+                blob=blob,
+                file_name=file.name,
+                format=build_format,
+                uploaded_at=clock.now(),
+            )
+        except ValidationError as error:
+            raise usage_error("The build", error) from None
+        before = await find(bus, org_id, app_version_id, platform)
+        if before is not None:
+            _check_same(before, record)
+        # The bytes go first, so that a record never names what is not there.
+        await bundles.store(bus, BUILD_OBJECTS, file, blob, now=clock.now(), progress=progress)
+    return before or await _register(bus, record)
+
+
+async def find(bus: Bus, org_id: str, app_version_id: str, platform: str | None) -> BuildRecord | None:
+    """The build registered for exactly this platform (None: for all), or None."""
+    try:
+        stored = await kv.get(bus, BUILDS_BUCKET, build_key(org_id, app_version_id, platform))
+    except NoRespondersError:
+        raise _no_registry() from None
+    return None if stored is None or stored.deleted else BuildRecord.decode(stored.data)
+
+
+async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecord]:
+    """See `Client.builds`; a record that cannot be read is left out."""
+    keys = f"{encode_token(org_id)}.>" if org_id else ">"
+    found: list[BuildRecord] = []
+    stored = read_stored(bus, f"KV_{BUILDS_BUCKET}", kv.key_subject(BUILDS_BUCKET, keys))
+    try:
+        async with contextlib.aclosing(stored):
+            async for entry in stored:
+                if not entry.deleted:
+                    with contextlib.suppress(BadMessageError):
+                        found.append(BuildRecord.decode(entry.data))
+    except JsError as error:
+        if error.code == 503:
+            raise _no_registry() from None
+        raise
+    return sorted(found, key=lambda record: record.uploaded_at, reverse=True)
+
+
+async def _register(bus: Bus, record: BuildRecord) -> BuildRecord:
+    key = build_key(record.org_id, record.app_version_id, record.platform)
+    try:
+        await kv.put(bus, BUILDS_BUCKET, key, record.encode(), expected=0)
+    except JsError as error:
+        if not lost_compare(error):
+            raise
+        other = await find(bus, record.org_id, record.app_version_id, record.platform)
+        if other is None:
+            raise RefusedError("The build was removed while it was uploaded.", hint="Try again.") from None
+        _check_same(other, record)
+        return other
+    return record
+
+
+def _check_same(stored: BuildRecord, ours: BuildRecord) -> None:
+    if stored.blob.digest != ours.blob.digest:
+        platform = f" for {ours.platform}" if ours.platform else ""
+        raise RefusedError(
+            f"{ours.app_version_id} of {ours.org_id}{platform} has other bytes already "
+            f"(SHA-256 {stored.blob.digest[:12]}…, {stored.file_name}).",
+            hint="A version stands for one build for ever: give the new one another --app-version-id.",
+        )
+
+
+def _no_registry() -> UnreachableError:
+    return UnreachableError(
+        "The server has no registry of builds (yet).",
+        hint="It is made by the first scheduler: start one with `qgjob scheduler` or `qgjob up`.",
+    )

@@ -1,0 +1,27 @@
+"""What ids may be, said once for the command line, the gateway and users' own Python."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from pydantic import ValidationError
+
+from bus_schemas.base import MAX_ID_CHARS, first_problem
+from qgjob.errors import UsageError
+
+
+def checked_id(name: str, value: str) -> str:
+    """The id itself; raises `UsageError` when it is empty, too long, or has control characters."""
+    if not value:
+        raise UsageError(f"{name} must not be empty.")
+    if len(value) > MAX_ID_CHARS:
+        raise UsageError(f"{name} has {len(value)} characters; at most {MAX_ID_CHARS} are allowed.")
+    for character in value:
+        if unicodedata.category(character) in {"Cc", "Cs"}:
+            raise UsageError(f"{name} contains the control character U+{ord(character):04X}.")
+    return value
+
+
+def usage_error(what: str, error: ValidationError) -> UsageError:
+    """What a model's validation found, as an error in the use of `what`."""
+    return UsageError(f"{what} is not valid: {first_problem(error)}.")

@@ -1,0 +1,228 @@
+"""The client: each method hands over to the module that has the duty."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from bus_schemas.agents import Heartbeat
+from bus_schemas.builds import BuildRecord
+from bus_schemas.jobs import BlobRef
+from bus_schemas.requests import (
+    CtlAnswer,
+    HealthAnswer,
+    JobState,
+    JobView,
+    Overview,
+    RunView,
+    StoredChunk,
+)
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.client import builds, bundles, control, live, logs, query, submit, wait, watch
+from qgjob.client.live import Live
+from qgjob.client.models import (
+    LiveEvent,
+    SubmitRequest,
+    Submitted,
+    TransferProgress,
+    Waited,
+    WaitOptions,
+)
+from qgjob.client.watch import Watch
+from qgjob.clock import Clock, SystemClock
+
+
+@contextlib.asynccontextmanager
+async def open_client(options: ServerOptions, *, clock: Clock | None = None) -> AsyncGenerator[Client]:
+    """A connected client for the time of a block.
+
+    Raises `UnreachableError`, `NotAllowedError` or `UsageError`, as `qgjob.bus.connect` does.
+    """
+    async with open_bus(options) as bus:
+        yield Client(bus, clock or SystemClock())
+
+
+class Client:
+    """What can be asked of a qgjob system. Errors are `QgjobError`s whose text is for people."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self.bus = bus
+        self.clock = clock
+
+    # --- Putting work in ---------------------------------------------------------------------
+
+    async def upload_bundle(self, file: Path, *, progress: TransferProgress | None = None) -> BlobRef:
+        """Store a packed test bundle, unless it is there already; what it returns goes into a submit.
+
+        Raises `RefusedError` when the file is over the limit.
+        """
+        return await bundles.upload(self.bus, file, now=self.clock.now(), progress=progress)
+
+    async def submit(self, request: SubmitRequest) -> Submitted:
+        """Store a run: all of its jobs or none.
+
+        Raises `UsageError` (a value is wrong), `RefusedError` (the run key was used for another
+        submit, a job is too large), `UnreachableError` (the server stayed away for 30 s).
+        """
+        return await submit.submit(self.bus, request, clock=self.clock)
+
+    async def upload_app(
+        self,
+        path: Path,
+        *,
+        org_id: str,
+        app_version_id: str,
+        platform: str | None = None,
+        app_id: str | None = None,
+        progress: TransferProgress | None = None,
+    ) -> BuildRecord:
+        """Store a build, a file or a folder, as (organisation, app version, platform).
+
+        Raises `RefusedError` when that id has other bytes already, or the build is too large.
+        """
+        return await builds.upload(
+            self.bus,
+            path,
+            org_id=org_id,
+            app_version_id=app_version_id,
+            platform=platform,
+            app_id=app_id,
+            clock=self.clock,
+            progress=progress,
+        )
+
+    # --- Asking ------------------------------------------------------------------------------
+
+    async def builds(self, *, org_id: str | None = None) -> list[BuildRecord]:
+        """The builds that were uploaded, newest first."""
+        return await builds.list_builds(self.bus, org_id=org_id)
+
+    async def get(self, any_id: str) -> JobView | RunView:
+        """A job, or a run with all of its jobs; raises `NotFoundError`."""
+        return await query.get(self.bus, any_id, clock=self.clock)
+
+    async def job(self, job_id: str) -> JobView:
+        """A job; raises `NotFoundError`."""
+        return await query.job(self.bus, job_id, clock=self.clock)
+
+    async def run(self, run_id: str) -> RunView:
+        """A run with all of its jobs, by position; raises `NotFoundError`."""
+        return await query.run(self.bus, run_id, clock=self.clock)
+
+    async def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        org_id: str | None = None,
+        app_version_id: str | None = None,
+        run_id: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[JobView]:
+        """Jobs that match, newest first; any number of pages is read for a high `limit`."""
+        return await query.jobs(
+            self.bus,
+            state=state,
+            org_id=org_id,
+            app_version_id=app_version_id,
+            run_id=run_id,
+            limit=limit,
+            offset=offset,
+        )
+
+    async def overview(self) -> Overview:
+        """Queues, groups and counts at a glance."""
+        return await query.overview(self.bus)
+
+    async def agents(self) -> list[Heartbeat]:
+        """The agents that are alive, with their slots, by name."""
+        return await query.agents(self.bus)
+
+    async def health(self) -> HealthAnswer:
+        """How the system is; a scheduler that does not answer is a finding, not an error."""
+        return await query.health(self.bus)
+
+    # --- Acting ------------------------------------------------------------------------------
+
+    async def cancel(self, any_id: str, *, reason: str | None = None, by: str | None = None) -> CtlAnswer:
+        """Cancel a job, or all jobs of a run that have not ended; raises `NotFoundError`."""
+        return await control.cancel(self.bus, any_id, reason=reason, by=by)
+
+    # --- Following ---------------------------------------------------------------------------
+
+    def watch(self, any_id: str, *, known: Submitted | None = None) -> Watch:
+        """A job or a run kept up to date while it is entered; see `Watch`.
+
+        `known`: what `submit` returned, so that a run can be watched that no scheduler read yet.
+        """
+        return watch.Watch(self.bus, any_id, known=known, clock=self.clock)
+
+    async def wait(
+        self,
+        any_id: str,
+        options: WaitOptions | None = None,
+        *,
+        known: Submitted | None = None,
+        on_change: Callable[[Watch], None] | None = None,
+    ) -> Waited:
+        """Wait until a job, or all jobs of a run, have ended; restarts of servers are sat out.
+
+        `on_change` is called after every change with the watched state. Raises `NotFoundError`.
+        """
+        return await wait.wait(
+            self.bus,
+            any_id,
+            options or WaitOptions(),
+            clock=self.clock,
+            known=known,
+            on_change=on_change,
+        )
+
+    def logs(self, job_id: str, *, follow: bool = False) -> AsyncGenerator[StoredChunk]:
+        """The output of a job in order, each chunk once; with `follow`, until the job has ended.
+
+        Raises `NotFoundError`. Close the generator to stop following.
+        """
+        return logs.read(self.bus, job_id, follow=follow, clock=self.clock)
+
+    def live_events(self, *, run_id: str | None = None, job_id: str | None = None) -> Live[LiveEvent]:
+        """Events as they are stored: of one job, of one run, or all."""
+        return live.events(self.bus, run_id=run_id, job_id=job_id)
+
+    def live_overview(self) -> Live[Overview]:
+        """The overview as the leader publishes it: when something changed, at most 4 times a second."""
+        return live.overview(self.bus)
+
+    def live_agents(self) -> Live[Heartbeat]:
+        """Heartbeats: every 5 s and on change of each agent; state `gone` at a clean stop."""
+        return live.agents(self.bus)
+
+    def live_logs(self, job_id: str) -> Live[StoredChunk]:
+        """Output of one job as it is stored; `logs` joins it with what was stored before."""
+        return live.logs(self.bus, job_id)
+
+    # --- The connection ----------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is up now; it comes back by itself."""
+        return self.bus.connected
+
+    def on_connection(self, callback: Callable[[bool], None]) -> Callable[[], None]:
+        """Call back with True after every reconnect, with False after every loss; returns the undoing."""
+
+        def up() -> None:
+            callback(True)
+
+        def down() -> None:
+            callback(False)
+
+        self.bus.on_reconnect.append(up)
+        self.bus.on_disconnect.append(down)
+
+        def undo() -> None:
+            self.bus.on_reconnect.remove(up)
+            self.bus.on_disconnect.remove(down)
+
+        return undo

@@ -1,0 +1,105 @@
+"""What a caller hands to the client and gets from it, beside the views of `bus_schemas`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bus_schemas.events import AnyEvent
+from bus_schemas.jobs import BlobRef
+from bus_schemas.requests import JobView, RunView
+from qgjob.errors import ExitCode
+
+TransferProgress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitRequest:
+    """A run to be submitted: one job for each test."""
+
+    org_id: str
+    app_version_id: str
+    tests: Sequence[str]
+    """Paths inside the bundle, POSIX."""
+    bundle: BlobRef | None = None
+    """What `Client.upload_bundle` returned."""
+    priority: int = 5
+    target: str | None = None
+    requires: Sequence[str] = ()
+    runner: str = "auto"
+    argv: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    timeout_s: float = 900.0
+    retries: int = 0
+    infra_retries: int = 2
+    expires_s: float = 43_200.0
+    app_id: str | None = None
+    platform: str | None = None
+    name: str | None = None
+    meta: Mapping[str, str] = field(default_factory=dict[str, str])
+    run_key: str | None = None
+    """With a key, the ids derive from (org, key, position): a repeated submit adds nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A run that is stored."""
+
+    run_id: str
+    jobs: tuple[JobView, ...]
+    """As they were submitted: `queued`, without attempts."""
+    accepted_before: bool = False
+    """The same run had been submitted already, under the same run key; nothing was added."""
+
+    @property
+    def org_id(self) -> str:
+        """The organisation of the run."""
+        return self.jobs[0].org_id
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    """An event as it was stored in `QG_EVENTS`."""
+
+    event: AnyEvent
+    seq: int
+    """Its place in the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Something may have been missed: take a new snapshot before you go on."""
+
+    reason: Literal["reconnected", "overrun"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitOptions:
+    """How long to wait, and for what."""
+
+    timeout_s: float | None = None
+    """Give up waiting, the jobs going on; None: as long as it takes."""
+    no_slot_grace_s: float | None = 60.0
+    """Cancel a job when no live slot's labels could ever run it for so long; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How waiting ended."""
+
+    id: str
+    run: RunView | None
+    """The run without its jobs, when a run was waited for and is known."""
+    jobs: tuple[JobView, ...]
+    no_slot: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Jobs cancelled because nothing could ever run them: which labels are missing."""
+    timed_out: bool = False
+
+    @property
+    def verdict(self) -> ExitCode:
+        """The exit code of the whole, by the order of the contract; WAIT_TIMEOUT when it ran out."""
+        from qgjob.client.verdict import verdict_of
+
+        return ExitCode.WAIT_TIMEOUT if self.timed_out else verdict_of(self.jobs, no_slot=self.no_slot)

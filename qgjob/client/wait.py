@@ -1,0 +1,132 @@
+"""Wait until a job or a run has ended, whatever restarts meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from bus_schemas.agents import Heartbeat
+from bus_schemas.requests import JobView
+from qgjob.bus.connect import Bus
+from qgjob.client import control, live, query
+from qgjob.client.models import Resync, Submitted, Waited, WaitOptions
+from qgjob.client.slots import LiveSlots, NoSlotTimer
+from qgjob.client.watch import Watch
+from qgjob.clock import Clock
+from qgjob.errors import NotFoundError, QgjobError, UnreachableError
+
+log = logging.getLogger(__name__)
+
+_LOOK_AT_SLOTS_S: Final = 5.0
+_WAITING: Final = frozenset({"queued", "dispatched"})
+"""States in which a slot is all that a job lacks."""
+
+
+async def wait(
+    bus: Bus,
+    any_id: str,
+    options: WaitOptions,
+    *,
+    clock: Clock,
+    known: Submitted | None = None,
+    on_change: Callable[[Watch], None] | None = None,
+) -> Waited:
+    """See `Client.wait`."""
+    started = clock.monotonic()
+    deadline = None if options.timeout_s is None else started + options.timeout_s
+    async with Watch(bus, any_id, known=known, clock=clock) as watch, live.agents(bus) as heartbeats:
+        slots = _SlotWatch(bus, heartbeats, options.no_slot_grace_s, clock)
+        while True:
+            if on_change is not None:
+                on_change(watch)
+            now = clock.monotonic()
+            if watch.ended or (deadline is not None and now >= deadline):
+                return Waited(
+                    id=any_id,
+                    run=watch.run,
+                    jobs=watch.jobs,
+                    no_slot=slots.cancelled,
+                    timed_out=not watch.ended,
+                )
+            await slots.look(watch.jobs)
+            pause = slots.next_look_in
+            if deadline is not None:
+                pause = min(pause, max(deadline - now, 0))
+            await watch.changes(pause)
+
+
+class _SlotWatch:
+    """Cancels jobs that no slot could run for the whole grace."""
+
+    def __init__(
+        self, bus: Bus, heartbeats: live.Live[Heartbeat], grace_s: float | None, clock: Clock
+    ) -> None:
+        self.cancelled: dict[str, str] = {}
+        self._bus = bus
+        self._heartbeats = heartbeats
+        self._timer = None if grace_s is None else NoSlotTimer(grace_s)
+        self._slots = LiveSlots()
+        self._loaded = False
+        self._clock = clock
+        self._next = 0.0
+
+    @property
+    def next_look_in(self) -> float:
+        """Seconds until the slots should be looked at again."""
+        return max(self._next - self._clock.monotonic(), 0.0)
+
+    async def look(self, jobs: tuple[JobView, ...]) -> None:
+        """Look at the slots, if it is time to, and cancel what is overdue."""
+        now = self._clock.monotonic()
+        self._listen(now)
+        if self._timer is None:
+            self._next = now + 3600
+            return
+        if now < self._next:
+            return
+        pace = min(_LOOK_AT_SLOTS_S, max(self._timer.grace_s / 4, 0.05))
+        self._next = now + pace
+        waiting = [job for job in jobs if job.state in _WAITING and job.job_id not in self.cancelled]
+        if not waiting or not (self._loaded or await self._load()):
+            return
+        overdue = self._timer.overdue(waiting, self._slots.slots(now), now)
+        # Heartbeats may have been missed: the scheduler's own list has the last word.
+        if overdue and await self._load():
+            overdue = self._timer.overdue(waiting, self._slots.slots(now), self._clock.monotonic())
+            await self._cancel(overdue)
+
+    def _listen(self, now: float) -> None:
+        for item in self._heartbeats.take():
+            if isinstance(item, Resync):
+                self._loaded = False
+            else:
+                self._slots.heard(item, now)
+
+    async def _load(self) -> bool:
+        try:
+            agents = await query.agents(self._bus)
+        except UnreachableError as error:
+            log.debug("which agents there are is not known just now: %s", error)
+            self._loaded = False
+            return False
+        self._slots.reset(agents, self._clock.monotonic())
+        self._loaded = True
+        return True
+
+    async def _cancel(self, overdue: dict[str, str]) -> None:
+        async def one(job_id: str, missing: str) -> None:
+            try:
+                answer = await control.cancel(self._bus, job_id, reason=f"no slot could run it: {missing}")
+            except NotFoundError:
+                return
+            except QgjobError as error:
+                log.debug("cancelling %s: %s", job_id, error)  # the next look tries again
+                return
+            if job_id in answer.affected:
+                self.cancelled[job_id] = missing
+
+        for start in range(0, len(overdue), 50):
+            some = list(overdue.items())[start : start + 50]
+            await asyncio.gather(*(one(job_id, missing) for job_id, missing in some))

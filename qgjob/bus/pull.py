@@ -40,10 +40,13 @@ class Puller:
     """Keeps requests standing at a consumer and queues what it delivers.
 
     `stream=n` keeps up to `n` messages on their way; without it, `ask` wants one message and is
-    called again for the next. Use as an async context manager.
+    called again for the next. Use as an async context manager. `wake` is set when a message has come
+    or the consumer is gone: for who waits for other things as well.
     """
 
-    def __init__(self, bus: Bus, stream: str, consumer: str, *, ahead: int = 0) -> None:
+    def __init__(
+        self, bus: Bus, stream: str, consumer: str, *, ahead: int = 0, wake: asyncio.Event | None = None
+    ) -> None:
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self.consumer = consumer
@@ -54,7 +57,7 @@ class Puller:
         self._tokens: dict[str, int] = {}
         self._counter = 0
         self._messages: asyncio.Queue[Msg] = asyncio.Queue()
-        self._wake = asyncio.Event()
+        self._wake = wake or asyncio.Event()
         self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
         self._gone: str | None = None
@@ -82,7 +85,8 @@ class Puller:
                 await self._task
         with contextlib.suppress(Exception):  # the connection may be going away
             if self._subscription:
-                await self._subscription.unsubscribe()
+                # Drained, not dropped: what is on its way here would be missing for an ack wait.
+                await asyncio.wait_for(self._subscription.drain(), 2)
             for msg in self.take():
                 await self._bus.nc.publish(msg.reply, NAK)
 
@@ -90,6 +94,11 @@ class Puller:
     def asking(self) -> bool:
         """Whether a message is wanted and has not come yet."""
         return self._wanted > 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether the consumer does not exist any more."""
+        return self._gone is not None
 
     async def ask(self) -> None:
         """Want one message, if none is wanted already."""

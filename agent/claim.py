@@ -1,0 +1,172 @@
+"""Hold an attempt by its claim chain, and give it its one end.
+
+Who lost a compare-and-set never acknowledges the work; who recorded the end, or read a recorded
+one, does.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from agent.identity import Identity
+from bus_schemas.events import Attempt, Cancelling, ChainLink, Ended, EndState, Phase, Started, TakenOver
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.chain import CHAIN_TTL, END_HEADERS, chain_subject, read_chain
+from qgjob.bus.connect import Bus
+from qgjob.bus.publish import expect, lost_compare
+from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError
+from qgjob.domain.retry import next_attempt
+
+MAX_TAKEOVERS: Final = 5
+_TRIES: Final = 60
+_TRY_TIMEOUT_S: Final = 2.0
+
+EndOutcome = Literal["recorded", "ended_before", "lost"]
+"""Our end is recorded; another end was there; another slot holds the attempt now."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """An attempt held by this slot."""
+
+    bus: Bus
+    message: JobMessage
+    who: Identity
+    subject: str
+    nonce: str
+    seq: int
+    takeovers: int
+    started_at: float
+
+    async def end(self, state: EndState, result: Attempt) -> EndOutcome:
+        """Record the end. A cancel that was appended meanwhile makes it `cancelled`."""
+        ended = self._ended(state, result)
+        for _ in range(_TRIES):
+            try:
+                await self.bus.requests.publish(
+                    self.subject,
+                    ended.encode(),
+                    headers={**expect(self.seq), **END_HEADERS},
+                    timeout=_TRY_TIMEOUT_S,
+                )
+            except (RequestTimeoutError, NoRespondersError):
+                continue  # whether it was stored, the next try tells
+            except JsError as error:
+                if not lost_compare(error):
+                    raise
+                link, seq = await read_chain(self.bus, self.subject)
+                if isinstance(link, Ended):
+                    return "recorded" if link.nonce == self.nonce else "ended_before"
+                if isinstance(link, Cancelling) and _nonce(link) == self.nonce:
+                    cancelled = result.model_copy(
+                        update={"outcome": "cancelled", "reason": "cancelled", "message": link.reason}
+                    )
+                    ended, self.seq = self._ended("cancelled", cancelled), seq
+                    continue
+                if isinstance(link, Started) and link.nonce == self.nonce:
+                    self.seq = seq
+                    continue
+                return "lost"
+            return "recorded"
+        raise RequestTimeoutError(f"the end of {self.message.spec.job_id} could not be recorded")
+
+    def _ended(self, state: EndState, result: Attempt) -> Ended:
+        spec = self.message.spec
+        follow_up = next_attempt(self.message, state, result.reason, self.who.name)
+        return Ended(
+            org_id=spec.org_id,
+            run_id=spec.run_id,
+            job_id=spec.job_id,
+            attempt=self.message.attempt,
+            at=time.time(),
+            nonce=self.nonce,
+            state=state,
+            result=result,
+            final=follow_up is None,
+            app_version_id=spec.app_version_id,
+            next=follow_up,
+        )
+
+
+async def claim(bus: Bus, message: JobMessage, who: Identity, phase: Phase) -> Claim | None:
+    """Claim an attempt that the work stream gave us.
+
+    None when there is nothing to run: it has ended, or is ended now because it was cancelled or
+    was taken over too often; its message is to be acknowledged.
+    """
+    subject, nonce = chain_subject(message), secrets.token_hex(8)
+    seq, takeovers = 0, 0
+    started_at = time.time()
+    for _ in range(_TRIES):
+        link = _link(message, who, phase, nonce, takeovers, started_at)
+        try:
+            ack = await bus.requests.publish(
+                subject, link.encode(), headers={**expect(seq), **CHAIN_TTL}, timeout=_TRY_TIMEOUT_S
+            )
+        except (RequestTimeoutError, NoRespondersError):
+            continue
+        except JsError as error:
+            if not lost_compare(error):
+                raise
+            there, seq = await read_chain(bus, subject)
+            held = Claim(bus, message, who, subject, nonce, seq, takeovers, started_at)
+            if there is None:
+                continue
+            if isinstance(there, Ended):
+                return None
+            if isinstance(there, Cancelling):
+                await held.end("cancelled", _unrun(message, who, "cancelled", "cancelled", there.reason))
+                return None
+            if there.nonce == nonce:
+                return held
+            takeovers = there.takeovers + 1
+            if takeovers > MAX_TAKEOVERS:
+                text = f"{takeovers} slots in turn lost hold of it"
+                await held.end("errored", _unrun(message, who, "errored", "takeovers", text))
+                return None
+            continue
+        return Claim(bus, message, who, subject, nonce, ack.seq, takeovers, started_at)
+    raise RequestTimeoutError(f"{message.spec.job_id} could not be claimed")
+
+
+def _link(
+    message: JobMessage, who: Identity, phase: Phase, nonce: str, takeovers: int, at: float
+) -> Started | TakenOver:
+    kind = TakenOver if takeovers else Started
+    spec = message.spec
+    return kind(
+        org_id=spec.org_id,
+        run_id=spec.run_id,
+        job_id=spec.job_id,
+        attempt=message.attempt,
+        at=at,
+        nonce=nonce,
+        agent=who.agent,
+        slot=who.slot,
+        device=who.device,
+        app_version_id=spec.app_version_id,
+        phase=phase,
+        takeovers=takeovers,
+    )
+
+
+def _nonce(link: ChainLink) -> str | None:
+    if isinstance(link, Cancelling):
+        return link.holder.nonce if link.holder else None
+    return link.nonce
+
+
+def _unrun(message: JobMessage, who: Identity, outcome: EndState, reason: str, text: str) -> Attempt:
+    return Attempt(
+        number=message.attempt,
+        agent=who.agent,
+        slot=who.slot,
+        device=who.device,
+        finished_at=time.time(),
+        outcome=outcome,
+        reason=reason,
+        message=text,
+    )

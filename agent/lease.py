@@ -1,0 +1,73 @@
+"""Keep the lease on released work while its job runs, and notice when it is lost.
+
+In-progress is a request that is answered, at a third of the ack wait. After two thirds without an
+answer the lease counts as lost: the server may give the work to somebody else at any moment now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+
+from qgjob.bus.connect import Bus
+from qgjob.bus.pull import ACK, IN_PROGRESS
+from qgjob.errors import QgjobError
+
+
+@contextlib.asynccontextmanager
+async def kept_lease(
+    bus: Bus, ack: str, ack_wait_s: float, *, on_renewed: Callable[[float], None], on_lost: Callable[[], None]
+) -> AsyncGenerator[None]:
+    """Renew the lease of a message for the time of a block.
+
+    `on_renewed` is told for how many seconds the job may go on from now; `on_lost` is called once.
+    """
+    task = asyncio.create_task(_keep(bus, ack, ack_wait_s, on_renewed, on_lost), name="lease")
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def lease_of(ack_wait_s: float) -> float:
+    """How long after its last renewal a job may go on."""
+    return ack_wait_s * 2 / 3
+
+
+async def _keep(
+    bus: Bus,
+    ack: str,
+    ack_wait_s: float,
+    on_renewed: Callable[[float], None],
+    on_lost: Callable[[], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+    interval, renewed = ack_wait_s / 3, loop.time()
+    pause = interval
+    while True:
+        await asyncio.sleep(pause)
+        asked = loop.time()
+        left = renewed + lease_of(ack_wait_s) - asked
+        try:
+            if left > 0:
+                await bus.requests.request(ack, IN_PROGRESS, timeout=min(interval, left))
+                renewed, pause = asked, interval
+                on_renewed(lease_of(ack_wait_s))
+        except QgjobError:
+            pause = min(0.5, interval)  # no answer: again, as long as there is time
+        if loop.time() - renewed >= lease_of(ack_wait_s):
+            on_lost()
+            return
+
+
+async def acknowledge(bus: Bus, ack: str, *, tries: int = 30) -> bool:
+    """Acknowledge work and wait for the answer; False when none came (it will be given again)."""
+    for _ in range(tries):
+        try:
+            await bus.requests.request(ack, ACK, timeout=2.0)
+        except QgjobError:
+            await asyncio.sleep(0.2)
+            continue
+        return True
+    return False

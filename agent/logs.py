@@ -1,0 +1,161 @@
+"""Ship a job's output to the log stream, in chunks, as it comes.
+
+Bytes become text here (broken UTF-8 is replaced), stdout and stderr told apart, in the order in which
+they were read. A chunk goes out 100 ms after its first byte or when it is large. Output beyond the
+limit is counted and left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import time
+from typing import Final, Literal
+
+from bus_schemas import subjects
+from bus_schemas.agents import LogChunk
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.connect import Bus
+from qgjob.errors import QgjobError
+
+CHUNK_BYTES: Final = 64 * 1024
+MAX_LOG_BYTES: Final = 50 * 2**20
+_BUFFER_BYTES: Final = 1 * 2**20
+_LINGER_S: Final = 0.1
+_TRIES: Final = 60
+
+Part = Literal["out", "err", "sys"]
+_NAMES: Final[dict[str, Part]] = {"stdout": "out", "stderr": "err", "sys": "sys"}
+
+
+class LogShipper:
+    """The log of one attempt. Call `write` as output comes, `close` at the end."""
+
+    def __init__(self, bus: Bus, message: JobMessage, *, limit: int = MAX_LOG_BYTES) -> None:
+        spec = message.spec
+        self._bus = bus
+        self._message = message
+        self._subject = subjects.logs(spec.org_id, spec.job_id, message.attempt)
+        self._decoders = {
+            name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr", "sys")
+        }
+        self._parts: list[tuple[Part, str]] = []
+        self._size = 0
+        self._total = 0
+        self._limit = limit
+        self._dropped = 0
+        self._seq = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self.last_output = time.monotonic()
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was written."""
+        return self._task is not None
+
+    def write(self, stream: Literal["stdout", "stderr", "sys"], data: bytes) -> asyncio.Future[bool] | None:
+        """Take output; returns something to await when the sender should wait for the network."""
+        self.last_output = time.monotonic()
+        if self._total >= self._limit:
+            self._dropped += len(data)
+            return None
+        if self._total + len(data) > self._limit:
+            cut = self._limit - self._total
+            self._dropped += len(data) - cut
+            data = data[:cut]
+        self._total += len(data)
+        self._add(_NAMES[stream], self._decoders[stream].decode(data))
+        if self._size < _BUFFER_BYTES:
+            return None
+        self._room.clear()
+        return asyncio.ensure_future(self._room.wait())
+
+    def say(self, text: str) -> None:
+        """A line of the agent's own."""
+        self.write("sys", (text + "\n").encode())
+
+    async def close(self, *, always: bool) -> None:
+        """Send what is left and the end mark; a log never written to gets one only if `always`."""
+        if self._task is None and not always:
+            return
+        for name, decoder in self._decoders.items():
+            self._add(_NAMES[name], decoder.decode(b"", final=True))
+        self._closing = True
+        self._start()
+        self._wake.set()
+        if self._task:
+            await self._task
+
+    def abandon(self) -> None:
+        """Forget what was not sent: the attempt is not ours any more."""
+        if self._task:
+            self._task.cancel()
+
+    def _add(self, name: Part, text: str) -> None:
+        if not text:
+            return
+        if self._parts and self._parts[-1][0] == name and self._size < CHUNK_BYTES:
+            self._parts[-1] = (name, self._parts[-1][1] + text)
+        else:
+            self._parts.append((name, text))
+        self._size += len(text)
+        self._start()
+        self._wake.set()
+
+    def _start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._ship(), name="log")
+
+    async def _ship(self) -> None:
+        while True:
+            await self._wake.wait()
+            if not self._closing and self._size < CHUNK_BYTES:
+                await asyncio.sleep(_LINGER_S)
+            self._wake.clear()
+            while self._parts:
+                await self._send(self._take(), eof=False)
+            if self._closing and not self._parts:
+                await self._send([], eof=True)
+                return
+
+    def _take(self) -> list[tuple[Part, str]]:
+        taken: list[tuple[Part, str]] = []
+        size = 0
+        while self._parts and size < CHUNK_BYTES:
+            name, text = self._parts[0]
+            room = CHUNK_BYTES - size
+            if len(text) > room:
+                self._parts[0] = (name, text[room:])
+                text = text[:room]
+            else:
+                self._parts.pop(0)
+            taken.append((name, text))
+            size += len(text)
+        self._size -= size
+        if self._size < _BUFFER_BYTES // 2:
+            self._room.set()
+        return taken
+
+    async def _send(self, parts: list[tuple[Part, str]], *, eof: bool) -> None:
+        chunk = LogChunk(
+            job_id=self._message.spec.job_id,
+            attempt=self._message.attempt,
+            seq=self._seq,
+            at=time.time(),
+            parts=tuple(parts),
+            dropped=self._dropped if eof else 0,
+            eof=eof,
+        )
+        self._seq += 1
+        payload = chunk.encode()
+        for _ in range(_TRIES):
+            try:
+                await self._bus.requests.publish(self._subject, payload, timeout=2.0)
+            except QgjobError:
+                await asyncio.sleep(0.2)  # the server is away: the buffer fills and the job waits
+                continue
+            return

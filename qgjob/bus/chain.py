@@ -1,0 +1,133 @@
+"""The claim chain: one subject per attempt, written by compare-and-set, which decides who runs it.
+
+Started, taken over, cancelling, ended: each link is stored only if the chain stands where its writer
+saw it. The end replaces the chain and says the whole attempt.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from bus_schemas import streams, subjects
+from bus_schemas.events import Attempt, Cancelling, ChainLink, Ended, EndState, Started, decode_event
+from bus_schemas.jobs import JobMessage
+from qgjob.bus import kv
+from qgjob.bus.connect import Bus
+from qgjob.bus.publish import ROLLUP, TTL, expect, lost_compare
+from qgjob.bus.requester import JsError, RequestTimeoutError
+from qgjob.errors import BadMessageError
+
+CHAIN_TTL: Final = {TTL: "never"}
+END_HEADERS: Final = {TTL: f"{streams.EVENTS_KEPT_S}s", ROLLUP: "sub"}
+_TRIES: Final = 20
+
+
+async def read_chain(bus: Bus, subject: str) -> tuple[ChainLink | None, int]:
+    """The last link of a chain and its sequence; (None, 0) when nobody ever claimed."""
+    for attempt in range(_TRIES):
+        try:
+            stored = await kv.get_last(bus, streams.EVENTS, subject)
+            break
+        except (JsError, RequestTimeoutError):  # just after a failover
+            if attempt == _TRIES - 1:
+                raise
+    else:
+        raise AssertionError("unreachable")
+    if stored is None or stored.deleted:
+        return None, stored.seq if stored else 0
+    event = decode_event(stored.data)
+    if isinstance(event, Started | Cancelling | Ended):
+        return event, stored.seq
+    raise BadMessageError(f"a chain holds a {event.kind} event")
+
+
+def chain_subject(message: JobMessage) -> str:
+    """Where the chain of a message's attempt stands."""
+    spec = message.spec
+    return subjects.event(spec.org_id, spec.run_id, spec.job_id, message.attempt, "state")
+
+
+async def end_unclaimed(
+    bus: Bus, message: JobMessage, state: EndState, reason: str, text: str, *, now: float
+) -> ChainLink | None:
+    """End an attempt that no slot holds; None when that is done, else the link that was there first."""
+    result = Attempt(
+        number=message.attempt, finished_at=now, outcome=state, reason=reason, message=text[:4000]
+    )
+    ended = ended_event(message, state, result, at=now)
+    return await _write(bus, chain_subject(message), ended, expected=0)
+
+
+def ended_event(message: JobMessage, state: EndState, result: Attempt, *, at: float) -> Ended:
+    """The last link, as the leader writes it."""
+    spec = message.spec
+    return Ended(
+        org_id=spec.org_id,
+        run_id=spec.run_id,
+        job_id=spec.job_id,
+        attempt=message.attempt,
+        at=at,
+        nonce=secrets.token_hex(8),
+        state=state,
+        result=result,
+        app_version_id=spec.app_version_id,
+    )
+
+
+async def ask_holder(bus: Bus, message: JobMessage, by: str, reason: str, *, now: float) -> ChainLink | None:
+    """Append a cancel to a chain that a slot holds; returns the link the holder had, or the end."""
+    subject = chain_subject(message)
+    spec = message.spec
+    for _ in range(_TRIES):
+        link, seq = await read_chain(bus, subject)
+        if link is None or isinstance(link, Ended | Cancelling):
+            return link
+        cancelling = Cancelling(
+            org_id=spec.org_id,
+            run_id=spec.run_id,
+            job_id=spec.job_id,
+            attempt=message.attempt,
+            at=now,
+            by=by,
+            reason=reason,
+            holder=Started.model_validate(link.model_dump() | {"kind": "started"}),
+        )
+        try:
+            await bus.requests.publish(subject, cancelling.encode(), headers={**expect(seq), **CHAIN_TTL})
+        except JsError as error:
+            if not lost_compare(error):
+                raise
+            continue
+        return link
+    raise JsError(503, 0, "the chain did not hold still")
+
+
+async def end_held(bus: Bus, message: JobMessage, state: EndState, result: Attempt, *, now: float) -> bool:
+    """End a chain whose holder is gone; False when it has an end already."""
+    subject = chain_subject(message)
+    for _ in range(_TRIES):
+        link, seq = await read_chain(bus, subject)
+        if isinstance(link, Ended):
+            return False
+        ended = ended_event(message, state, result, at=now)
+        if await _write(bus, subject, ended, expected=seq) is None:
+            return True
+    return False
+
+
+async def _write(bus: Bus, subject: str, link: Ended, *, expected: int) -> ChainLink | None:
+    for _ in range(_TRIES):
+        try:
+            await bus.requests.publish(subject, link.encode(), headers={**expect(expected), **END_HEADERS})
+        except RequestTimeoutError:
+            continue  # whether it was stored, the next try tells
+        except JsError as error:
+            if not lost_compare(error):
+                raise
+            there, _ = await read_chain(bus, subject)
+            if isinstance(there, Ended) and there.nonce == link.nonce:
+                return None
+            return there
+        return None
+    raise RequestTimeoutError(f"{subject} could not be written.")

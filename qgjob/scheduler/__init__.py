@@ -1,0 +1,1 @@
+"""The scheduler service: one duty a file."""

@@ -1,0 +1,75 @@
+"""What the leader holds of every job that has not ended: its message, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bus_schemas.jobs import JobMessage, capability_of
+from qgjob.domain.placement.model import GroupKey, Job
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One live attempt: waiting in `QG_JOBS`, or released and not ended."""
+
+    job_id: str
+    run_id: str
+    org_id: str
+    attempt: int
+    payload: bytes
+    seq: int
+    """Its place in `QG_JOBS`; 0 when it was found in `QG_WORK` only."""
+    ack: str | None
+    """Where to acknowledge it in `QG_JOBS`; None when that is done or not possible."""
+    released: bool = False
+    cancel: str | None = None
+    """Why it is to be cancelled, once somebody asked."""
+
+    def message(self) -> JobMessage:
+        """The job's message, decoded again: kept as bytes, a waiting job costs little."""
+        return JobMessage.decode(self.payload)
+
+
+@dataclass(slots=True)
+class Backlog:
+    """All live entries by job, and the jobs of each run."""
+
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    runs: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+
+    def add(self, entry: Entry) -> None:
+        """Hold an entry; a later attempt replaces an earlier one."""
+        self.entries[entry.job_id] = entry
+        self.runs.setdefault(entry.run_id, set()).add(entry.job_id)
+
+    def drop(self, job_id: str, attempt: int) -> Entry | None:
+        """Let go of an attempt that ended; None when it is not held (any more)."""
+        entry = self.entries.get(job_id)
+        if entry is None or entry.attempt != attempt:
+            return None
+        del self.entries[job_id]
+        jobs = self.runs.get(entry.run_id)
+        if jobs is not None:
+            jobs.discard(job_id)
+            if not jobs:
+                del self.runs[entry.run_id]
+        return entry
+
+
+def placement_job(message: JobMessage, arrived_at: float, order: int) -> Job:
+    """The job as the placement core sees it."""
+    spec = message.spec
+    expires = spec.created_at + spec.expires_s if message.attempt == 1 else None
+    return Job(
+        job_id=spec.job_id,
+        group=GroupKey(capability_of(spec.requires), spec.org_id, spec.app_version_id),
+        test=spec.test,
+        priority=spec.priority,
+        arrived_at=arrived_at,
+        order=order,
+        attempt=message.attempt,
+        not_before=message.not_before,
+        expires_at=expires,
+        avoid=message.avoid,
+        run_id=spec.run_id,
+    )

@@ -1,0 +1,143 @@
+"""Hear what became of attempts: who started, how they ended, and what is to be tried again.
+
+The consumer is durable within a reign and acknowledged only after a retry is in the backlog; the
+next reign starts behind what this one settled.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bus_schemas import streams, subjects
+from bus_schemas.events import Ended, Retrying, Started, TakenOver, decode_event
+from bus_schemas.jobs import JobMessage, priority_class
+from qgjob.bus.connect import Bus
+from qgjob.bus.deadletters import set_aside
+from qgjob.bus.follow import StreamMessage, stream_message
+from qgjob.bus.publish import OutMsg, expect, lost_compare, publish_batch
+from qgjob.bus.pull import ACK, Puller
+from qgjob.bus.requester import JsError, RequestTimeoutError
+from qgjob.clock import Clock
+from qgjob.domain.placement.model import Event, JobEnded, JobStarted
+from qgjob.errors import BadMessageError
+from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.bus.chain import chain_subject, read_chain
+
+log = logging.getLogger(__name__)
+
+_AHEAD = 1000
+_TRIES = 20
+
+
+@dataclass(slots=True)
+class Chains:
+    """Reads the claim chains for one reign."""
+
+    bus: Bus
+    clock: Clock
+    backlog: Backlog
+    feed: Callable[..., None]
+    on_ended: Callable[[Entry], None]
+    horizon: int
+    """Ends up to this sequence may have been handled by an earlier reign."""
+    ended: dict[str, int] = field(default_factory=dict[str, int])
+    settled: int = 0
+
+    async def run(self, consumer: str) -> None:
+        """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
+        async with Puller(self.bus, streams.EVENTS, consumer, ahead=_AHEAD) as puller:
+            while True:
+                first = await puller.next()
+                batch = [first, *puller.take()]
+                events: list[Event] = []
+                retries: list[tuple[Ended, JobMessage, int]] = []
+                for msg in batch:
+                    await self._read(stream_message(msg), events, retries)
+                self.feed(*events)
+                for ended, message, seq in retries:
+                    await self._retry(ended, message, inherited=seq <= self.horizon)
+                await self.bus.nc.publish(batch[-1].reply, ACK)
+                self.settled = stream_message(batch[-1]).seq
+
+    async def _read(
+        self, stored: StreamMessage, events: list[Event], retries: list[tuple[Ended, JobMessage, int]]
+    ) -> None:
+        if stored.deleted:
+            return
+        try:
+            event = decode_event(stored.data)
+        except BadMessageError as error:
+            await set_aside(self.bus, streams.EVENTS, stored.subject, stored.data, str(error), seq=stored.seq)
+            return
+        if isinstance(event, Started | TakenOver):
+            events.append(JobStarted(event.job_id, event.attempt, f"{event.agent}/{event.slot}"))
+        elif isinstance(event, Ended):
+            self._note_end(event, events)
+            if event.next is not None and _follows(event, event.next):
+                retries.append((event, event.next, stored.seq))
+
+    def _note_end(self, event: Ended, events: list[Event]) -> None:
+        result = event.result
+        self.ended[event.state] = self.ended.get(event.state, 0) + 1
+        events.append(
+            JobEnded(
+                job_id=event.job_id,
+                attempt=event.attempt,
+                slot=f"{result.agent}/{result.slot}" if result.agent else None,
+                ran_s=result.duration_s,
+                install_s=result.install_s,
+                installed=result.installed,
+                good=event.state in {"passed", "failed"},
+            )
+        )
+        entry = self.backlog.drop(event.job_id, event.attempt)
+        if entry is not None:
+            self.on_ended(entry)
+
+    async def _retry(self, ended: Ended, message: JobMessage, *, inherited: bool) -> None:
+        spec = message.spec
+        known = self.backlog.entries.get(spec.job_id)
+        if known is not None and known.attempt >= message.attempt:
+            return
+        if inherited and (await read_chain(self.bus, chain_subject(message)))[0] is not None:
+            return
+        subject = subjects.job(priority_class(spec.priority), spec.org_id, spec.job_id)
+        await self._put(OutMsg(subject, message.encode(), expect(0)))
+        retrying = Retrying(
+            org_id=spec.org_id,
+            run_id=spec.run_id,
+            job_id=spec.job_id,
+            attempt=ended.attempt,
+            at=self.clock.now(),
+            next_attempt=message.attempt,
+            charged=ended.state != "errored",
+            not_before=message.not_before,
+        )
+        await self.bus.requests.publish(
+            subjects.event(spec.org_id, spec.run_id, spec.job_id, ended.attempt, "info"), retrying.encode()
+        )
+
+    async def _put(self, message: OutMsg) -> None:
+        for _ in range(_TRIES):
+            try:
+                await publish_batch(self.bus, [message])
+            except RequestTimeoutError:
+                continue
+            except JsError as error:
+                if not lost_compare(error):
+                    raise
+            return  # stored now, or by an earlier try
+        raise RequestTimeoutError(f"the retry on {message.subject} could not be stored")
+
+
+def _follows(ended: Ended, message: JobMessage) -> bool:
+    """Whether a retry is really the next attempt of the job that ended: what an agent says is checked."""
+    spec = message.spec
+    return (
+        message.attempt == ended.attempt + 1
+        and spec.job_id == ended.job_id
+        and spec.run_id == ended.run_id
+        and spec.org_id == ended.org_id
+    )

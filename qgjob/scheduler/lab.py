@@ -1,0 +1,49 @@
+"""The placement core within a reign: events go in, effects go to those who carry them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from qgjob.clock import Clock
+from qgjob.domain.placement import core
+from qgjob.domain.placement.model import Bind, Effect, Event, Expire, LabState, Release, Tick
+
+
+@dataclass(slots=True)
+class Lab:
+    """Holds the core's state; every event of a reign passes through `feed`."""
+
+    clock: Clock
+    on_bind: Callable[[Bind], None]
+    on_release: Callable[[Release], None]
+    on_expire: Callable[[Expire], None]
+    state: LabState = field(default_factory=LabState)
+    open: bool = False
+    """Nothing is placed before recovery has told what is out already."""
+    changed: bool = True
+    """Whether something happened since the last overview."""
+
+    def feed(self, *events: Event) -> None:
+        """Take events in, decide once, and hand out the effects."""
+        now = self.clock.now()
+        effects: list[Effect] = []
+        for event in events:
+            core.note(self.state, event, now, effects)
+        if self.open:
+            core.dispatch(self.state, now, effects)
+        if effects or any(not isinstance(event, Tick) for event in events):
+            self.changed = True
+        for effect in effects:
+            match effect:
+                case Bind():
+                    self.on_bind(effect)
+                case Release():
+                    self.on_release(effect)
+                case Expire():
+                    self.on_expire(effect)
+
+    def start(self) -> None:
+        """Recovery is done: place from now on."""
+        self.open = True
+        self.feed(Tick())

@@ -1,0 +1,122 @@
+"""Which replica reigns: one key with a TTL, taken and kept by compare-and-set.
+
+The key's revision at its taking is the epoch of the reign. What really keeps an old leader from
+doing harm is not this key but the fence in the work stream (see `recovery`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+from dataclasses import dataclass
+
+from bus_schemas.streams import LEADER_BUCKET, LEADER_TTL_S
+from qgjob.bus import kv
+from qgjob.bus.connect import Bus
+from qgjob.bus.publish import lost_compare
+from qgjob.bus.requester import JsError
+from qgjob.clock import Clock
+from qgjob.errors import QgjobError
+
+log = logging.getLogger(__name__)
+
+KEY = "leader"
+_RENEW_S = 0.5
+_LOOK_S = 0.5
+_GIVE_UP_S = LEADER_TTL_S * 0.75
+
+
+class DeposedError(QgjobError):
+    """This replica does not reign any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """A reign: its epoch, and since when."""
+
+    replica: str
+    epoch: int
+    since: float
+
+
+class Election:
+    """One replica's part in the election."""
+
+    def __init__(self, bus: Bus, clock: Clock, replica: str) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._replica = replica
+        self._nonce = secrets.token_hex(8)
+        self._revision = 0
+
+    async def acquire(self) -> Mandate:
+        """Wait until this replica reigns."""
+        while True:
+            try:
+                mandate = await self._try()
+            except QgjobError as error:
+                log.debug("no election now: %s", error)
+                mandate = None
+            if mandate is not None:
+                log.info("replica %s reigns, epoch %d", self._replica, mandate.epoch)
+                return mandate
+            await asyncio.sleep(_LOOK_S)
+
+    async def keep(self) -> None:
+        """Renew the key until it is lost; always raises `DeposedError`."""
+        renewed = self._clock.monotonic()
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            try:
+                self._revision = await self._put(self._revision, timeout=_RENEW_S)
+                renewed = self._clock.monotonic()
+            except JsError as error:
+                if not lost_compare(error):
+                    log.debug("renewal refused: %s", error)
+                elif not await self._still_ours():
+                    raise DeposedError("another replica reigns now") from None
+            except QgjobError as error:
+                log.debug("renewal failed: %s", error)
+            if self._clock.monotonic() - renewed > _GIVE_UP_S:
+                raise DeposedError("the leader key could not be renewed in time")
+
+    async def resign(self) -> None:
+        """Give the key up, so that another replica need not wait for it to expire."""
+        with contextlib.suppress(QgjobError):
+            await kv.delete(self._bus, LEADER_BUCKET, KEY, expected=self._revision)
+
+    async def _try(self) -> Mandate | None:
+        stored = await kv.get(self._bus, LEADER_BUCKET, KEY)
+        if stored is not None and not stored.deleted and self._nonce_of(stored.data) != self._nonce:
+            return None
+        try:
+            self._revision = await self._put(stored.seq if stored else 0, timeout=LEADER_TTL_S / 2)
+        except JsError as error:
+            if lost_compare(error):
+                return None
+            raise
+        return Mandate(self._replica, self._revision, self._clock.now())
+
+    async def _put(self, expected: int, *, timeout: float) -> int:
+        value = json.dumps({"replica": self._replica, "nonce": self._nonce}).encode()
+        return await kv.put(
+            self._bus, LEADER_BUCKET, KEY, value, ttl_s=LEADER_TTL_S, expected=expected, timeout=timeout
+        )
+
+    async def _still_ours(self) -> bool:
+        """After a lost answer the key's revision is ahead of what we know, yet it is ours."""
+        stored = await kv.get(self._bus, LEADER_BUCKET, KEY)
+        if stored is None or stored.deleted or self._nonce_of(stored.data) != self._nonce:
+            return False
+        self._revision = stored.seq
+        return True
+
+    @staticmethod
+    def _nonce_of(data: bytes) -> str | None:
+        with contextlib.suppress(ValueError, AttributeError):
+            nonce: object = json.loads(data).get("nonce")
+            return nonce if isinstance(nonce, str) else None
+        return None

@@ -1,0 +1,86 @@
+"""The lab at a glance, from the leader's own state; published when it changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bus_schemas import subjects
+from bus_schemas.requests import GroupView, LeaderView, Overview
+from bus_schemas.subjects import PRIORITY_CLASSES
+from qgjob.bus.connect import Bus
+from qgjob.clock import Clock
+from qgjob.domain.placement.model import Group
+from qgjob.scheduler.dispatch import group_ref
+from qgjob.scheduler.lab import Lab
+from qgjob.scheduler.leader import Mandate
+
+_EVERY_S = 0.25
+_STILL_EVERY = 8
+_MAX_GROUPS = 200
+
+
+@dataclass(slots=True)
+class OverviewPublisher:
+    """Publishes `qg.live.overview` at most four times a second, and every two seconds when still."""
+
+    bus: Bus
+    clock: Clock
+    lab: Lab
+    mandate: Mandate
+    ended: Callable[[], dict[str, int]]
+    dead_letters: Callable[[], int]
+    latest: Overview | None = None
+    _rounds: int = field(default=0)
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        while True:
+            self._rounds += 1
+            if self.lab.changed or self._rounds % _STILL_EVERY == 0:
+                self.lab.changed = False
+                self.latest = self.now()
+                await self.bus.nc.publish(subjects.LIVE_OVERVIEW, self.latest.encode())
+            await asyncio.sleep(_EVERY_S)
+
+    def now(self) -> Overview:
+        """The overview of this moment."""
+        state, now = self.lab.state, self.clock.now()
+        busy = sum(1 for slot in state.slots.values() if slot.held)
+        groups = sorted(state.groups.values(), key=lambda g: (-g.waiting, -g.out, g.key))
+        heads = [head.arrived_at for group in state.active.values() if (head := group.head())]
+        return Overview(
+            at=now,
+            leader=LeaderView(
+                replica=self.mandate.replica, epoch=self.mandate.epoch, since=self.mandate.since
+            ),
+            depths={str(name): depth for name, depth in zip(PRIORITY_CLASSES, state.depths, strict=True)},
+            waiting=len(state.jobs),
+            delayed=sum(1 for _, _, job in state.delayed if not job.gone),
+            running=sum(1 for released in state.out.values() if released.started),
+            slots_idle=sum(1 for slot in state.slots.values() if slot.available and not slot.held),
+            slots_busy=busy,
+            installs=state.installs,
+            installs_avoided=state.installs_avoided,
+            ended=self.ended(),
+            dead_letters=self.dead_letters(),
+            oldest_wait_s=max(0.0, now - min(heads)) if heads else None,
+            groups=tuple(self._view(group, now) for group in groups[:_MAX_GROUPS]),
+            groups_total=len(groups),
+        )
+
+    def _view(self, group: Group, now: float) -> GroupView:
+        head = group.head()
+        running = sum(
+            1 for name in group.slots if any(r.started for r in self.lab.state.slots[name].held.values())
+        )
+        return GroupView(
+            group=group_ref(group.key),
+            waiting=group.waiting,
+            released=group.out,
+            running=running,
+            slots=tuple(sorted(group.slots)),
+            oldest_wait_s=max(0.0, now - head.arrived_at) if head else None,
+            installs=group.installs,
+        )

@@ -1,0 +1,91 @@
+"""End the chains that nobody holds any more.
+
+JetStream gives released work again to a bound slot when a lease was lost, and that slot settles
+the chain. What is left for the reaper: cancelled jobs whose holder is gone for good, and jobs whose
+message vanished from the work stream without an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from bus_schemas import streams, subjects
+from bus_schemas.events import Attempt
+from qgjob.bus.connect import Bus
+from qgjob.bus.topology import list_subjects
+from qgjob.clock import Clock
+from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.bus.chain import end_held
+from qgjob.scheduler.control import Control
+from qgjob.scheduler.lab import Lab
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 5.0
+_SWEEP_EVERY = 12
+_PATIENCE_S = streams.ACK_WAIT_S + 10.0
+
+
+@dataclass(slots=True)
+class Reaper:
+    """Looks around now and then, within one reign."""
+
+    bus: Bus
+    clock: Clock
+    lab: Lab
+    backlog: Backlog
+    control: Control
+    _missing: set[str] = field(default_factory=set[str])
+
+    async def run(self) -> None:
+        """Reap until cancelled."""
+        rounds = 0
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            rounds += 1
+            await self._end_abandoned_cancels()
+            if rounds % _SWEEP_EVERY == 0:
+                await self._end_vanished()
+
+    async def _end_abandoned_cancels(self) -> None:
+        now = self.clock.monotonic()
+        for job_id, since in list(self.control.cancelling.items()):
+            if now - since < _PATIENCE_S:
+                continue
+            entry = self.backlog.entries.get(job_id)
+            released = self.lab.state.out.get(job_id)
+            if entry is None:
+                del self.control.cancelling[job_id]
+            elif released is None or released.slot is None:
+                await self._end(entry, "cancelled", entry.cancel or "cancelled")
+
+    async def _end_vanished(self) -> None:
+        """Twice not in the work stream and not ended: its message is lost, so nobody will end it."""
+        there = await list_subjects(self.bus, streams.WORK, subjects.WORK_ALL)
+        missing: set[str] = set()
+        for job_id, released in list(self.lab.state.out.items()):
+            entry = self.backlog.entries.get(job_id)
+            if entry is None or not entry.released or subjects.work(*released.job.group, job_id) in there:
+                continue
+            missing.add(job_id)
+            if job_id in self._missing:
+                await self._end(entry, "errored", "its message vanished from the work stream")
+        self._missing = missing
+
+    async def _end(self, entry: Entry, state: str, text: str) -> None:
+        log.warning("%s attempt %d is ended by the reaper: %s", entry.job_id, entry.attempt, text)
+        result = Attempt.model_validate(
+            {
+                "number": entry.attempt,
+                "finished_at": self.clock.now(),
+                "outcome": state,
+                "reason": "cancelled" if state == "cancelled" else "lost",
+                "message": text,
+            }
+        )
+        if state == "cancelled":
+            await end_held(self.bus, entry.message(), "cancelled", result, now=self.clock.now())
+        else:
+            await end_held(self.bus, entry.message(), "errored", result, now=self.clock.now())

@@ -1,0 +1,173 @@
+"""Begin a reign: shut out the one before, and learn what is out already.
+
+The fence is written first: from then on no release of an older leader is stored. Then its readers
+are deleted, and the work stream and its claim chains tell what is released and who runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from bus_schemas import streams, subjects
+from bus_schemas.events import Cancelling, ChainLink, Ended
+from bus_schemas.jobs import JobMessage
+from qgjob.bus import kv
+from qgjob.bus.connect import Bus
+from qgjob.bus.deadletters import set_aside
+from qgjob.bus.directget import read_all
+from qgjob.bus.publish import expect, lost_compare
+from qgjob.bus.requester import JsError
+from qgjob.bus.topology import create_consumer, delete_consumer, list_consumers, stream_state
+from qgjob.domain.placement.model import JobWasReleased
+from qgjob.errors import BadMessageError
+from qgjob.scheduler.backlog import Entry, placement_job
+from qgjob.bus.chain import chain_subject, read_chain
+from qgjob.scheduler.leader import DeposedError
+
+log = logging.getLogger(__name__)
+
+QUEUED_THROUGH_KEY = "queued_through"
+_EPOCH = re.compile(r"(?:intake|chains)_(\d+)")
+
+
+@dataclass(slots=True)
+class Inheritance:
+    """What a reign finds."""
+
+    fence: int
+    jobs_horizon: int
+    """The last sequence of `QG_JOBS` at the start; 0 when nothing waits."""
+    chains_horizon: int
+    intake: str
+    chains: str
+    queued_through: int
+    out: list[JobWasReleased] = field(default_factory=list[JobWasReleased])
+    entries: list[Entry] = field(default_factory=list[Entry])
+    cancelling: list[str] = field(default_factory=list[str])
+    group_consumers: set[str] = field(default_factory=set[str])
+
+
+async def recover(bus: Bus, epoch: int) -> Inheritance:
+    """Take over; raises `DeposedError` when a later epoch is at work already."""
+    fence = await _write_fence(bus, epoch)
+    await _delete_older_intakes(bus, epoch)
+    jobs = await stream_state(bus, streams.JOBS)
+    events = await stream_state(bus, streams.EVENTS)
+    work_consumers = await list_consumers(bus, streams.WORK)
+    chains = await _begin_chains(bus, epoch)
+    found = Inheritance(
+        fence=fence,
+        jobs_horizon=int(jobs["last_seq"]) if jobs["messages"] else 0,
+        chains_horizon=int(events["last_seq"]),
+        intake="",
+        chains=chains,
+        queued_through=await _queued_through(bus, int(jobs["last_seq"])),
+        group_consumers={str(consumer["name"]) for consumer in work_consumers},
+    )
+    await _learn_what_is_out(bus, found)
+    intake = await create_consumer(bus, streams.JOBS, streams.intake_consumer(epoch, 1))
+    found.intake = str(intake["name"])
+    if not intake.get("num_pending"):
+        found.jobs_horizon = 0
+    return found
+
+
+async def _write_fence(bus: Bus, epoch: int) -> int:
+    while True:
+        stored = await kv.get_last(bus, streams.WORK, subjects.WORK_FENCE)
+        if stored is not None and int(json.loads(stored.data)["epoch"]) > epoch:
+            raise DeposedError("a later leader has written the fence")
+        try:
+            ack = await bus.requests.publish(
+                subjects.WORK_FENCE,
+                json.dumps({"v": 1, "epoch": epoch}).encode(),
+                headers=expect(stored.seq if stored else 0),
+            )
+        except JsError as error:
+            if lost_compare(error):
+                continue
+            raise
+        await bus.requests.api(f"STREAM.PURGE.{streams.WORK}", {"filter": subjects.WORK_FENCE, "keep": 1})
+        return ack.seq
+
+
+async def _delete_older_intakes(bus: Bus, epoch: int) -> None:
+    for name in _names(await list_consumers(bus, streams.JOBS), "intake_"):
+        if _epoch_of(name) > epoch:
+            raise DeposedError("a later leader reads the backlog already")
+        await delete_consumer(bus, streams.JOBS, name)
+
+
+async def _begin_chains(bus: Bus, epoch: int) -> str:
+    """A consumer of our own, from the first link that the reigns before did not settle."""
+    older = [c for c in await list_consumers(bus, streams.EVENTS) if str(c["name"]).startswith("chains_")]
+    start = 1
+    for consumer in older:
+        if _epoch_of(str(consumer["name"])) > epoch:
+            raise DeposedError("a later leader reads the chains already")
+        start = max(start, _settled(consumer) + 1)
+    config = streams.chain_consumer(epoch, start)
+    await create_consumer(bus, streams.EVENTS, config)
+    for consumer in older:
+        if consumer["name"] != config["name"]:
+            await delete_consumer(bus, streams.EVENTS, str(consumer["name"]))
+    return str(config["name"])
+
+
+def _settled(consumer: dict[str, Any]) -> int:
+    """Up to where a consumer's messages are acknowledged; where it began, when none is."""
+    floor = int(consumer["ack_floor"]["stream_seq"])
+    return max(floor, int(consumer["config"].get("opt_start_seq", 1)) - 1)
+
+
+async def _queued_through(bus: Bus, last_seq: int) -> int:
+    stored = await kv.get(bus, streams.SETTINGS_BUCKET, QUEUED_THROUGH_KEY)
+    if stored is None or stored.deleted:
+        return 0
+    return min(int(stored.data), last_seq)
+
+
+async def _learn_what_is_out(bus: Bus, found: Inheritance) -> None:
+    messages: list[JobMessage] = []
+    payloads: list[bytes] = []
+    for stored in await read_all(bus, streams.WORK, "qg.work.*.*.*.*"):
+        try:
+            messages.append(JobMessage.decode(stored.data))
+            payloads.append(stored.data)
+        except BadMessageError as error:
+            await set_aside(bus, streams.WORK, stored.subject, stored.data, str(error), seq=stored.seq)
+            await bus.requests.api(f"STREAM.MSG.DELETE.{streams.WORK}", {"seq": stored.seq, "no_erase": True})
+    links = await asyncio.gather(*(read_chain(bus, chain_subject(message)) for message in messages))
+    for order, (message, payload, (link, _)) in enumerate(zip(messages, payloads, links, strict=True)):
+        if isinstance(link, Ended):
+            continue  # whoever holds it acknowledges it, or is told so when it comes again
+        spec = message.spec
+        entry = Entry(spec.job_id, spec.run_id, spec.org_id, message.attempt, payload, 0, None, released=True)
+        if isinstance(link, Cancelling):
+            entry.cancel = link.reason
+            found.cancelling.append(spec.job_id)
+        found.entries.append(entry)
+        found.out.append(JobWasReleased(placement_job(message, spec.created_at, order), holder_of(link)))
+
+
+def holder_of(link: ChainLink | None) -> str | None:
+    """The `agent/slot` that holds a chain, if any."""
+    if isinstance(link, Cancelling):
+        link = link.holder
+    if link is None or isinstance(link, Ended):
+        return None
+    return f"{link.agent}/{link.slot}"
+
+
+def _names(consumers: list[dict[str, Any]], prefix: str) -> list[str]:
+    return [str(c["name"]) for c in consumers if str(c["name"]).startswith(prefix)]
+
+
+def _epoch_of(name: str) -> int:
+    match = _EPOCH.match(name)
+    return int(match.group(1)) if match else 0

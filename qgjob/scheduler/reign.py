@@ -1,0 +1,199 @@
+"""One reign: everything the leader does, for as long as it is the leader.
+
+Any trouble that leaves doubt (a lost connection, a refused release, a consumer that is gone) ends
+the reign; the next one starts from what the streams say. So there is one way to recover, and it is
+walked often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from bus_schemas import streams
+from qgjob.bus import kv
+from qgjob.bus.connect import Bus
+from qgjob.clock import Clock
+from qgjob.domain.placement.model import Bind, Event, Expire, JobEnded, Release, Tick
+from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.chains import Chains
+from qgjob.scheduler.control import Control
+from qgjob.scheduler.dispatch import Dispatcher
+from qgjob.scheduler.intake import Intake
+from qgjob.scheduler.lab import Lab
+from qgjob.scheduler.leader import DeposedError, Election, Mandate
+from qgjob.scheduler.overview import OverviewPublisher
+from qgjob.scheduler.reaper import Reaper
+from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY, Inheritance, recover
+from qgjob.scheduler.slots import Slots
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.1
+_REPORTS_WITHIN_S = 0.5
+_WATERMARK_EVERY_S = 0.5
+
+Known = Callable[[str], Awaitable[list[str] | None]]
+
+
+@dataclass(slots=True)
+class Parts:
+    """The duties of a reign, wired together."""
+
+    lab: Lab
+    backlog: Backlog
+    dispatcher: Dispatcher
+    intake: Intake
+    chains: Chains
+    slots: Slots
+    control: Control
+    reaper: Reaper
+    overview: OverviewPublisher
+    inheritance: Inheritance
+    ready: asyncio.Event
+
+
+async def reign(
+    bus: Bus,
+    clock: Clock,
+    election: Election,
+    mandate: Mandate,
+    *,
+    known: Known,
+    beside: Callable[[], Coroutine[Any, Any, None]],
+    on_wired: Callable[[OverviewPublisher], None],
+) -> None:
+    """Recover, then work until deposed or in doubt; raises an exception group with the reason.
+
+    `beside`: what else the leader's replica runs, such as the projector.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        # Renewed from the first moment: a recovery may take longer than the key lives.
+        tasks.create_task(election.keep(), name="leader key")
+        tasks.create_task(_until_reconnected(bus), name="connection")
+        inheritance = await recover(bus, mandate.epoch)
+        parts = _wire(bus, clock, mandate, inheritance, known)
+        on_wired(parts.overview)
+        log.info(
+            "epoch %d: %d released jobs found, backlog up to %d",
+            mandate.epoch,
+            len(inheritance.out),
+            inheritance.jobs_horizon,
+        )
+        duties: dict[str, Coroutine[Any, Any, None]] = {
+            "binds": parts.dispatcher.run_binds(),
+            "releases": parts.dispatcher.run_releases(),
+            "chains": parts.chains.run(inheritance.chains),
+            "slots": parts.slots.run(),
+            "intake": parts.intake.run(inheritance.intake),
+            "open runs": parts.intake.watch_open_runs(),
+            "control": parts.control.run(),
+            "reaper": parts.reaper.run(),
+            "overview": parts.overview.run(),
+            "opening": _open(parts),
+            "ticks": _tick(parts.lab),
+            "watermark": _keep_watermark(bus, parts.intake),
+            "beside": beside(),
+        }
+        for name, duty in duties.items():
+            tasks.create_task(duty, name=name)
+
+
+def _wire(bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, known: Known) -> Parts:
+    backlog = Backlog()
+    ready = asyncio.Event()
+
+    def released_already(entry: Entry, state: str) -> None:
+        log.info("%s attempt %d has ended before (%s)", entry.job_id, entry.attempt, state)
+        backlog.drop(entry.job_id, entry.attempt)
+        lab.feed(JobEnded(entry.job_id, entry.attempt, None, None, None, installed=False, good=False))
+
+    dispatcher = Dispatcher(
+        bus,
+        clock,
+        mandate.epoch,
+        found.fence,
+        backlog,
+        found.jobs_horizon,
+        lambda entry, ended: released_already(entry, ended.state),
+    )
+    dispatcher.knows_consumers(found.group_consumers)
+
+    def on_bind(bind: Bind) -> None:
+        dispatcher.bind(bind)
+
+    def on_release(release: Release) -> None:
+        dispatcher.release(release)
+
+    def on_expire(expire: Expire) -> None:
+        control.expire(expire)
+
+    lab = Lab(clock, on_bind, on_release, on_expire)
+    control = Control(bus, clock, lab, backlog, known)
+
+    def ended(entry: Entry) -> None:
+        control.ended(entry)
+        dispatcher.settle(entry)
+
+    intake = Intake(
+        bus,
+        clock,
+        backlog,
+        lab.feed,
+        control.came_in,
+        found.queued_through,
+        found.jobs_horizon,
+        ready.set,
+    )
+    chains = Chains(bus, clock, backlog, lab.feed, ended, found.chains_horizon)
+    slots = Slots(bus, lab, dispatcher)
+    for entry in found.entries:
+        backlog.add(entry)
+    events: list[Event] = list(found.out)
+    lab.feed(*events)
+    for job_id in found.cancelling:
+        control.cancelling[job_id] = clock.monotonic()
+    reaper = Reaper(bus, clock, lab, backlog, control)
+    overview = OverviewPublisher(
+        bus, clock, lab, mandate, lambda: dict(chains.ended), lambda: intake.dead_letters + slots.bad_messages
+    )
+    return Parts(lab, backlog, dispatcher, intake, chains, slots, control, reaper, overview, found, ready)
+
+
+async def _open(parts: Parts) -> None:
+    """Place from now on: all that waited is read, and slots that run something had time to say so."""
+    await parts.ready.wait()
+    if parts.inheritance.out:
+        await asyncio.sleep(_REPORTS_WITHIN_S)
+    parts.lab.start()
+
+
+async def _tick(lab: Lab) -> None:
+    while True:
+        await asyncio.sleep(_TICK_S)
+        lab.feed(Tick())
+
+
+async def _keep_watermark(bus: Bus, intake: Intake) -> None:
+    """Remember up to where jobs were announced as queued, so that a reign does not repeat them."""
+    kept = 0
+    while True:
+        await asyncio.sleep(_WATERMARK_EVERY_S)
+        through = intake.announced_through
+        if through > kept:
+            await kv.put(bus, streams.SETTINGS_BUCKET, QUEUED_THROUGH_KEY, str(through).encode())
+            kept = through
+
+
+async def _until_reconnected(bus: Bus) -> None:
+    """A renewed connection may have lost acks and messages: recover rather than wonder."""
+    renewed = asyncio.Event()
+    bus.on_reconnect.append(renewed.set)
+    try:
+        await renewed.wait()
+    finally:
+        bus.on_reconnect.remove(renewed.set)
+    raise DeposedError("the connection was renewed")

@@ -1,0 +1,125 @@
+"""The scheduler service: stand for election, reign, answer queries; any number of replicas may run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+
+from bus_schemas import subjects
+from bus_schemas.requests import Overview
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.topology import ensure_topology
+from qgjob.clock import Clock
+from qgjob.errors import BadMessageError, QgjobError
+from qgjob.scheduler.leader import Election
+from qgjob.scheduler.overview import OverviewPublisher
+from qgjob.scheduler.projector import Projector
+from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.reign import reign
+from qgjob.store.connect import open_store
+from qgjob.store.reader import Reader
+
+log = logging.getLogger(__name__)
+
+_BACK_OFF_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerOptions:
+    """How a replica is to run."""
+
+    server: ServerOptions
+    redis_url: str
+    replica: str
+    replicas: int = 1
+    """Copies of each stream: 1 on one server, 3 on a cluster."""
+
+
+class _LatestOverview:
+    """What any replica answers to `overview`: the leader's own, or the last one heard."""
+
+    def __init__(self) -> None:
+        self.publisher: OverviewPublisher | None = None
+        self.heard: Overview | None = None
+
+    def __call__(self) -> Overview | None:
+        return self.publisher.now() if self.publisher is not None else self.heard
+
+    async def listen(self, bus: Bus) -> None:
+        subscription = await bus.nc.subscribe(subjects.LIVE_OVERVIEW)
+        async for msg in subscription.messages:
+            with contextlib.suppress(BadMessageError):
+                self.heard = Overview.decode(msg.data)
+
+
+async def run_scheduler(
+    options: SchedulerOptions, clock: Clock, *, stop: asyncio.Event, ready: asyncio.Event
+) -> None:
+    """Run a replica until `stop` is set; `ready` is set once it is in the race."""
+    async with open_bus(options.server) as bus, open_store(options.redis_url) as store:
+        await _topology(bus, options.replicas, stop)
+        overview = _LatestOverview()
+        projector = Projector(bus, store)
+        queries = QueryService(bus, Reader(store), overview)
+        election = Election(bus, clock, options.replica)
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        work = [
+            asyncio.create_task(overview.listen(bus), name="overview"),
+            asyncio.create_task(queries.run(), name="queries"),
+            asyncio.create_task(_reigns(bus, clock, election, projector, queries, overview), name="reigns"),
+        ]
+        ready.set()
+        try:
+            done, _ = await asyncio.wait({stopping, *work}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                task.result()
+        finally:
+            for task in (stopping, *work):
+                task.cancel()
+            await asyncio.gather(stopping, *work, return_exceptions=True)
+            await election.resign()
+
+
+async def _topology(bus: Bus, replicas: int, stop: asyncio.Event) -> None:
+    """A server that has just started may not have JetStream ready."""
+    while not stop.is_set():
+        try:
+            await ensure_topology(bus, replicas=replicas)
+        except QgjobError as error:
+            log.warning("the streams cannot be made yet: %s", error)
+            await asyncio.sleep(_BACK_OFF_S)
+        else:
+            return
+
+
+async def _reigns(
+    bus: Bus,
+    clock: Clock,
+    election: Election,
+    projector: Projector,
+    queries: QueryService,
+    overview: _LatestOverview,
+) -> None:
+    while True:
+        mandate = await election.acquire()
+        try:
+            await ensure_topology(bus)
+            await reign(
+                bus,
+                clock,
+                election,
+                mandate,
+                known=queries.known_jobs,
+                beside=projector.run,
+                on_wired=lambda publisher: setattr(overview, "publisher", publisher),
+            )
+        except* QgjobError as errors:
+            for error in errors.exceptions:
+                log.warning("the reign of epoch %d ended: %s", mandate.epoch, error)
+        except* (OSError, TimeoutError) as errors:
+            log.warning("the reign of epoch %d ended: %s", mandate.epoch, errors.exceptions[0])
+        finally:
+            overview.publisher = None
+        await asyncio.sleep(_BACK_OFF_S / 5)

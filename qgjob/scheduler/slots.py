@@ -1,0 +1,116 @@
+"""Hear from slots and agents, and notice the ones that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bus_schemas import subjects
+from bus_schemas.agents import GroupRef, Heartbeat, SlotNext
+from bus_schemas.base import SCHEMA_VERSION
+from bus_schemas.streams import AGENTS_BUCKET
+from qgjob.bus.connect import Bus
+from qgjob.bus.follow import follow
+from qgjob.bus.kv import key_subject
+from qgjob.domain.placement.model import Bind, GroupKey, SlotLost, SlotSeen
+from qgjob.errors import BadMessageError
+from qgjob.scheduler.dispatch import Dispatcher
+from qgjob.scheduler.lab import Lab
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Slots:
+    """Feeds the core with what slots say of themselves."""
+
+    bus: Bus
+    lab: Lab
+    dispatcher: Dispatcher
+    bad_messages: int = 0
+    agents: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """Slots by the subject of their agent's key."""
+    _keys: dict[str, str] = field(default_factory=dict[str, str])
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        subscription = await self.bus.nc.subscribe(subjects.SLOT_NEXT_ALL, cb=self._on_next)
+        try:
+            await self.bus.nc.publish(subjects.HELLO, b"")
+            await self._watch_agents()
+        finally:
+            with contextlib.suppress(Exception):  # the connection may be the reason we stop
+                await subscription.unsubscribe()
+
+    async def _on_next(self, msg: Msg) -> None:
+        try:
+            report = SlotNext.decode(msg.data)
+        except BadMessageError as error:
+            self.bad_messages += 1
+            log.warning("ignored a slot's report on %s: %s", msg.subject, error)
+            return
+        if report.schema_version > SCHEMA_VERSION:
+            log.warning(
+                "agent %s is newer than this scheduler; its slot %s is not used", report.agent, report.slot
+            )
+            return
+        name = f"{report.agent}/{report.slot}"
+        self.agents.setdefault(report.agent, set()).add(name)
+        bound = _group_key(report.bound)
+        self.lab.feed(
+            SlotSeen(
+                name=name,
+                labels=frozenset(report.labels),
+                available=report.state in {"idle", "busy"},
+                installed=frozenset((build.org_id, build.app_version_id) for build in report.installed),
+                bound=bound,
+                job_id=report.job_id,
+            )
+        )
+        slot = self.lab.state.slots[name]
+        if slot.bound is not None and slot.bound != bound:
+            self.dispatcher.bind(Bind(name, slot.bound))  # the binding was lost, or is on its way
+
+    async def _watch_agents(self) -> None:
+        prefix = key_subject(AGENTS_BUCKET, "")
+        async for batch in follow(self.bus, f"KV_{AGENTS_BUCKET}", [prefix + ">"], last_per_subject=True):
+            for message in batch:
+                key = message.subject[len(prefix) :]
+                if message.deleted:
+                    self._agent_gone(self._keys.pop(key, None))
+                    continue
+                try:
+                    heartbeat = Heartbeat.decode(message.data)
+                except BadMessageError as error:
+                    self.bad_messages += 1
+                    log.warning("ignored a heartbeat on %s: %s", message.subject, error)
+                    continue
+                self._keys[key] = heartbeat.agent
+                if heartbeat.state == "gone":
+                    self._agent_gone(heartbeat.agent)
+                    continue
+                self._slots_gone(heartbeat)
+            await asyncio.sleep(0)
+
+    def _slots_gone(self, heartbeat: Heartbeat) -> None:
+        """Slots that an agent had and does not name any more, as after its restart."""
+        names = {f"{heartbeat.agent}/{slot.name}" for slot in heartbeat.slots}
+        known = self.agents.setdefault(heartbeat.agent, set())
+        for name in sorted(known - names):
+            known.discard(name)
+            self.lab.feed(SlotLost(name))
+
+    def _agent_gone(self, agent: str | None) -> None:
+        for name in sorted(self.agents.pop(agent, set()) if agent else ()):
+            log.info("slot %s is gone", name)
+            self.lab.feed(SlotLost(name))
+
+
+def _group_key(ref: GroupRef | None) -> GroupKey | None:
+    return GroupKey(ref.capability, ref.org_id, ref.app_version_id) if ref else None

@@ -1,0 +1,66 @@
+"""What the long-running processes share: logging, signals, readiness, an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from qgjob.errors import QgjobError
+from qgjob.ready import announce_ready
+
+Service = Callable[[asyncio.Event, asyncio.Event], Coroutine[Any, Any, None]]
+"""Runs until its first event is set; sets its second when it is ready."""
+
+
+def serve(service: Service) -> int:
+    """Run a service until SIGTERM or SIGINT; returns the exit code."""
+    logging.basicConfig(
+        level=os.environ.get("LOG_LEVEL", "info").upper(),
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    # Services allocate many short-lived objects; a collection every 700 of them costs a tenth of a core.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_serve(service))
+    except QgjobError as error:
+        logging.getLogger(__name__).error("%s%s", error.message, f" {error.hint}" if error.hint else "")  # noqa: TRY400
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The event loop to use: uvloop where it exists, for half the cost of a message."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(service: Service) -> None:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    announcing = asyncio.create_task(_announce(ready))
+    try:
+        await service(stop, ready)
+    finally:
+        announcing.cancel()
+
+
+async def _announce(ready: asyncio.Event) -> None:
+    await ready.wait()
+    announce_ready(os.environ)

@@ -112,7 +112,7 @@ def _living_in(folder: Path) -> list[RunningUp]:
 
 
 def _read_living(path: Path) -> RunningUp | None:
-    import fcntl  # noqa: PLC0415  (POSIX alone; nothing else here needs it)
+    import fcntl
 
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

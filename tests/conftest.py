@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -45,3 +46,21 @@ async def valkey_server(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
     await server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def node() -> Path:
+    """The Node that the development packages bring."""
+    path = Path(sys.prefix) / "bin" / "node"
+    if not path.exists():
+        pytest.fail("node is missing: run `make .venv/.dev` (or `make test`, which does)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def playwright_modules() -> Path:
+    """A node_modules folder with @playwright/test, to be linked into a test bundle."""
+    path = Path(sys.prefix) / "node" / "node_modules"
+    if not (path / "@playwright" / "test").is_dir():
+        pytest.fail("@playwright/test is missing: run scripts/test-deps.sh (or `make test`, which does)")
+    return path

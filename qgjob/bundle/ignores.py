@@ -7,14 +7,11 @@ itself. Git's global and per-clone exclude files do not.
 
 from __future__ import annotations
 
-import os
-import re
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from qgjob.bundle.gitignore import IgnoreFile
 
 ALWAYS_SKIPPED = frozenset({".git", "node_modules", ".venv", "__pycache__"})
 IGNORE_FILES = (".gitignore", ".qgjobignore")
@@ -24,10 +21,10 @@ IGNORE_FILES = (".gitignore", ".qgjobignore")
 class IgnoreRules:
     """The rules that hold in one folder: its own, and those of the folders above.
 
-    `specs` are pairs, innermost first: the way from the spec's folder to this one, and the spec.
+    `files` are pairs, innermost first: the way from the ignore file's folder to this one, and the file.
     """
 
-    specs: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    files: tuple[tuple[str, IgnoreFile], ...] = ()
 
     @classmethod
     def for_root(cls, root: Path) -> IgnoreRules:
@@ -48,18 +45,17 @@ class IgnoreRules:
 
     def enter(self, folder: Path, *, only_git: bool = False) -> IgnoreRules:
         """These rules and those that `folder`, which they are already seen from, has of its own."""
-        spec = _read_spec(folder, IGNORE_FILES[:1] if only_git else IGNORE_FILES)
-        return self if spec is None else IgnoreRules((("", spec), *self.specs))
+        file = _read(folder, IGNORE_FILES[:1] if only_git else IGNORE_FILES)
+        return self if file is None else IgnoreRules((("", file), *self.files))
 
     def seen_from(self, name: str) -> IgnoreRules:
         """The same rules, seen from the folder called `name` in the present one."""
-        return IgnoreRules(tuple((f"{prefix}{name}/", spec) for prefix, spec in self.specs))
+        return IgnoreRules(tuple((f"{prefix}{name}/", file) for prefix, file in self.files))
 
     def ignores(self, name: str, *, is_dir: bool) -> bool:
         """Whether the entry `name` of this folder is ignored: the innermost rule that speaks decides."""
-        suffix = "/" if is_dir else ""
-        for prefix, spec in self.specs:
-            said = spec.check_file(f"{prefix}{name}{suffix}").include
+        for prefix, file in self.files:
+            said = file.says(prefix + name, is_dir=is_dir)
             if said is not None:
                 return said
         return False
@@ -69,30 +65,9 @@ def _repository_top(root: Path) -> Path | None:
     return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
 
 
-def _read_spec(folder: Path, names: tuple[str, ...]) -> GitIgnoreSpec | None:
-    lines: list[str] = []
+def _read(folder: Path, names: tuple[str, ...]) -> IgnoreFile | None:
+    texts: list[str] = []
     for name in names:
-        try:
-            text = Path(os.path.join(folder, name)).read_text("utf-8", "surrogateescape")  # noqa: PTH118
-        except OSError:
-            continue
-        lines += [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines:
-        return None
-    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - 40 ms that a folder without rules need not pay
-
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except (ValueError, re.error):
-        return GitIgnoreSpec.from_lines([line for line in lines if _is_pattern(line)])
-
-
-def _is_pattern(line: str) -> bool:
-    """Git passes over patterns that it cannot read, and so do we."""
-    from pathspec import GitIgnoreSpec  # noqa: PLC0415
-
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except (ValueError, re.error):
-        return False
-    return True
+        with contextlib.suppress(OSError):
+            texts.append(Path(folder, name).read_text("utf-8", "surrogateescape"))
+    return IgnoreFile.parse("\n".join(texts)) if texts else None

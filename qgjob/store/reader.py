@@ -1,0 +1,218 @@
+"""The reading side of the projection: a job, a run with a page of its jobs, lists, depths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from bus_schemas.requests import JobState
+from bus_schemas.subjects import PRIORITY_CLASSES, PriorityClass
+from qgjob.errors import BadMessageError, QgjobError
+from qgjob.store.cache import load
+from qgjob.store.connect import Store
+from qgjob.store.documents import JobDoc, RunDoc
+from qgjob.store.position import Position
+
+_CHUNK: Final = 500
+
+
+class RebuildingError(QgjobError):
+    """The projection was wiped and does not contain yet what it contained before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the projection knows of an id, and how far it is."""
+
+    position: Position | None
+    job: JobDoc | None = None
+    run: RunDoc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which jobs to list; what is None does not matter."""
+
+    state: JobState | None = None
+    org_id: str | None = None
+    app_version_id: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of jobs, newest first."""
+
+    position: Position
+    jobs: list[JobDoc]
+    total: int | None
+    """How many match, where that is known without reading all of them."""
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """The jobs of a priority class that have not started."""
+
+    waiting: int
+    delayed: int
+    """Not due yet, and not counted as waiting."""
+    oldest: float | None
+    """Since when the longest waiting one could have started, seconds since 1970."""
+
+
+class Reader:
+    """Reads the projection; each call raises `StoreUnavailableError` when the store does not answer."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def position(self) -> Position | None:
+        """How far the projection is; None when there is none."""
+        with self.store.explained():
+            raw = await self.store.client.hgetall(self.store.keys.position)
+        return Position.from_fields(cast("dict[str, str]", raw))
+
+    async def find(self, any_id: str) -> Found:
+        """What is known of an id, as a job's and as a run's."""
+        keys = self.store.keys
+        with self.store.explained():
+            pipe = self.store.client.pipeline(transaction=True)
+            for key in (keys.position, keys.job(any_id), keys.run(any_id)):
+                pipe.hgetall(key)
+            place, job, run = cast("list[dict[str, str]]", await pipe.execute())
+        found_job = _read_job(job) if job else None
+        found_run = _read_run(run) if run else None
+        return Found(
+            position=Position.from_fields(place),
+            job=found_job if found_job and found_job.job_id == any_id else None,
+            run=found_run if found_run and found_run.run_id == any_id else None,
+        )
+
+    async def jobs(self, ids: Iterable[str]) -> dict[str, JobDoc]:
+        """The documents of some jobs, as far as there are any."""
+        return await load(self.store, {i: self.store.keys.job(i) for i in ids}, JobDoc.from_fields)
+
+    async def run_jobs(self, run_id: str, offset: int = 0, limit: int | None = None) -> list[str]:
+        """Ids of a run's known jobs by position."""
+        last = -1 if limit is None else offset + limit - 1
+        if last >= 0 and last < offset:
+            return []
+        with self.store.explained():
+            ids = await self.store.client.zrange(self.store.keys.run_jobs(run_id), offset, last)
+        return cast("list[str]", ids)
+
+    async def list(self, filters: Filters, *, limit: int, offset: int = 0) -> Listed:
+        """Jobs that match all filters, newest first.
+
+        Raises `RebuildingError` while the projection is incomplete: a short list would look whole.
+        """
+        position = await self.position()
+        if position is None:
+            raise RebuildingError("The store holds no projection yet: no scheduler has written one.")
+        if position.rebuilding:
+            share = 100 * max(0, position.seq) // max(1, position.goal)
+            raise RebuildingError(f"The store is being rebuilt from the events ({share} %).")
+        indices = self._indices(filters)
+        sizes = await self._sizes(indices)
+        ranked = sorted(zip(sizes, indices, strict=True))
+        smallest, others = ranked[0][1], [key for _, key in ranked[1:]]
+        if others:
+            ids, total, more = await self._intersect(smallest, others, offset, limit)
+        else:
+            with self.store.explained():
+                found = await self.store.client.zrevrange(smallest, offset, offset + limit - 1)
+            ids, total = cast("list[str]", found), ranked[0][0]
+            more = offset + len(ids) < total
+        docs = await self.jobs(ids)
+        jobs = [docs[i] for i in ids if i in docs and _matches(docs[i], filters)]
+        return Listed(position, jobs, total, more)
+
+    async def depths(self, now: float) -> dict[PriorityClass, Depth]:
+        """How many jobs wait in each priority class."""
+        keys = self.store.keys
+        with self.store.explained():
+            pipe = self.store.client.pipeline(transaction=False)
+            for name in PRIORITY_CLASSES:
+                key = keys.waiting(name)
+                pipe.zcard(key)
+                pipe.zcount(key, "-inf", repr(now))
+                pipe.zrange(key, 0, 0, withscores=True)
+            rows = cast("list[object]", await pipe.execute())
+        depths: dict[PriorityClass, Depth] = {}
+        for number, name in enumerate(PRIORITY_CLASSES):
+            known, waiting = cast("tuple[int, int]", tuple(rows[3 * number : 3 * number + 2]))
+            first = cast("Sequence[tuple[str, float]]", rows[3 * number + 2])
+            oldest = float(first[0][1]) if first and waiting else None
+            depths[name] = Depth(waiting, known - waiting, oldest)
+        return depths
+
+    def _indices(self, filters: Filters) -> list[str]:
+        keys = self.store.keys
+        indices: list[str] = []
+        if filters.run_id is not None:
+            indices.append(keys.run_jobs(filters.run_id))
+        if filters.app_version_id is not None:
+            indices.append(keys.of_version(filters.app_version_id))
+        if filters.state is not None:
+            indices.append(keys.in_state(filters.state))
+        if filters.org_id is not None:
+            indices.append(keys.of_org(filters.org_id))
+        return indices or [keys.all_jobs]
+
+    async def _sizes(self, indices: Sequence[str]) -> list[int]:
+        with self.store.explained():
+            pipe = self.store.client.pipeline(transaction=False)
+            for key in indices:
+                pipe.zcard(key)
+            return cast("list[int]", await pipe.execute())
+
+    async def _intersect(
+        self, smallest: str, others: Sequence[str], offset: int, limit: int
+    ) -> tuple[list[str], int | None, bool]:
+        """Walk the smallest index from its newest entry and keep what stands in all others, too."""
+        client = self.store.client
+        kept: list[str] = []
+        wanted = offset + limit + 1
+        start = 0
+        while len(kept) < wanted:
+            with self.store.explained():
+                chunk = cast("list[str]", await client.zrevrange(smallest, start, start + _CHUNK - 1))
+                if not chunk:
+                    return kept[offset:], len(kept), False
+                pipe = client.pipeline(transaction=False)
+                for key in others:
+                    pipe.zmscore(key, chunk)
+                scores = cast("list[list[float | None]]", await pipe.execute())
+            kept += [
+                member
+                for member, there in zip(chunk, zip(*scores, strict=True), strict=True)
+                if all(score is not None for score in there)
+            ]
+            start += len(chunk)
+        return kept[offset : offset + limit], None, True
+
+
+def _matches(doc: JobDoc, filters: Filters) -> bool:
+    """Documents are read after the indices and may have moved on."""
+    return (
+        filters.state in {None, doc.state}
+        and filters.org_id in {None, doc.org_id}
+        and filters.app_version_id in {None, doc.app_version_id}
+        and filters.run_id in {None, doc.run_id}
+    )
+
+
+def _read_job(fields: dict[str, str]) -> JobDoc | None:
+    try:
+        return JobDoc.from_fields(fields)
+    except BadMessageError:
+        return None
+
+
+def _read_run(fields: dict[str, str]) -> RunDoc | None:
+    try:
+        return RunDoc.from_fields(fields)
+    except BadMessageError:
+        return None

@@ -38,7 +38,7 @@ make_venv() {
         fi
     fi
     say "Making .venv with $("$python" --version) ..."
-    "$python" -m venv .venv
+    "$python" -m venv --clear .venv
 }
 
 install() {

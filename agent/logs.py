@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import time
+from collections.abc import Awaitable
 from typing import Final, Literal
 
 from bus_schemas import subjects
@@ -57,7 +58,7 @@ class LogShipper:
         """Whether anything was written."""
         return self._task is not None
 
-    def write(self, stream: Literal["stdout", "stderr", "sys"], data: bytes) -> asyncio.Future[bool] | None:
+    def write(self, stream: Literal["stdout", "stderr", "sys"], data: bytes) -> Awaitable[None] | None:
         """Take output; returns something to await when the sender should wait for the network."""
         self.last_output = time.monotonic()
         if self._total >= self._limit:
@@ -72,7 +73,7 @@ class LogShipper:
         if self._size < _BUFFER_BYTES:
             return None
         self._room.clear()
-        return asyncio.ensure_future(self._room.wait())
+        return self._until_room()
 
     def say(self, text: str) -> None:
         """A line of the agent's own."""
@@ -94,6 +95,9 @@ class LogShipper:
         """Forget what was not sent: the attempt is not ours any more."""
         if self._task:
             self._task.cancel()
+
+    async def _until_room(self) -> None:
+        await self._room.wait()
 
     def _add(self, name: Part, text: str) -> None:
         if not text:

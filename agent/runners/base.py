@@ -143,6 +143,8 @@ class InProcessRunner(ABC):
 
     name: ClassVar[str]
     needs_bundle: ClassVar[bool] = False
+    slow: ClassVar[bool] = True
+    """Whether `run` may take longer than a moment; others then hear of the slot meanwhile."""
 
     @abstractmethod
     async def run(self, job: RunnerJob, dirs: JobDirs, emit_log: OutputSink) -> RunResult:

@@ -34,6 +34,8 @@ class StreamMessage:
     """When the server stored it, seconds since 1970."""
     pending: int
     """How many more match and are stored already."""
+    delivered: int = 1
+    """How often it was delivered by now."""
     deleted: bool = False
 
 
@@ -47,6 +49,7 @@ def stream_message(msg: Msg) -> StreamMessage:
         seq=int(parts[cut + 3]),
         at=int(parts[cut + 5]) / SECOND_NS,
         pending=int(parts[cut + 6]),
+        delivered=int(parts[cut + 2]),
         deleted=is_tombstone(msg.headers) if msg.headers else False,
     )
 

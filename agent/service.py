@@ -1,0 +1,202 @@
+"""The agent: its slots, its heartbeat, and what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from agent.attempt import AttemptRunner
+from agent.slot import SlotWorker
+from bus_schemas import subjects
+from bus_schemas.agents import Binding, CancelAttempt, Heartbeat
+from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
+from bus_schemas.tokens import encode_token
+from qgjob import __version__
+from qgjob.bus import kv
+from qgjob.bus.connect import Bus
+from qgjob.bus.topology import ensure_topology
+from qgjob.errors import BadMessageError, QgjobError, RefusedError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S: Final = 5.0
+_CHANGE_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """How an agent is to run."""
+
+    name: str
+    data_dir: Path
+    grace_s: float = 10.0
+    """How long running jobs may go on after a stop before they are handed back."""
+
+
+class Agent:
+    """All slots of one machine, on one connection."""
+
+    def __init__(self, bus: Bus, options: AgentOptions, runners: Sequence[AttemptRunner]) -> None:
+        self._bus = bus
+        self._options = options
+        self._runners = runners
+        self._changed = asyncio.Event()
+        self._started_at = time.time()
+        self._state = "up"
+        self._slots = {
+            runner.who.slot: SlotWorker(bus, runner.who, runner, self._changed.set) for runner in runners
+        }
+
+    async def run(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
+        """Work until `stop` is set and the running jobs are finished or handed back."""
+        await self._refuse_twin()
+        nc = self._bus.nc
+        subscriptions = [
+            await nc.subscribe(subjects.agent_all(self._options.name), cb=self._on_command),
+            await nc.subscribe(subjects.HELLO, cb=self._on_hello),
+        ]
+        self._bus.on_reconnect.append(self._say_hello)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                heartbeat = tasks.create_task(self._heartbeats(), name="heartbeat")
+                workers = [
+                    tasks.create_task(slot.run(), name=f"slot {slot.who.slot}")
+                    for slot in self._slots.values()
+                ]
+                ready.set()
+                await stop.wait()
+                await self._drain(workers)
+                heartbeat.cancel()
+        finally:
+            self._bus.on_reconnect.remove(self._say_hello)
+            for subscription in subscriptions:
+                with contextlib.suppress(Exception):  # the connection may be gone already
+                    await subscription.unsubscribe()
+            await self._say_goodbye()
+            await asyncio.gather(*(runner.close() for runner in self._runners), return_exceptions=True)
+
+    async def _drain(self, workers: list[asyncio.Task[None]]) -> None:
+        self._state = "draining"
+        self._changed.set()
+        for slot in self._slots.values():
+            slot.stop()
+        _, busy = await asyncio.wait(workers, timeout=self._options.grace_s)
+        if busy:
+            log.info("%d running jobs are handed back", len(busy))
+            for slot in self._slots.values():
+                slot.hand_back()
+
+    async def _on_command(self, msg: Msg) -> None:
+        verb = msg.subject.rpartition(".")[2]
+        try:
+            if verb == "bind":
+                binding = Binding.decode(msg.data)
+                if slot := self._slots.get(binding.slot):
+                    slot.bind(binding)
+            elif verb == "cancel":
+                order = CancelAttempt.decode(msg.data)
+                for slot in self._slots.values():
+                    slot.cancel(order.job_id, order.attempt, order.reason)
+        except BadMessageError as error:
+            log.warning("ignored a message on %s: %s", msg.subject, error)
+
+    async def _on_hello(self, _: Msg) -> None:
+        self._say_hello()
+
+    def _say_hello(self) -> None:
+        self._changed.set()
+        for slot in self._slots.values():
+            slot.hello()
+
+    async def _heartbeats(self) -> None:
+        while True:
+            self._changed.clear()
+            await self._beat()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await asyncio.sleep(_CHANGE_S)
+                    await self._changed.wait()
+
+    async def _beat(self) -> None:
+        heartbeat = self._heartbeat()
+        payload = heartbeat.encode()
+        try:
+            await kv.put(self._bus, AGENTS_BUCKET, self._key, payload, ttl_s=AGENT_TTL_S, timeout=2.0)
+            await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", payload)
+        except QgjobError as error:
+            log.warning("the heartbeat was not heard: %s", error)
+
+    async def _say_goodbye(self) -> None:
+        self._state = "gone"
+        with contextlib.suppress(Exception):  # the server may be gone before us
+            await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", self._heartbeat().encode())
+            await asyncio.wait_for(kv.delete(self._bus, AGENTS_BUCKET, self._key), 2)
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat.model_validate(
+            {
+                "agent": self._options.name,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "version": __version__,
+                "started_at": self._started_at,
+                "at": time.time(),
+                "state": self._state,
+                "slots": tuple(slot.status() for slot in self._slots.values()),
+            }
+        )
+
+    @property
+    def _key(self) -> str:
+        return encode_token(self._options.name)
+
+    async def _refuse_twin(self) -> None:
+        """Two agents of one name would take each other's bindings."""
+        stored = await kv.get(self._bus, AGENTS_BUCKET, self._key)
+        if stored is None or stored.deleted:
+            return
+        try:
+            other = Heartbeat.decode(stored.data)
+        except BadMessageError:
+            return
+        here = other.host == socket.gethostname()
+        if other.state == "gone" or other.pid == os.getpid() or (here and not _lives(other.pid)):
+            return
+        where = "this machine" if here else other.host
+        raise RefusedError(
+            f"An agent named {self._options.name} runs already on {where} (pid {other.pid}).",
+            hint="Give this one another --name, or stop the other.",
+        )
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+async def wait_for_topology(bus: Bus) -> None:
+    """Make sure that the streams are there, trying again while the server starts."""
+    while True:
+        try:
+            await ensure_topology(bus)
+        except QgjobError as error:
+            log.warning("the streams are not there yet: %s", error)
+            await asyncio.sleep(0.5)
+        else:
+            return

@@ -1,0 +1,239 @@
+"""A slot: pulls the work of the group it is bound to, one job at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from agent.attempt import AttemptRunner
+from agent.claim import claim
+from agent.identity import Identity
+from agent.lease import acknowledge
+from bus_schemas import streams, subjects
+from bus_schemas.agents import Binding, InstalledBuild, SlotNext, SlotState, SlotStatus
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.connect import Bus
+from qgjob.bus.deadletters import set_aside
+from qgjob.bus.follow import stream_message
+from qgjob.bus.pull import NAK, Puller
+from qgjob.errors import BadMessageError, QgjobError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+log = logging.getLogger(__name__)
+
+REPORT_EVERY_S: Final = 15.0
+_AVOID_DELAY_S: Final = 0.2
+_AVOID_TRIES: Final = 10
+
+
+class SlotWorker:
+    """The loop of one slot."""
+
+    def __init__(self, bus: Bus, who: Identity, runner: AttemptRunner, on_change: Callable[[], None]) -> None:
+        self._bus = bus
+        self.who = who
+        self.runner = runner
+        self._on_change = on_change
+        self._wake = asyncio.Event()
+        self._binding: Binding | None = None
+        self._next_binding: Binding | None = None
+        self._puller: Puller | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self._report_due = True
+        self._stopping = False
+        self._message: JobMessage | None = None
+        self._since = time.time()
+        self.jobs_done = 0
+
+    # -- what the agent tells it --
+
+    def bind(self, binding: Binding) -> None:
+        """Pull from another group from now on; a running job is finished first."""
+        self._next_binding = binding
+        self._wake.set()
+
+    def hello(self) -> None:
+        """A scheduler wants to know who is there."""
+        self._report_due = True
+        self._wake.set()
+
+    def cancel(self, job_id: str, attempt: int, reason: str) -> None:
+        """End an attempt if this slot runs it."""
+        message = self._message
+        if message is not None and message.spec.job_id == job_id and message.attempt == attempt:
+            self.runner.cancel(reason)
+
+    def stop(self) -> None:
+        """Take nothing more; a running job is finished."""
+        self._stopping = True
+        self._wake.set()
+
+    def hand_back(self) -> None:
+        """End a running job without a result: the work stream gives it to somebody else."""
+        self.stop()
+        self.runner.hand_back()
+
+    # -- what it says of itself --
+
+    @property
+    def state(self) -> SlotState:
+        """As the heartbeat shows it."""
+        if self._message is not None:
+            return "busy"
+        return "draining" if self._stopping else "idle"
+
+    def status(self) -> SlotStatus:
+        """The slot's part of the heartbeat."""
+        message = self._message
+        return SlotStatus(
+            name=self.who.slot,
+            driver=self.runner.driver,
+            device=self.who.device,
+            state=self.state,
+            labels=self.runner.labels,
+            installed=self._installed(),
+            job_id=message.spec.job_id if message else None,
+            since=self._since,
+            installs=self.runner.installs,
+            jobs_done=self.jobs_done,
+        )
+
+    # -- the loop --
+
+    async def run(self) -> None:
+        """Work until stopped."""
+        async with self._stack:
+            while not self._stopping:
+                if self._next_binding is not None:
+                    await self._switch()
+                if self._report_due:
+                    await self._report()
+                puller = self._puller
+                if puller is not None:
+                    if messages := puller.take(1):
+                        await self._work(messages[0])
+                        continue
+                    if puller.gone:
+                        await self._unbind()
+                        continue
+                    await puller.ask()
+                await self._wait()
+
+    async def _wait(self) -> None:
+        self._wake.clear()
+        if self._stopping or self._next_binding is not None or self._report_due:
+            return
+        try:
+            async with asyncio.timeout(REPORT_EVERY_S):
+                await self._wake.wait()
+        except TimeoutError:
+            self._report_due = True
+
+    async def _switch(self) -> None:
+        binding, self._next_binding = self._next_binding, None
+        if binding is None:
+            return
+        if (
+            self._binding is not None
+            and self._binding.consumer == binding.consumer
+            and self._puller is not None
+        ):
+            self._binding = binding
+            return
+        await self._unbind()
+        self._report_due = False
+        self._binding = binding
+        puller = Puller(self._bus, streams.WORK, binding.consumer, wake=self._wake)
+        self._puller = await self._stack.enter_async_context(puller)
+
+    async def _unbind(self) -> None:
+        self._puller = self._binding = None
+        self._report_due = True
+        await self._stack.aclose()
+
+    async def _report(self) -> None:
+        self._report_due = False
+        message = self._message
+        report = SlotNext(
+            agent=self.who.agent,
+            slot=self.who.slot,
+            state=self.state,
+            driver=self.runner.driver,
+            device=self.who.device,
+            labels=self.runner.labels,
+            installed=self._installed(),
+            bound=self._binding.group if self._binding else None,
+            job_id=message.spec.job_id if message else None,
+            attempt=message.attempt if message else None,
+        )
+        with contextlib.suppress(Exception):  # not connected: said again when it is
+            await self._bus.nc.publish(subjects.slot_next(self.who.agent, self.who.slot), report.encode())
+
+    def _installed(self) -> tuple[InstalledBuild, ...]:
+        return self.runner.installed()
+
+    async def _work(self, msg: Msg) -> None:
+        message = await self._read(msg)
+        if message is None:
+            return
+        before = self._installed()
+        self._message, self._since = message, time.time()
+        self._on_change()
+        side = asyncio.create_task(self._say_while_busy()) if self.runner.slow(message) else None
+        try:
+            await self._attempt(message, msg.reply)
+        except QgjobError as error:
+            # No result and no ack: the work stream gives it again when the lease has run out.
+            log.warning("%s: %s: %s", self.who.name, message.spec.job_id, error)
+        finally:
+            if side is not None:
+                side.cancel()
+            self._message, self._since = None, time.time()
+            self.jobs_done += 1
+            self._on_change()
+        if self._installed() != before:
+            self._report_due = True
+
+    async def _say_while_busy(self) -> None:
+        """A scheduler that asks who is there hears of a busy slot too."""
+        while True:
+            self._wake.clear()
+            await self._wake.wait()
+            if self._report_due:
+                await self._report()
+
+    async def _read(self, msg: Msg) -> JobMessage | None:
+        try:
+            message = JobMessage.decode(msg.data)
+        except BadMessageError as error:
+            if await set_aside(self._bus, streams.WORK, msg.subject, msg.data, str(error)):
+                await acknowledge(self._bus, msg.reply)
+            return None
+        delivered = stream_message(msg).delivered
+        if self.who.name in message.avoid and delivered <= _AVOID_TRIES:
+            # Meant for another slot of the group, which pulls beside us: let it have it.
+            body = json.dumps({"delay": int(_AVOID_DELAY_S * streams.SECOND_NS)}).encode()
+            await self._bus.nc.publish(msg.reply, NAK + b" " + body)
+            return None
+        return message
+
+    async def _attempt(self, message: JobMessage, ack: str) -> None:
+        held = await claim(self._bus, message, self.who, await self.runner.phase(message))
+        if held is None:
+            await acknowledge(self._bus, ack)
+            return
+        ack_wait = self._binding.ack_wait_s if self._binding else streams.ACK_WAIT_S
+        outcome = await self.runner.run(held, ack, ack_wait)
+        if outcome is None:
+            await self._bus.nc.publish(ack, NAK)
+            return
+        state, result = outcome
+        if await held.end(state, result) != "lost":
+            await acknowledge(self._bus, ack)

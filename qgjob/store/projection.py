@@ -60,18 +60,20 @@ class Projection:
         self._kept = kept
         self._documents = Documents(store, limit=cached)
         self.position = Position("", "", WIPING)
+        self.rebuilds = 0
+        """How often this one began anew."""
         self.ignored = 0
         """Events that changed nothing: foreign, or contained already."""
 
-    async def open(self, stream: StreamState) -> Position:
-        """Find out how far the store is; begin anew when what it holds is not of this stream.
+    async def open(self, stream: StreamState, *, anew: bool = False) -> Position:
+        """Find out how far the store is; begin `anew` when what it holds is not of this stream.
 
         Raises `OutdatedError` when somebody else began a rebuild at the same moment.
         """
         with self._store.explained():
             raw = cast("dict[str, str]", await self._store.client.hgetall(self._store.keys.position))
         position = Position.from_fields(raw)
-        if position is None or not usable(position, stream):
+        if position is None or anew or not usable(position, stream):
             position = await self._rebuild(raw, stream)
         if position != self.position:
             self._documents.clear()
@@ -138,10 +140,10 @@ class Projection:
         self.position = new
         self._documents.trim()
 
-    async def chores(self, now: float) -> int:
+    async def stage_chores(self, now: float) -> Batch | None:
         """See that the store is still ours, let due jobs wait, forget what ended long ago.
 
-        Returns how many jobs were touched; raises `OutdatedError` like `commit`.
+        Returns what is to be committed, if anything; raises `OutdatedError` like `commit`.
         """
         keys = self._store.keys
         with self._store.explained():
@@ -161,10 +163,8 @@ class Projection:
             self.position = Position("", "", WIPING)
             raise OutdatedError("the store was wiped, or another writer is at work")
         if not due and not old:
-            return 0
-        batch = Batch(self.position, [*await self._promote(due, now), *self._forget(old, now)])
-        await self.commit(batch)
-        return len(due) + len(old)
+            return None
+        return Batch(self.position, [*await self._promote(due, now), *self._forget(old, now)])
 
     async def reach(self, seq: int, at: float) -> None:
         """Note that the stream holds nothing more up to a place."""
@@ -191,6 +191,7 @@ class Projection:
                         break
         self._documents.clear()
         self.position = claim
+        self.rebuilds += 1
         await self.commit(Batch(replace(claim, seq=0 if stream.messages else stream.last_seq)))
         return self.position
 
@@ -209,8 +210,8 @@ class Projection:
                     run.count("scheduled", "queued")
                     runs[run.run_id] = run
         commands = self._commands(jobs, runs.values(), now)
-        if stale := [job_id for job_id in due if job_id not in held]:
-            commands.append(["ZREM", self._store.keys.due, *stale])
+        if due:
+            commands.append(["ZREM", self._store.keys.due, *due])
         return commands
 
     def _forget(self, members: Sequence[str], now: float) -> list[Command]:

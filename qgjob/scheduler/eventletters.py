@@ -1,0 +1,67 @@
+"""Read what stands in the stream of events, and set aside what is no event."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+from bus_schemas import subjects
+from bus_schemas.agents import DeadLetter
+from bus_schemas.events import AnyEvent, decode_event, is_chain_link
+from bus_schemas.streams import DEAD, EVENTS
+from qgjob.bus.connect import Bus
+from qgjob.bus.deadletters import set_aside
+from qgjob.bus.direct import read_all
+from qgjob.bus.follow import StreamMessage
+from qgjob.errors import BadMessageError, QgjobError
+
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 2.0
+
+
+def read_event(message: StreamMessage) -> AnyEvent:
+    """The event in a message; raises `BadMessageError` also when it stands where it does not belong."""
+    event = decode_event(message.data)
+    lane = "state" if is_chain_link(event) else "info"
+    place = subjects.event(event.org_id, event.run_id, event.job_id, event.attempt, lane)
+    if place != message.subject:
+        raise BadMessageError(f"a {event.kind} event of job {event.job_id} does not belong on this subject")
+    return event
+
+
+class EventLetters:
+    """Dead letters for unreadable events; a projection that is rebuilt does not write them again."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._known: set[int] | None = None
+        self.count = 0
+        """Unreadable messages met so far."""
+
+    def forget(self) -> None:
+        """Read again which letters there are, when that is next needed."""
+        self._known = None
+
+    async def set_aside(self, message: StreamMessage, reason: str, *, goal: int) -> None:
+        """Write a letter; up to the place `goal` only if there is none yet. Waits for the server."""
+        self.count += 1
+        pause = _FIRST_PAUSE_S
+        while True:
+            with contextlib.suppress(QgjobError):
+                if message.seq <= goal and message.seq in await self._letters():
+                    return
+                if await set_aside(self._bus, EVENTS, message.subject, message.data, reason, seq=message.seq):
+                    return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    async def _letters(self) -> set[int]:
+        if self._known is None:
+            found: set[int] = set()
+            async for page in read_all(self._bus, DEAD, subjects.dead(EVENTS)):
+                for message in page:
+                    with contextlib.suppress(BadMessageError):
+                        found.add(DeadLetter.decode(message.data).seq or 0)
+            self._known = found
+        return self._known

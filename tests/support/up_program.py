@@ -1,4 +1,7 @@
-"""`qgjob up` with stand-in services, as a process of its own: python -m tests.support.up_program DIR."""
+"""`qgjob up` with stand-in services, as a process of its own.
+
+python -m tests.support.up_program DIR [stubborn]
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,15 @@ from qgjob.local.child import ChildSpec
 from qgjob.local.folder import DataFolder
 from qgjob.local.system import Addresses
 from qgjob.local.up import UpOptions, run_up
-from tests.support.services import polite
+from tests.support.services import polite, stubborn
 
 
 def _services(
     _options: UpOptions, _addresses: Addresses, folder: DataFolder
 ) -> Sequence[Sequence[ChildSpec]]:
     notes = folder.path / "notes"
-    return [polite("scheduler", notes)], [polite("agent", notes)]
+    agent = stubborn("agent", grace_s=1000) if "stubborn" in sys.argv else polite("agent", notes)
+    return [polite("scheduler", notes)], [agent]
 
 
 def main() -> int:

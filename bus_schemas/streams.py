@@ -90,7 +90,7 @@ def streams(replicas: int = 1) -> list[ApiConfig]:
             description="qgjob: output of jobs",
             retention="limits",
             max_age=EVENTS_KEPT_S * SECOND_NS,
-            max_bytes=20 * 2**30,
+            max_bytes=8 * 2**30,
             compression="s2",
             republish={"src": "qg.logs.>", "dest": "qg.live.logs.>"},
         ),
@@ -101,7 +101,7 @@ def streams(replicas: int = 1) -> list[ApiConfig]:
             retention="limits",
             max_age=RUN_MARKER_TTL_S * SECOND_NS,
             max_msgs=100_000,
-            max_bytes=2**30,
+            max_bytes=2**28,
         ),
     ]
     for config in configs:

@@ -13,6 +13,8 @@ from qgjob.errors import RefusedError
 _STREAM_NOT_FOUND = 10059
 _NAME_IN_USE = 10058
 _CONSUMER_NOT_FOUND = 10014
+_NO_STORAGE = 10047
+_LEAST_BYTES = 64 * 2**20
 
 
 async def ensure_topology(bus: Bus, *, replicas: int = 1) -> None:
@@ -28,11 +30,7 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
     except JsError as error:
         if error.err_code != _STREAM_NOT_FOUND:
             raise
-        try:
-            await bus.requests.api(f"STREAM.CREATE.{name}", config)
-        except JsError as created:
-            if created.err_code != _NAME_IN_USE:  # somebody else was faster
-                raise _explained(name, created) from created
+        await _create(bus, config)
         return
     have = info["config"]
     changed = {
@@ -45,6 +43,22 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
             await bus.requests.api(f"STREAM.UPDATE.{name}", {**have, **changed})
         except JsError as error:
             raise _explained(name, error) from error
+
+
+async def _create(bus: Bus, config: dict[str, Any]) -> None:
+    name = config["name"]
+    while True:
+        try:
+            await bus.requests.api(f"STREAM.CREATE.{name}", config)
+        except JsError as error:
+            if error.err_code == _NAME_IN_USE:  # somebody else was faster
+                return
+            limit = int(config.get("max_bytes", 0))
+            if error.err_code == _NO_STORAGE and limit > _LEAST_BYTES:
+                config = {**config, "max_bytes": limit // 2}  # a small disk keeps less
+                continue
+            raise _explained(name, error) from error
+        return
 
 
 def _differs(have: Any, want: Any) -> bool:

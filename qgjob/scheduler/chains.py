@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 from bus_schemas import streams, subjects
 from bus_schemas.events import Ended, Retrying, Started, TakenOver, decode_event
 from bus_schemas.jobs import JobMessage, priority_class
+from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.follow import StreamMessage, stream_message
-from qgjob.bus.publish import OutMsg, expect, lost_compare, publish_batch
+from qgjob.bus.publish import OutMsg, expect, lost_compare
+from qgjob.bus.publisher import Publisher, publish_each
 from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, JobEnded, JobStarted
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.bus.chain import chain_subject, read_chain
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Chains:
     bus: Bus
     clock: Clock
     backlog: Backlog
+    events: Publisher
     feed: Callable[..., None]
     on_ended: Callable[[Entry], None]
     horizon: int
@@ -115,14 +117,13 @@ class Chains:
             charged=ended.state != "errored",
             not_before=message.not_before,
         )
-        await self.bus.requests.publish(
-            subjects.event(spec.org_id, spec.run_id, spec.job_id, ended.attempt, "info"), retrying.encode()
-        )
+        info = subjects.event(spec.org_id, spec.run_id, spec.job_id, ended.attempt, "info")
+        self.events.post(OutMsg(info, retrying.encode()))
 
     async def _put(self, message: OutMsg) -> None:
         for _ in range(_TRIES):
             try:
-                await publish_batch(self.bus, [message])
+                await publish_each(self.bus, [message])
             except RequestTimeoutError:
                 continue
             except JsError as error:

@@ -13,12 +13,12 @@ from bus_schemas import subjects
 from bus_schemas.agents import CancelAttempt
 from bus_schemas.events import Cancelling, Ended, EndState
 from bus_schemas.requests import CancelRequest, CtlAnswer, Problem
+from qgjob.bus.chain import ask_holder, end_unclaimed
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Expire, JobWithdrawn
 from qgjob.errors import BadMessageError, QgjobError
 from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.bus.chain import ask_holder, end_unclaimed
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.recovery import holder_of
 

@@ -1,8 +1,8 @@
 """Carry out what placement decided: bind slots to groups, release jobs into the work stream.
 
-Releases go in atomic batches, one in flight, each fenced: its first message is stored only while
-the fence is the one that this reign wrote. When a batch is refused, somebody else reigns or the
-stream holds what we do not know of: the reign ends, and the next one begins with a recovery.
+Every release is fenced: it is stored only while the fence is the one that this reign wrote. When
+one is refused, somebody else reigns: the reign ends. A job is acknowledged in the backlog a little
+after its release was: by then both have reached the disk, so a power cut cannot take both.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ from dataclasses import dataclass, field
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, GroupRef
 from bus_schemas.events import Ended, Released
+from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
-from qgjob.bus.publish import OutMsg, expect, lost_compare, publish_batch
+from qgjob.bus.publish import OutMsg, expect, lost_compare
+from qgjob.bus.publisher import Publisher, publish_each
 from qgjob.bus.pull import ACK
 from qgjob.bus.requester import JsError
 from qgjob.bus.topology import create_consumer
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, GroupKey, Release
 from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.scheduler.leader import DeposedError
 
 log = logging.getLogger(__name__)
 
 _MAX_RELEASES = 200
+_ACK_EVERY_S = 0.25
+ACK_AFTER_S = 2.5
+"""Twice the `sync_interval` of nats.conf, and some."""
 
 
 @dataclass(slots=True)
@@ -43,9 +47,10 @@ class Dispatcher:
     backlog: Backlog
     horizon: int
     """Jobs up to this sequence were there before the reign: their chains are read before a release."""
+    events: Publisher
     on_already_ended: Callable[[Entry, Ended], None]
     _releases: deque[Release] = field(default_factory=deque[Release])
-    _ended: deque[Entry] = field(default_factory=deque[Entry])
+    _acks: deque[tuple[float, Entry]] = field(default_factory=deque[tuple[float, Entry]])
     _binds: deque[Bind] = field(default_factory=deque[Bind])
     _wake_release: asyncio.Event = field(default_factory=asyncio.Event)
     _wake_bind: asyncio.Event = field(default_factory=asyncio.Event)
@@ -63,9 +68,8 @@ class Dispatcher:
 
     def settle(self, entry: Entry) -> None:
         """A job ended: if it stands in the backlog's stream still (cancelled, expired), take it out."""
-        if entry.ack is not None:
-            self._ended.append(entry)
-            self._wake_release.set()
+        if entry.ack is not None and not entry.released:
+            self._acks.append((self.clock.monotonic(), entry))
 
     def knows_consumers(self, names: set[str]) -> None:
         """Group consumers that exist already."""
@@ -81,10 +85,8 @@ class Dispatcher:
             await self._wake_bind.wait()
 
     async def run_releases(self) -> None:
-        """Publish releases, one batch in flight."""
+        """Publish releases, as many at once as have come together."""
         while True:
-            while self._ended:
-                await self.acknowledge(self._ended.popleft())
             while self._releases:
                 batch = [self._releases.popleft() for _ in range(min(len(self._releases), _MAX_RELEASES))]
                 await self._release(batch)
@@ -117,24 +119,29 @@ class Dispatcher:
         entries = await self._without_ended(entries)
         if not entries:
             return
+        fenced = expect(self.fence, subjects.WORK_FENCE)
         messages = [
-            OutMsg(subjects.work(*r.job.group, r.job.job_id), entry.payload, expect(0))
-            for r, entry in entries
+            OutMsg(subjects.work(*r.job.group, r.job.job_id), entry.payload, fenced) for r, entry in entries
         ]
-        first = messages[0]
-        messages[0] = OutMsg(first.subject, first.payload, expect(self.fence, subjects.WORK_FENCE))
         try:
-            await publish_batch(self.bus, messages)
+            await publish_each(self.bus, messages)
         except JsError as error:
             if lost_compare(error):
-                raise DeposedError(
-                    "a release was refused: the fence moved, or the work is out already"
-                ) from error
+                raise DeposedError("a release was refused: another leader wrote the fence") from error
             raise
+        due = self.clock.monotonic() + ACK_AFTER_S
         for _, entry in entries:
             entry.released = True
-            await self.acknowledge(entry)
-        await self._tell(entries)
+            self._acks.append((due, entry))
+        self._tell(entries)
+
+    async def run_acks(self) -> None:
+        """Take jobs out of the backlog's stream once their release is safe."""
+        while True:
+            now = self.clock.monotonic()
+            while self._acks and self._acks[0][0] <= now:
+                await self.acknowledge(self._acks.popleft()[1])
+            await asyncio.sleep(_ACK_EVERY_S)
 
     async def acknowledge(self, entry: Entry) -> None:
         """Take a job out of the backlog's stream; a lost ack shows at the next reign."""
@@ -160,24 +167,20 @@ class Dispatcher:
                 self.on_already_ended(entry, ended[entry.job_id])
         return [(r, e) for r, e in entries if e.job_id not in ended]
 
-    async def _tell(self, entries: list[tuple[Release, Entry]]) -> None:
+    def _tell(self, entries: list[tuple[Release, Entry]]) -> None:
         now = self.clock.now()
-        events = [
-            OutMsg(
-                subjects.event(entry.org_id, entry.run_id, entry.job_id, entry.attempt, "info"),
-                Released(
-                    org_id=entry.org_id,
-                    run_id=entry.run_id,
-                    job_id=entry.job_id,
-                    attempt=entry.attempt,
-                    at=now,
-                    group=streams.group_consumer_name(*release.job.group),
-                    because=release.because,
-                ).encode(),
+        for release, entry in entries:
+            released = Released(
+                org_id=entry.org_id,
+                run_id=entry.run_id,
+                job_id=entry.job_id,
+                attempt=entry.attempt,
+                at=now,
+                group=streams.group_consumer_name(*release.job.group),
+                because=release.because,
             )
-            for release, entry in entries
-        ]
-        await publish_batch(self.bus, events)
+            subject = subjects.event(entry.org_id, entry.run_id, entry.job_id, entry.attempt, "info")
+            self.events.post(OutMsg(subject, released.encode()))
 
 
 def group_ref(group: GroupKey) -> GroupRef:

@@ -18,7 +18,8 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.follow import StreamMessage, stream_message
-from qgjob.bus.publish import TTL, OutMsg, expect, lost_compare, publish_batch, split
+from qgjob.bus.publish import TTL, OutMsg, expect, lost_compare
+from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.requester import JsError
 from qgjob.clock import Clock
@@ -49,6 +50,7 @@ class Intake:
     bus: Bus
     clock: Clock
     backlog: Backlog
+    events: Publisher
     feed: Callable[..., None]
     on_job: Callable[[Entry], None]
     """Called for each job that comes in, before it is fed."""
@@ -60,9 +62,7 @@ class Intake:
     dead_letters: int = 0
     _open_runs: dict[str, _OpenRun] = field(default_factory=dict[str, _OpenRun])
     _complete: set[str] = field(default_factory=set[str])
-    _announcing: list[OutMsg] = field(default_factory=list[OutMsg])
-    _seen_through: int = 0
-    _announced_through: int = 0
+    seen_through: int = 0
 
     async def run(self, consumer: str) -> None:
         """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
@@ -77,7 +77,7 @@ class Intake:
                 for msg in (first, *puller.take()):
                     stored = stream_message(msg)
                     await self._take(stored, msg.reply, events)
-                    self._seen_through = stored.seq
+                    self.seen_through = stored.seq
                     if not caught_up and (stored.seq >= self.horizon or not stored.pending):
                         caught_up = True
                         self.feed(*events)
@@ -85,7 +85,6 @@ class Intake:
                         self.on_inherited()
                 if events:
                     self.feed(*events)
-                await self._announce()
 
     async def watch_open_runs(self) -> None:
         """Refuse runs that stay incomplete."""
@@ -96,11 +95,12 @@ class Intake:
                 if now - run.since > RUN_COMPLETE_WITHIN_S:
                     await self._refuse(run)
 
-    @property
-    def announced_through(self) -> int:
-        """All complete runs' jobs up to this sequence are announced; the next reign starts behind it."""
+    async def announced_through(self) -> int:
+        """All jobs of complete runs up to this sequence are announced; the next reign starts behind it."""
+        seen = self.seen_through
         first_open = min((e.seq for run in self._open_runs.values() for _, e, _ in run.waiting), default=None)
-        return self._announced_through if first_open is None else min(self._announced_through, first_open - 1)
+        await self.events.drained()
+        return seen if first_open is None else min(seen, first_open - 1)
 
     async def _take(self, stored: StreamMessage, ack: str, events: list[Event]) -> None:
         try:
@@ -146,13 +146,7 @@ class Intake:
                 not_before=message.not_before,
             )
             subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, 1, "info")
-            self._announcing.append(OutMsg(subject, queued.encode()))
-
-    async def _announce(self) -> None:
-        messages, self._announcing = self._announcing, []
-        for batch in split(messages):
-            await publish_batch(self.bus, batch)
-        self._announced_through = self._seen_through
+            self.events.post(OutMsg(subject, queued.encode()))
 
     async def _is_complete(self, message: JobMessage, entry: Entry, at: float, events: list[Event]) -> bool:
         run_id = message.spec.run_id
@@ -209,7 +203,6 @@ class Intake:
             events: list[Event] = []
             self._completed(run, events)
             self.feed(*events)
-            await self._announce()
             return
         log.warning("%s", text)
         now = self.clock.now()
@@ -218,9 +211,8 @@ class Intake:
             refused = Refused(
                 org_id=spec.org_id, run_id=spec.run_id, job_id=spec.job_id, attempt=1, at=now, message=text
             )
-            await self.bus.requests.publish(
-                subjects.event(spec.org_id, spec.run_id, spec.job_id, 1, "info"), refused.encode()
-            )
+            subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, 1, "info")
+            self.events.post(OutMsg(subject, refused.encode()))
             if entry.ack:
                 await self.bus.nc.publish(entry.ack, ACK)
         self._open_runs.pop(run.run_id, None)

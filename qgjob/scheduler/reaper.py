@@ -12,19 +12,20 @@ import logging
 from dataclasses import dataclass, field
 
 from bus_schemas import streams, subjects
-from bus_schemas.events import Attempt
+from bus_schemas.events import Attempt, EndState
+from qgjob.bus.chain import end_held
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import list_subjects
 from qgjob.clock import Clock
+from qgjob.domain.placement.model import JobEnded
 from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.bus.chain import end_held
 from qgjob.scheduler.control import Control
 from qgjob.scheduler.lab import Lab
 
 log = logging.getLogger(__name__)
 
 _EVERY_S = 5.0
-_SWEEP_EVERY = 12
+_SWEEP_EVERY = 3
 _PATIENCE_S = streams.ACK_WAIT_S + 10.0
 
 
@@ -85,7 +86,9 @@ class Reaper:
                 "message": text,
             }
         )
-        if state == "cancelled":
-            await end_held(self.bus, entry.message(), "cancelled", result, now=self.clock.now())
-        else:
-            await end_held(self.bus, entry.message(), "errored", result, now=self.clock.now())
+        outcome: EndState = "cancelled" if state == "cancelled" else "errored"
+        if not await end_held(self.bus, entry.message(), outcome, result, now=self.clock.now()):
+            # It had ended before it was released, as after a submit that was repeated.
+            self.backlog.drop(entry.job_id, entry.attempt)
+            ended = JobEnded(entry.job_id, entry.attempt, None, None, None, installed=False, good=False)
+            self.lab.feed(ended)

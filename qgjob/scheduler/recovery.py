@@ -17,6 +17,7 @@ from bus_schemas import streams, subjects
 from bus_schemas.events import Cancelling, ChainLink, Ended
 from bus_schemas.jobs import JobMessage
 from qgjob.bus import kv
+from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.directget import read_all
@@ -26,7 +27,6 @@ from qgjob.bus.topology import create_consumer, delete_consumer, list_consumers,
 from qgjob.domain.placement.model import JobWasReleased
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Entry, placement_job
-from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.scheduler.leader import DeposedError
 
 log = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from typing import Any
 from bus_schemas import streams
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
+from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, Event, Expire, JobEnded, Release, Tick
 from qgjob.scheduler.backlog import Backlog, Entry
@@ -52,6 +53,7 @@ class Parts:
     control: Control
     reaper: Reaper
     overview: OverviewPublisher
+    events: Publisher
     inheritance: Inheritance
     ready: asyncio.Event
 
@@ -86,6 +88,8 @@ async def reign(
         duties: dict[str, Coroutine[Any, Any, None]] = {
             "binds": parts.dispatcher.run_binds(),
             "releases": parts.dispatcher.run_releases(),
+            "acks": parts.dispatcher.run_acks(),
+            "events": parts.events.run(),
             "chains": parts.chains.run(inheritance.chains),
             "slots": parts.slots.run(),
             "intake": parts.intake.run(inheritance.intake),
@@ -104,6 +108,7 @@ async def reign(
 
 def _wire(bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, known: Known) -> Parts:
     backlog = Backlog()
+    events = Publisher(bus)
     ready = asyncio.Event()
 
     def released_already(entry: Entry, state: str) -> None:
@@ -118,6 +123,7 @@ def _wire(bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, known: K
         found.fence,
         backlog,
         found.jobs_horizon,
+        events,
         lambda entry, ended: released_already(entry, ended.state),
     )
     dispatcher.knows_consumers(found.group_consumers)
@@ -142,25 +148,28 @@ def _wire(bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, known: K
         bus,
         clock,
         backlog,
+        events,
         lab.feed,
         control.came_in,
         found.queued_through,
         found.jobs_horizon,
         ready.set,
     )
-    chains = Chains(bus, clock, backlog, lab.feed, ended, found.chains_horizon)
+    chains = Chains(bus, clock, backlog, events, lab.feed, ended, found.chains_horizon)
     slots = Slots(bus, lab, dispatcher)
     for entry in found.entries:
         backlog.add(entry)
-    events: list[Event] = list(found.out)
-    lab.feed(*events)
+    inherited: list[Event] = list(found.out)
+    lab.feed(*inherited)
     for job_id in found.cancelling:
         control.cancelling[job_id] = clock.monotonic()
     reaper = Reaper(bus, clock, lab, backlog, control)
     overview = OverviewPublisher(
         bus, clock, lab, mandate, lambda: dict(chains.ended), lambda: intake.dead_letters + slots.bad_messages
     )
-    return Parts(lab, backlog, dispatcher, intake, chains, slots, control, reaper, overview, found, ready)
+    return Parts(
+        lab, backlog, dispatcher, intake, chains, slots, control, reaper, overview, events, found, ready
+    )
 
 
 async def _open(parts: Parts) -> None:
@@ -182,7 +191,7 @@ async def _keep_watermark(bus: Bus, intake: Intake) -> None:
     kept = 0
     while True:
         await asyncio.sleep(_WATERMARK_EVERY_S)
-        through = intake.announced_through
+        through = await intake.announced_through()
         if through > kept:
             await kv.put(bus, streams.SETTINGS_BUCKET, QUEUED_THROUGH_KEY, str(through).encode())
             kept = through

@@ -1,0 +1,114 @@
+"""Publish many messages without waiting for each: a window in flight, errors and timeouts delivered.
+
+A hundred in flight are five times as fast as one after the other. The client library's own
+`publish_async` is not used: an error answer never resolves its future and keeps its place for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from qgjob.bus.connect import Bus
+from qgjob.bus.publish import OutMsg, lost_compare
+from qgjob.bus.requester import JsError, NoRespondersError, PubAck, RequestTimeoutError, read_ack
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+log = logging.getLogger(__name__)
+
+WINDOW: Final = 200
+_TRIES: Final = 30
+_PAUSE_S: Final = 0.2
+
+
+async def publish_each(bus: Bus, messages: list[OutMsg], *, timeout: float = 5.0) -> list[PubAck]:
+    """Publish messages one by one, all in flight at once, and wait for all answers.
+
+    Raises the first error (`JsError`, `RequestTimeoutError`, …) once every answer is in.
+    """
+    futures = [
+        await bus.requests.send(m.subject, m.payload, headers=m.headers, timeout=timeout) for m in messages
+    ]
+    answers = await asyncio.gather(*futures, return_exceptions=True)
+    acks: list[PubAck] = []
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+        acks.append(read_ack(answer))
+    return acks
+
+
+class Publisher:
+    """A background writer of messages that nobody waits for, in order as long as all goes well.
+
+    A message whose answer is lost is sent again, so it may be stored twice; who reads such messages
+    takes them as facts, not as counts. One that the stream refuses is logged and left out.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._queue: deque[OutMsg] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.refused = 0
+
+    def post(self, message: OutMsg) -> None:
+        """Have a message published."""
+        self._queue.append(message)
+        self._idle.clear()
+        self._wake.set()
+
+    async def drained(self) -> None:
+        """Wait until all that was posted is stored."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        while True:
+            while self._queue:
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), WINDOW))]
+                await self._store(batch)
+            self._idle.set()
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def close(self, *, timeout: float = 2.0) -> None:
+        """Publish what is left, for at most `timeout` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._queue:
+                    await self._store([self._queue.popleft()])
+
+    async def _store(self, batch: list[OutMsg]) -> None:
+        for _ in range(_TRIES):
+            futures = [
+                await self._bus.requests.send(m.subject, m.payload, headers=m.headers or None) for m in batch
+            ]
+            answers = await asyncio.gather(*futures, return_exceptions=True)
+            left: list[OutMsg] = []
+            for message, answer in zip(batch, answers, strict=True):
+                if isinstance(answer, RequestTimeoutError | NoRespondersError):
+                    left.append(message)
+                elif isinstance(answer, BaseException):
+                    raise answer
+                else:
+                    self._check(message, answer)
+            if not left:
+                return
+            batch = left
+            await asyncio.sleep(_PAUSE_S)
+        log.warning("%d messages could not be published, the first on %s", len(batch), batch[0].subject)
+
+    def _check(self, message: OutMsg, answer: Msg) -> None:
+        try:
+            read_ack(answer)
+        except JsError as error:
+            if not lost_compare(error):
+                self.refused += 1
+                log.warning("a message on %s was refused: %s", message.subject, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -88,20 +88,37 @@ class Exit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDirs:
-    """The folders of one attempt, all below `root`; nothing exists before `create`."""
+    """The folders of one attempt: all below `root`, but for the bundle's working copy."""
 
     root: Path
-    bundle: Path = field(init=False)
-    home: Path = field(init=False)
-    tmp: Path = field(init=False)
-    reports: Path = field(init=False)
-    artifacts: Path = field(init=False)
+    bundle: Path
 
-    def __post_init__(self) -> None:
-        for name in ("bundle", "home", "tmp", "reports", "artifacts"):
-            object.__setattr__(self, name, self.root / name)
+    @property
+    def home(self) -> Path:
+        """The job's HOME."""
+        return self.root / "home"
+
+    @property
+    def tmp(self) -> Path:
+        """The job's TMPDIR."""
+        return self.root / "tmp"
+
+    @property
+    def reports(self) -> Path:
+        """Where runners have their reports written."""
+        return self.root / "reports"
+
+    @property
+    def artifacts(self) -> Path:
+        """What the test wants kept."""
+        return self.root / "artifacts"
+
+    @property
+    def junit(self) -> Path:
+        """Where a JUnit report is looked for, whatever the runner."""
+        return self.reports / "junit.xml"
 
     def create(self) -> None:
-        """Make the folders (the bundle's is made by whoever fills it)."""
+        """Make the folders; the bundle's is made by whoever fills it."""
         for folder in (self.home, self.tmp, self.reports, self.artifacts):
             folder.mkdir(parents=True, exist_ok=True)

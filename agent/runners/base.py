@@ -99,6 +99,7 @@ class RunResult:
     runners without a process. `cases` are empty when there was no readable report; `junit` is the raw
     JUnit file when there is one, readable or not. When the agent itself ended the process (timeout,
     cancel, lost lease) the caller's reason goes before `verdict`; the cases read so far are kept.
+    `retryable` matters for `infrastructure` alone: False when another slot would meet the same.
     """
 
     verdict: Verdict
@@ -106,6 +107,7 @@ class RunResult:
     exit_code: int | None = None
     cases: tuple[CaseResult, ...] = ()
     junit: Path | None = None
+    retryable: bool = True
 
     @property
     def counts(self) -> CaseCounts:

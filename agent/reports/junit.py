@@ -1,0 +1,205 @@
+"""Reads JUnit reports, which tests write and are therefore hostile.
+
+The dialects read: pytest (and its reruns, which are repeated test cases), surefire and Playwright with
+retries (`flakyFailure`, `rerunFailure` inside one case), WebdriverIO (a failed attempt is a skipped case
+before the one that counts). Totals that a report gives of itself are not looked at.
+
+Document types are refused, so entities cannot be defined; file size, depth, cases and texts are bounded.
+What was read before a report broke off is kept, with a sentence about what is wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+from xml.parsers import expat
+
+from agent.runners.base import CaseResult, CaseStatus
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_CASES = 100_000
+MAX_DEPTH = 64
+MAX_NAME = 1024
+MAX_MESSAGE = 4096
+"""Characters, for names and messages."""
+
+_CHUNK = 1 << 16
+_STATUSES = {"failure": CaseStatus.FAILED, "error": CaseStatus.ERROR, "skipped": CaseStatus.SKIPPED}
+_EARLIER_ATTEMPTS = {"flakyFailure", "flakyError", "rerunFailure", "rerunError"}
+
+
+@dataclass(frozen=True, slots=True)
+class JUnitReport:
+    """The cases of a report, each once, in order; `problem` says why it could not be read to its end."""
+
+    cases: tuple[CaseResult, ...] = ()
+    problem: str | None = None
+
+
+def read_junit(path: Path, *, repeats_are_reruns: bool = False) -> JUnitReport | None:
+    """Read the report at `path`; None when there is none. Never raises on what is in the file.
+
+    With `repeats_are_reruns` a case that stands there twice, passed both times, is flaky:
+    pytest-rerunfailures writes a failed try as if it had passed. Elsewhere it is two cases of one name.
+    """
+    try:
+        with path.open("rb") as file:
+            attempts, problem = _parse(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return JUnitReport(problem=f"the JUnit report cannot be read: {error.strerror}")
+    return JUnitReport(_merge(attempts, repeats_are_reruns=repeats_are_reruns), problem)
+
+
+class _RefusedError(Exception):
+    pass
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A test case as it stands in the file."""
+
+    host: str
+    class_name: str
+    name: str
+    duration_s: float
+    status: CaseStatus = CaseStatus.PASSED
+    message: str = ""
+    text: list[str] = field(default_factory=list[str])
+    earlier: int = 0
+
+
+def _parse(file: IO[bytes]) -> tuple[list[_Attempt], str | None]:
+    reader = _Reader()
+    problem = None
+    taken = 0
+    try:
+        while data := file.read(_CHUNK):
+            taken += len(data)
+            if taken > MAX_BYTES:
+                raise _RefusedError(f"it is larger than {MAX_BYTES // 1024**2} MiB")
+            reader.parser.Parse(data, False)
+        reader.parser.Parse(b"", True)
+    except _RefusedError as error:
+        problem = f"the JUnit report was not read to its end: {error}"
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        problem = f"the JUnit report is no whole XML document: {error}"
+    return reader.attempts, problem
+
+
+class _Reader:
+    """Collects test cases from the parser's events."""
+
+    def __init__(self) -> None:
+        self.attempts: list[_Attempt] = []
+        self._depth = 0
+        self._hosts: list[str] = []
+        self._case: _Attempt | None = None
+        self._outcome_depth: int | None = None
+        self._text_left = 0
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True
+        self.parser.StartDoctypeDeclHandler = self._doctype
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._characters
+
+    def _doctype(self, _name: str, _system: str | None, _public: str | None, _subset: int) -> None:
+        raise _RefusedError("it declares a document type")
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _RefusedError(f"it is nested deeper than {MAX_DEPTH}")
+        case = self._case
+        if tag == "testsuite":
+            inherited = self._hosts[-1] if self._hosts else ""
+            self._hosts.append(attributes.get("hostname", inherited)[:MAX_NAME])
+        elif tag == "testcase" and case is None:
+            if len(self.attempts) >= MAX_CASES:
+                raise _RefusedError(f"it has more than {MAX_CASES} test cases")
+            self._case = _Attempt(
+                host=self._hosts[-1] if self._hosts else "",
+                class_name=attributes.get("classname", "")[:MAX_NAME],
+                name=attributes.get("name", "")[:MAX_NAME],
+                duration_s=_seconds(attributes.get("time", "0")),
+            )
+        elif case is not None and tag in _EARLIER_ATTEMPTS:
+            case.earlier += 1
+        elif case is not None and tag in _STATUSES and self._outcome_depth is None:
+            # A failure outweighs an error in teardown, which pytest adds to the same case.
+            if case.status is not CaseStatus.FAILED:
+                case.status = _STATUSES[tag]
+                case.message = attributes.get("message", "")[:MAX_MESSAGE]
+                case.text.clear()
+                self._text_left = MAX_MESSAGE
+            self._outcome_depth = self._depth
+
+    def _end(self, tag: str) -> None:
+        if self._outcome_depth == self._depth:
+            self._outcome_depth = None
+            self._text_left = 0
+        if tag == "testcase" and self._case is not None:
+            self.attempts.append(self._case)
+            self._case = None
+        elif tag == "testsuite" and self._hosts:
+            self._hosts.pop()
+        self._depth -= 1
+
+    def _characters(self, text: str) -> None:
+        if self._text_left > 0 and self._case is not None:
+            self._case.text.append(text[: self._text_left])
+            self._text_left -= len(text)
+
+
+def _merge(attempts: list[_Attempt], *, repeats_are_reruns: bool) -> tuple[CaseResult, ...]:
+    """One result a case: repeated ones are attempts, of which the last counts."""
+    several_hosts = len({attempt.host for attempt in attempts}) > 1
+    merged: dict[tuple[str, str, str], CaseResult] = {}
+    for attempt in attempts:
+        key = (attempt.host, attempt.class_name, attempt.name)
+        # Playwright gives its projects as hosts: the same test may stand once for each.
+        host = f"[{attempt.host}] " if several_hosts and attempt.host else ""
+        passed = attempt.status is CaseStatus.PASSED
+        case = CaseResult(
+            class_name=host + attempt.class_name,
+            name=attempt.name,
+            status=attempt.status,
+            duration_s=attempt.duration_s,
+            message=None if passed else _message(attempt),
+            attempts=1 + attempt.earlier,
+            flaky=passed and attempt.earlier > 0,
+        )
+        before = merged.pop(key, None)
+        merged[key] = case if before is None else _with_earlier(case, before, repeats_are_reruns)
+    return tuple(merged.values())
+
+
+def _with_earlier(case: CaseResult, before: CaseResult, repeats_are_reruns: bool) -> CaseResult:
+    failed = {CaseStatus.FAILED, CaseStatus.ERROR}
+    if before.status in failed and (case.message or "").startswith("failed on teardown"):
+        # pytest's: the same attempt failed, and then failed again while clearing up.
+        return before
+    did_not_pass = before.flaky or repeats_are_reruns or before.status is not CaseStatus.PASSED
+    return dataclasses.replace(
+        case,
+        attempts=case.attempts + before.attempts,
+        flaky=case.flaky or (case.status is CaseStatus.PASSED and did_not_pass),
+    )
+
+
+def _message(attempt: _Attempt) -> str | None:
+    return (attempt.message or "".join(attempt.text).strip()) or None
+
+
+def _seconds(text: str) -> float:
+    """A `time` attribute; some tools write thousands separators, some write nothing."""
+    try:
+        seconds = float(text.replace(",", ""))
+    except ValueError:
+        return 0.0
+    return seconds if math.isfinite(seconds) and 0 <= seconds < 1e9 else 0.0

@@ -1,0 +1,89 @@
+"""Runner `command`: the test is a program, its exit code the verdict. Never through a shell."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from agent.errors import RunnerError
+from agent.launch import Exit, JobDirs, LaunchSpec
+from agent.reports.junit import read_junit
+from agent.runners.base import Runner, RunnerJob, RunResult, Verdict
+from agent.runners.environment import job_environment
+from agent.runners.testfile import find_test
+from agent.runners.toolchain import Toolchain
+
+_PLACEHOLDER = re.compile(r"\{(test|bundle)\}")
+
+
+class CommandRunner(Runner):
+    """Runs ARGV with `{test}` and `{bundle}` filled in, each element by itself.
+
+    Without ARGV it runs the test file: as it is when it is executable and begins with `#!` or is a
+    binary, else by its ending: `.py` with Python, `.js`, `.mjs`, `.cjs` with Node, `.sh` with sh.
+    Exit code 0 has passed, all else has failed. A JUnit report written to `$QGJOB_JUNIT_FILE` is read.
+    """
+
+    name: ClassVar[str] = "command"
+
+    def __init__(self, tools: Toolchain) -> None:
+        self._tools = tools
+
+    def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
+        """See `Runner.prepare`."""
+        path = find_test(dirs.bundle, job.test)
+        if job.argv:
+            values = {"test": job.test, "bundle": str(dirs.bundle)}
+            argv = tuple(_fill(element, values) for element in job.argv)
+        elif _runs_by_itself(path):
+            argv = (f"./{job.test}",)
+        else:
+            argv = (*self._interpreter(job.test), f"./{job.test}")
+        return LaunchSpec(
+            argv=argv, env=job_environment(job, dirs, self._tools), cwd=dirs.bundle, reports=(dirs.junit,)
+        )
+
+    def collect(self, exit_: Exit, dirs: JobDirs) -> RunResult:
+        """See `Runner.collect`."""
+        report = read_junit(dirs.junit)
+        passed = exit_.exit_code == 0
+        return RunResult(
+            verdict=Verdict.PASSED if passed else Verdict.FAILED,
+            reason=None if passed else exit_.describe(),
+            exit_code=exit_.exit_code,
+            cases=report.cases if report else (),
+            junit=dirs.junit if report else None,
+        )
+
+    def _interpreter(self, test: str) -> tuple[str, ...]:
+        ending = os.path.splitext(test)[1]  # noqa: PTH122
+        if ending == ".py":
+            return (self._tools.python,)
+        if ending == ".sh":
+            return ("sh",)
+        if ending in {".js", ".mjs", ".cjs"}:
+            if self._tools.node is None:
+                raise RunnerError(
+                    f"{test} needs Node.js, and this machine has none", reason="tool_missing", retryable=True
+                )
+            return (self._tools.node,)
+        raise RunnerError(
+            f"{test} cannot be run by itself: it is not executable, and does not end in .py, .js or .sh",
+            reason="not_runnable",
+            retryable=False,
+            hint="Make it executable with a #! line, or say how to run it: qgjob submit … -- PROGRAM {test}",
+        )
+
+
+def _fill(element: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], element)
+
+
+def _runs_by_itself(path: str | os.PathLike[str]) -> bool:
+    if not os.access(path, os.X_OK):
+        return False
+    with open(path, "rb") as file:  # noqa: PTH123
+        # A .py that is executable by accident (a file system without modes) has neither.
+        return file.read(4).startswith((b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"))

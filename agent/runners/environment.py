@@ -1,0 +1,40 @@
+"""A job's environment, built up from nothing: what the agent has in its own is not the job's business."""
+
+from __future__ import annotations
+
+from agent.launch import JobDirs
+from agent.runners.base import RunnerJob
+from agent.runners.toolchain import Toolchain
+
+RESERVED_PREFIX = "QGJOB_"
+
+
+def job_environment(job: RunnerJob, dirs: JobDirs, tools: Toolchain) -> dict[str, str]:
+    """The whole environment of a job's process.
+
+    First the machine's (PATH, LANG and what else is passed on), then folders of the job's own for HOME and
+    TMPDIR, then the user's `-e`, then ours: `QGJOB_` is reserved and cannot be set with `-e`.
+    """
+    users = {name: value for name, value in job.env.items() if not name.startswith(RESERVED_PREFIX)}
+    return {
+        **tools.environment,
+        "CI": "true",
+        "HOME": str(dirs.home),
+        "TMPDIR": str(dirs.tmp),
+        # Output is followed live; a pipe would hold Python's back.
+        "PYTHONUNBUFFERED": "1",
+        **users,
+        "QGJOB_JOB_ID": job.job_id,
+        "QGJOB_JOB_ATTEMPT": str(job.attempt),
+        "QGJOB_RUN_ID": job.run_id,
+        "QGJOB_ORG_ID": job.org_id,
+        "QGJOB_APP_VERSION_ID": job.app_version_id,
+        "QGJOB_APP_DIR": str(job.app_dir or ""),
+        "QGJOB_APP_URL": job.app_url or "",
+        "QGJOB_DEVICE": job.device,
+        "QGJOB_SLOT": job.slot,
+        "QGJOB_TEST": job.test,
+        "QGJOB_BUNDLE_DIR": str(dirs.bundle),
+        "QGJOB_ARTIFACTS_DIR": str(dirs.artifacts),
+        "QGJOB_JUNIT_FILE": str(dirs.junit),
+    }

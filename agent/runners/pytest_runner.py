@@ -1,0 +1,95 @@
+"""Runner `pytest`: one test file, its cases from the JUnit report that is asked for."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from agent.errors import RunnerError
+from agent.launch import Exit, JobDirs, LaunchSpec
+from agent.reports.junit import read_junit
+from agent.runners.base import CaseCounts, Runner, RunnerJob, RunResult, Verdict
+from agent.runners.environment import job_environment
+from agent.runners.testfile import find_test
+from agent.runners.toolchain import Toolchain
+
+
+class PytestRunner(Runner):
+    """Runs `python -m pytest TEST` in the bundle's root, ARGV appended.
+
+    Exit codes: 0 passed; 1 failed; 2 (interrupted, which an error while collecting is too) failed when there
+    is a report; 3 (internal) and 4 (usage, a conftest that cannot be imported) infrastructure;
+    5 (nothing collected) failed: a test file without tests is no pass, and no other device would find more.
+    """
+
+    name: ClassVar[str] = "pytest"
+
+    def __init__(self, tools: Toolchain) -> None:
+        self._tools = tools
+
+    def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
+        """See `Runner.prepare`."""
+        find_test(dirs.bundle, job.test)
+        if self._tools.pytest_python is None:
+            raise RunnerError(
+                "no Python on this machine has pytest",
+                reason="tool_missing",
+                retryable=True,
+                hint="Install it, or name a Python that has it in the agent's QGJOB_AGENT_PYTHON.",
+            )
+        argv = (
+            self._tools.pytest_python,
+            "-m",
+            "pytest",
+            f"./{job.test}",
+            f"--junitxml={dirs.junit}",
+            "-p",
+            "no:cacheprovider",
+            *job.argv,
+        )
+        return LaunchSpec(
+            argv=argv, env=job_environment(job, dirs, self._tools), cwd=dirs.bundle, reports=(dirs.junit,)
+        )
+
+    def collect(self, exit_: Exit, dirs: JobDirs) -> RunResult:
+        """See `Runner.collect`."""
+        report = read_junit(dirs.junit, repeats_are_reruns=True)
+        cases = report.cases if report else ()
+        code = exit_.exit_code
+        verdict, reason, retryable = Verdict.FAILED, None, True
+        if code == 0:
+            verdict = Verdict.PASSED
+        elif code == 1 and cases:
+            reason = _failures(CaseCounts.of(cases))
+        elif code == 2 and cases:
+            reason = f"pytest was interrupted: {_failures(CaseCounts.of(cases))}"
+        elif code == 5:
+            reason = "pytest collected no tests"
+        elif code == 4:
+            verdict, retryable = Verdict.INFRASTRUCTURE, False
+            reason = (
+                "pytest could not start: wrong usage, or a conftest.py that cannot be imported (exit code 4)"
+            )
+        else:
+            verdict = Verdict.INFRASTRUCTURE
+            reason = f"pytest ended with {exit_.describe()}" + ("" if report else " and wrote no report")
+        return RunResult(
+            verdict=verdict,
+            reason=reason,
+            exit_code=code,
+            cases=cases,
+            junit=dirs.junit if report else None,
+            retryable=retryable,
+        )
+
+
+def _failures(counts: CaseCounts) -> str:
+    parts = [
+        f"{number} {word}"
+        for number, word in (
+            (counts.failed, "failed"),
+            (counts.errors, "in error"),
+            (counts.passed, "passed"),
+        )
+        if number
+    ]
+    return ", ".join(parts) or "no test failed"

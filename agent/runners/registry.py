@@ -1,0 +1,105 @@
+"""The runners there are: the built-in ones, and plug-ins.
+
+A plug-in is a `Runner` or `InProcessRunner` class. It is called with the `Toolchain` when it is a
+`Runner`, without arguments when it runs in the agent. It is named either by an installed distribution's
+entry point in the group `qgjob.runners`, or in the agent's environment:
+`QGJOB_RUNNER_PLUGINS=package.module:Class,…` (for tests and benchmarks, which install nothing).
+A plug-in may not take the name of another runner.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from agent.errors import RunnerError
+from agent.runners.base import AnyRunner, InProcessRunner, Runner
+from agent.runners.command import CommandRunner
+from agent.runners.detect import detect_runner
+from agent.runners.playwright import PlaywrightRunner
+from agent.runners.pytest_runner import PytestRunner
+from agent.runners.toolchain import Toolchain
+from qgjob.errors import UsageError
+
+ENTRY_POINT_GROUP = "qgjob.runners"
+PLUGINS_VARIABLE = "QGJOB_RUNNER_PLUGINS"
+AUTO = "auto"
+
+
+class Runners:
+    """Every runner of this agent, by name."""
+
+    def __init__(self, runners: Mapping[str, AnyRunner]) -> None:
+        self._runners = dict(runners)
+
+    @classmethod
+    def load(cls, tools: Toolchain, environ: Mapping[str, str]) -> Runners:
+        """The built-in runners and all plug-ins. Raises `UsageError` for a plug-in that cannot be used."""
+        runners: dict[str, AnyRunner] = {
+            kind.name: kind(tools) for kind in (CommandRunner, PytestRunner, PlaywrightRunner)
+        }
+        for where, plugin in _plugins(environ):
+            runner = _instance(where, plugin, tools)
+            if runner.name in runners or runner.name == AUTO:
+                raise UsageError(
+                    f"the runner plug-in {where} takes the name of another runner: {runner.name}"
+                )
+            runners[runner.name] = runner
+        return cls(runners)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a job may ask for, besides `auto`."""
+        return frozenset(self._runners)
+
+    def get(self, name: str) -> AnyRunner:
+        """The runner of this name. Raises `RunnerError` when this agent has none."""
+        if name not in self._runners:
+            raise RunnerError(
+                f"this agent has no runner {name}; it has {', '.join(sorted(self._runners))}",
+                reason="runner_missing",
+                retryable=True,
+            )
+        return self._runners[name]
+
+    def needs_bundle(self, name: str) -> bool:
+        """Whether a job of this runner needs its folders and its bundle unpacked. Raises as `get` does."""
+        if name == AUTO:
+            return True
+        runner = self.get(name)
+        return runner.needs_bundle if isinstance(runner, InProcessRunner) else True
+
+    def choose(self, name: str, bundle: Path, test: str) -> AnyRunner:
+        """The runner of a job: the one named, or for `auto` the one its test looks made for."""
+        return self.get(detect_runner(bundle, test) if name == AUTO else name)
+
+
+def _plugins(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    for entry in metadata.entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            yield entry.value, entry.load()
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"the runner plug-in {entry.value} cannot be loaded: {error}") from error
+    for where in filter(None, (part.strip() for part in environ.get(PLUGINS_VARIABLE, "").split(","))):
+        module, colon, attribute = where.partition(":")
+        if not colon:
+            raise UsageError(
+                f"{PLUGINS_VARIABLE} wants package.module:Class, not {where!r}",
+                hint="Several are separated by commas.",
+            )
+        try:
+            yield where, getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"the runner plug-in {where} cannot be loaded: {error}") from error
+
+
+def _instance(where: str, plugin: Any, tools: Toolchain) -> AnyRunner:
+    if inspect.isclass(plugin) and issubclass(plugin, InProcessRunner):
+        return plugin()
+    if inspect.isclass(plugin) and issubclass(plugin, Runner):
+        return plugin(tools)  # type: ignore[call-arg]  # the contract of plug-ins, not of the base class
+    raise UsageError(f"the runner plug-in {where} is neither a Runner nor an InProcessRunner class")

@@ -1,0 +1,20 @@
+"""The test file a job names, looked for in its bundle: the name comes off the bus and is not trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.errors import RunnerError
+
+
+def find_test(bundle: Path, test: str) -> Path:
+    """Where the test is. Raises `RunnerError` for a name that leaves the bundle, and for one not in it."""
+    parts = test.split("/")
+    if not test or test.startswith("/") or ".." in parts or "\0" in test:
+        raise RunnerError(
+            f"the test's name leads out of its bundle: {test!r}", reason="test_missing", retryable=False
+        )
+    path = bundle.joinpath(*parts)
+    if not path.is_file():
+        raise RunnerError(f"there is no {test} in the test bundle", reason="test_missing", retryable=False)
+    return path

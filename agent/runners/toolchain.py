@@ -1,0 +1,88 @@
+"""The programs of this machine that runners start: which Python, which Node, which modules."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PASSED_ON = ("LANG", "LC_ALL", "TZ", "JAVA_HOME", "ANDROID_HOME", "ANDROID_SDK_ROOT", "DEVELOPER_DIR")
+"""Variables of the agent that every job sees."""
+
+_PROBE = (
+    "import sys, importlib.util; print(sys.executable); print(importlib.util.find_spec('pytest') is not None)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolchain:
+    """What was found; None where there is nothing. `pytest_python` is a Python that has pytest.
+
+    `environment` is what every job's environment starts from, `PATH` included.
+    """
+
+    python: str
+    pytest_python: str | None = None
+    node: str | None = None
+    node_modules: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": os.defpath, "LANG": "C.UTF-8"})
+
+    @classmethod
+    def discover(cls, environ: Mapping[str, str]) -> Toolchain:
+        """Look around this machine. Blocking, some 50 ms: once, when the agent starts.
+
+        - `QGJOB_AGENT_PYTHON`, else `python3` on PATH, else the agent's own; pytest is run with the first
+          of these that has it.
+        - `QGJOB_AGENT_NODE`, else `node` on PATH, else beside the agent's Python.
+        - `QGJOB_AGENT_NODE_MODULES`, else the first of `NODE_PATH`: for test bundles that have none
+          above them.
+        - `QGJOB_AGENT_PASS_ENV`: names, separated by commas, of more variables to pass on to jobs.
+        """
+        path = environ.get("PATH", os.defpath)
+        pythons = _pythons(environ, path)
+        own_bin = str(Path(sys.executable).parent)
+        node_modules = environ.get("QGJOB_AGENT_NODE_MODULES") or environ.get("NODE_PATH", "").split(":")[0]
+        return cls(
+            python=pythons[0][0],
+            pytest_python=next((python for python, has_pytest in pythons if has_pytest), None),
+            node=environ.get("QGJOB_AGENT_NODE")
+            or shutil.which("node", path=path)
+            or shutil.which("node", path=own_bin),
+            node_modules=Path(node_modules).resolve() if node_modules else None,
+            environment=_environment(environ, path),
+        )
+
+
+def _pythons(environ: Mapping[str, str], path: str) -> list[tuple[str, bool]]:
+    """(interpreter, has pytest), the preferred one first; never empty."""
+    named = environ.get("QGJOB_AGENT_PYTHON") or shutil.which("python3", path=path)
+    own = (sys.executable, importlib.util.find_spec("pytest") is not None)
+    # Not resolved: a virtual environment's python is a link, and would be its base when followed.
+    if named is None or named == sys.executable:
+        return [own]
+    try:
+        # -I: what holds in jobs, where HOME is another and PYTHON* variables are not passed on.
+        output = subprocess.run(
+            [named, "-I", "-c", _PROBE], capture_output=True, text=True, timeout=20, check=True
+        )
+        executable, has_pytest = output.stdout.splitlines()
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return [own]
+    return [(executable, has_pytest == "True"), own]
+
+
+def _environment(environ: Mapping[str, str], path: str) -> dict[str, str]:
+    names = [*PASSED_ON, *(name.strip() for name in environ.get("QGJOB_AGENT_PASS_ENV", "").split(","))]
+    passed = {name: environ[name] for name in names if name in environ}
+    browsers = environ.get("PLAYWRIGHT_BROWSERS_PATH")
+    if browsers is None and (cache := Path.home() / ".cache/ms-playwright").is_dir():
+        # Playwright looks for its browsers under HOME, which in a job is another.
+        browsers = str(cache)
+    if browsers is not None:
+        passed["PLAYWRIGHT_BROWSERS_PATH"] = browsers
+    return {"LANG": "C.UTF-8", **passed, "PATH": path}

@@ -88,10 +88,14 @@ class Exit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDirs:
-    """The folders of one attempt: all below `root`, but for the bundle's working copy."""
+    """The folders of one attempt, all below `root`; nothing exists before `create`."""
 
     root: Path
-    bundle: Path
+
+    @property
+    def bundle(self) -> Path:
+        """The job's own working copy of the test bundle, where it is started."""
+        return self.root / "bundle"
 
     @property
     def home(self) -> Path:

@@ -110,7 +110,7 @@ class PlaywrightRunner(Runner):
             f"@playwright/test is in no node_modules above the test bundle{where}",
             reason="tool_missing",
             retryable=True,
-            hint="Install it on the lab machine, and name its node_modules in QGJOB_AGENT_NODE_MODULES there.",
+            hint="Install it on the lab machine, and set QGJOB_AGENT_NODE_MODULES there to its node_modules.",
         )
 
 

@@ -56,8 +56,12 @@ class Runners:
         """What a job may ask for, besides `auto`."""
         return frozenset(self._runners)
 
-    def get(self, name: str) -> AnyRunner:
-        """The runner of this name. Raises `RunnerError` when this agent has none."""
+    def find(self, name: str, bundle: Path, test: str) -> AnyRunner:
+        """The runner of that name; for `auto` the one that `test`, unpacked in `bundle`, looks made for.
+
+        Raises `RunnerError` when this agent has none of that name.
+        """
+        name = detect_runner(bundle, test) if name == AUTO else name
         if name not in self._runners:
             raise RunnerError(
                 f"this agent has no runner {name}; it has {', '.join(sorted(self._runners))}",
@@ -66,16 +70,10 @@ class Runners:
             )
         return self._runners[name]
 
-    def needs_bundle(self, name: str) -> bool:
-        """Whether a job of this runner needs its folders and its bundle unpacked. Raises as `get` does."""
-        if name == AUTO:
-            return True
-        runner = self.get(name)
-        return runner.needs_bundle if isinstance(runner, InProcessRunner) else True
-
-    def choose(self, name: str, bundle: Path, test: str) -> AnyRunner:
-        """The runner of a job: the one named, or for `auto` the one its test looks made for."""
-        return self.get(detect_runner(bundle, test) if name == AUTO else name)
+    def in_process(self, name: str) -> InProcessRunner | None:
+        """The runner of that name, if it runs within the agent."""
+        runner = self._runners.get(name)
+        return runner if isinstance(runner, InProcessRunner) else None
 
 
 def _plugins(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:

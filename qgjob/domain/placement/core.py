@@ -81,6 +81,7 @@ def dispatch(state: LabState, now: float, effects: list[Effect]) -> None:
             continue
         group.remove(job)
         del state.jobs[job.job_id]
+        state.depths[job.level] -= 1
         released = state.out[job.job_id] = Released(job, None)
         group.out += 1
         _hold(state, slot, released)
@@ -151,6 +152,7 @@ def _arrived(state: LabState, job: Job, now: float) -> None:
             return
         _forget(state, known)
     state.jobs[job.job_id] = job
+    state.depths[job.level] += 1
     if job.expires_at is not None:
         heappush(state.expiring, (job.expires_at, job.order, job))
     if job.not_before is not None and job.not_before > now:
@@ -194,6 +196,7 @@ def _withdrawn(state: LabState, job_id: str) -> None:
     job = state.jobs.pop(job_id, None)
     if job is None:
         return
+    state.depths[job.level] -= 1
     if job.delayed:
         job.gone = True  # its entry among the delayed is dropped when its time comes
         return
@@ -244,6 +247,8 @@ def _ended(state: LabState, event: JobEnded, now: float) -> None:
         state.estimates.ran(job.group, job.test, event.ran_s)
     if event.installed:
         state.installs += 1
+        if group := state.groups.get(job.group):
+            group.installs += 1
         if event.install_s is not None:
             state.estimates.installed(job.group.org_id, job.group.app_version_id, event.install_s)
     elif event.ran_s is not None:

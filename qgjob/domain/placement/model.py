@@ -63,7 +63,7 @@ class Slot:
     """False while paused, draining, quarantined or lost."""
     installed: frozenset[Build] = frozenset()
     bound: GroupKey | None = None
-    held: dict[str, Released] = field(default_factory=lambda: {})
+    held: dict[str, Released] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]  # Released comes later
     """Jobs released for it and not ended, the running one included."""
     last_used: float = 0.0
 
@@ -81,7 +81,7 @@ class Released:
 class Group:
     """The waiting and released jobs of a group, and the slots bound to it."""
 
-    __slots__ = ("_heap", "key", "labels", "orphans", "out", "slots", "waiting")
+    __slots__ = ("_heap", "installs", "key", "labels", "orphans", "out", "slots", "waiting")
 
     def __init__(self, key: GroupKey, labels: frozenset[str]) -> None:
         self.key = key
@@ -91,6 +91,7 @@ class Group:
         self.orphans: set[str] = set()
         """Released jobs whose slot is lost: JetStream gives them to whoever is bound."""
         self.slots: set[str] = set()
+        self.installs = 0
         self._heap: list[tuple[int, float, int, Job]] = []
 
     def push(self, job: Job) -> None:
@@ -141,6 +142,8 @@ class LabState:
     """Jobs known to run on slots that have not reported themselves yet."""
     delayed: list[tuple[float, int, Job]] = field(default_factory=list[tuple[float, int, Job]])
     expiring: list[tuple[float, int, Job]] = field(default_factory=list[tuple[float, int, Job]])
+    depths: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """How many jobs wait, by level."""
     installs: int = 0
     installs_avoided: int = 0
 

@@ -14,14 +14,14 @@ from bus_schemas.builds import BuildRecord, build_key
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET
 from bus_schemas.tokens import encode_token
 from qgjob.bus import kv
-from qgjob.bus.batch_get import read_stored
+from qgjob.bus.batch_get import iter_stored
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import lost_compare
 from qgjob.bus.requester import JsError, NoRespondersError
 from qgjob.client import bundles
+from qgjob.client.archives import format_of
 from qgjob.client.checks import checked_id, usage_error
 from qgjob.client.models import TransferProgress
-from qgjob.client.pack import format_of, pack_folder
 from qgjob.clock import Clock
 from qgjob.errors import BadMessageError, RefusedError, UnreachableError, UsageError
 
@@ -40,14 +40,16 @@ async def upload(
     progress: TransferProgress | None = None,
 ) -> BuildRecord:
     """See `Client.upload_app`."""
+    from qgjob.bundle import pack_folder
+
     checked_id("The organisation id", org_id)
     checked_id("The app version id", app_version_id)
     if not path.exists():
         raise UsageError(f"{path} does not exist.")
     with tempfile.TemporaryDirectory(prefix="qgjob-build-") as folder:
         if path.is_dir():
-            file = Path(folder) / f"{path.resolve().name or 'build'}.tar"
-            await asyncio.to_thread(pack_folder, path, file)
+            file = Path(folder) / f"{path.resolve().name or 'build'}.tar.gz"
+            await asyncio.to_thread(pack_folder, path, file, MAX_BUILD_BYTES)
         else:
             file = path
         build_format = await asyncio.to_thread(format_of, file)
@@ -90,7 +92,7 @@ async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecor
     """See `Client.builds`; a record that cannot be read is left out."""
     keys = f"{encode_token(org_id)}.>" if org_id else ">"
     found: list[BuildRecord] = []
-    stored = read_stored(bus, f"KV_{BUILDS_BUCKET}", kv.key_subject(BUILDS_BUCKET, keys))
+    stored = iter_stored(bus, f"KV_{BUILDS_BUCKET}", kv.key_subject(BUILDS_BUCKET, keys))
     try:
         async with contextlib.aclosing(stored):
             async for entry in stored:

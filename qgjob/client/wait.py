@@ -82,7 +82,7 @@ class _SlotWatch:
         now = self._clock.monotonic()
         self._listen(now)
         if self._timer is None:
-            self._next = now + 3600
+            self._next = now + _LOOK_AT_SLOTS_S
             return
         if now < self._next:
             return

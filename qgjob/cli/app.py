@@ -1,0 +1,109 @@
+"""`qgjob app`: builds, uploaded once and installed from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qgjob.cli import options as opt
+from qgjob.cli.options import option
+from qgjob.cli.output import Output, rfc3339
+from qgjob.cli.session import Session, run, session_of
+
+if TYPE_CHECKING:
+    from qgjob.client import TransferProgress
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def builds() -> None:
+    """Upload builds, and list them."""
+
+
+@app.command("upload")
+def upload(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An archive, a package or a folder.", show_default=False)
+    ],
+    org_id: opt.OrgId,
+    app_version_id: opt.AppVersionId,
+    app_id: Annotated[
+        str | None, option("--app-id", metavar="PACKAGE", help="The app's package or bundle id.")
+    ] = None,
+    platform: Annotated[
+        str | None, option("--platform", metavar="P", help="The platform it is for; else for all.")
+    ] = None,
+    as_json: opt.Json = False,
+) -> None:
+    """Upload a build. A version stands for its bytes: other bytes under its id are refused."""
+    ids = {
+        "org_id": opt.identifier("--org-id", org_id),
+        "app_version_id": opt.identifier("--app-version-id", app_version_id),
+        "app_id": None if app_id is None else opt.identifier("--app-id", app_id),
+        "platform": None if platform is None else opt.identifier("--platform", platform),
+    }
+    run(_upload(session_of(ctx), file, ids, as_json=as_json))
+
+
+async def _upload(session: Session, file: Path, ids: dict[str, Any], *, as_json: bool) -> None:
+    async with session.client() as client:
+        record = await client.upload_app(file, **ids, progress=_progress(session.out))
+    if as_json:
+        from qgjob.cli.shapes import build_json
+
+        session.out.json(build_json(record))
+        return
+    session.out.line(f"{record.blob.digest}  {record.org_id} {record.app_version_id}")
+
+
+def _progress(out: Output) -> TransferProgress | None:
+    if not out.err_on_terminal:
+        return None
+    console = out.console(err=True)
+
+    def show(done: int, total: int) -> None:
+        end = "\n" if done >= total else "\r"
+        console.print(f"{done / 2**20:.1f} of {total / 2**20:.1f} MiB", end=end)
+
+    return show
+
+
+@app.command("list")
+def list_builds(ctx: typer.Context, org_id: opt.MaybeOrgId = None, as_json: opt.Json = False) -> None:
+    """List the builds that were uploaded, newest first."""
+    if org_id is not None:
+        opt.identifier("--org-id", org_id)
+    run(_list(session_of(ctx), org_id, as_json=as_json))
+
+
+async def _list(session: Session, org_id: str | None, *, as_json: bool) -> None:
+    async with session.client() as client:
+        found = await client.builds(org_id=org_id)
+    if as_json:
+        from qgjob.cli.shapes import build_json
+
+        session.out.json({"builds": [build_json(record) for record in found]})
+        return
+    if not found:
+        session.out.note("No builds. Upload one with `qgjob app upload`.")
+        return
+    session.out.table(
+        ["ORG", "VERSION", "PLATFORM", "APP", "SIZE", "FILE", "UPLOADED", "SHA-256"],
+        (
+            [
+                record.org_id,
+                record.app_version_id,
+                record.platform or "any",
+                record.app_id or "",
+                f"{record.blob.size / 2**20:.1f} MiB",
+                record.file_name,
+                rfc3339(record.uploaded_at) or "",
+                record.blob.digest[:12],
+            ]
+            for record in found
+        ),
+    )

@@ -1,0 +1,70 @@
+"""The table of commands: where each is found, so that `--help` need not import any of them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import typer
+
+JOBS: Final = "Jobs"
+LAB: Final = "The lab"
+SYSTEM: Final = "Run the system"
+OTHER: Final = "Other"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A command: its module has a `typer.Typer` named `app`."""
+
+    name: str
+    module: str
+    panel: str
+    help: str
+    needs: str | None = None
+    """A module without which the command is absent."""
+
+    @property
+    def present(self) -> bool:
+        """Whether what it needs is in this installation."""
+        return self.needs is None or importlib.util.find_spec(self.needs) is not None
+
+    def load(self) -> typer.Typer:
+        """Import it."""
+        app: typer.Typer = importlib.import_module(self.module).app
+        return app
+
+
+COMMANDS: Final = (
+    CommandEntry("submit", "qgjob.cli.submit", JOBS, "Submit tests of an app version as one run."),
+    CommandEntry("status", "qgjob.cli.status", JOBS, "Show a job or a run."),
+    CommandEntry("list", "qgjob.cli.listing", JOBS, "List jobs, newest first."),
+    CommandEntry("wait", "qgjob.cli.wait", JOBS, "Wait for a job or a run; exits with the verdict."),
+    CommandEntry("logs", "qgjob.cli.logs", JOBS, "Print the output of a job, or follow it."),
+    CommandEntry("cancel", "qgjob.cli.cancel", JOBS, "Cancel a job, or what is left of a run."),
+    CommandEntry("app", "qgjob.cli.app", LAB, "Upload builds, and list them."),
+    CommandEntry("agents", "qgjob.cli.agents", LAB, "See the agents and their slots."),
+    CommandEntry("queue", "qgjob.cli.queue", LAB, "See what waits, and for what."),
+    CommandEntry("tui", "qgjob.cli.tui", LAB, "Open the live dashboard.", needs="tui.app"),
+    CommandEntry("health", "qgjob.cli.health", LAB, "Check that everything works; exits 1 if not."),
+    CommandEntry("up", "qgjob.cli.up", SYSTEM, "Run the whole system on this machine."),
+    CommandEntry(
+        "demo",
+        "qgjob.cli.demo",
+        SYSTEM,
+        "Run real sample tests on a system of their own.",
+        needs="qgjob.cli.demo",
+    ),
+    CommandEntry(
+        "agent",
+        "qgjob.cli.agent",
+        SYSTEM,
+        "Run an agent: the slots of this lab machine.",
+        needs="agent.__main__",
+    ),
+    CommandEntry("scheduler", "qgjob.cli.scheduler", SYSTEM, "Run a replica of the scheduler."),
+    CommandEntry("schema", "qgjob.cli.schema", OTHER, "Export the JSON Schemas of all messages."),
+)

@@ -1,0 +1,32 @@
+"""`qgjob health`: whether everything works."""
+
+from __future__ import annotations
+
+import typer
+
+from qgjob.cli import options as opt
+from qgjob.cli.session import Session, run, session_of
+from qgjob.errors import ExitCode
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def health(ctx: typer.Context, as_json: opt.Json = False) -> None:
+    """Check server, scheduler, store and agents; exits 1 when something is wrong."""
+    if not run(_main(session_of(ctx), as_json=as_json)):
+        raise typer.Exit(int(ExitCode.ERROR))
+
+
+async def _main(session: Session, *, as_json: bool) -> bool:
+    async with session.client() as client:
+        answer = await client.health()
+    out = session.out
+    if as_json:
+        out.json({"ok": answer.ok, "checks": [check.model_dump() for check in answer.checks]})
+    else:
+        out.table(
+            ["CHECK", "OK", "DETAIL"],
+            ([check.name, "yes" if check.ok else "NO", check.detail] for check in answer.checks),
+        )
+    return answer.ok

@@ -1,0 +1,53 @@
+"""`qgjob list`: jobs, newest first."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, get_args
+
+import typer
+
+from qgjob.cli import options as opt
+from qgjob.cli.session import Session, run, session_of
+from qgjob.errors import UsageError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command("list")
+def list_jobs(
+    ctx: typer.Context,
+    state: Annotated[
+        str | None, opt.option("--state", metavar="S", help="Only those in this state, such as failed.")
+    ] = None,
+    org_id: opt.MaybeOrgId = None,
+    app_version_id: opt.MaybeAppVersionId = None,
+    run_id: Annotated[str | None, opt.option("--run-id", metavar="R", help="Only those of this run.")] = None,
+    limit: Annotated[int, opt.option("--limit", min=1, max=100_000, help="How many at most.")] = 50,
+    as_json: opt.Json = False,
+) -> None:
+    """List jobs, newest first."""
+    from bus_schemas.requests import JobState
+
+    if state is not None and state not in get_args(JobState):
+        raise UsageError(f"--state {state!r} is unknown: it is one of {', '.join(get_args(JobState))}.")
+    filters = {"state": state, "org_id": org_id, "app_version_id": app_version_id, "run_id": run_id}
+    for name, value in filters.items():
+        if value is not None:
+            opt.identifier("--" + name.replace("_", "-"), value)
+    run(_main(session_of(ctx), filters, limit, as_json=as_json))
+
+
+async def _main(session: Session, filters: dict[str, Any], limit: int, *, as_json: bool) -> None:
+    async with session.client() as client:
+        jobs = await client.jobs(**filters, limit=limit)
+    if as_json:
+        from qgjob.cli.shapes import job_json
+
+        session.out.json({"jobs": [job_json(job) for job in jobs]})
+        return
+    if not jobs:
+        session.out.note("No jobs.")
+        return
+    from qgjob.cli.render import jobs_table
+
+    jobs_table(session.out, jobs, wide=True)

@@ -1,0 +1,162 @@
+"""`qgjob`: the global options, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qgjob.cli.lazy import GLOBAL_FLAGS, LazyGroup
+from qgjob.cli.options import option
+from qgjob.cli.output import Output
+from qgjob.cli.session import Session
+from qgjob.errors import ExitCode, QgjobError
+
+_EPILOG = """Examples:
+
+qgjob up
+
+qgjob submit --org-id acme --app-version-id 1.4.0 --test 'tests/*.spec.ts' --wait
+
+qgjob logs j_01k9… -f
+
+The server: --server, QGJOB_SERVER, else a running `qgjob up`, else nats://127.0.0.1:4222."""
+
+_BROKEN_PIPE = 141  # as a program ends that SIGPIPE kills
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from qgjob import __version__
+
+        sys.stdout.write(f"qgjob {__version__}\n")
+        raise typer.Exit
+
+
+def _root(
+    ctx: typer.Context,
+    server: Annotated[
+        str | None, option("--server", metavar="URL", help="The NATS server, such as nats://lab:4222.")
+    ] = None,
+    creds: Annotated[str | None, option("--creds", metavar="FILE", help="A NATS credentials file.")] = None,
+    tls_ca: Annotated[
+        str | None, option("--tls-ca", metavar="FILE", help="The CA that signed the server's certificate.")
+    ] = None,
+    tls_cert: Annotated[
+        str | None, option("--tls-cert", metavar="FILE", help="A certificate to show to the server.")
+    ] = None,
+    tls_key: Annotated[str | None, option("--tls-key", metavar="FILE", help="Its private key.")] = None,
+    verbose: Annotated[
+        bool, option("--verbose", "-v", help="Say more on stderr, with tracebacks of errors.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001  (its callback does it all)
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Run mobile tests on a lab's devices: grouped by build, most urgent first, nothing lost."""
+    if verbose:
+        import logging
+
+        logging.basicConfig(
+            level=logging.DEBUG, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s"
+        )
+    ctx.obj = Session(
+        server=server, creds=creds, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, verbose=verbose
+    )
+
+
+def build() -> Any:
+    """The whole command line as one command."""
+    app = typer.Typer(
+        name="qgjob",
+        cls=LazyGroup,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=_EPILOG,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    return typer.main.get_command(app)
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Run the command line with these arguments and return its exit code; output goes where it does."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # replaced by something that is no file
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        code = _run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return code
+
+
+def _run(args: list[str]) -> int:
+    verbose = bool(GLOBAL_FLAGS.intersection(args))
+    out = Output()
+    try:
+        result = build().main(args=args, prog_name="qgjob", standalone_mode=False)
+    except QgjobError as error:
+        if verbose:
+            traceback.print_exc()
+        out.error(error.message, error.hint)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return int(ExitCode.DETACHED)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever it is, a person reads one line)
+        if hasattr(error, "format_message"):
+            return _usage(out, error)
+        if isinstance(error, typer.Abort):
+            return int(ExitCode.DETACHED)
+        return _unexpected(out, error, verbose=verbose)
+    return result if isinstance(result, int) else int(ExitCode.OK)
+
+
+def _usage(out: Output, error: Any) -> int:
+    """Something typer found wrong with the arguments."""
+    message: str = error.format_message()
+    ctx = getattr(error, "ctx", None)
+    if "Usage:" in message or not message.strip():  # no arguments at all: that is the help
+        sys.stderr.write(message)
+        return int(error.exit_code)
+    hint = f"See `{ctx.command_path} --help`." if ctx is not None else None
+    out.error(message[0].upper() + message[1:], hint)
+    return int(error.exit_code)
+
+
+def _unexpected(out: Output, error: Exception, *, verbose: bool) -> int:
+    summary = f"Unexpected: {type(error).__name__}: {error}"
+    if verbose:
+        traceback.print_exc()
+        out.error(summary)
+        return int(ExitCode.ERROR)
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="qgjob-error-", suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            traceback.print_exc(file=file)
+        hint = f"This is a bug in qgjob; the traceback is in {Path(path)}."
+    except OSError:
+        hint = "This is a bug in qgjob; with -v the traceback is shown."
+    out.error(summary, hint)
+    return int(ExitCode.ERROR)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Options that commands share, and what their values may be: one sentence and exit code 2 if not."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from qgjob.errors import UsageError
+
+TARGETS: Final = ("emulator", "device", "simulator")
+PRIORITY_WORDS: Final[Mapping[str, int]] = {"high": 9, "medium": 5, "low": 2}
+
+_LABEL: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,63}\Z")
+_ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}\Z")
+_RUNNER: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
+
+
+def option(*flags: str, help: str, panel: str | None = None, **more: Any) -> Any:  # noqa: A002
+    """An option that may also be given as `QGJOB_<NAME>`."""
+    name = next(flag for flag in flags if flag.startswith("--")).partition("/")[0]
+    variable = "QGJOB_" + name.removeprefix("--").replace("-", "_").upper()
+    return typer.Option(*flags, help=help, envvar=variable, show_envvar=False, rich_help_panel=panel, **more)
+
+
+OrgId = Annotated[str, option("--org-id", metavar="ORG", help="The organisation whose work it is.")]
+MaybeOrgId = Annotated[str | None, option("--org-id", metavar="ORG", help="Only those of this organisation.")]
+AppVersionId = Annotated[
+    str, option("--app-version-id", metavar="V", help="The build under test, as uploaded.")
+]
+MaybeAppVersionId = Annotated[
+    str | None, option("--app-version-id", metavar="V", help="Only those of this app version.")
+]
+Json = Annotated[bool, option("--json", help="Print one JSON document.")]
+JUnit = Annotated[
+    Path | None, option("--junit", metavar="FILE", help="Write a JUnit report when everything ended.")
+]
+NoSlotGrace = Annotated[
+    str,
+    option(
+        "--no-slot-grace",
+        metavar="DURATION",
+        help="Cancel a job after so long without any slot that could ever run it; `off`: never.",
+    ),
+]
+NO_SLOT_GRACE: Final = "60s"
+AnyId = Annotated[str, typer.Argument(metavar="ID", help="A job (j_…) or a run (r_…).", show_default=False)]
+
+
+def identifier(name: str, value: str) -> str:
+    """The value of an id option; raises `UsageError`."""
+    from qgjob.client.checks import checked_id
+
+    return checked_id(name, value)
+
+
+def priority(value: str) -> int:
+    """A priority from 1 to 10, or of one of the three words; raises `UsageError`."""
+    word = value.strip().lower()
+    if word in PRIORITY_WORDS:
+        return PRIORITY_WORDS[word]
+    if word.isascii() and word.isdecimal() and 1 <= int(word[:6]) <= 10:
+        return int(word)
+    raise UsageError(
+        f"--priority {value!r} is none: it is a whole number from 1 (least) to 10 (most urgent), "
+        "or low, medium or high."
+    )
+
+
+def target(value: str | None) -> str | None:
+    """A target, or None; raises `UsageError`."""
+    if value is None or value in TARGETS:
+        return value
+    raise UsageError(
+        f"--target {value!r} is unknown: it is one of {', '.join(TARGETS)}.",
+        hint="Leave it out when any slot will do; name other labels with --require.",
+    )
+
+
+def labels(values: Iterable[str], option_name: str = "--require") -> tuple[str, ...]:
+    """Labels, in order, each once; raises `UsageError`."""
+    for value in values:
+        if not _LABEL.match(value):
+            raise UsageError(
+                f"{option_name} {value!r} is not a label.",
+                hint="A label has up to 64 lower-case letters, digits and . _ : / -, such as android-14.",
+            )
+    return tuple(dict.fromkeys(values))
+
+
+def label_list(option_name: str, value: str) -> tuple[str, ...]:
+    """Labels separated by commas; raises `UsageError`."""
+    return labels([part.strip() for part in value.split(",") if part.strip()], option_name)
+
+
+def runner(value: str) -> str:
+    """The name of a runner; raises `UsageError`."""
+    if _RUNNER.match(value):
+        return value
+    raise UsageError(f"--runner {value!r} is not the name of a runner, such as command or pytest.")
+
+
+def duration(option_name: str, value: str) -> float:
+    """Seconds from `90`, `90s`, `15m`, `2h`; raises `UsageError` naming the option."""
+    from qgjob.domain.durations import parse_duration
+
+    try:
+        return parse_duration(value)
+    except UsageError as error:
+        raise UsageError(f"{option_name}: {error.message}", hint=error.hint) from None
+
+
+def maybe_duration(option_name: str, value: str | None) -> float | None:
+    """Seconds, or None when the option was not given; raises `UsageError`."""
+    return None if value is None else duration(option_name, value)
+
+
+def grace(value: str) -> float | None:
+    """The value of --no-slot-grace: seconds, or None for `off`; raises `UsageError`."""
+    if value.strip().lower() in {"off", "never"}:
+        return None
+    return 0.0 if value.strip() in {"0", "0s"} else duration("--no-slot-grace", value)
+
+
+def environment(values: Iterable[str]) -> dict[str, str]:
+    """`NAME=VALUE` pairs of `-e`; raises `UsageError`."""
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not _ENV_NAME.match(name):
+            raise UsageError(
+                f"-e {_short(value)!r} is not of the form NAME=VALUE.",
+                hint="A name has letters, digits and _, and begins with no digit.",
+            )
+        if "\0" in text or len(text) > 32_768:
+            raise UsageError(f"-e {name}: the value is too long (over 32,768 characters) or holds a NUL.")
+        found[name] = text
+    return found
+
+
+def metadata(values: Iterable[str]) -> dict[str, str]:
+    """`KEY=VALUE` pairs of `--meta`; raises `UsageError`."""
+    found: dict[str, str] = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--meta {_short(value)!r} is not of the form KEY=VALUE.")
+        if len(key) > 256 or len(text) > 4000:
+            raise UsageError(f"--meta {_short(key)!r} is too long: 256 characters a key, 4,000 a value.")
+        found[key] = text
+    return found
+
+
+def one_line(option_name: str, value: str | None) -> str | None:
+    """A text without control characters, or None; raises `UsageError`."""
+    if value is None:
+        return None
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+        raise UsageError(f"{option_name} contains a control character.")
+    if not value.strip() or len(value) > 256:
+        raise UsageError(f"{option_name} must have 1 to 256 characters.")
+    return value
+
+
+def writable(option_name: str, path: Path | None) -> Path | None:
+    """A file that can be written later, or None; raises `UsageError` now rather than then."""
+    if path is None:
+        return None
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir():
+        reason = "it is a folder" if path.is_dir() else f"there is no folder {folder}"
+        raise UsageError(f"{option_name} {path} cannot be written: {reason}.")
+    return path
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 40 else value[:39] + "…"

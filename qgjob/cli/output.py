@@ -1,0 +1,172 @@
+"""What a command says: data on stdout, words for people on stderr.
+
+Colours and boxes appear on a terminal alone, and never with NO_COLOR; JSON is one document.
+Names, messages and logs come from others: on a terminal their control characters are made visible.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+STYLES: Final[dict[str, str]] = {
+    "passed": "green",
+    "failed": "bold red",
+    "timed_out": "bold red",
+    "errored": "bold magenta",
+    "cancelled": "yellow",
+    "expired": "yellow",
+    "running": "cyan",
+    "preparing": "cyan",
+    "dispatched": "blue",
+    "queued": "blue",
+    "scheduled": "blue",
+}
+"""How the state of a job looks on a terminal."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_IN_LOGS: Final = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\ud800-\udfff]")
+_ESCAPE: Final = re.compile(r"\x1b(\[[0-9;:]*m)?")
+
+
+def clean(text: str) -> str:
+    """One line of text in which nothing moves a cursor: control characters are shown escaped."""
+    return _CONTROL.sub(lambda match: repr(match.group())[1:-1], text)
+
+
+def clean_log(text: str) -> str:
+    """Output of a job for a terminal: lines, tabs and colours stay, every other escape is shown."""
+    text = text.replace("\r\n", "\n")
+    text = _NOT_IN_LOGS.sub(lambda match: repr(match.group())[1:-1], text)
+    return _ESCAPE.sub(lambda match: match.group() if match.group(1) else "\\x1b", text)
+
+
+def rfc3339(at: float | None) -> str | None:
+    """Seconds since 1970 as `2026-01-31T12:00:00.123Z`; None stays None, as does what is no time."""
+    if at is None:
+        return None
+    try:
+        moment = datetime.fromtimestamp(at, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Output:
+    """Where a command writes."""
+
+    def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        self._consoles: dict[bool, Console] = {}
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether stdout is a terminal."""
+        return self._stdout.isatty()
+
+    @property
+    def err_on_terminal(self) -> bool:
+        """Whether stderr is a terminal that can be drawn on."""
+        return self._stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def console(self, *, err: bool = False) -> Console:
+        """A rich console; only worth its import on a terminal."""
+        if err not in self._consoles:
+            from rich.console import Console
+
+            stream = self._stderr if err else self._stdout
+            self._consoles[err] = Console(file=stream, highlight=False, emoji=False, markup=False)
+        return self._consoles[err]
+
+    def line(self, text: str = "") -> None:
+        """A line of data."""
+        self._stdout.write(text + "\n")
+
+    def write(self, text: str) -> None:
+        """Data as it is, written at once."""
+        self._stdout.write(text)
+        self._stdout.flush()
+
+    def say(self, text: str) -> None:
+        """A line of data, written at once."""
+        self.write(clean(text) + "\n")
+
+    def json(self, document: Any) -> None:
+        """The one document of a command with `--json`."""
+        utf8 = (self._stdout.encoding or "").lower().replace("-", "") == "utf8"
+        indent = 2 if self.on_terminal else None
+        self.line(json.dumps(document, ensure_ascii=not utf8, indent=indent))
+
+    def note(self, text: str) -> None:
+        """A line for people."""
+        self._stderr.write(clean(text) + "\n")
+        self._stderr.flush()
+
+    def warn(self, text: str) -> None:
+        """A line for people that they should not miss."""
+        self._label("Warning", "yellow", text)
+
+    def error(self, text: str, hint: str | None = None) -> None:
+        """What went wrong, and on the next line what to do about it."""
+        self._label("Error", "bold red", text)
+        if hint:
+            self.note(hint)
+
+    def _label(self, label: str, style: str, text: str) -> None:
+        if self.err_on_terminal:
+            from rich.text import Text
+
+            self.console(err=True).print(
+                Text.assemble((f"{label}:", style), " ", clean(text)), soft_wrap=True
+            )
+        else:
+            self.note(f"{label}: {text}")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, states: str = "") -> None:
+        """Rows of text as data: drawn on a terminal, aligned columns otherwise.
+
+        `states`: the column whose cells are states of jobs, to be coloured.
+        """
+        cleaned = [[clean(cell) for cell in row] for row in rows]
+        if not self.on_terminal:
+            widths = [max(map(len, column)) for column in zip(columns, *cleaned, strict=True)]
+            for row in (list(columns), *cleaned):
+                padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                self.line("  ".join(padded).rstrip())
+            return
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        coloured = columns.index(states) if states else -1
+        for row in cleaned:
+            table.add_row(*(self._cell(cell, as_state=i == coloured) for i, cell in enumerate(row)))
+        self.console().print(table)
+
+    def state_line(self, state: str, text: str) -> None:
+        """A line of data that begins with a state."""
+        if self.on_terminal:
+            from rich.text import Text
+
+            styled = Text.assemble((state, STYLES.get(state, "")), " ", clean(text))
+            self.console().print(styled, soft_wrap=True)
+        else:
+            self.line(f"{state} {clean(text)}")
+
+    @staticmethod
+    def _cell(cell: str, *, as_state: bool) -> Text:
+        from rich.text import Text
+
+        return Text(cell, style=STYLES.get(cell, "") if as_state else "")

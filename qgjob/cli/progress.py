@@ -1,0 +1,159 @@
+"""How waiting looks: a drawing on a terminal, plain lines elsewhere, so that a CI log stays readable."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from bus_schemas.events import END_STATES
+from bus_schemas.requests import JobView
+from qgjob.cli.output import STYLES, Output, clean
+from qgjob.cli.render import counts_text, last_attempt, took, where, why
+from qgjob.client.verdict import counts_of
+from qgjob.client.watch import Watch
+from qgjob.clock import Clock
+from qgjob.domain.durations import show_duration
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
+
+HEARTBEAT_S: Final = 30.0
+"""A CI that hears nothing for long takes a step for hung."""
+_SHOWN_RUNNING: Final = 8
+_SHOWN_ENDED: Final = 5
+
+
+class Progress(Protocol):
+    """Shows what a watch sees."""
+
+    def __call__(self, watch: Watch) -> None:
+        """Something may have changed."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def progress_for(out: Output, clock: Clock) -> Progress:
+    """The progress that fits where stderr goes."""
+    return DrawnProgress(out, clock) if out.err_on_terminal else PlainProgress(out, clock)
+
+
+class PlainProgress:
+    """A line for every job that ended, and one now and then that it goes on."""
+
+    def __init__(self, out: Output, clock: Clock) -> None:
+        self._out = out
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._spoke = self._started
+        self._ended: set[str] = set()
+        self._problem: str | None = None
+
+    def __enter__(self) -> Self:
+        """Do nothing."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing."""
+
+    def __call__(self, watch: Watch) -> None:
+        """Say what is new."""
+        now = self._clock.monotonic()
+        for job in watch.jobs:
+            if job.state in END_STATES and job.job_id not in self._ended:
+                self._ended.add(job.job_id)
+                self._say(f"[{len(self._ended)}/{watch.size}] {ended_text(job)}", now)
+        if watch.problem != self._problem:
+            self._problem = watch.problem
+            self._say(f"{watch.problem} Waiting for it." if watch.problem else "It answers again.", now)
+        if now - self._spoke >= HEARTBEAT_S:
+            counts = counts_text(counts_of(watch.jobs))
+            self._say(f"… {counts} after {show_duration(now - self._started)}", now)
+
+    def _say(self, text: str, now: float) -> None:
+        self._spoke = now
+        self._out.note(text)
+
+
+class DrawnProgress:
+    """A few lines that are drawn anew, and go when it is over."""
+
+    def __init__(self, out: Output, clock: Clock) -> None:
+        self._out = out
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._watch: Watch | None = None
+        self._live: Live | None = None
+        self._ended: dict[str, None] = {}
+        self._latest: deque[str] = deque(maxlen=_SHOWN_ENDED)
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        from rich.live import Live
+
+        self._live = Live(
+            get_renderable=self._draw,
+            console=self._out.console(err=True),
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, watch: Watch) -> None:
+        """Note what the next drawing shows."""
+        self._watch = watch
+        for job in watch.jobs:
+            if job.state in END_STATES and job.job_id not in self._ended:
+                self._ended[job.job_id] = None
+                self._latest.append(job.job_id)
+
+    def _draw(self) -> Text:
+        from rich.text import Text
+
+        text = Text(no_wrap=True, overflow="ellipsis")
+        if self._watch is None:
+            return text
+        jobs = {job.job_id: job for job in self._watch.jobs}
+        for job_id in self._latest:
+            if job := jobs.get(job_id):
+                text.append(f"  {job.state:<10}", STYLES.get(job.state, ""))
+                text.append(f"{clean(ended_text(job).partition(' ')[2].strip())}\n")
+        working = [job for job in jobs.values() if job.state in {"preparing", "running"}]
+        for job in working[:_SHOWN_RUNNING]:
+            text.append(f"  {job.state:<10}", STYLES.get(job.state, ""))
+            text.append(clean(f"{job.test}  {where(last_attempt(job))}") + "\n")
+        if len(working) > _SHOWN_RUNNING:
+            text.append(f"  … and {len(working) - _SHOWN_RUNNING} more running\n")
+        done, size = len(self._ended), max(self._watch.size, 1)
+        filled = round(20 * done / size)
+        elapsed = show_duration(self._clock.monotonic() - self._started)
+        text.append("━" * filled, "green").append("━" * (20 - filled), "bright_black")
+        text.append(f" {done}/{size}  {counts_text(counts_of(jobs.values()))}  {elapsed}")
+        if self._watch.problem:
+            text.append(f"\n{clean(self._watch.problem)} Waiting for it.", "yellow")
+        return text
+
+
+def ended_text(job: JobView) -> str:
+    """A job that ended, in one line."""
+    last = last_attempt(job)
+    details = [part for part in (took(last), where(last), why(job)) if part]
+    return f"{job.state:<9} {job.test}" + (f"  ({', '.join(details)})" if details else "")

@@ -1,0 +1,104 @@
+"""Jobs, runs and agents as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from bus_schemas.events import Attempt
+from bus_schemas.requests import JobView
+from qgjob.cli.output import Output, rfc3339
+from qgjob.client.verdict import counts_of
+from qgjob.domain.durations import show_duration
+
+_ORDER: Final = (
+    "passed",
+    "failed",
+    "timed_out",
+    "errored",
+    "cancelled",
+    "expired",
+    "running",
+    "preparing",
+    "dispatched",
+    "queued",
+    "scheduled",
+)
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """`3 passed, 1 failed`; states in the order of interest."""
+    known = [f"{counts[state]} {state.replace('_', ' ')}" for state in _ORDER if counts.get(state)]
+    return ", ".join(known) or "no jobs"
+
+
+def where(attempt: Attempt | None) -> str:
+    """The slot of an attempt."""
+    return f"{attempt.agent}/{attempt.slot}" if attempt and attempt.agent else ""
+
+
+def took(attempt: Attempt | None) -> str:
+    """How long the test of an attempt ran."""
+    return show_duration(attempt.duration_s) if attempt and attempt.duration_s is not None else ""
+
+
+def last_attempt(job: JobView) -> Attempt | None:
+    """The latest attempt of a job."""
+    return job.attempts[-1] if job.attempts else None
+
+
+def why(job: JobView) -> str:
+    """The reason of a job's state in a few words."""
+    text = job.message or (job.reason or "").replace("_", " ")
+    if job.flaky:
+        text = f"flaky: passed in attempt {len(job.attempts)}"
+    return text if len(text) <= 120 else text[:119] + "…"
+
+
+def jobs_table(out: Output, jobs: Iterable[JobView], *, wide: bool = False) -> None:
+    """Jobs, one a row; `wide` names the run's properties too, for lists over many runs."""
+    rows = list(jobs)
+    columns = ["JOB", "STATE", *(["ORG", "VERSION", "PRIO"] if wide else []), "TEST", "SLOT", "TIME", "WHY"]
+    out.table(
+        columns,
+        (
+            [
+                job.job_id,
+                job.state,
+                *([job.org_id, job.app_version_id, str(job.priority)] if wide else []),
+                job.test,
+                where(last_attempt(job)),
+                took(last_attempt(job)),
+                why(job),
+            ]
+            for job in rows
+        ),
+        states="STATE",
+    )
+
+
+def attempts_table(out: Output, attempts: Sequence[Attempt]) -> None:
+    """The tries of one job."""
+    out.table(
+        ["#", "OUTCOME", "SLOT", "STARTED", "INSTALL", "TIME", "EXIT", "WHY"],
+        (
+            [
+                str(attempt.number),
+                attempt.outcome or "running",
+                where(attempt),
+                rfc3339(attempt.started_at) or "",
+                show_duration(attempt.install_s or 0.0) if attempt.installed else "",
+                took(attempt),
+                "" if attempt.exit_code is None else str(attempt.exit_code),
+                attempt.message or (attempt.reason or "").replace("_", " "),
+            ]
+            for attempt in attempts
+        ),
+        states="OUTCOME",
+    )
+
+
+def summary(jobs: Sequence[JobView]) -> str:
+    """What a run came to, in one line."""
+    flaky = sum(job.flaky for job in jobs)
+    return counts_text(counts_of(jobs)) + (f" ({flaky} flaky)" if flaky else "")

@@ -1,0 +1,66 @@
+"""What the global options say: where the server is, who we are, how much to tell."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Coroutine
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from qgjob.cli.output import Output
+
+if TYPE_CHECKING:
+    import typer
+
+    from qgjob.bus.connect import ServerOptions
+    from qgjob.client import Client
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The global options of one call."""
+
+    server: str | None = None
+    creds: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    verbose: bool = False
+    out: Output = field(default_factory=Output)
+
+    def server_options(self, name: str = "qgjob cli") -> ServerOptions:
+        """Where to connect: as given, else a running `qgjob up`, else the default."""
+        from qgjob.bus.connect import ServerOptions
+        from qgjob.config import resolve_server
+
+        return ServerOptions(
+            url=resolve_server(self.server, os.environ),
+            creds=self.creds,
+            tls_ca=self.tls_ca,
+            tls_cert=self.tls_cert,
+            tls_key=self.tls_key,
+            name=name,
+        )
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncGenerator[Client]:
+        """A connected client."""
+        from qgjob.client import open_client
+
+        async with open_client(self.server_options()) as client:
+            yield client
+
+
+def session_of(ctx: typer.Context) -> Session:
+    """The session of a command's context."""
+    session = ctx.find_object(Session)
+    return session if session is not None else Session()
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine to its end."""
+    return asyncio.run(main)

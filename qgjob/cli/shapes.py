@@ -1,0 +1,155 @@
+"""Jobs and runs as the JSON that scripts rely on: these names are a contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bus_schemas.agents import Heartbeat, InstalledBuild, SlotStatus
+from bus_schemas.builds import BuildRecord
+from bus_schemas.events import Attempt
+from bus_schemas.requests import JobView, Overview, RunView
+from qgjob.cli.output import rfc3339
+from qgjob.client.models import Submitted
+
+
+def attempt_json(attempt: Attempt) -> dict[str, Any]:
+    """One try of a job."""
+    return {
+        "number": attempt.number,
+        "agent": attempt.agent,
+        "slot": attempt.slot,
+        "device": attempt.device,
+        "started_at": rfc3339(attempt.started_at),
+        "running_at": rfc3339(attempt.running_at),
+        "finished_at": rfc3339(attempt.finished_at),
+        "outcome": attempt.outcome,
+        "reason": attempt.reason,
+        "message": attempt.message,
+        "installed": attempt.installed,
+        "install_s": attempt.install_s,
+        "duration_s": attempt.duration_s,
+        "exit_code": attempt.exit_code,
+        "takeovers": attempt.takeovers,
+        "cases": attempt.cases.model_dump() if attempt.cases else None,
+    }
+
+
+def job_json(job: JobView) -> dict[str, Any]:
+    """A job."""
+    return {
+        "job_id": job.job_id,
+        "run_id": job.run_id,
+        "state": job.state,
+        "org_id": job.org_id,
+        "app_version_id": job.app_version_id,
+        "test": job.test,
+        "position": job.position,
+        "target": job.target,
+        "requires": list(job.requires),
+        "runner": job.runner,
+        "priority": job.priority,
+        "created_at": rfc3339(job.created_at),
+        "queued_at": rfc3339(job.queued_at),
+        "ended_at": rfc3339(job.ended_at),
+        "flaky": job.flaky,
+        "reason": job.reason,
+        "message": job.message,
+        "attempts": [attempt_json(attempt) for attempt in job.attempts],
+    }
+
+
+def run_json(run: RunView) -> dict[str, Any]:
+    """A run with its jobs."""
+    return {
+        "run_id": run.run_id,
+        "state": run.state,
+        "org_id": run.org_id,
+        "name": run.name,
+        "size": run.size,
+        "created_at": rfc3339(run.created_at),
+        "counts": dict(run.counts),
+        "jobs": [job_json(job) for job in run.jobs],
+    }
+
+
+def submitted_json(submitted: Submitted) -> dict[str, Any]:
+    """What a submit without `--wait` prints."""
+    return {
+        "run_id": submitted.run_id,
+        "accepted_before": submitted.accepted_before,
+        "jobs": [{"job_id": job.job_id, "test": job.test, "state": job.state} for job in submitted.jobs],
+    }
+
+
+def slot_json(agent: Heartbeat, slot: SlotStatus) -> dict[str, Any]:
+    """A slot of an agent."""
+    return {
+        "name": slot.name,
+        "slot": f"{agent.agent}/{slot.name}",
+        "state": slot.state,
+        "driver": slot.driver,
+        "device": slot.device,
+        "labels": list(slot.labels),
+        "installed": [installed_json(build) for build in slot.installed],
+        "job_id": slot.job_id,
+        "since": rfc3339(slot.since),
+        "installs": slot.installs,
+        "jobs_done": slot.jobs_done,
+        "note": slot.note,
+    }
+
+
+def installed_json(build: InstalledBuild) -> dict[str, Any]:
+    """A build on a slot."""
+    return {
+        "org_id": build.org_id,
+        "app_version_id": build.app_version_id,
+        "app_id": build.app_id,
+        "at": rfc3339(build.at),
+    }
+
+
+def agent_json(agent: Heartbeat) -> dict[str, Any]:
+    """An agent with its slots."""
+    return {
+        "agent": agent.agent,
+        "name": agent.agent,
+        "state": agent.state,
+        "host": agent.host,
+        "pid": agent.pid,
+        "version": agent.version,
+        "started_at": rfc3339(agent.started_at),
+        "seen_at": rfc3339(agent.at),
+        "slots": [slot_json(agent, slot) for slot in agent.slots],
+    }
+
+
+def build_json(record: BuildRecord) -> dict[str, Any]:
+    """An uploaded build."""
+    return {
+        "org_id": record.org_id,
+        "app_version_id": record.app_version_id,
+        "platform": record.platform,
+        "app_id": record.app_id,
+        "sha256": record.blob.digest,
+        "size": record.blob.size,
+        "file_name": record.file_name,
+        "format": record.format,
+        "uploaded_at": rfc3339(record.uploaded_at),
+    }
+
+
+def overview_json(overview: Overview) -> dict[str, Any]:
+    """The queues and groups."""
+    document = overview.model_dump(mode="json", exclude={"v", "problem", "at", "leader", "groups"})
+    leader = overview.leader
+    return {
+        "at": rfc3339(overview.at),
+        "leader": leader
+        and {"replica": leader.replica, "epoch": leader.epoch, "since": rfc3339(leader.since)},
+        **document,
+        "groups": [
+            {**group.group.model_dump(), **group.model_dump(mode="json", exclude={"group"})}
+            for group in overview.groups
+        ],
+    }

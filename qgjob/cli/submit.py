@@ -1,0 +1,233 @@
+"""`qgjob submit`: collect the tests, pack what lies beside them, store the run."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand
+
+from qgjob.cli import options as opt
+from qgjob.cli.options import option
+from qgjob.cli.session import Session, run, session_of
+from qgjob.errors import UsageError
+
+if TYPE_CHECKING:
+    from qgjob.bundle import Selection
+    from qgjob.cli.waiting import WaitWishes
+    from qgjob.client import SubmitRequest, Submitted
+
+_ARGV: Final = "qgjob.argv"
+_WHERE = "Where it runs"
+_HOW = "How it runs"
+_THEN = "And then"
+
+
+class SubmitCommand(TyperCommand):
+    """Keeps what stands behind `--` apart from the tests."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Cut at the first `--`."""
+        if "--" in args:
+            cut = args.index("--")
+            ctx.meta[_ARGV] = args[cut + 1 :]
+            args = args[:cut]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    cls=SubmitCommand,
+    options_metavar="--org-id ORG --app-version-id V --test PATH_OR_GLOB… [OPTIONS] [-- ARGV…]",
+    epilog="Behind -- stands the command of runner `command`, with {test} and {bundle} filled in; "
+    "to other runners its words are further arguments.",
+)
+def submit(
+    ctx: typer.Context,
+    org_id: opt.OrgId,
+    app_version_id: opt.AppVersionId,
+    test: Annotated[
+        list[str] | None,
+        option(
+            "--test",
+            metavar="PATH_OR_GLOB",
+            help="A test file, a folder or a glob (quoted or not); may be repeated.",
+        ),
+    ] = None,
+    more_tests: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    priority: Annotated[
+        str,
+        option("--priority", metavar="P", help="1 (least) to 10 (most urgent), or low, medium, high."),
+    ] = "5",
+    target: Annotated[
+        str | None,
+        option("--target", metavar="T", help="emulator, device or simulator; else any slot.", panel=_WHERE),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        option("--require", metavar="LABEL", help="A label that the slot must have.", panel=_WHERE),
+    ] = None,
+    no_slot_grace: opt.NoSlotGrace = opt.NO_SLOT_GRACE,
+    runner: Annotated[
+        str,
+        option("--runner", metavar="NAME", help="command, pytest, playwright; by the file.", panel=_HOW),
+    ] = "auto",
+    env: Annotated[
+        list[str] | None,
+        option("--env", "-e", metavar="K=V", help="A variable of the test's environment.", panel=_HOW),
+    ] = None,
+    timeout: Annotated[
+        str, option("--timeout", metavar="DURATION", help="Limit of one run of a test.", panel=_HOW)
+    ] = "15m",
+    retries: Annotated[
+        int, option("--retries", min=0, max=100, help="How often to repeat a failure.", panel=_HOW)
+    ] = 0,
+    expires: Annotated[
+        str,
+        option("--expires", metavar="DURATION", help="Give up what has not started by then.", panel=_HOW),
+    ] = "12h",
+    name: Annotated[
+        str | None, option("--name", metavar="TEXT", help="A name of the run, for people.", panel=_THEN)
+    ] = None,
+    meta: Annotated[
+        list[str] | None,
+        option("--meta", metavar="K=V", help="Something to remember with the run.", panel=_THEN),
+    ] = None,
+    run_key: Annotated[
+        str | None,
+        option(
+            "--run-key",
+            metavar="KEY",
+            help="Submit once: the same key again adds nothing and finds the same run.",
+            panel=_THEN,
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, option("--wait", help="Wait for the end; exit with the verdict.", panel=_THEN)
+    ] = False,
+    junit: opt.JUnit = None,
+    as_json: opt.Json = False,
+) -> None:
+    """Submit tests of an app version as one run, one job for each test file."""
+    from qgjob.client.models import SubmitRequest, WaitOptions
+
+    if junit is not None and not wait:
+        raise UsageError("--junit needs --wait: the report is written when all jobs have ended.")
+    request = SubmitRequest(
+        org_id=opt.identifier("--org-id", org_id),
+        app_version_id=opt.identifier("--app-version-id", app_version_id),
+        tests=(),
+        priority=opt.priority(priority),
+        target=opt.target(target),
+        requires=opt.labels(require or ()),
+        runner=opt.runner(runner),
+        argv=tuple(ctx.meta.get(_ARGV, ())),
+        env=opt.environment(env or ()),
+        timeout_s=opt.duration("--timeout", timeout),
+        retries=retries,
+        expires_s=opt.duration("--expires", expires),
+        name=opt.one_line("--name", name),
+        meta=opt.metadata(meta or ()),
+        run_key=None if run_key is None else opt.identifier("--run-key", run_key),
+    )
+    grace_s = opt.grace(no_slot_grace)
+    wishes = None
+    if wait:
+        from qgjob.cli.waiting import WaitWishes
+
+        wishes = WaitWishes(
+            options=WaitOptions(no_slot_grace_s=grace_s),
+            junit=opt.writable("--junit", junit),
+            as_json=as_json,
+        )
+    tests = [*(test or ()), *(more_tests or ())]
+    if not tests:
+        raise UsageError("Which tests? Name files, folders or globs with --test.")
+    session = session_of(ctx)
+    submission = _Submission(session, request, wishes, as_json=as_json)
+    from qgjob.bundle import collect_tests
+
+    selection = collect_tests(tests, Path.cwd())
+    raise typer.Exit(submission.carry_out(selection))
+
+
+class _Submission:
+    """One call of `submit`, its options being checked."""
+
+    def __init__(
+        self, session: Session, request: SubmitRequest, wishes: WaitWishes | None, *, as_json: bool
+    ) -> None:
+        self._session = session
+        self._request = request
+        self._wishes = wishes
+        self._as_json = as_json
+        self._submitted: Submitted | None = None
+
+    def carry_out(self, selection: Selection) -> int:
+        """Submit, and wait if that was wished; returns the exit code."""
+        if self._wishes is None:
+            return run(self._main(selection))
+        from qgjob.cli.waiting import detachable
+
+        return detachable(
+            self._session.out,
+            lambda: self._submitted.run_id if self._submitted else None,
+            lambda: run(self._main(selection)),
+        )
+
+    async def _main(self, selection: Selection) -> int:
+        import dataclasses
+
+        from qgjob.bundle import build_bundle
+
+        async with self._session.client() as client:
+            with tempfile.TemporaryDirectory(prefix="qgjob-bundle-") as folder:
+                packed = await asyncio.to_thread(build_bundle, selection, Path(folder) / "bundle.tar.gz")
+                bundle = await client.upload_bundle(packed.path)
+            request = dataclasses.replace(self._request, tests=selection.tests, bundle=bundle)
+            submitted = self._submitted = await client.submit(request)
+            self._tell(submitted)
+            if self._wishes is None:
+                return 0
+            from qgjob.cli.waiting import wait_and_tell
+
+            return await wait_and_tell(
+                client, self._session.out, submitted.run_id, self._wishes, known=submitted
+            )
+
+    def _tell(self, submitted: Submitted) -> None:
+        out = self._session.out
+        if submitted.accepted_before:
+            out.note("This run key was submitted before: nothing was added, this is that run.")
+        if self._as_json:
+            if self._wishes is None:
+                from qgjob.cli.shapes import submitted_json
+
+                out.json(submitted_json(submitted))
+            else:  # the one document comes at the end
+                out.note(f"Submitted {submitted.run_id}.")
+            return
+        out.write(
+            "\n".join(
+                [
+                    f"{submitted.run_id}  {_count(len(submitted.jobs))}",
+                    *(f"{job.job_id}  {_shown(job.test)}" for job in submitted.jobs),
+                    "",
+                ]
+            )
+        )
+
+
+def _count(jobs: int) -> str:
+    return "1 job" if jobs == 1 else f"{jobs} jobs"
+
+
+def _shown(text: str) -> str:
+    from qgjob.cli.output import clean
+
+    return clean(text)

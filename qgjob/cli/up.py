@@ -1,0 +1,51 @@
+"""`qgjob up`: the whole system on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qgjob.cli import options as opt
+from qgjob.cli.options import option
+from qgjob.cli.session import run, session_of
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def up(
+    ctx: typer.Context,
+    agents: Annotated[
+        int | None,
+        option("--agents", min=1, max=64, help="Agent processes of one slot each; else one of four slots."),
+    ] = None,
+    slots: Annotated[
+        int | None, option("--slots", min=1, max=64, help="Slots of each agent.", show_default=False)
+    ] = None,
+    labels: Annotated[
+        str | None,
+        option("--labels", metavar="A,B", help="Labels of every slot; else process and all targets."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        option("--port", min=1, max=65_535, help="The port of NATS; else 4222, or any that is free."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, option("--data-dir", metavar="DIR", help="Where everything is kept between runs.")
+    ] = None,
+) -> None:
+    """Run NATS, Valkey, scheduler and agents on this machine, until Ctrl-C stops them all."""
+    from qgjob.local.up import UpOptions, run_up
+
+    defaults = UpOptions()
+    out = session_of(ctx).out
+    options = UpOptions(
+        slots=slots or (defaults.slots if agents is None else 1),
+        agents=agents or defaults.agents,
+        labels=opt.label_list("--labels", labels) if labels else defaults.labels,
+        port=port,
+        data_dir=data_dir,
+    )
+    raise typer.Exit(run(run_up(options, announce=out.say)))

@@ -1,0 +1,49 @@
+"""`qgjob wait`: until it has ended, exiting with the verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qgjob.cli import options as opt
+from qgjob.cli.session import Session, run, session_of
+
+if TYPE_CHECKING:
+    from qgjob.cli.waiting import WaitWishes
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def wait(
+    ctx: typer.Context,
+    any_id: opt.AnyId,
+    timeout: Annotated[
+        str | None,
+        opt.option("--timeout", metavar="DURATION", help="Give up waiting (exit 16); the jobs go on."),
+    ] = None,
+    no_slot_grace: opt.NoSlotGrace = opt.NO_SLOT_GRACE,
+    junit: opt.JUnit = None,
+    as_json: opt.Json = False,
+) -> None:
+    """Wait for a job or a run; the exit code is the verdict. Ctrl-C detaches."""
+    from qgjob.cli.waiting import WaitWishes, detachable
+    from qgjob.client.models import WaitOptions
+
+    wishes = WaitWishes(
+        options=WaitOptions(
+            timeout_s=opt.maybe_duration("--timeout", timeout), no_slot_grace_s=opt.grace(no_slot_grace)
+        ),
+        junit=opt.writable("--junit", junit),
+        as_json=as_json,
+    )
+    session = session_of(ctx)
+    raise typer.Exit(detachable(session.out, lambda: any_id, lambda: run(_main(session, any_id, wishes))))
+
+
+async def _main(session: Session, any_id: str, wishes: WaitWishes) -> int:
+    from qgjob.cli.waiting import wait_and_tell
+
+    async with session.client() as client:
+        return await wait_and_tell(client, session.out, any_id, wishes)

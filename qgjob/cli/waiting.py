@@ -1,0 +1,118 @@
+"""Waiting as `wait` and `submit --wait` do it: progress, report, verdict, and Ctrl-C as a detaching."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bus_schemas.requests import RunView
+from qgjob.cli.output import Output
+from qgjob.cli.progress import progress_for
+from qgjob.cli.render import summary
+from qgjob.cli.shapes import job_json
+from qgjob.client.models import Submitted, Waited, WaitOptions
+from qgjob.client.verdict import counts_of, run_state_of
+from qgjob.clock import SystemClock
+from qgjob.errors import ExitCode
+
+if TYPE_CHECKING:
+    from qgjob.client import Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitWishes:
+    """What the options of a waiting command ask for."""
+
+    options: WaitOptions
+    junit: Path | None = None
+    as_json: bool = False
+
+
+async def wait_and_tell(
+    client: Client, out: Output, any_id: str, wishes: WaitWishes, *, known: Submitted | None = None
+) -> int:
+    """Wait, write the report, print how it ended; returns the exit code."""
+    with progress_for(out, SystemClock()) as progress:
+        waited = await client.wait(any_id, wishes.options, known=known, on_change=progress)
+    if wishes.junit is not None:
+        write_junit(wishes.junit, waited)
+    tell(out, waited, wishes)
+    return int(waited.verdict)
+
+
+def write_junit(path: Path, waited: Waited) -> None:
+    """Write the JUnit report; raises `UsageError` when the file cannot be written."""
+    from qgjob.client.junit import junit_xml
+    from qgjob.errors import UsageError
+
+    name = (waited.run.name if waited.run else None) or waited.id
+    try:
+        path.write_bytes(junit_xml(waited.jobs, name=name))
+    except OSError as error:
+        raise UsageError(f"--junit {path} cannot be written: {error.strerror or error}.") from None
+
+
+def tell(out: Output, waited: Waited, wishes: WaitWishes) -> None:
+    """Print how waiting ended."""
+    if wishes.as_json:
+        out.json(waited_json(waited))
+    else:
+        for job in waited.jobs:
+            if job.state != "passed" or job.flaky:
+                reason = f" · {job.message or job.reason}" if job.message or job.reason else ""
+                out.state_line(job.state, f"{job.job_id} {job.test}{reason}")
+        out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
+    if waited.timed_out:
+        limit = wishes.options.timeout_s or 0.0
+        out.error(
+            f"Not ended after {limit:g} s; the jobs go on.", hint=f"Wait again with: qgjob wait {waited.id}"
+        )
+    for reason, count in _reasons(waited).items():
+        jobs = "a job was" if count == 1 else f"{count} jobs were"
+        out.error(
+            f"{jobs[0].upper()}{jobs[1:]} cancelled: {reason}.",
+            hint="`qgjob agents list` shows what labels there are; --no-slot-grace waits longer.",
+        )
+
+
+def waited_json(waited: Waited) -> dict[str, Any]:
+    """The document of `wait --json` and `submit --wait --json`."""
+    runs = {job.run_id for job in waited.jobs}
+    return {
+        "run_id": waited.run.run_id if waited.run else next(iter(runs), waited.id),
+        "state": _state(waited),
+        "exit_code": int(waited.verdict),
+        "counts": counts_of(waited.jobs),
+        "jobs": [job_json(job) for job in waited.jobs],
+    }
+
+
+def _state(waited: Waited) -> str:
+    run = waited.run
+    return run.state if isinstance(run, RunView) else run_state_of(waited.jobs)
+
+
+def _reasons(waited: Waited) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for reason in waited.no_slot.values():
+        found[reason] = found.get(reason, 0) + 1
+    return found
+
+
+def detachable(out: Output, resume: Callable[[], str | None], work: Callable[[], int]) -> int:
+    """Run `work`; Ctrl-C detaches: says how to go on, and returns 130.
+
+    `resume` gives the id to go on with, None while nothing was submitted.
+    """
+    try:
+        return work()
+    except KeyboardInterrupt:
+        any_id = resume()
+        if any_id is None:
+            out.note("Interrupted; nothing was submitted.")
+        else:
+            out.note("Detached; the jobs go on.")
+            out.note(f"Wait again with: qgjob wait {any_id}  (or end them: qgjob cancel {any_id})")
+        return int(ExitCode.DETACHED)

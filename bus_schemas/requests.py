@@ -105,6 +105,10 @@ class GetAnswer(Message):
     problem: Problem | None = None
     job: JobView | None = None
     run: RunView | None = None
+    more: bool = False
+    """Whether jobs of the run follow behind this page, which may be shorter than asked for."""
+    as_of: Annotated[int, Field(ge=0)] | None = None
+    """Every event of `QG_EVENTS` up to this place is contained."""
 
 
 class ListQuery(Message):
@@ -124,6 +128,10 @@ class ListAnswer(Message):
     problem: Problem | None = None
     jobs: tuple[JobView, ...] = ()
     total: int | None = None
+    more: bool = False
+    """Whether jobs follow behind this page, which may be shorter than asked for."""
+    as_of: Annotated[int, Field(ge=0)] | None = None
+    """Every event of `QG_EVENTS` up to this place is contained."""
 
 
 class LogsQuery(Message):

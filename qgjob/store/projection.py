@@ -75,9 +75,9 @@ class Projection:
         position = Position.from_fields(raw)
         if position is None or anew or not usable(position, stream):
             position = await self._rebuild(raw, stream)
-        if position != self.position:
-            self._documents.clear()
-            self.position = position
+        # What is in memory may be ahead of the store: of a batch whose write was given up.
+        self._documents.clear()
+        self.position = position
         return position
 
     async def stage(self, events: Sequence[StoredEvent], seq: int, at: float, now: float) -> Batch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from bus_schemas.requests import JobState
@@ -28,6 +28,15 @@ class Found:
     position: Position | None
     job: JobDoc | None = None
     run: RunDoc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run and some of its jobs, all as of one position."""
+
+    position: Position | None
+    run: RunDoc | None = None
+    jobs: dict[str, JobDoc] = field(default_factory=dict[str, JobDoc])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +99,30 @@ class Reader:
             run=found_run if found_run and found_run.run_id == any_id else None,
         )
 
+    async def run_and_jobs(self, run_id: str, job_ids: Sequence[str]) -> Snapshot:
+        """A run and some of its jobs as they are at one place of the stream."""
+        keys = self.store.keys
+        with self.store.explained():
+            pipe = self.store.client.pipeline(transaction=True)
+            for key in (keys.position, keys.run(run_id), *(keys.job(i) for i in job_ids)):
+                pipe.hgetall(key)
+            place, run, *jobs = cast("list[dict[str, str]]", await pipe.execute())
+        docs = (_read_job(fields) for fields in jobs if fields)
+        return Snapshot(
+            position=Position.from_fields(place),
+            run=_read_run(run) if run else None,
+            jobs={doc.job_id: doc for doc in docs if doc is not None},
+        )
+
     async def jobs(self, ids: Iterable[str]) -> dict[str, JobDoc]:
         """The documents of some jobs, as far as there are any."""
         return await load(self.store, {i: self.store.keys.job(i) for i in ids}, JobDoc.from_fields)
 
-    async def run_jobs(self, run_id: str, offset: int = 0, limit: int | None = None) -> list[str]:
-        """Ids of a run's known jobs by position."""
-        last = -1 if limit is None else offset + limit - 1
-        if last >= 0 and last < offset:
-            return []
+    async def run_jobs(self, run_id: str) -> dict[str, int]:
+        """Ids of a run's known jobs with their positions."""
         with self.store.explained():
-            ids = await self.store.client.zrange(self.store.keys.run_jobs(run_id), offset, last)
-        return cast("list[str]", ids)
+            found = await self.store.client.zrange(self.store.keys.run_jobs(run_id), 0, -1, withscores=True)
+        return {member: int(score) for member, score in cast("list[tuple[str, float]]", found)}
 
     async def list(self, filters: Filters, *, limit: int, offset: int = 0) -> Listed:
         """Jobs that match all filters, newest first.

@@ -23,6 +23,7 @@ from bus_schemas.events import (
     Running,
     Started,
 )
+from bus_schemas.jobs import JobMessage
 from bus_schemas.requests import JobState
 from qgjob.store.documents import JobDoc, RunDoc
 
@@ -58,7 +59,8 @@ def apply(doc: JobDoc | None, event: AnyEvent, seq: int, at: float) -> JobDoc | 
     current = event.attempt == doc.attempt and not doc.settled
     match event:
         case Queued():
-            _queued(doc, event, seq, at)
+            if doc.queued_at is None:  # a new leader may announce a job again
+                _queued(doc, event, seq, at)
             if current and (fresh or _RANK.get(doc.state, 9) == 0):
                 _wait(doc, event.not_before, at)
         case Released():
@@ -126,6 +128,24 @@ def apply_to_run(
         run.size = max(run.size, event.run_size)
         run.name = event.run_name or run.name
     return run
+
+
+def waiting_job(message: JobMessage, at: float) -> JobDoc:
+    """The document of a job that no event told of yet, from its message in the backlog."""
+    spec = message.spec
+    queued = Queued(
+        org_id=spec.org_id,
+        run_id=spec.run_id,
+        job_id=spec.job_id,
+        attempt=message.attempt,
+        at=at,
+        spec=spec,
+        not_before=message.not_before,
+    )
+    doc = JobDoc(spec.job_id, spec.run_id, spec.org_id, attempt=message.attempt)
+    apply(doc, queued, 1, at)
+    doc.seq = doc.order = 0
+    return doc
 
 
 def promote(doc: JobDoc, now: float) -> bool:

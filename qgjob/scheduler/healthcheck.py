@@ -1,0 +1,163 @@
+"""Look at each part of the system and say honestly how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bus_schemas import streams
+from bus_schemas.agents import Heartbeat
+from bus_schemas.requests import CheckView, HealthAnswer
+from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_last
+from qgjob.bus.topology import stream_state
+from qgjob.clock import Clock
+from qgjob.errors import BadMessageError, QgjobError
+from qgjob.store.reader import Reader
+
+MAX_LAG: Final = 5_000
+"""How many events the projection may be behind and still count as following."""
+MAX_LAG_S: Final = 15.0
+MAX_WAIT_S: Final = 12 * 3600.0
+"""A job that waits longer should have expired."""
+_CHECK_S: Final = 2.5
+_STREAMS: Final = (streams.JOBS, streams.WORK, streams.EVENTS, streams.LOGS, streams.DEAD)
+
+
+async def read_agents(bus: Bus) -> list[Heartbeat]:
+    """The agents that are alive, by name; raises `QgjobError` when the bucket does not answer."""
+    bucket = streams.AGENTS_BUCKET
+    found: list[Heartbeat] = []
+    for message in await read_last(bus, f"KV_{bucket}", [f"$KV.{bucket}.>"]):
+        if message.deleted:
+            continue
+        try:
+            heartbeat = Heartbeat.decode(message.data)
+        except BadMessageError:
+            continue
+        if heartbeat.state != "gone":
+            found.append(heartbeat)
+    return sorted(found, key=lambda heartbeat: heartbeat.agent)
+
+
+class HealthCheck:
+    """Runs all checks at once; none waits for another."""
+
+    def __init__(self, bus: Bus, reader: Reader, clock: Clock) -> None:
+        self._bus = bus
+        self._reader = reader
+        self._clock = clock
+
+    async def answer(self) -> HealthAnswer:
+        """Every check; the whole is well when each is."""
+        checks: dict[str, Callable[[], Awaitable[CheckView]]] = {
+            "nats": self._nats,
+            "streams": self._streams,
+            "store": self._store,
+            "leader": self._leader,
+            "projection": self._projection,
+            "agents": self._agents,
+            "queue": self._queue,
+            "dead_letters": self._dead_letters,
+        }
+        views = await asyncio.gather(*(_guarded(name, check) for name, check in checks.items()))
+        return HealthAnswer(ok=all(view.ok for view in views), checks=tuple(views))
+
+    async def _nats(self) -> CheckView:
+        nc = self._bus.nc
+        await nc.flush(timeout=2)
+        server = nc.connected_url.netloc.rpartition("@")[2] if nc.connected_url else "?"
+        return CheckView(name="nats", ok=True, detail=f"nats-server {self._bus.server_version} at {server}")
+
+    async def _streams(self) -> CheckView:
+        states = await asyncio.gather(
+            *(stream_state(self._bus, name) for name in _STREAMS), return_exceptions=True
+        )
+        missing = [
+            name for name, state in zip(_STREAMS, states, strict=True) if isinstance(state, BaseException)
+        ]
+        if missing:
+            return CheckView(name="streams", ok=False, detail=f"missing or silent: {', '.join(missing)}")
+        counts = [
+            f"{name} {state['messages']}"
+            for name, state in zip(_STREAMS, states, strict=True)
+            if not isinstance(state, BaseException)
+        ]
+        return CheckView(name="streams", ok=True, detail="messages: " + ", ".join(counts))
+
+    async def _store(self) -> CheckView:
+        name = await self._reader.store.ping()
+        return CheckView(name="store", ok=True, detail=f"{name} at {self._reader.store.shown}")
+
+    async def _leader(self) -> CheckView:
+        bucket = streams.LEADER_BUCKET
+        keys = await read_last(self._bus, f"KV_{bucket}", [f"$KV.{bucket}.leader"])
+        living = [key for key in keys if not key.deleted]
+        if not living:
+            return CheckView(name="leader", ok=False, detail="no replica reigns: nothing is dispatched")
+        return CheckView(
+            name="leader", ok=True, detail=f"{_replica(living[0].data)}, renewed at revision {living[0].seq}"
+        )
+
+    async def _projection(self) -> CheckView:
+        state, position = await asyncio.gather(
+            stream_state(self._bus, streams.EVENTS), self._reader.position()
+        )
+        if position is None:
+            return CheckView(name="projection", ok=False, detail="the store holds no projection")
+        lag = max(0, int(state["last_seq"]) - position.seq)
+        if position.rebuilding:
+            return CheckView(name="projection", ok=False, detail=f"being rebuilt, {lag} events to go")
+        age = max(0.0, self._clock.now() - position.at) if lag and position.at else 0.0
+        ok = lag <= MAX_LAG and (age <= MAX_LAG_S or lag == 0)
+        return CheckView(name="projection", ok=ok, detail=f"{lag} events behind")
+
+    async def _agents(self) -> CheckView:
+        agents = await read_agents(self._bus)
+        slots = sum(len(agent.slots) for agent in agents)
+        if not agents:
+            return CheckView(name="agents", ok=False, detail="no agent is alive: nothing can run")
+        return CheckView(
+            name="agents", ok=True, detail=f"{_count(len(agents), 'agent')}, {_count(slots, 'slot')}"
+        )
+
+    async def _queue(self) -> CheckView:
+        now = self._clock.now()
+        depths = await self._reader.depths(now)
+        waiting = ", ".join(f"{name} {depth.waiting}" for name, depth in depths.items())
+        since = min((depth.oldest for depth in depths.values() if depth.oldest is not None), default=None)
+        if since is None:
+            return CheckView(name="queue", ok=True, detail="nothing waits")
+        oldest = max(0.0, now - since)
+        return CheckView(
+            name="queue", ok=oldest <= MAX_WAIT_S, detail=f"{waiting}; the oldest waits for {oldest:.0f} s"
+        )
+
+    async def _dead_letters(self) -> CheckView:
+        count = int((await stream_state(self._bus, streams.DEAD))["messages"])
+        detail = f"{_count(count, 'unreadable message')} set aside" if count else "none"
+        return CheckView(name="dead_letters", ok=True, detail=detail)
+
+
+async def _guarded(name: str, check: Callable[[], Awaitable[CheckView]]) -> CheckView:
+    try:
+        async with asyncio.timeout(_CHECK_S):
+            return await check()
+    except QgjobError as error:
+        return CheckView(name=name, ok=False, detail=error.message[:4000])
+    except TimeoutError:
+        return CheckView(name=name, ok=False, detail=f"no answer within {_CHECK_S:.1f} s")
+
+
+def _replica(data: bytes) -> str:
+    try:
+        value: object = json.loads(data)
+    except ValueError:
+        return "a replica"
+    return f"replica {value['replica']}" if isinstance(value, dict) and "replica" in value else "a replica"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,230 @@
+"""Find a job or a run as it is now: the projection, and what the streams say beyond it.
+
+The projection is a moment behind, may be in the middle of a rebuild, or away. So an answer takes
+from it what it has and adds the events behind its place straight from the stream: whatever was
+stored before the question is in the answer. What no event told of yet is taken from the backlog.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import Final
+
+from bus_schemas import subjects
+from bus_schemas.jobs import JobMessage, RunMarker
+from bus_schemas.requests import JobView, RunView
+from bus_schemas.streams import EVENTS, JOBS
+from bus_schemas.tokens import encode_token
+from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_all, read_last, read_page
+from qgjob.bus.follow import StreamMessage
+from qgjob.clock import Clock
+from qgjob.errors import BadMessageError
+from qgjob.scheduler.eventletters import read_event
+from qgjob.store.connect import StoreUnavailableError
+from qgjob.store.documents import JobDoc, RunDoc
+from qgjob.store.projection import StoredEvent
+from qgjob.store.reader import Found, Reader, RebuildingError, Snapshot
+from qgjob.store.views import apply, apply_to_run, waiting_job
+
+MAX_TAIL: Final = 100_000
+"""How many events behind the projection are read for one answer at most."""
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJob:
+    """A job as it is now."""
+
+    doc: JobDoc
+    as_of: int
+
+    def view(self, now: float) -> JobView:
+        """The job as users see it."""
+        return self.doc.view(now)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """A run as it is now: its jobs' ids by position, and documents of those that were at hand."""
+
+    doc: RunDoc
+    as_of: int
+    refused: bool
+    positions: dict[str, int]
+    jobs: dict[str, JobDoc]
+
+    @property
+    def job_ids(self) -> list[str]:
+        """Ids of its known jobs, by position."""
+        return sorted(self.positions, key=lambda job_id: (self.positions[job_id], job_id))
+
+    def view(self, jobs: tuple[JobView, ...] = ()) -> RunView:
+        """The run as users see it, with a page of its jobs."""
+        view = self.doc.view(jobs)
+        if not self.refused:
+            return view
+        known = dict(self.doc.counts)
+        known["cancelled"] = known.get("cancelled", 0) + view.size - self.doc.known
+        return view.model_copy(update={"state": "cancelled", "counts": known})
+
+
+@dataclass(slots=True)
+class _Tail:
+    """Events of one id behind a place, in their order."""
+
+    start: int
+    events: list[StoredEvent] = field(default_factory=list[StoredEvent])
+
+    @property
+    def end(self) -> int:
+        return self.events[-1].seq if self.events else self.start - 1
+
+
+class Lookup:
+    """Looks up ids; raises `QgjobError` when neither store nor streams can tell."""
+
+    def __init__(self, bus: Bus, reader: Reader, clock: Clock) -> None:
+        self._bus = bus
+        self._reader = reader
+        self._clock = clock
+
+    async def find(self, any_id: str) -> FoundJob | FoundRun | None:
+        """A job or a run by its id, or None when there is none."""
+        try:
+            found = await self._reader.find(any_id)
+        except StoreUnavailableError:
+            found = Found(None)
+        place = max(0, found.position.seq) if found.position else 0
+        if found.job is not None:
+            return await self._job(any_id, found.job, place)
+        if found.run is not None:
+            return await self._run(any_id, place)
+        return (
+            await self._job(any_id, None, place)
+            or await self._run(any_id, place)
+            or await self._waiting_job(any_id)
+            # It may have left the backlog after the first look: then an event tells of it.
+            or await self._job(any_id, None, place)
+        )
+
+    async def page(self, run: FoundRun, offset: int, limit: int) -> tuple[JobView, ...]:
+        """Views of some of a run's jobs by position."""
+        ids = run.job_ids[offset : offset + limit]
+        missing = [job_id for job_id in ids if job_id not in run.jobs]
+        docs = {**run.jobs, **(await self._reader.jobs(missing) if missing else {})}
+        now = self._clock.now()
+        return tuple(docs[i].view(now) for i in ids if i in docs and docs[i].org_id == run.doc.org_id)
+
+    async def _job(self, job_id: str, doc: JobDoc | None, place: int) -> FoundJob | None:
+        tail = await self._tail(f"qg.events.*.*.{encode_token(job_id)}.>", place + 1)
+        for event, seq, at in tail.events:
+            if event.job_id == job_id:
+                doc = apply(doc, event, seq, at) or doc
+        return FoundJob(doc, max(tail.end, doc.seq)) if doc else None
+
+    async def _run(self, run_id: str, place: int) -> FoundRun | None:
+        for _ in range(_TRIES):
+            tail = await self._tail(f"qg.events.*.{encode_token(run_id)}.>", place + 1)
+            touched = dict.fromkeys(e.event.job_id for e in tail.events if e.event.run_id == run_id)
+            try:
+                snapshot = await self._reader.run_and_jobs(run_id, list(touched))
+                positions = await self._reader.run_jobs(run_id)
+            except StoreUnavailableError:
+                snapshot, positions = Snapshot(None), {}
+            reached = max(0, snapshot.position.seq) if snapshot.position else 0
+            if reached >= place:
+                break
+            place = reached  # it was wiped in between: the tail began too late
+        else:
+            raise RebuildingError("The store is being rebuilt from the events; ask again in a moment.")
+        run, jobs = _fold(snapshot, tail, run_id, reached)
+        found = await self._marker(run_id, run)
+        if found is None:
+            refused = False
+        else:
+            marker, seq = found
+            run = run or RunDoc(run_id, marker.org_id)
+            run.size = max(run.size, marker.size)
+            run.name = run.name or marker.name
+            run.created_at = marker.created_at if run.created_at is None else run.created_at
+            refused = marker.state == "refused"
+            if run.known < marker.size and marker.parts == 1 and not refused:
+                await self._add_waiting(run, jobs, positions, seq)
+        if run is None:
+            return None
+        positions |= {job_id: doc.position for job_id, doc in jobs.items()}
+        return FoundRun(run, max(tail.end, reached), refused, positions, jobs)
+
+    async def _waiting_job(self, job_id: str) -> FoundJob | None:
+        """A job that was submitted a moment ago: it is in the backlog, and no event tells of it yet."""
+        for message in await read_last(self._bus, JOBS, [f"qg.jobs.*.*.{encode_token(job_id)}"]):
+            doc = _read_waiting(message)
+            if doc is not None and doc.job_id == job_id:
+                return FoundJob(doc, 0)
+        return None
+
+    async def _add_waiting(
+        self, run: RunDoc, jobs: dict[str, JobDoc], positions: dict[str, int], marker_seq: int
+    ) -> None:
+        """Add a run's jobs that no event told of yet; they stand right behind its marker."""
+        pattern = f"qg.jobs.*.{encode_token(run.org_id)}.*"
+        page = await read_page(self._bus, JOBS, pattern, start_seq=marker_seq + 1, limit=run.size)
+        for message in page.messages:
+            doc = _read_waiting(message)
+            if doc is None or doc.run_id != run.run_id:
+                return
+            if doc.job_id not in positions and doc.job_id not in jobs:
+                jobs[doc.job_id] = doc
+                run.count(None, doc.state)
+
+    async def _marker(self, run_id: str, run: RunDoc | None) -> tuple[RunMarker, int] | None:
+        org = encode_token(run.org_id) if run else "*"
+        for message in await read_last(self._bus, JOBS, [f"qg.jobs.run.{org}.{encode_token(run_id)}"]):
+            with contextlib.suppress(BadMessageError):
+                marker = RunMarker.decode(message.data)
+                if marker.run_id == run_id and subjects.run_marker(marker.org_id, run_id) == message.subject:
+                    return marker, message.seq
+        return None
+
+    async def _tail(self, pattern: str, start: int) -> _Tail:
+        tail = _Tail(start)
+        async for page in read_all(self._bus, EVENTS, pattern, start_seq=start):
+            for message in page:
+                with contextlib.suppress(BadMessageError):  # the projector sets it aside
+                    tail.events.append(StoredEvent(read_event(message), message.seq, message.at))
+            if len(tail.events) > MAX_TAIL:
+                raise RebuildingError("The store is being rebuilt from the events; ask again in a while.")
+        return tail
+
+
+def _fold(
+    snapshot: Snapshot, tail: _Tail, run_id: str, reached: int
+) -> tuple[RunDoc | None, dict[str, JobDoc]]:
+    """Apply the events behind a snapshot to it."""
+    run = snapshot.run if snapshot.run is not None and snapshot.run.run_id == run_id else None
+    jobs = {job_id: doc for job_id, doc in snapshot.jobs.items() if doc.run_id == run_id}
+    for event, seq, at in tail.events:
+        if seq <= reached or event.run_id != run_id or (run is not None and run.org_id != event.org_id):
+            continue
+        doc = jobs.get(event.job_id)
+        before = (doc.state, doc.begun) if doc else None
+        doc = apply(doc, event, seq, at)
+        if doc is not None:
+            jobs[event.job_id] = doc
+            run = apply_to_run(run, event, seq, before=before, job=doc)
+    return run, jobs
+
+
+def _read_waiting(message: StreamMessage) -> JobDoc | None:
+    """The job of a message of the backlog; None for a marker, and for what cannot be read."""
+    try:
+        waiting = JobMessage.decode(message.data)
+        priority, *_ = subjects.parse_job(message.subject)
+    except (BadMessageError, ValueError):
+        return None
+    spec = waiting.spec
+    if subjects.job(priority, spec.org_id, spec.job_id) != message.subject:
+        return None
+    return waiting_job(waiting, message.at)

@@ -140,13 +140,11 @@ class InProcessRunner(ABC):
     """Runs a test inside the agent, on its event loop: for benchmarks and simulations.
 
     `needs_bundle` False says that neither bundle nor folders have to be prepared: then `dirs` are only
-    names. `slow` says that it may run long enough for others to ask about the slot meanwhile. `run` must
-    honour cancellation.
+    names. `run` must honour cancellation.
     """
 
     name: ClassVar[str]
     needs_bundle: ClassVar[bool] = False
-    slow: ClassVar[bool] = True
     slow: ClassVar[bool] = True
     """Whether `run` may take longer than a moment; others then hear of the slot meanwhile."""
 

@@ -15,6 +15,7 @@ from qgjob.bus.direct import read_last
 from qgjob.bus.topology import stream_state
 from qgjob.clock import Clock
 from qgjob.errors import BadMessageError, QgjobError
+from qgjob.scheduler.leader import KEY as LEADER_KEY
 from qgjob.store.reader import Reader
 
 MAX_LAG: Final = 5_000
@@ -75,16 +76,15 @@ class HealthCheck:
         states = await asyncio.gather(
             *(stream_state(self._bus, name) for name in _STREAMS), return_exceptions=True
         )
-        missing = [
-            name for name, state in zip(_STREAMS, states, strict=True) if isinstance(state, BaseException)
-        ]
+        counts: list[str] = []
+        missing: list[str] = []
+        for name, state in zip(_STREAMS, states, strict=True):
+            if isinstance(state, BaseException):
+                missing.append(name)
+            else:
+                counts.append(f"{name} {state['messages']}")
         if missing:
             return CheckView(name="streams", ok=False, detail=f"missing or silent: {', '.join(missing)}")
-        counts = [
-            f"{name} {state['messages']}"
-            for name, state in zip(_STREAMS, states, strict=True)
-            if not isinstance(state, BaseException)
-        ]
         return CheckView(name="streams", ok=True, detail="messages: " + ", ".join(counts))
 
     async def _store(self) -> CheckView:
@@ -93,7 +93,7 @@ class HealthCheck:
 
     async def _leader(self) -> CheckView:
         bucket = streams.LEADER_BUCKET
-        keys = await read_last(self._bus, f"KV_{bucket}", [f"$KV.{bucket}.leader"])
+        keys = await read_last(self._bus, f"KV_{bucket}", [f"$KV.{bucket}.{LEADER_KEY}"])
         living = [key for key in keys if not key.deleted]
         if not living:
             return CheckView(name="leader", ok=False, detail="no replica reigns: nothing is dispatched")
@@ -119,9 +119,8 @@ class HealthCheck:
         slots = sum(len(agent.slots) for agent in agents)
         if not agents:
             return CheckView(name="agents", ok=False, detail="no agent is alive: nothing can run")
-        return CheckView(
-            name="agents", ok=True, detail=f"{_count(len(agents), 'agent')}, {_count(slots, 'slot')}"
-        )
+        detail = f"{_count(len(agents), 'agent')}, {_count(slots, 'slot')}"
+        return CheckView(name="agents", ok=True, detail=detail)
 
     async def _queue(self) -> CheckView:
         now = self._clock.now()

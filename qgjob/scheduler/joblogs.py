@@ -31,21 +31,19 @@ async def read_logs(bus: Bus, query: LogsQuery, org_token: str | None) -> LogsAn
         limit=query.limit,
         max_bytes=bus.max_payload // _ANSWER_SHARE,
     )
-    chunks = tuple(chunk for message in page.messages if (chunk := _chunk(message, query.job_id)) is not None)
+    largest = bus.max_payload // 2
+    read = (_chunk(message, query.job_id, largest) for message in page.messages)
+    chunks = tuple(chunk for chunk in read if chunk is not None)
     return LogsAnswer(chunks=chunks, more=page.pending > 0)
 
 
-def _chunk(message: StreamMessage, job_id: str) -> StoredChunk | None:
+def _chunk(message: StreamMessage, job_id: str, largest: int) -> StoredChunk | None:
+    if len(message.data) > largest:
+        return _said(message, f"[a piece of the log of {len(message.data)} bytes is left out]\n")
     try:
         chunk = LogChunk.decode(message.data)
     except BadMessageError as error:
-        attempt = message.subject.rpartition(".")[2]
-        return StoredChunk(
-            stream_seq=message.seq,
-            attempt=int(attempt) if attempt.isdecimal() else 1,
-            at=message.at,
-            parts=(("sys", f"[a piece of the log cannot be read: {error}]\n"),),
-        )
+        return _said(message, f"[a piece of the log cannot be read: {error}]\n")
     if chunk.job_id != job_id:
         return None
     return StoredChunk(
@@ -55,4 +53,14 @@ def _chunk(message: StreamMessage, job_id: str) -> StoredChunk | None:
         parts=chunk.parts,
         dropped=chunk.dropped,
         eof=chunk.eof,
+    )
+
+
+def _said(message: StreamMessage, text: str) -> StoredChunk:
+    attempt = message.subject.rpartition(".")[2]
+    return StoredChunk(
+        stream_seq=message.seq,
+        attempt=int(attempt) if attempt.isdecimal() else 1,
+        at=message.at,
+        parts=(("sys", text),),
     )

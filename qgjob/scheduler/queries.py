@@ -147,6 +147,8 @@ class QueryService:
         await self._reply(msg, data)
 
     async def _reply(self, msg: Msg, data: bytes) -> None:
+        if len(data) > self._bus.max_payload:
+            data = _problem(msg, "unavailable", "The answer is larger than the server's max_payload.")
         with contextlib.suppress(Exception):  # who asked will ask again
             await self._bus.nc.publish(msg.reply, data)
 

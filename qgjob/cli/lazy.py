@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from qgjob.cli.commands import COMMANDS, CommandEntry
+from qgjob.cli.commands import COMMANDS
+from qgjob.cli.roothelp import root_help
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,49 +39,32 @@ def globals_first(args: Sequence[str]) -> list[str]:
 class LazyGroup(TyperGroup):
     """Commands from the table; only the one that is called is imported."""
 
-    _describing = False
-
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in the table's order."""
         del ctx
         return [entry.name for entry in COMMANDS if entry.present]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command itself; in the help only what the table says of it."""
+        """Import and return the command."""
         del ctx
         entry = next((entry for entry in COMMANDS if entry.name == cmd_name and entry.present), None)
         if entry is None:
             return None
-        return _described(entry) if self._describing else _loaded(entry)
+        command = get_command(entry.load())
+        command.name = entry.name
+        return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help without importing a command."""
-        self._describing = True
-        try:
-            super().format_help(ctx, formatter)
-        finally:
-            self._describing = False
+        del ctx
+        formatter.write(root_help())
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; a misspelt one is answered with the likeliest."""
-        self.commands = {entry.name: _described(entry) for entry in COMMANDS if entry.present}
+        # Typer looks up the likeliest among these names alone.
+        self.commands = dict.fromkeys(self.list_commands(ctx))  # pyright: ignore[reportAttributeAccessIssue]
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the global options, which may also stand behind the command."""
         return super().parse_args(ctx, globals_first(args))
-
-
-def _loaded(entry: CommandEntry) -> Any:
-    command = get_command(entry.load())
-    command.name = entry.name
-    return command
-
-
-def _described(entry: CommandEntry) -> Any:
-    app = typer.Typer(add_completion=False)
-
-    @app.command(entry.name, help=entry.help, rich_help_panel=entry.panel)
-    def _() -> None: ...  # pyright: ignore[reportUnusedFunction]  (typer keeps it)
-
-    return get_command(app)

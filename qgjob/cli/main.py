@@ -18,16 +18,6 @@ from qgjob.cli.output import Output
 from qgjob.cli.session import Session
 from qgjob.errors import ExitCode, QgjobError
 
-_EPILOG = """Examples:
-
-qgjob up
-
-qgjob submit --org-id acme --app-version-id 1.4.0 --test 'tests/*.spec.ts' --wait
-
-qgjob logs j_01k9… -f
-
-The server: --server, QGJOB_SERVER, else a running `qgjob up`, else nats://127.0.0.1:4222."""
-
 _BROKEN_PIPE = 141  # as a program ends that SIGPIPE kills
 
 
@@ -80,7 +70,6 @@ def build() -> Any:
         no_args_is_help=True,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
-        epilog=_EPILOG,
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)

@@ -29,6 +29,11 @@ _THEN = "And then"
 class SubmitCommand(TyperCommand):
     """Keeps what stands behind `--` apart from the tests."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The usage without the tests that an unquoted glob becomes."""
+        del ctx
+        return [self.options_metavar or ""]
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Cut at the first `--`."""
         if "--" in args:

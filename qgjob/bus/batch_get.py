@@ -20,7 +20,7 @@ _SILENCE_S: Final = 2.5
 _TRIES: Final = 12
 
 
-async def read_stored(
+async def iter_stored(
     bus: Bus, stream: str, subject: str, *, start_seq: int = 1, batch: int = BATCH
 ) -> AsyncGenerator[Stored]:
     """Every stored message of a subject (a filter) from `start_seq` on, in order, each once.

@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from qgjob.bus.batch_get import read_stored
+from qgjob.bus.batch_get import iter_stored
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import ROLLUP
 from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, read_ack
@@ -199,7 +199,7 @@ async def _get(bus: Bus, bucket: str, info: ObjectInfo, file: BinaryIO, progress
     hashed = hashlib.sha256()
     done = chunks = 0
     if info.chunks:
-        stored = read_stored(bus, f"OBJ_{bucket}", f"$O.{bucket}.C.{info.nuid}")
+        stored = iter_stored(bus, f"OBJ_{bucket}", f"$O.{bucket}.C.{info.nuid}")
         async with contextlib.aclosing(stored):
             async for message in stored:
                 chunks += 1

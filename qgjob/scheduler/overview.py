@@ -57,7 +57,7 @@ class OverviewPublisher:
             ),
             depths={str(name): depth for name, depth in zip(PRIORITY_CLASSES, state.depths, strict=True)},
             waiting=len(state.jobs),
-            delayed=sum(1 for _, _, job in state.delayed if not job.gone),
+            delayed=sum(1 for *_, job in state.delayed if not job.gone),
             running=sum(1 for released in state.out.values() if released.started),
             slots_idle=sum(1 for slot in state.slots.values() if slot.available and not slot.held),
             slots_busy=busy,

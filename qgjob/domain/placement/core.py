@@ -154,10 +154,10 @@ def _arrived(state: LabState, job: Job, now: float) -> None:
     state.jobs[job.job_id] = job
     state.depths[job.level] += 1
     if job.expires_at is not None:
-        heappush(state.expiring, (job.expires_at, job.order, job))
+        heappush(state.expiring, (job.expires_at, job.order, job.attempt, job))
     if job.not_before is not None and job.not_before > now:
         job.delayed = True
-        heappush(state.delayed, (job.not_before, job.order, job))
+        heappush(state.delayed, (job.not_before, job.order, job.attempt, job))
         return
     _enqueue(state, job)
 
@@ -305,12 +305,12 @@ def _slot_lost(state: LabState, name: str) -> None:
 
 def _tick(state: LabState, now: float, effects: list[Effect]) -> None:
     while state.delayed and state.delayed[0][0] <= now:
-        _, _, job = heappop(state.delayed)
+        *_, job = heappop(state.delayed)
         if not job.gone:
             job.delayed = False
             _enqueue(state, job)
     while state.expiring and state.expiring[0][0] <= now:
-        _, _, job = heappop(state.expiring)
+        *_, job = heappop(state.expiring)
         if state.jobs.get(job.job_id) is job:
             _withdrawn(state, job.job_id)
             effects.append(Expire(job))

@@ -92,36 +92,36 @@ class Group:
         """Released jobs whose slot is lost: JetStream gives them to whoever is bound."""
         self.slots: set[str] = set()
         self.installs = 0
-        self._heap: list[tuple[int, float, int, Job]] = []
+        self._heap: list[tuple[int, float, int, int, Job]] = []
 
     def push(self, job: Job) -> None:
         """A job waits."""
-        heappush(self._heap, (-job.priority, job.arrived_at, job.order, job))
+        heappush(self._heap, (-job.priority, job.arrived_at, job.order, job.attempt, job))
         self.waiting += 1
 
     def head(self) -> Job | None:
         """The job whose turn it is: most urgent, then longest waiting."""
         heap = self._heap
-        while heap and heap[0][3].gone:
+        while heap and heap[0][4].gone:
             heappop(heap)
-        return heap[0][3] if heap else None
+        return heap[0][4] if heap else None
 
     def first(self, count: int) -> list[Job]:
         """The first few jobs in turn, as far as they stand near the head."""
         self.head()
-        return [entry[3] for entry in sorted(self._heap[: 4 * count]) if not entry[3].gone][:count]
+        return [entry[4] for entry in sorted(self._heap[: 4 * count]) if not entry[4].gone][:count]
 
     def remove(self, job: Job) -> None:
         """A job does not wait here any more; its place in the heap is cleared when it comes up."""
         job.gone = True
         self.waiting -= 1
         if len(self._heap) > 64 and self.waiting * 4 < len(self._heap):
-            self._heap = [entry for entry in self._heap if not entry[3].gone]
+            self._heap = [entry for entry in self._heap if not entry[4].gone]
             heapify(self._heap)
 
     def jobs(self) -> Iterable[Job]:
         """All jobs that wait, in no order."""
-        return (entry[3] for entry in self._heap if not entry[3].gone)
+        return (entry[4] for entry in self._heap if not entry[4].gone)
 
 
 @dataclass(slots=True)
@@ -140,8 +140,8 @@ class LabState:
     out: dict[str, Released] = field(default_factory=dict[str, Released])
     awaited: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     """Jobs known to run on slots that have not reported themselves yet."""
-    delayed: list[tuple[float, int, Job]] = field(default_factory=list[tuple[float, int, Job]])
-    expiring: list[tuple[float, int, Job]] = field(default_factory=list[tuple[float, int, Job]])
+    delayed: list[tuple[float, int, int, Job]] = field(default_factory=list[tuple[float, int, int, Job]])
+    expiring: list[tuple[float, int, int, Job]] = field(default_factory=list[tuple[float, int, int, Job]])
     depths: list[int] = field(default_factory=lambda: [0, 0, 0])
     """How many jobs wait, by level."""
     installs: int = 0

@@ -1,0 +1,168 @@
+"""One message of every kind, with every field that matters filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bus_schemas import Message, agents, events, requests
+from bus_schemas.builds import BuildRecord
+from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker
+
+DIGEST = "0123456789abcdef" * 4
+
+SPEC = JobSpec(
+    job_id="j_01",
+    run_id="r_01",
+    org_id="acme",
+    app_version_id="shop v1.2",
+    test="tests/test_login.py",
+    position=3,
+    priority=9,
+    target="emulator",
+    requires=("android-14", "emulator"),
+    runner="pytest",
+    argv=("-k", "login"),
+    env={"LOCALE": "de"},
+    bundle=BlobRef(digest=DIGEST, size=1234),
+    retries=1,
+    created_at=1_790_000_000.25,
+)
+JOB = JobMessage(spec=SPEC, attempt=2, failures=1, avoid=("lab-1/s0",))
+WHERE: dict[str, Any] = {
+    "org_id": "acme",
+    "run_id": "r_01",
+    "job_id": "j_01",
+    "attempt": 1,
+    "at": 1_790_000_001.5,
+}
+ATTEMPT = events.Attempt(
+    number=1,
+    agent="lab-1",
+    slot="s0",
+    device="emulator-5554",
+    started_at=1_790_000_001.0,
+    running_at=1_790_000_002.0,
+    finished_at=1_790_000_009.0,
+    outcome="failed",
+    reason="test_failed",
+    message="1 of 3 cases failed",
+    installed=True,
+    install_s=0.9,
+    duration_s=7.0,
+    exit_code=1,
+    cases=events.CaseCounts(passed=2, failed=1),
+)
+STARTED = events.Started(
+    **WHERE, nonce="n1", agent="lab-1", slot="s0", app_version_id="shop v1.2", phase="preparing"
+)
+GROUP = agents.GroupRef(capability="android-14+emulator", org_id="acme", app_version_id="shop v1.2")
+BUILD = agents.InstalledBuild(org_id="acme", app_version_id="shop v1.2", app_id="app", at=1_790_000_000.0)
+VIEW = requests.JobView(
+    job_id="j_01",
+    run_id="r_01",
+    org_id="acme",
+    app_version_id="shop v1.2",
+    test="tests/test_login.py",
+    state="failed",
+    priority=9,
+    runner="pytest",
+    created_at=1_790_000_000.0,
+    attempts=(ATTEMPT,),
+)
+HEARTBEAT = agents.Heartbeat(
+    agent="lab-1",
+    host="mac-mini",
+    pid=42,
+    version="0.1.0",
+    started_at=1_790_000_000.0,
+    at=1_790_000_005.0,
+    slots=(agents.SlotStatus(name="s0", driver="process", state="busy", labels=("process",), job_id="j_01"),),
+)
+PROBLEM = requests.Problem(code="not_found", message="There is no job j_02.")
+
+SAMPLES: tuple[Message, ...] = (
+    JOB,
+    RunMarker(
+        run_id="r_01",
+        org_id="acme",
+        state="complete",
+        size=4,
+        parts=1,
+        digest=DIGEST,
+        name="nightly",
+        meta={"branch": "main"},
+        created_at=1_790_000_000.0,
+    ),
+    events.Queued(**WHERE, spec=SPEC, run_size=4, run_name="nightly"),
+    events.Released(**WHERE, group="g_1", because="the build is installed there"),
+    STARTED,
+    events.TakenOver(**WHERE, nonce="n2", agent="lab-2", slot="s1", app_version_id="shop v1.2", takeovers=1),
+    events.Cancelling(**WHERE, by="ann", reason="wrong branch", holder=STARTED),
+    events.Ended(
+        **WHERE, nonce="n1", state="failed", result=ATTEMPT, final=False, app_version_id="shop v1.2", next=JOB
+    ),
+    events.Preparing(**WHERE, step="install", message="unpacking"),
+    events.Running(**WHERE, installed=True, install_s=0.9),
+    events.Progress(**WHERE, message="case 2 of 3"),
+    events.Retrying(**WHERE, next_attempt=2, charged=True),
+    events.Refused(**WHERE, message="run r_01 was still incomplete after 60 s and is refused"),
+    agents.SlotNext(
+        agent="lab-1",
+        slot="s0",
+        state="idle",
+        driver="process",
+        device="d0",
+        labels=("emulator", "process"),
+        installed=(BUILD,),
+        bound=GROUP,
+    ),
+    agents.Binding(agent="lab-1", slot="s0", epoch=7, group=GROUP, consumer="g_1", ack_wait_s=30.0),
+    agents.CancelAttempt(job_id="j_01", attempt=1, reason="wrong branch"),
+    HEARTBEAT,
+    agents.LogChunk(
+        job_id="j_01",
+        attempt=1,
+        seq=0,
+        at=1_790_000_003.0,
+        parts=(("out", "héllo\n"), ("err", "oh\n")),
+        eof=False,
+    ),
+    agents.DeadLetter(
+        stream="QG_JOBS", subject="qg.jobs.high.a.b", seq=5, reason="not a JobMessage", data="eA==", at=1.0
+    ),
+    BuildRecord(
+        org_id="acme",
+        app_version_id="shop v1.2",
+        app_id="com.acme.shop",
+        blob=BlobRef(digest=DIGEST, size=99),
+        file_name="shop.zip",
+        format="zip",
+        uploaded_at=1_790_000_000.0,
+    ),
+    requests.CancelRequest(id="r_01", by="ann", reason="wrong branch"),
+    requests.CtlAnswer(affected=("j_01",), already=("j_02",)),
+    requests.GetQuery(id="r_01", offset=500, limit=100),
+    requests.GetAnswer(
+        run=requests.RunView(
+            run_id="r_01", org_id="acme", state="failed", size=1, counts={"failed": 1}, jobs=(VIEW,)
+        )
+    ),
+    requests.ListQuery(state="failed", org_id="acme", limit=10),
+    requests.ListAnswer(jobs=(VIEW,), total=1),
+    requests.LogsQuery(job_id="j_01", after_seq=7),
+    requests.LogsAnswer(
+        chunks=(requests.StoredChunk(stream_seq=8, attempt=1, at=1.0, parts=(("out", "x"),), eof=True),),
+        more=False,
+    ),
+    requests.Overview(
+        at=1_790_000_000.0,
+        leader=requests.LeaderView(replica="a", epoch=7, since=1.0),
+        depths={"high": 1, "medium": 2, "low": 0},
+        waiting=3,
+        groups=(requests.GroupView(group=GROUP, waiting=3, slots=("lab-1/s0",)),),
+        groups_total=1,
+    ),
+    requests.AgentsAnswer(agents=(HEARTBEAT,)),
+    requests.HealthAnswer(ok=False, checks=(requests.CheckView(name="redis", ok=False, detail="no answer"),)),
+    requests.Query(),
+)

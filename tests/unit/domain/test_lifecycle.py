@@ -1,0 +1,46 @@
+"""The lifecycle table: what it allows, and that nothing else happens."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from bus_schemas.requests import JobState
+from qgjob.domain.lifecycle import LIFECYCLE, TERMINAL, advance, is_legal, mermaid
+from qgjob.errors import IllegalTransitionError
+
+STATES: tuple[JobState, ...] = get_args(JobState)
+
+
+def test_no_step_leaves_an_end() -> None:
+    assert all(step.before not in TERMINAL for step in LIFECYCLE)
+
+
+def test_every_state_can_be_reached_and_left_towards_an_end() -> None:
+    reached = {step.after for step in LIFECYCLE}
+    assert reached == set(STATES)
+    towards = set(TERMINAL)
+    while True:
+        more = {step.before for step in LIFECYCLE if step.after in towards and step.before} - towards
+        if not more:
+            break
+        towards |= more
+    assert towards == set(STATES)
+
+
+def test_no_step_stands_twice() -> None:
+    steps = [(step.before, step.after) for step in LIFECYCLE]
+    assert len(steps) == len(set(steps))
+
+
+@pytest.mark.parametrize("after", STATES)
+def test_an_illegal_step_raises(after: JobState) -> None:
+    assert not is_legal("passed", after)
+    with pytest.raises(IllegalTransitionError, match="does not go from passed"):
+        advance("passed", after)
+
+
+def test_the_diagram_names_every_step() -> None:
+    drawn = mermaid()
+    assert drawn.count(" --> ") == len(LIFECYCLE) + len(TERMINAL)

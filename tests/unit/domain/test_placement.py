@@ -1,0 +1,378 @@
+"""The placement core over random labs and histories, in a small world that plays bus and agents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bus_schemas.jobs import capability_of
+from qgjob.domain.placement.core import decide
+from qgjob.domain.placement.model import (
+    Bind,
+    Event,
+    Expire,
+    GroupKey,
+    Job,
+    JobArrived,
+    JobEnded,
+    JobStarted,
+    JobWasReleased,
+    JobWithdrawn,
+    LabState,
+    Release,
+    SlotLost,
+    SlotSeen,
+    Tick,
+)
+
+LABELS = ("emulator", "device", "android-14")
+
+
+@dataclass
+class World:
+    """What the bus and the agents would do: released jobs wait in their group, bound slots take them."""
+
+    state: LabState = field(default_factory=LabState)
+    now: float = 1000.0
+    bound: dict[str, GroupKey] = field(default_factory=dict[str, GroupKey])
+    labels: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    released: dict[str, Job] = field(default_factory=dict[str, Job])
+    running: dict[str, tuple[str, Job]] = field(default_factory=dict[str, tuple[str, Job]])
+    ended: list[str] = field(default_factory=list[str])
+    expired: list[str] = field(default_factory=list[str])
+    log: list[object] = field(default_factory=list[object])
+
+    def feed(self, event: Event) -> None:
+        _, effects = decide(self.state, event, self.now)
+        self.log.extend(effects)
+        for effect in effects:
+            match effect:
+                case Bind(slot, group):
+                    assert slot in self.labels, "a lost slot was bound"
+                    self.bound[slot] = group
+                case Release(job, slot, because):
+                    assert because
+                    assert job.job_id not in self.released, "released twice"
+                    assert job.job_id not in {j.job_id for _, j in self.running.values()}
+                    wanted = self.state.groups[job.group].labels
+                    assert wanted <= self.labels[slot], "released for a slot that cannot run it"
+                    assert self.bound[slot] == job.group, "released for a slot that pulls elsewhere"
+                    self.released[job.job_id] = job
+                case Expire(job):
+                    self.expired.append(job.job_id)
+
+    def add_slot(self, name: str, labels: Iterable[str]) -> None:
+        self.labels[name] = frozenset(labels)
+        self.feed(self.seen(name))
+
+    def seen(self, name: str) -> SlotSeen:
+        running = self.running.get(name)
+        return SlotSeen(
+            name,
+            self.labels[name],
+            True,
+            frozenset(),
+            self.bound.get(name),
+            running[1].job_id if running else None,
+        )
+
+    def take(self, name: str) -> None:
+        """A bound idle slot pulls whatever of its group comes first."""
+        group = self.bound.get(name)
+        if group is None or name in self.running:
+            return
+        for job in list(self.released.values()):
+            if job.group == group:
+                del self.released[job.job_id]
+                self.running[name] = (name, job)
+                self.feed(JobStarted(job.job_id, job.attempt, name))
+                return
+
+    def finish(self, name: str) -> None:
+        if name in self.running:
+            _, job = self.running.pop(name)
+            self.ended.append(job.job_id)
+            self.feed(JobEnded(job.job_id, job.attempt, name, 5.0, None, installed=False, good=True))
+
+    def lose(self, name: str) -> None:
+        """The slot dies: the work stream will give its job again."""
+        if name in self.running:
+            _, job = self.running.pop(name)
+            self.released[job.job_id] = job
+        self.bound.pop(name, None)
+        self.labels.pop(name, None)
+        self.feed(SlotLost(name))
+
+    def run_dry(self) -> None:
+        """Let all slots work until nothing moves any more."""
+        for _ in range(2000):
+            before = len(self.ended)
+            for name in sorted(self.labels):
+                self.take(name)
+            self.now += 1.0
+            for name in sorted(self.labels):
+                self.finish(name)
+            self.feed(Tick())
+            if len(self.ended) == before and not self.running:
+                return
+
+
+def job(
+    number: int,
+    *,
+    app: str = "v1",
+    org: str = "o",
+    labels: Iterable[str] = (),
+    priority: int = 5,
+    at: float = 0.0,
+    attempt: int = 1,
+    avoid: tuple[str, ...] = (),
+) -> Job:
+    return Job(
+        f"j{number}",
+        GroupKey(capability_of(tuple(labels)), org, app),
+        f"t{number}",
+        priority,
+        at,
+        number,
+        attempt,
+        avoid=avoid,
+    )
+
+
+class NewJob(NamedTuple):
+    """A job of a random history."""
+
+    app: str
+    org: str
+    labels: tuple[str, ...]
+    priority: int
+
+
+class Step(NamedTuple):
+    """Something that happens in a random history, to the slot (or waiting job) of that number."""
+
+    kind: Literal["slot", "lose", "take", "finish", "tick", "seen", "cancel"]
+    number: int
+
+
+History = list[NewJob | Step]
+STEP_KINDS: tuple[str, ...] = ("slot", "lose", "take", "finish", "tick", "seen", "cancel")
+
+
+def label_sets() -> st.SearchStrategy[tuple[str, ...]]:
+    return st.sets(st.sampled_from(LABELS), max_size=2).map(lambda chosen: tuple(sorted(chosen)))
+
+
+new_jobs = st.builds(
+    NewJob, st.sampled_from(["v1", "v2", "v3"]), st.sampled_from(["o", "p"]), label_sets(), st.integers(1, 10)
+)
+other_steps = st.builds(Step, st.sampled_from(STEP_KINDS), st.integers(0, 5))
+histories: st.SearchStrategy[History] = st.lists(st.one_of(new_jobs, other_steps), max_size=120)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories)
+def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
+    world, cancelled = play(history)
+    world.add_slot("last", LABELS)
+    world.run_dry()
+    arrived = {f"j{n}" for n, step in enumerate(history) if isinstance(step, NewJob)}
+    assert sorted(world.ended) == sorted(arrived - cancelled)
+    assert not world.state.jobs
+    assert not world.state.out
+    assert all(not slot.held for slot in world.state.slots.values())
+    assert sum(world.state.depths) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories)
+def test_equal_histories_give_equal_decisions(history: History) -> None:
+    one, _ = play(history)
+    other, _ = play(history)
+    assert [repr(effect) for effect in one.log if isinstance(effect, Bind)] == [
+        repr(effect) for effect in other.log if isinstance(effect, Bind)
+    ]
+    assert [e.job.job_id for e in one.log if isinstance(e, Release)] == [
+        e.job.job_id for e in other.log if isinstance(e, Release)
+    ]
+
+
+def play(history: History) -> tuple[World, set[str]]:
+    world = World()
+    cancelled: set[str] = set()
+    for number, step in enumerate(history):
+        world.now += 0.5
+        if isinstance(step, NewJob):
+            new = job(
+                number, app=step.app, org=step.org, labels=step.labels, priority=step.priority, at=world.now
+            )
+            world.feed(JobArrived(new))
+            continue
+        name = f"a/s{step.number}"
+        if step.kind == "slot":
+            if name not in world.labels:
+                world.add_slot(name, LABELS[: 1 + step.number % 3])
+        elif step.kind == "tick":
+            world.feed(Tick())
+        elif step.kind == "cancel":
+            if waiting := sorted(world.state.jobs):
+                victim = waiting[step.number % len(waiting)]
+                cancelled.add(victim)
+                world.feed(JobWithdrawn(victim))
+        elif name in world.labels:
+            match step.kind:
+                case "lose":
+                    world.lose(name)
+                case "take":
+                    world.take(name)
+                case "finish":
+                    world.finish(name)
+                case "seen":
+                    world.feed(world.seen(name))
+    return world, cancelled
+
+
+def released(world: World) -> list[str]:
+    return [effect.job.job_id for effect in world.log if isinstance(effect, Release)]
+
+
+def test_the_most_urgent_goes_first_whenever_it_came() -> None:
+    world = World()
+    for number, priority in enumerate([2, 5, 9, 10]):
+        world.feed(JobArrived(job(number, priority=priority, app=f"v{number}")))
+    world.add_slot("a/s0", ())
+    world.run_dry()
+    assert released(world) == ["j3", "j2", "j1", "j0"]
+
+
+def test_the_installed_build_is_preferred_to_the_longer_wait() -> None:
+    world = World()
+    world.add_slot("a/s0", ())
+    world.feed(JobArrived(job(0, app="v1")))
+    world.take("a/s0")
+    world.feed(JobArrived(job(1, app="v2", at=1.0)))
+    world.feed(JobArrived(job(2, app="v1", at=2.0)))
+    world.finish("a/s0")
+    world.run_dry()
+    assert released(world) == ["j0", "j2", "j1"]
+
+
+def test_the_longest_waiting_goes_first_among_equals() -> None:
+    world = World()
+    for number in (2, 0, 1):
+        world.feed(JobArrived(job(number, app=f"v{number}", at=float(number))))
+    world.add_slot("a/s0", ())
+    world.run_dry()
+    assert released(world) == ["j0", "j1", "j2"]
+
+
+def test_a_build_that_is_worked_on_gets_another_slot_only_for_enough_work() -> None:
+    world = World()
+    for name in ("a/s0", "a/s1"):
+        world.add_slot(name, ())
+    for number in range(40):
+        world.feed(JobArrived(job(number)))
+        world.take("a/s0")
+        world.finish("a/s0")
+    world.run_dry()
+    assert set(world.bound) == {"a/s0"} or len({e.slot for e in world.log if isinstance(e, Bind)}) <= 2
+
+
+def test_an_urgent_job_overtakes_what_is_not_released() -> None:
+    world = World()
+    world.add_slot("a/s0", ())
+    for number in range(5):
+        world.feed(JobArrived(job(number, at=float(number))))
+    world.feed(JobArrived(job(9, priority=10, app="v9")))
+    world.run_dry()
+    assert released(world)[:2] == ["j0", "j9"]
+
+
+def test_a_retry_avoids_the_slot_that_failed_it_if_another_will_do() -> None:
+    world = World()
+    world.add_slot("a/s0", ())
+    world.feed(JobArrived(job(0, attempt=2, avoid=("a/s0",))))
+    assert released(world) == ["j0"], "the only slot there is must do"
+    world = World()
+    world.add_slot("a/s0", ())
+    world.add_slot("a/s1", ())
+    world.feed(JobArrived(job(0, attempt=2, avoid=("a/s0",))))
+    assert [e.slot for e in world.log if isinstance(e, Release)] == ["a/s1"]
+
+
+def test_short_jobs_are_released_ahead_and_long_ones_are_not() -> None:
+    world = World()
+    world.add_slot("a/s0", ())
+    world.state.estimates.ran(GroupKey("any", "o", "v1"), "t", 0.01)
+    world.state.estimates.ran(GroupKey("any", "o", "v2"), "t", 60.0)
+    for number in range(50):
+        world.feed(JobArrived(job(number, app="v1")))
+    assert len(world.released) == 20
+    world = World()
+    world.add_slot("a/s0", ())
+    for number in range(50):
+        world.feed(JobArrived(job(number, app="v2")))
+    assert len(world.released) == 1
+
+
+def test_what_an_earlier_reign_released_is_not_released_again() -> None:
+    world = World()
+    waiting = job(0)
+    world.released["j0"] = waiting
+    world.feed(JobWasReleased(waiting, None))
+    world.add_slot("a/s0", ())
+    assert world.bound == {"a/s0": waiting.group}
+    assert not released(world)
+    world.run_dry()
+    assert world.ended == ["j0"]
+
+
+def test_a_later_attempt_replaces_what_was_known_of_an_earlier_one() -> None:
+    world = World()
+    world.add_slot("a/s0", ())
+    world.feed(JobArrived(job(0)))
+    world.take("a/s0")
+    world.running.clear()
+    world.feed(JobArrived(job(0, attempt=2)))
+    world.run_dry()
+    assert world.ended == ["j0"]
+    assert not world.state.out
+
+
+def test_a_job_that_waits_too_long_expires() -> None:
+    world = World()
+    late = job(0)
+    late.expires_at = 1010.0
+    world.feed(JobArrived(late))
+    world.now = 1011.0
+    world.feed(Tick())
+    assert world.expired == ["j0"]
+    assert not world.state.jobs
+
+
+def test_a_delayed_job_waits_for_its_time() -> None:
+    world = World()
+    world.add_slot("a/s0", ())
+    later = job(0)
+    later.not_before = 1010.0
+    world.feed(JobArrived(later))
+    assert not released(world)
+    world.now = 1010.0
+    world.feed(Tick())
+    assert released(world) == ["j0"]
+
+
+@pytest.mark.parametrize("labels", [("android-14",), ("emulator", "device")])
+def test_no_slot_no_release(labels: tuple[str, ...]) -> None:
+    world = World()
+    world.add_slot("a/s0", ("emulator",))
+    world.feed(JobArrived(job(0, labels=labels)))
+    assert not released(world)
+    world.add_slot("a/s1", LABELS)
+    assert released(world) == ["j0"]

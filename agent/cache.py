@@ -1,0 +1,123 @@
+"""Downloaded blobs on this machine, by their SHA-256: each is fetched once and verified.
+
+A blob that is in use stays; of the others the least recently used go when the cache is over its size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+
+from agent.errors import FetchError
+
+Fetch = Callable[[str, Path], Awaitable[None]]
+"""Brings the blob of a digest to a path, which does not exist yet; raises `FetchError`."""
+
+DEFAULT_LIMIT_BYTES = 10 * 1024**3
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class BlobCache:
+    """A folder of blobs. One instance owns the folder; its calls may overlap."""
+
+    def __init__(self, folder: Path, fetch: Fetch, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+        self._folder = folder
+        self._fetch = fetch
+        self._limit_bytes = limit_bytes
+        self._pins: dict[str, int] = {}
+        self._fetching: dict[str, asyncio.Task[None]] = {}
+
+    @contextlib.asynccontextmanager
+    async def hold(self, digest: str) -> AsyncGenerator[Path]:
+        """The blob's file, there to be read within the block; fetched first when it is not here.
+
+        Several that ask for a missing blob at once wait for one fetch. Raises `FetchError` for a digest
+        that is none, for a fetch that fails, and for bytes that are not the digest's.
+        """
+        if _DIGEST.fullmatch(digest) is None:
+            raise FetchError(f"not a SHA-256 digest: {digest[:100]!r}", retryable=False)
+        self._pins[digest] = self._pins.get(digest, 0) + 1
+        try:
+            path = self._path(digest)
+            if not path.exists():
+                await self._fetch_once(digest)
+            with contextlib.suppress(OSError):
+                # The time of the last use, for whoever decides what goes: kept over restarts.
+                os.utime(path)
+            yield path
+        finally:
+            self._pins[digest] -= 1
+            if not self._pins[digest]:
+                del self._pins[digest]
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / digest[:2] / digest
+
+    async def _fetch_once(self, digest: str) -> None:
+        task = self._fetching.get(digest)
+        if task is None:
+            task = asyncio.create_task(self._fetch_verified(digest), name=f"fetch {digest[:12]}")
+            self._fetching[digest] = task
+            task.add_done_callback(lambda _: self._fetching.pop(digest, None))
+        # One who stops waiting does not stop the fetch for the others, unless nobody is left.
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if self._pins[digest] == 1:
+                task.cancel()
+            raise
+
+    async def _fetch_verified(self, digest: str) -> None:
+        path = self._path(digest)
+        incoming = self._folder / "incoming" / f"{digest}.{uuid.uuid4().hex}"
+        try:
+            incoming.parent.mkdir(parents=True, exist_ok=True)
+            await self._fetch(digest, incoming)
+            found = await asyncio.to_thread(_digest_and_sync, incoming)
+            if found != digest:
+                raise FetchError(
+                    f"what was fetched is not what was asked for: its SHA-256 is {found}, not {digest}",
+                    reason="digest_mismatch",
+                )
+            path.parent.mkdir(exist_ok=True)
+            incoming.replace(path)
+        except OSError as error:
+            raise FetchError(f"cannot store a download in {self._folder}: {error.strerror}") from error
+        finally:
+            incoming.unlink(missing_ok=True)
+        await asyncio.to_thread(self._make_room)
+
+    def _make_room(self) -> None:
+        found: list[tuple[float, int, Path]] = []
+        for path in self._folder.glob("??/*"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                found.append((status.st_mtime, status.st_size, path))
+        over = sum(size for _, size, _ in found) - self._limit_bytes
+        for _, size, path in sorted(found):
+            if over <= 0:
+                break
+            if path.name not in self._pins:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    over -= size
+
+    def clear_incoming(self) -> None:
+        """Remove what a killed agent had half fetched; to be called once, before anything is fetched."""
+        for path in (self._folder / "incoming").glob("*"):
+            path.unlink(missing_ok=True)
+
+
+def _digest_and_sync(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        # The name is given only to bytes that are on the disk: it stands for them for ever.
+        os.fsync(file.fileno())
+    return digest

@@ -7,19 +7,21 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 
 from agent.claim import Claim
-from agent.drivers.base import DEFAULT_APP_ID, Build, Device, RunningApp
+from agent.drivers.base import DEFAULT_APP_ID, Device, RunningApp
 from agent.errors import JobError
+from agent.files import JobFiles
 from agent.identity import Identity
 from agent.launch import EndReason, Exit, JobDirs
 from agent.lease import kept_lease, lease_of
 from agent.logs import LogShipper
-from agent.runners.base import AnyRunner, CaseCounts, InProcessRunner, Runner, RunnerJob, RunResult, Verdict
+from agent.runners.base import CaseCounts, InProcessRunner, Runner, RunnerJob, RunResult, Verdict
+from agent.runners.registry import Runners
 from agent.supervision.job_supervisor import JobSupervisor
 from bus_schemas import events, subjects
 from bus_schemas.agents import InstalledBuild
@@ -34,33 +36,13 @@ log = logging.getLogger(__name__)
 INSTALL_TIMEOUT_S: Final = 300.0
 START_TIMEOUT_S: Final = 60.0
 
-Outcome = tuple[EndState, Attempt]
 
+class Outcome(NamedTuple):
+    """What an attempt came to; `retryable` is False when another slot would meet the same trouble."""
 
-class Files(Protocol):
-    """Brings bundles and builds to this machine."""
-
-    async def unpack_bundle(self, spec: JobSpec, into: Path, say: Callable[[str], None]) -> None:
-        """Put a working copy of the job's bundle into a folder; raises `JobError`."""
-        ...
-
-    def build(
-        self, spec: JobSpec, say: Callable[[str], None]
-    ) -> contextlib.AbstractAsyncContextManager[Build]:
-        """The job's build, its file kept for the time of the block; raises `JobError`."""
-        ...
-
-
-class Runners(Protocol):
-    """Finds the runner of a job."""
-
-    def find(self, name: str, bundle: Path, test: str) -> AnyRunner:
-        """The runner of that name, or the detected one for `auto`; raises `JobError`."""
-        ...
-
-    def in_process(self, name: str) -> InProcessRunner | None:
-        """The runner of that name, if it runs within the agent."""
-        ...
+    state: EndState
+    result: Attempt
+    retryable: bool = True
 
 
 @dataclass(slots=True)
@@ -81,10 +63,9 @@ class AttemptRunner:
     who: Identity
     driver: str
     device: Device
-    files: Files
+    files: JobFiles
     runners: Runners
     work_dir: Path
-    new_supervisor: Callable[[], AsyncGenerator[JobSupervisor]] | None = None
     supervisor: JobSupervisor | None = None
     mark: str = ""
     _reason: EndReason | None = None
@@ -166,7 +147,7 @@ class AttemptRunner:
         finally:
             self._task = None
             if runner is None or runner.needs_bundle:
-                self._clean(dirs.root)
+                self._clean(dirs)
 
     async def _result(
         self, task: asyncio.Task[RunResult], claim: Claim, progress: _Progress
@@ -179,7 +160,8 @@ class AttemptRunner:
                 raise
             result = RunResult(verdict=Verdict.INFRASTRUCTURE, reason=self._why)
         except JobError as error:
-            return self._outcome(claim, progress, "errored", error.reason, error.message, None)
+            outcome = self._outcome(claim, progress, "errored", error.reason, error.message, None)
+            return outcome._replace(retryable=error.retryable)
         except QgjobError as error:
             return self._outcome(claim, progress, "errored", "agent_error", error.message, None)
         match self._reason:
@@ -209,7 +191,7 @@ class AttemptRunner:
         text: str | None,
         result: RunResult | None,
     ) -> Outcome:
-        return state, Attempt(
+        attempt = Attempt(
             number=claim.message.attempt,
             agent=self.who.agent,
             slot=self.who.slot,
@@ -227,6 +209,7 @@ class AttemptRunner:
             takeovers=claim.takeovers,
             cases=_counts(result.counts) if result and result.cases else None,
         )
+        return Outcome(state, attempt)
 
     async def _steps(
         self,
@@ -245,7 +228,7 @@ class AttemptRunner:
             await asyncio.to_thread(_fresh, dirs)
         if spec.bundle is not None and (runner is None or runner.needs_bundle):
             await self._tell(message, Preparing, step="bundle")
-            await self.files.unpack_bundle(spec, dirs.bundle, say)
+            await self.files.unpack_bundle(spec, dirs.bundle)
         if not self._holds(spec):
             await self._install(message, progress, say)
         app = RunningApp()
@@ -326,7 +309,7 @@ class AttemptRunner:
             self.supervisor.renew(lease_s)
 
     @contextlib.contextmanager
-    def _deadline(self, seconds: float):  # noqa: ANN202
+    def _deadline(self, seconds: float) -> Generator[None]:
         text = f"the test ran longer than {seconds:g} s"
         timer = asyncio.get_running_loop().call_later(seconds, self._end, EndReason.TIMED_OUT, text)
         try:
@@ -372,11 +355,15 @@ class AttemptRunner:
         with contextlib.suppress(QgjobError):
             await self.bus.requests.send(subject, event.encode())
 
-    def _clean(self, root: Path) -> None:
-        """Remove the attempt's folder beside the way: the slot need not wait for it."""
-        task = asyncio.create_task(asyncio.to_thread(shutil.rmtree, root, ignore_errors=True))
+    def _clean(self, dirs: JobDirs) -> None:
+        """Put the attempt's folder away beside the way: the slot need not wait for it."""
+        task = asyncio.create_task(self._put_away(dirs), name="cleaning")
         self._tails.add(task)
         task.add_done_callback(self._tails.discard)
+
+    async def _put_away(self, dirs: JobDirs) -> None:
+        await self.files.return_bundle(dirs.bundle)
+        await asyncio.to_thread(shutil.rmtree, dirs.root, ignore_errors=True)
 
     async def close(self) -> None:
         """Let go of the device and the supervisor."""

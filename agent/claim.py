@@ -41,9 +41,12 @@ class Claim:
     takeovers: int
     started_at: float
 
-    async def end(self, state: EndState, result: Attempt) -> EndOutcome:
-        """Record the end. A cancel that was appended meanwhile makes it `cancelled`."""
-        ended = self._ended(state, result)
+    async def end(self, state: EndState, result: Attempt, *, retryable: bool = True) -> EndOutcome:
+        """Record the end. A cancel that was appended meanwhile makes it `cancelled`.
+
+        `retryable`: whether an infrastructure error may be tried again on another slot.
+        """
+        ended = self._ended(state, result, retryable=retryable)
         for _ in range(_TRIES):
             try:
                 await self.bus.requests.publish(
@@ -64,7 +67,7 @@ class Claim:
                     cancelled = result.model_copy(
                         update={"outcome": "cancelled", "reason": "cancelled", "message": link.reason}
                     )
-                    ended, self.seq = self._ended("cancelled", cancelled), seq
+                    ended, self.seq = self._ended("cancelled", cancelled, retryable=False), seq
                     continue
                 if isinstance(link, Started) and link.nonce == self.nonce:
                     self.seq = seq
@@ -73,9 +76,9 @@ class Claim:
             return "recorded"
         raise RequestTimeoutError(f"the end of {self.message.spec.job_id} could not be recorded")
 
-    def _ended(self, state: EndState, result: Attempt) -> Ended:
+    def _ended(self, state: EndState, result: Attempt, *, retryable: bool) -> Ended:
         spec = self.message.spec
-        follow_up = next_attempt(self.message, state, result.reason, self.who.name)
+        follow_up = next_attempt(self.message, state, self.who.name, retryable=retryable)
         return Ended(
             org_id=spec.org_id,
             run_id=spec.run_id,
@@ -125,7 +128,8 @@ async def claim(bus: Bus, message: JobMessage, who: Identity, phase: Phase) -> C
             takeovers = there.takeovers + 1
             if takeovers > MAX_TAKEOVERS:
                 text = f"{takeovers} slots in turn lost hold of it"
-                await held.end("errored", _unrun(message, who, "errored", "takeovers", text))
+                result = _unrun(message, who, "errored", "takeovers", text)
+                await held.end("errored", result, retryable=False)
                 return None
             continue
         return Claim(bus, message, who, subject, nonce, ack.seq, takeovers, started_at)

@@ -234,6 +234,5 @@ class SlotWorker:
         if outcome is None:
             await self._bus.nc.publish(ack, NAK)
             return
-        state, result = outcome
-        if await held.end(state, result) != "lost":
+        if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
             await acknowledge(self._bus, ack)

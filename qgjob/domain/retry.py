@@ -13,19 +13,6 @@ from bus_schemas.events import EndState
 from bus_schemas.jobs import JobMessage
 
 CHARGED: Final[frozenset[EndState]] = frozenset({"failed", "timed_out"})
-NOT_RETRIED: Final[frozenset[str]] = frozenset(
-    {
-        "build_missing",
-        "build_broken",
-        "bundle_missing",
-        "bundle_broken",
-        "runner_missing",
-        "bad_job",
-        "takeovers",
-    }
-)
-"""Reasons of `errored` that another slot would meet as well."""
-
 MAX_AVOID: Final = 8
 
 
@@ -35,6 +22,7 @@ def next_attempt(
     """The message of the next attempt, or None when this result is the last.
 
     `where`: the `agent/slot` of this attempt; after an infrastructure error the next one avoids it.
+    `retryable`: False for an infrastructure error that another slot would meet as well.
     """
     spec = message.spec
     if state in CHARGED:
@@ -43,7 +31,7 @@ def next_attempt(
         return message.model_copy(
             update={"attempt": message.attempt + 1, "failures": message.failures + 1, "not_before": None}
         )
-    if state != "errored" or reason in NOT_RETRIED or message.infra_errors >= spec.infra_retries:
+    if state != "errored" or not retryable or message.infra_errors >= spec.infra_retries:
         return None
     avoid = message.avoid if where is None or where in message.avoid else (*message.avoid, where)[-MAX_AVOID:]
     return message.model_copy(

@@ -1,0 +1,108 @@
+"""Bring a job's bundle and build to this machine: the object store behind the caches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Final
+
+from agent.bundles import BundleStore
+from agent.cache import BlobCache
+from agent.drivers.base import DEFAULT_APP_ID, Build
+from agent.errors import FetchError, JobError
+from bus_schemas.builds import BuildRecord, build_key
+from bus_schemas.jobs import JobSpec
+from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUNDLE_OBJECTS
+from qgjob.bus import kv
+from qgjob.bus.connect import Bus
+from qgjob.bus.objects import get_file
+from qgjob.errors import BadMessageError, NotFoundError, QgjobError
+
+Say = Callable[[str], None]
+
+_MARKERS_DO: Final = frozenset({"process", "none"})
+"""Drivers for which a version without an uploaded build is a mere marker."""
+
+
+class JobFiles:
+    """What the slots of one agent share: downloaded blobs and unpacked bundles."""
+
+    def __init__(self, bus: Bus, folder: Path, driver: str) -> None:
+        self._bus = bus
+        self._driver = driver
+        self._builds = BlobCache(folder / "builds", self._fetch_build)
+        self._bundles = BundleStore(folder / "bundles", BlobCache(folder / "blobs", self._fetch_bundle))
+
+    def open(self) -> None:
+        """Begin: what a former agent left half-done is cleared. Blocking."""
+        self._bundles.open()
+        self._builds.clear_incoming()
+
+    async def unpack_bundle(self, spec: JobSpec, into: Path) -> None:
+        """Put a working copy of the job's bundle at a new folder; raises `JobError`."""
+        if spec.bundle is not None:
+            await self._bundles.check_out(spec.bundle.digest, into)
+
+    async def return_bundle(self, path: Path) -> None:
+        """Take a working copy back; never raises."""
+        await self._bundles.check_in(path)
+
+    @contextlib.asynccontextmanager
+    async def build(self, spec: JobSpec, say: Say) -> AsyncGenerator[Build]:
+        """The job's build, its file there within the block; a marker when none was uploaded.
+
+        Raises `JobError`: `build_missing` on devices that need a real one.
+        """
+        record = await self._record(spec)
+        app_id = spec.app_id or (record.app_id if record else None) or DEFAULT_APP_ID
+        if record is None:
+            if self._driver not in _MARKERS_DO:
+                raise JobError(
+                    f"no build {spec.app_version_id} of {spec.org_id} was uploaded",
+                    reason="build_missing",
+                    retryable=False,
+                    hint="Upload it with `qgjob app upload`.",
+                )
+            yield Build(org_id=spec.org_id, app_version_id=spec.app_version_id, app_id=app_id)
+            return
+        say(f"qgjob: fetching {record.file_name} ({record.blob.size / 2**20:.1f} MiB)")
+        async with self._builds.hold(record.blob.digest) as path:
+            yield Build(
+                org_id=spec.org_id,
+                app_version_id=spec.app_version_id,
+                app_id=app_id,
+                path=path,
+                sha256=record.blob.digest,
+            )
+
+    async def _record(self, spec: JobSpec) -> BuildRecord | None:
+        for platform in dict.fromkeys((spec.platform, None)):
+            key = build_key(spec.org_id, spec.app_version_id, platform)
+            try:
+                stored = await kv.get(self._bus, BUILDS_BUCKET, key)
+                if stored is not None and not stored.deleted:
+                    return BuildRecord.decode(stored.data)
+            except BadMessageError as error:
+                raise JobError(
+                    f"the record of build {spec.app_version_id} cannot be read: {error.message}",
+                    reason="build_broken",
+                    retryable=False,
+                ) from error
+            except QgjobError as error:
+                raise FetchError(f"the registry of builds cannot be asked: {error.message}") from error
+        return None
+
+    async def _fetch_build(self, digest: str, dest: Path) -> None:
+        await self._fetch(BUILD_OBJECTS, digest, dest, "build_missing")
+
+    async def _fetch_bundle(self, digest: str, dest: Path) -> None:
+        await self._fetch(BUNDLE_OBJECTS, digest, dest, "bundle_missing")
+
+    async def _fetch(self, bucket: str, digest: str, dest: Path, reason: str) -> None:
+        try:
+            await get_file(self._bus, bucket, digest, dest)
+        except NotFoundError as error:
+            raise FetchError(error.message, reason=reason, retryable=False) from error
+        except QgjobError as error:
+            raise FetchError(error.message) from error

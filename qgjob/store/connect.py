@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
 _CONNECT_S = 2.0
 _ANSWER_S = 5.0
-_SCHEMES = {"redis", "rediss", "unix"}
+_PASSWORD: Final = re.compile(r"(://[^/@]*:)[^@]*@")
+_SCHEMES: Final = {"redis", "rediss", "unix"}
 
 
 class StoreUnavailableError(UnreachableError):
@@ -48,8 +50,7 @@ class Store:
         """Prepare a pool for an address; raises `UsageError` when it cannot be one."""
         from redis.asyncio import Redis
 
-        parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES or not (parts.hostname or parts.path):
+        if not _looks_right(url):
             raise UsageError(
                 f"{without_password(url)!r} is not the address of a Redis or Valkey.",
                 hint="REDIS_URL looks like redis://host:6379/0 (rediss:// with TLS, or unix:///path).",
@@ -141,5 +142,12 @@ def explain(error: BaseException, shown: str) -> QgjobError:
 
 def without_password(url: str) -> str:
     """The address as it may be shown."""
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":…@", 1) if parts.password else url
+    return _PASSWORD.sub(r"\1…@", url, count=1)
+
+
+def _looks_right(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in _SCHEMES and bool(parts.hostname or parts.path)

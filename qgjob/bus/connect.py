@@ -153,9 +153,10 @@ async def connect(options: ServerOptions) -> Bus:
         except Exception as error:  # whatever the library raises becomes a sentence
             raise explain(error, options.url) from error
         version = nc.connected_server_version
+        shown_version = f"{version.major}.{version.minor}.{version.patch}"
         if (version.major, version.minor) < MIN_SERVER:
             raise UnreachableError(
-                f"nats-server {version} at {options.url} is too old: "
+                f"nats-server {shown_version} at {options.url} is too old: "
                 f"qgjob needs {MIN_SERVER[0]}.{MIN_SERVER[1]} or later.",
                 hint="Upgrade it, or run `qgjob up`, which brings its own.",
             )
@@ -165,7 +166,7 @@ async def connect(options: ServerOptions) -> Bus:
         with contextlib.suppress(Exception):
             await nc.close()
         raise
-    bus = Bus(nc, requests, str(version), nc.max_payload)
+    bus = Bus(nc, requests, shown_version, nc.max_payload)
     return bus
 
 

@@ -17,14 +17,14 @@ import os
 import re
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from qgjob.bus.batch_get import iter_stored
 from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_last, read_page
+from qgjob.bus.follow import StreamMessage
 from qgjob.bus.publish import ROLLUP
 from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, read_ack
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 128 * 1024
+_PAGE_BYTES: Final = 4 * 2**20
 _IN_FLIGHT: Final = 48
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.5
@@ -75,17 +76,15 @@ async def stat(bus: Bus, bucket: str, digest: str) -> ObjectInfo | None:
     makes no sense.
     """
     last: QgjobError | None = None
-    for _ in range(_TRIES):
-        try:
-            msg = await bus.requests.request(
-                f"$JS.API.DIRECT.GET.OBJ_{bucket}",
-                json.dumps({"last_by_subj": _meta_subject(bucket, _checked(digest))}).encode(),
-            )
-        except (RequestTimeoutError, NoRespondersError) as error:
-            last = error
+    for attempt in range(_TRIES):
+        if attempt:
             await asyncio.sleep(_PAUSE_S)
+        try:
+            found = await read_last(bus, f"OBJ_{bucket}", [_meta_subject(bucket, _checked(digest))])
+        except _LOST as error:
+            last = error
         else:
-            return _read_info(msg, digest)
+            return _read_info(found[-1], digest) if found else None
     raise _no_bucket(bucket, last)
 
 
@@ -197,21 +196,15 @@ async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Pro
 
 async def _get(bus: Bus, bucket: str, info: ObjectInfo, file: BinaryIO, progress: Progress | None) -> None:
     hashed = hashlib.sha256()
-    done = chunks = 0
-    if info.chunks:
-        stored = iter_stored(bus, f"OBJ_{bucket}", f"$O.{bucket}.C.{info.nuid}")
-        async with contextlib.aclosing(stored):
-            async for message in stored:
-                chunks += 1
-                done += len(message.data)
-                if done > info.size:
-                    break
-                hashed.update(message.data)
-                file.write(message.data)
-                if progress:
-                    progress(done, info.size)
-                if chunks == info.chunks:
-                    break
+    done = 0
+    async for chunk in _chunks(bus, bucket, info):
+        done += len(chunk)
+        if done > info.size:
+            break
+        hashed.update(chunk)
+        file.write(chunk)
+        if progress:
+            progress(done, info.size)
     if done != info.size or hashed.hexdigest() != info.digest:
         raise CorruptObjectError(
             f"The file {info.digest[:12]}… in {bucket} is damaged: {done} of {info.size} bytes came, "
@@ -220,17 +213,36 @@ async def _get(bus: Bus, bucket: str, info: ObjectInfo, file: BinaryIO, progress
         )
 
 
-def _read_info(msg: Msg, digest: str) -> ObjectInfo | None:
-    headers = msg.headers or {}
-    status = headers.get("Status")
-    if status == "404":
-        return None
-    if "Nats-Sequence" not in headers:
-        raise JsError(int(status or 500), 0, headers.get("Description", "direct get refused"))
-    if not msg.data:
+async def _chunks(bus: Bus, bucket: str, info: ObjectInfo) -> AsyncGenerator[bytes]:
+    """The chunks of a file in order; after a lost answer it goes on behind the last one."""
+    start, left, silent = 1, info.chunks, 0
+    while left > 0:
+        try:
+            page = await read_page(
+                bus,
+                f"OBJ_{bucket}",
+                f"$O.{bucket}.C.{info.nuid}",
+                start_seq=start,
+                limit=left,
+                max_bytes=_PAGE_BYTES,
+            )
+        except RequestTimeoutError:
+            silent += 1
+            if silent >= _TRIES:
+                raise
+            continue
+        if not page.messages:
+            return
+        for message in page.messages:
+            yield message.data
+        start, left, silent = page.messages[-1].seq + 1, left - len(page.messages), 0
+
+
+def _read_info(stored: StreamMessage, digest: str) -> ObjectInfo | None:
+    if stored.deleted or not stored.data:
         return None
     try:
-        meta: dict[str, Any] = json.loads(msg.data)
+        meta: dict[str, Any] = json.loads(stored.data)
         if meta.get("deleted"):
             return None
         info = ObjectInfo(
@@ -238,19 +250,14 @@ def _read_info(msg: Msg, digest: str) -> ObjectInfo | None:
             size=int(meta["size"]),
             chunks=int(meta["chunks"]),
             nuid=str(meta["nuid"]),
-            stored_at=_seconds(headers.get("Nats-Time-Stamp", "")),
+            stored_at=stored.at,
         )
         promised = str(meta["digest"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptObjectError(f"The metadata of {digest[:12]}… cannot be read: {error}.") from None
     if promised != _adr_digest(digest) or not _NUID.match(info.nuid) or info.size < 0:
         raise CorruptObjectError(f"The metadata of {digest[:12]}… are those of another file.")
     return info
-
-
-def _seconds(stamp: str) -> float:
-    # Nine digits of a second come; fromisoformat of Python 3.11 takes six.
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", stamp)).timestamp()
 
 
 def _checked(digest: str) -> str:

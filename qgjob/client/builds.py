@@ -14,8 +14,8 @@ from bus_schemas.builds import BuildRecord, build_key
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET
 from bus_schemas.tokens import encode_token
 from qgjob.bus import kv
-from qgjob.bus.batch_get import iter_stored
 from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_all
 from qgjob.bus.publish import lost_compare
 from qgjob.bus.requester import JsError, NoRespondersError
 from qgjob.client import bundles
@@ -92,17 +92,14 @@ async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecor
     """See `Client.builds`; a record that cannot be read is left out."""
     keys = f"{encode_token(org_id)}.>" if org_id else ">"
     found: list[BuildRecord] = []
-    stored = iter_stored(bus, f"KV_{BUILDS_BUCKET}", kv.key_subject(BUILDS_BUCKET, keys))
     try:
-        async with contextlib.aclosing(stored):
-            async for entry in stored:
+        async for page in read_all(bus, f"KV_{BUILDS_BUCKET}", kv.key_subject(BUILDS_BUCKET, keys)):
+            for entry in page:
                 if not entry.deleted:
                     with contextlib.suppress(BadMessageError):
                         found.append(BuildRecord.decode(entry.data))
-    except JsError as error:
-        if error.code == 503:
-            raise _no_registry() from None
-        raise
+    except NoRespondersError:
+        raise _no_registry() from None
     return sorted(found, key=lambda record: record.uploaded_at, reverse=True)
 
 

@@ -100,15 +100,15 @@ class Client:
 
     async def get(self, any_id: str) -> JobView | RunView:
         """A job, or a run with all of its jobs; raises `NotFoundError`."""
-        return await query.get(self.bus, any_id, clock=self.clock)
+        return await query.get(self.bus, any_id)
 
     async def job(self, job_id: str) -> JobView:
         """A job; raises `NotFoundError`."""
-        return await query.job(self.bus, job_id, clock=self.clock)
+        return await query.job(self.bus, job_id)
 
     async def run(self, run_id: str) -> RunView:
         """A run with all of its jobs, by position; raises `NotFoundError`."""
-        return await query.run(self.bus, run_id, clock=self.clock)
+        return await query.run(self.bus, run_id)
 
     async def jobs(
         self,

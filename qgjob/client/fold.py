@@ -55,9 +55,9 @@ def new_view(event: Queued) -> JobView:
 def apply_event(view: JobView | None, event: AnyEvent) -> JobView | None:
     """The view after an event; None when nothing is known of the job but this.
 
-    Events may come twice or be older than the view (a snapshot and a subscription overlap):
-    an ended job stays ended, an attempt's result stays, and nothing steps back within an attempt
-    but by a takeover.
+    Events come in the order of the stream, and may come twice. Scheduler and agents write at the
+    same time, so that a release may be told after the start it led to: within an attempt nothing
+    steps back but by a takeover, and an ended job stays ended.
     """
     if view is None:
         return new_view(event) if isinstance(event, Queued) else None
@@ -84,24 +84,6 @@ def apply_event(view: JobView | None, event: AnyEvent) -> JobView | None:
             return _running(view, event)
         case Progress() | Cancelling():
             return view
-
-
-def further(ours: JobView | None, theirs: JobView) -> JobView:
-    """Of two views of one job, the one that knows more; a snapshot may be behind the events."""
-    if ours is None or ours == theirs:
-        return theirs if ours is None else ours
-    if (theirs.state in END_STATES) != (ours.state in END_STATES):
-        return theirs if theirs.state in END_STATES else ours
-    return theirs if _place(theirs) >= _place(ours) else ours
-
-
-def _place(view: JobView) -> tuple[int, int, int]:
-    last = max(view.attempts, key=lambda attempt: attempt.number, default=None)
-    if last is None:
-        return (0, 0, _ORDER.get(view.state, 0))
-    # Waiting again after an attempt that is over is further than that attempt was.
-    waits_again = last.outcome is not None and view.state not in END_STATES
-    return (last.number + waits_again, last.takeovers, _ORDER.get(view.state, 0))
 
 
 def _waiting(not_before: float | None, at: float) -> JobState:

@@ -24,13 +24,13 @@ _AWAY_S: Final = 1.0
 async def read(bus: Bus, job_id: str, *, follow: bool, clock: Clock) -> AsyncGenerator[StoredChunk]:
     """See `Client.logs`."""
     if not follow:
-        await query.job(bus, job_id, clock=clock)
+        await query.job(bus, job_id)
         async for chunk in _Pages(bus, job_id).rest():
             yield chunk
         return
     async with Watch(bus, job_id, clock=clock) as watch, live.logs(bus, job_id) as lines:
         if watch.kind != "job":
-            await query.job(bus, job_id, clock=clock)  # raises: it is a run
+            await query.job(bus, job_id)  # raises: it is a run
         pages = _Pages(bus, job_id)
         load = True
         give_up: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from bus_schemas import subjects
@@ -27,8 +28,7 @@ from bus_schemas.requests import (
 )
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
-from qgjob.client.ids import kind_of, made_at
-from qgjob.clock import Clock
+from qgjob.client.ids import kind_of
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
 
 A = TypeVar("A", bound=Message)
@@ -37,8 +37,6 @@ PAGE: Final = 500
 ANSWER_TIMEOUT_S: Final = 5.0
 NO_SCHEDULER_S: Final = 2.0
 """How long a scheduler may be away (a restart, a new leader) before that is said."""
-FRESH_ID_S: Final = 5.0
-"""How long a run that was submitted a moment ago may be unknown to the query service."""
 _RETRY_S: Final = 0.1
 
 
@@ -83,65 +81,68 @@ def checked(problem: Problem | None) -> None:
     raise kinds[problem.code](problem.message, hint=problem.hint)
 
 
-async def get(bus: Bus, any_id: str, *, clock: Clock) -> JobView | RunView:
-    """A job, or a run with all of its jobs; raises `NotFoundError`.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the query service knows of an id, every event up to the place `as_of` being in it."""
 
-    What was submitted a moment ago may not have been read yet: an id that tells of the last
-    seconds is asked for again for a while.
-    """
-    kind = kind_of(any_id)
-    if kind is None:
-        raise NotFoundError(
-            f"{any_id!r} is not the id of a job (j_…) or of a run (r_…).",
-            hint="`qgjob list` shows the latest jobs.",
-        )
-    fresh = abs(clock.now() - made_at(any_id)) < 60
-    deadline = clock.monotonic() + (FRESH_ID_S if fresh else 1.0)
-    while True:
-        try:
-            return await get_now(bus, any_id)
-        except NotFoundError:
-            if clock.monotonic() >= deadline:
-                raise
-            await asyncio.sleep(_RETRY_S)
+    found: JobView | RunView
+    as_of: int | None
 
 
-async def job(bus: Bus, job_id: str, *, clock: Clock) -> JobView:
+async def get(bus: Bus, any_id: str) -> JobView | RunView:
+    """A job, or a run with all of its jobs by position; raises `NotFoundError`."""
+    return (await look_up(bus, any_id)).found
+
+
+async def job(bus: Bus, job_id: str) -> JobView:
     """A job; raises `NotFoundError`, also for a run's id."""
-    found = await get(bus, job_id, clock=clock)
+    found = await get(bus, job_id)
     if isinstance(found, RunView):
         raise NotFoundError(f"{job_id} is a run, not a job.", hint=f"Its jobs: qgjob status {job_id}")
     return found
 
 
-async def run(bus: Bus, run_id: str, *, clock: Clock) -> RunView:
+async def run(bus: Bus, run_id: str) -> RunView:
     """A run with all of its jobs, by position; raises `NotFoundError`, also for a job's id."""
-    found = await get(bus, run_id, clock=clock)
+    found = await get(bus, run_id)
     if isinstance(found, JobView):
         raise NotFoundError(f"{run_id} is a job, not a run.", hint=f"It belongs to {found.run_id}.")
     return found
 
 
-async def get_now(bus: Bus, any_id: str) -> JobView | RunView:
-    """A job, or a run with all of its jobs, as known at this moment; raises `NotFoundError`."""
+async def look_up(bus: Bus, any_id: str) -> Known:
+    """A job, or a run with all of its jobs; raises `NotFoundError`."""
+    if kind_of(any_id) is None:
+        raise no_such_id(any_id)
+    by_id: dict[str, JobView] = {}
     offset = 0
-    pages: list[JobView] = []
+    places: list[int | None] = []
     while True:
         answer = await ask(
             bus, subjects.query("get"), GetQuery(id=any_id, offset=offset, limit=PAGE), GetAnswer
         )
         checked(answer.problem)
+        places.append(answer.as_of)
         if answer.job is not None:
-            return answer.job
+            return Known(answer.job, answer.as_of)
         if answer.run is None:
             raise NotFoundError(f"There is no job or run {any_id}.")
-        pages.extend(answer.run.jobs)
-        offset += PAGE
-        if len(answer.run.jobs) < PAGE:
-            # A run that changes between two pages may repeat a job: the later view counts.
-            by_id = {view.job_id: view for view in pages}
-            ordered = sorted(by_id.values(), key=lambda view: view.position)
-            return answer.run.model_copy(update={"jobs": tuple(ordered)})
+        # A run that changes between two pages may repeat a job: the later view counts.
+        by_id |= {view.job_id: view for view in answer.run.jobs}
+        offset += len(answer.run.jobs)
+        if not answer.more or not answer.run.jobs:
+            break
+    ordered = sorted(by_id.values(), key=lambda view: view.position)
+    as_of = min((place or 0 for place in places), default=0) if None not in places else None
+    return Known(answer.run.model_copy(update={"jobs": tuple(ordered)}), as_of)
+
+
+def no_such_id(any_id: str) -> NotFoundError:
+    """The error for what has not even the form of an id."""
+    return NotFoundError(
+        f"{any_id!r} is not the id of a job (j_…) or of a run (r_…).",
+        hint="`qgjob list` shows the latest jobs.",
+    )
 
 
 async def jobs(
@@ -169,7 +170,7 @@ async def jobs(
         answer = await ask(bus, subjects.query("list", org_id), question, ListAnswer)
         checked(answer.problem)
         found.extend(answer.jobs)
-        if len(answer.jobs) < size:
+        if not answer.more or not answer.jobs:
             break
     return found
 

@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Final, Self
 
 from bus_schemas import subjects
-from bus_schemas.events import END_STATES, Queued
+from bus_schemas.events import END_STATES, AnyEvent, Queued
 from bus_schemas.requests import GetAnswer, GetQuery, JobView, RunView
 from qgjob.bus.connect import Bus
 from qgjob.client import live, query
-from qgjob.client.fold import apply_event, further
+from qgjob.client.fold import apply_event
 from qgjob.client.ids import kind_of
 from qgjob.client.models import LiveEvent, Resync, Submitted
 from qgjob.client.verdict import counts_of, run_state_of
@@ -22,9 +22,9 @@ from qgjob.errors import NotFoundError, UnreachableError
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN_S: Final = (0.5, 2.0, 8.0, 30.0)
-"""When the snapshot is compared again: the query service may have been behind the events that
-were stored before we subscribed, and a subscription has no promise of delivery."""
+LOOK_AGAIN_S: Final = 30.0
+"""How often the snapshot is compared again: a subscription has no promise of delivery."""
+_SOON_S: Final = 0.5
 
 
 class Watch:
@@ -43,11 +43,13 @@ class Watch:
         self._bus = bus
         self._clock = clock
         self._known = known is not None
+        self._stale = True
         self._run: RunView | None = None
         self._jobs: dict[str, JobView] = {job.job_id: job for job in known.jobs} if known else {}
         self._size = len(self._jobs)
+        self._places: dict[str, int] = {}
+        """The latest event of the stream that each view contains."""
         self._changed: set[str] = set()
-        self._looks = 0
         self._look_at = 0.0
         self._stack = AsyncExitStack()
         self._live: live.Live[LiveEvent] | None = None
@@ -55,10 +57,7 @@ class Watch:
     async def __aenter__(self) -> Self:
         """Subscribe and load."""
         if self.kind is None:
-            raise NotFoundError(
-                f"{self.id!r} is not the id of a job (j_…) or of a run (r_…).",
-                hint="`qgjob list` shows the latest jobs.",
-            )
+            raise query.no_such_id(self.id)
         subscription = (
             live.events(self._bus, run_id=self.id)
             if self.kind == "run"
@@ -66,11 +65,10 @@ class Watch:
         )
         try:
             self._live = await self._stack.enter_async_context(subscription)
-            if self._known:
-                self._look_at = self._clock.monotonic()
-            else:
-                self._take(await query.get(self._bus, self.id, clock=self._clock))
-                self._plan(0)
+            self._look_in(0)
+            if not self._known:
+                self._take(await query.look_up(self._bus, self.id))
+                self._look_in(LOOK_AGAIN_S)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -136,62 +134,62 @@ class Watch:
         assert self._live is not None  # noqa: S101  (changes() has checked it)
         for item in self._live.take():
             if isinstance(item, Resync):
-                self._plan(0, at_once=True)
-                continue
-            event = item.event
-            if isinstance(event, Queued):
-                self._size = max(self._size, event.run_size if self.kind == "run" else 1)
-            before = self._jobs.get(event.job_id)
-            after = apply_event(before, event)
-            if after is None:
-                self._plan(0)  # of a job that the snapshot did not have yet
-            elif after is not before:
-                self._jobs[event.job_id] = after
-                self._changed.add(event.job_id)
+                self._stale = True
+                self._look_in(0)
+            elif not item.seq or item.seq > self._places.get(item.event.job_id, 0):
+                self._places[item.event.job_id] = item.seq
+                self._apply_one(item.event)
 
-    def _plan(self, looks: int, *, at_once: bool = False) -> None:
-        self._looks = looks
-        pause = 0.0 if at_once else _LOOK_AGAIN_S[min(looks, len(_LOOK_AGAIN_S) - 1)]
-        self._look_at = self._clock.monotonic() + pause
+    def _apply_one(self, event: AnyEvent) -> None:
+        if isinstance(event, Queued):
+            self._size = max(self._size, event.run_size if self.kind == "run" else 1)
+        before = self._jobs.get(event.job_id)
+        after = apply_event(before, event)
+        if after is None:
+            self._look_in(_SOON_S)  # of a job that the snapshot did not have yet
+        elif after is not before:
+            self._jobs[event.job_id] = after
+            self._changed.add(event.job_id)
+
+    def _look_in(self, seconds: float) -> None:
+        self._look_at = self._clock.monotonic() + seconds
 
     async def _look(self) -> None:
-        """Compare with the query service, and load everything when it knows more."""
+        """Compare with the query service, and load everything when it knows something else."""
+        self._look_in(LOOK_AGAIN_S)
         try:
-            if self.kind == "run":
-                await self._look_at_run()
-            else:
-                self._take(await query.get_now(self._bus, self.id))
+            if self.kind == "job" or self._stale or self._run is None or await self._differs():
+                self._take(await query.look_up(self._bus, self.id))
+            self._stale = False
             self.problem = None
         except NotFoundError as error:
-            # Not read in yet, or a projection that is being rebuilt.
+            # Of a run that was just submitted, or a projection that is being rebuilt.
             log.debug("%s is not known just now: %s", self.id, error)
         except UnreachableError as error:
             self.problem = error.message
-            self._plan(1)
-            return
-        self._plan(self._looks + 1)
+            self._look_in(_SOON_S)
 
-    async def _look_at_run(self) -> None:
+    async def _differs(self) -> bool:
+        """Whether the run's counts are others than those of our views."""
         question = GetQuery(id=self.id, limit=0)
         answer = await query.ask(self._bus, subjects.query("get"), question, GetAnswer)
         query.checked(answer.problem)
         if answer.run is None:
-            return
-        ours = counts_of(self._jobs.values())
-        differs = answer.run.counts != ours or answer.run.size != len(self._jobs)
-        if differs or self._run is None:
-            self._take(await query.get_now(self._bus, self.id))
+            return True
+        return answer.run.counts != counts_of(self._jobs.values()) or answer.run.size != len(self._jobs)
 
-    def _take(self, found: JobView | RunView) -> None:
-        views = found.jobs if isinstance(found, RunView) else (found,)
+    def _take(self, known: query.Known) -> None:
+        found = known.found
         if isinstance(found, RunView):
             self._run = found.model_copy(update={"jobs": ()})
             self._size = max(self._size, found.size)
         else:
             self._size = 1
-        for view in views:
-            before = self._jobs.get(view.job_id)
-            after = further(before, view)
-            if after is not before:
-                self._jobs[view.job_id] = after
+        for view in found.jobs if isinstance(found, RunView) else (found,):
+            if known.as_of is not None:
+                if known.as_of < self._places.get(view.job_id, 0):
+                    continue  # an event came meanwhile that this does not know yet
+                self._places[view.job_id] = known.as_of
+            if self._jobs.get(view.job_id) != view:
+                self._jobs[view.job_id] = view
                 self._changed.add(view.job_id)

@@ -17,7 +17,7 @@ MAX_AVOID: Final = 8
 
 
 def next_attempt(
-    message: JobMessage, state: EndState, reason: str | None, where: str | None
+    message: JobMessage, state: EndState, where: str | None, *, retryable: bool = True
 ) -> JobMessage | None:
     """The message of the next attempt, or None when this result is the last.
 

@@ -70,6 +70,8 @@ class JobMessage(Message):
     avoid: tuple[Id, ...] = ()
     """`agent/slot` names where earlier attempts met infrastructure errors."""
     not_before: Timestamp | None = None
+    again: bool = False
+    """Sent once more by a client that lost an answer: it may have run already."""
     part: Annotated[int, Field(ge=0)] = 0
     parts: Annotated[int, Field(ge=1)] = 1
     """The batch this message came in, and how many batches the run's submit has."""

@@ -48,7 +48,7 @@ def lost_compare(error: JsError) -> bool:
 
 
 async def publish_batch(bus: Bus, messages: Sequence[OutMsg], *, timeout: float = 10.0) -> PubAck:
-    """Store all messages or none, in one stream.
+    """Store all messages or none, in one stream. One alone needs no batch, which waits for the disk.
 
     Raises `JsError` when the server refuses the batch, `RequestTimeoutError` when its answer was
     lost (the batch may be stored), `RefusedError` when it is larger than a batch may be.
@@ -58,6 +58,9 @@ async def publish_batch(bus: Bus, messages: Sequence[OutMsg], *, timeout: float 
     size = sum(len(m.payload) for m in messages)
     if len(messages) > 1000 or size > 2 * MAX_BATCH_BYTES:
         raise RefusedError(f"A batch of {len(messages)} messages and {size} bytes is too large.")
+    if len(messages) == 1:
+        only = messages[0]
+        return await bus.requests.publish(only.subject, only.payload, headers=only.headers, timeout=timeout)
     batch = secrets.token_hex(11)
     last = len(messages)
     publish = bus.nc.publish

@@ -108,6 +108,8 @@ class _Publisher:
         ]
 
     async def publish(self) -> bool:
+        if len(self._run.specs) == 1:
+            return await self._publish_single()
         last = len(self._parts) - 1
         first = [self._marker("open" if last else "complete", 0), *self._parts[0]]
         while not await self._store(first):
@@ -134,10 +136,28 @@ class _Publisher:
             await self._again(RefusedError("The run was changed by another submit while it was stored."))
         return False
 
+    async def _publish_single(self) -> bool:
+        """Store a run of one job: marker, then job, each a plain publish, which does not wait for the disk.
+
+        Where it stopped between the two, or an answer was lost, the job is sent `again`: then the
+        scheduler looks whether it ran already before it releases it.
+        """
+        spec = self._run.specs[0]
+        again = [self._job(spec, 0, 1, again=True)]
+        if await self._store([self._marker("complete", 0)]):
+            await self._store([self._job(spec, 0, 1)], after_a_lost_answer=again)
+            return False
+        while (marker := await self._find_marker()) is None:
+            await self._again(UnreachableError("The server does not find the run that it has just stored."))
+        await self._store(again)  # refused: it waits there already
+        return self._is_earlier(marker)
+
     def _is_earlier(self, marker: _Marker) -> bool:
         return marker.body.created_at != self._run.created_at
 
-    async def _store(self, messages: list[OutMsg]) -> bool:
+    async def _store(
+        self, messages: list[OutMsg], *, after_a_lost_answer: list[OutMsg] | None = None
+    ) -> bool:
         """Store a batch, over lost answers and restarts; False when something of it is there already."""
         while True:
             try:
@@ -152,6 +172,7 @@ class _Publisher:
                 self._deadline = min(self._deadline, self._clock.monotonic() + NO_STREAM_S)
                 await self._again(_no_stream())
             except RequestTimeoutError as error:
+                messages = after_a_lost_answer or messages
                 await self._again(UnreachableError(error.message))
             else:
                 return True
@@ -202,8 +223,8 @@ class _Publisher:
         )
         return OutMsg(self._subject, body.encode(), {TTL: f"{RUN_MARKER_TTL_S}s", **expect(expected)})
 
-    def _job(self, spec: JobSpec, part: int, parts: int) -> OutMsg:
-        payload = JobMessage(spec=spec, part=part, parts=parts).encode()
+    def _job(self, spec: JobSpec, part: int, parts: int, *, again: bool = False) -> OutMsg:
+        payload = JobMessage(spec=spec, part=part, parts=parts, again=again).encode()
         limit = min(self._bus.max_payload, MAX_BATCH_BYTES) - _MARGIN
         if len(payload) > limit:
             raise RefusedError(

@@ -21,6 +21,8 @@ class Entry:
     """Its place in `QG_JOBS`; 0 when it was found in `QG_WORK` only."""
     ack: str | None
     """Where to acknowledge it in `QG_JOBS`; None when that is done or not possible."""
+    doubtful: bool = False
+    """It may have ended already: its chain is read before a release."""
     released: bool = False
     cancel: str | None = None
     """Why it is to be cancelled, once somebody asked."""

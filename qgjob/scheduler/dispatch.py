@@ -45,8 +45,6 @@ class Dispatcher:
     epoch: int
     fence: int
     backlog: Backlog
-    horizon: int
-    """Jobs up to this sequence were there before the reign: their chains are read before a release."""
     events: Publisher
     on_already_ended: Callable[[Entry, Ended], None]
     _releases: deque[Release] = field(default_factory=deque[Release])
@@ -150,15 +148,15 @@ class Dispatcher:
             await self.bus.nc.publish(ack, ACK)
 
     async def _without_ended(self, entries: list[tuple[Release, Entry]]) -> list[tuple[Release, Entry]]:
-        inherited = [e for _, e in entries if 0 < e.seq <= self.horizon]
-        if not inherited:
+        doubtful = [e for _, e in entries if e.doubtful]
+        if not doubtful:
             return entries
         links = await asyncio.gather(
-            *(read_chain(self.bus, chain_subject(entry.message())) for entry in inherited)
+            *(read_chain(self.bus, chain_subject(entry.message())) for entry in doubtful)
         )
         ended = {
             entry.job_id: link
-            for entry, (link, _) in zip(inherited, links, strict=True)
+            for entry, (link, _) in zip(doubtful, links, strict=True)
             if isinstance(link, Ended)
         }
         for _, entry in entries:

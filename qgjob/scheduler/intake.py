@@ -122,6 +122,7 @@ class Intake:
                 known.ack = ack
             return
         entry = Entry(spec.job_id, spec.run_id, spec.org_id, message.attempt, stored.data, stored.seq, ack)
+        entry.doubtful = message.again or stored.seq <= self.horizon
         if (
             message.parts > 1
             and message.attempt == 1

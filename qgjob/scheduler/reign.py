@@ -122,7 +122,6 @@ def _wire(bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, known: K
         mandate.epoch,
         found.fence,
         backlog,
-        found.jobs_horizon,
         events,
         lambda entry, ended: released_already(entry, ended.state),
     )

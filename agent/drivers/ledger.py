@@ -1,0 +1,75 @@
+"""What is installed on a device, remembered across restarts of the agent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from agent.drivers.base import InstalledApp
+
+_TYPES = {
+    "org_id": str,
+    "app_version_id": str,
+    "app_id": str,
+    "sha256": (str, type(None)),
+    "installed_at": (int, float),
+}
+
+
+class Ledger:
+    """One entry an app id, in a JSON file that is replaced as a whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries: dict[str, InstalledApp] = {}
+
+    def load(self) -> None:
+        """Read the file. One that is missing or cannot be read says that nothing is installed."""
+        self._entries = {}
+        try:
+            document: Any = json.loads(self._path.read_bytes())
+            entries = [_entry(item) for item in cast("list[Any]", document["installed"])]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return
+        self._entries = {entry.app_id: entry for entry in entries}
+
+    @property
+    def entries(self) -> Sequence[InstalledApp]:
+        """All entries, in the order of their installs."""
+        return tuple(self._entries.values())
+
+    def get(self, app_id: str) -> InstalledApp | None:
+        """The entry of an app, None when it is not installed."""
+        return self._entries.get(app_id)
+
+    def put(self, entry: InstalledApp) -> None:
+        """Remember an install in place of the app's former one."""
+        self._entries.pop(entry.app_id, None)
+        self._entries[entry.app_id] = entry
+        self._save()
+
+    def remove(self, app_id: str) -> None:
+        """Forget an app."""
+        if self._entries.pop(app_id, None) is not None:
+            self._save()
+
+    def _save(self) -> None:
+        document = {"installed": [dataclasses.asdict(entry) for entry in self._entries.values()]}
+        fresh = self._path.with_name(self._path.name + ".new")
+        with fresh.open("w") as file:
+            json.dump(document, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
+
+
+def _entry(item: Any) -> InstalledApp:
+    values = {name: item[name] for name in _TYPES}
+    for name, kind in _TYPES.items():
+        if not isinstance(values[name], kind):
+            raise TypeError(name)
+    return InstalledApp(**values)

@@ -1,0 +1,168 @@
+"""Driver `none`: a slot without a device. A build is a mere marker, yet changing it counts as an install."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from agent.archive import is_disk_full
+from agent.drivers.base import (
+    Build,
+    Device,
+    Driver,
+    Health,
+    InstallCounters,
+    InstalledApp,
+    InstallProgress,
+    InstallResult,
+    RunningApp,
+)
+from agent.drivers.ledger import Ledger
+from agent.errors import JobError
+from qgjob.clock import Clock
+
+MIN_FREE_BYTES = 200 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotSpec:
+    """A slot without hardware: its name, the folder that is its device, and its labels.
+
+    Every install waits `install_seconds` first: what a real device would need, for demos and benchmarks.
+    """
+
+    name: str
+    folder: Path
+    labels: frozenset[str] = frozenset()
+    install_seconds: float = 0.0
+
+
+class MarkerDevice(Device):
+    """Keeps a ledger and nothing else. Subclasses bring builds and run them."""
+
+    def __init__(self, spec: SlotSpec, clock: Clock) -> None:
+        self.name = spec.name
+        self.labels = spec.labels
+        self.installs = InstallCounters()
+        self._folder = spec.folder
+        self._install_seconds = spec.install_seconds
+        self._clock = clock
+        self._ledger = Ledger(spec.folder / "installed.json")
+
+    async def open(self) -> None:
+        """See `Device.open`."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._ledger.load()
+
+    async def health(self) -> Health:
+        """See `Device.health`: well while there is room on the disk."""
+        try:
+            free = shutil.disk_usage(self._folder).free
+        except OSError as error:
+            return Health(ok=False, detail=f"the slot's folder {self._folder} is gone: {error.strerror}")
+        facts = {"disk_free_mib": str(free // 1024**2)}
+        if free < MIN_FREE_BYTES:
+            return Health(
+                ok=False, detail=f"less than {MIN_FREE_BYTES // 1024**2} MiB of disk left", facts=facts
+            )
+        return Health(ok=True, facts=facts)
+
+    def installed(self) -> Sequence[InstalledApp]:
+        """See `Device.installed`."""
+        return self._ledger.entries
+
+    async def install(
+        self, build: Build, *, timeout_s: float, progress: InstallProgress | None = None
+    ) -> InstallResult:
+        """See `Device.install`."""
+        began = self._clock.monotonic()
+        if self._is_there(build):
+            self.installs.skipped += 1
+            return InstallResult(ok=True, skipped=True, duration_s=self._clock.monotonic() - began)
+        entry = InstalledApp(
+            org_id=build.org_id,
+            app_version_id=build.app_version_id,
+            app_id=build.app_id,
+            sha256=build.sha256,
+            installed_at=self._clock.now(),
+        )
+        retryable = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.sleep(self._install_seconds)
+                await self._bring(build, entry, progress or _unheard)
+            self._ledger.put(entry)
+        except TimeoutError:
+            reason, detail = "install_timeout", f"the install was not done within {timeout_s:g} s"
+        except JobError as error:
+            reason, detail, retryable = error.reason, error.message, error.retryable
+        except OSError as error:
+            reason = "disk_full" if is_disk_full(error) else "disk_error"
+            detail = f"the build could not be written: {error.strerror}"
+        else:
+            duration_s = self._clock.monotonic() - began
+            self.installs.made += 1
+            self.installs.seconds += duration_s
+            return InstallResult(ok=True, duration_s=duration_s)
+        self.installs.failed += 1
+        return InstallResult(
+            ok=False,
+            duration_s=self._clock.monotonic() - began,
+            reason=reason,
+            detail=detail,
+            retryable=retryable,
+        )
+
+    async def uninstall(self, app_id: str) -> None:
+        """See `Device.uninstall`."""
+        self._ledger.remove(app_id)
+
+    async def start_app(self, app_id: str, *, timeout_s: float) -> RunningApp:
+        """See `Device.start_app`: there is nothing to start."""
+        del timeout_s
+        if self._ledger.get(app_id) is None:
+            raise JobError(f"{app_id} is not installed on {self.name}", reason="app_missing", retryable=True)
+        return RunningApp()
+
+    async def stop_app(self, app_id: str) -> None:
+        """See `Device.stop_app`."""
+
+    async def recover(self) -> Health:
+        """See `Device.recover`: there is no means but to look again."""
+        return await self.health()
+
+    async def close(self) -> None:
+        """See `Device.close`."""
+
+    def _is_there(self, build: Build) -> bool:
+        entry = self._ledger.get(build.app_id)
+        return (
+            entry is not None
+            and (entry.org_id, entry.app_version_id) == (build.org_id, build.app_version_id)
+            and entry.sha256 == build.sha256
+        )
+
+    async def _bring(self, build: Build, entry: InstalledApp, progress: InstallProgress) -> None:
+        """Put the build in the place of its app's former one, or raise and leave no half of it."""
+
+
+class NoneDriver(Driver):
+    """Slots that run tests which need no device."""
+
+    name: ClassVar[str] = "none"
+
+    def __init__(self, slots: Sequence[SlotSpec], clock: Clock) -> None:
+        self._slots = slots
+        self._clock = clock
+
+    async def discover(self) -> Sequence[Device]:
+        """See `Driver.discover`: a device for each slot asked for."""
+        return [MarkerDevice(slot, self._clock) for slot in self._slots]
+
+
+def _unheard(_step: str) -> None:
+    """Progress nobody asked for."""

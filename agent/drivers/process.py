@@ -1,0 +1,201 @@
+"""Driver `process`: the device is a folder, a build is an archive unpacked into it, which may be a server.
+
+<slot folder>/installed.json   the ledger
+<slot folder>/apps/<id>/       one folder for each installed app
+<slot folder>/app.log          what the server wrote since its last start
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from agent.archive import unpack
+from agent.drivers.app_server import AppServer
+from agent.drivers.base import Build, Device, Driver, InstalledApp, InstallProgress, RunningApp
+from agent.drivers.manifest import find_app
+from agent.drivers.marker import MarkerDevice, SlotSpec
+from agent.errors import ArchiveError, JobError
+from agent.supervision.sweep import slot_mark
+from qgjob.clock import Clock
+
+DEFAULT_START_S = 60.0
+
+
+class ProcessDevice(MarkerDevice):
+    """A folder in which one version of each app is installed; a build without a file is a marker."""
+
+    def __init__(self, spec: SlotSpec, clock: Clock, environment: Mapping[str, str], agent_mark: str) -> None:
+        super().__init__(spec, clock)
+        self._apps = self._folder / "apps"
+        self._environment = environment
+        self._mark = slot_mark(agent_mark, f"{spec.name}/app")
+        self._servers: dict[str, AppServer] = {}
+
+    async def open(self) -> None:
+        """See `Device.open`. What is not in the ledger, such as an install cut short, is removed."""
+        await super().open()
+        await asyncio.to_thread(self._tidy)
+
+    async def uninstall(self, app_id: str) -> None:
+        """See `Device.uninstall`."""
+        await self.stop_app(app_id)
+        entry = self._ledger.get(app_id)
+        await super().uninstall(app_id)
+        if entry is not None:
+            await asyncio.to_thread(shutil.rmtree, self._place(entry), ignore_errors=True)
+
+    async def start_app(self, app_id: str, *, timeout_s: float) -> RunningApp:
+        """See `Device.start_app`. A running server is left running."""
+        await super().start_app(app_id, timeout_s=timeout_s)
+        entry = self._ledger.get(app_id)
+        return RunningApp() if entry is None else await self._start(entry, timeout_s)
+
+    async def stop_app(self, app_id: str) -> None:
+        """See `Device.stop_app`."""
+        server = self._servers.pop(app_id, None)
+        if server is not None:
+            await server.stop()
+
+    async def close(self) -> None:
+        """See `Device.close`."""
+        for app_id in list(self._servers):
+            await self.stop_app(app_id)
+
+    # -- installing ---------------------------------------------------------------------------------
+
+    def _is_there(self, build: Build) -> bool:
+        entry = self._ledger.get(build.app_id)
+        return super()._is_there(build) and (
+            build.path is None or (entry is not None and self._place(entry).is_dir())
+        )
+
+    async def _bring(self, build: Build, entry: InstalledApp, progress: InstallProgress) -> None:
+        if build.path is None:
+            await self.uninstall(build.app_id)
+            return
+        incoming = self._apps / f".{uuid.uuid4().hex}"
+        try:
+            progress("unpacking the build")
+            await _unpack_verified(build, build.path, incoming)
+            # Only now: a build that cannot even be unpacked leaves the former one in place.
+            await self.uninstall(build.app_id)
+            await asyncio.to_thread(_move, incoming, self._place(entry))
+        finally:
+            await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
+        try:
+            progress("starting the build")
+            await self._start(entry, DEFAULT_START_S)
+        except BaseException:
+            await self.stop_app(build.app_id)
+            await asyncio.to_thread(shutil.rmtree, self._place(entry), ignore_errors=True)
+            raise
+
+    async def _start(self, entry: InstalledApp, timeout_s: float) -> RunningApp:
+        if not self._place(entry).is_dir():
+            return RunningApp()
+        folder, manifest = find_app(self._place(entry))
+        if manifest is None:
+            return RunningApp(dir=folder)
+        server = self._servers.get(entry.app_id)
+        if server is None or not server.alive:
+            await self.stop_app(entry.app_id)
+            home = self._folder / "home"
+            home.mkdir(exist_ok=True)
+            environment = {
+                **self._environment,
+                "HOME": str(home),
+                "QGJOB_APP_VERSION_ID": entry.app_version_id,
+            }
+            server = AppServer(manifest, folder, environment, self._mark)
+            await server.start(self._folder / "app.log", timeout_s)
+            self._servers[entry.app_id] = server
+        return RunningApp(dir=folder, url=server.url)
+
+    def _place(self, entry: InstalledApp) -> Path:
+        identity = "\0".join((entry.app_id, entry.org_id, entry.app_version_id, entry.sha256 or ""))
+        return self._apps / hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    def _tidy(self) -> None:
+        self._apps.mkdir(exist_ok=True)
+        for entry in self._ledger.entries:
+            if entry.sha256 is not None and not self._place(entry).is_dir():
+                self._ledger.remove(entry.app_id)
+        known = {self._place(entry) for entry in self._ledger.entries}
+        for folder in self._apps.iterdir():
+            if folder not in known:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class ProcessDriver(Driver):
+    """Slots whose device is a folder of this machine."""
+
+    name: ClassVar[str] = "process"
+
+    def __init__(
+        self, slots: Sequence[SlotSpec], clock: Clock, environment: Mapping[str, str], agent_mark: str
+    ) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._environment = environment
+        self._agent_mark = agent_mark
+
+    async def discover(self) -> Sequence[Device]:
+        """See `Driver.discover`: a device for each slot asked for."""
+        return [ProcessDevice(slot, self._clock, self._environment, self._agent_mark) for slot in self._slots]
+
+
+class _StoppedError(Exception):
+    """Ends the unpacking thread of a cancelled install."""
+
+
+async def _unpack_verified(build: Build, source: Path, dest: Path) -> None:
+    """Unpack in a thread that ends soon after we are cancelled, and is waited for."""
+    stop = threading.Event()
+
+    def checkpoint(_written: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
+
+    def work() -> None:
+        if build.sha256 is not None and source.is_file():
+            _verify(source, build.sha256)
+        try:
+            unpack(source, dest, checkpoint=checkpoint)
+        except ArchiveError as error:
+            raise JobError(
+                f"the build cannot be unpacked: {error.message}",
+                reason=error.reason.replace("archive", "build"),
+                retryable=False,
+            ) from error
+
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait((running,))
+        running.exception()
+        raise
+
+
+def _verify(source: Path, sha256: str) -> None:
+    with source.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise JobError(
+            f"the build's file is not what was uploaded: its SHA-256 is {found}, not {sha256}",
+            reason="build_checksum",
+            retryable=True,
+        )
+
+
+def _move(source: Path, dest: Path) -> None:
+    shutil.rmtree(dest, ignore_errors=True)
+    source.rename(dest)

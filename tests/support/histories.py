@@ -27,7 +27,8 @@ from bus_schemas.events import (
 from bus_schemas.jobs import JobSpec
 from qgjob.store.projection import StoredEvent
 
-BEGIN = 1_700_000_000.0
+BEGIN = 4_000_000_000.0
+"""When it all happens: ahead of the clock of any store, which would forget what is a day old."""
 
 
 class Ids(NamedTuple):

@@ -14,7 +14,7 @@ from qgjob.store.connect import Store, StoreUnavailableError, open_store
     ["", "localhost:6379", "http://localhost", "redis://", "redis://:secret@host:port/0", "redis://[::1"],
 )
 def test_an_address_that_cannot_be_one(url: str) -> None:
-    with pytest.raises(UsageError, match="Redis|REDIS_URL") as error:
+    with pytest.raises(UsageError, match=r"Redis|REDIS_URL") as error:
         Store.open(url)
     assert "secret" not in str(error.value)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from agent.claim import Claim
-from agent.drivers.base import DEFAULT_APP_ID, Device, RunningApp
+from agent.drivers.base import DEFAULT_APP_ID, Device, InstalledApp, RunningApp
 from agent.errors import JobError
 from agent.files import JobFiles
 from agent.identity import Identity
@@ -233,7 +233,9 @@ class AttemptRunner:
             await self._install(message, progress, say)
         app = RunningApp()
         if runner is None or runner.needs_bundle:
-            app = await self.device.start_app(spec.app_id or DEFAULT_APP_ID, timeout_s=START_TIMEOUT_S)
+            held = self._held(spec)
+            app_id = held.app_id if held else spec.app_id or DEFAULT_APP_ID
+            app = await self.device.start_app(app_id, timeout_s=START_TIMEOUT_S)
         job = self._job(message, app)
         progress.running_at = time.time()
         if not prepared:
@@ -317,9 +319,14 @@ class AttemptRunner:
         finally:
             timer.cancel()
 
-    def _holds(self, spec: JobSpec) -> bool:
+    def _held(self, spec: JobSpec) -> InstalledApp | None:
         wanted = (spec.org_id, spec.app_version_id)
-        return any((app.org_id, app.app_version_id) == wanted for app in self.device.installed())
+        return next((a for a in self.device.installed() if (a.org_id, a.app_version_id) == wanted), None)
+
+    def _holds(self, spec: JobSpec) -> bool:
+        """Whether the build is there; a mere marker counts while no build is known to be uploaded."""
+        held = self._held(spec)
+        return held is not None and (held.sha256 is not None or self.files.surely_absent(spec))
 
     def _job(self, message: JobMessage, app: RunningApp) -> RunnerJob:
         spec = message.spec

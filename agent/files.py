@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,8 @@ from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 
 Say = Callable[[str], None]
 
+_LOOK_AGAIN_S: Final = 10.0
+_MAX_ABSENT: Final = 1000
 _MARKERS_DO: Final = frozenset({"process", "none"})
 """Drivers for which a version without an uploaded build is a mere marker."""
 
@@ -31,6 +34,7 @@ class JobFiles:
     def __init__(self, bus: Bus, folder: Path, driver: str) -> None:
         self._bus = bus
         self._driver = driver
+        self._absent: dict[str, float] = {}
         self._builds = BlobCache(folder / "builds", self._fetch_build)
         self._bundles = BundleStore(folder / "bundles", BlobCache(folder / "blobs", self._fetch_bundle))
 
@@ -38,6 +42,11 @@ class JobFiles:
         """Begin: what a former agent left half-done is cleared. Blocking."""
         self._bundles.open()
         self._builds.clear_incoming()
+
+    def surely_absent(self, spec: JobSpec) -> bool:
+        """Whether no build was uploaded for the job's version, as of a few seconds ago."""
+        looked = self._absent.get(build_key(spec.org_id, spec.app_version_id, spec.platform))
+        return looked is not None and time.monotonic() - looked < _LOOK_AGAIN_S
 
     async def unpack_bundle(self, spec: JobSpec, into: Path) -> None:
         """Put a working copy of the job's bundle at a new folder; raises `JobError`."""
@@ -91,6 +100,9 @@ class JobFiles:
                 ) from error
             except QgjobError as error:
                 raise FetchError(f"the registry of builds cannot be asked: {error.message}") from error
+        while len(self._absent) >= _MAX_ABSENT:
+            del self._absent[next(iter(self._absent))]
+        self._absent[build_key(spec.org_id, spec.app_version_id, spec.platform)] = time.monotonic()
         return None
 
     async def _fetch_build(self, digest: str, dest: Path) -> None:

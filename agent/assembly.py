@@ -1,0 +1,120 @@
+"""Put an agent together from its settings: connection, devices, caches, runners, slots."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import re
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from agent.attempt import AttemptRunner
+from agent.drivers.base import Device, Driver
+from agent.drivers.marker import NoneDriver, SlotSpec
+from agent.drivers.process import ProcessDriver
+from agent.files import JobFiles
+from agent.identity import Identity
+from agent.runners.registry import Runners
+from agent.runners.toolchain import Toolchain
+from agent.service import Agent, AgentOptions, wait_for_topology
+from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
+from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.clock import SystemClock
+from qgjob.config import resolve_server
+from qgjob.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from agent.__main__ import AgentSettings
+
+log = logging.getLogger(__name__)
+
+_LABEL: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,63}")
+
+
+async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyncio.Event) -> None:
+    """Run an agent until `stop` is set.
+
+    Raises `UsageError` for a label that is none, `RefusedError` when another agent has the folder or
+    the name.
+    """
+    for label in settings.labels:
+        if not _LABEL.fullmatch(label):
+            raise UsageError(
+                f"{label!r} is not a label.",
+                hint="Labels are lower case: letters, digits, and . _ : / - within.",
+            )
+    folder = settings.data_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    with _owned(folder):
+        mark = agent_mark(settings.name, folder)
+        leftovers = await asyncio.to_thread(sweep_leftovers, mark)
+        if leftovers:
+            log.warning("%d processes that a former agent left behind were ended", leftovers)
+        tools = await asyncio.to_thread(Toolchain.discover, os.environ)
+        runners = Runners.load(tools, os.environ)
+        options = ServerOptions(
+            url=resolve_server(settings.server, os.environ),
+            creds=settings.creds,
+            name=f"qgjob agent {settings.name}",
+            wait_for_server=True,
+        )
+        async with open_bus(options) as bus:
+            await wait_for_topology(bus)
+            files = JobFiles(bus, folder / "cache", settings.driver)
+            await asyncio.to_thread(files.open)
+            devices = await _devices(settings, tools, mark)
+            slots = [
+                AttemptRunner(
+                    bus=bus,
+                    who=Identity(settings.name, device.name, f"{settings.name}-{device.name}"),
+                    driver=settings.driver,
+                    device=device,
+                    files=files,
+                    runners=runners,
+                    work_dir=folder / "work" / device.name,
+                    mark=slot_mark(mark, device.name),
+                )
+                for device in devices
+            ]
+            agent = Agent(bus, AgentOptions(settings.name, folder, settings.grace_s), slots)
+            await agent.run(stop, ready)
+
+
+async def _devices(settings: AgentSettings, tools: Toolchain, mark: str) -> Sequence[Device]:
+    slots = [
+        SlotSpec(
+            name=f"s{number}",
+            folder=settings.data_dir / "slots" / f"s{number}",
+            labels=frozenset(settings.labels) | {settings.driver},
+            install_seconds=settings.install_seconds,
+        )
+        for number in range(settings.slots)
+    ]
+    clock = SystemClock()
+    driver: Driver
+    if settings.driver == "process":
+        driver = ProcessDriver(slots, clock, tools.environment, mark)
+    else:
+        driver = NoneDriver(slots, clock)
+    devices = await driver.discover()
+    for device in devices:
+        await device.open()
+    return devices
+
+
+@contextlib.contextmanager
+def _owned(folder: Path) -> Generator[None]:
+    """Two agents in one folder would end each other's jobs."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RefusedError(
+                f"Another agent works in {folder}.",
+                hint="Give this one another --data-dir, or stop the other.",
+            ) from None
+        yield

@@ -27,6 +27,7 @@ Checkpoint = Callable[[int], None]
 """Called with the bytes written so far; whatever it raises ends the unpacking."""
 
 _CHUNK = 1 << 18
+_MAX_PADDING = 1 << 20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -240,6 +241,10 @@ def _unpack_tar(plain: IO[bytes], writer: _Writer) -> None:
                     writer.file(member.name, content, executable=bool(member.mode & stat.S_IXUSR))
             else:
                 raise _unsafe_kind(member.name)
+    # The checksum stands behind the last member; what else follows is padding.
+    for _ in range(_MAX_PADDING // _CHUNK):
+        if not plain.read(_CHUNK):
+            break
 
 
 def _unsafe_kind(name: str) -> ArchiveError:

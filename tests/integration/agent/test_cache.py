@@ -1,0 +1,304 @@
+"""The blob cache and the working copies, on a real disk."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tarfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from agent.bundles import BundleStore
+from agent.cache import BlobCache
+from agent.errors import ArchiveError, FetchError
+from qgjob.bundle import build_bundle, collect_tests
+
+
+class Source:
+    """Where blobs come from: counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+        self.fetched: list[str] = []
+        self.gate: asyncio.Event | None = None
+
+    def add(self, data: bytes) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        self.blobs[digest] = data
+        return digest
+
+    async def fetch(self, digest: str, path: Path) -> None:
+        self.fetched.append(digest)
+        if self.gate is not None:
+            await self.gate.wait()
+        if digest not in self.blobs:
+            raise FetchError("there is no such blob")
+        path.write_bytes(self.blobs[digest])
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def cache(source: Source, tmp_path: Path) -> BlobCache:
+    return BlobCache(tmp_path / "cache", source.fetch, limit_bytes=1000)
+
+
+async def read(cache: BlobCache, digest: str) -> bytes:
+    async with cache.hold(digest) as path:
+        return path.read_bytes()
+
+
+async def test_a_blob_is_fetched_once(cache: BlobCache, source: Source, tmp_path: Path):
+    digest = source.add(b"x")
+    assert [await read(cache, digest) for _ in range(3)] == [b"x"] * 3
+    again = BlobCache(tmp_path / "cache", source.fetch)
+    assert await read(again, digest) == b"x"
+    assert source.fetched == [digest]
+
+
+async def test_many_that_ask_at_once_wait_for_one_fetch(cache: BlobCache, source: Source):
+    digest = source.add(b"x")
+    source.gate = asyncio.Event()
+    readers = [asyncio.create_task(read(cache, digest)) for _ in range(10)]
+    await asyncio.sleep(0)
+    readers[0].cancel()
+    await asyncio.sleep(0)
+    source.gate.set()
+    results = await asyncio.gather(*readers, return_exceptions=True)
+    assert [type(results[0]), *results[1:]] == [asyncio.CancelledError, *[b"x"] * 9]
+    assert source.fetched == [digest]
+
+
+async def test_when_nobody_waits_any_more_the_fetch_ends(cache: BlobCache, source: Source, tmp_path: Path):
+    digest = source.add(b"x")
+    source.gate = asyncio.Event()
+    reader = asyncio.create_task(read(cache, digest))
+    await asyncio.sleep(0.01)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    await asyncio.sleep(0)
+    source.gate.set()
+    assert await read(cache, digest) == b"x"
+    assert source.fetched == [digest, digest]
+
+
+async def test_other_bytes_are_refused_and_not_kept(cache: BlobCache, source: Source, tmp_path: Path):
+    digest = source.add(b"x")
+    source.blobs[digest] = b"y"
+    with pytest.raises(FetchError, match="not what was asked for") as caught:
+        await read(cache, digest)
+    assert caught.value.retryable
+    source.blobs[digest] = b"x"
+    assert await read(cache, digest) == b"x"
+    assert not list((tmp_path / "cache/incoming").iterdir())
+
+
+@pytest.mark.parametrize("digest", ["", "../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n"])
+async def test_what_is_no_digest_is_refused(cache: BlobCache, source: Source, digest: str):
+    with pytest.raises(FetchError, match="not a SHA-256"):
+        await read(cache, digest)
+    assert not source.fetched
+
+
+async def test_the_least_recently_used_go_but_none_in_use(cache: BlobCache, source: Source, tmp_path: Path):
+    digests = [source.add(bytes([n]) * 300) for n in range(5)]
+    async with cache.hold(digests[0]):
+        for age, digest in enumerate(digests[1:]):
+            async with cache.hold(digest) as path:
+                pass
+            os.utime(path, (age, age))
+        kept = {path.name for path in (tmp_path / "cache").glob("??/*")}
+    assert kept == {digests[0], digests[3], digests[4]}
+
+
+# -- working copies ---------------------------------------------------------------------------------
+
+Bundle = Callable[[dict[str, str]], str]
+Store = Callable[..., Awaitable[BundleStore]]
+
+
+@pytest.fixture
+def bundle(source: Source, tmp_path: Path) -> Bundle:
+    """Packs files into a blob of the source; `->` in front of a text makes it a link."""
+
+    def make(files: dict[str, str]) -> str:
+        root = tmp_path / f"project{len(source.blobs)}"
+        for name, text in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if text.startswith("->"):
+                path.symlink_to(text[2:])
+            else:
+                path.write_text(text)
+        packed = build_bundle(collect_tests(["t.sh"], root), tmp_path / "packed", None)
+        return source.add(packed.path.read_bytes())
+
+    return make
+
+
+@pytest.fixture
+def store(source: Source, tmp_path: Path) -> BundleStore:
+    cache = BlobCache(tmp_path / "cache", source.fetch)
+    store = BundleStore(tmp_path / "bundles", cache, max_masters=2, max_parked=3)
+    store.open()
+    return store
+
+
+def tree(root: Path) -> dict[str, str]:
+    """Name → content, modes and links, of everything below a folder."""
+    found: dict[str, str] = {}
+    for path in sorted(root.rglob("*")):
+        mode = f"{path.lstat().st_mode:o} "
+        if path.is_symlink():
+            found[path.relative_to(root).as_posix()] = f"-> {path.readlink()}"
+        else:
+            found[path.relative_to(root).as_posix()] = mode + ("" if path.is_dir() else path.read_text())
+    return found
+
+
+FILES = {"t.sh": "1", "lib/a": "2", "lib/deep/b": "3", "link": "->lib/a"}
+
+
+def vandalise(root: Path) -> None:
+    (root / "t.sh").write_text("changed")
+    (root / "lib/deep/b").unlink()
+    (root / "lib/a").chmod(0o000)
+    (root / "lib/deep").chmod(0o500)
+    (root / "link").unlink()
+    (root / "link").symlink_to("/etc/passwd")
+    (root / "new/deep").mkdir(parents=True)
+    (root / "new/deep/x").write_text("x")
+    (root / "new/out").symlink_to("/etc")
+    os.mkfifo(root / "new/fifo")
+    (root / "new").chmod(0o000)
+
+
+def replace_folder_by_link(root: Path) -> None:
+    (root / "lib").rename(root / "moved")
+    (root / "lib").symlink_to("moved")
+
+
+def replace_file_by_folder(root: Path) -> None:
+    (root / "t.sh").unlink()
+    (root / "t.sh/x").mkdir(parents=True)
+    (root / "lib/a").unlink()
+    (root / "lib/a").symlink_to("../t.sh")
+
+
+def forge_the_time(root: Path) -> None:
+    before = (root / "t.sh").stat()
+    (root / "t.sh").write_text("8")
+    os.utime(root / "t.sh", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def hard_link(root: Path) -> None:
+    os.link(root / "t.sh", root.parent / "kept")
+
+
+def remove_all(root: Path) -> None:
+    for path in sorted(root.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [vandalise, replace_folder_by_link, replace_file_by_folder, forge_the_time, hard_link, remove_all],
+)
+async def test_the_next_job_sees_nothing_of_what_the_last_one_did(
+    store: BundleStore, bundle: Bundle, tmp_path: Path, damage: Callable[[Path], None]
+):
+    digest = bundle(FILES)
+    first, second, third = (tmp_path / name / "bundle" for name in ("first", "second", "third"))
+    await store.check_out(digest, first)
+    pristine = tree(first)
+    assert [pristine[name][-1] for name in ("t.sh", "lib/a", "lib/deep/b")] == ["1", "2", "3"]
+    damage(first)
+    await store.check_in(first)
+    assert not first.exists()
+    await store.check_out(digest, second)
+    assert tree(second) == pristine
+    damage(second)
+    await store.check_in(second)
+    await store.check_out(digest, third)
+    assert tree(third) == pristine
+    (first.parent / "kept").write_text("through the kept link") if damage is hard_link else None
+    assert tree(third) == pristine
+
+
+async def test_copies_share_nothing(store: BundleStore, bundle: Bundle, tmp_path: Path):
+    digest = bundle(FILES)
+    await asyncio.gather(*(store.check_out(digest, tmp_path / f"job{n}") for n in range(4)))
+    inodes = {(tmp_path / f"job{n}/t.sh").stat().st_ino for n in range(4)}
+    assert len(inodes) == 4
+
+
+async def test_a_bundle_is_fetched_and_unpacked_once(
+    store: BundleStore, bundle: Bundle, source: Source, tmp_path: Path
+):
+    digest = bundle(FILES)
+    for n in range(3):
+        await store.check_out(digest, tmp_path / f"job{n}")
+        await store.check_in(tmp_path / f"job{n}")
+    assert source.fetched == [digest]
+    assert len(list((tmp_path / "bundles/parked").iterdir())) == 1
+
+
+async def test_what_is_kept_is_bounded(store: BundleStore, bundle: Bundle, tmp_path: Path):
+    digests = [bundle({**FILES, "n": str(n)}) for n in range(4)]
+    jobs = [(digest, tmp_path / f"job{n}-{m}") for n, digest in enumerate(digests) for m in range(2)]
+    for digest, path in jobs:
+        await store.check_out(digest, path)
+    for _, path in jobs:
+        await store.check_in(path)
+    assert len(list((tmp_path / "bundles/masters").iterdir())) <= 2
+    assert len(list((tmp_path / "bundles/parked").iterdir())) <= 3
+    for n, digest in enumerate(digests):
+        await store.check_out(digest, tmp_path / f"again{n}")
+        assert (tmp_path / f"again{n}/n").read_text() == str(n)
+
+
+async def test_a_copy_that_was_not_taken_back_is_nobodys_trouble(
+    store: BundleStore, bundle: Bundle, tmp_path: Path
+):
+    digest = bundle(FILES)
+    await store.check_out(digest, tmp_path / "job1")
+    await store.check_in(tmp_path / "never-checked-out")
+    await store.check_out(digest, tmp_path / "job2")
+    assert tree(tmp_path / "job1") == tree(tmp_path / "job2")
+
+
+async def test_a_corrupt_bundle_is_said_in_a_sentence(store: BundleStore, source: Source, tmp_path: Path):
+    digest = source.add(b"no archive")
+    for _ in range(2):
+        with pytest.raises(ArchiveError, match="the test bundle cannot be unpacked: the archive is corrupt"):
+            await store.check_out(digest, tmp_path / "job")
+    assert not list((tmp_path / "bundles/masters").iterdir())
+
+
+async def test_a_hostile_bundle_is_refused(store: BundleStore, source: Source, tmp_path: Path):
+    with tarfile.open(tmp_path / "evil", "w") as archive:
+        archive.addfile(tarfile.TarInfo("../evil"))
+    digest = source.add((tmp_path / "evil").read_bytes())
+    with pytest.raises(ArchiveError) as caught:
+        await store.check_out(digest, tmp_path / "job")
+    assert (caught.value.reason, caught.value.retryable) == ("archive_unsafe", False)
+
+
+async def test_a_new_agent_begins_with_an_empty_store(
+    store: BundleStore, bundle: Bundle, source: Source, tmp_path: Path
+):
+    digest = bundle(FILES)
+    await store.check_out(digest, tmp_path / "job1")
+    await store.check_in(tmp_path / "job1")
+    again = BundleStore(tmp_path / "bundles", BlobCache(tmp_path / "cache", source.fetch))
+    again.open()
+    assert not list((tmp_path / "bundles/parked").iterdir())
+    await again.check_out(digest, tmp_path / "job2")
+    assert (tmp_path / "job2/t.sh").read_text() == "1"

@@ -29,7 +29,7 @@ def globals_first(args: Sequence[str]) -> list[str]:
             break
         if word in GLOBAL_VALUES and given:
             first += [word, given.pop(0)]
-        elif word in GLOBAL_FLAGS or word.partition("=")[0] in GLOBAL_VALUES:
+        elif word in GLOBAL_FLAGS or ("=" in word and word.partition("=")[0] in GLOBAL_VALUES):
             first.append(word)
         else:
             rest.append(word)
@@ -61,8 +61,9 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; a misspelt one is answered with the likeliest."""
-        # Typer looks up the likeliest among these names alone.
-        self.commands = dict.fromkeys(self.list_commands(ctx))  # pyright: ignore[reportAttributeAccessIssue]
+        if self.get_command(ctx, args[0]) is None:
+            # Typer looks for the likeliest among these names.
+            self.commands = dict.fromkeys(self.list_commands(ctx))  # pyright: ignore[reportAttributeAccessIssue]
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

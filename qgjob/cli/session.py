@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Coroutine
@@ -63,4 +62,6 @@ def session_of(ctx: typer.Context) -> Session:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine to its end."""
+    import asyncio
+
     return asyncio.run(main)

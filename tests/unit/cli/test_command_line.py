@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+
+import pytest
+
+from qgjob.cli.commands import COMMANDS
+from qgjob.cli.lazy import globals_first
+from qgjob.cli.main import run
+from qgjob.cli.roothelp import root_help
+from qgjob.cli.shapes import job_json, run_json, submitted_json
+from qgjob.client.models import Submitted
+from tests.support.views import NOW, ended, view
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (["status", "--server", "x", "j"], ["--server", "x", "status", "j"]),
+        (["status", "j", "--server=x", "-v"], ["--server=x", "-v", "status", "j"]),
+        (["submit", "--", "--server", "x", "-v"], ["submit", "--", "--server", "x", "-v"]),
+        (["status", "--server"], ["status", "--server"]),
+        (["--creds", "c", "list", "--tls-ca", "a"], ["--creds", "c", "--tls-ca", "a", "list"]),
+    ],
+)
+def test_global_options_may_stand_anywhere_before_the_dashes(given: list[str], wanted: list[str]):
+    assert globals_first(given) == wanted
+
+
+def test_every_command_of_the_table_can_be_loaded_and_has_help(capsys: pytest.CaptureFixture[str]):
+    services = {"agent", "scheduler"}  # these have command lines of their own
+    for entry in COMMANDS:
+        if entry.present and entry.name not in services:
+            assert run([entry.name, "--help"]) == 0, entry.name
+            assert "Usage" in capsys.readouterr().out
+
+
+def test_the_help_names_every_command_that_is_there():
+    text = root_help()
+    for entry in COMMANDS:
+        assert bool(re.search(rf"^  {entry.name} ", text, re.MULTILINE)) == entry.present
+
+
+def test_what_is_not_in_this_installation_is_absent(capsys: pytest.CaptureFixture[str]):
+    for entry in COMMANDS:
+        if not entry.present:
+            assert run([entry.name]) == 2
+            assert "No such command" in capsys.readouterr().err
+
+
+def test_help_imports_neither_the_bus_nor_a_screen():
+    program = (
+        "import sys; from qgjob.cli.main import run; run(['--help']);"
+        "print([m for m in ('nats', 'pydantic', 'textual', 'rich', 'asyncio') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_submit_imports_no_screen_and_no_scheduler():
+    program = (
+        "import sys; from qgjob.cli.main import run;"
+        "run(['submit', '--org-id', 'o', '--app-version-id', 'v', '--test', 'none.py', '--server', 'nats://127.0.0.1:1']);"
+        "print([m for m in sys.modules if m.split('.')[0] in ('textual', 'rich', 'redis', 'agent', 'tui')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]):
+    assert run(["--version"]) == 0
+    assert re.fullmatch(r"qgjob \d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+def test_a_job_has_the_names_of_the_contract():
+    job = view(state="passed", attempts=(ended(view(), "passed", exit_code=0).result,))
+    document = job_json(job)
+    contract = {"job_id", "run_id", "state", "org_id", "app_version_id", "test", "target", "priority"}
+    assert contract | {"created_at", "attempts"} <= set(document)
+    (attempt,) = document["attempts"]
+    assert {
+        "number",
+        "agent",
+        "slot",
+        "started_at",
+        "finished_at",
+        "outcome",
+        "reason",
+        "installed",
+        "exit_code",
+    } <= set(attempt)
+    assert document["created_at"] == "2023-11-14T22:13:20.000Z"
+    assert attempt["started_at"] == "2023-11-14T22:13:20.000Z"
+
+
+def test_a_run_and_a_submit_have_the_names_of_the_contract():
+    from bus_schemas.requests import RunView
+
+    run_view = RunView(
+        run_id="r_1",
+        org_id="o",
+        state="running",
+        size=1,
+        counts={"queued": 1},
+        created_at=NOW,
+        jobs=(view(),),
+    )
+    assert {"run_id", "state", "counts", "jobs"} <= set(run_json(run_view))
+    document = submitted_json(Submitted("r_1", (view(),)))
+    assert document["run_id"] == "r_1"
+    assert document["jobs"] == [{"job_id": "j_1", "test": "tests/a.py", "state": "queued"}]
+
+
+def test_every_command_module_exists():
+    for entry in COMMANDS:
+        if entry.present:
+            assert importlib.util.find_spec(entry.module) is not None

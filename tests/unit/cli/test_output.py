@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import io
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus_schemas.requests import StoredChunk
+from qgjob.cli.logs import LogPrinter
+from qgjob.cli.output import Output, clean, clean_log, rfc3339
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def make(*, terminal: bool = False) -> tuple[Output, io.StringIO, io.StringIO]:
+    kind = Terminal if terminal else io.StringIO
+    stdout, stderr = kind(), kind()
+    return Output(stdout, stderr), stdout, stderr
+
+
+def test_a_table_is_plain_aligned_text_where_no_terminal_is():
+    out, stdout, _ = make()
+    out.table(["A", "LONGER"], [["wide cell", "x"], ["y", ""]])
+    assert stdout.getvalue() == "A          LONGER\nwide cell  x\ny\n"
+
+
+def test_no_color_is_honoured_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    out, stdout, stderr = make(terminal=True)
+    out.table(["STATE"], [["failed"]], states="STATE")
+    out.state_line("failed", "x")
+    out.error("broken")
+    assert "\x1b[3" not in stdout.getvalue()
+    assert "\x1b[3" not in stderr.getvalue()
+
+
+def test_an_error_and_its_hint_go_to_stderr():
+    out, stdout, stderr = make()
+    out.error("It failed.", "Do this.")
+    assert stdout.getvalue() == ""
+    assert stderr.getvalue() == "Error: It failed.\nDo this.\n"
+
+
+def test_json_is_one_document():
+    out, stdout, _ = make()
+    out.json({"a": "ü\x1b"})
+    assert json.loads(stdout.getvalue()) == {"a": "ü\x1b"}
+
+
+@given(st.text())
+def test_cleaned_text_is_one_printable_line(text: str):
+    cleaned = clean(text)
+    assert not [c for c in cleaned if ord(c) < 32 or 0x7F <= ord(c) < 0xA0]
+    assert len(cleaned.splitlines()) <= 1
+
+
+def test_a_log_on_a_terminal_keeps_colours_and_nothing_else():
+    text = "\x1b[1;31mred\x1b[0m\ttab\nline\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\r\n"
+    assert clean_log(text) == "\x1b[1;31mred\x1b[0m\ttab\nline\\x1b]52;c;aGk=\\x07\\x1b[2J\\x9b31m\n"
+
+
+def chunk(*parts: tuple[str, str], attempt: int = 1, dropped: int = 0) -> StoredChunk:
+    return StoredChunk.model_validate(
+        {"stream_seq": 1, "attempt": attempt, "at": 0.0, "parts": parts, "dropped": dropped}
+    )
+
+
+def test_output_goes_to_stdout_as_it_is_and_the_agents_words_to_stderr():
+    out, stdout, stderr = make()
+    printer = LogPrinter(out)
+    printer.chunk(chunk(("sys", "installing\n"), ("out", "a\x1b]52\x07\n"), ("err", "b\n")))
+    printer.chunk(chunk(("out", "c"), attempt=2, dropped=9))
+    printer.end()
+    assert stdout.getvalue() == "a\x1b]52\x07\nb\nc"
+    assert "installing" in stderr.getvalue()
+    assert "attempt 2" in stderr.getvalue()
+    assert "9 bytes" in stderr.getvalue()
+
+
+@given(st.integers(0, 20), st.integers(0, 20))
+def test_an_escape_cut_in_two_is_treated_as_one(first: int, second: int):
+    text = "a\x1b[31mb\x1b]52;c;x\x07\x1b[0mc\r\n"
+    cuts = sorted({0, min(first, len(text)), min(second, len(text)), len(text)})
+    out, stdout, _ = make(terminal=True)
+    printer = LogPrinter(out)
+    for start, end in pairwise(cuts):
+        printer.chunk(chunk(("out", text[start:end])))
+    printer.end()
+    assert stdout.getvalue() == clean_log(text)
+
+
+def test_times_are_rfc_3339_utc():
+    assert rfc3339(1_700_000_000.1234) == "2023-11-14T22:13:20.123Z"
+    assert rfc3339(None) is None
+    assert rfc3339(1e30) is None

@@ -1,0 +1,1 @@
+"""Benchmarks of qgjob on real servers and processes. `python -m bench` lists them."""

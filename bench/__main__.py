@@ -1,0 +1,30 @@
+"""`python -m bench [NAME…]`: run benchmarks and print their figures as JSON lines."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+
+BENCHMARKS = {
+    "latency": ("bench.pipeline", "run_latency"),
+    "throughput": ("bench.pipeline", "run_throughput"),
+    "commands": ("bench.pipeline", "run_commands"),
+    "startup": ("bench.startup", "run_startup"),
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"No benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}.", file=sys.stderr)
+        return 2
+    for name in names or BENCHMARKS:
+        module, function = BENCHMARKS[name]
+        print(json.dumps({name: getattr(importlib.import_module(module), function)()}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

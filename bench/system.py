@@ -1,0 +1,95 @@
+"""A whole system for a benchmark, and the submitting of jobs without bundles."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
+
+from bench.runners import PLUGINS
+from bus_schemas.jobs import JobSpec
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.client.ids import new_ids
+from qgjob.client.publish_run import PlannedRun, publish_run
+from qgjob.clock import SystemClock
+from qgjob.local.system import LocalSystem, UpOptions
+from tests.support.wait import wait_for
+
+
+@contextlib.asynccontextmanager
+async def running(*, agents: int, slots: int, agent_args: tuple[str, ...] = ()) -> AsyncGenerator[Bus]:
+    """nats-server, Valkey, one scheduler, and agents with the benchmark's runners; yields a connection."""
+    os.environ["QGJOB_RUNNER_PLUGINS"] = PLUGINS
+    with tempfile.TemporaryDirectory(prefix="qgjob-bench-") as folder:
+        options = UpOptions(
+            slots=slots, agents=agents, data_dir=Path(folder), log_level="warning", agent_args=agent_args
+        )
+        async with (
+            LocalSystem(options, announce=lambda _: None) as system,
+            open_bus(ServerOptions(url=system.server, name="bench")) as bus,
+        ):
+            await _slots_idle(bus, agents * slots)
+            yield bus
+
+
+def planned(
+    count: int, *, runner: str, app: str = "v1", argv: tuple[str, ...] = (), test: str = "t{}.py"
+) -> PlannedRun:
+    """A run of jobs that need no bundle."""
+    now = time.time()
+    run_id = new_ids("run", 1, now)[0]
+    specs = [
+        JobSpec(
+            job_id=job_id,
+            run_id=run_id,
+            org_id="bench",
+            app_version_id=app,
+            test=test.format(position),
+            position=position,
+            runner=runner,
+            argv=argv,
+            created_at=now,
+        )
+        for position, job_id in enumerate(new_ids("job", count, now))
+    ]
+    return PlannedRun(
+        run_id=run_id,
+        org_id="bench",
+        specs=specs,
+        digest=run_id.encode().hex().zfill(64)[-64:],
+        name=None,
+        meta={},
+        created_at=now,
+    )
+
+
+async def submit(bus: Bus, run: PlannedRun) -> None:
+    """Publish a run as the client does."""
+    await publish_run(bus, run, clock=SystemClock())
+
+
+def percentiles(samples: Iterable[float]) -> dict[str, float]:
+    """p50, p95, p99 and the largest, in the samples' unit."""
+    ordered = sorted(samples)
+
+    def at(share: float) -> float:
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    return {"p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": ordered[-1]}
+
+
+async def _slots_idle(bus: Bus, count: int) -> None:
+    from bus_schemas import subjects
+    from bus_schemas.requests import Overview, Query
+    from qgjob.errors import QgjobError
+
+    async def idle() -> bool:
+        with contextlib.suppress(QgjobError):
+            answer = await bus.requests.request(subjects.query("overview"), Query().encode(), timeout=1)
+            return Overview.decode(answer.data).slots_idle >= count
+        return False
+
+    await wait_for(idle, 30, f"{count} idle slots")

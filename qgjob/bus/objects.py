@@ -39,6 +39,7 @@ _PAGE_BYTES: Final = 4 * 2**20
 _IN_FLIGHT: Final = 48
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.5
+_ANSWER_TIMEOUT_S: Final = 5.0
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NUID: Final = re.compile(r"[A-Za-z0-9]{1,64}\Z")
 
@@ -166,7 +167,7 @@ async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Pro
         while chunk := file.read(size):
             hashed.update(chunk)
             chunks += 1
-            waiting.append((await bus.requests.send(subject, chunk, timeout=10), len(chunk)))
+            waiting.append((await bus.requests.send(subject, chunk, timeout=_ANSWER_TIMEOUT_S), len(chunk)))
             if len(waiting) >= _IN_FLIGHT:
                 done += await settle()
                 if progress:

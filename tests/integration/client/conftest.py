@@ -1,0 +1,27 @@
+"""A client on a server of its own, with the streams in place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from qgjob.bus.topology import ensure_topology
+from qgjob.client import Client, ServerOptions, open_client
+from tests.support.servers import NatsServer
+
+
+@pytest.fixture
+async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
+    async with open_client(ServerOptions(nats_server.url)) as client:
+        await ensure_topology(client.bus)
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with nothing in it; the server has its own."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    return folder

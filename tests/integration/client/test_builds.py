@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from bus_schemas.streams import BUILD_OBJECTS, BUNDLE_OBJECTS
+from qgjob.bus import objects
+from qgjob.client import Client, bundles
+from qgjob.errors import RefusedError, UsageError
+
+pytestmark = pytest.mark.integration
+
+ORG = "acme.*> ü"
+
+
+def make_zip(path: Path, text: str = "hello") -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("app/main.txt"), text)
+    return path
+
+
+def make_tar(path: Path) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        entry = tarfile.TarInfo("main.txt")
+        entry.size = 100_000
+        archive.addfile(entry, io.BytesIO(os.urandom(100_000)))
+    return path
+
+
+async def test_a_build_is_stored_and_listed(client: Client, folder: Path):
+    path = make_zip(folder / "app.zip")
+    record = await client.upload_app(
+        path, org_id=ORG, app_version_id="1.0 (7)", app_id="com.acme", platform="android"
+    )
+    assert (record.format, record.file_name, record.blob.size) == ("zip", "app.zip", path.stat().st_size)
+    assert await client.builds() == [record]
+    assert await client.builds(org_id=ORG) == [record]
+    assert await client.builds(org_id="other") == []
+    await objects.get_file(client.bus, BUILD_OBJECTS, record.blob.digest, folder / "copy")
+    assert (folder / "copy").read_bytes() == path.read_bytes()
+
+
+async def test_the_same_build_again_is_accepted_and_other_bytes_are_refused(client: Client, folder: Path):
+    first = await client.upload_app(make_zip(folder / "a.zip"), org_id=ORG, app_version_id="1")
+    again = await client.upload_app(make_zip(folder / "a.zip"), org_id=ORG, app_version_id="1")
+    assert again == first
+    with pytest.raises(RefusedError, match="other bytes"):
+        await client.upload_app(make_zip(folder / "b.zip", "changed"), org_id=ORG, app_version_id="1")
+    assert await client.builds() == [first]
+
+
+async def test_platforms_and_organisations_have_builds_of_their_own(client: Client, folder: Path):
+    path, other = make_zip(folder / "a.zip"), make_zip(folder / "b.zip", "x")
+    await client.upload_app(path, org_id=ORG, app_version_id="1", platform="android")
+    await client.upload_app(other, org_id=ORG, app_version_id="1", platform="ios")
+    await client.upload_app(other, org_id="b", app_version_id="1", platform="android")
+    assert len(await client.builds()) == 3
+
+
+async def test_a_folder_is_packed_to_the_same_bytes_every_time(client: Client, folder: Path):
+    app = folder / "My.app"
+    (app / "Contents").mkdir(parents=True)
+    (app / "Contents" / "main").write_text("x")
+    (app / "Contents" / "main").chmod(0o755)
+    (app / "link").symlink_to("Contents/main")
+    first = await client.upload_app(app, org_id=ORG, app_version_id="1")
+    os.utime(app / "Contents" / "main", (1, 1))
+    assert await client.upload_app(app, org_id=ORG, app_version_id="1") == first
+    assert (first.format, first.file_name) == ("tar.gz", "My.app.tar.gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("a.apk", "file"), ("a.ipa", "file"), ("a.bin", "zip"), ("a.ZIP", "zip")]
+)
+async def test_formats_by_name_and_content(client: Client, folder: Path, name: str, wanted: str):
+    record = await client.upload_app(make_zip(folder / name), org_id=ORG, app_version_id="1")
+    assert record.format == wanted
+
+
+async def test_any_file_may_be_a_build(client: Client, folder: Path):
+    (folder / "server.py").write_text("print(1)")
+    assert (await client.upload_app(folder / "server.py", org_id=ORG, app_version_id="1")).format == "file"
+    record = await client.upload_app(make_tar(folder / "a.tgz"), org_id=ORG, app_version_id="2")
+    assert record.format == "tar.gz"
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tgz", "a.tar"])
+async def test_a_corrupt_archive_is_refused_before_anything_is_stored(
+    client: Client, folder: Path, name: str
+):
+    whole = make_zip(folder / "w") if name.endswith("zip") else make_tar(folder / "w")
+    (folder / name).write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(UsageError, match="not a whole"):
+        await client.upload_app(folder / name, org_id=ORG, app_version_id="1")
+    assert await client.builds() == []
+    state = await client.bus.requests.api(f"STREAM.INFO.OBJ_{BUILD_OBJECTS}")
+    assert state["state"]["messages"] == 0
+
+
+async def test_a_path_that_is_not_there(client: Client, folder: Path):
+    with pytest.raises(UsageError, match="does not exist"):
+        await client.upload_app(folder / "none.apk", org_id=ORG, app_version_id="1")
+
+
+async def test_two_uploads_at_once_of_different_bytes_let_one_win(client: Client, folder: Path):
+    one, two = make_zip(folder / "a.zip", "1"), make_zip(folder / "b.zip", "2")
+    results = await asyncio.gather(
+        *(client.upload_app(path, org_id=ORG, app_version_id="1") for path in (one, two)),
+        return_exceptions=True,
+    )
+    assert sorted(type(result).__name__ for result in results) == ["BuildRecord", "RefusedError"]
+
+
+async def test_a_bundle_is_sent_once_until_it_is_a_day_old(client: Client, folder: Path):
+    path = folder / "bundle.tar.gz"
+    path.write_bytes(os.urandom(300_000))
+    sent: list[int] = []
+    for _ in range(2):
+        blob = await client.upload_bundle(path, progress=lambda done, _: sent.append(done))
+    assert len(sent) == len(set(sent))
+    later = client.clock.now() + bundles.REUSE_FOR_S + 60
+    before = len(sent)
+    await bundles.upload(client.bus, path, now=later, progress=lambda done, _: sent.append(done))
+    assert len(sent) > before
+    assert await objects.has(client.bus, BUNDLE_OBJECTS, blob.digest)
+
+
+async def test_a_bundle_over_the_limit_is_refused(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bundles, "MAX_BUNDLE_BYTES", 1000)
+    path = folder / "bundle.tar.gz"
+    path.write_bytes(b"x" * 1001)
+    with pytest.raises(RefusedError, match="at most"):
+        await client.upload_bundle(path)

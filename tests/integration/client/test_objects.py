@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bus_schemas.streams import BUNDLE_OBJECTS as BUCKET
+from qgjob.bus import objects
+from qgjob.client import Client
+from qgjob.errors import NotFoundError, UnreachableError
+from tests.support.servers import NatsServer
+
+pytestmark = pytest.mark.integration
+
+
+def make_file(folder: Path, size: int) -> tuple[Path, str]:
+    path = folder / f"file-{size}"
+    path.write_bytes(os.urandom(size))
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "size", [0, 1, objects.CHUNK_BYTES, objects.CHUNK_BYTES + 1, 9 * 2**20 + 7], ids=lambda size: f"{size}B"
+)
+async def test_a_file_comes_back_as_it_was(client: Client, folder: Path, size: int):
+    path, digest = make_file(folder, size)
+    assert not await objects.has(client.bus, BUCKET, digest)
+    seen: list[tuple[int, int]] = []
+    await objects.put_file(
+        client.bus, BUCKET, path, digest, progress=lambda done, total: seen.append((done, total))
+    )
+    assert await objects.has(client.bus, BUCKET, digest)
+    assert seen[-1] == (size, size)
+    seen.clear()
+    got = await objects.get_file(
+        client.bus, BUCKET, digest, folder / "copy", progress=lambda done, total: seen.append((done, total))
+    )
+    assert got == size
+    assert (folder / "copy").read_bytes() == path.read_bytes()
+    assert seen == sorted(seen)
+    assert {item.name for item in folder.iterdir()} == {path.name, "copy"}
+
+
+async def test_any_client_of_the_object_store_can_read_it(client: Client, folder: Path):
+    path, digest = make_file(folder, 300_000)
+    await objects.put_file(client.bus, BUCKET, path, digest)
+    store = await client.bus.nc.jetstream().object_store(BUCKET)
+    assert (await store.get(digest)).data == path.read_bytes()
+
+
+async def test_what_is_not_there_is_not_found(client: Client, folder: Path):
+    with pytest.raises(NotFoundError):
+        await objects.get_file(client.bus, BUCKET, "0" * 64, folder / "copy")
+    assert list(folder.iterdir()) == []
+
+
+async def test_a_store_that_is_not_there_is_said_in_a_sentence(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(objects, "_PAUSE_S", 0.01)
+    path, digest = make_file(folder, 10)
+    for call in (
+        objects.has(client.bus, "none", digest),
+        objects.put_file(client.bus, "none", path, digest),
+    ):
+        with pytest.raises(UnreachableError, match="no object store none"):
+            await call
+
+
+async def test_a_file_with_another_digest_is_not_stored(client: Client, folder: Path):
+    path, _ = make_file(folder, 10)
+    with pytest.raises(objects.CorruptObjectError):
+        await objects.put_file(client.bus, BUCKET, path, "0" * 64)
+    assert not await objects.has(client.bus, BUCKET, "0" * 64)
+
+
+async def test_a_file_with_a_lost_or_changed_chunk_is_refused(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(objects, "_PAUSE_S", 0.01)
+    path, digest = make_file(folder, 3 * objects.CHUNK_BYTES)
+    await objects.put_file(client.bus, BUCKET, path, digest)
+    await client.bus.requests.api(f"STREAM.MSG.DELETE.OBJ_{BUCKET}", {"seq": 2})
+    with pytest.raises(objects.CorruptObjectError, match="damaged"):
+        await objects.get_file(client.bus, BUCKET, digest, folder / "copy")
+    assert not (folder / "copy").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"nuid": "*"},
+        {"nuid": "a.b"},
+        {"size": -1},
+        {"digest": "SHA-256=other"},
+        {"chunks": "many"},
+        {"size": None},
+    ],
+    ids=str,
+)
+async def test_metadata_that_make_no_sense_are_refused(
+    client: Client, folder: Path, change: dict[str, object]
+):
+    path, digest = make_file(folder, 10)
+    await objects.put_file(client.bus, BUCKET, path, digest)
+    stored = await client.bus.requests.api(
+        f"STREAM.MSG.GET.OBJ_{BUCKET}", {"last_by_subj": f"$O.{BUCKET}.M.>"}
+    )
+    meta = json.loads(base64.b64decode(stored["message"]["data"])) | change
+    await client.bus.requests.publish(stored["message"]["subject"], json.dumps(meta).encode())
+    with pytest.raises(objects.CorruptObjectError):
+        await objects.stat(client.bus, BUCKET, digest)
+
+
+async def test_a_server_that_restarts_in_the_middle_is_sat_out(
+    client: Client, nats_server: NatsServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(objects, "_ANSWER_TIMEOUT_S", 1.0)
+    path, digest = make_file(folder, 20 * 2**20)
+    begun = asyncio.Event()
+
+    async def restart() -> None:
+        await begun.wait()
+        await nats_server.restart()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(restart())
+        await objects.put_file(client.bus, BUCKET, path, digest, progress=lambda _done, _total: begun.set())
+    await objects.get_file(client.bus, BUCKET, digest, folder / "copy")
+    assert (folder / "copy").read_bytes() == path.read_bytes()

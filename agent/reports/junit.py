@@ -144,7 +144,9 @@ class _Reader:
             self._outcome_depth = None
             self._text_left = 0
         if tag == "testcase" and self._case is not None:
-            self.attempts.append(self._case)
+            # An interrupted pytest writes a case without a name for the test that it was in.
+            if self._case.name or self._case.class_name:
+                self.attempts.append(self._case)
             self._case = None
         elif tag == "testsuite" and self._hosts:
             self._hosts.pop()

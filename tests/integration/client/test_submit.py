@@ -79,11 +79,11 @@ async def test_a_submit_whose_answers_are_lost_is_stored_once(
             return int((await stream_state(client.bus, streams.JOBS))["last_seq"]) > seq
 
         await wait_for(something_is_stored)
+        await wait_for(lambda: proxy.swallowed, what="the answer")
         proxy.cut()
         proxy.deaf = False
         submitted = await submitting
     assert not submitted.accepted_before
-    assert proxy.swallowed
     assert len(await jobs_in(client)) == count
 
 

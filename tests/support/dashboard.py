@@ -1,0 +1,53 @@
+"""The dashboard on a play of the lab, without a bus: for pictures, and for tests of the screens."""
+
+from __future__ import annotations
+
+from bus_schemas.requests import StoredChunk
+from qgjob.clock import ManualClock
+from tests.support.lab.model import START, LabModel
+from tests.support.lab.output import chunks_of
+from tui.app import DashboardApp
+from tui.store.log import LogBuffer
+from tui.store.store import Store
+
+
+class PlayedDashboard:
+    """A store that a model of the lab fills, on a clock that stands still between steps."""
+
+    def __init__(self, model: LabModel | None = None, *, read_only: bool = False) -> None:
+        self.model = model or LabModel()
+        self.clock = ManualClock(START)
+        self.clock.advance(1000)
+        self.clock.set_now(START)
+        self.store = Store(self.clock, server="nats://lab.example:4222")
+        self.app = DashboardApp(store=self.store, read_only=read_only)
+        self.seq = 0
+
+    def play(self, seconds: int, **options: int) -> None:
+        """Let the model play, the store hearing all of it."""
+        for _ in range(seconds):
+            events = self.model.play(1, **options)
+            self.clock.advance(1)
+            for event in events:
+                self.seq += 1
+                self.store.hear_event(event, self.seq)
+            self.say_state()
+            self.store.history.sample(
+                self.clock.monotonic(), self.model.overview().depths, self.model.overview().running
+            )
+
+    def say_state(self) -> None:
+        """The overview and the heartbeats of this moment."""
+        self.store.hear_overview(self.model.overview())
+        for beat in self.model.heartbeats():
+            self.store.hear_heartbeat(beat)
+
+    def live(self) -> None:
+        """As if connected and up to date."""
+        self.store.link.move("live", self.clock.monotonic())
+
+    def fill_log(self, buffer: LogBuffer, job_id: str, *, bad: bool = False) -> None:
+        """Put a plausible log into a buffer."""
+        view = self.model.views[job_id]
+        for seq, chunk in enumerate(chunks_of(job_id, view.test, at=self.clock.now() - 30, bad=bad), start=1):
+            buffer.add(StoredChunk(stream_seq=seq, attempt=1, at=chunk.at, parts=chunk.parts, eof=chunk.eof))

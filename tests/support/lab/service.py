@@ -1,0 +1,163 @@
+"""The play on a real nats-server: events and logs stored, the rest published, queries answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+
+from bus_schemas import subjects
+from bus_schemas.agents import LogChunk
+from bus_schemas.base import Message
+from bus_schemas.events import EVENT_KINDS, AnyEvent
+from bus_schemas.requests import (
+    AgentsAnswer,
+    CancelRequest,
+    CtlAnswer,
+    GetAnswer,
+    GetQuery,
+    ListAnswer,
+    ListQuery,
+    LogsAnswer,
+    LogsQuery,
+    Problem,
+    StoredChunk,
+)
+from qgjob.bus.connect import Bus
+from qgjob.bus.topology import ensure_topology
+from tests.support.lab.model import LabModel
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+
+Answer = Callable[[bytes], Awaitable[Message]]
+
+
+class LabService:
+    """Says on the bus what happens in the model, and stands in for the query service."""
+
+    def __init__(self, bus: Bus, model: LabModel) -> None:
+        self.bus = bus
+        self.model = model
+        self.asked: list[str] = []
+        """The subjects of the questions that came, in order."""
+        self.chunks: dict[str, list[StoredChunk]] = {}
+        self._subscriptions: list[Subscription] = []
+        self._org_of: dict[str, str] = {}
+
+    async def open(self) -> None:
+        """Make the streams and begin to answer."""
+        await ensure_topology(self.bus)
+        await self.answer()
+
+    async def answer(self) -> None:
+        """Begin to answer questions."""
+        answers: dict[str, Answer] = {
+            subjects.query("overview"): self._overview,
+            subjects.query("agents"): self._agents,
+            "qg.query.list.*": self._list,
+            "qg.query.get.*": self._get,
+            "qg.query.logs.*": self._logs,
+            "qg.ctl.cancel.*": self._cancel,
+        }
+        for subject, answer in answers.items():
+            self._subscriptions.append(
+                await self.bus.nc.subscribe(subject, queue="qg", cb=self._answering(answer))
+            )
+        await self.bus.nc.flush()
+
+    async def fall_silent(self) -> None:
+        """No longer answer questions, as when no scheduler runs."""
+        for subscription in self._subscriptions:
+            await subscription.unsubscribe()
+        self._subscriptions.clear()
+        await self.bus.nc.flush()
+
+    async def publish(self, events: Iterable[AnyEvent]) -> None:
+        """Store events; who listens to live events hears them then."""
+        futures = [
+            await self.bus.requests.send(
+                subjects.event(
+                    event.org_id, event.run_id, event.job_id, event.attempt, EVENT_KINDS[event.kind].lane
+                ),
+                event.encode(),
+            )
+            for event in events
+        ]
+        await asyncio.gather(*futures)
+
+    async def publish_log(self, org: str, chunks: Iterable[LogChunk]) -> None:
+        """Store output."""
+        for chunk in chunks:
+            ack = await self.bus.requests.publish(
+                subjects.logs(org, chunk.job_id, chunk.attempt), chunk.encode()
+            )
+            self.chunks.setdefault(chunk.job_id, []).append(
+                StoredChunk(
+                    stream_seq=ack.seq,
+                    attempt=chunk.attempt,
+                    at=chunk.at,
+                    parts=chunk.parts,
+                    dropped=chunk.dropped,
+                    eof=chunk.eof,
+                )
+            )
+
+    async def say_state(self) -> None:
+        """Publish the overview and each agent's heartbeat."""
+        await self.bus.nc.publish(subjects.LIVE_OVERVIEW, self.model.overview().encode())
+        for beat in self.model.heartbeats():
+            await self.bus.nc.publish(f"{subjects.LIVE_AGENTS}.{beat.agent}", beat.encode())
+
+    async def step(self, seconds: float = 1.0) -> None:
+        """Let time pass in the model and say what happened."""
+        await self.publish(self.model.step(seconds))
+        await self.say_state()
+
+    def _answering(self, answer: Answer) -> Callable[[Msg], Awaitable[None]]:
+        async def on_question(msg: Msg) -> None:
+            self.asked.append(msg.subject)
+            await msg.respond((await answer(msg.data)).encode())
+
+        return on_question
+
+    async def _overview(self, data: bytes) -> Message:
+        return self.model.overview()
+
+    async def _agents(self, data: bytes) -> Message:
+        return AgentsAnswer(agents=tuple(self.model.heartbeats()))
+
+    async def _list(self, data: bytes) -> Message:
+        query = ListQuery.decode(data)
+        views = [
+            view
+            for view in self.model.views.values()
+            if (query.state is None or view.state == query.state)
+            and (query.org_id is None or view.org_id == query.org_id)
+            and (query.run_id is None or view.run_id == query.run_id)
+        ]
+        views.sort(key=lambda view: (-view.created_at, view.position))
+        return ListAnswer(jobs=tuple(views[query.offset : query.offset + query.limit]), total=len(views))
+
+    async def _get(self, data: bytes) -> Message:
+        query = GetQuery.decode(data)
+        if query.id in self.model.views:
+            return GetAnswer(job=self.model.views[query.id])
+        run = self.model.run_view(query.id)
+        if run is not None:
+            return GetAnswer(run=run)
+        return GetAnswer(problem=Problem(code="not_found", message=f"There is no job or run {query.id}."))
+
+    async def _logs(self, data: bytes) -> Message:
+        query = LogsQuery.decode(data)
+        chunks = [c for c in self.chunks.get(query.job_id, []) if c.stream_seq > query.after_seq]
+        return LogsAnswer(chunks=tuple(chunks[: query.limit]), more=len(chunks) > query.limit)
+
+    async def _cancel(self, data: bytes) -> Message:
+        request = CancelRequest.decode(data)
+        events = self.model.cancel(request.id)
+        if events is None:
+            return CtlAnswer(problem=Problem(code="not_found", message=f"There is no job {request.id}."))
+        await self.publish(events)
+        return CtlAnswer(affected=(request.id,) if events else (), already=() if events else (request.id,))

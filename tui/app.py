@@ -1,0 +1,254 @@
+"""The dashboard's wiring: the store, the feed that fills it, the timer that draws, the screens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.dom import DOMNode
+from textual.screen import Screen
+
+from qgjob.clock import Clock, SystemClock
+from qgjob.errors import QgjobError, UsageError
+from tui.actions import Action, bindings
+from tui.commands import ActionProvider
+from tui.screens.job import JobScreen
+from tui.screens.live import LiveScreen
+from tui.screens.overview import OverviewScreen
+from tui.store.filter import JobFilter
+from tui.store.index import JobIndex
+from tui.store.log import LogBuffer
+from tui.store.store import Store
+from tui.themes import ROUND, own_themes, theme_for
+
+if TYPE_CHECKING:
+    from qgjob.bus.connect import ServerOptions
+    from tui.feed import Feed
+
+DRAWS_PER_SECOND: Final = 8
+_SLICE: Final = 2000
+
+
+class DashboardApp(App[None], inherit_bindings=False):
+    """The app. Without `options` it shows a store that somebody else fills."""
+
+    TITLE = "qgjob"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("app")
+    COMMANDS: ClassVar[set[type[ActionProvider]]] = {ActionProvider}  # pyright: ignore[reportIncompatibleVariableOverride]
+    NOTIFICATION_TIMEOUT = 6.0
+
+    def __init__(
+        self,
+        options: ServerOptions | None = None,
+        *,
+        read_only: bool = False,
+        store: Store | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        no_color = os.environ.get("NO_COLOR") is not None
+        # The terminal's own colours can be left out altogether; others would become shades of grey.
+        super().__init__(ansi_color=True if no_color else None)
+        for theme in own_themes():
+            self.register_theme(theme)
+        self.theme = theme_for(os.environ)
+        server = options.url if options else ""
+        self.store = store or Store(clock or SystemClock(), server=server)
+        self.index = JobIndex(self.store.jobs)
+        self.read_only = read_only
+        self.failure: QgjobError | None = None
+        """Why the dashboard gave up, to be said when the terminal is the user's again."""
+        self._options = options
+        self._feed: Feed | None = None
+        self._feeding = asyncio.Event()
+
+    # --- Life --------------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[None]:
+        """The overview."""
+        return OverviewScreen(self.store, self.index, read_only=self.read_only)
+
+    def on_mount(self) -> None:
+        """Start the timer, and the feed once the first screen is painted."""
+        self.show_jobs()
+        self.set_interval(1 / DRAWS_PER_SECOND, self.tick)
+        self.call_after_refresh(self._start)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self.exit)
+
+    def tick(self) -> None:
+        """Put what changed on the screens that can be seen."""
+        changes = self.store.take()
+        for notice in self._notices():
+            self.notify(notice, markup=False, severity="warning")
+        if changes.jobs:
+            self.index.update(changes.jobs)
+        top = self.screen
+        for screen in self.screen_stack:
+            if isinstance(screen, LiveScreen) and (screen is top or top.is_modal):
+                screen.update(changes)
+
+    def _notices(self) -> list[str]:
+        notices = self.store.link.notices[:]
+        self.store.link.notices.clear()
+        return notices
+
+    def _start(self) -> None:
+        if self._options is not None:
+            self.run_worker(self._run_feed(self._options), group="feed", exclusive=True)
+
+    async def _run_feed(self, options: ServerOptions) -> None:
+        # Loading the client takes longer than painting: in a thread, the screen answers meanwhile.
+        feed_module = await asyncio.to_thread(import_module, "tui.feed")
+        feed: Feed = feed_module.Feed(options, self.store)
+        self._feed = feed
+        self._feeding.set()
+        try:
+            await feed.run()
+        except QgjobError as error:
+            self.failure = error
+            self.exit(return_code=int(error.exit_code))
+
+    async def feed(self) -> Feed:
+        """The feed; waits until it is there."""
+        while self._feed is None:
+            await self._feeding.wait()
+        return self._feed
+
+    # --- What screens ask for ----------------------------------------------------------------
+
+    def show_jobs(self, *, filter: JobFilter | None = None, order: str | None = None) -> None:  # noqa: A002
+        """Filter or order the jobs anew; the first of them are there at once, the rest follow."""
+        self.index.show(filter=filter, order=order)
+        self.index.step(_SLICE)
+        self._index_changed()
+        if not self.index.complete:
+            self.run_worker(self._work_in(), group="index", exclusive=True)
+
+    def open_job(self, job_id: str) -> None:
+        """Show a job."""
+        if isinstance(self.screen, JobScreen):
+            self.screen.show(job_id)
+        else:
+            self.push_screen(JobScreen(self.store, self.index, job_id, read_only=self.read_only))
+
+    def close_job(self, job_id: str) -> None:
+        """Back to the overview, the cursor on the job that was shown."""
+        self.workers.cancel_group(self, "log")
+        self.pop_screen()
+        if isinstance(self.screen, OverviewScreen):
+            self.screen.jobs.move_to_id(job_id)
+
+    def follow(self, job_id: str, buffer: LogBuffer, say: Callable[[str], None]) -> None:
+        """Fill a buffer with a job's log, instead of the one that was filled before."""
+        if self._options is not None:
+            self.run_worker(self._follow(job_id, buffer, say), group="log", exclusive=True)
+
+    def cancel_jobs(self, job_ids: Sequence[str]) -> None:
+        """Cancel jobs, and say what came of it."""
+        if self._options is not None and not self.read_only:
+            self.run_worker(self._cancel(list(job_ids)), group="control")
+
+    def copy(self, text: str) -> None:
+        """Put a text on the clipboard, over SSH as well."""
+        if text:
+            self.copy_to_clipboard(text)
+            self.notify(f"Copied {text[:60]}", markup=False, timeout=2)
+
+    def allows(self, action: Action, screen: Screen[object]) -> bool:
+        """Whether an action can be done on a screen just now."""
+        if action.mutates and self.read_only:
+            return False
+        return screen.check_action(action.name.partition("(")[0], ()) is True
+
+    def do(self, action: Action) -> None:
+        """Carry out an action where it belongs."""
+        target: DOMNode = self if action.scope == "app" else self.screen
+        if action.scope in {"table", "marks", "log"}:
+            focused = self.screen.focused
+            main = self.screen.query_one("#log" if action.scope == "log" else "#jobs")
+            target = focused if focused is not None and hasattr(focused, action.method) else main
+        self.call_later(self.run_action, action.name, target)
+
+    async def _work_in(self) -> None:
+        while not self.index.complete:
+            await asyncio.sleep(0)
+            self.index.step(_SLICE)
+        self._index_changed()
+
+    def _index_changed(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, OverviewScreen):
+                screen.index_changed()
+
+    async def _follow(self, job_id: str, buffer: LogBuffer, say: Callable[[str], None]) -> None:
+        feed = await self.feed()
+        client = await feed.client()
+        log_feed = import_module("tui.log_feed")
+        await log_feed.follow_log(client, self.store, job_id, buffer, say)
+
+    async def _cancel(self, job_ids: list[str]) -> None:
+        feed = await self.feed()
+        done, ended, refused = await feed.cancel(job_ids)
+        if done:
+            self.notify(f"Cancelled {len(done)}." if len(done) > 1 else f"Cancelled {done[0]}.", markup=False)
+        if ended:
+            self.notify(f"{len(ended)} had ended already.", markup=False)
+        for sentence in dict.fromkeys(refused):
+            self.notify(sentence, severity="error", markup=False)
+
+    # --- Actions -----------------------------------------------------------------------------
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        from tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(read_only=self.read_only))
+
+    def action_leave(self) -> None:
+        """Leave; jobs go on."""
+        self.exit()
+
+    def action_next_theme(self) -> None:
+        """Change to the next theme."""
+        here = ROUND.index(self.theme) if self.theme in ROUND else -1
+        self.theme = ROUND[(here + 1) % len(ROUND)]
+        self.notify(self.theme, markup=False, timeout=2)
+
+    def action_save_picture(self) -> None:
+        """Save the screen as a picture in the current folder."""
+        try:
+            path = self.save_screenshot(path=".")
+        except OSError as error:
+            self.notify(f"The picture was not saved: {error}.", severity="error", markup=False)
+        else:
+            self.notify(f"Saved {path}", markup=False)
+
+    def action_read_again(self) -> None:
+        """Read everything again."""
+        if self._feed is not None:
+            self._feed.read_again("Everything was read again.")
+
+
+def run(options: ServerOptions, *, read_only: bool) -> int:
+    """Show the dashboard until it is left; returns the exit code.
+
+    Raises `UsageError` when there is no terminal, and `NotAllowedError` or `UsageError` when the
+    server refuses the credentials or the address cannot be one.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The dashboard needs a terminal.",
+            hint="In scripts use `qgjob status`, `qgjob list --json` or `qgjob queue status`.",
+        )
+    app = DashboardApp(options, read_only=read_only)
+    app.run()
+    if app.failure is not None:
+        raise app.failure
+    return app.return_code or 0

@@ -1,0 +1,1 @@
+"""Pure drawing: text made harmless, bars, charts, durations. No Textual here."""

@@ -1,0 +1,60 @@
+"""Durations and moments, short enough for a column."""
+
+from __future__ import annotations
+
+import time
+
+
+def span(seconds: float | None) -> str:
+    """A duration in at most five characters: `0.4s`, `42s`, `3m07`, `2h05`, `3d4h`."""
+    if seconds is None:
+        return ""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}"
+    days = whole // 86_400
+    return f"{days}d{whole % 86_400 // 3600}h" if days < 100 else f"{min(days, 9999)}d"
+
+
+def age(seconds: float) -> str:
+    """A duration in whole seconds: what changes once a second at most."""
+    return span(float(int(seconds))).replace(".0s", "s") if seconds < 10 else span(float(int(seconds)))
+
+
+def moment(at: float) -> str:
+    """The time of day, where the reader is."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def count(number: int) -> str:
+    """A number with its thousands set apart."""
+    return f"{number:,}"
+
+
+def short_count(number: float) -> str:
+    """A number in at most four characters: `999`, `1.2k`, `45k`, `3.4M`."""
+    if number < 1000:
+        return f"{number:.0f}"
+    for unit in ("k", "M", "G"):
+        number /= 1000
+        if number < 9.95:
+            return f"{number:.1f}{unit}"
+        if number < 999.5:
+            return f"{number:.0f}{unit}"
+    return "lots"
+
+
+def size(number: float) -> str:
+    """A number of bytes: `812 B`, `3.4 MiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"

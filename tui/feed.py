@@ -1,0 +1,298 @@
+"""The asyncio side: everything the store knows came through here.
+
+Subscribe first, then take a snapshot, then apply what comes. Nothing asks the scheduler at
+intervals: it is asked at the start, after a gap, and again only while it does not answer. The one
+thing sent at intervals is a PING to the server, so that silence and death can be told apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import Final
+
+from nats.errors import Error as NatsError
+
+from bus_schemas.agents import Heartbeat
+from bus_schemas.requests import JobState, Overview
+from qgjob.client import Client, Live, LiveEvent, Resync, ServerOptions, open_client
+from qgjob.errors import NotAllowedError, NotFoundError, QgjobError, UsageError
+from tui.store.link import Phase
+from tui.store.store import Store
+
+PAGE: Final = 500
+MAX_PAGES: Final = 200
+"""No more than 100,000 jobs are read; older ones come in when something happens to them."""
+_AT_WORK: Final[tuple[JobState, ...]] = ("running", "preparing", "dispatched")
+_PING_EVERY_S: Final = 2.0
+_PING_TIMEOUT_S: Final = 2
+_RETRY_S: Final = (0.25, 0.5, 1.0, 2.0)
+_ASK_AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0)
+_LOOKUPS: Final = 8
+"""How many single jobs are asked for at a time."""
+_MAX_LOOKUPS: Final = 1000
+
+
+class Feed:
+    """Keeps a store up to date until it is cancelled."""
+
+    def __init__(self, options: ServerOptions, store: Store) -> None:
+        self._options = options
+        self._store = store
+        self._client: Client | None = None
+        self._connected = asyncio.Event()
+        self._stale = asyncio.Event()
+        self._why = ""
+        self._lost_at = 0.0
+        self._last_seq = 0
+        self._wanted: set[str] = set()
+        self._lookups = asyncio.Event()
+        self.resyncs = 0
+        """How often everything was read."""
+
+    async def run(self) -> None:
+        """Connect, and stay connected.
+
+        Raises `NotAllowedError` or `UsageError`, which waiting does not mend; a server that is not
+        there is waited for.
+        """
+        tries = 0
+        while True:
+            try:
+                async with open_client(self._options, clock=self._store.clock) as client:
+                    tries = 0
+                    await self._serve(client)
+            except (NotAllowedError, UsageError):
+                raise
+            except QgjobError as error:
+                self._move("connecting", error.message, error.hint or "")
+            finally:
+                self._client = None
+                self._connected.clear()
+            await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
+            tries += 1
+
+    async def client(self) -> Client:
+        """The connected client; waits for it."""
+        while self._client is None:
+            await self._connected.wait()
+        return self._client
+
+    def read_again(self, why: str = "") -> None:
+        """Take a new snapshot of everything; `why` is said when it is done."""
+        self._why = why or self._why
+        self._stale.set()
+
+    async def cancel(self, job_ids: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
+        """Ask for jobs to be cancelled; which will be, which had ended, and what was refused and why."""
+        client = await self.client()
+        done: list[str] = []
+        ended: list[str] = []
+        refused: list[str] = []
+        for job_id in job_ids:
+            try:
+                answer = await client.cancel(job_id, reason="cancelled in the dashboard")
+            except QgjobError as error:
+                refused.append(error.message)
+                continue
+            done.extend(answer.affected)
+            ended.extend(answer.already)
+        return done, ended, refused
+
+    # --- One connection ----------------------------------------------------------------------
+
+    async def _serve(self, client: Client) -> None:
+        undo = client.on_connection(self._on_connection)
+        try:
+            async with (
+                client.live_events() as events,
+                client.live_overview() as overview,
+                client.live_agents() as agents,
+                asyncio.TaskGroup() as group,
+            ):
+                self._last_seq = -abs(self._last_seq)
+                self._client = client
+                self._connected.set()
+                self._move("loading")
+                self._stale.set()
+                group.create_task(self._hear_events(events), name="events")
+                group.create_task(self._hear_overview(overview), name="overview")
+                group.create_task(self._hear_agents(agents), name="agents")
+                group.create_task(self._keep_read(client), name="snapshots")
+                group.create_task(self._look_up(client), name="single jobs")
+                group.create_task(self._ping(client), name="ping")
+        finally:
+            undo()
+
+    def _on_connection(self, up: bool) -> None:
+        now = self._store.clock.monotonic()
+        if up:
+            away = max(0, round(now - self._lost_at))
+            self._move("loading")
+            self.read_again(f"Reconnected after {away} s; everything was read again.")
+        else:
+            self._lost_at = now
+            self._move("reconnecting", "The connection was lost.")
+
+    def _move(self, phase: Phase, reason: str = "", hint: str = "") -> None:
+        self._store.link.move(phase, self._store.clock.monotonic(), reason, hint)
+
+    # --- What comes --------------------------------------------------------------------------
+
+    async def _hear_events(self, live: Live[LiveEvent]) -> None:
+        store = self._store
+        unreadable = 0
+        while True:
+            await live.ready()
+            for item in live.take(500):
+                if isinstance(item, Resync):
+                    self._on_resync(item)
+                    continue
+                self._check_sequence(item.seq)
+                job_id = item.event.job_id
+                store.hear_event(item.event, item.seq)
+                job = store.jobs.get(job_id)
+                if job is not None and job.spec is None and len(self._wanted) < _MAX_LOOKUPS:
+                    self._wanted.add(job_id)
+                    self._lookups.set()
+            store.unreadable += live.unreadable - unreadable
+            unreadable = live.unreadable
+            self._sign()
+            await asyncio.sleep(0)  # keys and timers come before the next five hundred
+
+    async def _hear_overview(self, live: Live[Overview]) -> None:
+        while True:
+            await live.ready()
+            for item in live.take():
+                if not isinstance(item, Resync):
+                    self._store.hear_overview(item)
+                    if self._store.link.silent:
+                        self._stale.set()  # a scheduler is there again
+            self._sign()
+
+    async def _hear_agents(self, live: Live[Heartbeat]) -> None:
+        while True:
+            await live.ready()
+            for item in live.take():
+                if not isinstance(item, Resync):
+                    self._store.hear_heartbeat(item)
+            self._sign()
+
+    def _on_resync(self, item: Resync) -> None:
+        # The first event behind a gap has any number; after a loss of the connection that is said
+        # by the reconnect itself.
+        self._last_seq = 0 if item.reason == "overrun" else -abs(self._last_seq)
+        if item.reason == "overrun":
+            self.read_again("Events came faster than they could be read; everything was read again.")
+
+    def _check_sequence(self, seq: int) -> None:
+        """Every stored event comes here: a number left out is a gap, a smaller one another stream."""
+        last, self._last_seq = self._last_seq, seq
+        if last < 0 and seq <= -last:
+            self._store.forget()
+            self.read_again("The server's events begin anew; everything was read again.")
+        elif last > 0 and seq > last + 1:
+            missed = seq - last - 1
+            self.read_again(f"{missed} events were missed; everything was read again.")
+        elif last > 0 and seq <= last:
+            self._last_seq = last if last - seq < 1000 else seq  # repeated, or late
+            if last - seq >= 1000:
+                self._store.forget()
+                self.read_again("The server's events begin anew; everything was read again.")
+
+    # --- Snapshots ---------------------------------------------------------------------------
+
+    async def _keep_read(self, client: Client) -> None:
+        failures = 0
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            why, self._why = self._why, ""
+            try:
+                await self._read_everything(client, first=self.resyncs == 0)
+            except NotAllowedError as error:
+                self._store.link.silent = error.message
+                self._move("live")
+                failures = len(_ASK_AGAIN_S)
+            except QgjobError as error:
+                self._why = why or self._why
+                if client.connected:
+                    self._store.link.silent = error.message
+                    self._move("live")
+            else:
+                failures = 0
+                self.resyncs += 1
+                if why:
+                    self._store.link.announce(why)
+                continue
+            pause = _ASK_AGAIN_S[min(failures, len(_ASK_AGAIN_S) - 1)]
+            failures += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stale.wait(), pause)
+            self._stale.set()
+
+    async def _read_everything(self, client: Client, *, first: bool) -> None:
+        store = self._store
+        overview, agents = await asyncio.gather(client.overview(), client.agents())
+        store.hear_overview(overview)
+        for beat in agents:
+            store.hear_heartbeat(beat, snapshot=True)
+        store.jobs.begin_snapshot()
+        for state in _AT_WORK:
+            for view in await client.jobs(state=state, limit=PAGE):
+                store.see_job(view)
+        for page in range(MAX_PAGES):
+            views = await client.jobs(limit=PAGE, offset=page * PAGE)
+            news = [store.see_job(view) for view in views]
+            if page == 0:
+                store.link.answered = True
+                store.link.silent = "" if overview.leader else "No scheduler leads just now."
+                self._move("live")
+            if len(views) < PAGE:
+                break
+            if not first and not any(news) and not store.jobs.unseen():
+                break  # everything older was known, and nothing of it was still open
+        self._wanted.update(store.jobs.unseen()[:_MAX_LOOKUPS])
+        if self._wanted:
+            self._lookups.set()
+
+    async def _look_up(self, client: Client) -> None:
+        """Ask for jobs that events spoke of and no snapshot showed."""
+        while True:
+            await self._lookups.wait()
+            self._lookups.clear()
+            while self._wanted:
+                some = [self._wanted.pop() for _ in range(min(_LOOKUPS, len(self._wanted)))]
+                await asyncio.gather(*(self._look_up_one(client, job_id) for job_id in some))
+
+    async def _look_up_one(self, client: Client, job_id: str) -> None:
+        try:
+            view = await client.job(job_id)
+        except NotFoundError:
+            job = self._store.jobs.get(job_id)
+            if job is not None and job.spec is None:
+                return  # the projection is behind, or gone: what the events say is all there is
+            self._store.jobs.drop(job_id)
+        except QgjobError:
+            return  # the next snapshot asks again
+        else:
+            self._store.see_job(view)
+
+    # --- Signs of life -----------------------------------------------------------------------
+
+    async def _ping(self, client: Client) -> None:
+        denied = 0
+        while True:
+            if client.connected:
+                # What fails here is seen as silence, and as a reconnect soon.
+                with contextlib.suppress(TimeoutError, OSError, NatsError):
+                    await client.bus.nc.flush(timeout=_PING_TIMEOUT_S)
+                    self._sign()
+            if len(client.bus.denied) > denied:
+                denied = len(client.bus.denied)
+                self._store.link.announce(f"Not allowed: {client.bus.denied[-1]}")
+            await asyncio.sleep(_PING_EVERY_S)
+
+    def _sign(self) -> None:
+        self._store.link.sign(self._store.clock.monotonic())

@@ -1,0 +1,136 @@
+"""One job: what is known of it, and its log as it is written."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Footer
+
+from tui.actions import bindings
+from tui.screens.live import LiveScreen
+from tui.store.index import JobIndex
+from tui.store.log import LogBuffer
+from tui.store.store import Changes, Store
+from tui.widgets.job_card import JobCard
+from tui.widgets.log_view import LogView
+from tui.widgets.status_bar import StatusBar
+
+
+class JobScreen(LiveScreen):
+    """A card and a log."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("job")
+    AUTO_FOCUS = "#log"
+    DEFAULT_CSS = """
+    JobScreen #card, JobScreen #log {
+        border: round $border-blurred; padding: 0 1; border-title-color: $foreground 70%;
+        border-subtitle-color: $foreground 55%; border-title-style: bold; background: $background;
+    }
+    JobScreen #card { height: 5; }
+    JobScreen #log { height: 1fr; }
+    JobScreen #log:focus { border: round $primary; border-title-color: $primary; }
+    """
+
+    def __init__(self, store: Store, index: JobIndex, job_id: str, *, read_only: bool) -> None:
+        super().__init__(name="job")
+        self._store = store
+        self._index = index
+        self._read_only = read_only
+        self._could_cancel = False
+        self._log_version = -1
+        self.job_id = job_id
+
+    def compose(self) -> ComposeResult:
+        """The card above the log."""
+        yield StatusBar(self._store, read_only=self._read_only)
+        yield JobCard(self._store, "card")
+        yield LogView("log")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Show the job."""
+        self.show(self.job_id)
+
+    @property
+    def log_view(self) -> LogView:
+        """The log."""
+        return self.query_one("#log", LogView)
+
+    def show(self, job_id: str) -> None:
+        """Show a job, and follow its log from now on."""
+        self.job_id = job_id
+        card = self.query_one("#card", JobCard)
+        card.job_id = job_id
+        card.say("Job")
+        buffer = LogBuffer()
+        self.log_view.show(buffer)
+        self._log_version = -1
+        self.dashboard.follow(job_id, buffer, self._say)
+        self.on_screen_resume()
+
+    def update(self, changes: Changes) -> None:
+        """Draw what changed."""
+        if not self.is_mounted or not self.query("#card"):
+            return
+        if changes.link or changes.second or changes.overview:
+            self.query_one(StatusBar).sync()
+        if changes.second or changes.link or self.job_id in changes.jobs:
+            card = self.query_one("#card", JobCard)
+            height = card.wanted_height + 2
+            if card.styles.height is None or card.styles.height.value != height:
+                card.styles.height = height
+            card.sync()
+            self._check_cancel()
+        version = self.log_view.buffer.version
+        if version != self._log_version:
+            self._log_version = version
+            self.log_view.sync()
+
+    # --- Actions -----------------------------------------------------------------------------
+
+    def action_cancel(self) -> None:
+        """Cancel the job."""
+        self.ask_to_cancel([self.job_id])
+
+    def action_copy(self) -> None:
+        """Copy the job's id."""
+        self.dashboard.copy(self.job_id)
+
+    def action_next_job(self) -> None:
+        """Go to the job below this one in the table."""
+        self._go(1)
+
+    def action_previous_job(self) -> None:
+        """Go to the job above."""
+        self._go(-1)
+
+    def action_back(self) -> None:
+        """Back to the overview, where the cursor stands on this job."""
+        self.dashboard.close_job(self.job_id)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Grey out what cannot be done just now."""
+        allowed = super().check_action(action, parameters)
+        if allowed and action == "cancel" and not self.cancellable([self.job_id]):
+            return None
+        return allowed
+
+    def _go(self, step: int) -> None:
+        row = self._index.row_of(self.job_id)
+        wanted = 0 if row is None else row + step
+        if not 0 <= wanted < len(self._index):
+            self.app.bell()
+            return
+        self.show(self._index[wanted])
+
+    def _say(self, problem: str) -> None:
+        self.log_view.problem = problem
+        self.log_view.sync()
+
+    def _check_cancel(self) -> None:
+        can = bool(self.cancellable([self.job_id]))
+        if can != self._could_cancel:
+            self._could_cancel = can
+            self.refresh_bindings()

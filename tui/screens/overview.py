@@ -1,0 +1,244 @@
+"""The first screen: the queue, the agents, the groups, and the jobs."""
+
+from __future__ import annotations
+
+import shlex
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from tui.actions import bindings
+from tui.screens.live import LiveScreen
+from tui.store.filter import FilterError, JobFilter, parse_filter
+from tui.store.index import ORDERS, JobIndex
+from tui.store.store import Changes, Store
+from tui.widgets.agent_table import AgentTable
+from tui.widgets.filter_bar import FilterBar
+from tui.widgets.group_table import GroupTable
+from tui.widgets.job_table import JobTable
+from tui.widgets.queue_panel import QueuePanel
+from tui.widgets.status_bar import StatusBar
+from tui.widgets.table import LineTable
+
+
+class OverviewScreen(LiveScreen):
+    """Four panels, of which each can be shown alone."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("overview")
+    AUTO_FOCUS = "#jobs"
+    DEFAULT_CSS = """
+    OverviewScreen #panels { layout: grid; grid-size: 2; grid-rows: 7 5 1fr; }
+    OverviewScreen #panels > * {
+        border: round $border-blurred; border-title-color: $foreground 70%; border-title-style: bold;
+        border-subtitle-color: $foreground 55%; padding: 0 1; background: $background;
+    }
+    OverviewScreen #panels > *:focus { border: round $primary; border-title-color: $primary; }
+    OverviewScreen #groups, OverviewScreen #jobs { column-span: 2; }
+    OverviewScreen.-normal #panels { grid-rows: 12 9 1fr; }
+    OverviewScreen.-tall #panels { grid-rows: 15 12 1fr; }
+    OverviewScreen.-wide #panels { grid-size: 3; grid-rows: 9 1fr; }
+    OverviewScreen.-wide.-normal #panels { grid-rows: 13 1fr; }
+    OverviewScreen.-wide.-tall #panels { grid-rows: 19 1fr; }
+    OverviewScreen.-wide #groups { column-span: 1; }
+    OverviewScreen.-wide #jobs { column-span: 3; }
+    OverviewScreen.-tiny #panels { grid-size: 1; grid-rows: 6 1fr; }
+    OverviewScreen.-tiny #groups, OverviewScreen.-tiny #agents { display: none; }
+    OverviewScreen.-tiny #jobs { column-span: 1; }
+    OverviewScreen #panels.zoomed { layout: vertical; }
+    OverviewScreen #panels.zoomed > * { display: none; }
+    OverviewScreen #panels.zoomed > .zoom { display: block; height: 1fr; }
+    """
+
+    def __init__(self, store: Store, index: JobIndex, *, read_only: bool) -> None:
+        super().__init__(name="overview")
+        self._store = store
+        self._index = index
+        self._read_only = read_only
+        self._could_cancel = False
+
+    def compose(self) -> ComposeResult:
+        """The panels between the status and the keys."""
+        yield StatusBar(self._store, read_only=self._read_only)
+        with Container(id="panels"):
+            yield QueuePanel(self._store, "queue")
+            yield AgentTable(self._store, "agents")
+            yield GroupTable(self._store, "groups")
+            yield JobTable(self._store, self._index, "jobs")
+        yield Footer(show_command_palette=False)
+
+    @property
+    def jobs(self) -> JobTable:
+        """The job table."""
+        return self.query_one("#jobs", JobTable)
+
+    def update(self, changes: Changes) -> None:
+        """Draw what changed; what is not displayed costs nothing."""
+        if not self.is_mounted:
+            return
+        second = changes.second
+        if changes.link or second or changes.overview:
+            self.query_one(StatusBar).sync()
+        if changes.overview or second:
+            self._sync("#queue", QueuePanel)
+            self._sync("#groups", GroupTable)
+        if changes.lab or second or changes.jobs:
+            self._sync("#agents", AgentTable)
+        if changes.jobs or second or changes.link:
+            self._sync("#jobs", JobTable)
+            self._check_cancel()
+
+    def index_changed(self) -> None:
+        """The rows of the job table are others now."""
+        if self.is_mounted:
+            self.jobs.sync()
+
+    # --- Actions -----------------------------------------------------------------------------
+
+    def action_panel(self, panel: str) -> None:
+        """Go to a panel; if it has the focus already, show it alone."""
+        widget = self.query_one(f"#{panel}")
+        if widget.has_focus and widget.display:
+            self._zoom(None if widget.has_class("zoom") else widget)
+        else:
+            if not widget.display or self._zoomed() is not None:
+                self._zoom(widget)
+            widget.focus()
+
+    def action_zoom(self) -> None:
+        """Show the panel with the focus alone, or all of them again."""
+        self._zoom(None if self._zoomed() is not None else self._panel_in_use())
+
+    def action_filter(self) -> None:
+        """Open the line in which a filter is typed."""
+        open_bars = self.query(FilterBar)
+        if open_bars:
+            open_bars.first().query_one("Input").focus()
+            return
+        self.mount(FilterBar(self._index.filter.text), before=self.query_one(Footer))
+
+    def action_order(self) -> None:
+        """Order the jobs by the next of the ways."""
+        names = list(ORDERS)
+        self.dashboard.show_jobs(order=names[(names.index(self._index.order) + 1) % len(names)])
+
+    def action_cancel(self) -> None:
+        """Cancel the marked jobs, or the one under the cursor."""
+        self.ask_to_cancel(self._selected())
+
+    def action_copy(self) -> None:
+        """Copy the ids of the selected jobs."""
+        self.dashboard.copy(" ".join(self._selected()))
+
+    def action_back(self) -> None:
+        """Undo one step: the zoom, the marks, the filter."""
+        if self.query(FilterBar):
+            self.on_filter_bar_closed(FilterBar.Closed(keep=False))
+        elif self.jobs.marks:
+            self.jobs.action_unmark_all()
+        elif self._index.filter:
+            self.dashboard.show_jobs(filter=JobFilter())
+        elif self._zoomed() is not None:
+            self._zoom(None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Grey out what cannot be done just now."""
+        allowed = super().check_action(action, parameters)
+        if allowed and action == "cancel" and not self.cancellable(self._selected()):
+            return None
+        return allowed
+
+    # --- What the panels say -----------------------------------------------------------------
+
+    def on_line_table_opened(self, event: LineTable.Opened) -> None:
+        """Open what was chosen: a job; of a group or an agent, its jobs."""
+        table = event.table
+        if isinstance(table, JobTable):
+            self.dashboard.open_job(event.row_id)
+        elif isinstance(table, AgentTable):
+            job_id = table.job_of(event.row_id)
+            agent = table.agent_of(event.row_id)
+            if job_id:
+                self.dashboard.open_job(job_id)
+            elif agent:
+                self._filter_by(f"agent:{shlex.quote(agent)}")
+        elif isinstance(table, GroupTable) and (view := table.group(event.row_id)) is not None:
+            group = view.group
+            needs = "" if group.capability == "any" else f" needs:{shlex.quote(group.capability)}"
+            self._filter_by(
+                f"build:{shlex.quote(group.app_version_id)} org:{shlex.quote(group.org_id)}{needs}"
+            )
+
+    def on_line_table_moved(self) -> None:
+        """Another job is selected: it may be one that cannot be cancelled."""
+        self._check_cancel()
+
+    def on_descendant_focus(self) -> None:
+        """Another panel is in use."""
+        self._check_cancel()
+
+    def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
+        """Show what matches."""
+        self.dashboard.show_jobs(filter=event.wanted)
+
+    def on_filter_bar_closed(self, event: FilterBar.Closed) -> None:
+        """Put the line away."""
+        if not event.keep:
+            self.dashboard.show_jobs(filter=JobFilter())
+        self.query(FilterBar).remove()
+        self.jobs.focus()
+
+    # --- Inner things ------------------------------------------------------------------------
+
+    def _sync(self, selector: str, kind: type[QueuePanel | LineTable]) -> None:
+        widget = self.query_one(selector, kind)
+        if widget.display:
+            widget.sync()
+
+    def _selected(self) -> list[str]:
+        focused = self.focused
+        if isinstance(focused, AgentTable):
+            cursor = focused.cursor_id
+            job_id = focused.job_of(cursor) if cursor else None
+            return [job_id] if job_id else []
+        if isinstance(focused, GroupTable | QueuePanel) and not self.jobs.marks:
+            return []
+        return self.jobs.selected()
+
+    def _check_cancel(self) -> None:
+        can = bool(self.cancellable(self._selected()))
+        if can != self._could_cancel:
+            self._could_cancel = can
+            self.refresh_bindings()
+
+    def _filter_by(self, text: str) -> None:
+        try:
+            wanted = parse_filter(text)
+        except FilterError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.dashboard.show_jobs(filter=wanted)
+        if self._zoomed() is not None:
+            self._zoom(self.jobs)
+        self.jobs.focus()
+
+    def _panel_in_use(self) -> Widget:
+        focused = self.focused
+        return focused if focused is not None and focused.parent is self.query_one("#panels") else self.jobs
+
+    def _zoomed(self) -> Widget | None:
+        found = self.query("#panels > .zoom")
+        return found.first() if found else None
+
+    def _zoom(self, widget: Widget | None) -> None:
+        self.query("#panels > .zoom").remove_class("zoom")
+        self.query_one("#panels").set_class(widget is not None, "zoomed")
+        agents = self.query_one("#agents", AgentTable)
+        agents.unfolded = widget is agents
+        if widget is not None:
+            widget.add_class("zoom")
+            widget.focus()
+        self.call_after_refresh(self.on_screen_resume)

@@ -1,0 +1,96 @@
+"""Time series in preallocated rings: a value a second, rolled up to 10 s and to a minute."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final
+
+STEPS_S: Final = (1, 10, 60)
+CAPACITY: Final = 720
+
+
+class Ring:
+    """The last values, in order; as long as it was made."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._values = array("d", bytes(8 * capacity))
+        self._end = 0
+
+    def add(self, value: float) -> None:
+        """Take in the next value."""
+        self._values[self._end % len(self._values)] = value
+        self._end += 1
+
+    def __len__(self) -> int:
+        return min(self._end, len(self._values))
+
+    def last(self, count: int) -> list[float]:
+        """Up to `count` values, the newest last."""
+        count = min(count, len(self))
+        size = len(self._values)
+        return [self._values[i % size] for i in range(self._end - count, self._end)]
+
+
+class Series:
+    """One quantity over time: the mean of each second, each 10 s, each minute."""
+
+    def __init__(self) -> None:
+        self._rings = tuple(Ring() for _ in STEPS_S)
+        self._sums = [0.0] * len(STEPS_S)
+        self._counts = [0] * len(STEPS_S)
+
+    def add(self, value: float) -> None:
+        """Take in the value of the next second."""
+        for level, step in enumerate(STEPS_S):
+            self._sums[level] += value
+            self._counts[level] += 1
+            if self._counts[level] == step:
+                self._rings[level].add(self._sums[level] / step)
+                self._sums[level] = 0.0
+                self._counts[level] = 0
+
+    def last(self, count: int, step_s: int = 1) -> list[float]:
+        """Up to `count` values of that step, the newest last."""
+        return self._rings[STEPS_S.index(step_s)].last(count)
+
+    def recent_mean(self, seconds: int) -> float:
+        """The mean over the last seconds; 0 while there are none."""
+        values = self.last(seconds)
+        return sum(values) / len(values) if values else 0.0
+
+
+class History:
+    """What the overview plots."""
+
+    MAX_GAP_S: Final = 30
+
+    def __init__(self) -> None:
+        self.depths: dict[str, Series] = {name: Series() for name in ("high", "medium", "low")}
+        self.running = Series()
+        self.ended = Series()
+        self.failed = Series()
+        self._ended = 0
+        self._failed = 0
+        self._second: int | None = None
+
+    def count_end(self, *, failed: bool) -> None:
+        """A job ended now."""
+        self._ended += 1
+        self._failed += failed
+
+    def sample(self, monotonic: float, depths: dict[str, int], running: int) -> bool:
+        """Take in the present second, once; returns whether there was a new one."""
+        second = int(monotonic)
+        if self._second is not None and second <= self._second:
+            return False
+        # After a sleep of the machine the seconds in between were not seen: hold the last value.
+        missed = 0 if self._second is None else min(second - self._second - 1, self.MAX_GAP_S)
+        self._second = second
+        for _ in range(missed + 1):
+            for name, series in self.depths.items():
+                series.add(depths.get(name, 0))
+            self.running.add(running)
+            self.ended.add(self._ended)
+            self.failed.add(self._failed)
+            self._ended = self._failed = 0
+        return True

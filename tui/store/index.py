@@ -1,0 +1,143 @@
+"""The ids of the jobs that a filter lets through, in order, kept as jobs change."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from tui.store.filter import JobFilter
+from tui.store.job import Job
+from tui.store.jobs import JobBook
+
+Key = tuple[float, float, float, str]
+
+
+def _latest(job: Job) -> Key:
+    if job.active or job.ended:
+        at = job.ended_at if job.ended else job.started_at
+        return (0, -(at or job.since), job.spec.position if job.spec else 0, job.job_id)
+    return (1, -job.priority, job.created_at, job.job_id)
+
+
+def _at_work(job: Job) -> Key:
+    if job.active:
+        return (0, job.started_at or job.since, 0, job.job_id)
+    if job.ended:
+        return (2, -(job.ended_at or 0.0), 0, job.job_id)
+    return (1, -job.priority, job.created_at, job.job_id)
+
+
+def _newest(job: Job) -> Key:
+    return (-job.created_at, job.spec.position if job.spec else 0, 0, job.job_id)
+
+
+def _urgent(job: Job) -> Key:
+    return (1 if job.ended else 0, -job.priority, job.created_at, job.job_id)
+
+
+ORDERS: Final[dict[str, Callable[[Job], Key]]] = {
+    "latest": _latest,
+    "work": _at_work,
+    "newest": _newest,
+    "priority": _urgent,
+}
+"""How the table may be ordered: last started or ended; longest at work; last submitted; most urgent."""
+
+_BULK_SHARE: Final = 8
+
+
+class JobIndex:
+    """The rows of the job table. A new filter or order is worked in by `step`, a slice at a time."""
+
+    def __init__(self, book: JobBook) -> None:
+        self._book = book
+        self._rows: list[tuple[Key, str]] = []
+        self._key_of: dict[str, Key] = {}
+        self._todo: list[str] = []
+        self.filter = JobFilter()
+        self.order = "latest"
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: int) -> str:
+        return self._rows[row][1]
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._key_of
+
+    def __iter__(self) -> Iterator[str]:
+        return (job_id for _, job_id in self._rows)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every job was looked at since the last change of filter or order."""
+        return not self._todo
+
+    def slice(self, start: int, stop: int) -> list[str]:
+        """The ids of some rows."""
+        return [job_id for _, job_id in self._rows[start:stop]]
+
+    def row_of(self, job_id: str) -> int | None:
+        """The row of a job, or None when it is not shown."""
+        key = self._key_of.get(job_id)
+        return None if key is None else bisect_left(self._rows, (key, job_id))
+
+    def show(self, *, filter: JobFilter | None = None, order: str | None = None) -> None:  # noqa: A002
+        """Begin again with another filter or order."""
+        self.filter = self.filter if filter is None else filter
+        self.order = order or self.order
+        self._rows = []
+        self._key_of = {}
+        # Newest known first: what a reader wants on the first page is there after the first slice.
+        self._todo = list(self._book)
+
+    def step(self, budget: int = 4000) -> bool:
+        """Look at some more jobs; returns whether rows were added."""
+        if not self._todo:
+            return False
+        part = self._todo[-budget:]
+        del self._todo[-budget:]
+        before = len(self._rows)
+        self._merge(part)
+        return len(self._rows) != before
+
+    def update(self, job_ids: Iterable[str]) -> bool:
+        """Let changed jobs come, go or move; returns whether any row moved."""
+        key = ORDERS[self.order]
+        moved: list[str] = []
+        for job_id in job_ids:
+            job = self._book.get(job_id)
+            new = key(job) if job is not None and self.filter.matches(job) else None
+            if new != self._key_of.get(job_id):
+                moved.append(job_id)
+        if not moved:
+            return False
+        if len(moved) * _BULK_SHARE > len(self._rows):
+            gone = set(moved)
+            self._rows = [row for row in self._rows if row[1] not in gone]
+            for job_id in moved:
+                self._key_of.pop(job_id, None)
+            self._merge(moved)
+            return True
+        for job_id in moved:
+            old = self._key_of.pop(job_id, None)
+            if old is not None:
+                del self._rows[bisect_left(self._rows, (old, job_id))]
+            job = self._book.get(job_id)
+            if job is not None and self.filter.matches(job):
+                self._key_of[job_id] = new_key = key(job)
+                insort(self._rows, (new_key, job_id))
+        return True
+
+    def _merge(self, job_ids: Iterable[str]) -> None:
+        key = ORDERS[self.order]
+        matches = self.filter.matches
+        for job_id in job_ids:
+            job = self._book.get(job_id)
+            if job is None or job_id in self._key_of or not matches(job):
+                continue
+            self._key_of[job_id] = found = key(job)
+            self._rows.append((found, job_id))
+        self._rows.sort()

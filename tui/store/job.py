@@ -1,0 +1,316 @@
+"""A job as the dashboard knows it, and the state that follows from what was heard of it."""
+
+from __future__ import annotations
+
+from sys import intern
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tui.store.attempt import RUNNING, AttemptFacts, End, Run, end_of, facts_of, held_of
+
+if TYPE_CHECKING:
+    from bus_schemas.events import AnyEvent
+    from bus_schemas.jobs import JobSpec
+    from bus_schemas.requests import JobView
+
+WAITING: Final = 0
+DISPATCHED: Final = 1
+
+WAITING_STATES: Final = frozenset({"scheduled", "queued"})
+HELD_STATES: Final = frozenset({"dispatched", "preparing", "running"})
+ENDED_STATES: Final = frozenset({"passed", "failed", "errored", "timed_out", "cancelled", "expired"})
+FAILURES: Final = frozenset({"failed", "timed_out", "errored"})
+STATES: Final = (
+    "scheduled",
+    "queued",
+    "dispatched",
+    "preparing",
+    "running",
+    "passed",
+    "failed",
+    "errored",
+    "timed_out",
+    "cancelled",
+    "expired",
+)
+
+
+class Spec(NamedTuple):
+    """What the job is; the same in every attempt."""
+
+    app_version_id: str
+    test: str
+    position: int
+    priority: int
+    requires: tuple[str, ...]
+    runner: str
+    created_at: float
+
+
+class Job:
+    """Everything heard of one job; the plain fields below `spec` follow from the facts."""
+
+    __slots__ = (
+        "agent",
+        "attempt",
+        "attempts",
+        "cancelling",
+        "due",
+        "ended_at",
+        "flaky",
+        "job_id",
+        "org_id",
+        "queued_at",
+        "reached",
+        "reason",
+        "run_id",
+        "since",
+        "slot",
+        "spec",
+        "started_at",
+        "state",
+        "updated_at",
+        "waits",
+    )
+
+    def __init__(self, job_id: str, org_id: str, run_id: str) -> None:
+        self.job_id = job_id
+        self.org_id = intern(org_id)
+        self.run_id = intern(run_id)
+        self.spec: Spec | None = None
+        self.attempts: dict[int, AttemptFacts] = {}
+        self.reached: tuple[int, int] = (1, WAITING)
+        """The furthest attempt that waited or was dispatched, and which of the two."""
+        self.waits: dict[int, float] = {}
+        """Not before when an attempt may start, when that is known."""
+        self.queued_at: float | None = None
+        self.updated_at = 0.0
+
+        self.state = "queued"
+        self.attempt = 1
+        self.cancelling = False
+        self.agent = ""
+        self.slot = ""
+        self.since = 0.0
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.reason = ""
+        self.flaky = False
+        self.due: float | None = None
+        """When a scheduled job becomes a queued one."""
+
+    def hear(self, event: AnyEvent, seq: int, now: float) -> None:
+        """Take in an event; `seq` is its place in the event stream."""
+        number = event.attempt
+        match event.kind:
+            case "queued":
+                self._know(spec_of(event.spec))
+                self._wait(number, event.not_before or 0.0)
+                self.queued_at = event.at if self.queued_at is None else min(self.queued_at, event.at)
+            case "released":
+                self.reached = max(self.reached, (number, DISPATCHED))
+            case "started" | "taken_over":
+                self.facts(number).hold(held_of(event, seq))
+            case "preparing":
+                self.facts(number).say(seq, event.message or event.step)
+            case "progress":
+                self.facts(number).say(seq, event.message)
+            case "running":
+                self.facts(number).ran(Run(seq, event.at, event.installed, event.install_s))
+            case "cancelling":
+                facts = self.facts(number)
+                facts.cancelling = True
+                if event.holder is not None:
+                    facts.hold(held_of(event.holder, 0))
+            case "ended":
+                self.facts(number).finish(end_of(event))
+            case "retrying":
+                self._wait(event.next_attempt, event.not_before or 0.0)
+            case "refused":
+                self.facts(number).finish(
+                    End(final=True, state="cancelled", at=event.at, reason="refused", message=event.message)
+                )
+        self.updated_at = max(self.updated_at, event.at)
+        self.settle(now)
+
+    def see(self, view: JobView, now: float) -> None:
+        """Take in what a snapshot says."""
+        self._know(
+            Spec(
+                intern(view.app_version_id),
+                view.test,
+                view.position,
+                view.priority,
+                _interned(view.requires),
+                intern(view.runner),
+                view.created_at,
+            )
+        )
+        ended = view.state in ENDED_STATES
+        last = max((attempt.number for attempt in view.attempts), default=0)
+        for attempt in view.attempts:
+            facts = facts_of(
+                attempt,
+                phase=RUNNING if view.state == "running" else 0,
+                final=ended and attempt.number == last,
+            )
+            self._join(facts)
+        if ended:
+            mine = self.attempts.get(last)
+            if mine is None or mine.end is None:
+                at = view.ended_at or view.updated_at or view.created_at
+                end = End(
+                    final=True, state=view.state, at=at, reason=view.reason or "", message=view.message or ""
+                )
+                self.facts(max(last, 1)).finish(end)
+        else:
+            over = any(a.number == last and a.outcome is not None for a in view.attempts)
+            current = last + 1 if over else max(last, 1)
+            if view.state == "dispatched":
+                self.reached = max(self.reached, (current, DISPATCHED))
+            else:
+                self.reached = max(self.reached, (current, WAITING))
+            if view.state == "scheduled":
+                self.waits.setdefault(current, float("inf"))
+            elif view.state == "queued":
+                self._wait(current, 0.0)
+        if view.queued_at is not None:
+            self.queued_at = view.queued_at if self.queued_at is None else min(self.queued_at, view.queued_at)
+        self.updated_at = max(self.updated_at, view.updated_at or 0.0, view.ended_at or 0.0)
+        self.settle(now)
+
+    def facts(self, number: int) -> AttemptFacts:
+        """The facts of an attempt, made when nothing was heard of it before."""
+        found = self.attempts.get(number)
+        if found is None:
+            found = self.attempts[number] = AttemptFacts(number)
+        return found
+
+    def settle(self, now: float) -> None:
+        """Work out the state from the facts; `now` only tells whether a delay is over."""
+        number = max(self.reached[0], max(self.attempts, default=1))
+        facts = self.attempts.get(number)
+        self.attempt = number
+        self.cancelling = False
+        self.due = None
+        self.ended_at = None
+        self.reason = ""
+        if facts is not None and facts.end is not None:
+            self.state = facts.end.state if facts.end.final else "queued"
+            self.ended_at = facts.end.at if facts.end.final else None
+            self.reason = facts.end.reason
+            self.since = facts.end.at
+        elif facts is not None and (facts.held is not None or facts.run is not None):
+            running = facts.phase == RUNNING
+            self.state = "running" if running else "preparing"
+            self.since = (facts.running_at if running else None) or facts.started_at or self.updated_at
+            self.cancelling = facts.cancelling
+        elif self.reached == (number, DISPATCHED):
+            self.state = "dispatched"
+            self.since = self.queued_at or self.created_at
+        else:
+            wait = self.waits.get(number, 0.0)
+            self.state = "scheduled" if wait > now else "queued"
+            self.due = wait if wait > now and wait != float("inf") else None
+            self.since = max(self.queued_at or self.created_at, 0.0 if wait > now else wait)
+        self.agent = intern(facts.agent) if facts else ""
+        self.slot = intern(facts.slot) if facts else ""
+        self.started_at = facts.started_at if facts else None
+        self.flaky = self.state == "passed" and any(
+            a.end is not None and a.end.state in {"failed", "timed_out"} for a in self.attempts.values()
+        )
+
+    @property
+    def created_at(self) -> float:
+        """When it was submitted; 0 while that is not known."""
+        return self.spec.created_at if self.spec else 0.0
+
+    @property
+    def test(self) -> str:
+        """The test; empty while that is not known."""
+        return self.spec.test if self.spec else ""
+
+    @property
+    def app_version_id(self) -> str:
+        """The build; empty while that is not known."""
+        return self.spec.app_version_id if self.spec else ""
+
+    @property
+    def priority(self) -> int:
+        """1 to 10, 10 the most urgent; 0 while that is not known."""
+        return self.spec.priority if self.spec else 0
+
+    @property
+    def place(self) -> str:
+        """`agent/slot` where the last attempt is or was, or nothing."""
+        return f"{self.agent}/{self.slot}" if self.agent else ""
+
+    @property
+    def active(self) -> bool:
+        """Whether a slot has it, or is about to."""
+        return self.state in HELD_STATES
+
+    @property
+    def ended(self) -> bool:
+        """Whether its result is known."""
+        return self.state in ENDED_STATES
+
+    def waited(self, now: float) -> float | None:
+        """How long the job waited for its first start, or waits so far, in seconds."""
+        begin = self.queued_at or self.created_at
+        if not begin:
+            return None
+        first = self.attempts.get(1)
+        start = first.started_at if first is not None else None
+        if start is None:
+            start = self.ended_at if self.ended else now
+        return max(0.0, (start or now) - begin)
+
+    def took(self, now: float) -> float | None:
+        """How long the last attempt is or was at work, in seconds."""
+        facts = self.attempts.get(self.attempt)
+        if facts is None:
+            return None
+        if facts.end is not None and facts.end.duration_s:
+            return facts.end.duration_s
+        start = facts.running_at or facts.started_at
+        if start is None:
+            return None
+        return max(0.0, (facts.finished_at or now) - start)
+
+    def _know(self, spec: Spec) -> None:
+        # A job's spec never changes; should two differ, either order must end alike.
+        self.spec = spec if self.spec is None else max(self.spec, spec)
+
+    def _wait(self, number: int, not_before: float) -> None:
+        self.reached = max(self.reached, (number, WAITING))
+        known = self.waits.get(number)
+        self.waits[number] = not_before if known is None else min(known, not_before)
+
+    def _join(self, other: AttemptFacts) -> None:
+        mine = self.facts(other.number)
+        if other.held is not None:
+            mine.hold(other.held)
+        if other.run is not None:
+            mine.ran(other.run)
+        if other.end is not None:
+            mine.finish(other.end)
+
+
+def spec_of(spec: JobSpec) -> Spec:
+    """The part of a job's spec that the dashboard shows."""
+    return Spec(
+        intern(spec.app_version_id),
+        spec.test,
+        spec.position,
+        spec.priority,
+        _interned(spec.requires),
+        intern(spec.runner),
+        spec.created_at,
+    )
+
+
+def _interned(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(intern(label) for label in labels)
+
+
+__all__ = ["ENDED_STATES", "FAILURES", "HELD_STATES", "STATES", "WAITING_STATES", "Job", "Spec", "spec_of"]

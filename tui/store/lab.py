@@ -1,0 +1,92 @@
+"""The agents and their slots, from heartbeats; what it says of their age is told by our own clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from bus_schemas.agents import Heartbeat, SlotStatus
+
+LOST_AFTER_S: Final = 15.0
+FORGET_AFTER_S: Final = 600.0
+FORGET_GONE_S: Final = 30.0
+
+
+class AgentRecord:
+    """The newest heartbeat of an agent, and when it came."""
+
+    __slots__ = ("beat", "heard_at")
+
+    def __init__(self, beat: Heartbeat, heard_at: float) -> None:
+        self.beat = beat
+        self.heard_at = heard_at
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self.beat.agent
+
+    def age(self, monotonic: float) -> float:
+        """Seconds since a newer heartbeat came."""
+        return max(0.0, monotonic - self.heard_at)
+
+    def state(self, monotonic: float) -> str:
+        """`up`, `draining`, `gone`, or `lost` when it fell silent."""
+        if self.beat.state != "gone" and self.age(monotonic) > LOST_AFTER_S:
+            return "lost"
+        return self.beat.state
+
+    def slot_state(self, slot: SlotStatus, monotonic: float) -> str:
+        """A slot's state; what a silent agent last said of it is no longer believed."""
+        return slot.state if self.state(monotonic) in {"up", "draining"} else "lost"
+
+
+class Lab:
+    """Agents by name; the newest heartbeat wins, however often and in whatever order it is heard."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, AgentRecord] = {}
+        self.changed = True
+
+    def __len__(self) -> int:
+        return len(self._agents)
+
+    def agents(self) -> list[AgentRecord]:
+        """All agents, by name."""
+        return [self._agents[name] for name in sorted(self._agents)]
+
+    def get(self, name: str) -> AgentRecord | None:
+        """An agent, or None."""
+        return self._agents.get(name)
+
+    def hear(self, beat: Heartbeat, monotonic: float, *, age_s: float = 0.0) -> bool:
+        """Take in a heartbeat that is `age_s` old; returns whether it was news."""
+        known = self._agents.get(beat.agent)
+        if known is not None and _order(beat) <= _order(known.beat):
+            return False
+        self._agents[beat.agent] = AgentRecord(beat, monotonic - age_s)
+        self.changed = True
+        return True
+
+    def sweep(self, monotonic: float) -> None:
+        """Forget agents that are gone for good."""
+        for name, record in list(self._agents.items()):
+            limit = FORGET_GONE_S if record.beat.state == "gone" else FORGET_AFTER_S
+            if record.age(monotonic) > limit:
+                del self._agents[name]
+                self.changed = True
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._agents.clear()
+        self.changed = True
+
+    def busy_slots(self) -> tuple[int, int]:
+        """How many slots work, and how many there are."""
+        slots = [slot for record in self._agents.values() for slot in record.beat.slots]
+        return sum(slot.state == "busy" for slot in slots), len(slots)
+
+
+def _order(beat: Heartbeat) -> tuple[float, bool, str]:
+    # Two of the same moment are the same heartbeat, but for nonsense: then any fixed choice will do.
+    return (beat.at, beat.state == "gone", beat.model_dump_json())

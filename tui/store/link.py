@@ -1,0 +1,79 @@
+"""The state of the connection, always shown: a screen that stands still must say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Phase = Literal["connecting", "loading", "live", "reconnecting"]
+Level = Literal["good", "busy", "bad"]
+
+STALE_AFTER_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """What the header shows."""
+
+    level: Level
+    word: str
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Link:
+    """Where the feed stands; times are monotonic."""
+
+    server: str = ""
+    phase: Phase = "connecting"
+    reason: str = ""
+    """Why it is not live, one sentence."""
+    hint: str = ""
+    since: float = 0.0
+    last_sign: float = 0.0
+    """When the server last showed a sign of life."""
+    answered: bool = False
+    """Whether the query service has ever answered."""
+    silent: str = ""
+    """Set while nobody answers queries, with the reason."""
+    notices: list[str] = field(default_factory=list[str])
+    """Sentences to be shown once: that a gap was found, that everything was read again."""
+    changed: bool = True
+
+    def move(self, phase: Phase, now: float, reason: str = "", hint: str = "") -> None:
+        """Go into another phase, or give another reason."""
+        if phase != self.phase:
+            self.since = now
+        self.phase = phase
+        self.reason = reason
+        self.hint = hint
+        if phase == "live":
+            self.last_sign = now
+        self.changed = True
+
+    def sign(self, now: float) -> None:
+        """The server has just shown that it lives."""
+        self.last_sign = now
+
+    def announce(self, sentence: str) -> None:
+        """Say something once."""
+        self.notices.append(sentence)
+        del self.notices[:-20]
+
+    def status(self, now: float) -> LinkStatus:
+        """What to show at this moment."""
+        silence = now - self.last_sign
+        age = f"{max(0, int(now - self.since))} s"
+        match self.phase:
+            case "connecting":
+                return LinkStatus("busy", "connecting", age if now - self.since >= 1 else "")
+            case "reconnecting":
+                return LinkStatus("bad", "reconnecting", age)
+            case _ if silence >= STALE_AFTER_S:
+                return LinkStatus("bad", f"stale for {int(silence)} s")
+            case "loading":
+                return LinkStatus("busy", "loading")
+            case "live":
+                if self.silent:
+                    return LinkStatus("bad", "no scheduler")
+                return LinkStatus("good", "live")

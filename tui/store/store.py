@@ -1,0 +1,99 @@
+"""The one place where the dashboard's knowledge stands; screens read it, the feed writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tui.store.history import History
+from tui.store.job import FAILURES
+from tui.store.jobs import JobBook
+from tui.store.lab import Lab
+from tui.store.link import Link
+
+if TYPE_CHECKING:
+    from bus_schemas.agents import Heartbeat
+    from bus_schemas.events import AnyEvent
+    from bus_schemas.requests import JobView, Overview
+    from qgjob.clock import Clock
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is new since the last look; the screen draws no more than this."""
+
+    jobs: set[str] = field(default_factory=set[str])
+    overview: bool = False
+    lab: bool = False
+    link: bool = False
+    second: bool = False
+    """Whether a new second began: ages and plots move on."""
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs) or self.overview or self.lab or self.link or self.second
+
+
+class Store:
+    """Snapshot and events flow in, in any order and any number of times; `take` tells what is new."""
+
+    def __init__(self, clock: Clock, *, server: str = "", max_jobs: int | None = None) -> None:
+        self.clock = clock
+        self.jobs = JobBook(max_jobs) if max_jobs else JobBook()
+        self.lab = Lab()
+        self.link = Link(server=server, since=clock.monotonic(), last_sign=clock.monotonic())
+        self.history = History()
+        self.overview: Overview | None = None
+        self.unreadable = 0
+        """Messages off the bus that could not be read."""
+        self._overview_changed = False
+
+    def hear_event(self, event: AnyEvent, seq: int) -> None:
+        """Take in an event of the event stream."""
+        before = self.jobs.get(event.job_id)
+        was = before.ended if before else False
+        job = self.jobs.hear(event, seq, self.clock.now())
+        if job.ended and not was and event.kind == "ended":
+            self.history.count_end(failed=job.state in FAILURES)
+
+    def hear_overview(self, overview: Overview) -> bool:
+        """Take in the scheduler's overview; an older one, or one of a past reign, changes nothing."""
+        if self.overview is not None and _order(overview) <= _order(self.overview):
+            return False
+        self.overview = overview
+        self._overview_changed = True
+        return True
+
+    def hear_heartbeat(self, beat: Heartbeat, *, snapshot: bool = False) -> None:
+        """Take in an agent's heartbeat; one of a snapshot may be some seconds old."""
+        age = min(max(0.0, self.clock.now() - beat.at), 60.0) if snapshot else 0.0
+        self.lab.hear(beat, self.clock.monotonic(), age_s=age)
+
+    def see_job(self, view: JobView) -> bool:
+        """Take in a job of a snapshot; returns whether it told anything new."""
+        return self.jobs.see(view, self.clock.now())
+
+    def forget(self) -> None:
+        """The server is not the one it was: nothing that was heard counts."""
+        self.jobs.clear()
+        self.lab.clear()
+        self.overview = None
+        self._overview_changed = True
+
+    def take(self) -> Changes:
+        """What changed since the last call; called by the timer that draws."""
+        monotonic = self.clock.monotonic()
+        self.jobs.wake(self.clock.now())
+        depths = self.overview.depths if self.overview else {}
+        running = self.overview.running if self.overview else 0
+        second = self.history.sample(monotonic, depths, running)
+        if second:
+            self.lab.sweep(monotonic)
+        changes = Changes(
+            self.jobs.take_changed(), self._overview_changed, self.lab.changed, self.link.changed, second
+        )
+        self._overview_changed = self.lab.changed = self.link.changed = False
+        return changes
+
+
+def _order(overview: Overview) -> tuple[int, float]:
+    return (overview.leader.epoch if overview.leader else 0, overview.at)

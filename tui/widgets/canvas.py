@@ -1,0 +1,108 @@
+"""A widget that draws lines of plain data, and repaints only those that differ from the last time."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import App
+from textual.content import Content
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.draw.spans import Line, crop
+from tui.widgets.inks import Inks, inks_of, style_of
+
+
+class Canvas(Widget):
+    """Subclasses say in `draw` what there is to see; `sync` puts the difference on the screen."""
+
+    ALLOW_SELECT = False
+
+    def __init__(self, widget_id: str | None = None) -> None:
+        super().__init__(id=widget_id)
+        self._drawn: list[Line] | None = None
+        self._drawn_size = (0, 0)
+        self._inks: Inks | None = None
+        self._base: Style | None = None
+        self._said = ("", "")
+        self.lines_painted = 0
+        """How many lines were put on the screen so far: what drawing costs, for tests."""
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """The lines to be seen; fewer than `height` leave the rest empty."""
+        raise NotImplementedError
+
+    def say(self, title: str, subtitle: str = "") -> None:
+        """Write into the border; a name in it may look like markup, and is none."""
+        if self._said != (title, subtitle):
+            self._said = (title, subtitle)
+            self.border_title = Content(title)  # pyright: ignore[reportAttributeAccessIssue]
+            self.border_subtitle = Content(subtitle)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def sync(self) -> None:
+        """Draw again, and repaint the lines that changed."""
+        if not self.is_attached or not self.size.height or self._drawn is None:
+            return  # not laid out yet: the first paint draws by itself
+        old, old_size = self._drawn, self._drawn_size
+        self._draw()
+        if self._drawn_size != old_size:
+            self.refresh()
+            return
+        for y in range(self.size.height):
+            if _at(old, y) != _at(self._drawn, y):
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """A line as Textual wants it."""
+        if self._drawn is None or self._drawn_size != self.room:
+            self._draw()
+        self.lines_painted += 1
+        return self.to_strip(_at(self._drawn or [], y), self.size.width)
+
+    def to_strip(self, line: Line, width: int, under: str = "") -> Strip:
+        """A line in this theme's inks, `under` being laid below all of it."""
+        inks = self.inks
+        base = self.base + style_of(inks, under)
+        if under and base.reverse:
+            # With the terminal's own colours a reversed row shows none: they would be its background.
+            text = "".join(text for text, _ in line)
+            return Strip([Segment(text, base)]).adjust_cell_length(width, base)
+        segments = [
+            Segment(text, base + style_of(inks, ink) if ink else base) for text, ink in crop(line, width)
+        ]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    @property
+    def inks(self) -> Inks:
+        """The inks of the theme."""
+        if self._inks is None:
+            self._inks = inks_of(cast("App[object]", self.app))
+        return self._inks
+
+    @property
+    def base(self) -> Style:
+        """The widget's own colours, which lie under everything."""
+        if self._base is None:
+            self._base = self.rich_style
+        return self._base
+
+    def notify_style_update(self) -> None:
+        """The theme may be another one now, or the widget's own style."""
+        super().notify_style_update()
+        self._inks = self._base = None
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Width and height that can be drawn on, without scroll bars."""
+        return self.size.width, self.size.height
+
+    def _draw(self) -> None:
+        self._drawn_size = self.room
+        self._drawn = self.draw(*self._drawn_size)
+
+
+def _at(lines: list[Line], y: int) -> Line:
+    return lines[y] if y < len(lines) else ()

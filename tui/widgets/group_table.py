@@ -1,0 +1,108 @@
+"""The groups: jobs of one build that need the same labels, and what works on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from tui.draw.bars import rule
+from tui.draw.spans import Line, fit
+from tui.draw.times import age, count, short_count
+from tui.store.store import Store
+from tui.widgets.table import Column, Ids, LineTable, ListIds
+
+if TYPE_CHECKING:
+    from bus_schemas.requests import GroupView
+
+_COLUMNS = (
+    Column("build", "BUILD", 9, share=3),
+    Column("org", "ORG", 6, share=1, spare=3),
+    Column("needs", "NEEDS", 8, share=3, spare=4),
+    Column("waiting", "WAITING", 14, share=2),
+    Column("running", "RUN", 4, right=True),
+    Column("slots", "SLOTS", 8, share=1),
+    Column("installs", "INST", 4, right=True, spare=2),
+    Column("oldest", "OLDEST", 6, right=True, spare=1),
+)
+_NUMBER = 5
+
+
+class GroupTable(LineTable):
+    """Groups, the one with most to do first."""
+
+    columns: ClassVar[tuple[Column, ...]] = _COLUMNS
+
+    def __init__(self, store: Store, widget_id: str) -> None:
+        super().__init__(widget_id)
+        self._store = store
+        self._groups: dict[str, GroupView] = {}
+        self._ids = ListIds()
+        self._most = 0
+
+    def ids(self) -> Ids:
+        """The rows."""
+        return self._ids
+
+    def group(self, row_id: str) -> GroupView | None:
+        """The group of a row."""
+        return self._groups.get(row_id)
+
+    def sync(self) -> None:
+        """Take the groups of the latest overview, and repaint what differs."""
+        overview = self._store.overview
+        groups = overview.groups if overview else ()
+        self._groups = {_row_id(g): g for g in groups}
+        self._ids = ListIds(list(self._groups))
+        self._most = max((g.waiting + g.released for g in groups), default=0)
+        total = overview.groups_total if overview else 0
+        text = f"{count(len(groups))} of {count(total)}" if total > len(groups) else count(len(groups))
+        self.say("3 Groups", text)
+        super().sync()
+
+    def empty(self) -> tuple[str, str]:
+        """Why there are no rows."""
+        return ("Nothing waits or runs.", "") if self._store.overview else ("", "")
+
+    def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
+        """A group."""
+        group = self._groups[row_id]
+        return [self._cell(group, column.key, width) for column, width in widths]
+
+    def _cell(self, view: GroupView, key: str, width: int) -> Line:
+        match key:
+            case "build":
+                return ((fit(view.group.app_version_id, width), "bold"),)
+            case "org":
+                return ((fit(view.group.org_id, width), "dim"),)
+            case "needs":
+                return ((fit(view.group.capability, width), "dim"),)
+            case "waiting":
+                waiting = view.waiting + view.released
+                number = fit(short_count(waiting), _NUMBER - 1, right=True) + " "
+                room = width - _NUMBER
+                drawn = rule(waiting, self._most, room)
+                ahead = rule(view.released, self._most, room).replace("╸", "━")[: len(drawn)]
+                return (
+                    (number, "" if waiting else "dim"),
+                    (ahead, "next"),
+                    (fit(drawn[len(ahead) :], room - len(ahead)), "wait"),
+                )
+            case "running":
+                return ((fit(short_count(view.running), width, right=True), _if(view.running, "busy")),)
+            case "slots":
+                slots = len(view.slots)
+                text = "■" * slots if slots <= width else f"■×{short_count(slots)}"
+                return ((fit(text, width), "busy"),)
+            case "installs":
+                return ((fit(short_count(view.installs), width, right=True), _if(view.installs, "prep")),)
+            case _:
+                text = "" if view.oldest_wait_s is None else age(view.oldest_wait_s)
+                return ((fit(text, width, right=True), "dim"),)
+
+
+def _row_id(view: GroupView) -> str:
+    return f"{view.group.capability}\x00{view.group.org_id}\x00{view.group.app_version_id}"
+
+
+def _if(number: int, ink: str) -> str:
+    return ink if number else "dim"

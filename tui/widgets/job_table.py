@@ -1,0 +1,161 @@
+"""The job table: every job that the filter lets through, marks and cursor by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from tui.actions import bindings
+from tui.draw.spans import Line, fit
+from tui.draw.states import JOB_GLYPH, JOB_INK, priority_ink, word
+from tui.draw.times import age, count, span
+from tui.store.index import JobIndex
+from tui.store.job import FAILURES, Job
+from tui.store.store import Store
+from tui.widgets.table import Column, Ids, LineTable
+
+_COLUMNS = (
+    Column("state", "  STATE", 12),
+    Column("test", "TEST", 22, share=5),
+    Column("build", "BUILD", 8, share=1, spare=1),
+    Column("org", "ORG", 6, share=1, spare=6),
+    Column("priority", "PRI", 3, right=True, spare=5),
+    Column("place", "SLOT", 10, share=1, spare=4),
+    Column("attempt", "TRY", 3, right=True, spare=3),
+    Column("reason", "NOTE", 30, share=4, spare=9),
+    Column("waited", "WAIT", 5, right=True, spare=7),
+    Column("took", "TOOK", 5, right=True),
+    Column("ended", "ENDED", 5, right=True, spare=2),
+)
+
+
+class JobTable(LineTable):
+    """Jobs, as the index orders them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("marks")
+    columns: ClassVar[tuple[Column, ...]] = _COLUMNS
+
+    def __init__(self, store: Store, index: JobIndex, widget_id: str) -> None:
+        super().__init__(widget_id)
+        self._store = store
+        self._index = index
+        self.marks: set[str] = set()
+
+    def ids(self) -> Ids:
+        """The rows."""
+        return self._index
+
+    def selected(self) -> list[str]:
+        """The marked jobs, else the one under the cursor."""
+        if self.marks:
+            return sorted(self.marks)
+        cursor = self.cursor_id
+        return [cursor] if cursor else []
+
+    def action_mark(self) -> None:
+        """Mark the job under the cursor or take its mark off, and go on to the next."""
+        cursor = self.cursor_id
+        if cursor is None:
+            return
+        self.marks ^= {cursor}
+        self.move_to(self._row + 1)
+
+    def action_unmark_all(self) -> None:
+        """Take all marks off."""
+        self.marks.clear()
+        self.sync()
+        self.post_message(self.Moved(self))
+
+    def sync(self) -> None:
+        """Forget marks of jobs that are gone, follow the rows, repaint what differs."""
+        if self.marks:
+            self.marks = {job_id for job_id in self.marks if self._store.jobs.get(job_id) is not None}
+        self._say_counts()
+        super().sync()
+
+    def empty(self) -> tuple[str, str]:
+        """Why there are no rows."""
+        if not self._index.complete:
+            return ("Looking …", "")
+        if self._index.filter:
+            return ("No job matches the filter.", "esc takes it off")
+        link = self._store.link
+        if link.phase in {"connecting", "loading"}:
+            return (link.reason or f"Connecting to {link.server} …", link.hint)
+        return ("No jobs yet.", "qgjob submit --org-id … --app-version-id … --test …")
+
+    def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
+        """A job."""
+        job = self._store.jobs.get(row_id)
+        if job is None:
+            return ()
+        now = self._store.clock.now()
+        return [self._cell(job, column.key, width, now) for column, width in widths]
+
+    def _cell(self, job: Job, key: str, width: int, now: float) -> Line:
+        match key:
+            case "state":
+                return self._state(job, width)
+            case "test":
+                text = fit(job.test or job.job_id, width, keep_end=True)
+                ink = "bold" if job.active else "bad" if job.state in FAILURES else "wait"
+                return ((text, ink if job.test else "dim"),)
+            case "build":
+                return ((fit(job.app_version_id, width), "" if job.active else "dim"),)
+            case "org":
+                return ((fit(job.org_id, width), "dim"),)
+            case "priority":
+                number = str(job.priority) if job.priority else ""
+                return ((fit(number, width, right=True), priority_ink(job.priority)),)
+            case "place":
+                return ((fit(job.place, width), "" if job.active else "dim"),)
+            case "attempt":
+                text = str(job.attempt) if job.attempt > 1 or job.attempts else ""
+                return ((fit(text, width, right=True), "prep" if job.attempt > 1 else "dim"),)
+            case "reason":
+                return ((fit(self._reason(job), width), "bad-soft" if job.state in FAILURES else "dim"),)
+            case "waited":
+                waited = job.waited(now)
+                text = "" if waited is None else age(waited)
+                return ((fit(text, width, right=True), "dim" if job.ended or job.active else ""),)
+            case "took":
+                took = span(job.took(now)) if job.ended or job.active else ""
+                return ((fit(took, width, right=True), "busy" if job.active else ""),)
+            case _:
+                text = age(max(0.0, now - job.ended_at)) if job.ended_at else ""
+                return ((fit(text, width, right=True), "dim"),)
+
+    def _state(self, job: Job, width: int) -> Line:
+        ink = JOB_INK[job.state]
+        mark = ("◆", "mark") if job.job_id in self.marks else (" ", "")
+        state = "cancelling" if job.cancelling and not job.ended else word(job.state)
+        if job.flaky:
+            state = "flaky"
+            ink = "prep"
+        return (mark, (fit(f"{JOB_GLYPH[job.state]} {state}", width - 1), ink))
+
+    def _reason(self, job: Job) -> str:
+        facts = job.attempts.get(job.attempt)
+        if facts is None:
+            return ""
+        if facts.end is not None:
+            if facts.end.state not in FAILURES and not facts.end.message:
+                return ""
+            return ": ".join(part for part in (facts.end.reason.replace("_", " "), facts.end.message) if part)
+        if facts.step is None or (facts.run is not None and facts.run.seq > facts.step[0]):
+            return ""
+        return facts.step[1]
+
+    def _say_counts(self) -> None:
+        shown, known = len(self._index), len(self._store.jobs)
+        parts = [f"{count(shown)} of {count(known)}" if self._index.filter else count(known)]
+        if self.marks:
+            parts.append(f"{len(self.marks)} marked")
+        if self._index.order != "latest":
+            parts.append(f"by {self._index.order}")
+        if not self._index.complete:
+            parts.append("looking …")
+        wanted = self._index.filter.text
+        self.say(f"4 Jobs  /{fit(wanted, min(60, len(wanted)))}" if wanted else "4 Jobs", " · ".join(parts))

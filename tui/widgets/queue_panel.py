@@ -1,0 +1,145 @@
+"""The queue at a glance: how much waits by priority and how that went, and what the lab made of it."""
+
+from __future__ import annotations
+
+from tui.draw.bars import area, nice_maximum, rule
+from tui.draw.spans import Line, fit, pad
+from tui.draw.times import age, short_count
+from tui.store.store import Store
+from tui.widgets.canvas import Canvas
+
+CLASSES = ("high", "medium", "low")
+_LABEL = 7
+_NUMBER = 5
+_HEADROOM = 1.12
+"""So that a full chart does not touch the one above it."""
+
+
+class QueuePanel(Canvas, can_focus=True):
+    """A bar and a chart for each priority, and the totals below."""
+
+    def __init__(self, store: Store, widget_id: str) -> None:
+        super().__init__(widget_id)
+        self._store = store
+
+    def sync(self) -> None:
+        """Say the totals in the border, and repaint what differs."""
+        overview = self._store.overview
+        text = f"{short_count(overview.waiting)} waiting" if overview else ""
+        self.say("1 Queue", text)
+        super().sync()
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """Charts as high as there is room, then one to three lines of totals."""
+        totals = self._totals(width)
+        shown = totals[: max(1, min(len(totals), height - len(CLASSES)))]
+        rows = max(1, (height - len(shown)) // len(CLASSES))
+        lines: list[Line] = []
+        for name in CLASSES:
+            lines.extend(self._chart(name, width, min(rows, 6)))
+        blank: list[Line] = [()] * max(0, min(1, height - len(lines) - len(shown)))
+        return [*lines, *blank, *shown][:height]
+
+    def _chart(self, name: str, width: int, rows: int) -> list[Line]:
+        overview = self._store.overview
+        depths = overview.depths if overview else {}
+        depth = depths.get(name, 0)
+        most = max((depths.get(other, 0) for other in CLASSES), default=0)
+        head = _LABEL + _NUMBER + 1
+        bar_width = max(4, (width - head - 1) // 2)
+        plot_width = max(0, width - head - bar_width - 1)
+        values = self._store.history.depths[name].last(plot_width)
+        top = nice_maximum(max(values, default=0))
+        plot = area(values, plot_width, rows, top * _HEADROOM)
+        drawn = rule(depth, most, bar_width)
+        label = (
+            (fit(name, _LABEL), "text" if depth else "dim"),
+            (fit(short_count(depth), _NUMBER, right=True), f"bold {name}" if depth else "dim"),
+            (" ", ""),
+        )
+        lines: list[Line] = []
+        for row in range(rows):
+            last = row == rows - 1
+            left = label if last else ((" " * head, ""),)
+            middle = (
+                ((drawn, name), ("─" * (bar_width - len(drawn)), "track"))
+                if last
+                else ((" " * bar_width, ""),)
+            )
+            lines.append(
+                (
+                    *left,
+                    *middle,
+                    (" ", ""),
+                    *self._plot_row(plot[row], name, top if row == 0 and rows > 1 and any(values) else 0),
+                )
+            )
+        return lines
+
+    def _plot_row(self, text: str, name: str, top: float) -> Line:
+        """A row of a chart; the first says what its upper edge means, where that is in nobody's way."""
+        scale = short_count(top) if top else ""
+        if scale and text.startswith(" " * (len(scale) + 1)):
+            return ((scale, "faint"), (text[len(scale) :], f"{name}-soft"))
+        return ((text, f"{name}-soft"),)
+
+    def _totals(self, width: int) -> list[Line]:
+        overview = self._store.overview
+        if overview is None:
+            return [(), (), ()]
+        parts: list[tuple[str, str, str]] = [
+            (short_count(overview.running), " running", "bold busy"),
+            (short_count(overview.slots_idle), " idle", "bold"),
+        ]
+        if overview.oldest_wait_s is not None:
+            parts.insert(1, (age(overview.oldest_wait_s), " oldest", "bold"))
+        if overview.delayed:
+            parts.append((short_count(overview.delayed), " delayed", "bold"))
+        if overview.dead_letters:
+            parts.insert(0, (short_count(overview.dead_letters), " unreadable", "bold bad"))
+        first: list[tuple[str, str]] = []
+        for number, words, ink in parts:
+            used = sum(len(text) for text, _ in first)
+            if used + len(number) + len(words) <= width:
+                first += [(number, ink), (f"{words}  ", "dim")]
+        return [pad(tuple(first), width), self._installs(width), self._ends(width)]
+
+    def _installs(self, width: int) -> Line:
+        overview = self._store.overview
+        made = overview.installs if overview else 0
+        avoided = overview.installs_avoided if overview else 0
+        words = f"{short_count(made)} installs, {short_count(avoided)} avoided "
+        room = min(30, max(0, width - len(words))) if made + avoided else 0
+        saved = round(room * avoided / max(1, made + avoided))
+        return (
+            (short_count(made), "bold prep" if made else "dim"),
+            (" installs, ", "dim"),
+            (short_count(avoided), "bold good" if avoided else "dim"),
+            (" avoided ", "dim"),
+            ("━" * saved, "good"),
+            ("━" * (room - saved), "prep"),
+        )
+
+    def _ends(self, width: int) -> Line:
+        overview = self._store.overview
+        ended = overview.ended if overview else {}
+        passed = ended.get("passed", 0)
+        failed = ended.get("failed", 0) + ended.get("timed_out", 0)
+        errored = ended.get("errored", 0)
+        text: list[tuple[str, str]] = [
+            (short_count(passed), "bold good" if passed else "dim"),
+            (" passed  ", "dim"),
+            (short_count(failed), "bold bad" if failed else "dim"),
+            (" failed  ", "dim"),
+        ]
+        if errored:
+            text += [(short_count(errored), "bold lab"), (" errored  ", "dim")]
+        rate = self._store.history.ended.recent_mean(60) * 60
+        used = sum(len(part) for part, _ in text)
+        said = f"{short_count(rate)}/min "
+        plot_width = width - used - len(said)
+        values = self._store.history.ended.last(max(0, plot_width))
+        text += [(said, "dim")]
+        if plot_width >= 4:
+            text.append((area(values, plot_width, 1)[0], "good-soft"))
+        return tuple(text)

@@ -1,0 +1,49 @@
+"""The top line: who we are, whether what is shown is live, and who reigns."""
+
+from __future__ import annotations
+
+from tui.draw.spans import Line, ends, fit
+from tui.draw.times import moment
+from tui.store.store import Store
+from tui.widgets.canvas import Canvas
+
+_GLYPH = {"good": "●", "busy": "◌", "bad": "▲"}
+
+
+class StatusBar(Canvas):
+    """One line; the connection's state is always in it."""
+
+    DEFAULT_CSS = "StatusBar { height: 1; dock: top; padding: 0 1; background: $panel; }"
+
+    def __init__(self, store: Store, *, read_only: bool) -> None:
+        super().__init__()
+        self._store = store
+        self._read_only = read_only
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        """The line."""
+        store = self._store
+        status = store.link.status(store.clock.monotonic())
+        chip = f" {_GLYPH[status.level]} {status.word} "
+        left: list[tuple[str, str]] = [("qgjob", "bold key"), ("  ", ""), (chip, f"chip-{status.level}")]
+        if status.detail:
+            left.append((f" {status.detail}", "dim"))
+        left.append(("  ", ""))
+        if self._read_only:
+            left += [("read-only", "prep"), ("  ", "")]
+        clock = moment(store.clock.now())
+        right: list[tuple[str, str]] = []
+        leader = store.overview.leader if store.overview else None
+        if leader is not None and width >= 100:
+            right += [("leader ", "dim"), (fit(leader.replica, min(24, len(leader.replica))), "")]
+            right += [(f" #{leader.epoch}  ", "dim")]
+        if store.unreadable and width >= 70:
+            right += [(f"{store.unreadable} unreadable  ", "bad")]
+        right.append((clock, "dim"))
+        used = sum(len(text) for text, _ in (*left, *right))
+        room = width - used - 2
+        if room > 8:
+            said = store.link.reason or store.link.silent or store.link.server
+            bad = bool(store.link.reason or store.link.silent)
+            left.append((fit(said, min(room, len(said))), "bad" if bad else "dim"))
+        return [ends(tuple(left), tuple(right), width)]

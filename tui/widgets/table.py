@@ -1,0 +1,325 @@
+"""A table that costs what is visible of it: fixed columns, rows by id, a cursor that stays on its row.
+
+The rows are a sequence of ids kept elsewhere; a hundred thousand of them are as good as ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.actions import bindings
+from tui.draw.spans import Line, fit, pad
+from tui.widgets.canvas import Canvas
+
+GAP = 1
+SCROLL_BAR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a fixed width, or one that takes a share of what is left."""
+
+    key: str
+    title: str
+    width: int
+    """Cells; with `share`, the least that it needs."""
+    share: int = 0
+    right: bool = False
+    spare: int = 0
+    """Above 0: given up when there is no room, the highest first."""
+
+
+class Ids(Protocol):
+    """The rows of a table in order."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, row: int, /) -> str: ...
+    def row_of(self, row_id: str, /) -> int | None:
+        """The row of an id, or None."""
+        ...
+
+
+class ListIds:
+    """Rows from a list."""
+
+    def __init__(self, ids: Sequence[str] = ()) -> None:
+        self._ids = list(ids)
+        self._rows = {row_id: row for row, row_id in enumerate(self._ids)}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, row: int) -> str:
+        return self._ids[row]
+
+    def row_of(self, row_id: str) -> int | None:
+        """The row of an id, or None."""
+        return self._rows.get(row_id)
+
+
+def lay_out(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
+    """Which columns there is room for, and how wide each is."""
+    shown = list(columns)
+    while len(shown) > 1 and sum(c.width + GAP for c in shown) - GAP > width:
+        spare = max(shown, key=lambda c: c.spare)
+        if not spare.spare:
+            break
+        shown.remove(spare)
+    left = max(0, width - (sum(c.width + GAP for c in shown) - GAP))
+    shares = sum(c.share for c in shown)
+    widths: list[tuple[Column, int]] = []
+    for column in shown:
+        extra = left * column.share // shares if shares else 0
+        left -= extra
+        shares -= column.share
+        widths.append((column, column.width + extra))
+    return widths
+
+
+class LineTable(Canvas, ScrollView, can_focus=True):
+    """The table. Subclasses give `columns`, `ids` and the cells of a row."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("table")
+    DEFAULT_CSS = """
+    LineTable { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
+    """
+    columns: ClassVar[tuple[Column, ...]] = ()
+    header_height: ClassVar[int] = 1
+
+    class Opened(Message):
+        """A row was chosen with Enter or a double click."""
+
+        def __init__(self, table: LineTable, row_id: str) -> None:
+            super().__init__()
+            self.table = table
+            self.row_id = row_id
+
+    class Moved(Message):
+        """The cursor stands on another row, or other rows are marked."""
+
+        def __init__(self, table: LineTable) -> None:
+            super().__init__()
+            self.table = table
+
+    def __init__(self, widget_id: str | None = None) -> None:
+        super().__init__(widget_id)
+        self._pinned: str | None = None
+        self._row = 0
+
+    # --- What a subclass gives ---------------------------------------------------------------
+
+    def ids(self) -> Ids:
+        """The rows."""
+        raise NotImplementedError
+
+    def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
+        """A row: its cells, each as wide as its column, without the gaps between them."""
+        raise NotImplementedError
+
+    def empty(self) -> tuple[str, str]:
+        """What to say when there are no rows: a sentence, and a hint."""
+        return ("Nothing here.", "")
+
+    def selectable(self, row_id: str) -> bool:  # noqa: ARG002
+        """Whether the cursor may stand on a row."""
+        return True
+
+    # --- The cursor --------------------------------------------------------------------------
+
+    @property
+    def cursor_id(self) -> str | None:
+        """The id of the row under the cursor, or None when there are no rows."""
+        ids = self.ids()
+        self._settle()
+        return ids[self._row] if len(ids) else None
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Width and height that can be drawn on, without the scroll bar and a gap before it."""
+        return max(0, self.size.width - SCROLL_BAR), self.size.height
+
+    @property
+    def page(self) -> int:
+        """How many rows are visible."""
+        return max(1, self.size.height - self.header_height)
+
+    def move_to(self, row: int, *, pin: bool = True) -> None:
+        """Put the cursor on a row and bring it into view."""
+        ids = self.ids()
+        if not len(ids):
+            return
+        row = max(0, min(row, len(ids) - 1))
+        self._row = row
+        self._pinned = ids[row] if pin else None
+        top = round(self.scroll_y)
+        if row < top:
+            self._scroll(row)
+        elif row >= top + self.page:
+            self._scroll(row - self.page + 1)
+        self.sync()
+        self.post_message(self.Moved(self))
+
+    def move_to_id(self, row_id: str) -> bool:
+        """Put the cursor on a row by its id; returns whether it is there."""
+        row = self.ids().row_of(row_id)
+        if row is not None:
+            self.move_to(row)
+        return row is not None
+
+    def action_cursor_up(self) -> None:
+        """One row up."""
+        self.move_to(self._row - 1)
+
+    def action_cursor_down(self) -> None:
+        """One row down."""
+        self.move_to(self._row + 1)
+
+    def action_page_up(self) -> None:
+        """A page up."""
+        self.move_to(self._row - self.page)
+
+    def action_page_down(self) -> None:
+        """A page down."""
+        self.move_to(self._row + self.page)
+
+    def action_first(self) -> None:
+        """To the first row, and stay there whatever comes to stand in it."""
+        self.move_to(0, pin=False)
+
+    def action_last(self) -> None:
+        """To the last row."""
+        self.move_to(len(self.ids()) - 1)
+
+    def action_open(self) -> None:
+        """Open the row under the cursor."""
+        row_id = self.cursor_id
+        if row_id is not None:
+            self.post_message(self.Opened(self, row_id))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click puts the cursor there, a double click opens."""
+        offset = event.get_content_offset(self)
+        if offset is None or offset.y < self.header_height:
+            return
+        row = offset.y - self.header_height + round(self.scroll_y)
+        if row < len(self.ids()):
+            self.move_to(row)
+            if event.chain == 2:
+                self.action_open()
+
+    # --- Drawing -----------------------------------------------------------------------------
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """The header and the visible rows."""
+        widths = lay_out(self.columns, width)
+        lines = [self._header(widths)] if self.header_height else []
+        ids = self.ids()
+        if not len(ids):
+            return [*lines, *self._nothing(width, height - len(lines))]
+        top = round(self.scroll_y)
+        for row in range(top, min(top + height - len(lines), len(ids))):
+            row_id = ids[row]
+            under = ""
+            if row == self._row:
+                under = "on-cursor" if self.has_focus else "on-blurred" if self._pinned else ""
+            lines.append(((under, "*"), *pad(_spaced(self.cells(row_id, widths)), width)))
+        return lines
+
+    def sync(self) -> None:
+        """Follow the rows, then repaint what differs."""
+        self._settle()
+        size = Size(self.size.width, len(self.ids()) + self.header_height)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        super().sync()
+
+    def render_line(self, y: int) -> Strip:
+        """A line as Textual wants it; the first span of a row says what lies under it."""
+        width = self.size.width
+        if self._drawn is None or self._drawn_size != self.room:
+            self._settle()
+            self._draw()
+        self.lines_painted += 1
+        lines = self._drawn or []
+        line = lines[y] if y < len(lines) else ()
+        if line and line[0][1] == "*":
+            return self.to_strip(line[1:], width, line[0][0])
+        return self.to_strip(line, width)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Other rows are visible now."""
+        self._drawn = None
+        super().watch_scroll_y(old_value, new_value)
+
+    def on_focus(self) -> None:
+        """The cursor looks different with the focus."""
+        self.sync()
+
+    def on_blur(self) -> None:
+        """The cursor looks different without the focus."""
+        self.sync()
+
+    def on_resize(self) -> None:
+        """Other columns may fit."""
+        self.sync()
+
+    def _settle(self) -> None:
+        """Bring the cursor to where its row is now, and keep it at the same height if it was seen."""
+        ids = self.ids()
+        count = len(ids)
+        if not count:
+            self._row = 0
+            return
+        if self._pinned is None:
+            self._row = 0
+            return
+        row = ids.row_of(self._pinned)
+        if row is None:
+            self._row = min(self._row, count - 1)
+            self._pinned = ids[self._row]
+            return
+        moved = row - self._row
+        if moved:
+            top = round(self.scroll_y)
+            seen = top <= self._row < top + self.page
+            self._row = row
+            if seen and top:
+                self._scroll(top + moved)
+            elif seen and row >= top + self.page:
+                self._scroll(row - self.page + 1)
+
+    def _scroll(self, top: int) -> None:
+        size = Size(self.size.width, len(self.ids()) + self.header_height)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        self.scroll_to(y=top, animate=False, force=True)
+
+    def _header(self, widths: Sequence[tuple[Column, int]]) -> Line:
+        return _spaced([((fit(c.title, w, right=c.right), "title"),) for c, w in widths])
+
+    def _nothing(self, width: int, height: int) -> list[Line]:
+        sentence, hint = self.empty()
+        above: list[Line] = [()] * max(0, (height - (2 if hint else 1)) // 2)
+        return [
+            *above,
+            ((fit(" " * max(0, (width - len(sentence)) // 2) + sentence, width), "wait"),),
+            ((fit(" " * max(0, (width - len(hint)) // 2) + hint, width), "dim"),),
+        ]
+
+
+def _spaced(cells: Sequence[Line]) -> Line:
+    out: list[tuple[str, str]] = []
+    for i, cell in enumerate(cells):
+        if i:
+            out.append((" " * GAP, ""))
+        out.extend(cell)
+    return tuple(out)

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.errors import RunnerError
 
 
-def find_test(bundle: Path, test: str) -> Path:
+def find_test(bundle: Path, test: str, *, must_exist: bool = True) -> Path:
     """Where the test is. Raises `RunnerError` for a name that leaves the bundle, and for one not in it."""
     parts = test.split("/")
     if not test or test.startswith("/") or ".." in parts or "\0" in test:
@@ -15,6 +15,6 @@ def find_test(bundle: Path, test: str) -> Path:
             f"the test's name leads out of its bundle: {test!r}", reason="test_missing", retryable=False
         )
     path = bundle.joinpath(*parts)
-    if not path.is_file():
+    if must_exist and not path.is_file():
         raise RunnerError(f"there is no {test} in the test bundle", reason="test_missing", retryable=False)
     return path

@@ -62,7 +62,7 @@ def mark_of(pid: int) -> str | None:
             if entry.startswith(name):
                 return os.fsdecode(entry[len(name) :])
         return None
-    import psutil  # noqa: PLC0415 - only where there is no /proc
+    import psutil
 
     try:
         return psutil.Process(pid).environ().get(MARK_VARIABLE)
@@ -88,7 +88,7 @@ def _parents_from_proc() -> dict[int, int]:
 
 
 def _parents_from_psutil() -> dict[int, int]:
-    import psutil  # noqa: PLC0415 - only where there is no /proc
+    import psutil
 
     table: dict[int, int] = {}
     for process in psutil.process_iter():

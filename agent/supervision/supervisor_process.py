@@ -324,7 +324,7 @@ def _find_program(name: str, path: str) -> str:
 
 def _adopt_orphans() -> None:
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415
+        import ctypes
 
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:

@@ -118,6 +118,12 @@ def test_command_fills_in_each_element_by_itself_and_once(dirs: JobDirs):
     assert launch.argv == ("run", "--file=a {bundle};$(x).sh", f"{dirs.bundle}/{{other}}", "")
 
 
+def test_command_with_argv_needs_no_bundle(dirs: JobDirs):
+    assert CommandRunner(TOOLS).prepare(job("t.sh", "true"), dirs).argv == ("true",)
+    with pytest.raises(RunnerError, match="leads out of its bundle"):
+        CommandRunner(TOOLS).prepare(job("../t.sh", "cat", "{test}"), dirs)
+
+
 @pytest.mark.parametrize(
     ("test", "reason", "sentence"),
     [

@@ -27,7 +27,7 @@ Timestamp = float
 class Model(BaseModel):
     """A part of a message. Unknown fields are refused in writing and tolerated in reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null", defer_build=True)
 
 
 class Message(Model):

@@ -1,9 +1,10 @@
 """The policy: which free slot gets which waiting job next.
 
-Most urgent class first. Within a class a slot that has the build comes first; a build that other
-slots already work on gets another slot only when its waiting work per slot exceeds the install;
-then the most urgent number, then the longest wait. Among slots the one least recently used, and
-one whose build nobody waits for.
+Most urgent class first. Within a class a slot that has the build comes first. A build that has to be
+installed first gets a slot when none works on it, or when its waiting work per slot exceeds the
+install; the fewer slots work on it the sooner, so that builds share the slots instead of passing
+through all of them one after the other. Then the most urgent number, then the longest wait. Among
+slots the one least recently used, and one whose build nobody waits for.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _install(state: LabState, ranked: list[Group]) -> Choice | None:
     if not spare:
         return None
     spare.sort(key=lambda s: (bool(s.installed & wanted), s.last_used, s.name))
-    for group in ranked:
+    for group in sorted(ranked, key=lambda g: _working(state, g)):
         if not _pays(state, group):
             continue
         for slot in spare:
@@ -106,14 +107,19 @@ def _elsewhere(state: LabState, group: Group, job: Job) -> bool:
 
 def _pays(state: LabState, group: Group) -> bool:
     """Whether another slot for the group is worth an install."""
-    job = group.head()
-    avoid = job.avoid if job else ()
-    slots = (state.slots.get(name) for name in group.slots)
-    working = sum(1 for slot in slots if slot and slot.available and slot.name not in avoid)
+    working = _working(state, group)
     if not working:
         return True
     work = group.waiting * state.estimates.group(group.key)
     return work / working > state.estimates.install(group.key.org_id, group.key.app_version_id)
+
+
+def _working(state: LabState, group: Group) -> int:
+    """How many slots work on the group and may take its next job."""
+    job = group.head()
+    avoid = job.avoid if job else ()
+    slots = (state.slots.get(name) for name in group.slots)
+    return sum(1 for slot in slots if slot and slot.available and slot.name not in avoid)
 
 
 def _has(slot: Slot, key: GroupKey) -> bool:

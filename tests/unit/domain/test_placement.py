@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -282,6 +283,16 @@ def test_a_build_that_is_worked_on_gets_another_slot_only_for_enough_work() -> N
         world.finish("a/s0")
     world.run_dry()
     assert set(world.bound) == {"a/s0"} or len({e.slot for e in world.log if isinstance(e, Bind)}) <= 2
+
+
+def test_builds_that_wait_together_share_the_slots() -> None:
+    world = World()
+    for number in range(30):
+        world.feed(JobArrived(job(number, app=f"v{number % 3}", at=float(number))))
+    for name in ("a/s0", "a/s1", "a/s2", "a/s3"):
+        world.add_slot(name, ())
+    builds = Counter(group.app_version_id for group in world.bound.values())
+    assert builds == {"v0": 2, "v1": 1, "v2": 1}, "no build has a second slot before each has one"
 
 
 def test_an_urgent_job_overtakes_what_is_not_released() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -50,11 +51,11 @@ async def wait(
                     no_slot=slots.cancelled,
                     timed_out=not watch.ended,
                 )
-            await slots.look(watch.jobs)
-            pause = slots.next_look_in
-            if deadline is not None:
-                pause = min(pause, max(deadline - now, 0))
-            await watch.changes(pause)
+            # A server that is away may hold a question for longer than there is time.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if deadline is None else deadline - now):
+                    await slots.look(watch.jobs)
+                    await watch.changes(slots.next_look_in)
 
 
 class _SlotWatch:

@@ -68,6 +68,7 @@ class Watch:
             self._look_in(0)
             if not self._known:
                 self._take(await query.look_up(self._bus, self.id))
+                self._changed.clear()
                 self._look_in(LOOK_AGAIN_S)
         except BaseException:
             await self._stack.aclose()
@@ -109,11 +110,15 @@ class Watch:
         )
 
     async def changes(self, timeout: float | None = None) -> frozenset[str]:
-        """Wait until jobs have changed and return their ids; none after `timeout` seconds."""
+        """Wait until jobs have changed and return their ids.
+
+        None of them after `timeout` seconds, and when `problem` has changed.
+        """
         if self._live is None:
             raise RuntimeError("a watch must be entered first")
         deadline = None if timeout is None else self._clock.monotonic() + timeout
-        while not self._changed:
+        before = self.problem
+        while not self._changed and self.problem == before:
             now = self._clock.monotonic()
             if now >= self._look_at:
                 await self._look()

@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bus_schemas.events import Retrying, Running
+from bus_schemas.requests import JobView
+from qgjob.bus.connect import open_bus
+from qgjob.client import Client, Resync, ServerOptions, Submitted, WaitOptions, query
+from qgjob.client import watch as watch_module
+from qgjob.client.ids import new_ids
+from qgjob.client.watch import Watch
+from qgjob.errors import ExitCode, NotFoundError, UnreachableError
+from tests.support.answering import Answering
+from tests.support.servers import NatsServer
+from tests.support.views import NOW, ended, event_ids, heartbeat, queued, started, view
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+
+def make_run(count: int, **more: object) -> list[JobView]:
+    (run_id,) = new_ids("run", 1, NOW)
+    ids = new_ids("job", count, NOW)
+    return [view(job_id=j, run_id=run_id, position=n, test=f"t{n}.py", **more) for n, j in enumerate(ids)]
+
+
+@pytest.fixture
+async def scheduler(client: Client, nats_server: NatsServer) -> AsyncIterator[Answering]:
+    """Its own connection, as a scheduler has."""
+    del client
+    async with open_bus(ServerOptions(nats_server.url)) as bus, Answering(bus) as answering:
+        answering.agents = [heartbeat("a1", ("device",))]
+        yield answering
+
+
+async def test_a_run_is_followed_to_its_verdict(client: Client, scheduler: Answering):
+    one, two = (scheduler.knows(job, run_size=2) for job in make_run(2))
+    seen: list[dict[str, str]] = []
+
+    def note(watch: Watch) -> None:
+        seen.append({job.test: job.state for job in watch.jobs})
+
+    waiting = asyncio.create_task(client.wait(one.run_id, on_change=note))
+    await wait_for(lambda: seen)
+    for event in (started(one), ended(one, "passed"), started(two), ended(two, "failed", exit_code=1)):
+        await scheduler.happens(event)
+    waited = await asyncio.wait_for(waiting, 10)
+    assert waited.verdict == ExitCode.FAILED
+    assert waited.run is not None
+    assert (waited.run.state, waited.run.counts) == ("failed", {"passed": 1, "failed": 1})
+    assert waited.jobs[1].attempts[0].exit_code == 1
+    assert seen[0] == {"t0.py": "queued", "t1.py": "queued"}
+
+
+async def test_what_ended_before_is_known_at_once(client: Client, scheduler: Answering):
+    (job,) = make_run(1, state="passed")
+    scheduler.knows(job)
+    assert (await client.wait(job.run_id)).verdict == 0
+    assert (await client.wait(job.job_id)).verdict == 0
+
+
+async def test_a_retry_is_waited_for(client: Client, scheduler: Answering):
+    (job,) = make_run(1)
+    scheduler.knows(job)
+    waiting = asyncio.create_task(client.wait(job.job_id))
+    await wait_for(lambda: "get" in scheduler.asked)
+    for event in (
+        started(job),
+        ended(job, "failed", final=False),
+        Retrying(**event_ids(job), next_attempt=2, charged=True),
+        started(job, 2),
+    ):
+        await scheduler.happens(event)
+    assert not waiting.done()
+    await scheduler.happens(ended(job, "passed", 2))
+    waited = await asyncio.wait_for(waiting, 10)
+    assert waited.verdict == 0
+    assert waited.jobs[0].flaky
+
+
+async def test_an_unknown_id_is_not_found(client: Client, scheduler: Answering):
+    for any_id in (*new_ids("run", 1, NOW), *new_ids("job", 1, NOW), "r_x", "*", ""):
+        with pytest.raises(NotFoundError):
+            await client.wait(any_id)
+        with pytest.raises(NotFoundError):
+            await client.get(any_id)
+    assert "cancel" not in scheduler.asked
+
+
+async def test_a_long_run_comes_in_pages(client: Client, scheduler: Answering):
+    jobs = make_run(23, state="passed")
+    for job in jobs:
+        scheduler.knows(job, run_size=23)
+    scheduler.page = 7
+    run = await client.run(jobs[0].run_id)
+    assert [job.position for job in run.jobs] == list(range(23))
+
+
+async def test_events_in_the_snapshot_are_not_applied_twice(client: Client, scheduler: Answering):
+    """The subscription sees an event that the snapshot, asked for later, holds already."""
+    (job,) = make_run(1)
+    scheduler.knows(job)
+    async with client.watch(job.run_id) as watch:
+        await scheduler.happens(started(job))
+        assert await watch.changes(5) == {job.job_id}
+        assert watch.jobs[0].state == "preparing"
+        await scheduler.happens(Running(**event_ids(job), installed=True))
+        assert await watch.changes(5) == {job.job_id}
+        assert watch.jobs[0].attempts[0].installed
+
+
+async def test_a_run_that_no_scheduler_read_yet_is_waited_for(client: Client, scheduler: Answering):
+    jobs = make_run(2)
+    known = Submitted(jobs[0].run_id, tuple(jobs))
+    waiting = asyncio.create_task(client.wait(jobs[0].run_id, known=known))
+    await wait_for(lambda: "get" in scheduler.asked)
+    for job in jobs:
+        await scheduler.happens(queued(job, run_size=2))
+        await scheduler.happens(started(job))
+        await scheduler.happens(ended(job, "passed"))
+    assert (await asyncio.wait_for(waiting, 10)).verdict == 0
+
+
+async def test_waiting_begins_without_a_scheduler_when_the_run_is_known(
+    client: Client, scheduler: Answering, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(watch_module, "_SOON_S", 0.05)
+    monkeypatch.setattr(query, "NO_SCHEDULER_S", 0.2)
+    (job,) = make_run(1)
+    await scheduler.stop()
+    problems: list[str | None] = []
+    waiting = asyncio.create_task(
+        client.wait(
+            job.run_id,
+            known=Submitted(job.run_id, (job,)),
+            on_change=lambda watch: problems.append(watch.problem),
+        )
+    )
+    await wait_for(lambda: problems and problems[-1])
+    scheduler.knows(job.model_copy(update={"state": "passed"}))
+    await scheduler.start()
+    assert (await asyncio.wait_for(waiting, 10)).verdict == 0
+
+
+async def test_without_a_scheduler_an_unknown_run_cannot_be_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(query, "NO_SCHEDULER_S", 0.2)
+    with pytest.raises(UnreachableError, match="no scheduler answers"):
+        await client.wait(new_ids("run", 1, NOW)[0])
+
+
+async def test_what_happened_while_the_server_was_away_is_caught_up(
+    client: Client, scheduler: Answering, nats_server: NatsServer
+):
+    one, two = (scheduler.knows(job, run_size=2) for job in make_run(2))
+    waiting = asyncio.create_task(client.wait(one.run_id))
+    await wait_for(lambda: "get" in scheduler.asked)
+    nats_server.kill()
+    for job in (one, two):
+        scheduler.jobs[job.job_id] = job.model_copy(update={"state": "passed"})
+    await nats_server.start()
+    assert (await asyncio.wait_for(waiting, 15)).verdict == 0
+
+
+async def test_a_lost_event_is_found_by_comparing(
+    client: Client, scheduler: Answering, monkeypatch: pytest.MonkeyPatch
+):
+    """A subscription has no promise of delivery."""
+    monkeypatch.setattr(watch_module, "LOOK_AGAIN_S", 0.1)
+    jobs = [scheduler.knows(job, run_size=2) for job in make_run(2)]
+    waiting = asyncio.create_task(client.wait(jobs[0].run_id))
+    await wait_for(lambda: "get" in scheduler.asked)
+    for job in jobs:
+        scheduler.jobs[job.job_id] = job.model_copy(update={"state": "passed"})
+    assert (await asyncio.wait_for(waiting, 10)).verdict == 0
+
+
+async def test_time_runs_out_and_the_jobs_go_on(client: Client, scheduler: Answering):
+    (job,) = make_run(1)
+    scheduler.knows(job)
+    waited = await client.wait(job.run_id, WaitOptions(timeout_s=0.2))
+    assert waited.timed_out
+    assert waited.verdict == ExitCode.WAIT_TIMEOUT
+    assert scheduler.cancelled == []
+
+
+async def test_a_job_that_no_slot_could_run_is_cancelled(client: Client, scheduler: Answering):
+    here = scheduler.knows(make_run(1, requires=("device",))[0], run_size=2)
+    there = view(
+        **{**here.model_dump(), "job_id": new_ids("job", 1, NOW)[0], "requires": ("ios-17",), "position": 1}
+    )
+    scheduler.knows(there, run_size=2)
+    waiting = asyncio.create_task(client.wait(here.run_id, WaitOptions(no_slot_grace_s=0.3)))
+    await wait_for(lambda: scheduler.cancelled)
+    await scheduler.happens(ended(there, "cancelled"))
+    await scheduler.happens(ended(here, "passed"))
+    waited = await asyncio.wait_for(waiting, 10)
+    assert scheduler.cancelled == [there.job_id]
+    assert waited.no_slot == {there.job_id: "no slot has ios-17"}
+    assert waited.verdict == ExitCode.NO_SLOT
+
+
+async def test_a_slot_that_appears_in_time_saves_the_job(client: Client, scheduler: Answering):
+    job = scheduler.knows(make_run(1, requires=("ios-17",))[0])
+    waiting = asyncio.create_task(client.wait(job.run_id, WaitOptions(no_slot_grace_s=0.5)))
+    await wait_for(lambda: "agents" in scheduler.asked)
+    scheduler.agents = [heartbeat("mac", ("ios-17",))]
+    await scheduler.beats(scheduler.agents[0])
+    await scheduler.happens(started(job))
+    await asyncio.sleep(0.6)
+    await scheduler.happens(ended(job, "passed"))
+    assert (await asyncio.wait_for(waiting, 10)).verdict == 0
+    assert scheduler.cancelled == []
+
+
+async def test_nothing_is_cancelled_while_nobody_can_tell_what_slots_there_are(
+    client: Client, scheduler: Answering
+):
+    job = scheduler.knows(make_run(1, requires=("ios-17",))[0])
+    waiting = asyncio.create_task(
+        client.wait(
+            job.run_id, WaitOptions(no_slot_grace_s=0.2, timeout_s=1.5), known=Submitted(job.run_id, (job,))
+        )
+    )
+    await wait_for(lambda: "get" in scheduler.asked)
+    await scheduler.stop()
+    waited = await asyncio.wait_for(waiting, 20)
+    assert waited.timed_out
+    assert scheduler.cancelled == []
+
+
+async def test_time_runs_out_on_time_while_the_server_is_away(
+    client: Client, scheduler: Answering, nats_server: NatsServer
+):
+    job = scheduler.knows(make_run(1)[0])
+    waiting = asyncio.create_task(client.wait(job.run_id, WaitOptions(timeout_s=1.0)))
+    await wait_for(lambda: "get" in scheduler.asked)
+    nats_server.pause()
+    waited = await asyncio.wait_for(waiting, 4)
+    assert waited.timed_out
+    nats_server.resume()
+
+
+async def test_live_events_tell_of_reconnects(client: Client, scheduler: Answering, nats_server: NatsServer):
+    (job,) = make_run(1)
+    async with client.live_events(run_id=job.run_id) as live:
+        await scheduler.happens(started(job))
+        first = await asyncio.wait_for(anext(live), 5)
+        assert not isinstance(first, Resync)
+        assert first.event == started(job)
+        await nats_server.restart()
+        assert await asyncio.wait_for(anext(live), 10) == Resync("reconnected")
+
+
+async def test_a_reader_that_is_too_slow_is_told_to_take_a_new_snapshot(
+    client: Client, scheduler: Answering, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("qgjob.client.live.MAX_WAITING", 3)
+    (job,) = make_run(1)
+    async with client.live_events(job_id=job.job_id) as live:
+        for number in range(1, 6):
+            await scheduler.happens(started(job, number))
+        await wait_for(lambda: len(live._items) == 3)  # pyright: ignore[reportPrivateUsage]
+        items = live.take()
+    assert items[0] == Resync("overrun")
+    assert not isinstance(items[-1], Resync)
+    assert items[-1].event.attempt == 5
+
+
+async def test_hostile_messages_are_left_out(client: Client, scheduler: Answering):
+    (job,) = make_run(1)
+    async with client.live_events(job_id=job.job_id) as live:
+        for text in (b"", b"{", b'{"kind": "started"}', b"\xff\x00"):
+            await scheduler.bus.nc.publish(f"qg.live.events.o.r.{job.job_id}.1.info", text)
+        await scheduler.happens(started(job))
+        item = await asyncio.wait_for(anext(live), 5)
+    assert not isinstance(item, Resync)
+    assert live.unreadable == 4

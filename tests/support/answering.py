@@ -1,0 +1,158 @@
+"""Answers a client's questions as the scheduler does, from what a test says: for what a real one does too quickly."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from bus_schemas import streams, subjects
+from bus_schemas.agents import Heartbeat, LogChunk
+from bus_schemas.base import Message
+from bus_schemas.events import EVENT_KINDS, AnyEvent, Queued
+from bus_schemas.requests import (
+    AgentsAnswer,
+    CancelRequest,
+    CtlAnswer,
+    GetAnswer,
+    GetQuery,
+    JobView,
+    LogsAnswer,
+    LogsQuery,
+    Problem,
+    RunView,
+    StoredChunk,
+)
+from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_page
+from qgjob.client.fold import apply_event
+from qgjob.client.verdict import counts_of, run_state_of
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+
+
+class Answering:
+    """Keeps views of the jobs whose events it publishes; `quiet` lets it answer nothing."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.jobs: dict[str, JobView] = {}
+        self.sizes: dict[str, int] = {}
+        self.agents: list[Heartbeat] = []
+        self.asked: list[str] = []
+        self.cancelled: list[str] = []
+        self.page = 500
+        self._as_of = 0
+        self._subscriptions: list[Subscription] = []
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        for pattern in (subjects.QUERY_ALL, subjects.CTL_ALL):
+            self._subscriptions.append(await self.bus.nc.subscribe(pattern, cb=self._on_request))
+        await self.bus.nc.flush()
+
+    async def stop(self) -> None:
+        """Answer nothing any more: requests meet nobody."""
+        while self._subscriptions:
+            await self._subscriptions.pop().unsubscribe()
+        await self.bus.nc.flush()
+
+    def knows(self, job: JobView, *, run_size: int = 1) -> JobView:
+        """A job that was queued before the test began."""
+        self.jobs[job.job_id] = job
+        self.sizes[job.run_id] = run_size
+        return job
+
+    async def happens(self, event: AnyEvent, *, projected: bool = True) -> int:
+        """Store an event; returns its place in the stream. Not `projected`: answers do not know it."""
+        lane = EVENT_KINDS[event.kind].lane
+        subject = subjects.event(event.org_id, event.run_id, event.job_id, event.attempt, lane)
+        ack = await self.bus.requests.publish(subject, event.encode())
+        if projected:
+            self._as_of = ack.seq
+            view = apply_event(self.jobs.get(event.job_id), event)
+            if view is not None:
+                self.jobs[event.job_id] = view
+            if isinstance(event, Queued):
+                self.sizes[event.run_id] = max(self.sizes.get(event.run_id, 0), event.run_size)
+        return ack.seq
+
+    async def writes(self, job: JobView, seq: int, text: str, *, attempt: int = 1, eof: bool = False) -> None:
+        """Store a chunk of a job's output."""
+        chunk = LogChunk(
+            job_id=job.job_id,
+            attempt=attempt,
+            seq=seq,
+            at=0.0,
+            parts=(("out", text),) if text else (),
+            eof=eof,
+        )
+        await self.bus.requests.publish(subjects.logs(job.org_id, job.job_id, attempt), chunk.encode())
+
+    async def beats(self, heartbeat: Heartbeat) -> None:
+        """An agent says how it is."""
+        await self.bus.nc.publish(f"{subjects.LIVE_AGENTS}.{heartbeat.agent}", heartbeat.encode())
+        await self.bus.nc.flush()
+
+    async def _on_request(self, msg: Msg) -> None:
+        name = msg.subject.split(".")[2]
+        self.asked.append(name)
+        match name:
+            case "get":
+                answer: Message = self._get(GetQuery.decode(msg.data))
+            case "agents":
+                answer = AgentsAnswer(agents=tuple(self.agents))
+            case "logs":
+                answer = await self._logs(LogsQuery.decode(msg.data))
+            case "cancel":
+                answer = CtlAnswer(affected=(self._cancel(CancelRequest.decode(msg.data)),))
+            case _:
+                return
+        await self.bus.nc.publish(msg.reply, answer.encode())
+
+    def _get(self, query: GetQuery) -> GetAnswer:
+        if query.id in self.jobs:
+            return GetAnswer(job=self.jobs[query.id], as_of=self._as_of)
+        jobs = sorted((j for j in self.jobs.values() if j.run_id == query.id), key=lambda job: job.position)
+        if not jobs:
+            return GetAnswer(problem=Problem(code="not_found", message=f"There is no job or run {query.id}."))
+        size = min(query.limit, self.page)
+        some = tuple(jobs[query.offset : query.offset + size])
+        run = RunView(
+            run_id=query.id,
+            org_id=jobs[0].org_id,
+            state=run_state_of(jobs),
+            size=self.sizes.get(query.id, len(jobs)),
+            counts=counts_of(jobs),
+            jobs=some,
+        )
+        return GetAnswer(run=run, more=query.offset + size < len(jobs), as_of=self._as_of)
+
+    async def _logs(self, query: LogsQuery) -> LogsAnswer:
+        page = await read_page(
+            self.bus,
+            streams.LOGS,
+            f"qg.logs.*.{query.job_id}.*",
+            start_seq=query.after_seq + 1,
+            limit=min(query.limit, self.page),
+        )
+        chunks: list[StoredChunk] = []
+        for message in page.messages:
+            chunk = LogChunk.decode(message.data)
+            fields = chunk.model_dump(include={"attempt", "at", "parts", "dropped", "eof"})
+            chunks.append(StoredChunk(stream_seq=message.seq, **fields))
+        return LogsAnswer(chunks=tuple(chunks), more=page.pending > 0)
+
+    def _cancel(self, request: CancelRequest) -> str:
+        self.cancelled.append(request.id)
+        return request.id

@@ -225,7 +225,7 @@ class AttemptRunner:
         prepared = await self.phase(message) == "running"
         say = shipper.say
         if runner is None or runner.needs_bundle:
-            await asyncio.to_thread(_fresh, dirs)
+            await asyncio.to_thread(_fresh, dirs, bundle=spec.bundle is None)
         if spec.bundle is not None and (runner is None or runner.needs_bundle):
             await self._tell(message, Preparing, step="bundle")
             await self.files.unpack_bundle(spec, dirs.bundle)
@@ -380,9 +380,11 @@ class AttemptRunner:
         await asyncio.gather(*self._tails, return_exceptions=True)
 
 
-def _fresh(dirs: JobDirs) -> None:
+def _fresh(dirs: JobDirs, *, bundle: bool) -> None:
     shutil.rmtree(dirs.root, ignore_errors=True)
     dirs.create()
+    if bundle:
+        dirs.bundle.mkdir()  # a job without one starts in an empty folder
 
 
 def _safe(name: str) -> str:

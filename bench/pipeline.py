@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.system import percentiles, planned, running, submit
+from bench.system import percentiles, planned, running, small_bundle, submit
 from bus_schemas import subjects
 from bus_schemas.events import Ended, Started, decode_event
 from bus_schemas.requests import GetAnswer, GetQuery
@@ -58,11 +58,13 @@ async def throughput(
             ends.append(_stored_at(msg))
 
     async with running(agents=agents, slots=slots) as bus:
-        argv = ("true",) if runner == "command" else ()
-        await submit(bus, warm := planned(50, runner=runner, argv=argv))
+        shape: dict[str, Any] = {"runner": runner}
+        if runner == "command":
+            shape |= {"argv": ("true",), "bundle": await small_bundle(bus), "test": "t.py"}
+        await submit(bus, warm := planned(50, **shape))
         await _projected(bus, warm.run_id, 50)
         await bus.nc.subscribe("qg.live.events.*.*.*.*.state", cb=on_event)
-        run = planned(jobs, runner=runner, argv=argv)
+        run = planned(jobs, **shape)
         began = time.time()
         await submit(bus, run)
         submitted = time.time() - began

@@ -10,8 +10,10 @@ from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 
 from bench.runners import PLUGINS
-from bus_schemas.jobs import JobSpec
+from bus_schemas.jobs import BlobRef, JobSpec
+from qgjob.bundle.packing import pack_folder
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.client.bundles import upload
 from qgjob.client.ids import new_ids
 from qgjob.client.publish_run import PlannedRun, publish_run
 from qgjob.clock import SystemClock
@@ -35,10 +37,26 @@ async def running(*, agents: int, slots: int, agent_args: tuple[str, ...] = ()) 
             yield bus
 
 
+async def small_bundle(bus: Bus) -> BlobRef:
+    """A bundle with one empty test, `t.py`, in the object store."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "bundle"
+        root.mkdir()
+        (root / "t.py").touch()
+        packed = pack_folder(root, Path(name) / "bundle.tar.gz")
+        return await upload(bus, packed.path, now=time.time())
+
+
 def planned(
-    count: int, *, runner: str, app: str = "v1", argv: tuple[str, ...] = (), test: str = "t{}.py"
+    count: int,
+    *,
+    runner: str,
+    app: str = "v1",
+    argv: tuple[str, ...] = (),
+    test: str = "t{}.py",
+    bundle: BlobRef | None = None,
 ) -> PlannedRun:
-    """A run of jobs that need no bundle."""
+    """A run of jobs, without a bundle unless one is given."""
     now = time.time()
     run_id = new_ids("run", 1, now)[0]
     specs = [
@@ -51,6 +69,7 @@ def planned(
             position=position,
             runner=runner,
             argv=argv,
+            bundle=bundle,
             created_at=now,
         )
         for position, job_id in enumerate(new_ids("job", count, now))

@@ -183,7 +183,7 @@ def intake_consumer(epoch: int, number: int) -> ApiConfig:
     }
 
 
-def group_consumer(capability: str, org: str, app: str) -> ApiConfig:
+def group_consumer(capability: str, org: str, app: str, ack_wait_s: float = ACK_WAIT_S) -> ApiConfig:
     """Hands out the released work of one group.
 
     `max_deliver` -1: past a bound a message would stay in the stream unseen, so that delivery
@@ -196,7 +196,7 @@ def group_consumer(capability: str, org: str, app: str) -> ApiConfig:
         "filter_subject": subjects.work_filter(capability, org, app),
         "deliver_policy": "all",
         "ack_policy": "explicit",
-        "ack_wait": int(ACK_WAIT_S * SECOND_NS),
+        "ack_wait": int(ack_wait_s * SECOND_NS),
         "max_deliver": -1,
         "max_ack_pending": -1,
         "max_waiting": 4096,

@@ -62,12 +62,20 @@ def valkey(port: int, folder: Path) -> ChildSpec:
     )
 
 
-def scheduler(name: str, server: str, redis_url: str | None, *, cwd: Path, log_level: str) -> ChildSpec:
+def scheduler(
+    name: str,
+    server: str,
+    redis_url: str | None,
+    *,
+    cwd: Path,
+    log_level: str,
+    extra: tuple[str, ...] = (),
+) -> ChildSpec:
     """Return a scheduler; several of them elect a leader."""
     store = ("--redis-url", redis_url) if redis_url else ()
     return ChildSpec(
         name=name,
-        argv=(*_module("qgjob.scheduler"), "--server", server, *store),
+        argv=(*_module("qgjob.scheduler"), "--server", server, *store, *extra),
         env={"LOG_LEVEL": log_level},
         cwd=str(cwd),
     )

@@ -46,6 +46,8 @@ class UpOptions:
     """Scheduler processes; they elect a leader."""
     agents: int = 1
     """Agent processes, each with `slots` slots."""
+    scheduler_args: tuple[str, ...] = ()
+    """Further arguments of every scheduler."""
     agent_args: tuple[str, ...] = ()
     """Further arguments of every agent."""
 
@@ -73,6 +75,7 @@ def default_services(
             addresses.redis_url,
             cwd=folder.path,
             log_level=options.log_level,
+            extra=options.scheduler_args,
         )
         for number in range(1, options.schedulers + 1)
     ]

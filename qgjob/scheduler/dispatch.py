@@ -46,6 +46,8 @@ class Dispatcher:
     fence: int
     backlog: Backlog
     events: Publisher
+    ack_wait_s: float
+    """How long a lease on released work lasts."""
     on_already_ended: Callable[[Entry, Ended], None]
     _releases: deque[Release] = field(default_factory=deque[Release])
     _acks: deque[tuple[float, Entry]] = field(default_factory=deque[tuple[float, Entry]])
@@ -95,7 +97,7 @@ class Dispatcher:
         group = bind.group
         consumer = streams.group_consumer_name(*group)
         if consumer not in self._consumers:
-            await create_consumer(self.bus, streams.WORK, streams.group_consumer(*group))
+            await create_consumer(self.bus, streams.WORK, streams.group_consumer(*group, self.ack_wait_s))
             self._consumers.add(consumer)
         agent, _, slot = bind.slot.rpartition("/")
         binding = Binding(
@@ -104,7 +106,7 @@ class Dispatcher:
             epoch=self.epoch,
             group=group_ref(group),
             consumer=consumer,
-            ack_wait_s=streams.ACK_WAIT_S,
+            ack_wait_s=self.ack_wait_s,
         )
         await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
 

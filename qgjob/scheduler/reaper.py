@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 _EVERY_S = 5.0
 _SWEEP_EVERY = 3
-_PATIENCE_S = streams.ACK_WAIT_S + 10.0
+_PATIENCE_S = 10.0
+"""How long past the end of a lease a cancelled job may go without an end."""
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Reaper:
     lab: Lab
     backlog: Backlog
     control: Control
+    ack_wait_s: float
     _missing: set[str] = field(default_factory=set[str])
 
     async def run(self) -> None:
@@ -53,7 +55,7 @@ class Reaper:
     async def _end_abandoned_cancels(self) -> None:
         now = self.clock.monotonic()
         for job_id, since in list(self.control.cancelling.items()):
-            if now - since < _PATIENCE_S:
+            if now - since < self.ack_wait_s + _PATIENCE_S:
                 continue
             entry = self.backlog.entries.get(job_id)
             released = self.lab.state.out.get(job_id)

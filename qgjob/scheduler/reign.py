@@ -64,6 +64,7 @@ async def reign(
     election: Election,
     mandate: Mandate,
     *,
+    ack_wait_s: float,
     known: Known,
     beside: Callable[[], Coroutine[Any, Any, None]],
     on_wired: Callable[[OverviewPublisher], None],
@@ -77,7 +78,7 @@ async def reign(
         tasks.create_task(election.keep(), name="leader key")
         tasks.create_task(_until_reconnected(bus), name="connection")
         inheritance = await recover(bus, mandate.epoch)
-        parts = _wire(bus, clock, mandate, inheritance, known)
+        parts = _wire(bus, clock, mandate, inheritance, ack_wait_s=ack_wait_s, known=known)
         on_wired(parts.overview)
         log.info(
             "epoch %d: %d released jobs found, backlog up to %d",
@@ -106,7 +107,9 @@ async def reign(
             tasks.create_task(duty, name=name)
 
 
-def _wire(bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, known: Known) -> Parts:
+def _wire(
+    bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, *, ack_wait_s: float, known: Known
+) -> Parts:
     backlog = Backlog()
     events = Publisher(bus)
     ready = asyncio.Event()
@@ -123,6 +126,7 @@ def _wire(bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, known: K
         found.fence,
         backlog,
         events,
+        ack_wait_s,
         lambda entry, ended: released_already(entry, ended.state),
     )
     dispatcher.knows_consumers(found.group_consumers)
@@ -162,7 +166,7 @@ def _wire(bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, known: K
     lab.feed(*inherited)
     for job_id in found.cancelling:
         control.cancelling[job_id] = clock.monotonic()
-    reaper = Reaper(bus, clock, lab, backlog, control)
+    reaper = Reaper(bus, clock, lab, backlog, control, ack_wait_s)
     overview = OverviewPublisher(
         bus, clock, lab, mandate, lambda: dict(chains.ended), lambda: intake.dead_letters + slots.bad_messages
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bus_schemas import subjects
 from bus_schemas.requests import Overview
+from bus_schemas.streams import ACK_WAIT_S
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.clock import Clock
@@ -35,6 +36,8 @@ class SchedulerOptions:
     replica: str
     replicas: int = 1
     """Copies of each stream: 1 on one server, 3 on a cluster."""
+    ack_wait_s: float = ACK_WAIT_S
+    """How long a lease on released work lasts without being renewed."""
 
 
 class _LatestOverview:
@@ -68,7 +71,9 @@ async def run_scheduler(
         work = [
             asyncio.create_task(overview.listen(bus), name="overview"),
             asyncio.create_task(queries.run(), name="queries"),
-            asyncio.create_task(_reigns(bus, clock, election, projector, queries, overview), name="reigns"),
+            asyncio.create_task(
+                _reigns(bus, clock, options, election, projector, queries, overview), name="reigns"
+            ),
         ]
         ready.set()
         try:
@@ -97,6 +102,7 @@ async def _topology(bus: Bus, replicas: int, stop: asyncio.Event) -> None:
 async def _reigns(
     bus: Bus,
     clock: Clock,
+    options: SchedulerOptions,
     election: Election,
     projector: Projector,
     queries: QueryService,
@@ -105,12 +111,13 @@ async def _reigns(
     while True:
         mandate = await election.acquire()
         try:
-            await ensure_topology(bus)
+            await ensure_topology(bus, replicas=options.replicas)
             await reign(
                 bus,
                 clock,
                 election,
                 mandate,
+                ack_wait_s=options.ack_wait_s,
                 known=queries.known_jobs,
                 beside=projector.run,
                 on_wired=lambda publisher: setattr(overview, "publisher", publisher),

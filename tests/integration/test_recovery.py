@@ -1,0 +1,149 @@
+"""Kill anything with SIGKILL while jobs run: nothing is lost, and each job has one result."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from bench.system import submit
+from bus_schemas.requests import LeaderView
+from qgjob.bus.connect import Bus
+from qgjob.local.system import LocalSystem
+from tests.support.pipeline import Witness, counted, idle_slots, overview, planned, system
+from tests.support.wait import wait_for
+
+JOBS = 200
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
+
+
+async def work(bus: Bus) -> tuple[list[str], set[str]]:
+    """200 jobs of four versions, all submitted; returns their runs and their ids."""
+    runs = [planned(JOBS // 4, runner="sleep", app=f"v{version}", argv=("0.05",)) for version in range(4)]
+    for run in runs:
+        await submit(bus, run)
+    return [run.run_id for run in runs], {spec.job_id for run in runs for spec in run.specs}
+
+
+async def check(bus: Bus, runs: list[str], witness: Witness, jobs: set[str], timeout: float = 90) -> None:
+    await wait_for(lambda: len(witness.ends) >= JOBS, timeout, f"{JOBS} ends")
+    for run in runs:
+        await counted(bus, run, {"passed": JOBS // 4})
+    assert set(witness.ends) == jobs
+    assert set(witness.ends.values()) == {1}, "a job ended twice"
+
+    async def nothing_left() -> bool:
+        seen = await overview(bus)
+        assert seen is not None
+        assert (seen.waiting, seen.running) == (0, 0), seen
+        return True
+
+    await wait_for(nothing_left, 30, "an empty lab")
+
+
+async def some_ended(witness: Witness, count: int) -> None:
+    await wait_for(lambda: len(witness.ends) >= count, 60, f"{count} ends")
+
+
+@pytest.mark.parametrize("victim", ["agent-local-1", "scheduler-1", "scheduler-2", "nats", "valkey"])
+async def test_kill_one(tmp_path: Path, victim: str) -> None:
+    async with system(tmp_path, schedulers=2) as (running, bus), Witness().watching(bus) as witness:
+        runs, jobs = await work(bus)
+        await some_ended(witness, 40)
+        os.kill(running.pids()[victim], signal.SIGKILL)
+        await check(bus, runs, witness, jobs)
+
+
+async def test_kill_everything_in_turn(tmp_path: Path) -> None:
+    async with system(tmp_path, schedulers=2) as (running, bus), Witness().watching(bus) as witness:
+        runs, jobs = await work(bus)
+        for share, victim in enumerate(
+            ["scheduler-1", "agent-local-2", "nats", "scheduler-2", "agent-local-1"], 1
+        ):
+            await some_ended(witness, share * JOBS // 8)
+            pid = await wait_for(lambda name=victim: running.pids().get(name), 20, f"{victim} running")
+            os.kill(pid, signal.SIGKILL)
+        await check(bus, runs, witness, jobs)
+
+
+async def test_an_old_leader_woken_by_sigcont_releases_nothing(tmp_path: Path) -> None:
+    async with system(tmp_path, schedulers=2) as (running, bus), Witness().watching(bus) as witness:
+        runs, jobs = await work(bus)
+        await some_ended(witness, 20)
+        old = await leader(running, bus)
+        epoch = (await wait_for(lambda: reigning(bus), 10, "a leader")).epoch
+        os.kill(old, signal.SIGSTOP)
+        try:
+            await wait_for(lambda: later_epoch(bus, epoch), 30, "another leader")
+            await some_ended(witness, 60)
+        finally:
+            os.kill(old, signal.SIGCONT)
+        await check(bus, runs, witness, jobs)
+        starts = [job for job in jobs if sum(e.kind == "started" for e in witness.events[job]) != 1]
+        assert not starts, "woken, it released jobs again"
+
+
+async def test_a_stopped_agent_hands_back_and_nothing_fails(tmp_path: Path) -> None:
+    async with (
+        system(tmp_path, agents=2, agent_args=("--grace", "0.5")) as (running, bus),
+        Witness().watching(bus) as witness,
+    ):
+        run = planned(4, runner="sleep", argv=("4",))
+        await submit(bus, run)
+        await wait_for(lambda: len(witness.started()) == 4, 20, "four running jobs")
+        os.kill(running.pids()["agent-local-1"], signal.SIGTERM)
+        await counted(bus, run.run_id, {"passed": 4}, timeout=60)
+        assert set(witness.ends.values()) == {1}
+        assert all(e.state == "passed" for es in witness.events.values() for e in es if e.kind == "ended")
+
+
+async def test_the_projection_is_rebuilt_after_a_flush(tmp_path: Path) -> None:
+    from redis.asyncio import Redis
+
+    async with system(tmp_path) as (running, bus):
+        run = planned(50, runner="noop")
+        await submit(bus, run)
+        await counted(bus, run.run_id, {"passed": 50})
+        assert running.redis_url
+        store = Redis.from_url(running.redis_url)
+        await store.flushall()
+        await store.aclose()
+        await counted(bus, run.run_id, {"passed": 50})
+
+
+async def test_work_goes_on_while_the_store_is_away(tmp_path: Path) -> None:
+    async with system(tmp_path) as (running, bus), Witness().watching(bus) as witness:
+        valkey = running.pids()["valkey"]
+        os.kill(valkey, signal.SIGSTOP)
+        try:
+            await submit(bus, planned(50, runner="noop"))
+            await wait_for(lambda: len(witness.ends) == 50, 20, "fifty ends without a store")
+        finally:
+            os.kill(valkey, signal.SIGCONT)
+
+
+async def test_state_is_kept_between_two_systems_in_one_folder(tmp_path: Path) -> None:
+    async with system(tmp_path, slots=1, agents=0) as (_, bus):
+        run = planned(10, runner="noop")
+        await submit(bus, run)
+    async with system(tmp_path, slots=2, agents=1) as (_, bus):
+        await counted(bus, run.run_id, {"passed": 10})
+        await idle_slots(bus, 2)
+
+
+async def leader(running: LocalSystem, bus: Bus) -> int:
+    seen = await wait_for(lambda: reigning(bus), 10, "a leader")
+    schedulers = {name: pid for name, pid in running.pids().items() if name.startswith("scheduler")}
+    return next(pid for pid in schedulers.values() if seen.replica.endswith(f"-{pid}"))
+
+
+async def reigning(bus: Bus) -> LeaderView | None:
+    seen = await overview(bus)
+    return seen.leader if seen else None
+
+
+async def later_epoch(bus: Bus, epoch: int) -> bool:
+    seen = await reigning(bus)
+    return seen is not None and seen.epoch > epoch

@@ -16,14 +16,14 @@ from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat
 from bus_schemas.streams import EVENTS
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_at
 from qgjob.bus.follow import StreamMessage, follow
 from qgjob.clock import Clock, SystemClock
 from qgjob.errors import BadMessageError, QgjobError, RefusedError
+from qgjob.scheduler.eventhistory import EventHistory, OtherStreamError
 from qgjob.scheduler.eventletters import EventLetters, read_event
 from qgjob.store.agents import write_agents
 from qgjob.store.connect import Store, StoreUnavailableError
-from qgjob.store.position import Position, StreamState
+from qgjob.store.position import Position
 from qgjob.store.projection import Batch, OutdatedError, Projection, StoredEvent
 
 if TYPE_CHECKING:
@@ -37,18 +37,13 @@ MAX_BATCH: Final = 2000
 """Messages written at once at most."""
 GATHER_S: Final = 0.02
 """Under load messages are gathered this long between two writes: a write costs more than an event."""
-CHORES_EVERY_S: Final = 1.0
-STREAM_EVERY_S: Final = 2.0
+LOOK_EVERY_S: Final = 1.0
+"""How often it is looked whether the store and the stream are still the same, and what is due."""
 _AHEAD: Final = 4096
 _MAX_WAITING: Final = 8192
 _MAX_AGENTS: Final = 10_000
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
-_SAME_TIME_S: Final = 1e-3
-
-
-class OtherStreamError(QgjobError):
-    """The stream is another one than the projection was built from."""
 
 
 class Projector:
@@ -58,10 +53,13 @@ class Projector:
     that stands in the store, and who loses reads that place again.
     """
 
-    def __init__(self, bus: Bus, store: Store, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, bus: Bus, store: Store, *, clock: Clock | None = None, look_every_s: float = LOOK_EVERY_S
+    ) -> None:
         self._bus = bus
         self._store = store
         self._clock = clock or SystemClock()
+        self._look_every_s = look_every_s
         self._projection = Projection(store)
         self._anew = False
         self._waiting: list[StreamMessage] = []
@@ -70,7 +68,7 @@ class Projector:
         self._caught_up_to = 0
         self._heartbeats: dict[str, Heartbeat] = {}
         self._letters = EventLetters(bus)
-        self._stream: StreamState | None = None
+        self._history = EventHistory(bus)
         self._store_away = False
         self._said = ""
 
@@ -92,9 +90,10 @@ class Projector:
     @property
     def lag(self) -> int | None:
         """How many places of the stream are not projected yet; None before that is known."""
-        if self._stream is None or self.position.seq < 0:
+        stream = self._history.stream
+        if stream is None or self.position.seq < 0:
             return None
-        return max(0, self._stream.last_seq - self.position.seq)
+        return max(0, stream.last_seq - self.position.seq)
 
     async def run(self) -> None:
         """Work until cancelled, whatever the store and the server do meanwhile."""
@@ -136,16 +135,18 @@ class Projector:
         self._said = text
 
     async def _project(self) -> None:
-        stream = await self._read_stream()
+        stream = await self._history.read()
         position = await self._stored(lambda: self._projection.open(stream, anew=self._anew))
         self._anew = False
-        await self._check_history(position)
+        await self._history.begin(position)
         self._waiting.clear()
         self._letters.forget()
         self._caught_up_to = 0
         duties = {
             asyncio.create_task(self._pump(position.seq + 1, stream.last_seq), name="projector: pump"),
-            asyncio.create_task(self._watch_stream(), name="projector: stream"),
+            asyncio.create_task(
+                self._history.watch(lambda: self.position, self._look_every_s), name="projector: stream"
+            ),
             asyncio.create_task(self._write(), name="projector: write"),
         }
         try:
@@ -153,9 +154,8 @@ class Projector:
             for task in done:
                 task.result()
         finally:
-            for task in duties:
-                task.cancel()
-            await asyncio.gather(*duties, return_exceptions=True)
+            self._history.end()
+            await _end(duties)
 
     async def _pump(self, start: int, last_seq: int) -> None:
         """Take messages off the stream, as far as there is room for them."""
@@ -171,6 +171,7 @@ class Projector:
         async with contextlib.aclosing(cast("AsyncGenerator[list[StreamMessage]]", messages)):
             async for batch in messages:
                 self._waiting += batch
+                self._history.took(batch[-1])
                 self._wake.set()
                 while len(self._waiting) > _MAX_WAITING:
                     self._room.clear()
@@ -179,7 +180,7 @@ class Projector:
     async def _write(self) -> None:
         """Write what came, and do the chores in between."""
         monotonic = self._clock.monotonic
-        chores_at = monotonic() + CHORES_EVERY_S
+        chores_at = monotonic() + self._look_every_s
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, chores_at - monotonic())):
@@ -195,7 +196,7 @@ class Projector:
                 await self._stored(self._reach_end)
             if monotonic() >= chores_at:
                 await self._chores()
-                chores_at = monotonic() + CHORES_EVERY_S
+                chores_at = monotonic() + self._look_every_s
             elif busy:
                 await asyncio.sleep(GATHER_S)
             if self._waiting:
@@ -239,49 +240,6 @@ class Projector:
             with contextlib.suppress(StoreUnavailableError):  # the next heartbeat comes in 5 s
                 await write_agents(self._store, heartbeats.values())
 
-    async def _watch_stream(self) -> None:
-        """See that the stream is still the one that is projected, and how far it is ahead."""
-        reconnects = self._bus.reconnects
-        while True:
-            before = self.position
-            self._stream = stream = await self._read_stream()
-            if stream.created != before.stream:
-                raise OtherStreamError(f"the stream {EVENTS} was made anew")
-            if stream.last_seq < before.seq:
-                raise OtherStreamError(f"the stream {EVENTS} ends at {stream.last_seq}, before {before.seq}")
-            if self._bus.reconnects != reconnects:
-                reconnects = self._bus.reconnects
-                await self._check_history(before)
-            await asyncio.sleep(STREAM_EVERY_S)
-
-    async def _check_history(self, position: Position) -> None:
-        """A server that lost its last writes gives their places to other messages."""
-        if position.seq < 1:
-            return
-        pause = _FIRST_PAUSE_S
-        while True:
-            try:
-                message = await read_at(self._bus, EVENTS, position.seq)
-                break
-            except QgjobError:  # the server is away or restarting
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
-        if message is not None and abs(message.at - position.at) > _SAME_TIME_S:
-            raise OtherStreamError(f"the stream {EVENTS} holds another message at {position.seq}")
-
-    async def _read_stream(self) -> StreamState:
-        pause = _FIRST_PAUSE_S
-        while True:
-            try:
-                info = await self._bus.requests.api(f"STREAM.INFO.{EVENTS}", timeout=3)
-            except QgjobError as error:  # the server is away, restarting, or has no leader yet
-                log.debug("no word of the stream %s: %s", EVENTS, error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
-            else:
-                state = info["state"]
-                return StreamState(str(info["created"]), int(state["messages"]), int(state["last_seq"]))
-
     async def _stored(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something in the store, again and again while it is away."""
         pause = _FIRST_PAUSE_S
@@ -299,3 +257,12 @@ class Projector:
                     self._store_away = False
                     log.info("the store is back: the projection goes on")
                 return result
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: a library may swallow the first time."""
+    pending = tasks
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1)

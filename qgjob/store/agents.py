@@ -12,7 +12,7 @@ from qgjob.store.keys import AGENT_KEPT_S
 
 async def write_agents(store: Store, heartbeats: Iterable[Heartbeat]) -> None:
     """Write `agent:{id}` for each heartbeat; raises `QgjobError` when the store does not answer."""
-    with store.explained():
+    async with store.asking():
         pipe = store.client.pipeline(transaction=False)
         for heartbeat in heartbeats:
             key = store.keys.agent(heartbeat.agent)

@@ -80,7 +80,7 @@ async def load(store: Store, keys: Mapping[str, str], read: Callable[[Mapping[st
     names = list(keys)
     for start in range(0, len(names), _KEYS_A_READ):
         some = names[start : start + _KEYS_A_READ]
-        with store.explained():
+        async with store.asking():
             script = store.script(LOAD)
             rows = cast("Sequence[Sequence[str]]", await script(keys=[keys[name] for name in some]))
         for name, row in zip(some, rows, strict=True):

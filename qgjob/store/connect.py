@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
@@ -60,7 +61,9 @@ class Store:
                 url,
                 decode_responses=True,
                 socket_connect_timeout=_CONNECT_S,
-                socket_timeout=_ANSWER_S,
+                # A timeout of the library's own costs a task a command, and swallows cancellations
+                # (asyncio.wait_for of Python 3.11): see `asking`.
+                socket_timeout=None,
                 client_name="qgjob",
             )
         except ValueError as error:
@@ -76,7 +79,7 @@ class Store:
 
     async def ping(self) -> str:
         """What answers there, such as `Valkey 9.0.2`; raises `QgjobError` when nothing does."""
-        with self.explained():
+        async with self.asking():
             info: dict[str, object] = await self.client.info("server")
         name = str(info.get("server_name", "redis")).capitalize()
         return f"{name} {info.get('valkey_version') or info.get('redis_version', '?')}"
@@ -88,16 +91,17 @@ class Store:
         with contextlib.suppress(RedisError, OSError):  # going away: whatever it says, we close
             await self.client.aclose()
 
-    @contextlib.contextmanager
-    def explained(self) -> Generator[None]:
-        """Turn what the client library raises inside the block into a sentence.
+    @contextlib.asynccontextmanager
+    async def asking(self) -> AsyncGenerator[None]:
+        """Bound what the store is asked inside the block to 5 s, and turn its failures into a sentence.
 
         `StoreUnavailableError` is worth another try; other `QgjobError`s need somebody's help.
         """
         from redis.exceptions import RedisError
 
         try:
-            yield
+            async with asyncio.timeout(_ANSWER_S):
+                yield
         except (RedisError, OSError) as error:
             raise explain(error, self.shown) from error
 
@@ -115,7 +119,7 @@ def explain(error: BaseException, shown: str) -> QgjobError:
         TimeoutError,  # noqa: A004
     )
 
-    text = str(error).strip().rstrip(".") or type(error).__name__
+    text = str(error).strip().rstrip(".") or "no answer in time"
     if isinstance(error, AuthenticationError | NoPermissionError) or text.startswith(("NOAUTH", "WRONGPASS")):
         return NotAllowedError(
             f"The store at {shown} refused the credentials.", hint="Check the user and password in REDIS_URL."

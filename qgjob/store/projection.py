@@ -70,7 +70,7 @@ class Projection:
 
         Raises `OutdatedError` when somebody else began a rebuild at the same moment.
         """
-        with self._store.explained():
+        async with self._store.asking():
             raw = cast("dict[str, str]", await self._store.client.hgetall(self._store.keys.position))
         position = Position.from_fields(raw)
         if position is None or anew or not usable(position, stream):
@@ -116,7 +116,7 @@ class Projection:
         script = self._store.script(COMMIT)
         new = batch.position
         tried, batch.tried = batch.tried, True
-        with self._store.explained():
+        async with self._store.asking():
             build, seq, done = cast(
                 "tuple[str, str, int]",
                 await script(
@@ -146,7 +146,7 @@ class Projection:
         Returns what is to be committed, if anything; raises `OutdatedError` like `commit`.
         """
         keys = self._store.keys
-        with self._store.explained():
+        async with self._store.asking():
             pipe = self._store.client.pipeline(transaction=False)
             pipe.hmget(keys.position, ["build", "seq"])
             pipe.zrangebyscore(keys.due, "-inf", repr(now), start=0, num=_CHORES)
@@ -176,19 +176,20 @@ class Projection:
         claim = Position(build, stream.created, WIPING, goal=stream.last_seq)
         keys, client = self._store.keys, self._store.client
         script = self._store.script(CLAIM)
-        with self._store.explained():
+        async with self._store.asking():
             seen = [raw.get("build", ""), raw.get("seq", "")]
             if not await script(keys=[keys.position], args=[*seen, json.dumps(claim.fields())]):
                 raise OutdatedError("another writer began to rebuild")
-            for pattern in keys.patterns():
-                cursor = 0
-                while True:
+        for pattern in keys.patterns():
+            cursor = 0
+            while True:
+                async with self._store.asking():
                     found = await client.scan(cursor, match=pattern, count=_SCAN)
                     cursor, some = cast("tuple[int, list[str]]", found)
                     if some:
                         await client.unlink(*some)
-                    if not cursor:
-                        break
+                if not cursor:
+                    break
         self._documents.clear()
         self.position = claim
         self.rebuilds += 1

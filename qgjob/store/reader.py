@@ -79,14 +79,14 @@ class Reader:
 
     async def position(self) -> Position | None:
         """How far the projection is; None when there is none."""
-        with self.store.explained():
+        async with self.store.asking():
             raw = await self.store.client.hgetall(self.store.keys.position)
         return Position.from_fields(cast("dict[str, str]", raw))
 
     async def find(self, any_id: str) -> Found:
         """What is known of an id, as a job's and as a run's."""
         keys = self.store.keys
-        with self.store.explained():
+        async with self.store.asking():
             pipe = self.store.client.pipeline(transaction=True)
             for key in (keys.position, keys.job(any_id), keys.run(any_id)):
                 pipe.hgetall(key)
@@ -102,7 +102,7 @@ class Reader:
     async def run_and_jobs(self, run_id: str, job_ids: Sequence[str]) -> Snapshot:
         """A run and some of its jobs as they are at one place of the stream."""
         keys = self.store.keys
-        with self.store.explained():
+        async with self.store.asking():
             pipe = self.store.client.pipeline(transaction=True)
             for key in (keys.position, keys.run(run_id), *(keys.job(i) for i in job_ids)):
                 pipe.hgetall(key)
@@ -120,7 +120,7 @@ class Reader:
 
     async def run_jobs(self, run_id: str) -> dict[str, int]:
         """Ids of a run's known jobs with their positions."""
-        with self.store.explained():
+        async with self.store.asking():
             found = await self.store.client.zrange(self.store.keys.run_jobs(run_id), 0, -1, withscores=True)
         return {member: int(score) for member, score in cast("list[tuple[str, float]]", found)}
 
@@ -142,7 +142,7 @@ class Reader:
         if others:
             ids, total, more = await self._intersect(smallest, others, offset, limit)
         else:
-            with self.store.explained():
+            async with self.store.asking():
                 found = await self.store.client.zrevrange(smallest, offset, offset + limit - 1)
             ids, total = cast("list[str]", found), ranked[0][0]
             more = offset + len(ids) < total
@@ -153,7 +153,7 @@ class Reader:
     async def depths(self, now: float) -> dict[PriorityClass, Depth]:
         """How many jobs wait in each priority class."""
         keys = self.store.keys
-        with self.store.explained():
+        async with self.store.asking():
             pipe = self.store.client.pipeline(transaction=False)
             for name in PRIORITY_CLASSES:
                 key = keys.waiting(name)
@@ -183,7 +183,7 @@ class Reader:
         return indices or [keys.all_jobs]
 
     async def _sizes(self, indices: Sequence[str]) -> list[int]:
-        with self.store.explained():
+        async with self.store.asking():
             pipe = self.store.client.pipeline(transaction=False)
             for key in indices:
                 pipe.zcard(key)
@@ -198,7 +198,7 @@ class Reader:
         wanted = offset + limit + 1
         start = 0
         while len(kept) < wanted:
-            with self.store.explained():
+            async with self.store.asking():
                 chunk = cast("list[str]", await client.zrevrange(smallest, start, start + _CHUNK - 1))
                 if not chunk:
                     return kept[offset:], len(kept), False

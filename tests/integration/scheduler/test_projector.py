@@ -1,0 +1,241 @@
+"""The projector on a real server and a real store, both of which may go away at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from bus_schemas import streams, subjects
+from bus_schemas.agents import DeadLetter, Heartbeat
+from bus_schemas.events import AnyEvent
+from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_all
+from qgjob.bus.topology import ensure_topology
+from qgjob.scheduler.projector import Projector
+from qgjob.store.connect import Store
+from qgjob.store.reader import Reader
+from tests.support.eventlog import record
+from tests.support.histories import Ids, lifetime, place_of, queued, started
+from tests.support.samples import SAMPLES
+from tests.support.servers import NatsServer, ValkeyServer
+from tests.support.stored import dump
+from tests.support.wait import wait_for
+
+
+@contextlib.asynccontextmanager
+async def running(bus: Bus, store: Store) -> AsyncGenerator[Projector]:
+    projector = Projector(bus, store, look_every_s=0.1)
+    task = asyncio.create_task(projector.run())
+    try:
+        yield projector
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def lives(first: int, count: int) -> list[AnyEvent]:
+    return [
+        event
+        for n in range(first, first + count)
+        for event in lifetime(Ids(run_id=f"r_{n // 10}", job_id=f"j_{n}"), position=n % 10, size=10)
+    ]
+
+
+async def reached(store: Store, seq: int) -> None:
+    reader = Reader(store)
+
+    async def there() -> bool:
+        with contextlib.suppress(Exception):  # the store may be away
+            position = await reader.position()
+            return position is not None and position.seq >= seq
+        return False
+
+    await wait_for(there, 20, f"the projection at {seq}")
+
+
+async def from_scratch(bus: Bus, store: Store, seq: int) -> dict[str, Any]:
+    """What a new projector makes of the stream as it is now."""
+    await store.client.flushall()
+    async with running(bus, store):
+        await reached(store, seq)
+        return await dump(store)
+
+
+async def letters(bus: Bus) -> list[DeadLetter]:
+    pages = [page async for page in read_all(bus, streams.DEAD, subjects.DEAD_ALL)]
+    return [DeadLetter.decode(message.data) for page in pages for message in page]
+
+
+async def test_what_was_there_and_what_comes(bus: Bus, store: Store) -> None:
+    await record(bus, lives(0, 3))
+    async with running(bus, store) as projector:
+        last = await record(bus, lives(3, 3))
+        await reached(store, last)
+        await wait_for(lambda: projector.lag == 0)
+        found = await Reader(store).find("j_4")
+    assert found.job is not None
+    assert found.job.state == "passed"
+
+
+async def test_started_and_stopped_again_and_again(bus: Bus, store: Store) -> None:
+    last = 0
+    for n in range(4):
+        async with running(bus, store):
+            last = await record(bus, lives(5 * n, 5))
+    async with running(bus, store) as projector:
+        await reached(store, last)
+        assert projector.rebuilds == 0
+    now = await dump(store)
+    assert now == await from_scratch(bus, store, last)
+
+
+async def test_wiped_in_the_middle(bus: Bus, store: Store) -> None:
+    async with running(bus, store) as projector:
+        last = 0
+        for n in range(4):
+            last = await record(bus, lives(5 * n, 5))
+            if n % 2:
+                await store.client.flushall()
+        await reached(store, last)
+        await wait_for(lambda: projector.rebuilds > 1)
+        now = await dump(store)
+    assert len([key for key in now if key.startswith("job:")]) == 20
+    assert now == await from_scratch(bus, store, last)
+
+
+async def test_wiped_while_nothing_happens(bus: Bus, store: Store) -> None:
+    async with running(bus, store):
+        last = await record(bus, lives(0, 2))
+        await reached(store, last)
+        await store.client.flushall()
+        await reached(store, last)
+        assert (await Reader(store).find("j_1")).job is not None
+
+
+async def test_the_store_restarts_empty(bus: Bus, store: Store, valkey_server: ValkeyServer) -> None:
+    async with running(bus, store) as projector:
+        await reached(store, await record(bus, lives(0, 5)))
+        valkey_server.kill()
+        last = await record(bus, lives(5, 5))
+        await valkey_server.start()
+        await reached(store, last)
+        now = await dump(store)
+        assert projector.rebuilds == 2
+    assert now == await from_scratch(bus, store, last)
+
+
+async def test_the_server_restarts(bus: Bus, store: Store, nats_server: NatsServer) -> None:
+    async with running(bus, store) as projector:
+        await reached(store, await record(bus, lives(0, 5)))
+        await nats_server.restart()
+        await wait_for(lambda: bus.connected)
+        last = await record(bus, lives(5, 5))
+        await reached(store, last)
+        assert projector.rebuilds == 1
+        now = await dump(store)
+    assert now == await from_scratch(bus, store, last)
+
+
+async def test_the_stream_is_made_anew(bus: Bus, store: Store) -> None:
+    async with running(bus, store) as projector:
+        await reached(store, await record(bus, lives(0, 5)))
+        await bus.requests.api(f"STREAM.DELETE.{streams.EVENTS}")
+        await ensure_topology(bus)
+        await record(bus, lives(50, 6))
+        await wait_for(lambda: projector.rebuilds == 2)
+        await wait_for(lambda: projector.position.seq == 24)
+        now = await dump(store)
+    assert sorted(key for key in now if key.startswith("job:")) == [f"job:j_{n}" for n in range(50, 56)]
+
+
+async def test_a_server_that_lost_its_last_writes(bus: Bus, store: Store, nats_server: NatsServer) -> None:
+    kept, saved = nats_server.folder / "store", nats_server.folder / "saved"
+
+    async def back(reconnects: int) -> None:
+        await nats_server.start()
+        await wait_for(lambda: bus.connected and bus.reconnects > reconnects)
+
+    async with running(bus, store) as projector:
+        await reached(store, await record(bus, lives(0, 2)))
+        nats_server.stop()
+        shutil.copytree(kept, saved)
+        await back(0)
+        await reached(store, await record(bus, [queued(Ids(job_id="j_lost"))]))
+        nats_server.kill()
+        shutil.rmtree(kept)
+        saved.rename(kept)
+        await back(1)
+        last = await record(bus, [queued(Ids(job_id="j_other")), started(Ids(job_id="j_other"))])
+        await wait_for(lambda: projector.rebuilds == 2)
+        await reached(store, last)
+        jobs = {key for key in await dump(store) if key.startswith("job:")}
+    assert jobs == {"job:j_0", "job:j_1", "job:j_other"}
+
+
+async def test_two_at_the_same_time(bus: Bus, store: Store) -> None:
+    async with running(bus, store), running(bus, store):
+        last = await record(bus, lives(0, 30))
+        await reached(store, last)
+        now = await dump(store)
+    assert now == await from_scratch(bus, store, last)
+
+
+@pytest.mark.parametrize(
+    ("subject", "data"),
+    [
+        ("qg.events.acme.r_1.j_1.1.info", b"no json"),
+        ("qg.events.acme.r_1.j_1.1.info", b'{"v": 99, "kind": "queued"}'),
+        ("qg.events.odd", queued(Ids()).encode()),
+        (place_of(queued(Ids(org_id="other"))), queued(Ids()).encode()),
+        (place_of(queued(Ids())), started(Ids()).encode()),
+        ("qg.events.acme.r_1.j_1.1.info", b""),
+    ],
+    ids=["no json", "newer", "odd subject", "another organisation's", "wrong lane", "empty"],
+)
+async def test_what_is_no_event_is_set_aside_once(bus: Bus, store: Store, subject: str, data: bytes) -> None:
+    async with running(bus, store) as projector:
+        await record(bus, lives(0, 1))
+        poison = (await bus.requests.publish(subject, data)).seq
+        last = await record(bus, lives(1, 1))
+        await reached(store, last)
+        assert projector.unreadable == 1
+        (letter,) = await letters(bus)
+        assert (letter.seq, letter.subject) == (poison, subject)
+        await store.client.flushall()
+        await wait_for(lambda: projector.rebuilds == 2)
+        await reached(store, last)
+        assert len(await letters(bus)) == 1
+        assert {k for k in await dump(store) if k.startswith("job:")} == {"job:j_0", "job:j_1"}
+
+
+async def test_agents(bus: Bus, store: Store) -> None:
+    (heartbeat,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
+    key = store.keys.agent(heartbeat.agent)
+    async with running(bus, store):
+
+        async def written() -> bool:
+            await bus.nc.publish(f"{subjects.LIVE_AGENTS}.x", b"no heartbeat")
+            await bus.nc.publish(f"{subjects.LIVE_AGENTS}.{heartbeat.agent}", heartbeat.encode())
+            return await store.client.hget(key, "host") == heartbeat.host
+
+        await wait_for(written)
+        await store.client.flushall()
+        await wait_for(written)
+
+
+async def test_events_that_left_the_stream_are_not_waited_for(bus: Bus, store: Store) -> None:
+    last = await record(bus, lives(0, 2))
+    await bus.requests.api(f"STREAM.PURGE.{streams.EVENTS}", {"keep": 3})
+    await bus.requests.api(f"STREAM.MSG.DELETE.{streams.EVENTS}", {"seq": last, "no_erase": True})
+    async with running(bus, store) as projector:
+        await reached(store, last)
+        await wait_for(lambda: projector.lag == 0)
+        position = await Reader(store).position()
+    assert position is not None
+    assert not position.rebuilding

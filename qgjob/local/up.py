@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable
 
+from qgjob.local.signals import StopSignals
 from qgjob.local.system import LocalSystem, Services, UpOptions, default_services
 
 __all__ = ["UpOptions", "run_up"]
@@ -30,7 +30,9 @@ async def run_up(
             announce(text)
 
     system = LocalSystem(options, announce=say, services=services, publish=True)
-    signals = _Signals(system, say)
+    signals = StopSignals(
+        system, say, "Stopping; running jobs are finished or handed back. Ctrl-C again stops at once."
+    )
     try:
         with signals:
             async with system:
@@ -39,43 +41,6 @@ async def run_up(
                 say(f"Data and logs are in {system.folder.path}. Ctrl-C stops everything.")
                 await system.failed()
     except asyncio.CancelledError:
-        if not signals.received:
-            raise
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
+        signals.own_cancel()
     say("qgjob has stopped.")
     return 0
-
-
-class _Signals:
-    """While entered: the first signal cancels the task that entered, the second hurries."""
-
-    def __init__(self, system: LocalSystem, announce: Callable[[str], None]) -> None:
-        self.received = False
-        self._system = system
-        self._announce = announce
-        self._task: asyncio.Task[object] | None = None
-        self._numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored means started with nohup
-            self._numbers.append(signal.SIGHUP)
-
-    def __enter__(self) -> None:
-        self._task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        for number in self._numbers:
-            loop.add_signal_handler(number, self._on_signal)
-
-    def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in self._numbers:
-            loop.remove_signal_handler(number)
-
-    def _on_signal(self) -> None:
-        if self.received:
-            self._system.hurry()
-            return
-        self.received = True
-        if self._task is not None:
-            self._task.cancel()
-        self._announce("Stopping; running jobs are finished or handed back. Ctrl-C again stops at once.")

@@ -1,0 +1,106 @@
+"""What the demo says at its end: the drawings, the table, what was found, what to try next."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from qgjob.demo.drawing import Palette, cell_seconds, chart
+from qgjob.demo.plan import INSTALL_SECONDS, ORG, Plan
+from qgjob.demo.report import Report
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+MARGIN: Final = 6
+PHONE_INSTALL_S: Final = 20.0
+"""A usual install on a phone, for the comparison; seconds."""
+
+
+def charts(plan: Plan, report: Report, *, width: int, colour: bool) -> Text:
+    """What the slots did, and below it what they would have done, on one scale."""
+    from rich.text import Text
+
+    palette = Palette(plan.versions, colour=colour)
+    seconds = max(report.seconds, report.seconds_first_come)
+    columns = max(width - MARGIN, 20)
+    per_cell_s = cell_seconds(seconds, columns)
+    ours = f"qgjob: {report.total.installs} installs, {report.seconds:.1f} s"
+    theirs = (
+        f"the same jobs first come, first served: {report.replay.total_installs} installs, "
+        f"{report.seconds_first_come:.1f} s"
+    )
+    text = Text(no_wrap=True)
+    for title, spans in ((ours, report.spans), (theirs, report.replay.spans)):
+        drawn = chart(title, spans, palette, began=report.began, per_cell_s=per_cell_s, width=columns)
+        text.append(drawn).append("\n")
+    return text.append("     ").append(palette.legend()).append(f"   a character is {per_cell_s:g} s")
+
+
+def table(report: Report) -> tuple[list[str], list[list[str]]]:
+    """The columns and rows of the table."""
+    columns = [*report.builds, report.total]
+    rows = [
+        ["jobs", *(str(build.jobs) for build in columns)],
+        ["passed", *(str(build.passed) for build in columns)],
+        ["failed", *(str(build.failed) for build in columns)],
+    ]
+    if report.total.other:
+        rows.append(["other ends", *(str(build.other) for build in columns)])
+    rows += [
+        ["installs made", *(str(build.installs) for build in columns)],
+        ["first come would make", *(str(build.installs_first_come) for build in columns)],
+    ]
+    return ["", *(build.version for build in columns)], rows
+
+
+def found(report: Report) -> list[str]:
+    """The failures, each with its assertion."""
+    lines: list[str] = []
+    for version in dict.fromkeys(failure.version for failure in report.failures):
+        mine = [failure for failure in report.failures if failure.version == version]
+        count = "1 test" if len(mine) == 1 else f"{len(mine)} tests"
+        lines.append(f"{version} has a bug: {count} of it failed that other builds pass")
+        for failure in mine:
+            lines += [f"  {failure.test}", f"    {failure.line}"]
+    return lines
+
+
+def timing(report: Report) -> list[str]:
+    """Time, and what the installs would mean on phones."""
+    ours, theirs = report.total.installs, report.total.installs_first_come
+    saved = (theirs - ours) * PHONE_INSTALL_S / 60
+    lasted = f"{report.seconds:.1f} s from the first job's coming to the last one's end"
+    took = (
+        f"an install took {report.install_s:.1f} s here, {INSTALL_SECONDS:g} s of that in place of a phone's"
+    )
+    return [
+        f"{lasted}, {report.seconds_first_come:.1f} s first come, first served",
+        f"{took}; at {PHONE_INSTALL_S:g} s each, {saved:.0f} minutes of phone time are saved",
+    ]
+
+
+def next_steps(plan: Plan, cwd: Path) -> list[tuple[str, str]]:
+    """Commands to try, with what they are for."""
+    root, build = _shown(plan.root, cwd), _shown(plan.build(plan.versions[-1]), cwd)
+    of = f"--org-id {ORG} --app-version-id {plan.versions[-1]}"
+    return [
+        ("qgjob up", "the whole system on this machine, until Ctrl-C; then in another terminal:"),
+        (f"qgjob app upload {shlex.quote(build)} {of}", ""),
+        (f"qgjob submit {of} --test {shlex.quote(root + '/tests')} --runner command --wait", ""),
+        ("qgjob tui", "watch it live"),
+    ]
+
+
+def aligned(steps: Sequence[tuple[str, str]]) -> list[str]:
+    """Commands in lines, the words for people behind them."""
+    return [f"  {command}" + (f"   # {what}" if what else "") for command, what in steps]
+
+
+def _shown(path: Path, cwd: Path) -> str:
+    """A path as short as it can be from here."""
+    relative = os.path.relpath(path, cwd)
+    return str(path) if relative.startswith("..") else relative

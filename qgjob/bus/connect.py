@@ -55,6 +55,7 @@ class Bus:
     reconnects: int = 0
     on_reconnect: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     on_disconnect: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    on_denied: list[Callable[[str], None]] = field(default_factory=list[Callable[[str], None]])
 
     @property
     def connected(self) -> bool:
@@ -102,6 +103,8 @@ async def connect(options: ServerOptions) -> Bus:
             bus.denied.append(str(error))
             del bus.denied[:-100]
             bus.requests.denied(str(error))
+            for told in tuple(bus.on_denied):
+                told(str(error))
         else:
             log.debug("connection: %s", error)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage
 from qgjob.bus.kv import is_tombstone
-from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError
+from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, denial_of
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -107,15 +107,23 @@ async def _get(bus: Bus, stream: str, body: dict[str, Any], timeout: float) -> P
             reason = headers.get("Description", "direct get refused")
             done.set_exception(JsError(int(status), 0, reason))
 
+    subject = f"$JS.API.DIRECT.GET.{stream}"
+
+    def on_denied(text: str) -> None:
+        if not done.done() and (error := denial_of(subject, text)):
+            done.set_exception(error)
+
     inbox = bus.nc.new_inbox()
     subscription = await bus.nc.subscribe(inbox, cb=on_message, pending_msgs_limit=0, pending_bytes_limit=0)
+    bus.on_denied.append(on_denied)
     try:
-        await bus.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(body).encode(), reply=inbox)
+        await bus.nc.publish(subject, json.dumps(body).encode(), reply=inbox)
         async with asyncio.timeout(timeout):
             pending = await done
     except TimeoutError:
         raise RequestTimeoutError(f"No answer from the stream {stream} in time.") from None
     finally:
+        bus.on_denied.remove(on_denied)
         with contextlib.suppress(Exception):  # the connection may be going away
             await subscription.unsubscribe()
     return Page(messages, pending)

@@ -149,15 +149,10 @@ class Requester:
     def denied(self, text: str) -> None:
         """The server denied a subject: whoever waits for an answer from it is told at once."""
         for token, (future, _, subject) in list(self._waiting.items()):
-            if f'"{subject}"' in text or f'"{subject.lower()}"' in text:
+            if error := denial_of(subject, text):
                 self._waiting.pop(token, None)
                 if not future.done():
-                    future.set_exception(
-                        NotAllowedError(
-                            f"These credentials may not publish to {subject}.",
-                            hint="Ask for credentials with that permission.",
-                        )
-                    )
+                    future.set_exception(error)
 
     async def _on_answer(self, msg: Msg) -> None:
         entry = self._waiting.pop(msg.subject[self._cut :], None)
@@ -177,6 +172,15 @@ class Requester:
                 future, _, subject = self._waiting.pop(token)
                 if not future.done():
                     future.set_exception(RequestTimeoutError(f"No answer from {subject} in time."))
+
+
+def denial_of(subject: str, text: str) -> NotAllowedError | None:
+    """The error for a subject, if it is this one that the server's permission error speaks of."""
+    if f'"{subject.lower()}"' not in text.lower():
+        return None
+    return NotAllowedError(
+        f"These credentials may not publish to {subject}.", hint="Ask for credentials with that permission."
+    )
 
 
 def read_answer(msg: Msg) -> dict[str, Any]:

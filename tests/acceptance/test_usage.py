@@ -1,0 +1,199 @@
+"""Wrong options, missing tests, no server: one clear sentence and the exit code, before anything is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import Qgjob
+from tests.support.servers import NatsServer
+
+pytestmark = pytest.mark.acceptance
+
+SUBMIT = ("submit", "--org-id", "acme", "--app-version-id", "v1")
+
+
+def one_error(err: str) -> str:
+    """The sentence of an error; there is one, and no traceback."""
+    assert "Traceback" not in err
+    (line,) = [line for line in err.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--test", "a.py", "--priority", "0"], "--priority"),
+        (["--test", "a.py", "--priority", "11"], "--priority"),
+        (["--test", "a.py", "--priority", "urgent"], "--priority"),
+        (["--test", "a.py", "--target", "phone"], "--target"),
+        (["--test", "a.py", "--timeout", "soon"], "--timeout"),
+        (["--test", "a.py", "--timeout", "0"], "--timeout"),
+        (["--test", "a.py", "--expires", "-1"], "--expires"),
+        (["--test", "a.py", "--retries", "-1"], "--retries"),
+        (["--test", "a.py", "--retries", "many"], "--retries"),
+        (["--test", "a.py", "--require", "A B"], "--require"),
+        (["--test", "a.py", "-e", "NOVALUE"], "-e"),
+        (["--test", "a.py", "--meta", "novalue"], "--meta"),
+        (["--test", "a.py", "--name", "a\nb"], "--name"),
+        (["--test", "a.py", "--runner", "no such"], "--runner"),
+        (["--test", "a.py", "--run-key", "\x1b"], "--run-key"),
+        (["--test", "a.py", "--org-id", ""], "--org-id"),
+        (["--test", "a.py", "--org-id", "a\x07b"], "--org-id"),
+        (["--test", "a.py", "--org-id", "x" * 257], "--org-id"),
+        (["--test", "a.py", "--app-version-id", "a\tb"], "--app-version-id"),
+        (["--test", "a.py", "--junit", "x.xml"], "--wait"),
+        (["--test", "a.py", "--wait", "--junit", "no/such/x.xml"], "--junit"),
+        (["--test", "a.py", "--wait", "--no-slot-grace", "x"], "--no-slot-grace"),
+        (["--test", "a.py", "--no-such-option"], "--no-such-option"),
+        ([], "--test"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_named(lonely: Qgjob, args: list[str], says: str):
+    lonely.file("a.py")
+    done = lonely(*SUBMIT, *args)
+    assert done.code == 2
+    assert says in one_error(done.err)
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["submit", "--org-id", "a", "--test", "a.py"],
+        ["submit", "--app-version-id", "a", "--test", "a.py"],
+        ["status"],
+        ["wait"],
+        ["nonsense"],
+        ["list", "--state", "nonsense"],
+        ["list", "--limit", "0"],
+        ["app", "upload"],
+        ["app", "upload", "none.apk", "--org-id", "a", "--app-version-id", "\x01"],
+        ["wait", "r_1", "--timeout", "x"],
+    ],
+    ids=" ".join,
+)
+def test_other_commands_say_what_is_wrong(lonely: Qgjob, args: list[str]):
+    done = lonely(*args)
+    assert done.code == 2
+    one_error(done.err)
+
+
+@pytest.mark.parametrize("test", ["none.py", "none/*.py", "*.spec.ts", "empty"])
+def test_no_test_matches(lonely: Qgjob, test: str):
+    (lonely.folder / "empty").mkdir()
+    done = lonely(*SUBMIT, "--test", test)
+    assert done.code == 3
+    assert test in one_error(done.err)
+
+
+def test_several_tests_after_one_option_as_an_unquoted_glob_gives_them(lonely: Qgjob):
+    lonely.file("a.py")
+    done = lonely(*SUBMIT, "--test", "a.py", "none.py", "--json", "--", "none2.py")
+    assert done.code == 3
+    assert "none.py" in one_error(done.err)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [*SUBMIT, "--test", "a.py"],
+        ["status", "j_0000000000000000000000000a"],
+        ["list"],
+        ["wait", "r_0000000000000000000000000a"],
+        ["logs", "j_0000000000000000000000000a"],
+        ["cancel", "r_0000000000000000000000000a"],
+        ["agents", "list"],
+        ["queue", "status"],
+        ["health"],
+        ["app", "list"],
+    ],
+    ids=lambda args: args[0],
+)
+def test_without_a_server_every_command_says_so(lonely: Qgjob, args: list[str]):
+    lonely.file("a.py")
+    done = lonely(*args)
+    assert done.code == 5
+    assert "Nothing listens at nats://127.0.0.1:" in one_error(done.err)
+    assert "qgjob up" in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("url", ["http://x", "nats://", "nats://h:99999999", ":", "nats://h:0"])
+def test_an_address_that_cannot_be_one(lonely: Qgjob, url: str):
+    done = lonely("list", "--server", url)
+    assert done.code == 2
+    one_error(done.err)
+
+
+def test_files_of_options_must_exist(lonely: Qgjob):
+    for option in ("--creds", "--tls-ca", "--tls-cert"):
+        done = lonely("list", option, "none.file")
+        assert done.code == 2
+        assert "none.file" in one_error(done.err)
+
+
+def test_unexpected_errors_are_one_line_and_a_file(lonely: Qgjob, tmp_path: Path):
+    """Nothing known raises one; a module that breaks stands for them."""
+    (tmp_path / "broken" / "nats").mkdir(parents=True)
+    (tmp_path / "broken" / "nats" / "__init__.py").write_text("raise ZeroDivisionError('oh')")
+    env = {"PYTHONPATH": str(tmp_path / "broken"), "TMPDIR": str(tmp_path)}
+    done = lonely("list", env=env)
+    assert done.code == 1
+    assert "ZeroDivisionError: oh" in one_error(done.err)
+    (path,) = tmp_path.glob("qgjob-error-*.txt")
+    assert str(path) in done.err
+    assert "Traceback" in path.read_text()
+    assert "Traceback" in lonely("list", "-v", env=env).err
+
+
+def test_options_come_from_the_environment(lonely: Qgjob):
+    done = lonely("submit", env={"QGJOB_ORG_ID": "o", "QGJOB_APP_VERSION_ID": "v", "QGJOB_TEST": "none.py"})
+    assert done.code == 3
+    done = lonely("list", env={"QGJOB_STATE": "nonsense"})
+    assert done.code == 2
+
+
+class _GuardedServer(NatsServer):
+    """The usual probe knows no password: that it listens has to do."""
+
+    async def _ready(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(self.host, self.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A server that wants a password, and lets `ci` do next to nothing."""
+    config = tmp_path / "nats.conf"
+    config.write_text(
+        'authorization { users: [ { user: ci, password: pw, permissions: { publish: ["$JS.API.INFO"], '
+        'subscribe: ["_INBOX.>"] } } ] }\njetstream {}\n'
+    )
+    server = _GuardedServer(tmp_path / "nats", config=config)
+    try:
+        await server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+async def test_credentials_that_are_refused_and_rights_that_are_missing(lonely: Qgjob, guarded: NatsServer):
+    lonely.file("a.py")
+    done = lonely("list", "--server", guarded.url)
+    assert done.code == 4
+    assert "refused the credentials" in one_error(done.err)
+    allowed = f"nats://ci:pw@127.0.0.1:{guarded.port}"
+    for args in (["list"], [*SUBMIT, "--test", "a.py"], ["agents", "list"]):
+        done = lonely(*args, "--server", allowed)
+        assert done.code == 4, done.err
+        assert "pw@" not in done.err
+        one_error(done.err)

@@ -177,7 +177,9 @@ class DrawnShow:
             text.append(f"{slot.rpartition('/')[2]:<{_NAME_WIDTH}}").append(line)
             text.append(" " * max(width - len(line), 0) + "  ")
             if job := busy.get(slot):
-                doing = "installing" if job.state == "preparing" else _short(job.test)
+                latest = next((span for span in reversed(spans) if span.slot == slot), None)
+                installs = latest is not None and latest.kind == "install"
+                doing = "installing" if installs else _short(job.test)
                 text.append(job.app_version_id, self._palette.style(job.app_version_id)).append(f" {doing}")
             text.append("\n")
         return text
@@ -188,7 +190,7 @@ class DrawnShow:
         waiting = Counter(job.app_version_id for job in record.jobs if job.state in {"queued", "dispatched"})
         text = Text("waiting  ")
         for version in self._plan.versions:
-            bar = "▪" * min(waiting[version], 30)
+            bar = "▪" * ((waiting[version] + 1) // 2)
             text.append(f"{version} ").append(bar, self._palette.style(version)).append(
                 f" {waiting[version]}   "
             )

@@ -33,24 +33,28 @@ class Cell:
 
 def spans_of(jobs: Iterable[JobView], now: float) -> list[Span]:
     """What the attempts of these jobs say, in order of time; what still goes on ends `now`."""
+    tries = [
+        (attempt.started_at, attempt, job)
+        for job in jobs
+        for attempt in job.attempts
+        if attempt.started_at is not None and attempt.slot is not None
+    ]
     spans: list[Span] = []
-    for job in jobs:
-        for attempt in job.attempts:
-            if attempt.started_at is None or attempt.slot is None:
-                continue
-            slot = f"{attempt.agent}/{attempt.slot}"
-            ended = attempt.finished_at or max(now, attempt.started_at)
-            # Until the test runs nobody has said whether the slot installs; then it is its first step.
-            tested = attempt.running_at or (ended if job.state == "preparing" else attempt.started_at)
-            if attempt.installed or attempt.running_at is None:
-                spans.append(Span(slot, job.app_version_id, "install", attempt.started_at, tested))
-                began = tested
-            else:
-                began = attempt.started_at
-            if ended > began:
-                failed = attempt.outcome is not None and attempt.outcome != "passed"
-                spans.append(Span(slot, job.app_version_id, "test", began, ended, failed))
-    return sorted((span for span in spans if span.ended > span.began), key=lambda span: span.began)
+    holds: dict[str, str] = {}
+    for began, attempt, job in sorted(tries, key=lambda item: item[0]):
+        slot, version = f"{attempt.agent}/{attempt.slot}", job.app_version_id
+        ended = attempt.finished_at or max(now, began)
+        # Whether it installs is said when the test begins; until then what the slot held tells.
+        preparing = attempt.running_at is None and attempt.outcome is None and job.state == "preparing"
+        installing = attempt.installed or (preparing and holds.get(slot) != version)
+        tested = began if not installing else attempt.running_at or ended
+        holds[slot] = version
+        if tested > began:
+            spans.append(Span(slot, version, "install", began, tested))
+        if ended > tested:
+            failed = attempt.outcome is not None and attempt.outcome != "passed"
+            spans.append(Span(slot, version, "test", tested, ended, failed))
+    return spans
 
 
 def slots_in(spans: Iterable[Span]) -> list[str]:

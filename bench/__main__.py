@@ -10,6 +10,7 @@ BENCHMARKS = {
     "latency": ("bench.pipeline", "run_latency"),
     "throughput": ("bench.pipeline", "run_throughput"),
     "commands": ("bench.pipeline", "run_commands"),
+    "projection": ("bench.projection", "run_projection"),
     "startup": ("bench.startup", "run_startup"),
 }
 

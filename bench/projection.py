@@ -1,15 +1,12 @@
 """How many events a second the projection takes, on a real nats-server and a real Valkey.
 
-    python -m bench.projection [JOBS]
-
-Each job is four events (queued, released, started, ended). Prints wall time and the CPU time of
-this process, which is the projector's side alone: the servers run beside it.
+Each job is four events (queued, released, started, ended). Beside wall time stands the CPU time
+of this process, which is the projector's side alone: the servers run beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -46,6 +43,9 @@ def history(jobs: int) -> list[AnyEvent]:
     ]
 
 
+Figures = dict[str, int]
+
+
 class Timed:
     """Wall and CPU time of a block."""
 
@@ -56,8 +56,16 @@ class Timed:
     def __exit__(self, *_: object) -> None:
         self.wall, self.cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
 
+    def rate(self, count: int) -> Figures:
+        """How many of what was done a second, and a second of CPU."""
+        return {
+            "events_per_s": round(count / self.wall),
+            "events_per_cpu_s": round(count / self.cpu),
+        }
 
-async def write_path(store: Store, payloads: list[bytes], batch: int) -> None:
+
+async def write_path(store: Store, payloads: list[bytes], batch: int) -> Figures:
+    """Decode, fold and write, without a bus."""
     await store.client.flushall()
     projection = Projection(store)
     await projection.open(StreamState("bench", len(payloads), len(payloads)))
@@ -69,28 +77,22 @@ async def write_path(store: Store, payloads: list[bytes], batch: int) -> None:
                 for seq, data in enumerate(payloads[start : start + batch], start + 1)
             ]
             await projection.commit(await projection.stage(some, some[-1].seq, now, now))
-    count = len(payloads)
-    print(
-        f"decode, fold, write; batches of {batch:5}: {count / timed.wall:7.0f} events/s,"
-        f" {count / timed.cpu:7.0f} per CPU second"
-    )
+    return timed.rate(len(payloads))
 
 
-async def catch_up(bus: Bus, store: Store, count: int) -> None:
+async def catch_up(bus: Bus, store: Store, count: int) -> Figures:
+    """Rebuild everything from the stream."""
     await store.client.flushall()
     projector = Projector(bus, store)
     with Timed() as timed:
         task = asyncio.create_task(projector.run())
         await wait_for(lambda: projector.position.seq >= count, 600, "the projection")
-    print(
-        f"rebuild from the stream:             {count / timed.wall:7.0f} events/s,"
-        f" {count / timed.cpu:7.0f} per CPU second"
-    )
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    return timed.rate(count)
 
 
-async def steady(bus: Bus, store: Store, events: list[AnyEvent], first: int) -> None:
+async def steady(bus: Bus, store: Store, events: list[AnyEvent], first: int) -> Figures:
     """The same while events come at a rate; another process would publish them, here it is us."""
     projector = Projector(bus, store)
     task = asyncio.create_task(projector.run())
@@ -103,15 +105,14 @@ async def steady(bus: Bus, store: Store, events: list[AnyEvent], first: int) -> 
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             lags.append(first + start + RATE // 20 - projector.position.seq)
         await wait_for(lambda: projector.position.seq >= first + len(events), 600)
-    print(
-        f"steady {RATE} events/s (publishing included): CPU {100 * timed.cpu / timed.wall:.0f} %,"
-        f" behind by at most {max(lags)} events"
-    )
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    return {"rate": RATE, "cpu_percent": round(100 * timed.cpu / timed.wall), "behind_at_most": max(lags)}
 
 
-async def main(jobs: int) -> None:
+async def measure(jobs: int) -> dict[str, Figures]:
+    """All figures, from servers of their own."""
+    figures: dict[str, Figures] = {}
     events = history(jobs)
     with tempfile.TemporaryDirectory() as folder:
         nats, valkey = NatsServer(Path(folder) / "nats"), ValkeyServer(Path(folder) / "valkey")
@@ -122,16 +123,19 @@ async def main(jobs: int) -> None:
                 await ensure_topology(bus)
                 payloads = [event.encode() for event in events]
                 for batch in (20, 100, 1000):
-                    await write_path(store, payloads, batch)
+                    figures[f"batches_of_{batch}"] = await write_path(store, payloads, batch)
                 await record_at_once(bus, events)
-                await catch_up(bus, store, len(events))
+                figures["rebuild"] = await catch_up(bus, store, len(events))
                 again = history(jobs // 4)
                 renamed = [event.model_copy(update={"run_id": f"{event.run_id}_again"}) for event in again]
-                await steady(bus, store, renamed, len(events))
+                figures["steady_publishing_included"] = await steady(bus, store, renamed, len(events))
         finally:
             nats.kill()
             valkey.kill()
 
+    return figures
 
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
+
+def run_projection(jobs: int = 10_000) -> dict[str, Figures]:
+    """Events a second that the projection takes, and what they cost."""
+    return asyncio.run(measure(jobs))

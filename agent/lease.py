@@ -61,11 +61,15 @@ async def _keep(
             return
 
 
-async def acknowledge(bus: Bus, ack: str, *, tries: int = 30) -> bool:
-    """Acknowledge work and wait for the answer; False when none came (it will be given again)."""
+async def acknowledge(bus: Bus, ack: str, *, tries: int = 3) -> bool:
+    """Acknowledge work whose end is recorded; False when no answer came.
+
+    A consumer that lost its memory of the delivery, as after a crash of the server, does not answer.
+    That does no harm: the work is given again, and whoever gets it reads the recorded end.
+    """
     for _ in range(tries):
         try:
-            await bus.requests.request(ack, ACK, timeout=2.0)
+            await bus.requests.request(ack, ACK, timeout=1.0)
         except QgjobError:
             await asyncio.sleep(0.2)
             continue

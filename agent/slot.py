@@ -45,7 +45,8 @@ class SlotWorker:
         self._binding: Binding | None = None
         self._next_binding: Binding | None = None
         self._puller: Puller | None = None
-        self._stack = contextlib.AsyncExitStack()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._acks: set[asyncio.Task[bool]] = set()
         self._report_due = True
         self._stopping = False
         self._message: JobMessage | None = None
@@ -109,7 +110,7 @@ class SlotWorker:
 
     async def run(self) -> None:
         """Work until stopped."""
-        async with self._stack:
+        try:
             while not self._stopping:
                 if self._next_binding is not None:
                     await self._switch()
@@ -121,10 +122,17 @@ class SlotWorker:
                         await self._work(messages[0])
                         continue
                     if puller.gone:
-                        await self._unbind()
+                        self._unbind()
                         continue
                     await puller.ask()
                 await self._wait()
+        finally:
+            # The connection closes next, and with it all interest: nothing is delivered any more.
+            for task in self._retiring:
+                task.cancel()
+            if self._puller is not None:
+                await self._puller.close()
+            await asyncio.gather(*self._acks, return_exceptions=True)
 
     async def _wait(self) -> None:
         self._wake.clear()
@@ -147,16 +155,18 @@ class SlotWorker:
         ):
             self._binding = binding
             return
-        await self._unbind()
+        self._unbind()
         self._report_due = False
         self._binding = binding
-        puller = Puller(self._bus, streams.WORK, binding.consumer, wake=self._wake)
-        self._puller = await self._stack.enter_async_context(puller)
+        self._puller = await Puller(self._bus, streams.WORK, binding.consumer, wake=self._wake).start()
 
-    async def _unbind(self) -> None:
+    def _unbind(self) -> None:
+        if self._puller is not None:
+            task = asyncio.create_task(self._puller.retire(), name=f"retire {self._puller.consumer}")
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
         self._puller = self._binding = None
         self._report_due = True
-        await self._stack.aclose()
 
     async def _report(self) -> None:
         self._report_due = False
@@ -208,13 +218,15 @@ class SlotWorker:
             await self._wake.wait()
             if self._report_due:
                 await self._report()
+            for msg in self._puller.take() if self._puller else ():
+                await self._bus.nc.publish(msg.reply, NAK)  # an older request brought it: not for us now
 
     async def _read(self, msg: Msg) -> JobMessage | None:
         try:
             message = JobMessage.decode(msg.data)
         except BadMessageError as error:
             if await set_aside(self._bus, streams.WORK, msg.subject, msg.data, str(error)):
-                await acknowledge(self._bus, msg.reply)
+                self._acknowledge(msg.reply)
             return None
         delivered = stream_message(msg).delivered
         if self.who.name in message.avoid and delivered <= _AVOID_TRIES:
@@ -227,7 +239,7 @@ class SlotWorker:
     async def _attempt(self, message: JobMessage, ack: str) -> None:
         held = await claim(self._bus, message, self.who, await self.runner.phase(message))
         if held is None:
-            await acknowledge(self._bus, ack)
+            self._acknowledge(ack)
             return
         ack_wait = self._binding.ack_wait_s if self._binding else streams.ACK_WAIT_S
         outcome = await self.runner.run(held, ack, ack_wait)
@@ -235,4 +247,10 @@ class SlotWorker:
             await self._bus.nc.publish(ack, NAK)
             return
         if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
-            await acknowledge(self._bus, ack)
+            self._acknowledge(ack)
+
+    def _acknowledge(self, ack: str) -> None:
+        """Beside the way: the end is recorded, so nothing waits for this."""
+        task = asyncio.create_task(acknowledge(self._bus, ack), name="ack")
+        self._acks.add(task)
+        task.add_done_callback(self._acks.discard)

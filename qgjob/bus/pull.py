@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
-EXPIRES_S: Final = 30.0
+EXPIRES_S: Final = 10.0
 HEARTBEAT_S: Final = 1.0
 SILENCE_S: Final = 2.5
 _NS: Final = 1_000_000_000
@@ -62,10 +62,13 @@ class Puller:
         self._task: asyncio.Task[None] | None = None
         self._gone: str | None = None
         self._heard = 0.0
+        self._asked = 0.0
+        self._retired = False
+        self._settled = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
-    async def __aenter__(self) -> Self:
-        """Subscribe to the inbox; a stream makes its first request."""
+    async def start(self) -> Self:
+        """Subscribe to the inbox; a stream makes its first request. `close` or `retire` it later."""
         self._subscription = await self._bus.nc.subscribe(
             self._prefix + "*", cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
         )
@@ -74,20 +77,55 @@ class Puller:
         self._task = asyncio.create_task(self._keep_asking(), name=f"pull {self.consumer}")
         return self
 
+    async def __aenter__(self) -> Self:
+        """See `start`."""
+        return await self.start()
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop asking; messages that came and were not taken are handed back."""
-        self._bus.on_reconnect.remove(self._forget)
+        """See `close`."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop at once; messages that came and were not taken are handed back."""
+        await self._stop_asking()
+        await self._unsubscribe()
+
+    async def retire(self) -> None:
+        """Stop asking, and hand back whatever the standing request still brings until it has expired.
+
+        Unsubscribing at once would lose a message that is on its way for a whole ack wait; the
+        library's own drain kills the connection's reader when the server goes away meanwhile.
+        """
+        self._retired = True
+        await self._stop_asking()
+        left = self._asked + EXPIRES_S + _CHECK_S - self._loop.time()
+        if self._tokens and left > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._settled.wait()
+        await self._unsubscribe()
+
+    async def _stop_asking(self) -> None:
+        self._wanted = 0
+        if self._forget in self._bus.on_reconnect:
+            self._bus.on_reconnect.remove(self._forget)
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self._hand_back()
+
+    async def _unsubscribe(self) -> None:
         with contextlib.suppress(Exception):  # the connection may be going away
             if self._subscription:
-                # Drained, not dropped: what is on its way here would be missing for an ack wait.
-                await asyncio.wait_for(self._subscription.drain(), 2)
-            for msg in self.take():
+                await self._subscription.unsubscribe()
+        await self._hand_back()
+
+    async def _hand_back(self) -> None:
+        for msg in self.take():
+            with contextlib.suppress(Exception):  # then its lease runs out instead
                 await self._bus.nc.publish(msg.reply, NAK)
 
     @property
@@ -126,6 +164,9 @@ class Puller:
         self._heard = self._loop.time()
         if msg.reply.startswith("$JS.ACK."):
             self._count_down()
+            if self._retired:
+                await self._bus.nc.publish(msg.reply, NAK)
+                return
             self._messages.put_nowait(msg)
             self._wake.set()
             if self._ahead:
@@ -139,6 +180,8 @@ class Puller:
         if status == "100":
             return
         self._tokens.pop(msg.subject[self._cut :], None)
+        if not self._tokens:
+            self._settled.set()
         reason = headers.get("Description", "") or "nobody answers"
         if status == "503" or (status == "409" and "deleted" in reason.lower()):
             self._gone = reason
@@ -154,7 +197,9 @@ class Puller:
                 self._tokens[token] = left - 1
             else:
                 del self._tokens[token]
-            return
+            break
+        if not self._tokens:
+            self._settled.set()
 
     async def _request(self) -> None:
         missing = self._wanted - sum(self._tokens.values())
@@ -163,7 +208,8 @@ class Puller:
         self._counter += 1
         token = format(self._counter, "x")
         self._tokens[token] = missing
-        self._heard = self._loop.time()
+        self._heard = self._asked = self._loop.time()
+        self._settled.clear()
         body = {"batch": missing, "expires": int(EXPIRES_S * _NS), "idle_heartbeat": int(HEARTBEAT_S * _NS)}
         await self._bus.nc.publish(self._subject, json.dumps(body).encode(), reply=self._prefix + token)
 
@@ -176,4 +222,6 @@ class Puller:
                 await self._request()
 
     def _forget(self) -> None:
+        """The server of a new connection knows none of our requests."""
         self._tokens.clear()
+        self._settled.set()

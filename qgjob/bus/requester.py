@@ -121,6 +121,19 @@ class Requester:
             raise
         return future
 
+    async def round_trip(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> None:
+        """Wait until the server has handled all that was sent so far: a message of our own comes back.
+
+        Not the library's `flush`: one that times out leaves a future behind on which the next
+        answer of the server kills the connection's reader.
+        """
+        self._counter += 1
+        token = format(self._counter, "x")
+        future: asyncio.Future[Msg] = self._loop.create_future()
+        self._waiting[token] = (future, self._loop.time() + timeout, "the server")
+        await self._nc.publish(self._prefix + token, b"")
+        await future
+
     async def publish(
         self,
         subject: str,

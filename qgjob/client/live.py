@@ -20,7 +20,7 @@ from bus_schemas.events import decode_event
 from bus_schemas.requests import Overview, StoredChunk
 from qgjob.bus.connect import Bus
 from qgjob.client.models import LiveEvent, Resync
-from qgjob.errors import BadMessageError
+from qgjob.errors import BadMessageError, QgjobError
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -59,8 +59,8 @@ class Live(Generic[T]):
             self._subject, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
         )
         self._bus.on_reconnect.append(self._on_reconnect)
-        with contextlib.suppress(TimeoutError):  # then it is a reconnect that says so
-            await self._bus.nc.flush(timeout=5)
+        with contextlib.suppress(QgjobError):  # then it is a reconnect that says so
+            await self._bus.requests.round_trip()
         return self
 
     async def __aexit__(

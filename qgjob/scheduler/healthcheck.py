@@ -68,7 +68,7 @@ class HealthCheck:
 
     async def _nats(self) -> CheckView:
         nc = self._bus.nc
-        await nc.flush(timeout=2)
+        await self._bus.requests.round_trip(timeout=2)
         server = nc.connected_url.netloc.rpartition("@")[2] if nc.connected_url else "?"
         return CheckView(name="nats", ok=True, detail=f"nats-server {self._bus.server_version} at {server}")
 

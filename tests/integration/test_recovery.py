@@ -63,8 +63,8 @@ async def test_kill_everything_in_turn(tmp_path: Path) -> None:
             ["scheduler-1", "agent-local-2", "nats", "scheduler-2", "agent-local-1"], 1
         ):
             await some_ended(witness, share * JOBS // 8)
-            pid = await wait_for(lambda name=victim: running.pids().get(name), 20, f"{victim} running")
-            os.kill(pid, signal.SIGKILL)
+            await wait_for(lambda name=victim: name in running.pids(), 20, f"{victim} running")
+            os.kill(running.pids()[victim], signal.SIGKILL)
         await check(bus, runs, witness, jobs)
 
 
@@ -73,7 +73,7 @@ async def test_an_old_leader_woken_by_sigcont_releases_nothing(tmp_path: Path) -
         runs, jobs = await work(bus)
         await some_ended(witness, 20)
         old = await leader(running, bus)
-        epoch = (await wait_for(lambda: reigning(bus), 10, "a leader")).epoch
+        epoch = (await reigning(bus)).epoch
         os.kill(old, signal.SIGSTOP)
         try:
             await wait_for(lambda: later_epoch(bus, epoch), 30, "another leader")
@@ -134,16 +134,22 @@ async def test_state_is_kept_between_two_systems_in_one_folder(tmp_path: Path) -
 
 
 async def leader(running: LocalSystem, bus: Bus) -> int:
-    seen = await wait_for(lambda: reigning(bus), 10, "a leader")
+    """The process that reigns."""
+    replica = (await reigning(bus)).replica
     schedulers = {name: pid for name, pid in running.pids().items() if name.startswith("scheduler")}
-    return next(pid for pid in schedulers.values() if seen.replica.endswith(f"-{pid}"))
+    return next(pid for pid in schedulers.values() if replica.endswith(f"-{pid}"))
 
 
-async def reigning(bus: Bus) -> LeaderView | None:
-    seen = await overview(bus)
-    return seen.leader if seen else None
+async def reigning(bus: Bus) -> LeaderView:
+    """Who reigns, as soon as anybody says so."""
+
+    async def somebody() -> list[LeaderView]:
+        seen = await overview(bus)
+        return [seen.leader] if seen and seen.leader else []
+
+    return (await wait_for(somebody, 20, "a leader"))[0]
 
 
 async def later_epoch(bus: Bus, epoch: int) -> bool:
-    seen = await reigning(bus)
-    return seen is not None and seen.epoch > epoch
+    seen = await overview(bus)
+    return seen is not None and seen.leader is not None and seen.leader.epoch > epoch

@@ -30,6 +30,9 @@ ORPHANED_TERM_S = 1.0
 KILL_S = 5.0
 """Seconds of SIGKILL after which what still lives is reported as a survivor."""
 KILL_INTERVAL_S = 0.02
+HUNT_S = 0.02
+REAP_AT_ONCE = 100
+"""Zombies collected before looking at anything else: something that forks for ever makes them for ever."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 _NEVER = float("inf")
@@ -199,29 +202,31 @@ class Supervisor:
             if job.give_up_at == _NEVER:
                 job.give_up_at = now + KILL_S
             job.kill_at = now + KILL_INTERVAL_S
+            self._hunt_children(job)
             self._signal_all(job, signal.SIGKILL)
         if now >= job.give_up_at:
             self._finish(job, survivors=len(self._living(job)))
 
     def _reap(self, job: _Job) -> bool:
         """Collect what has died; True when we have no child left."""
-        while True:
+        for _ in range(REAP_AT_ONCE):
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return True
             if pid == 0:
-                return False
+                break
             if pid == job.pid:
                 job.duration_s = time.monotonic() - job.started
                 job.status = status
                 job.usage = (usage.ru_utime, usage.ru_stime, usage.ru_maxrss)
                 self._main_ended(job)
+        return False
 
     def _main_ended(self, job: _Job) -> None:
         job.leftovers = self._living(job)
         # After a first signal the rest may use its grace, to write reports; otherwise its time is over.
-        if job.leftovers and job.reason is None:
+        if job.reason is None:
             self._begin_term(job, TERM_S)
 
     def _living(self, job: _Job) -> set[int]:
@@ -249,6 +254,20 @@ class Supervisor:
             for pid in living:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGCONT)
+
+    def _hunt_children(self, job: _Job) -> None:
+        """Kill those that flee by forking and exiting: each new one is our child, but not for long.
+
+        A look at the whole process table takes longer than a fork; a look at our own children does not.
+        """
+        pid = os.getpid()
+        until = time.monotonic() + HUNT_S
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", "rb") as file:  # noqa: PTH123
+            while time.monotonic() < until and not self._reap(job):
+                file.seek(0)
+                for child in file.read().split():
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(int(child), signal.SIGKILL)
 
     def _finish(self, job: _Job, *, survivors: int) -> None:
         self._job = None

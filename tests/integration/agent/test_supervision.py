@@ -147,6 +147,22 @@ for _ in range(3):
     assert result.survivors == 0
 
 
+async def test_one_that_flees_by_forking_is_caught(supervisor: JobSupervisor, launch: Launch):
+    script = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    until = time.time() + 120
+    while time.time() < until:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+"""
+    for _ in range(3):
+        result = await supervisor.run(launch(python=script), Output())
+        assert (result.code, result.survivors) == (0, 0)
+
+
 async def test_a_daemon_without_the_mark_ends_too(supervisor: JobSupervisor, launch: Launch):
     output = Output()
     script = "(setsid env -i sleep 1000 & echo $!) ; sleep 0.1"

@@ -15,8 +15,8 @@ from bus_schemas.events import Ended, Retrying, Started, TakenOver, decode_event
 from bus_schemas.jobs import JobMessage, priority_class
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
-from qgjob.bus.deadletters import set_aside
 from qgjob.bus.follow import StreamMessage, stream_message
+from qgjob.bus.kv import get_last
 from qgjob.bus.publish import OutMsg, expect, lost_compare
 from qgjob.bus.publisher import Publisher, publish_each
 from qgjob.bus.pull import ACK, Puller
@@ -56,23 +56,22 @@ class Chains:
                 events: list[Event] = []
                 retries: list[tuple[Ended, JobMessage, int]] = []
                 for msg in batch:
-                    await self._read(stream_message(msg), events, retries)
+                    self._read(stream_message(msg), events, retries)
                 self.feed(*events)
                 for ended, message, seq in retries:
                     await self._retry(ended, message, inherited=seq <= self.horizon)
                 await self.bus.nc.publish(batch[-1].reply, ACK)
                 self.settled = stream_message(batch[-1]).seq
 
-    async def _read(
+    def _read(
         self, stored: StreamMessage, events: list[Event], retries: list[tuple[Ended, JobMessage, int]]
     ) -> None:
         if stored.deleted:
             return
         try:
             event = decode_event(stored.data)
-        except BadMessageError as error:
-            await set_aside(self.bus, streams.EVENTS, stored.subject, stored.data, str(error), seq=stored.seq)
-            return
+        except BadMessageError:
+            return  # set aside by the projector, which reads all events
         if isinstance(event, Started | TakenOver):
             events.append(JobStarted(event.job_id, event.attempt, f"{event.agent}/{event.slot}"))
         elif isinstance(event, Ended):
@@ -105,8 +104,7 @@ class Chains:
             return
         if inherited and (await read_chain(self.bus, chain_subject(message)))[0] is not None:
             return
-        subject = subjects.job(priority_class(spec.priority), spec.org_id, spec.job_id)
-        await self._put(OutMsg(subject, message.encode(), expect(0)))
+        await self._put(message)
         retrying = Retrying(
             org_id=spec.org_id,
             run_id=spec.run_id,
@@ -120,17 +118,33 @@ class Chains:
         info = subjects.event(spec.org_id, spec.run_id, spec.job_id, ended.attempt, "info")
         self.events.post(OutMsg(info, retrying.encode()))
 
-    async def _put(self, message: OutMsg) -> None:
+    async def _put(self, message: JobMessage) -> None:
+        """Put a retry into the backlog, where the attempt before it may still wait for its ack."""
+        spec = message.spec
+        subject = subjects.job(priority_class(spec.priority), spec.org_id, spec.job_id)
         for _ in range(_TRIES):
             try:
-                await publish_each(self.bus, [message])
+                before = await get_last(self.bus, streams.JOBS, subject)
+                if before is not None and _attempt_of(before.data) >= message.attempt:
+                    return  # stored by an earlier try, or by an earlier reign
+                seq = before.seq if before is not None else 0
+                await publish_each(self.bus, [OutMsg(subject, message.encode(), expect(seq))])
             except RequestTimeoutError:
                 continue
             except JsError as error:
                 if not lost_compare(error):
                     raise
-            return  # stored now, or by an earlier try
-        raise RequestTimeoutError(f"the retry on {message.subject} could not be stored")
+                continue  # the earlier message was acked meanwhile, or somebody was quicker
+            return
+        raise RequestTimeoutError(f"the retry on {subject} could not be stored")
+
+
+def _attempt_of(data: bytes) -> int:
+    """The attempt that a message of the backlog is; 0 when it cannot be read."""
+    try:
+        return JobMessage.decode(data).attempt
+    except BadMessageError:
+        return 0
 
 
 def _follows(ended: Ended, message: JobMessage) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from agent.attempt import AttemptRunner
 from agent.slot import SlotWorker
 from bus_schemas import subjects
-from bus_schemas.agents import Binding, CancelAttempt, Heartbeat
+from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
 from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
 from bus_schemas.tokens import encode_token
 from qgjob import __version__
@@ -54,6 +54,8 @@ class Agent:
         self._changed = asyncio.Event()
         self._started_at = time.time()
         self._state = "up"
+        self._epoch = 0
+        """Of the latest leader: what earlier ones send is not followed."""
         self._slots = {
             runner.who.slot: SlotWorker(bus, runner.who, runner, self._changed.set) for runner in runners
         }
@@ -66,7 +68,7 @@ class Agent:
             await nc.subscribe(subjects.agent_all(self._options.name), cb=self._on_command),
             await nc.subscribe(subjects.HELLO, cb=self._on_hello),
         ]
-        self._bus.on_reconnect.append(self._say_hello)
+        self._bus.on_reconnect.append(self._on_reconnect)
         try:
             async with asyncio.TaskGroup() as tasks:
                 heartbeat = tasks.create_task(self._heartbeats(), name="heartbeat")
@@ -79,7 +81,7 @@ class Agent:
                 await self._drain(workers)
                 heartbeat.cancel()
         finally:
-            self._bus.on_reconnect.remove(self._say_hello)
+            self._bus.on_reconnect.remove(self._on_reconnect)
             for subscription in subscriptions:
                 with contextlib.suppress(Exception):  # the connection may be gone already
                     await subscription.unsubscribe()
@@ -102,6 +104,9 @@ class Agent:
         try:
             if verb == "bind":
                 binding = Binding.decode(msg.data)
+                if binding.epoch < self._epoch:
+                    return
+                self._epoch = binding.epoch
                 if slot := self._slots.get(binding.slot):
                     slot.bind(binding)
             elif verb == "cancel":
@@ -111,10 +116,18 @@ class Agent:
         except BadMessageError as error:
             log.warning("ignored a message on %s: %s", msg.subject, error)
 
-    async def _on_hello(self, _: Msg) -> None:
-        self._say_hello()
+    async def _on_hello(self, msg: Msg) -> None:
+        try:
+            self._epoch = Hello.decode(msg.data).epoch
+        except BadMessageError as error:
+            log.warning("ignored a message on %s: %s", msg.subject, error)
+        self._present_slots()
 
-    def _say_hello(self) -> None:
+    def _on_reconnect(self) -> None:
+        self._epoch = 0  # it may be another server, whose epochs begin anew
+        self._present_slots()
+
+    def _present_slots(self) -> None:
         self._changed.set()
         for slot in self._slots.values():
             slot.hello()

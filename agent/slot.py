@@ -156,7 +156,6 @@ class SlotWorker:
             self._binding = binding
             return
         self._unbind()
-        self._report_due = False
         self._binding = binding
         self._puller = await Puller(self._bus, streams.WORK, binding.consumer, wake=self._wake).start()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bus_schemas.agents import Binding, CancelAttempt, DeadLetter, Heartbeat, LogChunk, SlotNext
+from bus_schemas.agents import Binding, CancelAttempt, DeadLetter, Heartbeat, Hello, LogChunk, SlotNext
 from bus_schemas.base import SCHEMA_VERSION, Message
 from bus_schemas.builds import BuildRecord
 from bus_schemas.events import (
@@ -49,6 +49,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Progress,
     Retrying,
     Refused,
+    Hello,
     SlotNext,
     Binding,
     CancelAttempt,

@@ -28,6 +28,15 @@ class GroupRef(Model):
     app_version_id: Id
 
 
+class Hello(Message):
+    """A leader begins to reign and wants to hear from all slots, on `qg.hello`.
+
+    Bindings of earlier epochs are not followed from now on: an old leader that wakes up may send some.
+    """
+
+    epoch: int
+
+
 class SlotNext(Message):
     """A slot's report, on `qg.slot.<agent>.<slot>.next`: sent when idle, on `qg.hello`, every 15 s."""
 

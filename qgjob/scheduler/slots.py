@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bus_schemas import subjects
-from bus_schemas.agents import GroupRef, Heartbeat, SlotNext
+from bus_schemas.agents import GroupRef, Heartbeat, Hello, SlotNext
 from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.streams import AGENTS_BUCKET
 from qgjob.bus.connect import Bus
@@ -42,7 +42,7 @@ class Slots:
         """Listen until cancelled."""
         subscription = await self.bus.nc.subscribe(subjects.SLOT_NEXT_ALL, cb=self._on_next)
         try:
-            await self.bus.nc.publish(subjects.HELLO, b"")
+            await self.bus.nc.publish(subjects.HELLO, Hello(epoch=self.dispatcher.epoch).encode())
             await self._watch_agents()
         finally:
             with contextlib.suppress(Exception):  # the connection may be the reason we stop

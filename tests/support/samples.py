@@ -106,6 +106,7 @@ SAMPLES: tuple[Message, ...] = (
     events.Progress(**WHERE, message="case 2 of 3"),
     events.Retrying(**WHERE, next_attempt=2, charged=True),
     events.Refused(**WHERE, message="run r_01 was still incomplete after 60 s and is refused"),
+    agents.Hello(epoch=7),
     agents.SlotNext(
         agent="lab-1",
         slot="s0",

@@ -352,6 +352,25 @@ async def test_a_killed_supervisor_is_an_error_of_the_lab_and_leaves_nothing(lau
     await fresh.close()
 
 
+async def test_a_supervisor_that_answers_no_more_is_ended_too(
+    launch: Launch, mark: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("agent.supervision.job_supervisor.ANSWER_S", 0.1)
+    supervisor = await JobSupervisor.start(mark=mark)
+    output = Output()
+
+    def stop_and_end(stream: StreamName, data: bytes) -> None:
+        output(stream, data)
+        os.kill(supervisor.pid, signal.SIGSTOP)
+        supervisor.end(EndReason.TIMED_OUT, grace_s=0)
+
+    with pytest.raises(SupervisorLostError):
+        await supervisor.run(launch(python=STUBBORN_DAEMON + "import time; time.sleep(1000)"), stop_and_end)
+    assert not exists(int(output.of("stdout")))
+    await supervisor.close()
+    assert not exists(supervisor.pid)
+
+
 async def test_close_ends_what_runs(launch: Launch, mark: str):
     supervisor = await JobSupervisor.start(mark=mark)
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()

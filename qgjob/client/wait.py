@@ -44,6 +44,8 @@ async def wait(
                 on_change(watch)
             now = clock.monotonic()
             if watch.ended or (deadline is not None and now >= deadline):
+                if watch.ended:
+                    await watch.settle()
                 return Waited(
                     id=any_id,
                     run=watch.run,

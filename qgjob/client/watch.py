@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_S: Final = 30.0
 """How often the snapshot is compared again: a subscription has no promise of delivery."""
 _SOON_S: Final = 0.5
+_SETTLE_S: Final = 5.0
 
 
 class Watch:
@@ -134,6 +135,14 @@ class Watch:
         changed = frozenset(self._changed)
         self._changed.clear()
         return changed
+
+    async def settle(self) -> None:
+        """Load once more what events alone do not tell, such as the scheduler's own times; if it can."""
+        try:
+            async with asyncio.timeout(_SETTLE_S):
+                self._take(await query.look_up(self._bus, self.id))
+        except (UnreachableError, NotFoundError, TimeoutError) as error:
+            log.debug("%s is shown as its events tell: %s", self.id, error)
 
     def _apply(self) -> None:
         assert self._live is not None  # noqa: S101  (changes() has checked it)

@@ -1,0 +1,265 @@
+"""Submit, wait, look, follow and cancel as a CI does, on a whole system with real agents."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Done, Qgjob
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.acceptance
+
+PASSING = "print('fine')\n"
+FAILING = "import sys\nprint('broken', file=sys.stderr)\nsys.exit(3)\n"
+SLOW = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
+RUN = ("--", "python3", "{test}")
+
+Script = Callable[[str, str], str]
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")
+
+
+def submitted(done: Done) -> tuple[str, list[str]]:
+    """The ids that `submit --json` printed."""
+    assert done.code == 0, done.err
+    document = done.json
+    return document["run_id"], [job["job_id"] for job in document["jobs"]]
+
+
+def test_a_run_that_passes(qgjob: Qgjob, script: Script):
+    script("tests/a.py", PASSING)
+    script("tests/b.py", PASSING)
+    done = qgjob("submit", "--test", "tests/*.py", "--wait", "--junit", "r.xml", *RUN)
+    assert done.code == 0, done.err
+    first, *jobs, last = done.out.splitlines()
+    assert re.fullmatch(r"r_[0-9a-z]{26}  2 jobs", first)
+    assert [line.split()[1] for line in jobs] == ["tests/a.py", "tests/b.py"]
+    assert last == f"{first.split()[0]} passed: 2 passed"
+    suite = ET.parse(qgjob.folder / "r.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "0")
+
+
+def test_a_run_with_a_failure_is_10_and_says_which(qgjob: Qgjob, script: Script):
+    script("a.py", PASSING)
+    script("b.py", FAILING)
+    done = qgjob("submit", "--test", "a.py", "--test", "b.py", "--wait", "--junit", "r.xml", "--json", *RUN)
+    assert done.code == 10
+    document = done.json
+    assert document["state"] == "failed"
+    assert document["counts"] == {"passed": 1, "failed": 1}
+    states = {job["test"]: (job["state"], job["attempts"][0]["exit_code"]) for job in document["jobs"]}
+    assert states == {"a.py": ("passed", 0), "b.py": ("failed", 3)}
+    cases = {
+        case.get("name"): [child.tag for child in case]
+        for case in ET.parse(qgjob.folder / "r.xml").iter("testcase")
+    }
+    assert cases == {"a.py": ["system-out"], "b.py": ["failure", "system-out"]}
+
+
+def test_ids_states_and_logs_of_a_run_can_be_asked_for(qgjob: Qgjob, script: Script):
+    run_id, (job_id,) = submitted(
+        qgjob("submit", "--test", script("a.py", FAILING), "--name", "Nightly", "--json", *RUN)
+    )
+    assert qgjob("wait", run_id).code == 10
+    assert qgjob("wait", job_id).code == 10
+
+    job: dict[str, Any] = qgjob("status", job_id, "--json").json
+    assert (job["job_id"], job["run_id"], job["state"], job["test"]) == (job_id, run_id, "failed", "a.py")
+    assert (job["org_id"], job["app_version_id"]) == (qgjob.env["QGJOB_ORG_ID"], "v1")
+    assert TIME.match(job["created_at"])
+    (attempt,) = job["attempts"]
+    assert (attempt["number"], attempt["outcome"], attempt["exit_code"]) == (1, "failed", 3)
+    assert TIME.match(attempt["started_at"])
+    assert TIME.match(attempt["finished_at"])
+    assert qgjob("status", "--job-id", job_id, "--json").json == job
+
+    run: dict[str, Any] = qgjob("status", run_id, "--json").json
+    assert (run["run_id"], run["state"], run["counts"], run["name"]) == (
+        run_id,
+        "failed",
+        {"failed": 1},
+        "Nightly",
+    )
+    assert run["jobs"] == [job]
+    assert qgjob("list", "--run-id", run_id, "--json").json == {"jobs": [job]}
+    assert qgjob("list", "--state", "passed", "--run-id", run_id, "--json").json == {"jobs": []}
+
+    for any_id in (job_id, run_id):
+        logs = qgjob("logs", any_id)
+        assert (logs.code, logs.out) == (0, "broken\n")
+    for args in (["status", job_id], ["status", run_id], ["list"]):
+        done = qgjob(*args)
+        assert done.code == 0
+        assert job_id in done.out
+        assert "\x1b" not in done.out
+
+
+def test_a_log_is_followed_while_it_is_written(qgjob: Qgjob, script: Script):
+    script("a.py", "import time\nfor n in range(5):\n    print(n, flush=True)\n    time.sleep(0.05)\n")
+    _, (job_id,) = submitted(qgjob("submit", "--test", "a.py", "--json", *RUN))
+    done = qgjob("logs", job_id, "-f")
+    assert (done.code, done.out) == (0, "0\n1\n2\n3\n4\n")
+
+
+def test_a_repeated_step_with_a_run_key_submits_nothing_twice(qgjob: Qgjob, script: Script):
+    step = (
+        "submit",
+        "--test",
+        script("a.py", PASSING),
+        "--run-key",
+        "pipeline 7/ü",
+        "--json",
+        "--wait",
+        *RUN,
+    )
+    first = qgjob(*step)
+    (qgjob.folder / "report.xml").write_text("left over by the first")
+    again = qgjob(*step)
+    assert (first.code, again.code) == (0, 0)
+    assert again.json == first.json
+    assert len(qgjob("list", "--json", "--org-id", qgjob.env["QGJOB_ORG_ID"]).json["jobs"]) == 1
+    other = qgjob(*step[:2], "--test", script("b.py", PASSING), *step[2:])
+    assert other.code != 0
+
+
+def test_another_submit_under_the_same_key_is_refused(qgjob: Qgjob, script: Script):
+    script("b.py", PASSING)
+    assert qgjob("submit", "--test", script("a.py", PASSING), "--run-key", "k", *RUN).code == 0
+    done = qgjob("submit", "--test", "b.py", "--run-key", "k", *RUN)
+    assert done.code == 7
+    assert "already used" in done.err
+    assert done.out == ""
+
+
+def test_a_cancelled_job_is_19(qgjob: Qgjob, script: Script):
+    run_id, (job_id,) = submitted(qgjob("submit", "--test", script("a.py", SLOW), "--json", *RUN))
+    assert qgjob("logs", job_id).code == 0
+    done = qgjob("cancel", run_id, "--reason", "no longer needed")
+    assert (done.code, done.out) == (0, f"cancelled {job_id}\n")
+    assert qgjob("wait", run_id).code == 19
+    again = qgjob("cancel", run_id, "--json")
+    assert again.json == {"id": run_id, "cancelled": [], "ended_before": [job_id]}
+
+
+def test_waiting_may_run_out_of_time(qgjob: Qgjob, script: Script):
+    run_id, _ = submitted(qgjob("submit", "--test", script("a.py", SLOW), "--json", *RUN))
+    done = qgjob("wait", run_id, "--timeout", "500ms")
+    assert done.code == 16
+    assert f"qgjob wait {run_id}" in done.err
+    assert qgjob("status", run_id, "--json").json["state"] in {"queued", "running"}
+    qgjob("cancel", run_id)
+
+
+def test_labels_that_no_slot_has_are_18_and_named(qgjob: Qgjob, script: Script):
+    done = qgjob(
+        "submit",
+        "--test",
+        script("a.py", PASSING),
+        "--require",
+        "gpu-9",
+        "--wait",
+        "--no-slot-grace",
+        "1s",
+        *RUN,
+    )
+    assert done.code == 18
+    assert "no slot has gpu-9" in done.err
+    assert "cancelled" in done.out
+
+
+async def test_ctrl_c_detaches_and_the_jobs_go_on(qgjob: Qgjob, script: Script):
+    script("a.py", SLOW)
+    waiting = qgjob.start("submit", "--test", "a.py", "--wait", *RUN)
+    assert waiting.stdout is not None
+    run_id = waiting.stdout.readline().split()[0]
+    waiting.stdout.readline()
+
+    def runs() -> bool:
+        return qgjob("status", run_id, "--json").json["counts"] == {"running": 1}
+
+    await wait_for(runs, 20)
+    waiting.send_signal(signal.SIGINT)
+    _, err = waiting.communicate(timeout=10)
+    assert waiting.returncode == 130
+    assert f"qgjob wait {run_id}" in err
+    assert "Traceback" not in err
+    assert runs()
+    qgjob("cancel", run_id)
+
+
+def test_a_failure_that_passes_in_the_second_attempt_is_flaky_and_passed(qgjob: Qgjob, script: Script):
+    script("a.py", "import os, sys\nsys.exit(int(os.environ['QGJOB_JOB_ATTEMPT'] == '1'))\n")
+    done = qgjob("submit", "--test", "a.py", "--retries", "1", "--wait", "--json", *RUN)
+    assert done.code == 0, done.err
+    (job,) = done.json["jobs"]
+    assert job["flaky"]
+    assert [attempt["outcome"] for attempt in job["attempts"]] == ["failed", "passed"]
+
+
+def test_the_environment_the_arguments_and_files_beside_the_test_arrive(qgjob: Qgjob, script: Script):
+    qgjob.file("data/words.txt", "from the bundle")
+    qgjob.file(".gitignore", "secret.txt\n")
+    qgjob.file("secret.txt", "x")
+    script(
+        "tests/a.py",
+        "import os, sys, pathlib\n"
+        "root = pathlib.Path(sys.argv[2])\n"
+        "print((root / 'data/words.txt').read_text(), (root / 'secret.txt').exists())\n"
+        "print(os.environ['COLOUR'], os.environ['QGJOB_APP_VERSION_ID'], sys.argv[3])\n",
+    )
+    done = qgjob(
+        *("submit", "--test", "tests/a.py", "-e", "COLOUR=blü", "--wait", "--json"),
+        *("--", "python3", "{test}", "{bundle}", "{bundle}", "--wait"),
+    )
+    assert done.code == 0, qgjob("logs", done.json["run_id"]).out
+    assert qgjob("logs", done.json["run_id"]).out == "from the bundle False\nblü v1 --wait\n"
+
+
+def test_many_files_in_one_submit(qgjob: Qgjob, script: Script):
+    for number in range(600):
+        script(f"t/{number}.py", PASSING)
+    run_id, jobs = submitted(
+        qgjob("submit", "--test", "t/1*.py", "--test", "t/*.py", "--json", "--target", "device", *RUN)
+    )
+    assert len(jobs) == 600
+    assert len(qgjob("list", "--run-id", run_id, "--limit", "5000", "--json").json["jobs"]) == 600
+    cancelled = qgjob("cancel", run_id, "--json").json
+    assert len(cancelled["cancelled"]) + len(cancelled["ended_before"]) == 600
+    assert qgjob("wait", run_id).code in {0, 19}
+
+
+def test_a_bundle_over_the_limit_is_refused(qgjob: Qgjob, script: Script):
+    (qgjob.folder / "big.bin").write_bytes(os.urandom(51 * 2**20))
+    done = qgjob("submit", "--test", script("a.py", PASSING), *RUN)
+    assert done.code == 7
+    assert "big.bin" in done.err
+    assert qgjob("list", "--org-id", qgjob.env["QGJOB_ORG_ID"], "--json").json == {"jobs": []}
+
+
+@pytest.mark.parametrize("command", ["status", "wait", "logs", "cancel"])
+@pytest.mark.parametrize(
+    "any_id", ["j_0000000000000000000000000a", "r_0000000000000000000000000a", "nonsense", "*", "r_../x"]
+)
+def test_what_is_not_there_is_6(qgjob: Qgjob, command: str, any_id: str):
+    done = qgjob(command, any_id)
+    assert done.code == 6
+    assert done.err.startswith("Error: ")
+    assert done.out == ""
+
+
+def test_hostile_ids_travel_whole(qgjob: Qgjob, script: Script):
+    org, version = "a.b *> /ü'\"; 日本", "v " + "x" * 200
+    done = qgjob(
+        *("submit", "--org-id", org, "--app-version-id", version, "--test", script("a b'\".py", PASSING)),
+        *("--wait", "--json", *RUN),
+    )
+    assert done.code == 0, done.err
+    (job,) = done.json["jobs"]
+    assert (job["org_id"], job["app_version_id"], job["test"]) == (org, version, "a b'\".py")
+    assert qgjob("list", "--org-id", org, "--app-version-id", version, "--json").json["jobs"] == [job]

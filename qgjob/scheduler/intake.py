@@ -9,38 +9,34 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bus_schemas import streams, subjects
 from bus_schemas.events import Queued, Refused
-from bus_schemas.jobs import JobMessage, RunMarker
-from qgjob.bus import kv
+from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.follow import StreamMessage, stream_message
-from qgjob.bus.publish import TTL, OutMsg, expect, lost_compare
+from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
-from qgjob.bus.requester import JsError
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, JobArrived
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Backlog, Entry, placement_job
+from qgjob.scheduler.runs import OpenRun, RunKey, Runs
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
 
 log = logging.getLogger(__name__)
 
 RUN_COMPLETE_WITHIN_S = 60.0
 _AHEAD = 2000
 
-
-@dataclass(slots=True)
-class _OpenRun:
-    org_id: str
-    run_id: str
-    since: float
-    waiting: list[tuple[JobMessage, Entry, float]] = field(
-        default_factory=list[tuple[JobMessage, Entry, float]]
-    )
+_Arrival = tuple[StreamMessage, str, JobMessage]
+"""A job's message, its place in the stream, and where to acknowledge it."""
 
 
 @dataclass(slots=True)
@@ -50,6 +46,7 @@ class Intake:
     bus: Bus
     clock: Clock
     backlog: Backlog
+    runs: Runs
     events: Publisher
     feed: Callable[..., None]
     on_job: Callable[[Entry], None]
@@ -57,62 +54,73 @@ class Intake:
     queued_through: int
     """Jobs up to this sequence were announced as queued by an earlier reign."""
     horizon: int
+    """The last sequence at the start; 0 when nothing waited."""
     on_inherited: Callable[[], None]
     """Called once, when everything that was there at the start has been read."""
     dead_letters: int = 0
-    _open_runs: dict[str, _OpenRun] = field(default_factory=dict[str, _OpenRun])
-    _complete: set[str] = field(default_factory=set[str])
     seen_through: int = 0
 
     async def run(self, consumer: str) -> None:
         """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
-        caught_up = False
+        inheriting = self.horizon > 0
+        if not inheriting:
+            self.on_inherited()
         async with Puller(self.bus, streams.JOBS, consumer, ahead=_AHEAD) as puller:
-            if not self.horizon:
-                caught_up = True
-                self.on_inherited()
             while True:
                 first = await puller.next()
-                events: list[Event] = []
-                for msg in (first, *puller.take()):
-                    stored = stream_message(msg)
-                    await self._take(stored, msg.reply, events)
-                    self.seen_through = stored.seq
-                    if not caught_up and (stored.seq >= self.horizon or not stored.pending):
-                        caught_up = True
-                        self.feed(*events)
-                        events = []
-                        self.on_inherited()
-                if events:
-                    self.feed(*events)
+                last = await self._take_all([first, *puller.take()])
+                self.seen_through = last.seq
+                if inheriting and (last.seq >= self.horizon or not last.pending):
+                    inheriting = False
+                    self.on_inherited()
 
     async def watch_open_runs(self) -> None:
         """Refuse runs that stay incomplete."""
         while True:
             await asyncio.sleep(1.0)
             now = self.clock.monotonic()
-            for run in list(self._open_runs.values()):
+            for run in list(self.runs.open.values()):
                 if now - run.since > RUN_COMPLETE_WITHIN_S:
                     await self._refuse(run)
 
     async def announced_through(self) -> int:
         """All jobs of complete runs up to this sequence are announced; the next reign starts behind it."""
         seen = self.seen_through
-        first_open = min((e.seq for run in self._open_runs.values() for _, e, _ in run.waiting), default=None)
+        first_open = min((e.seq for run in self.runs.open.values() for _, e, _ in run.waiting), default=None)
         await self.events.drained()
         return seen if first_open is None else min(seen, first_open - 1)
 
-    async def _take(self, stored: StreamMessage, ack: str, events: list[Event]) -> None:
+    async def _take_all(self, msgs: list[Msg]) -> StreamMessage:
+        arrivals: list[_Arrival] = []
+        stored = stream_message(msgs[0])
+        for msg in msgs:
+            stored = stream_message(msg)
+            message = await self._read(stored, msg.reply)
+            if message is not None:
+                arrivals.append((stored, msg.reply, message))
+        await self.runs.learn(_key(message) for _, _, message in arrivals if message.attempt == 1)
+        events: list[Event] = []
+        for arrival in arrivals:
+            await self._take(arrival, events)
+        self.feed(*events)
+        return stored
+
+    async def _read(self, stored: StreamMessage, ack: str) -> JobMessage | None:
         try:
             message = JobMessage.decode(stored.data)
             _check_subject(stored.subject, message)
         except (BadMessageError, ValueError) as error:
-            if await set_aside(
+            kept = await set_aside(
                 self.bus, streams.JOBS, stored.subject, stored.data, str(error), seq=stored.seq
-            ):
+            )
+            if kept:
                 self.dead_letters += 1
                 await self.bus.nc.publish(ack, ACK)
-            return
+            return None
+        return message
+
+    async def _take(self, arrival: _Arrival, events: list[Event]) -> None:
+        stored, ack, message = arrival
         spec = message.spec
         known = self.backlog.entries.get(spec.job_id)
         if known is not None and known.attempt >= message.attempt:
@@ -123,88 +131,54 @@ class Intake:
             return
         entry = Entry(spec.job_id, spec.run_id, spec.org_id, message.attempt, stored.data, stored.seq, ack)
         entry.doubtful = message.again or stored.seq <= self.horizon
-        if (
-            message.parts > 1
-            and message.attempt == 1
-            and not await self._is_complete(message, entry, stored.at, events)
-        ):
-            return
+        if message.parts > 1 and message.attempt == 1 and not self.runs.is_complete(_key(message)):
+            if message.part < message.parts - 1:
+                self._wait_aside(message, entry, stored.at)
+                return
+            self._complete(_key(message), events)
         self._admit(message, entry, stored.at, events)
+
+    def _wait_aside(self, message: JobMessage, entry: Entry, at: float) -> None:
+        key = _key(message)
+        run = self.runs.open.setdefault(key, OpenRun(key, self.clock.monotonic()))
+        run.waiting.append((message, entry, at))
+
+    def _complete(self, key: RunKey, events: list[Event]) -> None:
+        run = self.runs.completed(key)
+        for message, entry, at in run.waiting if run else ():
+            self._admit(message, entry, at, events)
 
     def _admit(self, message: JobMessage, entry: Entry, at: float, events: list[Event]) -> None:
         self.backlog.add(entry)
         self.on_job(entry)
         events.append(JobArrived(placement_job(message, at, entry.seq)))
         if message.attempt == 1 and entry.seq > self.queued_through:
-            spec = message.spec
-            queued = Queued(
-                org_id=spec.org_id,
-                run_id=spec.run_id,
-                job_id=spec.job_id,
-                attempt=1,
-                at=at,
-                spec=spec,
-                not_before=message.not_before,
-            )
-            subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, 1, "info")
-            self.events.post(OutMsg(subject, queued.encode()))
+            self._announce(message, at)
 
-    async def _is_complete(self, message: JobMessage, entry: Entry, at: float, events: list[Event]) -> bool:
-        run_id = message.spec.run_id
-        if run_id in self._complete:
-            return True
-        run = self._open_runs.get(run_id)
-        if run is None:
-            run = _OpenRun(message.spec.org_id, run_id, self.clock.monotonic())
-            self._open_runs[run_id] = run
-            if entry.seq <= self.horizon and await self._marker_state(run) == "complete":
-                self._completed(run, events)
-                return True
-        if message.part == message.parts - 1:
-            self._completed(run, events)
-            return True
-        run.waiting.append((message, entry, at))
-        return False
+    def _announce(self, message: JobMessage, at: float) -> None:
+        spec = message.spec
+        marker = self.runs.marker(_key(message))
+        queued = Queued(
+            org_id=spec.org_id,
+            run_id=spec.run_id,
+            job_id=spec.job_id,
+            attempt=1,
+            at=at,
+            spec=spec,
+            run_size=marker.size if marker else 1,
+            run_name=marker.name if marker else None,
+            not_before=message.not_before,
+        )
+        subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, 1, "info")
+        self.events.post(OutMsg(subject, queued.encode()))
 
-    def _completed(self, run: _OpenRun, events: list[Event]) -> None:
-        self._complete.add(run.run_id)
-        del self._open_runs[run.run_id]
-        for message, entry, at in run.waiting:
-            self._admit(message, entry, at, events)
-
-    async def _marker_state(self, run: _OpenRun) -> str | None:
-        marker, _ = await self._marker(run)
-        return marker.state if marker else None
-
-    async def _marker(self, run: _OpenRun) -> tuple[RunMarker | None, int]:
-        stored = await kv.get_last(self.bus, streams.JOBS, subjects.run_marker(run.org_id, run.run_id))
-        if stored is None or stored.deleted:
-            return None, 0
-        try:
-            return RunMarker.decode(stored.data), stored.seq
-        except BadMessageError:
-            return None, stored.seq
-
-    async def _refuse(self, run: _OpenRun) -> None:
-        """Close the marker by compare-and-set: the client's last batch and this cannot both succeed."""
-        marker, seq = await self._marker(run)
-        text = f"run {run.run_id} was still incomplete after {RUN_COMPLETE_WITHIN_S:.0f} s and is refused"
-        if marker is not None and marker.state == "open":
-            try:
-                await self.bus.requests.publish(
-                    subjects.run_marker(run.org_id, run.run_id),
-                    marker.model_copy(update={"state": "refused"}).encode(),
-                    headers={**expect(seq), TTL: f"{streams.RUN_MARKER_TTL_S}s"},
-                )
-            except JsError as error:
-                if lost_compare(error):
-                    return  # it became complete at the last moment: its last part is on the way
-                raise
-        elif marker is not None and marker.state == "complete":
+    async def _refuse(self, run: OpenRun) -> None:
+        if not await self.runs.refuse(run):
             events: list[Event] = []
-            self._completed(run, events)
+            self._complete(run.key, events)
             self.feed(*events)
             return
+        text = f"run {run.key[1]} was still incomplete after {RUN_COMPLETE_WITHIN_S:.0f} s and is refused"
         log.warning("%s", text)
         now = self.clock.now()
         for message, entry, _ in run.waiting:
@@ -216,7 +190,11 @@ class Intake:
             self.events.post(OutMsg(subject, refused.encode()))
             if entry.ack:
                 await self.bus.nc.publish(entry.ack, ACK)
-        self._open_runs.pop(run.run_id, None)
+        self.runs.open.pop(run.key, None)
+
+
+def _key(message: JobMessage) -> RunKey:
+    return (message.spec.org_id, message.spec.run_id)
 
 
 def _check_subject(subject: str, message: JobMessage) -> None:

@@ -29,6 +29,7 @@ from qgjob.scheduler.leader import DeposedError, Election, Mandate
 from qgjob.scheduler.overview import OverviewPublisher
 from qgjob.scheduler.reaper import Reaper
 from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY, Inheritance, recover
+from qgjob.scheduler.runs import Runs
 from qgjob.scheduler.slots import Slots
 
 log = logging.getLogger(__name__)
@@ -151,6 +152,7 @@ def _wire(
         bus,
         clock,
         backlog,
+        Runs(bus),
         events,
         lab.feed,
         control.came_in,

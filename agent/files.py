@@ -83,6 +83,7 @@ class JobFiles:
                 app_id=app_id,
                 path=path,
                 sha256=record.blob.digest,
+                file_name=record.file_name if record.format == "file" else None,
             )
 
     async def _record(self, spec: JobSpec) -> BuildRecord | None:

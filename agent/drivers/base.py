@@ -19,7 +19,8 @@ DEFAULT_APP_ID = "app"
 class Build:
     """A build to install. `path` is the downloaded file, or a folder; None means a mere marker.
 
-    `sha256` is of the file; it is verified before anything is unpacked.
+    `sha256` is of the file; it is verified before anything is unpacked. `file_name` is set for a build that
+    is one file and no archive: the name it is to have.
     """
 
     org_id: str
@@ -27,6 +28,7 @@ class Build:
     app_id: str = DEFAULT_APP_ID
     path: Path | None = None
     sha256: str | None = None
+    file_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,6 +166,9 @@ async def _unpack_verified(build: Build, source: Path, dest: Path) -> None:
     def work() -> None:
         if build.sha256 is not None and source.is_file():
             _verify(source, build.sha256)
+        if build.file_name is not None:
+            _place_file(source, dest, build.file_name)
+            return
         try:
             unpack(source, dest, checkpoint=checkpoint)
         except ArchiveError as error:
@@ -194,6 +197,17 @@ def _verify(source: Path, sha256: str) -> None:
             reason="build_checksum",
             retryable=True,
         )
+
+
+def _place_file(source: Path, dest: Path, name: str) -> None:
+    name = name.rpartition("/")[2]
+    if name in {"", ".", ".."} or "\0" in name:
+        raise JobError(
+            f"the build's file has no usable name: {name!r}", reason="build_corrupt", retryable=False
+        )
+    dest.mkdir(parents=True)
+    shutil.copyfile(source, dest / name)
+    (dest / name).chmod(0o755)  # whatever it is, it may be a program
 
 
 def _move(source: Path, dest: Path) -> None:

@@ -246,6 +246,21 @@ async def test_an_archive_of_one_folder_is_taken_for_that_folder(
     assert (await get(running.url))[0] == "v1"
 
 
+@pytest.mark.parametrize(("name", "ok"), [("tool", True), ("../../tool", True), ("..", False), ("a/", False)])
+async def test_a_build_that_is_one_file_keeps_its_name(
+    device: ProcessDevice, tmp_path: Path, name: str, ok: bool
+):
+    (tmp_path / "blob").write_bytes(b"#!/bin/sh\n")
+    build = Build(org_id="acme", app_version_id="v1", path=tmp_path / "blob", file_name=name)
+    result = await install(device, build)
+    assert (result.ok, result.reason) == (ok, None if ok else "build_corrupt")
+    if ok:
+        running = await device.start_app("app", timeout_s=1)
+        assert running.dir is not None
+        assert [path.name for path in running.dir.iterdir()] == ["tool"]
+        assert os.access(running.dir / "tool", os.X_OK)
+
+
 async def test_readiness_by_connection_and_the_port_as_an_argument(
     device: ProcessDevice, make_build: MakeBuild
 ):
@@ -353,7 +368,7 @@ async def test_a_full_disk_is_the_labs_fault(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("agent.archive._unpack_file", full)
+    monkeypatch.setattr("agent.archive.unpacking._unpack_file", full)
     result = await install(device, make_build("v1"))
     assert (result.ok, result.reason, result.retryable) == (False, "disk_full", True)
 

@@ -1,0 +1,184 @@
+"""Unpacks bundles and builds, which are hostile until unpacked: zip, tar (gz, bz2, xz), or a folder.
+
+Nothing is written outside the destination, whatever names and links an archive holds; links are made
+last, so that nothing is ever written through one. Sizes are counted as they are read, not as declared.
+The work is blocking; a `Checkpoint` called for every piece lets the caller end it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Generator
+from pathlib import Path
+from typing import IO, BinaryIO, Self, cast
+
+from agent.archive.writer import CHUNK, DEFAULT_LIMITS, Checkpoint, Limits, Writer, shown
+from agent.errors import ArchiveError
+
+_MAX_PADDING = 1 << 20
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+def unpack(
+    source: Path, dest: Path, *, limits: Limits = DEFAULT_LIMITS, checkpoint: Checkpoint | None = None
+) -> None:
+    """Unpack the archive `source`, or copy the folder `source`, into the new folder `dest`.
+
+    Raises `ArchiveError` when it is corrupt, hostile or over the limits, `OSError` for what the disk
+    does (full, not writable). `dest` may be left half-filled: unpack into a temporary folder.
+    """
+    try:
+        dest.mkdir(parents=True)
+        if source.is_dir():
+            writer = Writer(dest, limits, None, checkpoint)
+            _copy_folder(source, writer)
+        else:
+            writer = Writer(dest, limits, source.stat().st_size, checkpoint)
+            _unpack_file(source, writer)
+        writer.make_links()
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError) as error:
+        raise ArchiveError(f"the archive is corrupt: {error}") from error
+    except _lzma_errors() as error:
+        raise ArchiveError(f"the archive is corrupt: {error}") from error
+    except OSError as error:
+        if isinstance(error, gzip.BadGzipFile) or error.errno is None:
+            raise ArchiveError(f"the archive is corrupt: {error}") from error
+        if error.errno in {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ}:
+            raise ArchiveError(
+                f"the archive holds a name that cannot be written: {error.strerror}"
+            ) from error
+        raise
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether it is for want of room that a write failed."""
+    return error.errno in _NO_SPACE
+
+
+def _unpack_file(source: Path, writer: Writer) -> None:
+    with source.open("rb") as file:
+        magic = file.read(6)
+        file.seek(0)
+        if magic.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            _unpack_zip(file, writer)
+            return
+        with _decompressed(file, magic) as plain:
+            _unpack_tar(plain, writer)
+
+
+@contextlib.contextmanager
+def _decompressed(file: BinaryIO, magic: bytes) -> Generator[IO[bytes]]:
+    if magic.startswith(b"\x1f\x8b"):
+        with gzip.GzipFile(fileobj=file) as plain:
+            yield cast("IO[bytes]", plain)
+    elif magic.startswith(b"BZh"):
+        import bz2
+
+        with bz2.BZ2File(file) as plain:
+            yield cast("IO[bytes]", plain)
+    elif magic.startswith(b"\xfd7zXZ"):
+        import lzma
+
+        with lzma.LZMAFile(file) as plain:
+            yield cast("IO[bytes]", plain)
+    else:
+        yield file
+
+
+def _unpack_tar(plain: IO[bytes], writer: Writer) -> None:
+    try:
+        archive = tarfile.open(fileobj=plain, mode="r|", tarinfo=_BoundedTarInfo)  # noqa: SIM115
+    except tarfile.ReadError as error:
+        raise ArchiveError("the archive is corrupt, or it is neither a zip nor a tar") from error
+    with archive:
+        for member in archive:
+            if member.isdir():
+                writer.folder(member.name)
+            elif member.issym():
+                writer.link(member.name, member.linkname)
+            elif member.islnk():
+                writer.hard_link(member.name, member.linkname)
+            elif member.isreg() and not member.issparse():
+                content = archive.extractfile(member)
+                if content is not None:
+                    writer.file(member.name, content, executable=bool(member.mode & stat.S_IXUSR))
+            else:
+                raise _unsafe_kind(member.name)
+    # The checksum stands behind the last member; what else follows is padding.
+    for _ in range(_MAX_PADDING // CHUNK):
+        if not plain.read(CHUNK):
+            break
+
+
+def _unsafe_kind(name: str) -> ArchiveError:
+    return ArchiveError(
+        f"the archive holds {shown(name)}, which is neither a file, a folder nor a link",
+        reason="archive_unsafe",
+    )
+
+
+class _BoundedTarInfo(tarfile.TarInfo):
+    """Long names and extended headers are read into memory whole, so their size is looked at first."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        if info.size < 0:
+            raise tarfile.ReadError("a negative size")
+        if info.size > 1024 * 1024 and info.type in {
+            tarfile.XHDTYPE,
+            tarfile.XGLTYPE,
+            tarfile.SOLARIS_XHDTYPE,
+            tarfile.GNUTYPE_LONGNAME,
+            tarfile.GNUTYPE_LONGLINK,
+        }:
+            raise tarfile.ReadError("a header of more than a megabyte")
+        return info
+
+
+def _unpack_zip(file: BinaryIO, writer: Writer) -> None:
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            mode = member.external_attr >> 16
+            if member.flag_bits & 0x1:
+                raise ArchiveError(f"the archive is encrypted: {shown(member.filename)}")
+            if member.is_dir():
+                writer.folder(member.filename)
+            elif stat.S_ISLNK(mode):
+                if member.file_size > 4096:
+                    raise ArchiveError(
+                        f"the archive is corrupt: the link {shown(member.filename)} is too long"
+                    )
+                writer.link(member.filename, os.fsdecode(archive.read(member)))
+            elif stat.S_IFMT(mode) in {0, stat.S_IFREG}:
+                with archive.open(member) as content:
+                    writer.file(member.filename, content, executable=bool(mode & stat.S_IXUSR))
+            else:
+                raise _unsafe_kind(member.filename)
+
+
+def _copy_folder(source: Path, writer: Writer) -> None:
+    for folder, folders, files in os.walk(source):
+        for name in [*folders, *files]:
+            path = Path(folder, name)
+            inside = path.relative_to(source).as_posix()
+            if path.is_symlink():
+                writer.link(inside, str(path.readlink()))
+            elif path.is_dir():
+                writer.folder(inside)
+            elif path.is_file():
+                with path.open("rb") as content:
+                    writer.file(inside, content, executable=bool(path.stat().st_mode & stat.S_IXUSR))
+
+
+def _lzma_errors() -> type[Exception]:
+    import lzma
+
+    return lzma.LZMAError

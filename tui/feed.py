@@ -286,8 +286,8 @@ class Feed:
         while True:
             if client.connected:
                 # What fails here is seen as silence, and as a reconnect soon.
-                with contextlib.suppress(TimeoutError, OSError, NatsError):
-                    await client.bus.nc.flush(timeout=_PING_TIMEOUT_S)
+                with contextlib.suppress(QgjobError, OSError, NatsError):
+                    await client.bus.requests.round_trip(timeout=_PING_TIMEOUT_S)
                     self._sign()
             if len(client.bus.denied) > denied:
                 denied = len(client.bus.denied)

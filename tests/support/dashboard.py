@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+
+from textual.pilot import Pilot
+
 from bus_schemas.requests import StoredChunk
 from qgjob.clock import ManualClock
 from tests.support.lab.model import START, LabModel
 from tests.support.lab.output import chunks_of
+from tests.support.pictures import grid_of
+from tests.support.wait import wait_for
 from tui.app import DashboardApp
 from tui.store.log import LogBuffer
 from tui.store.store import Store
+
+
+class RecordingApp(DashboardApp):
+    """Without a bus: what would be cancelled is written down."""
+
+    def __init__(self, *, store: Store, read_only: bool) -> None:
+        super().__init__(store=store, read_only=read_only)
+        self.cancelled: list[str] = []
+
+    def cancel_jobs(self, job_ids: Sequence[str]) -> None:
+        """Write it down."""
+        self.cancelled.extend(job_ids)
 
 
 class PlayedDashboard:
@@ -20,7 +39,7 @@ class PlayedDashboard:
         self.clock.advance(1000)
         self.clock.set_now(START)
         self.store = Store(self.clock, server="nats://lab.example:4222")
-        self.app = DashboardApp(store=self.store, read_only=read_only)
+        self.app = RecordingApp(store=self.store, read_only=read_only)
         self.seq = 0
 
     def play(self, seconds: int, **options: int) -> None:
@@ -46,8 +65,33 @@ class PlayedDashboard:
         """As if connected and up to date."""
         self.store.link.move("live", self.clock.monotonic())
 
+    def draw(self) -> None:
+        """What the timer does eight times a second."""
+        self.app.tick()
+
     def fill_log(self, buffer: LogBuffer, job_id: str, *, bad: bool = False) -> None:
         """Put a plausible log into a buffer."""
         view = self.model.views[job_id]
         for seq, chunk in enumerate(chunks_of(job_id, view.test, at=self.clock.now() - 30, bad=bad), start=1):
             buffer.add(StoredChunk(stream_seq=seq, attempt=1, at=chunk.at, parts=chunk.parts, eof=chunk.eof))
+
+
+@contextlib.asynccontextmanager
+async def shown(
+    played: PlayedDashboard, size: tuple[int, int] = (120, 40), theme: str | None = None
+) -> AsyncGenerator[Pilot[None]]:
+    """The dashboard on a screen of that size, drawn."""
+    app = played.app
+    app.animation_level = "none"
+    if theme:
+        app.theme = theme
+    async with app.run_test(size=size) as pilot:
+        await wait_for(lambda: app.screen.is_mounted and app.index.complete, what="the first screen")
+        played.draw()
+        await pilot.pause()
+        yield pilot
+
+
+def text_of(played: PlayedDashboard) -> str:
+    """What the whole screen says."""
+    return "\n".join(grid_of(played.app.export_screenshot()).text)

@@ -14,7 +14,7 @@ def bar(value: float, maximum: float, width: int) -> str:
     """A bar of eighths of a cell, without padding; something that is not nothing is always seen."""
     if maximum <= 0 or value <= 0 or width <= 0:
         return ""
-    eighths = max(1, min(width * 8, round(value / maximum * width * 8)))
+    eighths = max(1, min(width * 8, round(min(1.0, value / maximum) * width * 8)))
     full, part = divmod(eighths, 8)
     return "█" * full + (_ACROSS[part] if part else "")
 
@@ -23,7 +23,7 @@ def rule(value: float, maximum: float, width: int) -> str:
     """A bar as a heavy line, in halves of a cell: rows of them below each other stay apart."""
     if maximum <= 0 or value <= 0 or width <= 0:
         return ""
-    halves = max(1, min(width * 2, round(value / maximum * width * 2)))
+    halves = max(1, min(width * 2, round(min(1.0, value / maximum) * width * 2)))
     return "━" * (halves // 2) + "╸" * (halves % 2)
 
 
@@ -40,7 +40,9 @@ def area(values: Sequence[float], width: int, height: int, maximum: float | None
     shown = list(values[-width:]) if width > 0 else []
     top = max(shown, default=0.0) if maximum is None else maximum
     levels = [
-        0 if top <= 0 or value <= 0 else max(1, min(height * 8, ceil(value / top * height * 8 - 1e-9)))
+        0
+        if top <= 0 or value <= 0
+        else max(1, min(height * 8, ceil(min(1.0, value / top) * height * 8 - 1e-9)))
         for value in shown
     ]
     levels = [0] * (width - len(levels)) + levels

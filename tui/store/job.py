@@ -57,6 +57,7 @@ class Job:
         "due",
         "ended_at",
         "flaky",
+        "guesses",
         "job_id",
         "org_id",
         "queued_at",
@@ -81,7 +82,9 @@ class Job:
         self.reached: tuple[int, int] = (1, WAITING)
         """The furthest attempt that waited or was dispatched, and which of the two."""
         self.waits: dict[int, float] = {}
-        """Not before when an attempt may start, when that is known."""
+        """Not before when an attempt may start, as events said."""
+        self.guesses: dict[int, float] = {}
+        """The same from snapshots, which only say whether the time has come; events know better."""
         self.queued_at: float | None = None
         self.updated_at = 0.0
 
@@ -169,10 +172,9 @@ class Job:
                 self.reached = max(self.reached, (current, DISPATCHED))
             else:
                 self.reached = max(self.reached, (current, WAITING))
-            if view.state == "scheduled":
-                self.waits.setdefault(current, float("inf"))
-            elif view.state == "queued":
-                self._wait(current, 0.0)
+            if view.state in WAITING_STATES:
+                guess = float("inf") if view.state == "scheduled" else 0.0
+                self.guesses[current] = min(guess, self.guesses.get(current, guess))
         if view.queued_at is not None:
             self.queued_at = view.queued_at if self.queued_at is None else min(self.queued_at, view.queued_at)
         self.updated_at = max(self.updated_at, view.updated_at or 0.0, view.ended_at or 0.0)
@@ -208,7 +210,7 @@ class Job:
             self.state = "dispatched"
             self.since = self.queued_at or self.created_at
         else:
-            wait = self.waits.get(number, 0.0)
+            wait = self.waits.get(number, self.guesses.get(number, 0.0))
             self.state = "scheduled" if wait > now else "queued"
             self.due = wait if wait > now and wait != float("inf") else None
             self.since = max(self.queued_at or self.created_at, 0.0 if wait > now else wait)

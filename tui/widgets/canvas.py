@@ -28,7 +28,7 @@ class Canvas(Widget):
         self._inks: Inks | None = None
         self._base: Style | None = None
         self._said = ("", "")
-        self.lines_painted = 0
+        self.lines_painted: int = 0
         """How many lines were put on the screen so far: what drawing costs, for tests."""
 
     def draw(self, width: int, height: int) -> list[Line]:

@@ -23,6 +23,7 @@ from tui.widgets.inks import look_style, style_of
 
 _GUTTER = {"out": ("  ", ""), "err": ("▌ ", "bad"), "sys": ("▌ ", "accent")}
 _MAX_ASIDE = 4000
+SCROLL_BAR = 1
 _Row = tuple[int, int, int]
 
 
@@ -183,7 +184,7 @@ class LogView(Canvas, ScrollView, can_focus=True):
             head.append(Segment(moment(line.at) + " ", ground + inks["dim"]))
         base = ground + inks["accent"] if line.stream == "sys" else ground
         body = Strip([Segment(text, base + look_style(look)) for text, look in parse(line.text, line.look)])
-        room = max(0, width - sum(len(segment.text) for segment in head))
+        room = max(0, width - SCROLL_BAR - sum(len(segment.text) for segment in head))
         shown = body.crop(self._aside, self._aside + room)
         if body.cell_length > self._aside + room > 0:
             shown = Strip(

@@ -1,0 +1,116 @@
+"""Filters: what they let through, and what they say of nonsense."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.store.filter import FilterError, parse_filter
+from tui.store.job import Job, Spec
+
+
+def job(**more: object) -> Job:
+    made = Job("j_1", "acme", "r_1")
+    made.spec = Spec("v1.2.0", "tests/login/test_login.py", 0, 8, ("android-14", "emulator"), "pytest", 1.0)
+    made.state = "failed"
+    made.agent, made.slot = "lab-1", "s0"
+    made.reason = "exit_code"
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "login",
+        "LOGIN v1.2",
+        "lab-1/s0",
+        "state:failed",
+        "state:bad",
+        "state:ended",
+        "s:fail",
+        "state:passed,failed",
+        "org:acme app:v1*",
+        "build:v1.2.0",
+        "test:login",
+        "test:*login.py",
+        "agent:lab-1 slot:lab-1/s0",
+        "priority:8",
+        "priority:>=8 priority:<9",
+        "prio:high",
+        "needs:emulator",
+        "runner:pytest",
+        "job:j_1 run:r_1",
+        "-org:globex",
+        "!state:passed",
+        "-nothing",
+        '"tests/login/"',
+        "reason:exit",
+        "tests/login/test_login.py::test_x"[:25],
+    ],
+)
+def test_matches(text: str) -> None:
+    assert parse_filter(text).matches(job())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "logout",
+        "state:passed",
+        "state:active",
+        "org:acm",
+        "build:v1",
+        "build:v2*",
+        "-login",
+        "-state:failed",
+        "priority:<8",
+        "priority:low",
+        "login state:passed",
+        "is:flaky",
+    ],
+)
+def test_does_not_match(text: str) -> None:
+    assert not parse_filter(text).matches(job())
+
+
+def test_states_of_their_own() -> None:
+    assert parse_filter("is:flaky").matches(job(state="passed", flaky=True))
+    assert parse_filter("is:retried").matches(job(attempt=2))
+    assert parse_filter("state:waiting").matches(job(state="queued"))
+    assert parse_filter("state:active").matches(job(state="dispatched"))
+
+
+@pytest.mark.parametrize(
+    "text", ["colour:red", "state:purple", "priority:urgent", "is:nice", "state:failed,x"]
+)
+def test_nonsense_is_refused_with_what_there_is(text: str) -> None:
+    with pytest.raises(FilterError, match=r"state|priority|flaky|failed|org"):
+        parse_filter(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["state:", "priority:", "priority:>", "priority:hi", 'org:"ac', "state:failed,"]
+)
+def test_a_filter_that_is_still_being_typed_is_none_yet(text: str) -> None:
+    parse_filter(text)
+
+
+def test_a_job_of_which_nothing_is_known_can_be_filtered() -> None:
+    bare = Job("j_9", "acme", "r_9")
+    assert parse_filter("j_9 org:acme").matches(bare)
+    assert not parse_filter("build:v1 priority:5 needs:x runner:y").matches(bare)
+
+
+@given(st.text())
+def test_any_text_is_a_filter_or_an_error_with_a_sentence(text: str) -> None:
+    try:
+        wanted = parse_filter(text)
+    except FilterError as error:
+        said = str(error)
+    else:
+        said = str(wanted.matches(job()))
+    assert said

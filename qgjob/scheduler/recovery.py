@@ -20,7 +20,7 @@ from qgjob.bus import kv
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
-from qgjob.bus.directget import read_all
+from qgjob.bus.direct import read_all
 from qgjob.bus.publish import expect, lost_compare
 from qgjob.bus.requester import JsError
 from qgjob.bus.topology import create_consumer, delete_consumer, list_consumers, stream_state
@@ -32,6 +32,7 @@ from qgjob.scheduler.leader import DeposedError
 log = logging.getLogger(__name__)
 
 QUEUED_THROUGH_KEY = "queued_through"
+_RELEASED = "qg.work.*.*.*.*"
 _EPOCH = re.compile(r"(?:intake|chains)_(\d+)")
 
 
@@ -135,13 +136,15 @@ async def _queued_through(bus: Bus, last_seq: int) -> int:
 async def _learn_what_is_out(bus: Bus, found: Inheritance) -> None:
     messages: list[JobMessage] = []
     payloads: list[bytes] = []
-    for stored in await read_all(bus, streams.WORK, "qg.work.*.*.*.*"):
-        try:
-            messages.append(JobMessage.decode(stored.data))
-            payloads.append(stored.data)
-        except BadMessageError as error:
-            await set_aside(bus, streams.WORK, stored.subject, stored.data, str(error), seq=stored.seq)
-            await bus.requests.api(f"STREAM.MSG.DELETE.{streams.WORK}", {"seq": stored.seq, "no_erase": True})
+    async for page in read_all(bus, streams.WORK, _RELEASED):
+        for stored in page:
+            try:
+                messages.append(JobMessage.decode(stored.data))
+                payloads.append(stored.data)
+            except BadMessageError as error:
+                await set_aside(bus, streams.WORK, stored.subject, stored.data, str(error), seq=stored.seq)
+                body = {"seq": stored.seq, "no_erase": True}
+                await bus.requests.api(f"STREAM.MSG.DELETE.{streams.WORK}", body)
     links = await asyncio.gather(*(read_chain(bus, chain_subject(message)) for message in messages))
     for order, (message, payload, (link, _)) in enumerate(zip(messages, payloads, links, strict=True)):
         if isinstance(link, Ended):

@@ -117,7 +117,7 @@ class _Demo:
             return make_report(
                 self._plan,
                 self._record,
-                {job.job_id: await _assertion(client, job) for job in self._record.jobs if _failed(job)},
+                {job.job_id: await _why(client, job) for job in self._record.jobs if _failed(job)},
                 slots=self._options.slots,
                 now=self._clock.now(),
                 more=await self._compare_status(client),
@@ -208,15 +208,19 @@ async def _status_of(client: Client, record: Record) -> list[JobView]:
     return views
 
 
-async def _assertion(client: Client, job: JobView) -> str:
-    """The line with which a test said why it failed: the last that names an error, else the last of all."""
+def assertion_in(output: str) -> str:
+    """The line with which a test said why it failed: the last that names an error, else its last of all."""
+    named = _ASSERTION.findall(output)
+    lines = named or [line for line in output.splitlines() if line.strip()] or [""]
+    return lines[-1].strip()[:_MAX_LINE]
+
+
+async def _why(client: Client, job: JobView) -> str:
     try:
         text = "".join([part async for chunk in client.logs(job.job_id) for _, part in chunk.parts])
     except QgjobError as error:
         return f"its output cannot be read: {error.message}"
-    named = _ASSERTION.findall(text)
-    lines = named or [line for line in text.splitlines() if line.strip()] or [job.message or ""]
-    return lines[-1].strip()[:_MAX_LINE]
+    return assertion_in(text)
 
 
 def _failed(job: JobView) -> bool:

@@ -68,11 +68,12 @@ class PlainShow:
 
     def say(self, text: str) -> None:
         """Print it."""
+        self._spoke = self._clock.monotonic()
         self._note(text)
 
     def pushed(self, push: Push) -> None:
         """Print it."""
-        self._note(push_text(push))
+        self.say(push_text(push))
 
     def update(self, record: Record) -> None:
         """Print what is worth it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from agent.identity import Identity
 from agent.launch import EndReason, Exit, JobDirs
 from agent.lease import kept_lease, lease_of
 from agent.logs import LogShipper
+from agent.removal import remove_tree
 from agent.runners.base import CaseCounts, InProcessRunner, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.registry import Runners
 from agent.supervision.job_supervisor import JobSupervisor
@@ -370,7 +370,7 @@ class AttemptRunner:
 
     async def _put_away(self, dirs: JobDirs) -> None:
         await self.files.return_bundle(dirs.bundle)
-        await asyncio.to_thread(shutil.rmtree, dirs.root, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, dirs.root)
 
     async def close(self) -> None:
         """Let go of the device and the supervisor."""
@@ -381,7 +381,7 @@ class AttemptRunner:
 
 
 def _fresh(dirs: JobDirs, *, bundle: bool) -> None:
-    shutil.rmtree(dirs.root, ignore_errors=True)
+    remove_tree(dirs.root)
     dirs.create()
     if bundle:
         dirs.bundle.mkdir()  # a job without one starts in an empty folder

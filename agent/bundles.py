@@ -9,10 +9,8 @@ inode change time of every file is remembered; only the clock can forge that. So
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
-import shutil
 import threading
 import uuid
 from dataclasses import dataclass
@@ -21,13 +19,13 @@ from pathlib import Path
 from agent.archive import DEFAULT_LIMITS, Limits, unpack
 from agent.cache import BlobCache
 from agent.errors import ArchiveError, FetchError
+from agent.removal import FOLDER_MODE, remove_tree
 
 _State = dict[str, tuple[int, int, int, int]]
 """Relative name → what tells that an entry is as it was made; see `_look`."""
 
 MAX_MASTERS = 32
 MAX_PARKED = 64
-_FOLDER_MODE = 0o755
 
 
 @dataclass(slots=True)
@@ -67,7 +65,7 @@ class BundleStore:
 
     def open(self) -> None:
         """Begin with an empty folder: what a former agent left has no remembered state. Blocking."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_tree(self._folder)
         (self._folder / "masters").mkdir(parents=True)
         (self._folder / "parked").mkdir()
 
@@ -120,7 +118,7 @@ class BundleStore:
                 f"the test bundle cannot be unpacked: {error.message}", reason=error.reason
             ) from error
         finally:
-            _remove(fresh)
+            remove_tree(fresh)
         return _look(self._master(digest))
 
     def _master(self, digest: str) -> Path:
@@ -136,9 +134,9 @@ class BundleStore:
             gone = [copy for copy in self._parked if copy.digest in old]
             self._parked = [copy for copy in self._parked if copy.digest not in old]
         for digest in old:
-            _remove(self._master(digest))
+            remove_tree(self._master(digest))
         for copy in gone:
-            _remove(copy.path)
+            remove_tree(copy.path)
 
     # -- copies -------------------------------------------------------------------------------------
 
@@ -172,8 +170,8 @@ class BundleStore:
             path.rename(copy.path)
             self._restore(copy)
         except OSError:
-            _remove(path)
-            _remove(copy.path)
+            remove_tree(path)
+            remove_tree(copy.path)
             return
         with self._lock:
             keep = copy.digest in self._masters
@@ -182,7 +180,7 @@ class BundleStore:
             over = self._parked[: max(0, len(self._parked) - self._max_parked)]
             del self._parked[: len(over)]
         for old in over if keep else [copy]:
-            _remove(old.path)
+            remove_tree(old.path)
 
     def _restore(self, copy: _Copy) -> None:
         """Make a copy equal to its master again, touching only what is not as it was made."""
@@ -191,14 +189,14 @@ class BundleStore:
         if found == wanted:
             return
         for name in sorted(found.keys() - wanted.keys(), reverse=True):
-            _remove(copy.path / name)
+            remove_tree(copy.path / name)
         for name in wanted:
             if found.get(name) != wanted[name]:
                 present = copy.path / name
                 if _is_folder(wanted[name]) and present.is_dir() and not present.is_symlink():
-                    present.chmod(_FOLDER_MODE)
+                    present.chmod(FOLDER_MODE)
                     continue
-                _remove(present)
+                remove_tree(present)
                 _copy_entry(master, copy.path, name)
         copy.state = _look(copy.path)
         if copy.state.keys() != wanted.keys():
@@ -232,7 +230,7 @@ def _scan(root: Path, prefix: str) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as items:
             return list(items)
     except PermissionError:
-        os.chmod(folder, _FOLDER_MODE)  # noqa: PTH101
+        os.chmod(folder, FOLDER_MODE)  # noqa: PTH101
         with os.scandir(folder) as items:
             return list(items)
 
@@ -248,7 +246,7 @@ def _copy_entry(source: Path, dest: Path, name: str) -> None:
         os.symlink(os.readlink(here), there)  # noqa: PTH115, PTH211
         return
     if os.path.isdir(here):  # noqa: PTH112
-        os.mkdir(there, _FOLDER_MODE)  # noqa: PTH102
+        os.mkdir(there, FOLDER_MODE)  # noqa: PTH102
         return
     reading = os.open(here, os.O_RDONLY)
     try:
@@ -263,22 +261,3 @@ def _copy_entry(source: Path, dest: Path, name: str) -> None:
             os.close(writing)
     finally:
         os.close(reading)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, onerror=_make_removable)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-
-
-def _make_removable(function: object, path: str, _error: object) -> None:
-    """A folder that a job made unwritable: allow it, and try that one again."""
-    with contextlib.suppress(OSError):
-        os.chmod(os.path.dirname(path), _FOLDER_MODE)  # noqa: PTH101, PTH120
-        os.chmod(path, _FOLDER_MODE)  # noqa: PTH101
-        if os.path.isdir(path):  # noqa: PTH112
-            shutil.rmtree(path, ignore_errors=True)
-        elif callable(function):
-            os.unlink(path)  # noqa: PTH108

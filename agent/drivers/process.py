@@ -22,6 +22,7 @@ from agent.drivers.base import Build, Device, Driver, InstalledApp, InstallProgr
 from agent.drivers.manifest import find_app
 from agent.drivers.marker import MarkerDevice, SlotSpec
 from agent.errors import ArchiveError, JobError
+from agent.removal import remove_tree
 from agent.supervision.sweep import slot_mark
 from qgjob.clock import Clock
 
@@ -49,7 +50,7 @@ class ProcessDevice(MarkerDevice):
         entry = self._ledger.get(app_id)
         await super().uninstall(app_id)
         if entry is not None:
-            await asyncio.to_thread(shutil.rmtree, self._place(entry), ignore_errors=True)
+            await asyncio.to_thread(remove_tree, self._place(entry))
 
     async def start_app(self, app_id: str, *, timeout_s: float) -> RunningApp:
         """See `Device.start_app`. A running server is left running."""
@@ -88,13 +89,13 @@ class ProcessDevice(MarkerDevice):
             await self.uninstall(build.app_id)
             await asyncio.to_thread(_move, incoming, self._place(entry))
         finally:
-            await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
+            await asyncio.to_thread(remove_tree, incoming)
         try:
             progress("starting the build")
             await self._start(entry, DEFAULT_START_S)
         except BaseException:
             await self.stop_app(build.app_id)
-            await asyncio.to_thread(shutil.rmtree, self._place(entry), ignore_errors=True)
+            await asyncio.to_thread(remove_tree, self._place(entry))
             raise
 
     async def _start(self, entry: InstalledApp, timeout_s: float) -> RunningApp:
@@ -130,7 +131,7 @@ class ProcessDevice(MarkerDevice):
         known = {self._place(entry) for entry in self._ledger.entries}
         for folder in self._apps.iterdir():
             if folder not in known:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(folder)
 
 
 class ProcessDriver(Driver):
@@ -211,5 +212,5 @@ def _place_file(source: Path, dest: Path, name: str) -> None:
 
 
 def _move(source: Path, dest: Path) -> None:
-    shutil.rmtree(dest, ignore_errors=True)
+    remove_tree(dest)
     source.rename(dest)

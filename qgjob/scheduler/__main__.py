@@ -14,6 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     from qgjob.bus.connect import ServerOptions
     from qgjob.clock import SystemClock
     from qgjob.config import resolve_redis_url, resolve_server
+    from qgjob.scheduler.reign import ReignSettings
     from qgjob.scheduler.service import SchedulerOptions, run_scheduler
     from qgjob.serve import serve
     from qgjob.store.connect import DEFAULT_URL
@@ -27,6 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--ack-wait", type=float, default=ACK_WAIT_S, help="seconds until an unrenewed lease is lost (30)"
     )
+    parser.add_argument(
+        "--open-run", type=float, default=60.0, help="seconds until an incomplete run is refused (60)"
+    )
     given = parser.parse_args(argv)
     options = SchedulerOptions(
         server=ServerOptions(
@@ -38,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         redis_url=resolve_redis_url(given.redis_url, os.environ) or DEFAULT_URL,
         replica=given.replica,
         replicas=given.replicas,
-        ack_wait_s=given.ack_wait,
+        reign=ReignSettings(ack_wait_s=given.ack_wait, open_run_s=given.open_run),
     )
     return serve(lambda stop, ready: run_scheduler(options, SystemClock(), stop=stop, ready=ready))
 

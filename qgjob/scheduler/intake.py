@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RUN_COMPLETE_WITHIN_S = 60.0
 _AHEAD = 2000
 
 _Arrival = tuple[StreamMessage, str, JobMessage]
@@ -55,6 +54,8 @@ class Intake:
     """Jobs up to this sequence were announced as queued by an earlier reign."""
     horizon: int
     """The last sequence at the start; 0 when nothing waited."""
+    open_run_s: float
+    """How long a run may stay incomplete."""
     on_inherited: Callable[[], None]
     """Called once, when everything that was there at the start has been read."""
     dead_letters: int = 0
@@ -80,7 +81,7 @@ class Intake:
             await asyncio.sleep(1.0)
             now = self.clock.monotonic()
             for run in list(self.runs.open.values()):
-                if now - run.since > RUN_COMPLETE_WITHIN_S:
+                if now - run.since > self.open_run_s:
                     await self._refuse(run)
 
     async def announced_through(self) -> int:
@@ -178,7 +179,7 @@ class Intake:
             self._complete(run.key, events)
             self.feed(*events)
             return
-        text = f"run {run.key[1]} was still incomplete after {RUN_COMPLETE_WITHIN_S:.0f} s and is refused"
+        text = f"run {run.key[1]} was still incomplete after {self.open_run_s:.0f} s and is refused"
         log.warning("%s", text)
         now = self.clock.now()
         for message, entry, _ in run.waiting:

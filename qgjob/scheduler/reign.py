@@ -41,6 +41,16 @@ _WATERMARK_EVERY_S = 0.5
 Known = Callable[[str], Awaitable[list[str] | None]]
 
 
+@dataclass(frozen=True, slots=True)
+class ReignSettings:
+    """What an operator may set."""
+
+    ack_wait_s: float = streams.ACK_WAIT_S
+    """How long a lease on released work lasts without being renewed."""
+    open_run_s: float = 60.0
+    """How long a run may stay incomplete before it is refused as a whole."""
+
+
 @dataclass(slots=True)
 class Parts:
     """The duties of a reign, wired together."""
@@ -65,7 +75,7 @@ async def reign(
     election: Election,
     mandate: Mandate,
     *,
-    ack_wait_s: float,
+    settings: ReignSettings,
     known: Known,
     beside: Callable[[], Coroutine[Any, Any, None]],
     on_wired: Callable[[OverviewPublisher], None],
@@ -79,7 +89,7 @@ async def reign(
         tasks.create_task(election.keep(), name="leader key")
         tasks.create_task(_until_reconnected(bus), name="connection")
         inheritance = await recover(bus, mandate.epoch)
-        parts = _wire(bus, clock, mandate, inheritance, ack_wait_s=ack_wait_s, known=known)
+        parts = _wire(bus, clock, mandate, inheritance, settings=settings, known=known)
         on_wired(parts.overview)
         log.info(
             "epoch %d: %d released jobs found, backlog up to %d",
@@ -109,7 +119,7 @@ async def reign(
 
 
 def _wire(
-    bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, *, ack_wait_s: float, known: Known
+    bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, *, settings: ReignSettings, known: Known
 ) -> Parts:
     backlog = Backlog()
     events = Publisher(bus)
@@ -127,7 +137,7 @@ def _wire(
         found.fence,
         backlog,
         events,
-        ack_wait_s,
+        settings.ack_wait_s,
         lambda entry, ended: released_already(entry, ended.state),
     )
     dispatcher.knows_consumers(found.group_consumers)
@@ -158,6 +168,7 @@ def _wire(
         control.came_in,
         found.queued_through,
         found.jobs_horizon,
+        settings.open_run_s,
         ready.set,
     )
     chains = Chains(bus, clock, backlog, events, lab.feed, ended, found.chains_horizon)
@@ -168,7 +179,7 @@ def _wire(
     lab.feed(*inherited)
     for job_id in found.cancelling:
         control.cancelling[job_id] = clock.monotonic()
-    reaper = Reaper(bus, clock, lab, backlog, control, ack_wait_s)
+    reaper = Reaper(bus, clock, lab, backlog, control, settings.ack_wait_s)
     overview = OverviewPublisher(
         bus, clock, lab, mandate, lambda: dict(chains.ended), lambda: intake.dead_letters + slots.bad_messages
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bus_schemas import subjects
 from bus_schemas.requests import Overview
-from bus_schemas.streams import ACK_WAIT_S
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.clock import Clock
@@ -18,7 +17,7 @@ from qgjob.scheduler.leader import Election
 from qgjob.scheduler.overview import OverviewPublisher
 from qgjob.scheduler.projector import Projector
 from qgjob.scheduler.queries import QueryService
-from qgjob.scheduler.reign import reign
+from qgjob.scheduler.reign import ReignSettings, reign
 from qgjob.store.connect import open_store
 from qgjob.store.reader import Reader
 
@@ -36,8 +35,7 @@ class SchedulerOptions:
     replica: str
     replicas: int = 1
     """Copies of each stream: 1 on one server, 3 on a cluster."""
-    ack_wait_s: float = ACK_WAIT_S
-    """How long a lease on released work lasts without being renewed."""
+    reign: ReignSettings = field(default_factory=ReignSettings)
 
 
 class _LatestOverview:
@@ -117,7 +115,7 @@ async def _reigns(
                 clock,
                 election,
                 mandate,
-                ack_wait_s=options.ack_wait_s,
+                settings=options.reign,
                 known=queries.known_jobs,
                 beside=projector.run,
                 on_wired=lambda publisher: setattr(overview, "publisher", publisher),

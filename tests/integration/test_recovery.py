@@ -81,7 +81,7 @@ async def test_an_old_leader_woken_by_sigcont_releases_nothing(tmp_path: Path) -
         finally:
             os.kill(old, signal.SIGCONT)
         await check(bus, runs, witness, jobs)
-        starts = [job for job in jobs if sum(e.kind == "started" for e in witness.events[job]) != 1]
+        starts = [job for job in jobs if sum(e.kind == "started" for e in witness.events[job]) > 1]
         assert not starts, "woken, it released jobs again"
 
 

@@ -14,6 +14,8 @@ from qgjob.cli.session import run, session_of
 from qgjob.errors import ExitCode
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from qgjob.demo.plan import Plan
     from qgjob.demo.report import Report
 
@@ -44,18 +46,15 @@ def demo(
 
     out = session_of(ctx).out
     plan, clock = shop_plan(), SystemClock()
-    show = (
-        DrawnShow(plan, out.console(err=True), clock)
-        if out.err_on_terminal
-        else PlainShow(plan, out.note, clock)
-    )
+    drawable = out.err_on_terminal and _has_blocks(out.console(err=True))
+    show = DrawnShow(plan, out.console(err=True), clock) if drawable else PlainShow(plan, out.note, clock)
     options = DemoOptions(slots=slots, keep=keep)
 
     def tell(report: Report) -> None:
         if as_json:
             out.json(report.to_json())
         else:
-            _tell(out, plan, report)
+            tell_report(out, plan, report, Path.cwd())
         if keep:
             out.note("The system stays up, and other commands of yours find it, until Ctrl-C.")
 
@@ -65,11 +64,11 @@ def demo(
     raise typer.Exit(int(ExitCode.OK if report.ok else ExitCode.ERROR))
 
 
-def _tell(out: Output, plan: Plan, report: Report) -> None:
+def tell_report(out: Output, plan: Plan, report: Report, cwd: Path) -> None:
     """Print the drawings, the table, what was found, what was not as designed, and what to try next."""
     from qgjob.demo import summary
 
-    colour = out.on_terminal and not out.console().no_color
+    colour = out.on_terminal and not out.console().no_color and _has_blocks(out.console())
     width = out.console().width if out.on_terminal else _PLAIN_WIDTH
     drawn = summary.charts(plan, report, width=width, colour=colour)
     if out.on_terminal:
@@ -82,11 +81,16 @@ def _tell(out: Output, plan: Plan, report: Report) -> None:
         out.line()
     for line in (*summary.found(report), "", *summary.timing(report)):
         out.line(clean(line))
-    for difference in report.differences:
-        out.error(difference)
     if report.ok:
         out.line()
         out.line("Try next:")
-        for line in summary.aligned(summary.next_steps(plan, Path.cwd())):
+        for line in summary.aligned(summary.next_steps(plan, cwd)):
             out.line(clean(line))
-    out.write("")
+    out.write("")  # whoever reads us sees it before the system is stopped
+    for difference in report.differences:
+        out.error(difference)
+
+
+def _has_blocks(console: Console) -> bool:
+    """Whether a terminal can show the characters that timelines are drawn with."""
+    return console.encoding.lower().startswith("utf")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -90,10 +89,13 @@ class DrawnProgress:
         self._out = out
         self._clock = clock
         self._started = clock.monotonic()
-        self._watch: Watch | None = None
+        # Drawn by a thread of rich's own: what it reads is replaced as a whole, never changed.
+        self._jobs: tuple[JobView, ...] = ()
+        self._size = 0
+        self._problem: str | None = None
         self._live: Live | None = None
-        self._ended: dict[str, None] = {}
-        self._latest: deque[str] = deque(maxlen=_SHOWN_ENDED)
+        self._ended: set[str] = set()
+        self._latest: tuple[JobView, ...] = ()
 
     def __enter__(self) -> Self:
         """Begin to draw."""
@@ -119,36 +121,33 @@ class DrawnProgress:
 
     def __call__(self, watch: Watch) -> None:
         """Note what the next drawing shows."""
-        self._watch = watch
-        for job in watch.jobs:
-            if job.state in END_STATES and job.job_id not in self._ended:
-                self._ended[job.job_id] = None
-                self._latest.append(job.job_id)
+        new = [job for job in watch.jobs if job.state in END_STATES and job.job_id not in self._ended]
+        self._ended.update(job.job_id for job in new)
+        self._latest = (*self._latest, *new)[-_SHOWN_ENDED:]
+        self._jobs, self._size, self._problem = watch.jobs, watch.size, watch.problem
 
     def _draw(self) -> Text:
         from rich.text import Text
 
         text = Text(no_wrap=True, overflow="ellipsis")
-        if self._watch is None:
-            return text
-        jobs = {job.job_id: job for job in self._watch.jobs}
-        for job_id in self._latest:
-            if job := jobs.get(job_id):
-                text.append(f"  {job.state:<10}", STYLES.get(job.state, ""))
-                text.append(f"{clean(ended_text(job).partition(' ')[2].strip())}\n")
-        working = [job for job in jobs.values() if job.state in {"preparing", "running"}]
+        jobs, size = self._jobs, max(self._size, 1)
+        for job in self._latest:
+            text.append(f"  {job.state:<10}", STYLES.get(job.state, ""))
+            text.append(clean(ended_text(job)[10:]) + "\n")
+        working = [job for job in jobs if job.state in {"preparing", "running"}]
         for job in working[:_SHOWN_RUNNING]:
             text.append(f"  {job.state:<10}", STYLES.get(job.state, ""))
             text.append(clean(f"{job.test}  {where(last_attempt(job))}") + "\n")
         if len(working) > _SHOWN_RUNNING:
-            text.append(f"  … and {len(working) - _SHOWN_RUNNING} more running\n")
-        done, size = len(self._ended), max(self._watch.size, 1)
+            text.append(f"  … and {len(working) - _SHOWN_RUNNING} more at work\n")
+        counts = counts_of(jobs)
+        done = sum(counts.get(state, 0) for state in END_STATES)
         filled = round(20 * done / size)
         elapsed = show_duration(self._clock.monotonic() - self._started)
         text.append("━" * filled, "green").append("━" * (20 - filled), "bright_black")
-        text.append(f" {done}/{size}  {counts_text(counts_of(jobs.values()))}  {elapsed}")
-        if self._watch.problem:
-            text.append(f"\n{clean(self._watch.problem)} Waiting for it.", "yellow")
+        text.append(f" {done}/{size}  {counts_text(counts)}  {elapsed}")
+        if self._problem:
+            text.append(f"\n{clean(self._problem)} Waiting for it.", "yellow")
         return text
 
 

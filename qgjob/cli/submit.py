@@ -13,12 +13,12 @@ from typer.core import TyperCommand
 from qgjob.cli import options as opt
 from qgjob.cli.options import option
 from qgjob.cli.session import Session, run, session_of
-from qgjob.errors import UsageError
+from qgjob.errors import NotFoundError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from qgjob.bundle import Selection
     from qgjob.cli.waiting import WaitWishes
-    from qgjob.client import SubmitRequest, Submitted
+    from qgjob.client import Client, SubmitRequest, Submitted
 
 _ARGV: Final = "qgjob.argv"
 _WHERE = "Where it runs"
@@ -196,6 +196,8 @@ class _Submission:
                 bundle = await client.upload_bundle(packed.path)
             request = dataclasses.replace(self._request, tests=selection.tests, bundle=bundle)
             submitted = self._submitted = await client.submit(request)
+            if submitted.accepted_before and self._wishes is None:
+                submitted = await _as_they_are(client, submitted)
             self._tell(submitted)
             if self._wishes is None:
                 return 0
@@ -226,6 +228,18 @@ class _Submission:
                 ]
             )
         )
+
+
+async def _as_they_are(client: Client, submitted: Submitted) -> Submitted:
+    """The jobs of a run that was submitted before, in the states they have by now; if that is known."""
+    import dataclasses
+
+    try:
+        run = await client.run(submitted.run_id)
+    except (UnreachableError, NotFoundError):
+        return submitted
+    known = {job.job_id: job for job in run.jobs}
+    return dataclasses.replace(submitted, jobs=tuple(known.get(job.job_id, job) for job in submitted.jobs))
 
 
 def _count(jobs: int) -> str:

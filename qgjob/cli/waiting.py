@@ -111,7 +111,7 @@ def detachable(out: Output, resume: Callable[[], str | None], work: Callable[[],
     except KeyboardInterrupt:
         any_id = resume()
         if any_id is None:
-            out.note("Interrupted; nothing was submitted.")
+            out.note("Interrupted before the submit was confirmed; `qgjob list` shows whether it is there.")
         else:
             out.note("Detached; the jobs go on.")
             out.note(f"Wait again with: qgjob wait {any_id}  (or end them: qgjob cancel {any_id})")

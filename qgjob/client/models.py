@@ -102,4 +102,8 @@ class Waited:
         """The exit code of the whole, by the order of the contract; WAIT_TIMEOUT when it ran out."""
         from qgjob.client.verdict import verdict_of
 
-        return ExitCode.WAIT_TIMEOUT if self.timed_out else verdict_of(self.jobs, no_slot=self.no_slot)
+        if self.timed_out:
+            return ExitCode.WAIT_TIMEOUT
+        missing = self.run is not None and len(self.jobs) < self.run.size
+        verdict = verdict_of(self.jobs, no_slot=self.no_slot)
+        return ExitCode.CANCELLED if missing and verdict is ExitCode.OK else verdict

@@ -47,6 +47,7 @@ class Watch:
         self._stale = True
         self._run: RunView | None = None
         self._jobs: dict[str, JobView] = {job.job_id: job for job in known.jobs} if known else {}
+        self._ordered: tuple[JobView, ...] | None = None
         self._size = len(self._jobs)
         self._places: dict[str, int] = {}
         """The latest event of the stream that each view contains."""
@@ -85,7 +86,9 @@ class Watch:
     @property
     def jobs(self) -> tuple[JobView, ...]:
         """The jobs as they are now, by position."""
-        return tuple(sorted(self._jobs.values(), key=lambda job: job.position))
+        if self._ordered is None:
+            self._ordered = tuple(sorted(self._jobs.values(), key=lambda job: job.position))
+        return self._ordered
 
     @property
     def size(self) -> int:
@@ -97,18 +100,23 @@ class Watch:
         """The run without its jobs, its counts and state up to date; None for a single job."""
         if self._run is None:
             return None
+        if not self._complete:
+            return self._run  # of jobs that nobody knows the service alone can tell
         views = self._jobs.values()
-        state = run_state_of(views) if len(views) >= self.size else "queued"
-        return self._run.model_copy(update={"counts": counts_of(views), "state": state, "jobs": ()})
+        update = {"counts": counts_of(views), "state": run_state_of(views), "jobs": ()}
+        return self._run.model_copy(update=update)
 
     @property
     def ended(self) -> bool:
         """Whether every job has ended."""
-        return (
-            bool(self._jobs)
-            and len(self._jobs) >= self.size
-            and all(job.state in END_STATES for job in self._jobs.values())
-        )
+        # A run that was refused as a whole is over, though its jobs never came to be known.
+        refused = self._run is not None and self._run.state == "cancelled"
+        return (self._complete or refused) and all(job.state in END_STATES for job in self._jobs.values())
+
+    @property
+    def _complete(self) -> bool:
+        """Whether all jobs are known."""
+        return bool(self._jobs) and len(self._jobs) >= self.size
 
     async def changes(self, timeout: float | None = None) -> frozenset[str]:
         """Wait until jobs have changed and return their ids.
@@ -162,8 +170,7 @@ class Watch:
         if after is None:
             self._look_in(_SOON_S)  # of a job that the snapshot did not have yet
         elif after is not before:
-            self._jobs[event.job_id] = after
-            self._changed.add(event.job_id)
+            self._put(after)
 
     def _look_in(self, seconds: float) -> None:
         self._look_at = self._clock.monotonic() + seconds
@@ -205,5 +212,9 @@ class Watch:
                     continue  # an event came meanwhile that this does not know yet
                 self._places[view.job_id] = known.as_of
             if self._jobs.get(view.job_id) != view:
-                self._jobs[view.job_id] = view
-                self._changed.add(view.job_id)
+                self._put(view)
+
+    def _put(self, view: JobView) -> None:
+        self._jobs[view.job_id] = view
+        self._ordered = None
+        self._changed.add(view.job_id)

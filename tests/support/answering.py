@@ -42,6 +42,7 @@ class Answering:
         self.agents: list[Heartbeat] = []
         self.asked: list[str] = []
         self.cancelled: list[str] = []
+        self.refused: set[str] = set()
         self.page = 500
         self._as_of = 0
         self._subscriptions: list[Subscription] = []
@@ -131,7 +132,7 @@ class Answering:
         run = RunView(
             run_id=query.id,
             org_id=jobs[0].org_id,
-            state=run_state_of(jobs),
+            state="cancelled" if query.id in self.refused else run_state_of(jobs),
             size=self.sizes.get(query.id, len(jobs)),
             counts=counts_of(jobs),
             jobs=some,

@@ -280,3 +280,13 @@ async def test_hostile_messages_are_left_out(client: Client, scheduler: Answerin
         item = await asyncio.wait_for(anext(live), 5)
     assert not isinstance(item, Resync)
     assert live.unreadable == 4
+
+
+async def test_a_run_that_was_refused_as_a_whole_is_over(client: Client, scheduler: Answering):
+    """Two of its five jobs are known, all of them cancelled; the others never came."""
+    known, _ = (scheduler.knows(job, run_size=5) for job in make_run(2, state="cancelled"))
+    scheduler.refused.add(known.run_id)
+    waited = await asyncio.wait_for(client.wait(known.run_id), 5)
+    assert waited.verdict == ExitCode.CANCELLED
+    assert waited.run is not None
+    assert waited.run.state == "cancelled"

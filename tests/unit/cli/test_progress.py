@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import io
+from typing import cast
+
+import pytest
+
+from bus_schemas.events import Attempt
+from bus_schemas.requests import JobView
+from qgjob.cli.output import Output
+from qgjob.cli.progress import HEARTBEAT_S, DrawnProgress, PlainProgress, progress_for
+from qgjob.client.watch import Watch
+from qgjob.clock import ManualClock
+from tests.support.views import view
+
+
+class Seen:
+    """What a progress reads of a watch."""
+
+    def __init__(self, *jobs: JobView, size: int | None = None, problem: str | None = None) -> None:
+        self.jobs = jobs
+        self.size = size or len(jobs)
+        self.problem = problem
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def show(progress: PlainProgress | DrawnProgress, seen: Seen) -> None:
+    progress(cast("Watch", seen))
+
+
+PASSED = view(
+    state="passed",
+    attempts=(Attempt(number=1, agent="a", slot="s", outcome="passed", duration_s=1.25),),
+)
+OTHER = view(job_id="j_2", test="b\x1b[2J.py", state="running")
+
+
+def test_a_log_gets_one_line_for_each_end():
+    stderr = io.StringIO()
+    progress = PlainProgress(Output(io.StringIO(), stderr), ManualClock())
+    show(progress, Seen(view(), OTHER))
+    for _ in range(3):
+        show(progress, Seen(PASSED, OTHER))
+    assert stderr.getvalue() == "[1/2] passed    tests/a.py  (1.2s, a/s)\n"
+
+
+def test_a_log_hears_something_now_and_then():
+    stderr, clock = io.StringIO(), ManualClock()
+    progress = PlainProgress(Output(io.StringIO(), stderr), clock)
+    for _ in range(10):
+        clock.advance(HEARTBEAT_S / 2)
+        show(progress, Seen(view(), OTHER))
+    lines = stderr.getvalue().splitlines()
+    assert len(lines) == 5
+    assert "1 running, 1 queued" in lines[0]
+
+
+def test_trouble_is_said_when_it_begins_and_ends():
+    stderr = io.StringIO()
+    progress = PlainProgress(Output(io.StringIO(), stderr), ManualClock())
+    for problem in (None, "Nobody answers.", "Nobody answers.", None):
+        show(progress, Seen(view(), problem=problem))
+    assert stderr.getvalue() == "Nobody answers. Waiting for it.\nIt answers again.\n"
+
+
+def test_a_terminal_gets_a_drawing_that_goes_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stderr = Terminal()
+    out = Output(io.StringIO(), stderr)
+    progress = progress_for(out, ManualClock())
+    assert isinstance(progress, DrawnProgress)
+    with progress:
+        show(progress, Seen(PASSED, OTHER, size=3, problem="Nobody answers."))
+    drawn = stderr.getvalue()
+    assert "1/3" in drawn
+    assert "tests/a.py" in drawn
+    assert "\x1b[2J.py" not in drawn
+    assert "Nobody answers." in drawn
+
+
+def test_without_a_terminal_lines_are_plain(monkeypatch: pytest.MonkeyPatch):
+    assert isinstance(progress_for(Output(io.StringIO(), io.StringIO()), ManualClock()), PlainProgress)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(progress_for(Output(io.StringIO(), Terminal()), ManualClock()), PlainProgress)

@@ -13,7 +13,7 @@ DEV := .venv/.dev
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench lock clean
+.PHONY: help demo test unit check format bench docs lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -41,6 +41,9 @@ format: $(DEV) ## Format the code and mend what the linter can
 
 bench: $(DEV) ## Measure, as written down in docs/performance.md
 	@$(BIN)/python -m bench $(ARGS)
+
+docs: $(DEV) ## Write the pages that are made from the code
+	@$(BIN)/python scripts/lifecycle_doc.py
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --annotation-style line --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)

@@ -180,7 +180,8 @@ class AttemptRunner:
                 state, word = "failed", "test_failed"
             case Verdict.INFRASTRUCTURE:
                 state, word = "errored", "runner_failed"
-        return self._outcome(claim, progress, state, word, result.reason, result)
+        outcome = self._outcome(claim, progress, state, word, result.reason, result)
+        return outcome._replace(retryable=result.retryable)
 
     def _outcome(
         self,

@@ -50,7 +50,7 @@ class JobSpec(Model):
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     infra_retries: Annotated[int, Field(ge=0, le=100)] = 2
     expires_s: Annotated[float, Field(gt=0)] = 43_200.0
-    """How long the job may wait for its first start, from `created_at`."""
+    """How long the job may wait for its first start, from when it was stored."""
     max_parallel: Annotated[int, Field(ge=1)] | None = None
     created_at: Timestamp
 

@@ -59,9 +59,9 @@ class Backlog:
 
 
 def placement_job(message: JobMessage, arrived_at: float, order: int) -> Job:
-    """The job as the placement core sees it."""
+    """The job as the placement core sees it; `arrived_at` is the stream's time, as is all it waits by."""
     spec = message.spec
-    expires = spec.created_at + spec.expires_s if message.attempt == 1 else None
+    expires = arrived_at + spec.expires_s if message.attempt == 1 else None
     return Job(
         job_id=spec.job_id,
         group=GroupKey(capability_of(spec.requires), spec.org_id, spec.app_version_id),

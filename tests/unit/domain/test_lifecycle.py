@@ -44,3 +44,9 @@ def test_an_illegal_step_raises(after: JobState) -> None:
 def test_the_diagram_names_every_step() -> None:
     drawn = mermaid()
     assert drawn.count(" --> ") == len(LIFECYCLE) + len(TERMINAL)
+
+
+def test_the_page_in_the_docs_is_written_from_the_table() -> None:
+    from scripts.lifecycle_doc import DOC, text
+
+    assert DOC.read_text() == text(), "run `make docs`"

@@ -84,7 +84,7 @@ def tell_report(out: Output, plan: Plan, report: Report, cwd: Path) -> None:
     if report.ok:
         out.line()
         out.line("Try next:")
-        for line in summary.aligned(summary.next_steps(plan, cwd)):
+        for line in summary.aligned(summary.next_steps(plan, cwd, summary.own_program(cwd))):
             out.line(clean(line))
     out.write("")  # whoever reads us sees it before the system is stopped
     for difference in report.differences:

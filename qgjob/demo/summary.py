@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -83,16 +85,25 @@ def timing(report: Report) -> list[str]:
     ]
 
 
-def next_steps(plan: Plan, cwd: Path) -> list[tuple[str, str]]:
-    """Commands to try, with what they are for."""
+def next_steps(plan: Plan, cwd: Path, program: str = "qgjob") -> list[tuple[str, str]]:
+    """Commands to try, with what they are for; `program`: how this qgjob is called."""
     root, build = _shown(plan.root, cwd), _shown(plan.build(plan.versions[-1]), cwd)
     of = f"--org-id {ORG} --app-version-id {plan.versions[-1]}"
     return [
-        ("qgjob up", "the whole system on this machine, until Ctrl-C; then in another terminal:"),
-        (f"qgjob app upload {shlex.quote(build)} {of}", ""),
-        (f"qgjob submit {of} --test {shlex.quote(root + '/tests')} --runner command --wait", ""),
-        ("qgjob tui", "watch it live"),
+        (f"{program} up", "the whole system on this machine, until Ctrl-C; then in another terminal:"),
+        (f"{program} app upload {shlex.quote(build)} {of}", ""),
+        (f"{program} submit {of} --test {shlex.quote(root + '/tests')} --runner command --wait", ""),
+        (f"{program} tui", "watch it live"),
     ]
+
+
+def own_program(cwd: Path) -> str:
+    """How this qgjob is called from here: by its name when that finds it, else by its path."""
+    own = Path(sys.executable).with_name("qgjob")
+    found = shutil.which("qgjob")
+    if not own.exists() or (found and Path(found).resolve() == own.resolve()):
+        return "qgjob"
+    return shlex.quote(_shown(own, cwd))
 
 
 def aligned(steps: Sequence[tuple[str, str]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,3 +108,16 @@ def test_next_steps_are_short_from_where_one_is() -> None:
     assert "--test nowhere/tests" in inside
     elsewhere = " ".join(command for command, _ in summary.next_steps(plan, Path("/some/where")))
     assert "--test /nowhere/tests" in elsewhere
+
+
+def test_the_program_is_named_so_that_the_line_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "bin" / "qgjob"
+    own.parent.mkdir()
+    own.touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(own.with_name("python")))
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert summary.own_program(tmp_path) == "bin/qgjob"
+    monkeypatch.setenv("PATH", str(own.parent))
+    assert summary.own_program(tmp_path) == "qgjob"

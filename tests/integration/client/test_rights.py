@@ -1,0 +1,118 @@
+"""What a producer's credentials must allow for a CI step to work, and that they need no more."""
+
+from __future__ import annotations
+
+import asyncio
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from qgjob.bus.connect import open_bus
+from qgjob.bus.topology import ensure_topology
+from qgjob.client import Client, ServerOptions, SubmitRequest, WaitOptions, open_client
+from qgjob.errors import NotAllowedError
+from tests.support.answering import Answering
+from tests.support.servers import NatsServer
+from tests.support.views import ended
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+PUBLISH = (
+    "qg.jobs.>",
+    "qg.ctl.>",
+    "qg.query.>",
+    # The marker of a run, which tells a repeated submit; not the jobs of others.
+    "$JS.API.DIRECT.GET.QG_JOBS.qg.jobs.run.>",
+    "$JS.API.DIRECT.GET.OBJ_qg_bundle_files",
+    "$O.qg_bundle_files.>",
+)
+UPLOAD = (
+    "$JS.API.DIRECT.GET.OBJ_qg_build_files",
+    "$O.qg_build_files.>",
+    "$JS.API.DIRECT.GET.KV_qg_builds.>",
+    "$JS.API.DIRECT.GET.KV_qg_builds",
+    "$KV.qg_builds.>",
+)
+SUBSCRIBE = ("_INBOX.>", "qg.live.>")
+
+
+def quoted(subjects: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f'"{subject}"' for subject in subjects) + "]"
+
+
+class Guarded(NatsServer):
+    """A server with users; the usual probe, which has no name, may ask for JetStream alone."""
+
+    def user(self, name: str) -> ServerOptions:
+        return ServerOptions(f"nats://{name}:pw@{self.host}:{self.port}")
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
+    probe = 'publish: ["$JS.API.INFO"], subscribe: ["_INBOX.>"]'
+    config = tmp_path / "nats.conf"
+    config.write_text(
+        "jetstream {}\nmax_payload: 8MB\naccounts { LAB: { jetstream: enabled, users: [\n"
+        "{ user: service, password: pw }\n"
+        f"{{ user: probe, password: pw, permissions: {{ {probe} }} }}\n"
+        f"{{ user: ci, password: pw, permissions: {{ publish: {quoted(PUBLISH)}, subscribe: {quoted(SUBSCRIBE)} }} }}\n"
+        f"{{ user: release, password: pw, permissions: {{ publish: {quoted(PUBLISH + UPLOAD)}, "
+        f"subscribe: {quoted(SUBSCRIBE)} }} }}\n"
+        "] } }\nno_auth_user: probe\n"
+    )
+    server = Guarded(tmp_path / "nats", config=config)
+    try:
+        await server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+async def scheduler(guarded: Guarded) -> AsyncIterator[Answering]:
+    async with open_bus(guarded.user("service")) as bus:
+        await ensure_topology(bus)
+        async with Answering(bus) as answering:
+            yield answering
+
+
+@pytest.fixture
+async def ci(scheduler: Answering, guarded: Guarded) -> AsyncIterator[Client]:
+    del scheduler
+    async with open_client(guarded.user("ci")) as client:
+        yield client
+
+
+async def test_a_ci_step_needs_no_more(ci: Client, scheduler: Answering, folder: Path):
+    (folder / "bundle").write_bytes(b"x" * 200_000)
+    bundle = await ci.upload_bundle(folder / "bundle")
+    assert await ci.upload_bundle(folder / "bundle") == bundle
+    request = SubmitRequest(
+        org_id="acme", app_version_id="1", tests=["a.py", "b.py"], bundle=bundle, run_key="k"
+    )
+    submitted = await ci.submit(request)
+    assert (await ci.submit(request)).accepted_before
+    for job in submitted.jobs:
+        scheduler.knows(job, run_size=2)
+    waiting = asyncio.create_task(ci.wait(submitted.run_id, WaitOptions(no_slot_grace_s=None)))
+    await wait_for(lambda: "get" in scheduler.asked)
+    for job in submitted.jobs:
+        await scheduler.happens(ended(job, "passed"))
+    assert (await asyncio.wait_for(waiting, 10)).verdict == 0
+    await ci.cancel(submitted.run_id)
+    assert [chunk async for chunk in ci.logs(submitted.jobs[0].job_id)] == []
+    assert [text for text in ci.bus.denied if "_inbox" not in text] == []
+
+
+async def test_builds_need_a_right_of_their_own(ci: Client, guarded: Guarded, folder: Path):
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr("x", "y")
+    with pytest.raises(NotAllowedError):
+        await ci.upload_app(folder / "a.zip", org_id="acme", app_version_id="1")
+    async with open_client(guarded.user("release")) as client:
+        record = await client.upload_app(folder / "a.zip", org_id="acme", app_version_id="1")
+        assert await client.builds() == [record]
+        assert client.bus.denied == []

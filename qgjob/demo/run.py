@@ -56,12 +56,10 @@ async def run_demo(
     clock: Clock,
     *,
     tell: Callable[[Report], None],
-    note: Callable[[str], None],
 ) -> Report | None:
     """Run the demo, `tell` its report, and leave nothing behind; None when a signal stopped it before.
 
-    `note` takes a line for people. Raises what starting a LocalSystem raises. Call it in the main
-    thread, as the body of `asyncio.run`.
+    Raises what starting a LocalSystem raises. Call it in the main thread, as the body of `asyncio.run`.
     """
     report: Report | None = None
     with tempfile.TemporaryDirectory(prefix="qgjob-demo-", ignore_cleanup_errors=True) as folder:
@@ -75,7 +73,7 @@ async def run_demo(
         system = LocalSystem(
             up, announce=unexpected.append, services=_services, publish=options.keep, clock=clock
         )
-        signals = StopSignals(system, note, "Stopping; Ctrl-C again stops at once.")
+        signals = StopSignals(system, show.note, "Stopping; Ctrl-C again stops at once.")
         try:
             with signals:
                 async with contextlib.AsyncExitStack() as stack:

@@ -46,6 +46,10 @@ class Show(Protocol):
         """Time has passed, and something may have happened."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something outside of the demo's own course, to be left on the screen."""
+        ...
+
 
 class PlainShow:
     """A line for each push and each failure, and one now and then that it goes on."""
@@ -71,6 +75,10 @@ class PlainShow:
         self._spoke = self._clock.monotonic()
         self._note(text)
 
+    def note(self, text: str) -> None:
+        """Print it."""
+        self._note(text)
+
     def pushed(self, push: Push) -> None:
         """Print it."""
         self.say(push_text(push))
@@ -92,9 +100,10 @@ class PlainShow:
 class DrawnShow:
     """Slots as timelines in the colours of their builds, and what waits."""
 
-    def __init__(self, plan: Plan, console: Console, clock: Clock) -> None:
+    def __init__(self, plan: Plan, console: Console, note: Callable[[str], None], clock: Clock) -> None:
         self._plan = plan
         self._console = console
+        self._note = note
         self._clock = clock
         self._started = clock.monotonic()
         self._palette = Palette(plan.versions, colour=not console.no_color)
@@ -121,8 +130,7 @@ class DrawnShow:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the terminal as it was."""
-        if self._live:
-            self._live.stop()
+        self._end()
 
     def say(self, text: str) -> None:
         """Show it until the next step."""
@@ -139,6 +147,16 @@ class DrawnShow:
         if len(record.jobs) == self._plan.jobs:
             self._status = ""
         self._refresh()
+
+    def note(self, text: str) -> None:
+        """Print it, and draw no more."""
+        self._end()
+        self._note(text)
+
+    def _end(self) -> None:
+        live, self._live = self._live, None
+        if live:
+            live.stop()
 
     def _refresh(self) -> None:
         if self._live:

@@ -75,13 +75,11 @@ def timing(report: Report) -> list[str]:
     """Time, and what the installs would mean on phones."""
     ours, theirs = report.total.installs, report.total.installs_first_come
     saved = (theirs - ours) * PHONE_INSTALL_S / 60
-    lasted = f"{report.seconds:.1f} s from the first job's coming to the last one's end"
-    took = (
-        f"an install took {report.install_s:.1f} s here, {INSTALL_SECONDS:g} s of that in place of a phone's"
-    )
+    took, first_come_took, install = report.seconds, report.seconds_first_come, report.install_s
     return [
-        f"{lasted}, {report.seconds_first_come:.1f} s first come, first served",
-        f"{took}; at {PHONE_INSTALL_S:g} s each, {saved:.0f} minutes of phone time are saved",
+        f"{took:.1f} s from the first job to the last end; first come, first served {first_come_took:.1f} s",
+        f"an install took {install:.1f} s here, {INSTALL_SECONDS:g} s of that in place of a phone's;",
+        f"at {PHONE_INSTALL_S:g} s an install, {saved:.0f} minutes of phone time are saved",
     ]
 
 
@@ -90,7 +88,7 @@ def next_steps(plan: Plan, cwd: Path, program: str = "qgjob") -> list[tuple[str,
     root, build = _shown(plan.root, cwd), _shown(plan.build(plan.versions[-1]), cwd)
     of = f"--org-id {ORG} --app-version-id {plan.versions[-1]}"
     return [
-        (f"{program} up", "the whole system on this machine, until Ctrl-C; then in another terminal:"),
+        (f"{program} up", "all of it, until Ctrl-C; then in another terminal:"),
         (f"{program} app upload {shlex.quote(build)} {of}", ""),
         (f"{program} submit {of} --test {shlex.quote(root + '/tests')} --runner command --wait", ""),
         (f"{program} tui", "watch it live"),

@@ -79,7 +79,7 @@ def test_a_drawing_has_a_line_for_each_slot_and_fits(width: int) -> None:
     world.run(world.jobs[1], 102.0, install_s=1.0)
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=width, height=30, color_system=None)
-    with DrawnShow(world.plan, console, clock) as show:
+    with DrawnShow(world.plan, console, print, clock) as show:
         show.say("hello")
         show.update(world.record)
     last = screen.getvalue().rpartition("qgjob demo")[2]
@@ -91,3 +91,15 @@ def test_a_drawing_has_a_line_for_each_slot_and_fits(width: int) -> None:
         assert "0/4" in last
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", "qgjob demo" + last).splitlines()
     assert max(map(len, lines)) <= width
+
+
+def test_a_note_ends_the_drawing_and_stays() -> None:
+    world, screen, notes = World(), io.StringIO(), list[str]()
+    console = Console(file=screen, force_terminal=True, width=80)
+    with DrawnShow(world.plan, console, notes.append, ManualClock()) as show:
+        show.update(world.record)
+        show.note("Stopping.")
+        drawn = screen.getvalue()
+        show.update(world.record)
+    assert notes == ["Stopping."]
+    assert screen.getvalue() == drawn, "nothing is drawn over the note"

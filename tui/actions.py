@@ -40,6 +40,8 @@ class Action:
     """Whether it changes something in the system: hidden under `--read-only`."""
     palette: bool = True
     """Whether the command palette offers it: moving a cursor is nothing to search for."""
+    priority: bool = False
+    """Whether it is done before the next key is looked at: what is typed on goes where it leads."""
     display: str = ""
     """The keys as people write them, where Textual's own words are clumsy."""
 
@@ -87,6 +89,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Filter",
         "Filter the jobs: words, state:failed, build:v1*.",
         shown=True,
+        priority=True,
         display="/",
     ),
     Action(
@@ -196,6 +199,7 @@ def bindings(*scopes: Scope) -> list[BindingType]:
             show=action.shown,
             key_display=action.display or None,
             tooltip=action.help,
+            priority=action.priority,
             id=action.id,
         )
         for action in actions_of(*scopes)

@@ -84,6 +84,8 @@ class DashboardApp(App[None], inherit_bindings=False):
 
     def tick(self) -> None:
         """Put what changed on the screens that can be seen."""
+        if not self.screen_stack:
+            return  # on the way out
         changes = self.store.take()
         for notice in self._notices():
             self.notify(notice, markup=False, severity="warning")

@@ -112,13 +112,11 @@ class OverviewScreen(LiveScreen):
         """Show the panel with the focus alone, or all of them again."""
         self._zoom(None if self._zoomed() is not None else self._panel_in_use())
 
-    def action_filter(self) -> None:
-        """Open the line in which a filter is typed."""
-        open_bars = self.query(FilterBar)
-        if open_bars:
-            open_bars.first().query_one("Input").focus()
-            return
-        self.mount(FilterBar(self._index.filter.text), before=self.query_one(Footer))
+    async def action_filter(self) -> None:
+        """Open the line in which a filter is typed; what is typed next goes into it already."""
+        if not self.query(FilterBar):
+            await self.mount(FilterBar(self._index.filter.text), before=self.query_one(Footer))
+        self.set_focus(self.query_one(FilterBar).field)
 
     def action_order(self) -> None:
         """Order the jobs by the next of the ways."""
@@ -147,6 +145,8 @@ class OverviewScreen(LiveScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what cannot be done just now."""
         allowed = super().check_action(action, parameters)
+        if action == "filter" and self.focused is not None and isinstance(self.focused.parent, FilterBar):
+            return False  # there it is a slash
         if allowed and action == "cancel" and not self.cancellable(self._selected()):
             return None
         return allowed

@@ -47,17 +47,16 @@ class FilterBar(Horizontal):
     def compose(self) -> ComposeResult:
         """The prompt, the input, and room for what is wrong."""
         yield Static("/", id="slash")
-        yield Input(
-            self._text, placeholder="words  state:failed  build:v1*  org:acme  priority:>=8  -test:login"
-        )
+        field = Input(self._text, placeholder="words  state:failed  build:v1*  org:acme  -test:login")
+        field.cursor_blink = False
+        yield field
         yield Static("", id="wrong", markup=False)
         yield Static("⏎ keep  esc off", id="keys", markup=False)
 
-    def on_mount(self) -> None:
-        """Type right away."""
-        field = self.query_one(Input)
-        field.cursor_blink = False
-        field.focus()
+    @property
+    def field(self) -> Input:
+        """Where one types."""
+        return self.query_one(Input)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter a little later, in case another key follows."""
@@ -83,7 +82,7 @@ class FilterBar(Horizontal):
     def _apply(self) -> bool:
         wrong = self.query_one("#wrong", Static)
         try:
-            wanted = parse_filter(self.query_one(Input).value)
+            wanted = parse_filter(self.field.value)
         except FilterError as error:
             wrong.update(f" {error}")
             return False

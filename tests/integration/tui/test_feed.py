@@ -1,0 +1,210 @@
+"""The feed on a real server: snapshot, live, gaps, restarts, silence; and no poll on the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from bus_schemas import subjects
+from bus_schemas.events import Queued
+from qgjob.bus.connect import ServerOptions
+from qgjob.clock import SystemClock
+from qgjob.errors import NotAllowedError, UsageError
+from tests.support.lab.model import LabModel
+from tests.support.lab.service import LabService
+from tests.support.servers import NatsServer
+from tests.support.wait import wait_for
+from tui.feed import Feed
+from tui.store.store import Store
+
+pytestmark = pytest.mark.integration
+
+
+@contextlib.asynccontextmanager
+async def feeding(url: str) -> AsyncGenerator[tuple[Feed, Store]]:
+    store = Store(SystemClock(), server=url)
+    feed = Feed(ServerOptions(url=url), store)
+    task = asyncio.create_task(feed.run())
+    try:
+        yield feed, store
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def word(store: Store) -> str:
+    return store.link.status(store.clock.monotonic()).word
+
+
+def agrees(store: Store, model: LabModel) -> bool:
+    """Whether the store says of every job what the model does."""
+    same = {"scheduled": "queued"}
+    assert len(store.jobs) == len(model.views)
+    for job_id, view in model.views.items():
+        job = store.jobs.get(job_id)
+        assert job is not None
+        assert (same.get(job.state, job.state), job.test) == (same.get(view.state, view.state), view.test)
+    return True
+
+
+async def test_a_snapshot_then_what_comes(lab: LabService, nats_server: NatsServer) -> None:
+    async with feeding(nats_server.url) as (_, store):
+        await wait_for(lambda: word(store) == "live")
+        await wait_for(lambda: agrees(store, lab.model))
+        assert store.overview is not None
+        assert store.overview.leader is not None
+        assert [record.name for record in store.lab.agents()] == ["lab-1", "lab-2"]
+        for _ in range(20):
+            await lab.step(2)
+        await wait_for(lambda: agrees(store, lab.model))
+        await wait_for(lambda: store.overview is not None and store.overview.at == lab.model.now)
+
+
+async def test_nothing_is_asked_while_everything_comes(lab: LabService, nats_server: NatsServer) -> None:
+    async with feeding(nats_server.url) as (feed, store):
+        await wait_for(lambda: feed.resyncs == 1 and word(store) == "live")
+        asked = len(lab.asked)
+        for _ in range(30):
+            await lab.step(2)
+        await wait_for(lambda: agrees(store, lab.model))
+        assert lab.asked[asked:] == []
+
+
+async def test_many_jobs_come_in_pages(lab: LabService, nats_server: NatsServer) -> None:
+    for _ in range(4):
+        await lab.publish(lab.model.submit(400))
+    async with feeding(nats_server.url) as (_, store):
+        await wait_for(lambda: agrees(store, lab.model))
+        assert len(store.jobs) > 1600
+
+
+async def test_after_a_restart_of_the_server_everything_is_read_again(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    async with feeding(nats_server.url) as (feed, store):
+        await wait_for(lambda: feed.resyncs == 1)
+        nats_server.kill()
+        await wait_for(lambda: word(store) == "reconnecting")
+        # What happens meanwhile is heard by nobody.
+        lab.model.play(20)
+        await nats_server.start()
+        await wait_for(lambda: lab.bus.connected, 20)
+        await wait_for(lambda: feed.resyncs == 2, 20)
+        await wait_for(lambda: agrees(store, lab.model))
+        assert word(store) == "live"
+        assert any("Reconnected after" in notice for notice in store.link.notices)
+        await lab.step()
+        await wait_for(lambda: agrees(store, lab.model))
+
+
+async def test_a_gap_in_the_events_is_found_and_filled(lab: LabService, nats_server: NatsServer) -> None:
+    async with feeding(nats_server.url) as (feed, store):
+        await wait_for(lambda: feed.resyncs == 1)
+        await lab.step()
+        await wait_for(lambda: agrees(store, lab.model))
+        # As if the server had dropped some for a slow reader.
+        vars(feed)["_last_seq"] -= 3
+        await lab.publish(lab.model.submit(1))
+        await wait_for(lambda: feed.resyncs == 2)
+        assert any("3 events were missed" in notice for notice in store.link.notices)
+        await wait_for(lambda: agrees(store, lab.model))
+
+
+async def test_a_paused_server_makes_it_stale(lab: LabService, nats_server: NatsServer) -> None:
+    async with feeding(nats_server.url) as (_, store):
+        await wait_for(lambda: word(store) == "live")
+        nats_server.pause()
+        try:
+            await wait_for(lambda: word(store).startswith("stale for"), 20)
+        finally:
+            nats_server.resume()
+        await wait_for(lambda: word(store) in {"live", "loading"}, 20)
+
+
+async def test_without_a_scheduler_it_says_so_and_comes_back(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    await lab.fall_silent()
+    async with feeding(nats_server.url) as (_, store):
+        await wait_for(lambda: word(store) == "no scheduler")
+        assert "no scheduler answers" in store.link.silent
+        # Events are heard all the same.
+        await lab.publish(lab.model.submit(3))
+        await wait_for(lambda: len(store.jobs) >= 3)
+        await lab.answer()
+        await lab.say_state()  # a leader that comes speaks: nobody has to ask again and again
+        await wait_for(lambda: word(store) == "live")
+        await wait_for(lambda: agrees(store, lab.model))
+
+
+async def test_no_server_at_first(nats_server: NatsServer) -> None:
+    url = nats_server.url
+    nats_server.kill()
+    async with feeding(url) as (_, store):
+        await wait_for(lambda: store.link.reason)
+        assert word(store) == "connecting"
+        assert store.link.reason == f"Nothing listens at {url}."
+        assert "qgjob up" in store.link.hint
+        await nats_server.start()
+        await wait_for(lambda: word(store) in {"loading", "no scheduler"}, 20)
+
+
+async def test_an_address_that_cannot_be_one_is_given_up() -> None:
+    feed = Feed(ServerOptions(url="http://nowhere"), Store(SystemClock()))
+    with pytest.raises(UsageError):
+        await feed.run()
+
+
+async def test_refused_credentials_are_given_up(tmp_path: Path) -> None:
+    config = tmp_path / "nats.conf"
+    # Who gives no name is let in: that is how the test finds out that the server is there.
+    config.write_text(
+        "jetstream {}\nno_auth_user: guest\nauthorization { users: [ {user: guest, password: guest} ] }\n"
+    )
+    server = NatsServer(tmp_path / "nats", config=config)
+    await server.start()
+    try:
+        url = server.url.replace("://", "://intruder:guess@")
+        with pytest.raises(NotAllowedError):
+            await Feed(ServerOptions(url=url), Store(SystemClock())).run()
+    finally:
+        server.kill()
+
+
+async def test_poison_is_counted_and_the_rest_is_heard(lab: LabService, nats_server: NatsServer) -> None:
+    async with feeding(nats_server.url) as (_, store):
+        await wait_for(lambda: word(store) == "live")
+        await lab.bus.requests.publish("qg.events.a.b.c.1.info", b"no JSON")
+        await lab.bus.requests.publish("qg.events.a.b.c.1.info", b'{"kind": "dance"}')
+        await lab.bus.nc.publish(subjects.LIVE_OVERVIEW, b"\xff\xfe")
+        await lab.bus.nc.publish(f"{subjects.LIVE_AGENTS}.x", b"[]")
+        await lab.publish(lab.model.submit(1))
+        await wait_for(lambda: agrees(store, lab.model))
+        assert store.unreadable >= 2
+
+
+async def test_a_job_that_only_events_speak_of_is_looked_up(lab: LabService, nats_server: NatsServer) -> None:
+    async with feeding(nats_server.url) as (feed, store):
+        await wait_for(lambda: feed.resyncs == 1)
+        events = lab.model.submit(2)
+        later = [event for event in lab.model.step(1) if not isinstance(event, Queued)]
+        del events  # lost; what follows is heard
+        await lab.publish(later)
+        await wait_for(lambda: all(j.test for i in store.jobs if (j := store.jobs.get(i))))
+
+
+async def test_cancel_says_what_came_of_it(lab: LabService, nats_server: NatsServer) -> None:
+    async with feeding(nats_server.url) as (feed, store):
+        await wait_for(lambda: feed.resyncs == 1)
+        await wait_for(lambda: agrees(store, lab.model))
+        waiting = next(i for i in store.jobs if (j := store.jobs.get(i)) and j.state == "queued")
+        ended = next(i for i in store.jobs if (j := store.jobs.get(i)) and j.ended)
+        done, before, refused = await feed.cancel([waiting, ended, "j_nobody"])
+        assert (done, before) == ([waiting], [ended])
+        assert refused == ["There is no job j_nobody."]
+        await wait_for(lambda: (j := store.jobs.get(waiting)) and j.state == "cancelled")

@@ -19,6 +19,7 @@ from bus_schemas.events import (
     TakenOver,
 )
 from bus_schemas.jobs import JobMessage, RunMarker
+from bus_schemas.learned import Learned
 from bus_schemas.requests import (
     AgentsAnswer,
     CancelRequest,
@@ -56,6 +57,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Heartbeat,
     LogChunk,
     DeadLetter,
+    Learned,
     CancelRequest,
     CtlAnswer,
     GetQuery,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -10,6 +11,9 @@ INSTALL_PRIOR_S: Final = 20.0
 ALPHA: Final = 0.3
 _MAX_KEYS: Final = 200_000
 _K = TypeVar("_K")
+
+Row = tuple[str, str, float, int]
+"""(organisation, test or build, seconds, samples)."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,10 @@ class Estimates:
     installs: dict[tuple[str, str], Ewma] = field(default_factory=dict[tuple[str, str], Ewma])
     """By (organisation, build)."""
     any_install: Ewma = field(default_factory=lambda: Ewma(INSTALL_PRIOR_S))
+    orgs: dict[str, Ewma] = field(default_factory=dict[str, Ewma])
+    """An organisation's tests, whichever: what a build that was never tested is expected to need."""
+    samples: int = 0
+    """How much was learned so far; it grows with every sample."""
 
     def test(self, org: str, test: str) -> float:
         """How long one test is expected to run."""
@@ -43,7 +51,7 @@ class Estimates:
 
     def group(self, key: tuple[str, str, str]) -> float:
         """How long a test of the group is expected to run."""
-        known = self.groups.get(key)
+        known = self.groups.get(key) or self.orgs.get(key[1])
         return known.value if known else TEST_PRIOR_S
 
     def install(self, org: str, app: str) -> float:
@@ -51,20 +59,44 @@ class Estimates:
         known = self.installs.get((org, app))
         return known.value if known else self.any_install.value
 
+    def learned(self) -> tuple[list[Row], list[Row]]:
+        """What is known of tests and installs, the latest learned last: what is worth keeping."""
+        return _rows(self.tests), _rows(self.installs)
+
+    def relearn(
+        self, tests: Iterable[Row], installs: Iterable[Row], any_install: tuple[float, int] | None
+    ) -> None:
+        """Take over what was kept."""
+        self.tests.update({(org, test): Ewma(value, count) for org, test, value, count in tests})
+        self.installs.update({(org, app): Ewma(value, count) for org, app, value, count in installs})
+        for (org, _), mean in self.tests.items():
+            _add(self.orgs, org, TEST_PRIOR_S, mean.value)
+        if any_install is not None:
+            self.any_install = Ewma(*any_install)
+
     def ran(self, group: tuple[str, str, str], test: str, seconds: float) -> None:
         """A test of a group ran that long."""
         _add(self.tests, (group[1], test), TEST_PRIOR_S, seconds)
         _add(self.groups, group, TEST_PRIOR_S, seconds)
+        _add(self.orgs, group[1], TEST_PRIOR_S, seconds)
+        self.samples += 1
 
     def installed(self, org: str, app: str, seconds: float) -> None:
         """A build took that long to install."""
         _add(self.installs, (org, app), INSTALL_PRIOR_S, seconds)
         self.any_install.add(seconds)
+        self.samples += 1
+
+
+def _rows(table: dict[tuple[str, str], Ewma]) -> list[Row]:
+    return [(org, name, round(mean.value, 4), mean.count) for (org, name), mean in table.items()]
 
 
 def _add(table: dict[_K, Ewma], key: _K, prior: float, sample: float) -> None:
     mean = table.get(key)
-    if mean is None:
+    if mean is not None:
+        table[key] = table.pop(key)  # the latest learned stands last, and goes last
+    else:
         if len(table) >= _MAX_KEYS:
             table.pop(next(iter(table)))
         mean = table[key] = Ewma(prior)

@@ -26,6 +26,7 @@ from qgjob.scheduler.dispatch import Dispatcher
 from qgjob.scheduler.intake import Intake
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import DeposedError, Election, Mandate
+from qgjob.scheduler.learning import Learning
 from qgjob.scheduler.overview import OverviewPublisher
 from qgjob.scheduler.reaper import Reaper
 from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY, Inheritance, recover
@@ -64,6 +65,7 @@ class Parts:
     control: Control
     reaper: Reaper
     overview: OverviewPublisher
+    learning: Learning
     events: Publisher
     inheritance: Inheritance
     ready: asyncio.Event
@@ -90,6 +92,7 @@ async def reign(
         tasks.create_task(_until_reconnected(bus), name="connection")
         inheritance = await recover(bus, mandate.epoch)
         parts = _wire(bus, clock, mandate, inheritance, settings=settings, known=known)
+        await parts.learning.recall()
         on_wired(parts.overview)
         log.info(
             "epoch %d: %d released jobs found, backlog up to %d",
@@ -102,6 +105,7 @@ async def reign(
             "releases": parts.dispatcher.run_releases(),
             "acks": parts.dispatcher.run_acks(),
             "events": parts.events.run(),
+            "learning": parts.learning.run(),
             "chains": parts.chains.run(inheritance.chains),
             "slots": parts.slots.run(),
             "intake": parts.intake.run(inheritance.intake),
@@ -184,7 +188,19 @@ def _wire(
         bus, clock, lab, mandate, lambda: dict(chains.ended), lambda: intake.dead_letters + slots.bad_messages
     )
     return Parts(
-        lab, backlog, dispatcher, intake, chains, slots, control, reaper, overview, events, found, ready
+        lab=lab,
+        backlog=backlog,
+        dispatcher=dispatcher,
+        intake=intake,
+        chains=chains,
+        slots=slots,
+        control=control,
+        reaper=reaper,
+        overview=overview,
+        learning=Learning(bus, clock, lab.state.estimates),
+        events=events,
+        inheritance=found,
+        ready=ready,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from bus_schemas import Message, agents, events, requests
 from bus_schemas.builds import BuildRecord
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker
+from bus_schemas.learned import Learned
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -139,6 +140,12 @@ SAMPLES: tuple[Message, ...] = (
         file_name="shop.zip",
         format="zip",
         uploaded_at=1_790_000_000.0,
+    ),
+    Learned(
+        at=1_790_000_000.0,
+        tests=(("acme", "tests/test_login.py", 12.5, 4),),
+        installs=(("acme", "shop v1.2", 43.0, 1),),
+        any_install=(30.0, 9),
     ),
     requests.CancelRequest(id="r_01", by="ann", reason="wrong branch"),
     requests.CtlAnswer(affected=("j_01",), already=("j_02",)),

@@ -1,0 +1,55 @@
+"""Durations are learned, forgotten slowly, kept, and taken over."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qgjob.domain.estimates import INSTALL_PRIOR_S, TEST_PRIOR_S, Estimates
+
+GROUP = ("any", "acme", "v1")
+seconds = st.lists(st.floats(0.01, 1e4), min_size=1, max_size=50)
+
+
+def test_what_was_never_seen_has_its_prior() -> None:
+    known = Estimates()
+    assert known.test("acme", "t") == known.group(GROUP) == TEST_PRIOR_S
+    assert known.install("acme", "v1") == INSTALL_PRIOR_S
+
+
+@given(seconds)
+def test_an_estimate_lies_within_what_was_seen(samples: list[float]) -> None:
+    known = Estimates()
+    for sample in samples:
+        known.ran(GROUP, "t", sample)
+        known.installed("acme", "v1", sample)
+    for value in (known.test("acme", "t"), known.group(GROUP), known.install("acme", "v1")):
+        assert min(samples) * 0.999 <= value <= max(samples) * 1.001
+
+
+def test_a_new_build_is_expected_to_need_what_the_organisation_needs() -> None:
+    known = Estimates()
+    known.ran(GROUP, "t", 3.0)
+    known.installed("acme", "v1", 7.0)
+    assert known.group(("any", "acme", "v2")) == 3.0
+    assert known.group(("any", "globex", "v2")) == TEST_PRIOR_S
+    assert known.install("acme", "v2") == 7.0
+
+
+def test_what_is_kept_is_taken_over() -> None:
+    known, other = Estimates(), Estimates()
+    for name in "abc":
+        known.ran(GROUP, name, 3.0)
+    known.installed("acme", "v1", 7.0)
+    other.relearn(*known.learned(), (7.0, 1))
+    assert other.test("acme", "b") == 3.0
+    assert other.install("acme", "v1") == other.install("x", "y") == 7.0
+    assert other.group(("any", "acme", "v9")) == pytest.approx(3.0)
+
+
+def test_the_latest_learned_stands_last() -> None:
+    known = Estimates()
+    for name in ("a", "b", "a"):
+        known.ran(GROUP, name, 1.0)
+    assert [row[1] for row in known.learned()[0]] == ["b", "a"]

@@ -57,7 +57,7 @@ class DashboardApp(App[None], inherit_bindings=False):
         super().__init__(ansi_color=True if no_color else None)
         for theme in own_themes():
             self.register_theme(theme)
-        self.theme = theme_for(os.environ)
+        self.theme = theme_for(os.environ, self.available_themes)
         server = options.url if options else ""
         self.store = store or Store(clock or SystemClock(), server=server)
         self.index = JobIndex(self.store.jobs)

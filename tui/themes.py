@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 from textual.theme import Theme
@@ -75,8 +75,9 @@ def own_themes() -> tuple[Theme, Theme]:
     return dark, light
 
 
-def theme_for(environment: Mapping[str, str]) -> str:
-    """The theme to begin with: `TEXTUAL_THEME`, else the terminal's own under `NO_COLOR`, else dark."""
+def theme_for(environment: Mapping[str, str], known: Container[str]) -> str:
+    """The theme to begin with: under `NO_COLOR` the terminal's own, else `TEXTUAL_THEME`, else dark."""
     if environment.get("NO_COLOR") is not None:
         return ANSI  # only there are no colours sent at all
-    return environment.get("TEXTUAL_THEME") or DARK
+    wanted = environment.get("TEXTUAL_THEME", "").split(",")
+    return next((name for name in wanted if name in known), DARK)

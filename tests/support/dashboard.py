@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from textual.pilot import Pilot
 
+from bus_schemas.events import AnyEvent
 from bus_schemas.requests import StoredChunk
 from qgjob.clock import ManualClock
 from tests.support.lab.model import START, LabModel
@@ -48,12 +49,16 @@ class PlayedDashboard:
             events = self.model.play(1, **options)
             self.clock.advance(1)
             for event in events:
-                self.seq += 1
-                self.store.hear_event(event, self.seq)
+                self.hear(event)
             self.say_state()
             self.store.history.sample(
                 self.clock.monotonic(), self.model.overview().depths, self.model.overview().running
             )
+
+    def hear(self, event: AnyEvent) -> None:
+        """Let the store hear an event of the model."""
+        self.seq += 1
+        self.store.hear_event(event, self.seq)
 
     def say_state(self) -> None:
         """The overview and the heartbeats of this moment."""

@@ -20,7 +20,8 @@ def span(seconds: float | None) -> str:
     if whole < 86_400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}"
     days = whole // 86_400
-    return f"{days}d{whole % 86_400 // 3600}h" if days < 100 else f"{min(days, 9999)}d"
+    exact = f"{days}d{whole % 86_400 // 3600}h"
+    return exact if len(exact) <= 5 else f"{min(days, 9999)}d"
 
 
 def age(seconds: float) -> str:

@@ -35,7 +35,7 @@ class ConfirmCancel(ModalScreen[bool]):
     ConfirmCancel .hint { color: $foreground 60%; }
     ConfirmCancel Horizontal { height: 1; align-horizontal: right; }
     ConfirmCancel Button { margin: 0 0 0 2; height: 1; border: none; min-width: 16; }
-    ConfirmCancel Button:focus { text-style: bold reverse; }
+    ConfirmCancel Button:focus { text-style: bold; background: $primary; color: $background; }
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:

@@ -38,9 +38,11 @@ class Series:
         self._rings = tuple(Ring() for _ in STEPS_S)
         self._sums = [0.0] * len(STEPS_S)
         self._counts = [0] * len(STEPS_S)
+        self._seen = 0
 
     def add(self, value: float) -> None:
         """Take in the value of the next second."""
+        self._seen += 1
         for level, step in enumerate(STEPS_S):
             self._sums[level] += value
             self._counts[level] += 1
@@ -52,6 +54,18 @@ class Series:
     def last(self, count: int, step_s: int = 1) -> list[float]:
         """Up to `count` values of that step, the newest last."""
         return self._rings[STEPS_S.index(step_s)].last(count)
+
+    def plot(self, count: int) -> list[float]:
+        """What to draw in so many columns: seconds at first, then steps of 10 s, then minutes.
+
+        The last step is the one that is not over yet.
+        """
+        fits = [level for level, step in enumerate(STEPS_S) if self._seen <= 2 * count * step]
+        level = fits[0] if fits else len(STEPS_S) - 1
+        values = self._rings[level].last(count)
+        if self._counts[level]:
+            values.append(self._sums[level] / self._counts[level])
+        return values[-count:] if count else []
 
     def recent_mean(self, seconds: int) -> float:
         """The mean over the last seconds; 0 while there are none."""

@@ -55,8 +55,9 @@ class JobCard(Canvas):
         ]
         words: list[tuple[str, str]] = []
         for label, text, style in self._words(job):
-            if text:
-                words += [(f"{label} ", "dim"), (fit(text, min(40, len(text))), style), ("   ", "")]
+            shown = fit(text, min(40, len(text)))
+            if shown and sum(len(word) for word, _ in words) + len(label) + 1 + len(shown) <= width:
+                words += [(f"{label} ", "dim"), (shown, style), ("   ", "")]
         lines.append(pad(tuple(words), width))
         said = self._why(job)
         if said:

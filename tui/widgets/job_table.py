@@ -50,7 +50,7 @@ class JobTable(LineTable):
     def selected(self) -> list[str]:
         """The marked jobs, else the one under the cursor."""
         if self.marks:
-            return sorted(self.marks)
+            return sorted(self.marks, key=lambda job_id: (self._index.row_of(job_id) or 0, job_id))
         cursor = self.cursor_id
         return [cursor] if cursor else []
 

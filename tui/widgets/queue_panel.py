@@ -48,7 +48,7 @@ class QueuePanel(Canvas, can_focus=True):
         head = _LABEL + _NUMBER + 1
         bar_width = max(4, (width - head - 1) // 2)
         plot_width = max(0, width - head - bar_width - 1)
-        values = self._store.history.depths[name].last(plot_width)
+        values = self._store.history.depths[name].plot(plot_width)
         top = nice_maximum(max(values, default=0))
         plot = area(values, plot_width, rows, top * _HEADROOM)
         drawn = rule(depth, most, bar_width)
@@ -138,7 +138,7 @@ class QueuePanel(Canvas, can_focus=True):
         used = sum(len(part) for part, _ in text)
         said = f"{short_count(rate)}/min "
         plot_width = width - used - len(said)
-        values = self._store.history.ended.last(max(0, plot_width))
+        values = self._store.history.ended.plot(max(0, plot_width))
         text += [(said, "dim")]
         if plot_width >= 4:
             text.append((area(values, plot_width, 1)[0], "good-soft"))

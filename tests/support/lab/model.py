@@ -207,11 +207,13 @@ class LabModel:
                 events.extend(self._place(slot))
         return events
 
-    def play(self, seconds: int, *, keep_waiting: int = 60, run_size: int = 24) -> list[AnyEvent]:
-        """Second by second, new runs coming whenever too few jobs wait."""
+    def play(
+        self, seconds: int, *, keep_waiting: int = 60, run_size: int = 24, every_s: int = 0
+    ) -> list[AnyEvent]:
+        """Second by second; runs come when too few jobs wait, or by chance, one `every_s` seconds."""
         events: list[AnyEvent] = []
         for _ in range(seconds):
-            if len(self.waiting) < keep_waiting:
+            if self.random.random() * every_s < 1 if every_s else len(self.waiting) < keep_waiting:
                 events.extend(self.submit(self.random.randint(run_size // 2, run_size)))
             events.extend(self.step())
         return events

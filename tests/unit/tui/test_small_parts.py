@@ -103,6 +103,21 @@ def test_series_roll_up() -> None:
     assert series.recent_mean(2) == 118.5
 
 
+def test_a_plot_covers_more_time_as_time_goes_on() -> None:
+    series = Series()
+    assert series.plot(10) == []
+    for value in range(15):
+        series.add(value)
+    assert series.plot(10) == [5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
+    for value in range(15, 45):
+        series.add(value)
+    assert series.plot(10) == [4.5, 14.5, 24.5, 34.5, 42.0]
+    for _ in range(3000):
+        series.add(7)
+    assert series.plot(10) == [7] * 10
+    assert series.plot(0) == []
+
+
 def test_history_takes_one_value_a_second_and_holds_over_a_gap() -> None:
     history = History()
     assert history.sample(10.2, {"high": 3}, 1)

@@ -1,0 +1,131 @@
+"""Write the pictures of the dashboard into docs/images: the real app, on a lab that is played.
+
+    python scripts/screenshots.py [FOLDER]
+
+The play has a fixed seed and a clock of its own, so the same code gives the same pictures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from textual.pilot import Pilot  # noqa: E402
+
+from tests.support.dashboard import PlayedDashboard, shown  # noqa: E402
+from tests.support.lab.model import LabModel  # noqa: E402
+from tests.support.wait import wait_for  # noqa: E402
+from tui.screens.job import JobScreen  # noqa: E402
+from tui.store.filter import parse_filter  # noqa: E402
+
+Scene = Callable[[PlayedDashboard, Pilot[None]], Awaitable[None]]
+
+SMALL, MIDDLE, WIDE = (80, 24), (120, 40), (200, 60)
+_FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+
+
+def lab() -> PlayedDashboard:
+    """A lab of four machines on a busy morning."""
+    model = LabModel(seed=23, agents=4, slots=5, mean_test_s=16, install_s=7)
+    model.lab[3].state, model.lab[3].note = "quarantined", "fails everything quickly"
+    model.lab[13].state, model.lab[13].note = "paused", "battery 12 %"
+    played = PlayedDashboard(model)
+    played.play(900, run_size=22, every_s=18)
+    urgent = played.model.submit(9, priority=9, build="v2.5.0-rc1")
+    for event in urgent:
+        played.hear(event)
+    played.play(3, run_size=22, every_s=18)
+    played.live()
+    return played
+
+
+async def nothing(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """The overview as it is."""
+
+
+async def a_failed_job(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """The job that failed most often, and its log."""
+    jobs = [j for i in played.app.index if (j := played.store.jobs.get(i)) and j.state == "failed"]
+    job_id = max(jobs, key=lambda job: (job.attempt, job.job_id)).job_id
+    played.app.open_job(job_id)
+    screen = played.app.screen
+    assert isinstance(screen, JobScreen)
+    await wait_for(lambda: screen.query("#log"))
+    await pilot.pause()
+    played.fill_log(screen.log_view.buffer, job_id, bad=True)
+
+
+async def failures(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """Only what went wrong."""
+    del pilot
+    played.app.show_jobs(filter=parse_filter("state:bad"))
+
+
+async def agents(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """The agents alone."""
+    del played
+    await pilot.press("2", "2")
+
+
+async def question(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """What is asked before something is cancelled."""
+    played.app.show_jobs(filter=parse_filter("state:running"))
+    await pilot.press("space", "space", "c")
+
+
+async def keys(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """The help."""
+    del played
+    await pilot.press("question_mark")
+
+
+PICTURES: tuple[tuple[str, tuple[int, int], str, Scene], ...] = (
+    ("tui-overview", MIDDLE, "qgjob-dark", nothing),
+    ("tui-overview-light", MIDDLE, "qgjob-light", nothing),
+    ("tui-overview-wide", WIDE, "qgjob-dark", nothing),
+    ("tui-overview-small", SMALL, "qgjob-dark", nothing),
+    ("tui-job", MIDDLE, "qgjob-dark", a_failed_job),
+    ("tui-failures", MIDDLE, "qgjob-dark", failures),
+    ("tui-agents", MIDDLE, "qgjob-dark", agents),
+    ("tui-cancel", MIDDLE, "qgjob-dark", question),
+    ("tui-help", MIDDLE, "qgjob-dark", keys),
+)
+
+
+async def take(name: str, size: tuple[int, int], theme: str, scene: Scene, folder: Path) -> Path:
+    """Write one picture."""
+    played = lab()
+    async with shown(played, size, theme) as pilot:
+        await scene(played, pilot)
+        await wait_for(lambda: played.app.screen.query("FooterKey") or not played.app.screen.query("Footer"))
+        await pilot.pause(0.3)
+        played.store.link.changed = True
+        played.draw()
+        await pilot.pause(0.3)
+        svg = played.app.export_screenshot(title="qgjob tui")
+    path = folder / f"{name}.svg"
+    # No font is fetched from anywhere when somebody looks at a picture.
+    path.write_text(_FONT_FACE.sub("", svg), encoding="utf-8")
+    return path
+
+
+async def main(folder: Path) -> None:
+    """Write all of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, size, theme, scene in PICTURES:
+        print(await take(name, size, theme, scene, folder))
+
+
+if __name__ == "__main__":
+    os.environ["TZ"] = "UTC"
+    os.environ.pop("NO_COLOR", None)
+    time.tzset()
+    asyncio.run(main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"))

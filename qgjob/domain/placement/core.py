@@ -35,11 +35,16 @@ from qgjob.domain.placement.model import (
 )
 
 
-def decide(state: LabState, event: Event, now: float) -> tuple[LabState, list[Effect]]:
-    """Take one event in and say what follows. `now`: seconds since 1970, never running backwards."""
+def decide(
+    state: LabState, event: Event, now: float, *, choose: policy.Chooser = policy.choose
+) -> tuple[LabState, list[Effect]]:
+    """Take one event in and say what follows. `now`: seconds, never running backwards.
+
+    `choose` is another policy than ours, for comparisons.
+    """
     effects: list[Effect] = []
     note(state, event, now, effects)
-    dispatch(state, now, effects)
+    dispatch(state, now, effects, choose=choose)
     return state, effects
 
 
@@ -64,10 +69,12 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
             _tick(state, now, effects)
 
 
-def dispatch(state: LabState, now: float, effects: list[Effect]) -> None:
+def dispatch(
+    state: LabState, now: float, effects: list[Effect], *, choose: policy.Chooser = policy.choose
+) -> None:
     """Give work to free slots until the policy has nothing more for them."""
     while state.free and state.active:
-        choice = policy.choose(state, now)
+        choice = choose(state, now)
         if choice is None:
             return
         slot, group, job, because = choice

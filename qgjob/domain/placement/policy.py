@@ -9,10 +9,16 @@ slots the one least recently used, and one whose build nobody waits for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qgjob.domain.placement.model import Group, GroupKey, Job, LabState, Slot
 
 Choice = tuple[Slot, Group, Job | None, str]
 """A slot, its next group and job (None: an orphan that is released already), and why."""
+
+
+Chooser = Callable[[LabState, float], Choice | None]
+"""A policy: the next pair, or None when no free slot should take anything now."""
 
 
 def choose(state: LabState, now: float) -> Choice | None:

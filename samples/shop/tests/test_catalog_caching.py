@@ -13,7 +13,9 @@ class Caching(ShopTest):
         self.assertEqual(again.data, b"")
 
     def test_another_page_has_another_tag(self):
-        tags = [self.ok(self.shop.get("/api/products", q=q)).headers["ETag"] for q in ("tea", "coffee", "bread")]
+        tags = [
+            self.ok(self.shop.get("/api/products", q=q)).headers["ETag"] for q in ("tea", "coffee", "bread")
+        ]
         self.assertEqual(len(set(tags)), 3)
 
 

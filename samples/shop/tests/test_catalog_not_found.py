@@ -21,7 +21,9 @@ class NotFound(ShopTest):
         self.ok(self.shop.call("POST", "/api/accounts", b"{oops"), 400)
 
     def test_a_missing_field_is_named(self):
-        self.assertIn("password", self.ok(self.shop.post("/api/accounts", {"email": "a@b.example"}), 422)["error"])
+        self.assertIn(
+            "password", self.ok(self.shop.post("/api/accounts", {"email": "a@b.example"}), 422)["error"]
+        )
 
     def test_the_shop_lives_on(self):
         self.ok(self.shop.get("/healthz"))

@@ -12,7 +12,10 @@ class CatalogPaging(ShopTest):
                 first = self.ok(self.shop.get("/api/products", page=1, size=size))
                 seen = [product["sku"] for product in first["products"]]
                 for page in range(2, first["pages"] + 1):
-                    seen += [p["sku"] for p in self.ok(self.shop.get("/api/products", page=page, size=size))["products"]]
+                    seen += [
+                        p["sku"]
+                        for p in self.ok(self.shop.get("/api/products", page=page, size=size))["products"]
+                    ]
                 self.assertEqual(len(seen), 35)
                 self.assertEqual(len(set(seen)), 35, "a product is on two pages")
 

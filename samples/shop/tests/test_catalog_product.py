@@ -8,7 +8,9 @@ from shopkit import ShopTest, path_of
 class CatalogProduct(ShopTest):
     def test_a_product(self):
         product = self.ok(self.shop.get(path_of("TEA-06"))).json
-        self.assertEqual((product["name"], product["price"], product["category"]), ("Glass Teapot", "27.50", "tea"))
+        self.assertEqual(
+            (product["name"], product["price"], product["category"]), ("Glass Teapot", "27.50", "tea")
+        )
         self.assertGreater(product["stock"], 0)
 
     def test_hostile_skus_find_nothing(self):

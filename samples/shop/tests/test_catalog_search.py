@@ -12,7 +12,15 @@ class CatalogSearch(ShopTest):
     def test_one_word(self):
         self.assertEqual(
             self.names("tea"),
-            {"Green Tea Sencha", "Earl Grey Tea", "Rooibos Tea", "Jasmine Tea", "Mint Tea Bags", "Glass Teapot", "Tea Strainer"},
+            {
+                "Green Tea Sencha",
+                "Earl Grey Tea",
+                "Rooibos Tea",
+                "Jasmine Tea",
+                "Mint Tea Bags",
+                "Glass Teapot",
+                "Tea Strainer",
+            },
         )
 
     def test_two_words_in_any_order(self):

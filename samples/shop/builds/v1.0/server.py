@@ -226,7 +226,9 @@ class Handler(BaseHTTPRequestHandler):
             headers = {**headers, "ETag": tag}
             if self.headers.get("If-None-Match") == tag:
                 status, data = 304, b""
-        kind = "text/html" if text and answer.startswith("<!") else "text/plain" if text else "application/json"
+        kind = (
+            "text/html" if text and answer.startswith("<!") else "text/plain" if text else "application/json"
+        )
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(data)))

@@ -66,5 +66,6 @@ COMMANDS: Final = (
         needs="agent.__main__",
     ),
     CommandEntry("scheduler", "qgjob.cli.scheduler", SYSTEM, "Run a replica of the scheduler."),
+    CommandEntry("simulate", "qgjob.cli.simulate", OTHER, "Replay a trace of jobs on a lab of any size."),
     CommandEntry("schema", "qgjob.cli.schema", OTHER, "Export the JSON Schemas of all messages."),
 )

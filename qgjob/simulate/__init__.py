@@ -1,0 +1,1 @@
+"""The placement core on a virtual clock: traces in, waits and installs out."""

@@ -1,0 +1,172 @@
+"""Run the placement core on a virtual clock, with slots that install and test as the trace says."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final
+
+from bus_schemas.jobs import capability_of
+from qgjob.domain.placement.core import dispatch, note
+from qgjob.domain.placement.model import (
+    Effect,
+    Event,
+    GroupKey,
+    Job,
+    JobArrived,
+    JobEnded,
+    JobStarted,
+    LabState,
+    Release,
+    SlotSeen,
+)
+from qgjob.domain.placement.policy import Chooser
+from qgjob.errors import UsageError
+from qgjob.simulate.trace import TraceJob
+
+ANY_TARGET: Final = frozenset({"process", "emulator", "device", "simulator"})
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """The slots of a simulated lab: their labels, and what an install costs on each."""
+
+    slots: tuple[frozenset[str], ...]
+    install_s: float
+
+    @classmethod
+    def uniform(cls, slots: int, install_s: float) -> Lab:
+        """Slots that can run everything."""
+        return cls((ANY_TARGET,) * slots, install_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of one job: times in seconds of the trace."""
+
+    job: TraceJob
+    slot: int
+    taken_s: float
+    """When the slot took it: the install, if any, begins."""
+    started_s: float
+    """When the test itself began."""
+    ended_s: float
+    installed: bool
+
+    @property
+    def wait_s(self) -> float:
+        """From its arrival to the start of the test, the install included."""
+        return self.started_s - self.job.arrival_s
+
+
+@dataclass(slots=True)
+class _Slot:
+    name: str
+    installed: tuple[str, str] | None = None
+    queue: deque[Release] = field(default_factory=deque[Release])
+    busy: bool = False
+
+
+class Simulation:
+    """One run of a trace through a policy. The core sees noisy estimates, never the truth or the future."""
+
+    def __init__(
+        self, jobs: Sequence[TraceJob], lab: Lab, choose: Chooser, *, noise: float, seed: int
+    ) -> None:
+        self._lab = lab
+        self._choose = choose
+        self._random = random.Random(seed)  # noqa: S311 - a simulation
+        self._noise = noise
+        self._state = LabState()
+        self._jobs = sorted(jobs, key=lambda job: job.arrival_s)
+        self._slots = [_Slot(f"s{number}") for number in range(len(lab.slots))]
+        self._by_name = {slot.name: number for number, slot in enumerate(self._slots)}
+        self._ends: list[tuple[float, int, Ran]] = []
+        self._order = count()
+        self._ran: list[Ran] = []
+        self._running: dict[int, str] = {}
+
+    def run(self) -> list[Ran]:
+        """All jobs, in the order of their ends; raises `UsageError` for one that no slot can ever run."""
+        now = self._jobs[0].arrival_s if self._jobs else 0.0
+        for slot, labels in zip(self._slots, self._lab.slots, strict=True):
+            self._note(SlotSeen(slot.name, labels, True, frozenset(), None, None), now)
+        arriving = deque(enumerate(self._jobs))
+        while arriving or self._ends:
+            now = min(
+                arriving[0][1].arrival_s if arriving else float("inf"),
+                self._ends[0][0] if self._ends else float("inf"),
+            )
+            while self._ends and self._ends[0][0] <= now:
+                self._end(heappop(self._ends)[2], now)
+            while arriving and arriving[0][1].arrival_s <= now:
+                number, job = arriving.popleft()
+                self._arrive(number, job, now)
+            effects: list[Effect] = []
+            dispatch(self._state, now, effects, choose=self._choose)
+            for effect in effects:
+                if isinstance(effect, Release):
+                    slot = self._slots[self._by_name[effect.slot]]
+                    slot.queue.append(effect)
+                    self._start_next(slot, now)
+        if len(self._ran) < len(self._jobs):
+            stuck = next(iter(self._state.jobs.values()))
+            raise UsageError(f"No slot can ever run {stuck.test}: it needs {stuck.group.capability}.")
+        return self._ran
+
+    def _arrive(self, number: int, job: TraceJob, now: float) -> None:
+        labels = (job.target,) if job.target else ()
+        self._note(
+            JobArrived(
+                Job(
+                    job_id=str(number),
+                    group=GroupKey(capability_of(labels), job.org_id, job.app_version_id),
+                    test=job.test,
+                    priority=job.priority,
+                    arrived_at=job.arrival_s,
+                    order=number,
+                )
+            ),
+            now,
+        )
+
+    def _start_next(self, slot: _Slot, now: float) -> None:
+        if slot.busy or not slot.queue:
+            return
+        release = slot.queue.popleft()
+        job = self._jobs[int(release.job.job_id)]
+        installed = slot.installed != job.build
+        started = now + (self._lab.install_s if installed else 0.0)
+        slot.installed, slot.busy = job.build, True
+        ran = Ran(job, self._by_name[slot.name], now, started, started + job.duration_s, installed)
+        heappush(self._ends, (ran.ended_s, next(self._order), ran))
+        self._note(JobStarted(release.job.job_id, release.job.attempt, slot.name), now)
+        self._running[ran.slot] = release.job.job_id
+
+    def _end(self, ran: Ran, now: float) -> None:
+        self._ran.append(ran)
+        slot = self._slots[ran.slot]
+        slot.busy = False
+        self._note(
+            JobEnded(
+                job_id=self._running.pop(ran.slot),
+                attempt=1,
+                slot=slot.name,
+                ran_s=ran.job.duration_s * self._noisy(),
+                install_s=self._lab.install_s * self._noisy() if ran.installed else None,
+                installed=ran.installed,
+                good=True,
+            ),
+            now,
+        )
+        self._start_next(slot, now)
+
+    def _noisy(self) -> float:
+        return self._random.lognormvariate(0, self._noise) if self._noise else 1.0
+
+    def _note(self, event: Event, now: float) -> None:
+        note(self._state, event, now, [])

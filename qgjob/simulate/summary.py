@@ -1,0 +1,90 @@
+"""What a simulation came to, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bus_schemas.subjects import PRIORITY_CLASSES
+from qgjob.simulate.bounds import makespan_lower_bound
+from qgjob.simulate.engine import Lab, Ran
+from qgjob.simulate.trace import TraceJob
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds from arrival to the start of the test, the install included."""
+
+    mean: float
+    p50: float
+    p95: float
+    max: float
+
+    @classmethod
+    def of(cls, waits: Sequence[float]) -> Waits:
+        """Of some jobs; all zero of none."""
+        if not waits:
+            return cls(0.0, 0.0, 0.0, 0.0)
+        ordered = sorted(waits)
+        return cls(
+            sum(ordered) / len(ordered),
+            ordered[len(ordered) // 2],
+            ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))],
+            ordered[-1],
+        )
+
+    def as_json(self) -> dict[str, float]:
+        """Rounded to milliseconds."""
+        return {
+            "mean": round(self.mean, 3),
+            "p50": round(self.p50, 3),
+            "p95": round(self.p95, 3),
+            "max": round(self.max, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One policy on one trace."""
+
+    policy: str
+    jobs: int
+    slots: int
+    installs: int
+    makespan_s: float
+    makespan_lower_bound_s: float
+    wait_s: dict[str, Waits]
+    """By class of priority, and `all`."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `qgjob simulate --json`."""
+        return {
+            "policy": self.policy,
+            "jobs": self.jobs,
+            "slots": self.slots,
+            "installs": self.installs,
+            "makespan_s": round(self.makespan_s, 3),
+            "makespan_lower_bound_s": round(self.makespan_lower_bound_s, 3),
+            "wait_s": {name: waits.as_json() for name, waits in self.wait_s.items()},
+        }
+
+
+def summarize(policy: str, jobs: Sequence[TraceJob], lab: Lab, ran: Sequence[Ran]) -> Summary:
+    """The figures of a run."""
+    by_class: dict[str, list[float]] = {name: [] for name in PRIORITY_CLASSES}
+    for one in ran:
+        by_class[one.job.level].append(one.wait_s)
+    begin = min((job.arrival_s for job in jobs), default=0.0)
+    return Summary(
+        policy=policy,
+        jobs=len(jobs),
+        slots=len(lab.slots),
+        installs=sum(one.installed for one in ran),
+        makespan_s=max((one.ended_s for one in ran), default=begin) - begin,
+        makespan_lower_bound_s=makespan_lower_bound(jobs, len(lab.slots), lab.install_s),
+        wait_s={
+            **{name: Waits.of(waits) for name, waits in by_class.items()},
+            "all": Waits.of([one.wait_s for one in ran]),
+        },
+    )

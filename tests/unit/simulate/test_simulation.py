@@ -1,0 +1,151 @@
+"""Traces are read with care, and the core on a virtual clock keeps what any schedule must keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qgjob.errors import UsageError
+from qgjob.simulate.baselines import POLICIES
+from qgjob.simulate.bounds import makespan_lower_bound
+from qgjob.simulate.engine import Lab, Ran, Simulation
+from qgjob.simulate.generate import CiShape, ci_trace
+from qgjob.simulate.plot import draw
+from qgjob.simulate.summary import Waits, summarize
+from qgjob.simulate.trace import TraceJob, read_trace, write_trace
+
+HEADER = "arrival_s,app_version_id,test,duration_s,priority\n"
+
+jobs = st.lists(
+    st.builds(
+        TraceJob,
+        arrival_s=st.integers(0, 500).map(float),
+        app_version_id=st.sampled_from(["v1", "v2", "v3"]),
+        test=st.sampled_from(["a", "b"]),
+        duration_s=st.integers(1, 200).map(float),
+        priority=st.integers(1, 10),
+        target=st.sampled_from([None, "emulator"]),
+        org_id=st.sampled_from(["o", "p"]),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+def simulated(trace: list[TraceJob], lab: Lab, policy: str = "qgjob") -> list[Ran]:
+    return Simulation(trace, lab, POLICIES[policy](1), noise=0.3, seed=1).run()
+
+
+@settings(max_examples=60, deadline=None)
+@given(jobs, st.integers(1, 5), st.integers(0, 60), st.sampled_from(sorted(POLICIES)))
+def test_every_job_runs_once_on_a_slot_that_does_one_thing_at_a_time(
+    trace: list[TraceJob], slots: int, install_s: int, policy: str
+) -> None:
+    lab = Lab.uniform(slots, float(install_s))
+    ran = simulated(trace, lab, policy)
+    assert sorted(map(id, (one.job for one in ran))) == sorted(map(id, trace))
+    for slot in range(slots):
+        mine = sorted((one for one in ran if one.slot == slot), key=lambda one: one.taken_s)
+        held: tuple[str, str] | None = None
+        free = 0.0
+        for one in mine:
+            assert one.taken_s >= max(free, one.job.arrival_s)
+            assert one.installed == (held != one.job.build)
+            assert one.started_s == one.taken_s + (install_s if one.installed else 0)
+            held, free = one.job.build, one.ended_s
+    figures = summarize(policy, trace, lab, ran)
+    assert figures.makespan_s >= figures.makespan_lower_bound_s - 1e-6
+
+
+@settings(max_examples=30, deadline=None)
+@given(jobs, st.integers(1, 4))
+def test_equal_seeds_give_equal_schedules(trace: list[TraceJob], slots: int) -> None:
+    lab = Lab.uniform(slots, 20.0)
+    assert simulated(trace, lab) == simulated(trace, lab)
+
+
+def test_first_come_first_served_takes_the_most_urgent_then_the_oldest() -> None:
+    trace = [
+        TraceJob(float(at), f"v{at}", "t", 10.0, priority)
+        for at, priority in ((0, 5), (1, 2), (2, 9), (3, 9))
+    ]
+    ran = simulated(trace, Lab.uniform(1, 0.0), "fifo")
+    assert [one.job.arrival_s for one in ran] == [0.0, 2.0, 3.0, 1.0]
+
+
+def test_ours_installs_less_than_what_labs_use_today() -> None:
+    trace = ci_trace(CiShape(jobs=1500, slots=12, seed=5))
+    lab = Lab.uniform(12, 40.0)
+    installs = {name: sum(one.installed for one in simulated(trace, lab, name)) for name in POLICIES}
+    assert installs["qgjob"] < installs["sticky"] < installs["fifo"]
+
+
+def test_labels_are_kept() -> None:
+    trace = [TraceJob(0.0, "v1", str(n), 5.0, 5, "emulator" if n % 2 else None) for n in range(10)]
+    lab = Lab((frozenset({"device"}), frozenset({"emulator"})), 3.0)
+    assert all(one.slot == 1 for one in simulated(trace, lab) if one.job.target)
+    with pytest.raises(UsageError, match="needs emulator"):
+        simulated(trace, Lab((frozenset({"device"}),), 3.0))
+
+
+def test_the_bound_counts_work_installs_and_the_longest_job() -> None:
+    two = [TraceJob(0.0, "v1", "a", 10.0), TraceJob(0.0, "v2", "b", 10.0)]
+    assert makespan_lower_bound(two, 1, 5.0) == 30.0
+    assert makespan_lower_bound(two, 2, 5.0) == 15.0
+    late = [*two, TraceJob(100.0, "v1", "c", 10.0)]
+    assert makespan_lower_bound(late, 2, 5.0) == 110.0
+    assert makespan_lower_bound([], 2, 5.0) == 0.0
+
+
+def test_a_trace_is_read_back(tmp_path: Path) -> None:
+    trace = ci_trace(CiShape(jobs=200, seed=3))
+    write_trace(trace, tmp_path / "t.csv")
+    assert read_trace(tmp_path / "t.csv") == trace
+    assert ci_trace(CiShape(jobs=200, seed=3)) == trace
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "no column"),
+        ("a,b\n1,2\n", "no column arrival_s"),
+        (HEADER, "has no jobs"),
+        (HEADER + "x,v1,t,1,high\n", "line 2: arrival_s is 'x'"),
+        (HEADER + "0,v1,t,-1,high\n", "duration_s"),
+        (HEADER + "0,v1,t,nan,high\n", "duration_s"),
+        (HEADER + "0,v1,t,1,urgent\n", "priority is 'urgent'"),
+        (HEADER + "0,v1,t,1,11\n", "priority"),
+        (HEADER + "0,,t,1,5\n", "app_version_id is empty"),
+        (HEADER + "0,v1\n", "line 2"),
+    ],
+)
+def test_a_bad_trace_is_refused_with_its_line(tmp_path: Path, text: str, what: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=what):
+        read_trace(path)
+
+
+def test_classes_may_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(HEADER + "0,v1,t,1,high\n0,v1,t,1,medium\n0,v1,t,1,3\n")
+    assert [job.level for job in read_trace(path)] == ["high", "medium", "low"]
+
+
+def test_the_picture_is_a_picture_whatever_the_names_say() -> None:
+    trace = [TraceJob(0.0, "<v&1>", '"><script>', 5.0), TraceJob(1.0, "v2", "b", 5.0, 9)]
+    lab = Lab.uniform(2, 1.0)
+    ran = simulated(trace, lab)
+    root = ET.fromstring(draw(summarize("qgjob", trace, lab, ran), ran))
+    assert root.tag.endswith("svg")
+    assert not [element for element in root.iter() if element.tag.endswith("script")]
+
+
+def test_percentiles() -> None:
+    waits = Waits.of([float(n) for n in range(100)])
+    assert (waits.mean, waits.p50, waits.p95, waits.max) == (49.5, 50.0, 95.0, 99.0)
+    assert Waits.of([]) == Waits(0.0, 0.0, 0.0, 0.0)

@@ -33,6 +33,7 @@ def draw(summary: Summary, ran: Sequence[Ran]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box}>',
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         f'<text x="{_LEFT}" y="24" font-size="15">{escape(title)}</text>',
+        f'<text x="{WIDTH - 190}" y="24" fill="#666">black: installing; colour: build</text>',
         *_timeline(ran, begin, span),
         *_axis(40 + _ROW * summary.slots + 14, span),
         *_waits(ran, 40 + _ROW * summary.slots + 60),
@@ -75,7 +76,7 @@ def _axis(y: int, span: float) -> list[str]:
         f'<text x="{_LEFT + _INNER * part / 6:.0f}" y="{y}" fill="#666">{span * part / 6:.0f} s</text>'
         for part in range(6)
     ]
-    return [*parts, f'<text x="{WIDTH - 190}" y="{y}" fill="#666">black: installing; colour: build</text>']
+    return parts
 
 
 def _waits(ran: Sequence[Ran], top: int) -> list[str]:

@@ -72,11 +72,10 @@ def _timeline(ran: Sequence[Ran], begin: float, span: float) -> list[str]:
 
 
 def _axis(y: int, span: float) -> list[str]:
-    parts = [
+    return [
         f'<text x="{_LEFT + _INNER * part / 6:.0f}" y="{y}" fill="#666">{span * part / 6:.0f} s</text>'
         for part in range(6)
     ]
-    return parts
 
 
 def _waits(ran: Sequence[Ran], top: int) -> list[str]:

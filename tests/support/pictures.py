@@ -68,7 +68,7 @@ def grid_of(svg: str) -> Grid:
     height = max((row for row, _ in grounds), default=-1) + 1
     height = max(height, max(rows, default=-1) + 1)
     width = max((column for _, column in grounds), default=-1) + 1
-    width = max(width, *(max(cells) + 1 for cells in rows.values()))
+    width = max([width, *(max(cells) + 1 for cells in rows.values())])
     text: list[str] = []
     styles: list[list[str]] = []
     for row in range(height):

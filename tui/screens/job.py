@@ -126,8 +126,9 @@ class JobScreen(LiveScreen):
         self.show(self._index[wanted])
 
     def _say(self, problem: str) -> None:
-        self.log_view.problem = problem
-        self.log_view.sync()
+        for view in self.query(LogView):  # none before the first layout, nor when the screen is gone
+            view.problem = problem
+            view.sync()
 
     def _check_cancel(self) -> None:
         can = bool(self.cancellable([self.job_id]))

@@ -137,6 +137,13 @@ class AttemptFacts:
         return self.held.phase
 
     @property
+    def doing(self) -> str:
+        """What the agent said last that it does; what it said before the test began is over."""
+        if self.step is None or self.end is not None or (self.run and self.run.seq > self.step[0]):
+            return ""
+        return self.step[1]
+
+    @property
     def agent(self) -> str:
         """The agent that holds or held it."""
         return (self.end.agent if self.end else "") or (self.held.agent if self.held else None) or ""

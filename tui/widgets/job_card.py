@@ -91,7 +91,7 @@ class JobCard(Canvas):
             if job.state == "passed":
                 return ""
             return ": ".join(part for part in parts if part)
-        return facts.step[1] if facts.step else ""
+        return facts.doing
 
     def _attempts(self, job: Job) -> list[AttemptFacts]:
         return [job.attempts[n] for n in sorted(job.attempts) if job.attempts[n].held or job.attempts[n].end]

@@ -144,9 +144,7 @@ class JobTable(LineTable):
             if facts.end.state not in FAILURES and not facts.end.message:
                 return ""
             return ": ".join(part for part in (facts.end.reason.replace("_", " "), facts.end.message) if part)
-        if facts.step is None or (facts.run is not None and facts.run.seq > facts.step[0]):
-            return ""
-        return facts.step[1]
+        return facts.doing
 
     def _say_counts(self) -> None:
         shown, known = len(self._index), len(self._store.jobs)

@@ -16,6 +16,7 @@ from qgjob.clock import ManualClock
 from tests.support.lab.model import START, LabModel
 from tui.draw.bars import area, bar, nice_maximum, rule, spark
 from tui.draw.times import age, short_count, size, span
+from tui.store.attempt import AttemptFacts, End, Run
 from tui.store.history import History, Ring, Series
 from tui.store.job import Job
 from tui.store.lab import Lab
@@ -267,3 +268,16 @@ def test_the_store_and_the_drawing_need_no_textual_and_no_bus() -> None:
     )
     done = subprocess.run([sys.executable, "-c", headless], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[]", "[]"]
+
+
+def test_what_was_said_before_the_test_began_is_over() -> None:
+    facts = AttemptFacts(1)
+    assert facts.doing == ""
+    facts.say(4, "installing v1")
+    assert facts.doing == "installing v1"
+    facts.ran(Run(5, 10.0, installed=True, install_s=3.0))
+    assert facts.doing == ""
+    facts.say(6, "half way")
+    assert facts.doing == "half way"
+    facts.finish(End(final=True, state="passed", at=20.0))
+    assert facts.doing == ""

@@ -1,0 +1,97 @@
+"""The whole dashboard on a real server, without a terminal: what keys do arrives on the bus."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets._toast import Toast
+
+from qgjob.bus.connect import ServerOptions
+from tests.support.lab.output import chunks_of
+from tests.support.lab.service import LabService
+from tests.support.pictures import grid_of
+from tests.support.servers import NatsServer
+from tests.support.wait import wait_for
+from tui.app import DashboardApp
+from tui.screens.confirm import ConfirmCancel
+from tui.screens.job import JobScreen
+from tui.screens.overview import OverviewScreen
+
+pytestmark = pytest.mark.integration
+
+
+@contextlib.asynccontextmanager
+async def dashboard(
+    server: NatsServer, *, read_only: bool = False
+) -> AsyncGenerator[tuple[DashboardApp, Pilot[None]]]:
+    app = DashboardApp(ServerOptions(url=server.url), read_only=read_only)
+    app.animation_level = "none"
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await wait_for(lambda: "● live" in text(app) and len(app.index) > 0, 30)
+        yield app, pilot
+
+
+def text(app: DashboardApp) -> str:
+    return "\n".join(grid_of(app.export_screenshot()).text)
+
+
+def toasts(app: DashboardApp) -> list[str]:
+    return [str(toast._notification.message) for toast in app.screen.query(Toast)]  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_a_job_is_cancelled_and_its_end_is_seen(lab: LabService, nats_server: NatsServer) -> None:
+    async with dashboard(nats_server) as (app, pilot):
+        waiting = next(job.spec.job_id for job in lab.model.waiting)
+        overview = app.screen
+        assert isinstance(overview, OverviewScreen)
+        await wait_for(lambda: overview.jobs.move_to_id(waiting))
+        await pilot.press("c")
+        await wait_for(lambda: isinstance(app.screen, ConfirmCancel))
+        await pilot.press("y")
+        await wait_for(lambda: (j := app.store.jobs.get(waiting)) and j.state == "cancelled")
+        assert "qg.ctl.cancel.any" in lab.asked
+        await wait_for(lambda: toasts(app) == [f"Cancelled {waiting}."])
+
+
+async def test_read_only_sends_nothing(lab: LabService, nats_server: NatsServer) -> None:
+    async with dashboard(nats_server, read_only=True) as (app, pilot):
+        waiting = next(job.spec.job_id for job in lab.model.waiting)
+        overview = app.screen
+        assert isinstance(overview, OverviewScreen)
+        await wait_for(lambda: overview.jobs.move_to_id(waiting))
+        await pilot.press("c", "y")
+        app.cancel_jobs([waiting])
+        await pilot.pause()
+        assert not [subject for subject in lab.asked if ".ctl." in subject]
+
+
+async def test_a_log_is_followed_and_the_next_one_replaces_it(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    first, second = [slot.job.spec.job_id for slot in lab.model.lab if slot.job][:2]
+    for job_id, case in ((first, 3), (second, 5)):
+        view = lab.model.views[job_id]
+        await lab.publish_log(view.org_id, chunks_of(job_id, view.test, at=lab.model.now, cases=case))
+    async with dashboard(nats_server) as (app, _):
+        app.open_job(first)
+        await wait_for(lambda: "3 passed" in text(app))
+        app.open_job(second)
+        await wait_for(lambda: "5 passed" in text(app))
+        screen = app.screen
+        assert isinstance(screen, JobScreen)
+        assert "3 passed" not in text(app)
+
+
+async def test_after_a_restart_it_says_that_everything_was_read_again(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    async with dashboard(nats_server) as (app, _):
+        nats_server.kill()
+        await wait_for(lambda: "▲ reconnecting" in text(app))
+        await nats_server.start()
+        await wait_for(lambda: lab.bus.connected, 20)
+        await wait_for(lambda: "● live" in text(app), 20)
+        await wait_for(lambda: any("everything was read again" in toast for toast in toasts(app)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from sys import intern
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from tui.store.attempt import RUNNING, AttemptFacts, End, Run, end_of, facts_of, held_of
+from tui.store.spec import Spec, spec_of
 
 if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
-    from bus_schemas.jobs import JobSpec
     from bus_schemas.requests import JobView
 
 WAITING: Final = 0
@@ -32,18 +32,6 @@ STATES: Final = (
     "cancelled",
     "expired",
 )
-
-
-class Spec(NamedTuple):
-    """What the job is; the same in every attempt."""
-
-    app_version_id: str
-    test: str
-    position: int
-    priority: int
-    requires: tuple[str, ...]
-    runner: str
-    created_at: float
 
 
 class Job:
@@ -137,17 +125,7 @@ class Job:
 
     def see(self, view: JobView, now: float) -> None:
         """Take in what a snapshot says."""
-        self._know(
-            Spec(
-                intern(view.app_version_id),
-                view.test,
-                view.position,
-                view.priority,
-                _interned(view.requires),
-                intern(view.runner),
-                view.created_at,
-            )
-        )
+        self._know(spec_of(view))
         ended = view.state in ENDED_STATES
         last = max((attempt.number for attempt in view.attempts), default=0)
         for attempt in view.attempts:
@@ -296,23 +274,3 @@ class Job:
             mine.ran(other.run)
         if other.end is not None:
             mine.finish(other.end)
-
-
-def spec_of(spec: JobSpec) -> Spec:
-    """The part of a job's spec that the dashboard shows."""
-    return Spec(
-        intern(spec.app_version_id),
-        spec.test,
-        spec.position,
-        spec.priority,
-        _interned(spec.requires),
-        intern(spec.runner),
-        spec.created_at,
-    )
-
-
-def _interned(labels: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(intern(label) for label in labels)
-
-
-__all__ = ["ENDED_STATES", "FAILURES", "HELD_STATES", "STATES", "WAITING_STATES", "Job", "Spec", "spec_of"]

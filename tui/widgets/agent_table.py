@@ -10,7 +10,8 @@ from tui.draw.states import AGENT_GLYPH, AGENT_INK, JOB_INK, SLOT_GLYPH, SLOT_IN
 from tui.draw.times import age, span
 from tui.store.lab import AgentRecord
 from tui.store.store import Store
-from tui.widgets.table import Column, Ids, LineTable, ListIds
+from tui.widgets.columns import Column, Ids, ListIds
+from tui.widgets.table import LineTable
 
 if TYPE_CHECKING:
     from bus_schemas.agents import SlotStatus

@@ -9,7 +9,8 @@ from tui.draw.bars import rule
 from tui.draw.spans import Line, fit
 from tui.draw.times import age, count, short_count
 from tui.store.store import Store
-from tui.widgets.table import Column, Ids, LineTable, ListIds
+from tui.widgets.columns import Column, Ids, ListIds
+from tui.widgets.table import LineTable
 
 if TYPE_CHECKING:
     from bus_schemas.requests import GroupView

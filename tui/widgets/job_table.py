@@ -14,7 +14,8 @@ from tui.draw.times import age, count, span
 from tui.store.index import JobIndex
 from tui.store.job import FAILURES, Job
 from tui.store.store import Store
-from tui.widgets.table import Column, Ids, LineTable
+from tui.widgets.columns import Column, Ids
+from tui.widgets.table import LineTable
 
 _COLUMNS = (
     Column("state", "  STATE", 12),

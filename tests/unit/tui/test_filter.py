@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.store.filter import FilterError, parse_filter
-from tui.store.job import Job, Spec
+from tui.store.job import Job
+from tui.store.spec import Spec
 
 
 def job(**more: object) -> Job:

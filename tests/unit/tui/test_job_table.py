@@ -8,8 +8,8 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tui.screens.overview import OverviewScreen
 from tui.store.filter import parse_filter
+from tui.widgets.columns import Column, lay_out
 from tui.widgets.job_table import JobTable
-from tui.widgets.table import Column, lay_out
 
 HEIGHT = 24
 

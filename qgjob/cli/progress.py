@@ -9,10 +9,10 @@ from bus_schemas.events import END_STATES
 from bus_schemas.requests import JobView
 from qgjob.cli.output import STYLES, Output, clean
 from qgjob.cli.render import counts_text, last_attempt, took, where, why
-from qgjob.client.verdict import counts_of
 from qgjob.client.watch import Watch
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
+from qgjob.domain.verdict import counts_of
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -13,8 +13,8 @@ from qgjob.cli.progress import progress_for
 from qgjob.cli.render import summary
 from qgjob.cli.shapes import job_json
 from qgjob.client.models import Submitted, Waited, WaitOptions
-from qgjob.client.verdict import counts_of, run_state_of
 from qgjob.clock import SystemClock
+from qgjob.domain.verdict import counts_of, run_state_of
 from qgjob.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -1,167 +1,64 @@
-"""What an event makes of a job's view: the same for waiting, the dashboard and anybody's own code."""
+"""What an event makes of a job's view: `qgjob.domain.history`, for whoever keeps views."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from bus_schemas.events import (
-    END_STATES,
-    AnyEvent,
-    Attempt,
-    Cancelling,
-    Ended,
-    Preparing,
-    Progress,
-    Queued,
-    Refused,
-    Released,
-    Retrying,
-    Running,
-    Started,
-    TakenOver,
-)
-from bus_schemas.requests import JobState, JobView
+from bus_schemas.events import AnyEvent, Queued
+from bus_schemas.requests import JobView
+from qgjob.domain.history import UNKNOWN, JobDoc, apply
+from qgjob.domain.lifecycle import TERMINAL, WAITING
 
-_ORDER: Final[dict[JobState, int]] = {
-    "scheduled": 0,
-    "queued": 1,
-    "dispatched": 2,
-    "preparing": 3,
-    "running": 4,
-}
-
-
-def new_view(event: Queued) -> JobView:
-    """The view of a job that just entered the backlog."""
-    spec = event.spec
-    return JobView(
-        job_id=spec.job_id,
-        run_id=spec.run_id,
-        org_id=spec.org_id,
-        app_version_id=spec.app_version_id,
-        test=spec.test,
-        position=spec.position,
-        state=_waiting(event.not_before, event.at),
-        priority=spec.priority,
-        target=spec.target,
-        requires=spec.requires,
-        runner=spec.runner,
-        created_at=spec.created_at,
-        queued_at=event.at,
-        updated_at=event.at,
-    )
+_ANY_TIME: Final = float("-inf")
 
 
 def apply_event(view: JobView | None, event: AnyEvent) -> JobView | None:
     """The view after an event; None when nothing is known of the job but this.
 
-    Events come in the order of the stream, and may come twice. Scheduler and agents write at the
-    same time, so that a release may be told after the start it led to: within an attempt nothing
-    steps back but by a takeover, and an ended job stays ended.
+    Events come in the order of the stream, and may come twice. An event that says nothing new
+    returns the same view.
     """
     if view is None:
-        return new_view(event) if isinstance(event, Queued) else None
-    if view.state in END_STATES:
+        if not isinstance(event, Queued):
+            return None
+        made = apply(None, event, 1, event.at)
+        return None if made is None else made.view(_ANY_TIME)
+    if view.state in TERMINAL:
         return view
-    match event:
-        case Ended():
-            return _ended(view, event)
-        case Refused():
-            return _with(view, event, state="cancelled", message=event.message, ended_at=event.at)
-        case Retrying():
-            if event.next_attempt <= _latest(view):
-                return view
-            return _with(view, event, state=_waiting(event.not_before, event.at))
-        case Queued():
-            return _forward(view, event, _waiting(event.not_before, event.at), queued_at=event.at)
-        case Released():
-            return _forward(view, event, "dispatched")
-        case Started():  # and TakenOver
-            return _started(view, event)
-        case Preparing():
-            return _forward(view, event, "preparing")
-        case Running():
-            return _running(view, event)
-        case Progress() | Cancelling():
-            return view
-
-
-def _waiting(not_before: float | None, at: float) -> JobState:
-    return "scheduled" if not_before is not None and not_before > at else "queued"
-
-
-def _latest(view: JobView) -> int:
-    return max((attempt.number for attempt in view.attempts), default=0)
-
-
-def _finished(view: JobView, number: int) -> bool:
-    return any(a.number == number and a.outcome is not None for a in view.attempts)
-
-
-def _with(view: JobView, event: AnyEvent, **changes: Any) -> JobView:
-    at = max(view.updated_at or 0.0, event.at)
-    return view.model_copy(update={"updated_at": at, **changes})
-
-
-def _put(view: JobView, attempt: Attempt) -> tuple[Attempt, ...]:
-    others = [a for a in view.attempts if a.number != attempt.number]
-    return tuple(sorted([*others, attempt], key=lambda a: a.number))
-
-
-def _forward(view: JobView, event: AnyEvent, state: JobState, **changes: Any) -> JobView:
-    if event.attempt < _latest(view) or _finished(view, event.attempt):
+    doc = _document(view)
+    if apply(doc, event, 1, max(event.at, view.updated_at or 0.0)) is None:
         return view
-    retried = event.attempt > _latest(view) > 0
-    if not retried and _ORDER.get(state, 0) <= _ORDER.get(view.state, 0):
-        return view
-    return _with(view, event, state=state, **changes)
+    after = doc.view(_ANY_TIME)
+    return view if after == view.model_copy(update={"updated_at": after.updated_at}) else after
 
 
-def _started(view: JobView, event: Started) -> JobView:
-    known = next((a for a in view.attempts if a.number == event.attempt), None)
-    if event.attempt < _latest(view) or (known and known.outcome is not None):
-        return view
-    if known and (event.takeovers, isinstance(event, TakenOver)) < (known.takeovers, known.takeovers > 0):
-        return view
-    same = known is not None and known.takeovers == event.takeovers and known.agent == event.agent
-    if same and _ORDER.get(view.state, 0) > _ORDER[event.phase]:
-        return view
-    attempt = Attempt(
-        number=event.attempt,
-        agent=event.agent,
-        slot=event.slot,
-        device=event.device,
-        started_at=event.at,
-        takeovers=event.takeovers,
-    )
-    return _with(view, event, state=event.phase, attempts=_put(view, attempt))
-
-
-def _running(view: JobView, event: Running) -> JobView:
-    known = next((a for a in view.attempts if a.number == event.attempt), None)
-    if event.attempt < _latest(view) or (known and known.outcome is not None):
-        return view
-    attempts = view.attempts
-    if known:
-        changes = {"running_at": event.at, "installed": event.installed, "install_s": event.install_s}
-        attempts = _put(view, known.model_copy(update=changes))
-    return _with(view, event, state="running", attempts=attempts)
-
-
-def _ended(view: JobView, event: Ended) -> JobView:
-    result = event.result
-    if result.number < _latest(view) and not event.final:
-        return _with(view, event, attempts=_put(view, result))
-    attempts = _put(view, result)
-    if not event.final:
-        return _with(view, event, state="queued", attempts=attempts)
-    return _with(
-        view,
-        event,
-        state=event.state,
+def _document(view: JobView) -> JobDoc:
+    """The document of a job that has not ended, as far as its view tells."""
+    attempts = {attempt.number: attempt for attempt in view.attempts}
+    number = max(attempts, default=1)
+    settled = number in attempts and attempts[number].outcome is not None
+    if settled and view.state not in WAITING:  # the next one was released and not started yet
+        number, settled = number + 1, False
+    return JobDoc(
+        job_id=view.job_id,
+        run_id=view.run_id,
+        org_id=view.org_id,
+        app_version_id="" if view.app_version_id == UNKNOWN else view.app_version_id,
+        test=view.test,
+        position=view.position,
+        priority=view.priority,
+        target=view.target,
+        requires=view.requires,
+        runner="" if view.runner == UNKNOWN else view.runner,
+        created_at=view.created_at,
+        state=view.state,
+        attempt=number,
+        settled=settled,
+        queued_at=view.queued_at,
+        updated_at=view.updated_at,
+        ended_at=view.ended_at,
+        flaky=view.flaky,
+        reason=view.reason,
+        message=view.message,
         attempts=attempts,
-        ended_at=result.finished_at or event.at,
-        reason=result.reason,
-        message=result.message,
-        flaky=event.state == "passed" and any(a.outcome in {"failed", "timed_out"} for a in attempts),
     )

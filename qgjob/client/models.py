@@ -100,7 +100,7 @@ class Waited:
     @property
     def verdict(self) -> ExitCode:
         """The exit code of the whole, by the order of the contract; WAIT_TIMEOUT when it ran out."""
-        from qgjob.client.verdict import verdict_of
+        from qgjob.domain.verdict import verdict_of
 
         if self.timed_out:
             return ExitCode.WAIT_TIMEOUT

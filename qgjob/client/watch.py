@@ -16,8 +16,8 @@ from qgjob.client import live, query
 from qgjob.client.fold import apply_event
 from qgjob.client.ids import kind_of
 from qgjob.client.models import LiveEvent, Resync, Submitted
-from qgjob.client.verdict import counts_of, run_state_of
 from qgjob.clock import Clock
+from qgjob.domain.verdict import counts_of, run_state_of
 from qgjob.errors import NotFoundError, UnreachableError
 
 log = logging.getLogger(__name__)

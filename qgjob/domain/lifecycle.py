@@ -1,18 +1,37 @@
 """The life of a job: one table with every step, who makes it and why.
 
 `docs/lifecycle.md` draws its diagram from this table. A step that is not in it raises and
-changes nothing.
+changes nothing. Here is nothing but names of states, so that a screen that must be up at once
+can import it without the schemas.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from bus_schemas.events import END_STATES
-from bus_schemas.requests import JobState
 from qgjob.errors import IllegalTransitionError
 
+if TYPE_CHECKING:
+    from bus_schemas.requests import JobState
+
 Mover = Literal["scheduler", "agent", "either"]
+Again = Literal["takeover", "retry"]
+
+STATES: Final[tuple[JobState, ...]] = (
+    "scheduled",
+    "queued",
+    "dispatched",
+    "preparing",
+    "running",
+    "passed",
+    "failed",
+    "errored",
+    "timed_out",
+    "cancelled",
+    "expired",
+)
+"""Every state, in the order of a life."""
 
 
 class Step(NamedTuple):
@@ -22,6 +41,8 @@ class Step(NamedTuple):
     after: JobState
     by: Mover
     why: str
+    again: Again | None = None
+    """What makes it a step back; all others lead onwards within one attempt."""
 
 
 LIFECYCLE: Final[tuple[Step, ...]] = (
@@ -37,30 +58,48 @@ LIFECYCLE: Final[tuple[Step, ...]] = (
     Step("dispatched", "preparing", "agent", "a slot holds it and fetches or installs"),
     Step("dispatched", "running", "agent", "a slot holds it, nothing has to be installed"),
     Step("dispatched", "cancelled", "scheduler", "cancelled before a slot took it"),
+    Step("dispatched", "expired", "scheduler", "no slot took it for too long"),
     Step("dispatched", "errored", "agent", "it cannot be run at all"),
     Step("preparing", "running", "agent", "the build is in place"),
-    Step("preparing", "preparing", "agent", "taken over by another slot"),
+    Step("preparing", "preparing", "agent", "taken over by another slot", "takeover"),
     Step("preparing", "errored", "either", "the install failed or the lab lost it"),
     Step("preparing", "timed_out", "agent", "the install took too long"),
     Step("preparing", "cancelled", "either", "cancelled while it was prepared"),
-    Step("preparing", "queued", "scheduler", "tried again on another slot"),
-    Step("preparing", "scheduled", "scheduler", "tried again after a pause"),
+    Step("preparing", "queued", "scheduler", "tried again on another slot", "retry"),
+    Step("preparing", "scheduled", "scheduler", "tried again after a pause", "retry"),
     Step("running", "passed", "agent", "the test said yes"),
     Step("running", "failed", "agent", "the test said no"),
     Step("running", "errored", "either", "the lab failed: device, runner or agent"),
     Step("running", "timed_out", "agent", "the test took too long"),
     Step("running", "cancelled", "either", "cancelled while it ran"),
-    Step("running", "preparing", "agent", "taken over by another slot, which has to install"),
-    Step("running", "running", "agent", "taken over by another slot"),
-    Step("running", "queued", "scheduler", "tried again"),
-    Step("running", "scheduled", "scheduler", "tried again after a pause"),
-    Step("dispatched", "queued", "scheduler", "tried again on another slot"),
-    Step("dispatched", "scheduled", "scheduler", "tried again after a pause"),
+    Step("running", "preparing", "agent", "taken over by another slot, which has to install", "takeover"),
+    Step("running", "running", "agent", "taken over by another slot", "takeover"),
+    Step("running", "queued", "scheduler", "tried again", "retry"),
+    Step("running", "scheduled", "scheduler", "tried again after a pause", "retry"),
+    Step("dispatched", "queued", "scheduler", "tried again on another slot", "retry"),
+    Step("dispatched", "scheduled", "scheduler", "tried again after a pause", "retry"),
 )
 
 _TABLE: Final = {(step.before, step.after): step for step in LIFECYCLE}
-TERMINAL: Final[frozenset[str]] = frozenset(END_STATES)
+
+
+def _ways(steps: Iterable[Step]) -> frozenset[tuple[str | None, str]]:
+    """Which state can come after which, by one step or more."""
+    ways = {(step.before, step.after) for step in steps}
+    while more := {(a, d) for a, b in ways for c, d in ways if b == c} - ways:
+        ways |= more
+    return frozenset(ways)
+
+
+_ONWARDS: Final = _ways(step for step in LIFECYCLE if step.again is None)
+TERMINAL: Final[frozenset[str]] = frozenset(STATES) - {step.before for step in LIFECYCLE if step.before}
+"""States that no step leaves."""
 WAITING: Final[frozenset[str]] = frozenset({"scheduled", "queued"})
+HELD: Final[frozenset[str]] = frozenset(STATES) - TERMINAL - WAITING
+"""A slot has the job, or is about to."""
+NOT_STARTED: Final[frozenset[str]] = WAITING | {"dispatched"}
+FAILURES: Final[frozenset[str]] = frozenset({"failed", "timed_out"})
+"""The test's own failures, as against the lab's."""
 
 
 def advance(before: JobState | None, after: JobState) -> Step:
@@ -76,9 +115,28 @@ def is_legal(before: JobState | None, after: JobState) -> bool:
     return (before, after) in _TABLE
 
 
+def is_onwards(before: JobState | None, after: JobState) -> bool:
+    """Whether steps lead from one state on to the other within an attempt.
+
+    Some of them may never be told: the links of a claim chain are rolled up by its end, and
+    scheduler and agents write at the same time. What is told late leads nowhere on.
+    """
+    return (before, after) in _ONWARDS
+
+
+def waiting_state(not_before: float | None, now: float) -> JobState:
+    """The state of a job that waits: `scheduled` as long as its time lies ahead."""
+    return "scheduled" if not_before is not None and not_before > now else "queued"
+
+
+def is_flaky(state: str, earlier: Iterable[str | None]) -> bool:
+    """Whether a job passed only after attempts, whose outcomes these are, that failed."""
+    return state == "passed" and any(outcome in FAILURES for outcome in earlier)
+
+
 def mermaid() -> str:
     """The table as a Mermaid state diagram."""
     lines = ["stateDiagram-v2"]
     lines += [f"    {step.before or '[*]'} --> {step.after}: {step.why}" for step in LIFECYCLE]
-    lines += [f"    {state} --> [*]" for state in END_STATES]
+    lines += [f"    {state} --> [*]" for state in STATES if state in TERMINAL]
     return "\n".join(lines) + "\n"

@@ -20,13 +20,14 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all, read_last, read_page
 from qgjob.bus.follow import StreamMessage
 from qgjob.clock import Clock
+from qgjob.domain.history import JobDoc, apply
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.eventletters import read_event
 from qgjob.store.connect import StoreUnavailableError
-from qgjob.store.documents import JobDoc, RunDoc
+from qgjob.store.documents import RunDoc
 from qgjob.store.projection import StoredEvent
 from qgjob.store.reader import Found, Reader, RebuildingError, Snapshot
-from qgjob.store.views import apply, apply_to_run, waiting_job
+from qgjob.store.views import apply_to_run, waiting_job
 
 MAX_TAIL: Final = 100_000
 """How many events behind the projection are read for one answer at most."""

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
+from qgjob.domain.history import JobDoc
 from qgjob.errors import BadMessageError
 from qgjob.store.connect import Store
-from qgjob.store.documents import JobDoc, RunDoc
+from qgjob.store.documents import RunDoc, read_job
 from qgjob.store.indices import Footprint, footprint
 from qgjob.store.scripts import LOAD
 
@@ -45,7 +46,7 @@ class Documents:
         jobs = [i for i in job_ids if i not in self.jobs]
         runs = [i for i in run_ids if i not in self.runs]
         if jobs:
-            found = await load(self._store, {i: keys.job(i) for i in jobs}, JobDoc.from_fields)
+            found = await load(self._store, {i: keys.job(i) for i in jobs}, read_job)
             for job_id, doc in found.items():
                 self.jobs[job_id] = HeldJob(doc, footprint(doc))
         if runs:

@@ -1,165 +1,90 @@
-"""The documents of the projection, a job's and a run's: as hashes in the store, as views for users."""
+"""The documents of the projection, a job's and a run's, as hashes in the store; a run as its users see it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from bus_schemas.events import END_STATES, Attempt
-from bus_schemas.requests import JobState, JobView, RunState, RunView
+from bus_schemas.events import Attempt
+from bus_schemas.requests import JobState, JobView, RunView
+from qgjob.domain.history import JobDoc
+from qgjob.domain.lifecycle import TERMINAL
+from qgjob.domain.verdict import run_state
 from qgjob.errors import BadMessageError
 
-UNKNOWN: Final = "unknown"
-"""Stands in a view for what only an event told that is gone."""
-
-NOT_STARTED: Final[frozenset[str]] = frozenset({"scheduled", "queued", "dispatched"})
-_ENDED: Final[frozenset[str]] = frozenset(END_STATES)
 _attempts: TypeAdapter[list[Attempt]] = TypeAdapter(list[Attempt])
 _counts: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
-
-
-@dataclass(slots=True)
-class JobDoc:
-    """What the events so far say of a job; times are the stream's, seconds since 1970."""
-
-    job_id: str
-    run_id: str
-    org_id: str
-    app_version_id: str = ""
-    test: str = ""
-    position: int = 0
-    priority: int = 5
-    target: str | None = None
-    requires: tuple[str, ...] = ()
-    runner: str = ""
-    created_at: float | None = None
-    state: JobState = "queued"
-    attempt: int = 1
-    """The attempt that the state speaks of."""
-    settled: bool = False
-    """Whether that attempt's result is recorded: what is said of it afterwards is late."""
-    not_before: float | None = None
-    queued_at: float | None = None
-    updated_at: float | None = None
-    ended_at: float | None = None
-    flaky: bool = False
-    reason: str | None = None
-    message: str | None = None
-    attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
-    order: int = 0
-    """Place of the job's first event in the stream: lists are ordered by it."""
-    seq: int = 0
-    """Place of the last event that this document contains."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more is expected."""
-        return self.state in _ENDED
-
-    @property
-    def begun(self) -> bool:
-        """Whether any attempt was ever started on a slot."""
-        return any(a.started_at is not None or a.running_at is not None for a in self.attempts.values())
-
-    def view(self, now: float) -> JobView:
-        """The job as users see it at a time."""
-        state = self.state
-        if state == "scheduled" and self.not_before is not None and self.not_before <= now:
-            state = "queued"
-        return JobView(
-            job_id=self.job_id,
-            run_id=self.run_id,
-            org_id=self.org_id,
-            app_version_id=self.app_version_id or UNKNOWN,
-            test=self.test,
-            position=self.position,
-            state=state,
-            priority=self.priority,
-            target=self.target,
-            requires=self.requires,
-            runner=self.runner or UNKNOWN,
-            created_at=self.created_at or self.queued_at or self.updated_at or 0.0,
-            queued_at=self.queued_at,
-            updated_at=self.updated_at,
-            ended_at=self.ended_at,
-            flaky=self.flaky,
-            reason=self.reason,
-            message=self.message,
-            attempts=tuple(attempt for _, attempt in sorted(self.attempts.items())),
-        )
-
-    def fields(self) -> list[str]:
-        """The document as the fields and values of a hash, in turn."""
-        attempts = [self.attempts[n].__pydantic_serializer__.to_json(self.attempts[n], exclude_none=True)
-                    for n in sorted(self.attempts)]  # fmt: skip
-        return [
-            *("job_id", self.job_id),
-            *("run_id", self.run_id),
-            *("org_id", self.org_id),
-            *("app_version_id", self.app_version_id),
-            *("test", self.test),
-            *("position", str(self.position)),
-            *("priority", str(self.priority)),
-            *("target", self.target or ""),
-            *("requires", ",".join(self.requires)),
-            *("runner", self.runner),
-            *("created_at", _time(self.created_at)),
-            *("state", self.state),
-            *("attempt", str(self.attempt)),
-            *("settled", "1" if self.settled else ""),
-            *("not_before", _time(self.not_before)),
-            *("queued_at", _time(self.queued_at)),
-            *("updated_at", _time(self.updated_at)),
-            *("ended_at", _time(self.ended_at)),
-            *("flaky", "1" if self.flaky else ""),
-            *("reason", self.reason or ""),
-            *("message", self.message or ""),
-            *("attempts", (b"[" + b",".join(attempts) + b"]").decode()),
-            *("order", str(self.order)),
-            *("seq", str(self.seq)),
-        ]
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, str]) -> JobDoc:
-        """Read a hash; raises `BadMessageError` when it is not one of ours."""
-        try:
-            attempts = _attempts.validate_json(fields["attempts"])
-            requires = fields["requires"]
-            return cls(
-                job_id=fields["job_id"],
-                run_id=fields["run_id"],
-                org_id=fields["org_id"],
-                app_version_id=fields["app_version_id"],
-                test=fields["test"],
-                position=int(fields["position"]),
-                priority=int(fields["priority"]),
-                target=fields["target"] or None,
-                requires=tuple(requires.split(",")) if requires else (),
-                runner=fields["runner"],
-                created_at=_read_time(fields["created_at"]),
-                state=_states.validate_python(fields["state"]),
-                attempt=int(fields["attempt"]),
-                settled=bool(fields["settled"]),
-                not_before=_read_time(fields["not_before"]),
-                queued_at=_read_time(fields["queued_at"]),
-                updated_at=_read_time(fields["updated_at"]),
-                ended_at=_read_time(fields["ended_at"]),
-                flaky=bool(fields["flaky"]),
-                reason=fields["reason"] or None,
-                message=fields["message"] or None,
-                attempts={attempt.number: attempt for attempt in attempts},
-                order=int(fields["order"]),
-                seq=int(fields["seq"]),
-            )
-        except (KeyError, ValueError, ValidationError) as error:
-            raise BadMessageError(f"not a job of the projection: {error}") from None
-
-
 _states: TypeAdapter[JobState] = TypeAdapter(JobState)
+
+
+def job_fields(doc: JobDoc) -> list[str]:
+    """A job as the fields and values of a hash, in turn."""
+    attempts = [doc.attempts[n].__pydantic_serializer__.to_json(doc.attempts[n], exclude_none=True)
+                for n in sorted(doc.attempts)]  # fmt: skip
+    return [
+        *("job_id", doc.job_id),
+        *("run_id", doc.run_id),
+        *("org_id", doc.org_id),
+        *("app_version_id", doc.app_version_id),
+        *("test", doc.test),
+        *("position", str(doc.position)),
+        *("priority", str(doc.priority)),
+        *("target", doc.target or ""),
+        *("requires", ",".join(doc.requires)),
+        *("runner", doc.runner),
+        *("created_at", _time(doc.created_at)),
+        *("state", doc.state),
+        *("attempt", str(doc.attempt)),
+        *("settled", "1" if doc.settled else ""),
+        *("not_before", _time(doc.not_before)),
+        *("queued_at", _time(doc.queued_at)),
+        *("updated_at", _time(doc.updated_at)),
+        *("ended_at", _time(doc.ended_at)),
+        *("flaky", "1" if doc.flaky else ""),
+        *("reason", doc.reason or ""),
+        *("message", doc.message or ""),
+        *("attempts", (b"[" + b",".join(attempts) + b"]").decode()),
+        *("order", str(doc.order)),
+        *("seq", str(doc.seq)),
+    ]
+
+
+def read_job(fields: Mapping[str, str]) -> JobDoc:
+    """Read a hash; raises `BadMessageError` when it is not one of ours."""
+    try:
+        attempts = _attempts.validate_json(fields["attempts"])
+        requires = fields["requires"]
+        return JobDoc(
+            job_id=fields["job_id"],
+            run_id=fields["run_id"],
+            org_id=fields["org_id"],
+            app_version_id=fields["app_version_id"],
+            test=fields["test"],
+            position=int(fields["position"]),
+            priority=int(fields["priority"]),
+            target=fields["target"] or None,
+            requires=tuple(requires.split(",")) if requires else (),
+            runner=fields["runner"],
+            created_at=_read_time(fields["created_at"]),
+            state=_states.validate_python(fields["state"]),
+            attempt=int(fields["attempt"]),
+            settled=bool(fields["settled"]),
+            not_before=_read_time(fields["not_before"]),
+            queued_at=_read_time(fields["queued_at"]),
+            updated_at=_read_time(fields["updated_at"]),
+            ended_at=_read_time(fields["ended_at"]),
+            flaky=bool(fields["flaky"]),
+            reason=fields["reason"] or None,
+            message=fields["message"] or None,
+            attempts={attempt.number: attempt for attempt in attempts},
+            order=int(fields["order"]),
+            seq=int(fields["seq"]),
+        )
+    except (KeyError, ValueError, ValidationError) as error:
+        raise BadMessageError(f"not a job of the projection: {error}") from None
 
 
 @dataclass(slots=True)
@@ -193,7 +118,7 @@ class RunDoc:
     @property
     def ended(self) -> bool:
         """Whether all its jobs ended."""
-        done = sum(count for state, count in self.counts.items() if state in _ENDED)
+        done = sum(count for state, count in self.counts.items() if state in TERMINAL)
         return 0 < self.whole == done
 
     def count(self, before: JobState | None, after: JobState) -> None:
@@ -256,26 +181,6 @@ class RunDoc:
             )
         except (KeyError, ValueError, ValidationError) as error:
             raise BadMessageError(f"not a run of the projection: {error}") from None
-
-
-def run_state(counts: Mapping[str, int], *, begun: bool) -> RunState:
-    """A run's state from how many of its jobs are in which state.
-
-    `begun`: whether any of them was ever started. When all ended, the lab's errors weigh most,
-    then failures, then what was cancelled or expired.
-    """
-    present = {state for state, count in counts.items() if count > 0}
-    if not present:
-        return "queued"
-    if present - _ENDED:
-        return "running" if begun or present - NOT_STARTED - _ENDED else "queued"
-    if "errored" in present:
-        return "errored"
-    if present & {"failed", "timed_out"}:
-        return "failed"
-    if present & {"cancelled", "expired"}:
-        return "cancelled"
-    return "passed"
 
 
 def _time(value: float | None) -> str:

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from bus_schemas.jobs import priority_class
 from bus_schemas.subjects import PriorityClass
-from qgjob.store.documents import NOT_STARTED, JobDoc
+from qgjob.domain.history import JobDoc
+from qgjob.domain.lifecycle import NOT_STARTED
 from qgjob.store.keys import LIVE_KEPT_S, Keys
 
 Command = list[str]

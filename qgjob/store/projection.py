@@ -15,15 +15,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, cast
 
 from bus_schemas.events import AnyEvent
+from qgjob.domain.history import JobDoc, apply, promote
 from qgjob.errors import QgjobError
 from qgjob.store.cache import MAX_CACHED, Documents, HeldJob
 from qgjob.store.connect import Store
-from qgjob.store.documents import JobDoc, RunDoc
+from qgjob.store.documents import RunDoc, job_fields
 from qgjob.store.indices import Command, IndexChanges, footprint
 from qgjob.store.keys import ENDED_KEPT_S, LIVE_KEPT_S
 from qgjob.store.position import WIPING, Position, StreamState, usable
 from qgjob.store.scripts import CLAIM, COMMIT
-from qgjob.store.views import apply, apply_to_run, promote
+from qgjob.store.views import apply_to_run
 
 MAX_KEPT: Final = 1_000_000
 """How many ended jobs are kept at most; the oldest go first."""
@@ -238,7 +239,7 @@ class Projection:
             changes.move(held.mark, mark)
             held.mark = mark
             key = keys.job(doc.job_id)
-            commands.append(["HSET", key, *doc.fields()])
+            commands.append(["HSET", key, *job_fields(doc)])
             commands.append(["EXPIREAT", key, str(_until(doc, now))])
         commands += changes.commands(now)
         for run in runs:

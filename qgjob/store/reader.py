@@ -8,10 +8,11 @@ from typing import Final, cast
 
 from bus_schemas.requests import JobState
 from bus_schemas.subjects import PRIORITY_CLASSES, PriorityClass
+from qgjob.domain.history import JobDoc
 from qgjob.errors import BadMessageError, QgjobError
 from qgjob.store.cache import load
 from qgjob.store.connect import Store
-from qgjob.store.documents import JobDoc, RunDoc
+from qgjob.store.documents import RunDoc, read_job
 from qgjob.store.position import Position
 
 _CHUNK: Final = 500
@@ -116,7 +117,7 @@ class Reader:
 
     async def jobs(self, ids: Iterable[str]) -> dict[str, JobDoc]:
         """The documents of some jobs, as far as there are any."""
-        return await load(self.store, {i: self.store.keys.job(i) for i in ids}, JobDoc.from_fields)
+        return await load(self.store, {i: self.store.keys.job(i) for i in ids}, read_job)
 
     async def run_jobs(self, run_id: str) -> dict[str, int]:
         """Ids of a run's known jobs with their positions."""
@@ -227,7 +228,7 @@ def _matches(doc: JobDoc, filters: Filters) -> bool:
 
 def _read_job(fields: dict[str, str]) -> JobDoc | None:
     try:
-        return JobDoc.from_fields(fields)
+        return read_job(fields)
     except BadMessageError:
         return None
 

@@ -25,7 +25,7 @@ from bus_schemas.requests import (
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_page
 from qgjob.client.fold import apply_event
-from qgjob.client.verdict import counts_of, run_state_of
+from qgjob.domain.verdict import counts_of, run_state_of
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg

@@ -6,11 +6,20 @@ from typing import get_args
 
 import pytest
 
+from bus_schemas.events import END_STATES
 from bus_schemas.requests import JobState
-from qgjob.domain.lifecycle import LIFECYCLE, TERMINAL, advance, is_legal, mermaid
+from qgjob.domain.lifecycle import LIFECYCLE, STATES, TERMINAL, advance, is_legal, is_onwards, mermaid
 from qgjob.errors import IllegalTransitionError
 
-STATES: tuple[JobState, ...] = get_args(JobState)
+
+def test_the_table_and_the_schemas_name_the_same_states() -> None:
+    assert get_args(JobState) == STATES
+    assert set(END_STATES) == TERMINAL
+
+
+def test_onwards_is_one_way() -> None:
+    assert is_onwards("scheduled", "passed")
+    assert not any(is_onwards(b, a) and is_onwards(a, b) for a in STATES for b in STATES)
 
 
 def test_no_step_leaves_an_end() -> None:

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qgjob.store.documents import JobDoc
+from qgjob.domain.history import JobDoc, apply
 from qgjob.store.indices import Command, Footprint, IndexChanges, footprint
 from qgjob.store.keys import Keys
 from qgjob.store.projection import StoredEvent
-from qgjob.store.views import apply
 from tests.support.histories import BEGIN, Ids, lifetime, queued, streams
 
 KEYS = Keys("t:")

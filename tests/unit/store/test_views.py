@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from bus_schemas.events import AnyEvent, Attempt, Cancelling, Queued, Refused, Released, Retrying, Running
 from bus_schemas.jobs import JobMessage
-from qgjob.store.documents import JobDoc, RunDoc
+from qgjob.domain.history import JobDoc, apply, promote
+from qgjob.store.documents import RunDoc, job_fields, read_job
 from qgjob.store.projection import StoredEvent
-from qgjob.store.views import apply, apply_to_run, promote, waiting_job
+from qgjob.store.views import apply_to_run, waiting_job
 from tests.support.histories import (
     BEGIN,
     Ids,
@@ -87,7 +88,7 @@ def test_a_run_counts_each_of_its_jobs_once(stream: list[StoredEvent]) -> None:
 def test_documents_come_back_from_the_store_as_they_were(stream: list[StoredEvent]) -> None:
     jobs, runs = fold(stream)
     for doc in jobs.values():
-        assert JobDoc.from_fields(_as_hash(doc.fields())) == doc
+        assert read_job(_as_hash(job_fields(doc))) == doc
     for run in runs.values():
         assert RunDoc.from_fields(_as_hash(run.fields())) == run
 

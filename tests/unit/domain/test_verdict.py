@@ -4,7 +4,7 @@ import pytest
 
 from bus_schemas.requests import JobState
 from qgjob.client.models import Waited
-from qgjob.client.verdict import counts_of, run_state_of, verdict_of
+from qgjob.domain.verdict import counts_of, run_state_of, verdict_of
 from qgjob.errors import ExitCode
 from tests.support.views import view
 
@@ -21,6 +21,7 @@ from tests.support.views import view
         (["errored", "failed", "cancelled"], 20, "errored"),
         (["running", "failed"], 10, "running"),
         (["queued", "dispatched"], 0, "queued"),
+        (["queued", "cancelled"], 19, "queued"),
     ],
 )
 def test_the_first_that_applies_of_20_10_19_0(states: list[JobState], code: int, state: str):

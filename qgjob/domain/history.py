@@ -1,0 +1,281 @@
+"""What a job's events say of it: the one rule for the store, for waiting and for anybody's own code.
+
+Pure, in the order of the stream. An event that a document contains already changes nothing, so
+whatever is applied twice converges. The end of an attempt carries the whole of it and stands in
+place of its chain, so a history whose earlier links were rolled up yields the same document as
+the full one. A step that the lifecycle does not have is not taken: what is told late never sets
+a job back, and no job leaves an end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from bus_schemas.events import (
+    AnyEvent,
+    Attempt,
+    Cancelling,
+    Ended,
+    Preparing,
+    Progress,
+    Queued,
+    Refused,
+    Released,
+    Retrying,
+    Running,
+    Started,
+)
+from bus_schemas.requests import JobState, JobView
+from qgjob.domain.lifecycle import TERMINAL, WAITING, is_flaky, is_legal, is_onwards, waiting_state
+
+MAX_ATTEMPTS: Final = 256
+"""How many attempts of a job are remembered: the most recent."""
+UNKNOWN: Final = "unknown"
+"""Stands in a view for what only an event told that is gone."""
+
+
+@dataclass(slots=True)
+class JobDoc:
+    """What the events so far say of a job; times are the stream's, seconds since 1970."""
+
+    job_id: str
+    run_id: str
+    org_id: str
+    app_version_id: str = ""
+    test: str = ""
+    position: int = 0
+    priority: int = 5
+    target: str | None = None
+    requires: tuple[str, ...] = ()
+    runner: str = ""
+    created_at: float | None = None
+    state: JobState = "queued"
+    attempt: int = 1
+    """The attempt that the state speaks of."""
+    settled: bool = False
+    """Whether that attempt's result is recorded: what is said of it afterwards is late."""
+    not_before: float | None = None
+    queued_at: float | None = None
+    updated_at: float | None = None
+    ended_at: float | None = None
+    flaky: bool = False
+    reason: str | None = None
+    message: str | None = None
+    attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
+    order: int = 0
+    """Place of the job's first event in the stream: lists are ordered by it."""
+    seq: int = 0
+    """Place of the last event that this document contains."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is expected."""
+        return self.state in TERMINAL
+
+    @property
+    def begun(self) -> bool:
+        """Whether any attempt was ever started on a slot."""
+        return any(a.started_at is not None or a.running_at is not None for a in self.attempts.values())
+
+    def view(self, now: float) -> JobView:
+        """The job as users see it at a time."""
+        state = self.state
+        if state == "scheduled" and self.not_before is not None and self.not_before <= now:
+            state = "queued"
+        return JobView(
+            job_id=self.job_id,
+            run_id=self.run_id,
+            org_id=self.org_id,
+            app_version_id=self.app_version_id or UNKNOWN,
+            test=self.test,
+            position=self.position,
+            state=state,
+            priority=self.priority,
+            target=self.target,
+            requires=self.requires,
+            runner=self.runner or UNKNOWN,
+            created_at=self.created_at or self.queued_at or self.updated_at or 0.0,
+            queued_at=self.queued_at,
+            updated_at=self.updated_at,
+            ended_at=self.ended_at,
+            flaky=self.flaky,
+            reason=self.reason,
+            message=self.message,
+            attempts=tuple(attempt for _, attempt in sorted(self.attempts.items())),
+        )
+
+
+def apply(doc: JobDoc | None, event: AnyEvent, seq: int, at: float) -> JobDoc | None:
+    """Apply an event that the stream stored at place `seq` and time `at`.
+
+    Returns the document, changed in place or new, or None when the event changes nothing: it is
+    contained already, or it speaks of another organisation's or run's job of that name.
+    """
+    fresh = doc is None
+    if doc is None:
+        doc = JobDoc(event.job_id, event.run_id, event.org_id, attempt=event.attempt, order=seq)
+    elif seq <= doc.seq or event.org_id != doc.org_id or event.run_id != doc.run_id:
+        return None
+    doc.seq = seq
+    doc.updated_at = at
+    if isinstance(event, Queued) and doc.queued_at is None:  # a new leader may announce a job again
+        _announce(doc, event, seq, at)
+    if isinstance(event, Ended):
+        _record(doc, event)
+    if doc.state in TERMINAL:
+        return doc
+    if event.attempt > doc.attempt and not isinstance(event, Retrying):
+        _begin_attempt(doc, event.attempt)
+    if isinstance(event, Retrying):
+        if event.next_attempt > doc.attempt or fresh:
+            _begin_attempt(doc, event.next_attempt)
+            _wait(doc, event.not_before, at)
+    elif event.attempt == doc.attempt and not doc.settled:
+        _step(doc, event, at)
+    return doc
+
+
+def promote(doc: JobDoc, now: float) -> bool:
+    """Let a delayed job wait like the others once its time has come; whether that changed it."""
+    if doc.state != "scheduled" or waiting_state(doc.not_before, now) == "scheduled":
+        return False
+    doc.state = "queued"
+    return True
+
+
+def _step(doc: JobDoc, event: AnyEvent, at: float) -> None:
+    """What an event says of the attempt that goes on."""
+    match event:
+        case Queued():
+            if doc.state in WAITING:
+                _wait(doc, event.not_before, at)
+        case Released():
+            _onwards(doc, "dispatched")
+        case Started():  # and TakenOver
+            _start(doc, event)
+        case Preparing():
+            if _onwards(doc, "preparing") or doc.state == "preparing":
+                doc.message = event.message or doc.message
+        case Running():
+            _run(doc, event)
+        case Progress():
+            doc.message = event.message
+        case Cancelling():
+            doc.reason = "cancelling"
+            doc.message = event.reason
+        case Ended():
+            _end(doc, event, at)
+        case Refused():
+            _settle(doc, "cancelled", at, reason="refused", message=event.message)
+        case Retrying():
+            pass  # of the next attempt, see `apply`
+
+
+def _onwards(doc: JobDoc, state: JobState) -> bool:
+    """Step on, unless the job is further already; whether it did."""
+    if not is_onwards(doc.state, state):
+        return False
+    doc.state = state
+    return True
+
+
+def _begin_attempt(doc: JobDoc, number: int) -> None:
+    doc.attempt = number
+    doc.settled = False
+    doc.state = "queued"
+    doc.not_before = None
+    doc.reason = None
+    doc.message = None
+
+
+def _wait(doc: JobDoc, not_before: float | None, at: float) -> None:
+    doc.not_before = not_before
+    doc.state = waiting_state(not_before, at)
+
+
+def _remember(doc: JobDoc, attempt: Attempt) -> None:
+    doc.attempts[attempt.number] = attempt
+    if len(doc.attempts) > MAX_ATTEMPTS:
+        del doc.attempts[min(doc.attempts)]
+
+
+def _announce(doc: JobDoc, event: Queued, seq: int, at: float) -> None:
+    spec = event.spec
+    doc.app_version_id = spec.app_version_id
+    doc.test = spec.test
+    doc.position = spec.position
+    doc.priority = spec.priority
+    doc.target = spec.target
+    doc.requires = spec.requires
+    doc.runner = spec.runner
+    doc.created_at = spec.created_at
+    doc.queued_at = at
+    doc.order = seq
+
+
+def _start(doc: JobDoc, event: Started) -> None:
+    known = doc.attempts.get(event.attempt) or Attempt(number=event.attempt)
+    held = known.agent is not None
+    if held and event.takeovers < known.takeovers:
+        return
+    if held and (event.takeovers, event.agent, event.slot) == (known.takeovers, known.agent, known.slot):
+        return
+    doc.app_version_id = doc.app_version_id or event.app_version_id
+    taken_over = held or event.takeovers > 0
+    if is_onwards(doc.state, event.phase) or (taken_over and is_legal(doc.state, event.phase)):
+        doc.state = event.phase
+    doc.message = None
+    running_at = None if taken_over else known.running_at
+    attempt = Attempt(
+        number=event.attempt,
+        agent=event.agent,
+        slot=event.slot,
+        device=event.device,
+        started_at=event.at,
+        running_at=event.at if running_at is None and event.phase == "running" else running_at,
+        installed=known.installed and not taken_over,
+        install_s=None if taken_over else known.install_s,
+        takeovers=event.takeovers,
+    )
+    _remember(doc, attempt)
+
+
+def _run(doc: JobDoc, event: Running) -> None:
+    _onwards(doc, "running")
+    known = doc.attempts.get(event.attempt) or Attempt(number=event.attempt)
+    changes = {"running_at": event.at, "installed": event.installed, "install_s": event.install_s}
+    _remember(doc, known.model_copy(update=changes))
+
+
+def _record(doc: JobDoc, event: Ended) -> None:
+    """Remember the result of an attempt: its first, for the chain lets only one win."""
+    doc.app_version_id = doc.app_version_id or event.app_version_id
+    known = doc.attempts.get(event.attempt)
+    if known is not None and known.outcome is not None:
+        return
+    result = event.result
+    if result.number != event.attempt or result.outcome is None:
+        result = result.model_copy(update={"number": event.attempt, "outcome": event.state})
+    _remember(doc, result)
+
+
+def _end(doc: JobDoc, event: Ended, at: float) -> None:
+    # The end stands in place of its chain, so it is taken from wherever the chain had led.
+    if not event.final:
+        doc.settled = True
+        doc.state = "queued"  # an event of its retry follows
+        doc.not_before = None
+        doc.reason = None
+        doc.message = None
+        return
+    _settle(doc, event.state, at, reason=event.result.reason, message=event.result.message)
+    doc.flaky = is_flaky(event.state, [a.outcome for n, a in doc.attempts.items() if n < event.attempt])
+
+
+def _settle(doc: JobDoc, state: JobState, at: float, *, reason: str | None, message: str | None) -> None:
+    doc.settled = True
+    doc.state = state
+    doc.ended_at = at
+    doc.reason = reason
+    doc.message = message

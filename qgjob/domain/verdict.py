@@ -1,0 +1,71 @@
+"""What the states of jobs amount to: their counts, a run's state, and the exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, NamedTuple
+
+from bus_schemas.events import EndState
+from bus_schemas.requests import JobState, JobView, RunState
+from qgjob.domain.lifecycle import NOT_STARTED, TERMINAL
+from qgjob.errors import ExitCode
+
+
+class _Verdict(NamedTuple):
+    ends: frozenset[EndState]
+    state: RunState
+    code: ExitCode
+
+
+_VERDICTS: Final[tuple[_Verdict, ...]] = (
+    _Verdict(frozenset({"errored"}), "errored", ExitCode.INFRASTRUCTURE),
+    _Verdict(frozenset({"failed", "timed_out"}), "failed", ExitCode.FAILED),
+    _Verdict(frozenset({"cancelled", "expired"}), "cancelled", ExitCode.CANCELLED),
+    _Verdict(frozenset({"passed"}), "passed", ExitCode.OK),
+)
+"""The first of these that any job calls for is the whole's: the lab's errors weigh most."""
+
+
+def run_state(counts: Mapping[str, int], *, begun: bool) -> RunState:
+    """A run's state from how many of its jobs are in which state.
+
+    `begun`: whether any of them was ever started.
+    """
+    present = {state for state, count in counts.items() if count > 0}
+    if not present:
+        return "queued"
+    if open_states := present - TERMINAL:
+        return "running" if begun or open_states - NOT_STARTED else "queued"
+    for verdict in _VERDICTS:
+        if present & verdict.ends:
+            return verdict.state
+    return "passed"
+
+
+def run_state_of(jobs: Collection[JobView]) -> RunState:
+    """The state of a run with these jobs."""
+    begun = any(a.started_at is not None or a.running_at is not None for job in jobs for a in job.attempts)
+    return run_state(counts_of(jobs), begun=begun)
+
+
+def counts_of(jobs: Iterable[JobView]) -> dict[str, int]:
+    """How many jobs are in which state; states without jobs are left out."""
+    return dict(Counter[str](job.state for job in jobs))
+
+
+def verdict_of(jobs: Iterable[JobView], *, no_slot: Collection[str] = ()) -> ExitCode:
+    """The exit code of jobs that have ended; those in `no_slot` were cancelled for want of a slot.
+
+    That weighs less than the lab's errors and more than failures. A job that has not ended counts
+    as none of them.
+    """
+    present: set[JobState] = set()
+    without_slot = False
+    for job in jobs:
+        if job.state == "cancelled" and job.job_id in no_slot:
+            without_slot = True
+        else:
+            present.add(job.state)
+    code = next((verdict.code for verdict in _VERDICTS if present & verdict.ends), ExitCode.OK)
+    return ExitCode.NO_SLOT if without_slot and code is not ExitCode.INFRASTRUCTURE else code

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Sequence
@@ -56,8 +57,10 @@ class Agent:
         self._state = "up"
         self._epoch = 0
         """Of the latest leader: what earlier ones send is not followed."""
+        instance = secrets.token_hex(8)
         self._slots = {
-            runner.who.slot: SlotWorker(bus, runner.who, runner, self._changed.set) for runner in runners
+            runner.who.slot: SlotWorker(bus, runner.who, runner, self._changed.set, instance=instance)
+            for runner in runners
         }
 
     async def run(self, stop: asyncio.Event, ready: asyncio.Event) -> None:

@@ -36,11 +36,14 @@ _AVOID_TRIES: Final = 10
 class SlotWorker:
     """The loop of one slot."""
 
-    def __init__(self, bus: Bus, who: Identity, runner: AttemptRunner, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, bus: Bus, who: Identity, runner: AttemptRunner, on_change: Callable[[], None], *, instance: str
+    ) -> None:
         self._bus = bus
         self.who = who
         self.runner = runner
         self._on_change = on_change
+        self._instance = instance
         self._wake = asyncio.Event()
         self._binding: Binding | None = None
         self._next_binding: Binding | None = None
@@ -181,6 +184,7 @@ class SlotWorker:
             bound=self._binding.group if self._binding else None,
             job_id=message.spec.job_id if message else None,
             attempt=message.attempt if message else None,
+            instance=self._instance,
         )
         with contextlib.suppress(Exception):  # not connected: said again when it is
             await self._bus.nc.publish(subjects.slot_next(self.who.agent, self.who.slot), report.encode())

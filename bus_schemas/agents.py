@@ -50,6 +50,8 @@ class SlotNext(Message):
     bound: GroupRef | None = None
     job_id: Id | None = None
     attempt: int | None = None
+    instance: Id = "-"
+    """Tells an agent from one of the same name that ran before: what that one held, this one does not."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -71,6 +71,7 @@ class Slots:
                 installed=frozenset((build.org_id, build.app_version_id) for build in report.installed),
                 bound=bound,
                 job_id=report.job_id,
+                instance=report.instance,
             )
         )
         slot = self.lab.state.slots[name]

@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from bus_schemas.jobs import labels_of
 from qgjob.domain.placement import policy
 from qgjob.domain.placement.model import (
+    AWAIT_S,
     MAX_WINDOW,
     WINDOW_S,
     Bind,
@@ -64,7 +65,7 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
         case JobWithdrawn(job_id):
             _withdrawn(state, job_id)
         case JobWasReleased(job, slot):
-            _was_released(state, job, slot)
+            _was_released(state, job, slot, now)
         case Tick():
             _tick(state, now, effects)
 
@@ -187,7 +188,7 @@ def _enqueue(state: LabState, job: Job) -> None:
     state.active[group.key] = group
 
 
-def _was_released(state: LabState, job: Job, slot_name: str | None) -> None:
+def _was_released(state: LabState, job: Job, slot_name: str | None, now: float) -> None:
     if job.job_id in state.out or job.job_id in state.jobs:
         return
     group = _group(state, job.group)
@@ -195,7 +196,7 @@ def _was_released(state: LabState, job: Job, slot_name: str | None) -> None:
     group.out += 1
     group.orphans.add(job.job_id)
     if slot_name is not None:
-        _started(state, job.job_id, job.attempt, slot_name, slot_used=0.0)
+        _started(state, job.job_id, job.attempt, slot_name, now)
     _settle(state, group)
 
 
@@ -212,7 +213,7 @@ def _withdrawn(state: LabState, job_id: str) -> None:
     _settle(state, group)
 
 
-def _started(state: LabState, job_id: str, attempt: int, slot_name: str, slot_used: float) -> None:
+def _started(state: LabState, job_id: str, attempt: int, slot_name: str, now: float) -> None:
     released = state.out.get(job_id)
     if released is None or released.job.attempt != attempt:
         return
@@ -221,13 +222,13 @@ def _started(state: LabState, job_id: str, attempt: int, slot_name: str, slot_us
     if slot is None:  # its report has not come yet: it is taken up then
         _let_go(state, released)
         released.slot, released.started = slot_name, True
-        state.awaited.setdefault(slot_name, set()).add(job_id)
+        state.awaited.setdefault(slot_name, {})[job_id] = now + AWAIT_S
         _settle(state, group)
         return
     if job_id not in slot.held:
         _swap(state, released, slot)
     released.started = True
-    slot.last_used = max(slot.last_used, slot_used)
+    slot.last_used = now
     build = (group.key.org_id, group.key.app_version_id)
     if build not in slot.installed:
         slot.installed = frozenset({build})  # what it really holds, its next report says
@@ -268,16 +269,19 @@ def _ended(state: LabState, event: JobEnded, now: float) -> None:
 
 def _slot_seen(state: LabState, seen: SlotSeen, now: float) -> None:
     slot = state.slots.get(seen.name)
+    if slot is not None and slot.instance != seen.instance:
+        _slot_lost(state, seen.name)
+        slot = None
     if slot is None:
-        slot = state.slots[seen.name] = Slot(seen.name, seen.labels)
+        slot = state.slots[seen.name] = Slot(seen.name, seen.labels, instance=seen.instance)
     slot.labels = seen.labels
     slot.available = seen.available
     slot.installed = seen.installed
     if seen.bound != slot.bound:
         _rebound(state, slot, seen.bound)
-    for job_id in sorted(state.awaited.pop(seen.name, ())):
-        if released := state.out.get(job_id):
-            _started(state, job_id, released.job.attempt, seen.name, now)
+    for job_id in state.awaited.pop(seen.name, {}):
+        if job_id != seen.job_id:
+            _not_held_by(state, job_id, seen.name)  # by an agent that ran here before
     if seen.job_id is not None and (released := state.out.get(seen.job_id)):
         _started(state, seen.job_id, released.job.attempt, seen.name, now)
     _settle_slot(state, slot)
@@ -300,17 +304,31 @@ def _slot_lost(state: LabState, name: str) -> None:
     state.free.pop(name, None)
     if slot is None:
         return
-    for job_id, released in slot.held.items():
-        group = state.groups[released.job.group]
-        group.orphans.add(job_id)
-        released.slot, released.started = None, False
-        state.active[group.key] = group
+    for released in slot.held.values():
+        _orphan(state, released)
     if slot.bound is not None and (group := state.groups.get(slot.bound)):
         group.slots.discard(name)
         _settle(state, group)
 
 
+def _orphan(state: LabState, released: Released) -> None:
+    """Nobody is known to hold it: the work stream gives it to whoever is bound to its group."""
+    group = state.groups[released.job.group]
+    group.orphans.add(released.job.job_id)
+    released.slot, released.started = None, False
+    state.active[group.key] = group
+
+
+def _not_held_by(state: LabState, job_id: str, slot_name: str) -> None:
+    released, slot = state.out.get(job_id), state.slots.get(slot_name)
+    if released is not None and released.slot == slot_name and (slot is None or job_id not in slot.held):
+        _orphan(state, released)
+
+
 def _tick(state: LabState, now: float, effects: list[Effect]) -> None:
+    for name in [name for name, jobs in state.awaited.items() if any(at <= now for at in jobs.values())]:
+        for job_id in state.awaited.pop(name):
+            _not_held_by(state, job_id, name)
     while state.delayed and state.delayed[0][0] <= now:
         *_, job = heappop(state.delayed)
         if not job.gone:

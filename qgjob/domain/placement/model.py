@@ -12,6 +12,8 @@ from qgjob.domain.estimates import Estimates
 WINDOW_S: Final = 0.2
 """How much work may be released ahead for one slot: enough to hide the way to the scheduler."""
 MAX_WINDOW: Final = 32
+AWAIT_S: Final = 5.0
+"""How long a slot that is said to run something may keep silent before somebody else is bound to it."""
 
 
 class GroupKey(NamedTuple):
@@ -66,6 +68,7 @@ class Slot:
     held: dict[str, Released] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]  # Released comes later
     """Jobs released for it and not ended, the running one included."""
     last_used: float = 0.0
+    instance: str = "-"
 
 
 @dataclass(slots=True, eq=False)
@@ -138,8 +141,8 @@ class LabState:
     jobs: dict[str, Job] = field(default_factory=dict[str, Job])
     """Waiting jobs, delayed ones included."""
     out: dict[str, Released] = field(default_factory=dict[str, Released])
-    awaited: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
-    """Jobs known to run on slots that have not reported themselves yet."""
+    awaited: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    """Jobs known to run on slots that have not reported themselves yet, and until when that is believed."""
     delayed: list[tuple[float, int, int, Job]] = field(default_factory=list[tuple[float, int, int, Job]])
     expiring: list[tuple[float, int, int, Job]] = field(default_factory=list[tuple[float, int, int, Job]])
     depths: list[int] = field(default_factory=lambda: [0, 0, 0])
@@ -179,6 +182,8 @@ class SlotSeen(NamedTuple):
     installed: frozenset[Build]
     bound: GroupKey | None
     job_id: str | None
+    instance: str = "-"
+    """Of its agent: another one of the same name holds nothing of what this one held."""
 
 
 class SlotLost(NamedTuple):

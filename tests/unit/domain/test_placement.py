@@ -387,3 +387,43 @@ def test_no_slot_no_release(labels: tuple[str, ...]) -> None:
     assert not released(world)
     world.add_slot("a/s1", LABELS)
     assert released(world) == ["j0"]
+
+
+def test_what_a_restarted_agent_held_is_taken_over() -> None:
+    """Its slots report themselves anew before anybody noticed that they were gone."""
+    world = World()
+    world.add_slot("a/s0", ())
+    world.feed(JobArrived(job(0)))
+    world.take("a/s0")
+    world.running.clear()
+    world.released["j0"] = job(0)
+    world.bound.clear()
+    world.feed(SlotSeen("a/s0", frozenset(), True, frozenset(), None, None, instance="second"))
+    assert world.bound == {"a/s0": job(0).group}, "nobody was bound to take it over"
+    world.run_dry()
+    assert world.ended == ["j0"]
+
+
+def test_after_a_recovery_a_slot_that_is_idle_does_not_hold_what_its_chain_says() -> None:
+    world = World()
+    held = job(0)
+    world.released["j0"] = held
+    world.feed(JobWasReleased(held, "a/s0"))
+    world.add_slot("a/s0", ())
+    assert world.bound == {"a/s0": held.group}
+    world.run_dry()
+    assert world.ended == ["j0"]
+
+
+def test_after_a_recovery_a_slot_that_keeps_silent_is_not_waited_for_for_ever() -> None:
+    world = World()
+    held = job(0)
+    world.released["j0"] = held
+    world.feed(JobWasReleased(held, "gone/s0"))
+    world.add_slot("a/s0", ())
+    assert not world.bound, "the slot that is said to hold it may still say so"
+    world.now += 10.0
+    world.feed(Tick())
+    assert world.bound == {"a/s0": held.group}
+    world.run_dry()
+    assert world.ended == ["j0"]

@@ -13,11 +13,11 @@ DEV := .venv/.dev
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench docs lock clean
+.PHONY: help demo test unit check format bench docs screenshots lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(RUNTIME) ## Run the whole system on this machine with real sample tests
 	@$(BIN)/qgjob demo $(ARGS)
@@ -44,6 +44,9 @@ bench: $(DEV) ## Measure, as written down in docs/performance.md
 
 docs: $(DEV) ## Write the pages that are made from the code
 	@$(BIN)/python scripts/lifecycle_doc.py
+
+screenshots: $(DEV) ## Draw the dashboard's pictures for the docs
+	@$(BIN)/python scripts/screenshots.py
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --annotation-style line --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
 
-from tui.store.job import ENDED_STATES, FAILURES, HELD_STATES, WAITING_STATES, Job
+from qgjob.domain.lifecycle import HELD, NOT_STARTED, STATES, TERMINAL
+from tui.store.job import FAILURES, Job
 
 Matcher = Callable[[Job], bool]
 
 _STATE_WORDS: Final = {
-    "active": HELD_STATES,
-    "waiting": WAITING_STATES | {"dispatched"},
-    "ended": ENDED_STATES,
+    "active": HELD,
+    "waiting": NOT_STARTED,
+    "ended": TERMINAL,
     "bad": FAILURES,
 }
 _PRIORITIES: Final = {"high": range(8, 11), "medium": range(4, 8), "low": range(1, 4)}
@@ -122,9 +123,7 @@ def _field(field: str, value: str) -> Matcher:
 def _states(value: str) -> Matcher:
     wanted: set[str] = set()
     for name in value.split(","):
-        named = _STATE_WORDS.get(name) or {
-            state for state in HELD_STATES | WAITING_STATES | ENDED_STATES if name and state.startswith(name)
-        }
+        named = _STATE_WORDS.get(name) or {state for state in STATES if name and state.startswith(name)}
         if name and not named:
             raise FilterError(f"no state {name!r}: {', '.join(_STATE_WORDS)}, queued, running, passed, …")
         wanted |= named

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sys import intern
 from typing import TYPE_CHECKING, Final
 
+from qgjob.domain import lifecycle
+from qgjob.domain.lifecycle import HELD, TERMINAL, is_flaky, waiting_state
 from tui.store.attempt import RUNNING, AttemptFacts, End, Run, end_of, facts_of, held_of
 from tui.store.spec import Spec, spec_of
 
@@ -15,23 +17,8 @@ if TYPE_CHECKING:
 WAITING: Final = 0
 DISPATCHED: Final = 1
 
-WAITING_STATES: Final = frozenset({"scheduled", "queued"})
-HELD_STATES: Final = frozenset({"dispatched", "preparing", "running"})
-ENDED_STATES: Final = frozenset({"passed", "failed", "errored", "timed_out", "cancelled", "expired"})
-FAILURES: Final = frozenset({"failed", "timed_out", "errored"})
-STATES: Final = (
-    "scheduled",
-    "queued",
-    "dispatched",
-    "preparing",
-    "running",
-    "passed",
-    "failed",
-    "errored",
-    "timed_out",
-    "cancelled",
-    "expired",
-)
+FAILURES: Final = lifecycle.FAILURES | {"errored"}
+"""Ends that somebody should look at."""
 
 
 class Job:
@@ -126,7 +113,7 @@ class Job:
     def see(self, view: JobView, now: float) -> None:
         """Take in what a snapshot says."""
         self._know(spec_of(view))
-        ended = view.state in ENDED_STATES
+        ended = view.state in TERMINAL
         last = max((attempt.number for attempt in view.attempts), default=0)
         for attempt in view.attempts:
             facts = facts_of(
@@ -150,7 +137,7 @@ class Job:
                 self.reached = max(self.reached, (current, DISPATCHED))
             else:
                 self.reached = max(self.reached, (current, WAITING))
-            if view.state in WAITING_STATES:
+            if view.state in lifecycle.WAITING:
                 guess = float("inf") if view.state == "scheduled" else 0.0
                 self.guesses[current] = min(guess, self.guesses.get(current, guess))
         if view.queued_at is not None:
@@ -167,7 +154,8 @@ class Job:
 
     def settle(self, now: float) -> None:
         """Work out the state from the facts; `now` only tells whether a delay is over."""
-        number = max(self.reached[0], max(self.attempts, default=1))
+        final = [n for n, facts in self.attempts.items() if facts.end is not None and facts.end.final]
+        number = min(final) if final else max(self.reached[0], max(self.attempts, default=1))
         facts = self.attempts.get(number)
         self.attempt = number
         self.cancelling = False
@@ -189,15 +177,14 @@ class Job:
             self.since = self.queued_at or self.created_at
         else:
             wait = self.waits.get(number, self.guesses.get(number, 0.0))
-            self.state = "scheduled" if wait > now else "queued"
+            self.state = waiting_state(wait, now)
             self.due = wait if wait > now and wait != float("inf") else None
             self.since = max(self.queued_at or self.created_at, 0.0 if wait > now else wait)
         self.agent = intern(facts.agent) if facts else ""
         self.slot = intern(facts.slot) if facts else ""
         self.started_at = facts.started_at if facts else None
-        self.flaky = self.state == "passed" and any(
-            a.end is not None and a.end.state in {"failed", "timed_out"} for a in self.attempts.values()
-        )
+        earlier = (a.end.state for n, a in self.attempts.items() if n < number and a.end is not None)
+        self.flaky = is_flaky(self.state, earlier)
 
     @property
     def created_at(self) -> float:
@@ -227,12 +214,12 @@ class Job:
     @property
     def active(self) -> bool:
         """Whether a slot has it, or is about to."""
-        return self.state in HELD_STATES
+        return self.state in HELD
 
     @property
     def ended(self) -> bool:
         """Whether its result is known."""
-        return self.state in ENDED_STATES
+        return self.state in TERMINAL
 
     def waited(self, now: float) -> float | None:
         """How long the job waited for its first start, or waits so far, in seconds."""

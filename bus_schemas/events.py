@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -62,6 +62,27 @@ class Event(Message):
     job_id: Id
     attempt: Annotated[int, Field(ge=1)]
     at: Timestamp
+
+
+class About(TypedDict):
+    """What every event says, to be handed to any of them."""
+
+    org_id: str
+    run_id: str
+    job_id: str
+    attempt: int
+    at: float
+
+
+def about(spec: JobSpec, attempt: int, at: float) -> About:
+    """What every event of a job's attempt says at a time."""
+    return {
+        "org_id": spec.org_id,
+        "run_id": spec.run_id,
+        "job_id": spec.job_id,
+        "attempt": attempt,
+        "at": at,
+    }
 
 
 class Queued(Event):

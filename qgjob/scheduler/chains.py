@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bus_schemas import streams, subjects
-from bus_schemas.events import Ended, Retrying, Started, TakenOver, decode_event
+from bus_schemas.events import Ended, Retrying, Started, TakenOver, about, decode_event
 from bus_schemas.jobs import JobMessage, priority_class
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
@@ -106,11 +106,7 @@ class Chains:
             return
         await self._put(message)
         retrying = Retrying(
-            org_id=spec.org_id,
-            run_id=spec.run_id,
-            job_id=spec.job_id,
-            attempt=ended.attempt,
-            at=self.clock.now(),
+            **about(spec, ended.attempt, self.clock.now()),
             next_attempt=message.attempt,
             charged=ended.state != "errored",
             not_before=message.not_before,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bus_schemas import streams, subjects
-from bus_schemas.events import Queued, Refused
+from bus_schemas.events import Queued, Refused, about
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
@@ -160,11 +160,7 @@ class Intake:
         spec = message.spec
         marker = self.runs.marker(_key(message))
         queued = Queued(
-            org_id=spec.org_id,
-            run_id=spec.run_id,
-            job_id=spec.job_id,
-            attempt=1,
-            at=at,
+            **about(spec, 1, at),
             spec=spec,
             run_size=marker.size if marker else 1,
             run_name=marker.name if marker else None,
@@ -184,9 +180,7 @@ class Intake:
         now = self.clock.now()
         for message, entry, _ in run.waiting:
             spec = message.spec
-            refused = Refused(
-                org_id=spec.org_id, run_id=spec.run_id, job_id=spec.job_id, attempt=1, at=now, message=text
-            )
+            refused = Refused(**about(spec, 1, now), message=text)
             subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, 1, "info")
             self.events.post(OutMsg(subject, refused.encode()))
             if entry.ack:

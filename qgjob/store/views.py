@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bus_schemas.events import AnyEvent, Queued
+from bus_schemas.events import AnyEvent, Queued, about
 from bus_schemas.jobs import JobMessage
 from bus_schemas.requests import JobState
 from qgjob.domain.history import JobDoc, apply
@@ -44,11 +44,7 @@ def waiting_job(message: JobMessage, at: float) -> JobDoc:
     """The document of a job that no event told of yet, from its message in the backlog."""
     spec = message.spec
     queued = Queued(
-        org_id=spec.org_id,
-        run_id=spec.run_id,
-        job_id=spec.job_id,
-        attempt=message.attempt,
-        at=at,
+        **about(spec, message.attempt, at),
         spec=spec,
         not_before=message.not_before,
     )

@@ -9,6 +9,7 @@ a job back, and no job leaves an end.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -76,7 +77,7 @@ class JobDoc:
     @property
     def begun(self) -> bool:
         """Whether any attempt was ever started on a slot."""
-        return any(a.started_at is not None or a.running_at is not None for a in self.attempts.values())
+        return has_begun(self.attempts.values())
 
     def view(self, now: float) -> JobView:
         """The job as users see it at a time."""
@@ -134,6 +135,11 @@ def apply(doc: JobDoc | None, event: AnyEvent, seq: int, at: float) -> JobDoc | 
     elif event.attempt == doc.attempt and not doc.settled:
         _step(doc, event, at)
     return doc
+
+
+def has_begun(attempts: Iterable[Attempt]) -> bool:
+    """Whether any of these attempts was ever started on a slot."""
+    return any(a.started_at is not None or a.running_at is not None for a in attempts)
 
 
 def promote(doc: JobDoc, now: float) -> bool:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from bus_schemas.events import EndState
 from bus_schemas.requests import JobState, JobView, RunState
+from qgjob.domain.history import has_begun
 from qgjob.domain.lifecycle import NOT_STARTED, TERMINAL
 from qgjob.errors import ExitCode
 
@@ -45,8 +46,7 @@ def run_state(counts: Mapping[str, int], *, begun: bool) -> RunState:
 
 def run_state_of(jobs: Collection[JobView]) -> RunState:
     """The state of a run with these jobs."""
-    begun = any(a.started_at is not None or a.running_at is not None for job in jobs for a in job.attempts)
-    return run_state(counts_of(jobs), begun=begun)
+    return run_state(counts_of(jobs), begun=any(has_begun(job.attempts) for job in jobs))
 
 
 def counts_of(jobs: Iterable[JobView]) -> dict[str, int]:

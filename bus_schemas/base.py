@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -14,7 +15,15 @@ MAX_ID_CHARS = 256
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS)]
 """A name given by a user or made by us: 1 to 256 characters."""
 
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._:/-]{0,63}$")]
+MAX_LABEL_CHARS = 64
+LABEL_PATTERN = r"[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9._:/-]*)?"
+"""The whole of a label: lower case, and behind a colon any case, as serial numbers have it."""
+LABEL_RULE = (
+    "A label has up to 64 lower-case letters, digits and . _ : / -, and behind a colon capitals too, "
+    "such as android-14 or serial:R58M."
+)
+
+Label = Annotated[str, StringConstraints(pattern=f"^{LABEL_PATTERN}$", max_length=MAX_LABEL_CHARS)]
 """What a slot is or a job needs: `emulator`, `android-14`, `serial:R58M`."""
 
 Text = Annotated[str, StringConstraints(max_length=4000)]
@@ -55,6 +64,11 @@ class Message(Model):
                 hint="Upgrade this qgjob.",
             )
         return message
+
+
+def is_label(text: str) -> bool:
+    """Whether `text` is a `Label`, for those who check what people write before it is in a message."""
+    return len(text) <= MAX_LABEL_CHARS and re.fullmatch(LABEL_PATTERN, text) is not None
 
 
 def first_problem(error: ValidationError) -> str:

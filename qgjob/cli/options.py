@@ -15,7 +15,6 @@ from qgjob.errors import UsageError
 TARGETS: Final = ("emulator", "device", "simulator")
 PRIORITY_WORDS: Final[Mapping[str, int]] = {"high": 9, "medium": 5, "low": 2}
 
-_LABEL: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,63}\Z")
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}\Z")
 _RUNNER: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
 
@@ -23,6 +22,8 @@ _RUNNER: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
 def option(*flags: str, help: str, panel: str | None = None, **more: Any) -> Any:  # noqa: A002
     """An option that may also be given as `QGJOB_<NAME>`."""
     name = next(flag for flag in flags if flag.startswith("--")).partition("/")[0]
+    # Else the help shows a type: `<int range>`, and `<bool>` for a flag that takes no value.
+    more.setdefault("metavar", "N" if "min" in more else "")
     variable = "QGJOB_" + name.removeprefix("--").replace("-", "_").upper()
     return typer.Option(*flags, help=help, envvar=variable, show_envvar=False, rich_help_panel=panel, **more)
 
@@ -83,13 +84,13 @@ def target(value: str | None) -> str | None:
 
 def labels(values: Iterable[str], option_name: str = "--require") -> tuple[str, ...]:
     """Labels, in order, each once; raises `UsageError`."""
-    for value in values:
-        if not _LABEL.match(value):
-            raise UsageError(
-                f"{option_name} {value!r} is not a label.",
-                hint="A label has up to 64 lower-case letters, digits and . _ : / -, such as android-14.",
-            )
-    return tuple(dict.fromkeys(values))
+    from bus_schemas.base import LABEL_RULE, is_label
+
+    found = tuple(dict.fromkeys(values))
+    for value in found:
+        if not is_label(value):
+            raise UsageError(f"{option_name} {value!r} is not a label.", hint=LABEL_RULE)
+    return found
 
 
 def label_list(option_name: str, value: str) -> tuple[str, ...]:

@@ -33,9 +33,13 @@ def test_targets():
 def test_labels_keep_their_order_and_come_once():
     assert opt.labels(["b", "a", "b"]) == ("b", "a")
     assert opt.label_list("--labels", " a, b ,,c") == ("a", "b", "c")
-    for wrong in ("", "Upper", "a b", "-x", "x" * 65, "a\n"):
+    for wrong in ("", "Upper", "Serial:R58M", "a b", "-x", "x" * 65, "a\n", "a:R58M\n"):
         with pytest.raises(UsageError, match="--require"):
             opt.labels([wrong])
+
+
+def test_behind_a_colon_a_label_keeps_its_case():
+    assert opt.labels(["serial:R58M", "lab/rack:A:b"]) == ("serial:R58M", "lab/rack:A:b")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200)])

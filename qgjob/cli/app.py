@@ -9,7 +9,7 @@ import typer
 
 from qgjob.cli import options as opt
 from qgjob.cli.options import option
-from qgjob.cli.output import Output, rfc3339
+from qgjob.cli.output import Output, rfc3339, size_text
 from qgjob.cli.session import Session, run, session_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _progress(out: Output) -> TransferProgress | None:
 
     def show(done: int, total: int) -> None:
         end = "\n" if done >= total else "\r"
-        console.print(f"{done / 2**20:.1f} of {total / 2**20:.1f} MiB", end=end)
+        console.print(f"{size_text(done)} of {size_text(total)}", end=end)
 
     return show
 
@@ -99,7 +99,7 @@ async def _list(session: Session, org_id: str | None, *, as_json: bool) -> None:
                 record.app_version_id,
                 record.platform or "any",
                 record.app_id or "",
-                f"{record.blob.size / 2**20:.1f} MiB",
+                size_text(record.blob.size),
                 record.file_name,
                 rfc3339(record.uploaded_at) or "",
                 record.blob.digest[:12],

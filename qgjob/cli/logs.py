@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from qgjob.cli import options as opt
-from qgjob.cli.output import Output, clean_log
+from qgjob.cli.output import Output, clean_log, size_text
 from qgjob.cli.session import Session, run, session_of
 from qgjob.errors import ExitCode, UsageError
 
@@ -84,7 +84,7 @@ class LogPrinter:
             self._out.note(f"--- attempt {chunk.attempt} ---")
         self._attempt = chunk.attempt
         if chunk.dropped:
-            self._out.note(f"… {chunk.dropped} bytes were left out here: the log is over its limit …")
+            self._out.note(f"… {size_text(chunk.dropped)} were left out here: the log is over its limit …")
         text = ""
         for stream, part in chunk.parts:
             if stream == "sys":

@@ -123,7 +123,7 @@ def _usage(out: Output, error: Any) -> int:
     message: str = error.format_message()
     ctx = getattr(error, "ctx", None)
     if "Usage:" in message or not message.strip():  # no arguments at all: that is the help
-        sys.stderr.write(message)
+        sys.stderr.write(message.rstrip("\n") + "\n")
         return int(error.exit_code)
     hint = f"See `{ctx.command_path} --help`." if ctx is not None else None
     out.error(message[0].upper() + message[1:], hint)

@@ -61,6 +61,13 @@ def rfc3339(at: float | None) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def size_text(size: int) -> str:
+    """A number of bytes: `812 B`, `3.4 KiB`, `48.1 MiB`."""
+    if size < 1024:
+        return f"{size} B"
+    return f"{size / 2**10:.1f} KiB" if size < 2**20 else f"{size / 2**20:.1f} MiB"
+
+
 class Output:
     """Where a command writes."""
 

@@ -49,7 +49,7 @@ async def _main(session: Session, *, as_json: bool) -> None:
                     group.group.org_id,
                     group.group.app_version_id,
                     str(group.waiting),
-                    str(group.released),
+                    str(max(0, group.released - group.running)),  # those that run are released too
                     str(group.running),
                     ", ".join(group.slots),
                 ]

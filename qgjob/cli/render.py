@@ -90,12 +90,19 @@ def attempts_table(out: Output, attempts: Sequence[Attempt]) -> None:
                 show_duration(attempt.install_s or 0.0) if attempt.installed else "",
                 took(attempt),
                 "" if attempt.exit_code is None else str(attempt.exit_code),
-                attempt.message or (attempt.reason or "").replace("_", " "),
+                _why_attempt(attempt),
             ]
             for attempt in attempts
         ),
         states="OUTCOME",
     )
+
+
+def _why_attempt(attempt: Attempt) -> str:
+    reason = attempt.message or (attempt.reason or "").replace("_", " ")
+    times = "" if attempt.takeovers == 1 else f" {attempt.takeovers} times"
+    taken_over = f"taken over{times}: whoever ran it was lost" if attempt.takeovers else ""
+    return "; ".join(part for part in (reason, taken_over) if part)
 
 
 def summary(jobs: Sequence[JobView]) -> str:

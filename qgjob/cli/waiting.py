@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bus_schemas.requests import RunView
 from qgjob.cli.output import Output
 from qgjob.cli.progress import progress_for
-from qgjob.cli.render import summary
+from qgjob.cli.render import summary, why
 from qgjob.cli.shapes import job_json
 from qgjob.client.models import Submitted, Waited, WaitOptions
 from qgjob.clock import SystemClock
@@ -61,8 +61,8 @@ def tell(out: Output, waited: Waited, wishes: WaitWishes) -> None:
     else:
         for job in waited.jobs:
             if job.state != "passed" or job.flaky:
-                reason = f" · {job.message or job.reason}" if job.message or job.reason else ""
-                out.state_line(job.state, f"{job.job_id} {job.test}{reason}")
+                reason = why(job)
+                out.state_line(job.state, f"{job.job_id} {job.test}" + (f" · {reason}" if reason else ""))
         out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
     if waited.timed_out:
         limit = wishes.options.timeout_s or 0.0

@@ -80,7 +80,7 @@ def test_output_goes_to_stdout_as_it_is_and_the_agents_words_to_stderr():
     assert stdout.getvalue() == "a\x1b]52\x07\nb\nc"
     assert "installing" in stderr.getvalue()
     assert "attempt 2" in stderr.getvalue()
-    assert "9 bytes" in stderr.getvalue()
+    assert "9 B were" in stderr.getvalue()
 
 
 @given(st.integers(0, 20), st.integers(0, 20))

@@ -282,6 +282,7 @@ def _end(doc: JobDoc, event: Ended, at: float) -> None:
 def _settle(doc: JobDoc, state: JobState, at: float, *, reason: str | None, message: str | None) -> None:
     doc.settled = True
     doc.state = state
+    doc.not_before = None
     doc.ended_at = at
     doc.reason = reason
     doc.message = message

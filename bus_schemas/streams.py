@@ -36,6 +36,10 @@ ACK_WAIT_S: Final = 30.0
 
 EVENTS_KEPT_S: Final = 24 * HOUR_S
 RUN_MARKER_TTL_S: Final = 7 * 24 * HOUR_S
+JOB_ROOM_BYTES: Final = 32 * 1024
+"""How much smaller than a message a job must be: its end carries the next attempt, its release the fence."""
+GROUP_UNUSED_S: Final = 3600.0
+"""How long the consumer of a group stays when no slot pulls from it and none of its work is running."""
 AGENT_TTL_S: Final = 15
 LEADER_TTL_S: Final = 2
 
@@ -167,14 +171,15 @@ def intake_consumer(epoch: int, number: int) -> ApiConfig:
     """Reads the backlog for one reign; its name is never used twice.
 
     Memory storage: it must not survive its reign. The long ack wait keeps the server from
-    delivering again what merely waits; a lost ack shows at the next reign.
+    delivering again what merely waits; a lost ack shows at the next reign, or then: before the
+    end that tells of it is forgotten.
     """
     return {
         "name": f"intake_{epoch}_{number}",
         "filter_subjects": [subjects.jobs_of(p) for p in subjects.PRIORITY_CLASSES],
         "deliver_policy": "all",
         "ack_policy": "explicit",
-        "ack_wait": 24 * HOUR_S * SECOND_NS,
+        "ack_wait": EVENTS_KEPT_S // 2 * SECOND_NS,
         "max_deliver": -1,
         "max_ack_pending": -1,
         "mem_storage": True,
@@ -200,6 +205,8 @@ def group_consumer(capability: str, org: str, app: str, ack_wait_s: float = ACK_
         "max_deliver": -1,
         "max_ack_pending": -1,
         "max_waiting": 4096,
+        # There is a group for every build: thousands a month. What is stored does not go with it.
+        "inactive_threshold": int(GROUP_UNUSED_S * SECOND_NS),
     }
 
 

@@ -6,6 +6,7 @@ saw it. The end replaces the chain and says the whole attempt.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import Final
 
@@ -15,31 +16,37 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import ROLLUP, TTL, expect, lost_compare
-from qgjob.bus.requester import JsError, RequestTimeoutError
+from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError
 from qgjob.errors import BadMessageError
 
 CHAIN_TTL: Final = {TTL: "never"}
 END_HEADERS: Final = {TTL: f"{streams.EVENTS_KEPT_S}s", ROLLUP: "sub"}
 _TRIES: Final = 20
+_PAUSE_S: Final = 0.1
 
 
 async def read_chain(bus: Bus, subject: str) -> tuple[ChainLink | None, int]:
-    """The last link of a chain and its sequence; (None, 0) when nobody ever claimed."""
+    """The last link of a chain and its sequence; (None, 0) when nobody ever claimed.
+
+    What is no link at all, as anybody may publish there, stands for nobody: (None, its sequence).
+    """
     for attempt in range(_TRIES):
         try:
             stored = await kv.get_last(bus, streams.EVENTS, subject)
             break
-        except (JsError, RequestTimeoutError):  # just after a failover
+        except (JsError, RequestTimeoutError, NoRespondersError):  # just after a failover
             if attempt == _TRIES - 1:
                 raise
+            await asyncio.sleep(_PAUSE_S)
     else:
         raise AssertionError("unreachable")
     if stored is None or stored.deleted:
         return None, stored.seq if stored else 0
-    event = decode_event(stored.data)
-    if isinstance(event, Started | Cancelling | Ended):
-        return event, stored.seq
-    raise BadMessageError(f"a chain holds a {event.kind} event")
+    try:
+        event = decode_event(stored.data)
+    except BadMessageError:
+        return None, stored.seq  # set aside by the projector; nobody holds the attempt by that
+    return (event if isinstance(event, Started | Cancelling | Ended) else None), stored.seq
 
 
 def chain_subject(message: JobMessage) -> str:
@@ -120,12 +127,16 @@ async def _write(bus: Bus, subject: str, link: Ended, *, expected: int) -> Chain
     for _ in range(_TRIES):
         try:
             await bus.requests.publish(subject, link.encode(), headers={**expect(expected), **END_HEADERS})
-        except RequestTimeoutError:
+        except (RequestTimeoutError, NoRespondersError):
+            await asyncio.sleep(_PAUSE_S)
             continue  # whether it was stored, the next try tells
         except JsError as error:
             if not lost_compare(error):
                 raise
-            there, _ = await read_chain(bus, subject)
+            there, seq = await read_chain(bus, subject)
+            if there is None:
+                expected = seq
+                continue
             if isinstance(there, Ended) and there.nonce == link.nonce:
                 return None
             return there

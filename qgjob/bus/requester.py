@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qgjob.errors import NotAllowedError, QgjobError, UnreachableError
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
+
+from qgjob.errors import NotAllowedError, QgjobError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from nats.aio.client import Client as NatsClient
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S = 5.0
 _SWEEP_S = 0.1
 _NO_RESPONDERS = "503"
+_HEADERS_BYTES = 512
+"""More than the headers that we send; they count towards the server's `max_payload`."""
 
 
 class RequestTimeoutError(QgjobError):
@@ -112,10 +117,22 @@ class Requester:
         token = format(self._counter, "x")
         future: asyncio.Future[Msg] = self._loop.create_future()
         self._waiting[token] = (future, self._loop.time() + timeout, subject)
+        size = len(payload) + (_HEADERS_BYTES if headers else 0)
         try:
+            if size > self._nc.max_payload:  # the server would close the connection on a larger one
+                raise MaxPayloadError
             await self._nc.publish(
                 subject, payload, reply=self._prefix + token, headers=dict(headers) if headers else None
             )
+        except MaxPayloadError as error:
+            self._waiting.pop(token, None)
+            limit = self._nc.max_payload
+            raise RefusedError(
+                f"A message of {size} bytes on {subject} is larger than the server takes ({limit} bytes)."
+            ) from error
+        except NatsError as error:  # closed, or its buffer is full while the server is away
+            self._waiting.pop(token, None)
+            raise UnreachableError(f"{subject} cannot be sent now: {error}.") from error
         except BaseException:
             self._waiting.pop(token, None)
             raise

@@ -14,6 +14,7 @@ _STREAM_NOT_FOUND = 10059
 _NAME_IN_USE = 10058
 _CONSUMER_NOT_FOUND = 10014
 _NO_STORAGE = 10047
+_NO_MESSAGE = frozenset({10037, 10043, 10057})
 _LEAST_BYTES = 64 * 2**20
 
 
@@ -115,6 +116,15 @@ async def list_subjects(bus: Bus, stream: str, pattern: str) -> dict[str, int]:
         found.update(subjects)
         if not subjects or len(found) >= int(info.get("total", len(found))):
             return found
+
+
+async def delete_message(bus: Bus, stream: str, seq: int) -> None:
+    """Delete a message from a stream; it is no error when it is gone already. Slow: for the rare case."""
+    try:
+        await bus.requests.api(f"STREAM.MSG.DELETE.{stream}", {"seq": seq, "no_erase": True})
+    except JsError as error:
+        if error.err_code not in _NO_MESSAGE:
+            raise
 
 
 async def stream_state(bus: Bus, stream: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage, JobSpec, RunMarker, priority_class
-from bus_schemas.streams import RUN_MARKER_TTL_S
+from bus_schemas.streams import JOB_ROOM_BYTES, RUN_MARKER_TTL_S
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import (
@@ -225,7 +225,7 @@ class _Publisher:
 
     def _job(self, spec: JobSpec, part: int, parts: int, *, again: bool = False) -> OutMsg:
         payload = JobMessage(spec=spec, part=part, parts=parts, again=again).encode()
-        limit = min(self._bus.max_payload, MAX_BATCH_BYTES) - _MARGIN
+        limit = min(self._bus.max_payload, MAX_BATCH_BYTES) - JOB_ROOM_BYTES
         if len(payload) > limit:
             raise RefusedError(
                 f"The job of {spec.test} takes {len(payload)} bytes; the server takes {limit} at most.",

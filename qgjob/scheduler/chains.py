@@ -42,6 +42,8 @@ class Chains:
     events: Publisher
     feed: Callable[..., None]
     on_ended: Callable[[Entry], None]
+    between: Callable[[str, bool], None]
+    """Told of a job that is between two attempts, and when its next one is not to be waited for."""
     horizon: int
     """Ends up to this sequence may have been handled by an earlier reign."""
     ended: dict[str, int] = field(default_factory=dict[str, int])
@@ -78,6 +80,7 @@ class Chains:
             self._note_end(event, events)
             if event.next is not None and _follows(event, event.next):
                 retries.append((event, event.next, stored.seq))
+                self.between(event.job_id, True)
 
     def _note_end(self, event: Ended, events: list[Event]) -> None:
         result = event.result
@@ -101,8 +104,10 @@ class Chains:
         spec = message.spec
         known = self.backlog.entries.get(spec.job_id)
         if known is not None and known.attempt >= message.attempt:
+            self.between(spec.job_id, False)
             return
         if inherited and (await read_chain(self.bus, chain_subject(message)))[0] is not None:
+            self.between(spec.job_id, False)
             return
         await self._put(message)
         retrying = Retrying(

@@ -42,6 +42,9 @@ class Control:
     """Ids of the jobs that a job or run id stands for, from the projection; None when unknown."""
     cancelling: dict[str, float] = field(default_factory=dict[str, float])
     """Jobs whose holder was asked to end them, and when (monotonic)."""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the backlog has been read: before, a job that waits would be said to have ended."""
+    _between: set[str] = field(default_factory=set[str])
     _wanted: dict[str, str] = field(default_factory=dict[str, str])
     """Cancels of jobs between two attempts: carried out when the next one comes in."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
@@ -60,9 +63,18 @@ class Control:
 
     def came_in(self, entry: Entry) -> None:
         """A job entered the backlog: it may have been cancelled before."""
+        self._between.discard(entry.job_id)
         reason = self._wanted.pop(entry.job_id, None)
         if reason is not None:
             self._spawn(self._cancel_quietly(entry, "scheduler", reason, "cancelled"))
+
+    def between(self, job_id: str, waits: bool) -> None:
+        """A job ended and is to be tried again; or its next attempt is not to be waited for."""
+        if waits:
+            self._between.add(job_id)
+        else:
+            self._between.discard(job_id)
+            self._wanted.pop(job_id, None)
 
     def ended(self, entry: Entry) -> None:
         """A job ended: there is nothing to wait for."""
@@ -84,6 +96,7 @@ class Control:
 
     async def _answer(self, msg: Msg) -> None:
         verb = msg.subject.split(".")[2]
+        await self.ready.wait()
         try:
             if verb != "cancel":
                 answer = _problem("bad_request", f"There is no control verb {verb!r}.")
@@ -104,12 +117,14 @@ class Control:
             return _problem("not_found", f"There is no job or run {request.id}.")
         live = {entry.job_id for entry in entries}
         others = [job_id for job_id in known or () if job_id not in live]
+        retried = {job_id for job_id in others if job_id in self._between}
+        self._wanted.update(dict.fromkeys(retried, request.reason))
         done = await asyncio.gather(
             *(self._cancel_entry(entry, request.by, request.reason, "cancelled") for entry in entries)
         )
-        affected = tuple(e.job_id for e, did in zip(entries, done, strict=True) if did)
+        affected = (*(e.job_id for e, did in zip(entries, done, strict=True) if did), *sorted(retried))
         already = tuple(e.job_id for e, did in zip(entries, done, strict=True) if not did)
-        return CtlAnswer(affected=affected, already=(*already, *others))
+        return CtlAnswer(affected=affected, already=(*already, *(i for i in others if i not in retried)))
 
     async def _cancel_quietly(self, entry: Entry, by: str, reason: str, state: EndState) -> None:
         try:
@@ -121,6 +136,8 @@ class Control:
         """End a job or have it ended; False when it ended by itself before."""
         async with self._limit:
             entry.cancel = reason
+            # Whatever goes wrong below, the reaper ends the job: it is not placed any more.
+            self.cancelling[entry.job_id] = self.clock.monotonic()
             if not entry.released:
                 self.lab.feed(JobWithdrawn(entry.job_id))
             message = entry.message()
@@ -133,16 +150,20 @@ class Control:
             if not isinstance(there, Ended):
                 there = await ask_holder(self.bus, message, by, reason, now=self.clock.now())
             if isinstance(there, Ended):
-                if not there.final:
+                if there.final:
+                    return False
+                follower = self.backlog.entries.get(entry.job_id)
+                if follower is None or follower.attempt <= entry.attempt:
                     self._wanted[entry.job_id] = reason
-                return not there.final
+                else:
+                    self._spawn(self._cancel_quietly(follower, by, reason, state))
+                return True
             if there is not None and not isinstance(there, Cancelling):
                 holder = holder_of(there)
                 if holder is not None:
                     order = CancelAttempt(job_id=entry.job_id, attempt=entry.attempt, reason=reason)
                     agent = holder.rpartition("/")[0]
                     await self.bus.nc.publish(subjects.agent_verb(agent, "cancel"), order.encode())
-            self.cancelling[entry.job_id] = self.clock.monotonic()
             return True
 
 

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _MAX_RELEASES = 200
 _ACK_EVERY_S = 0.25
+_SURE_S = streams.GROUP_UNUSED_S / 6
+_MAX_SURE = 1000
 ACK_AFTER_S = 2.5
 """Twice the `sync_interval` of nats.conf, and some."""
 
@@ -49,12 +51,15 @@ class Dispatcher:
     ack_wait_s: float
     """How long a lease on released work lasts."""
     on_already_ended: Callable[[Entry, Ended], None]
+    on_gone: Callable[[Release], None]
+    """Called for a release whose job is not there any more: it ended, or another attempt took its place."""
     _releases: deque[Release] = field(default_factory=deque[Release])
     _acks: deque[tuple[float, Entry]] = field(default_factory=deque[tuple[float, Entry]])
     _binds: deque[Bind] = field(default_factory=deque[Bind])
     _wake_release: asyncio.Event = field(default_factory=asyncio.Event)
     _wake_bind: asyncio.Event = field(default_factory=asyncio.Event)
-    _consumers: set[str] = field(default_factory=set[str])
+    _consumers: dict[str, float] = field(default_factory=dict[str, float])
+    """Group consumers that surely exist, and when that was made sure (monotonic)."""
 
     def release(self, release: Release) -> None:
         """Put a job on the list of what to release."""
@@ -71,9 +76,9 @@ class Dispatcher:
         if entry.ack is not None and not entry.released:
             self._acks.append((self.clock.monotonic(), entry))
 
-    def knows_consumers(self, names: set[str]) -> None:
-        """Group consumers that exist already."""
-        self._consumers |= names
+    def doubt(self, group: GroupKey) -> None:
+        """A slot that was bound to a group does not pull there: its consumer may be gone."""
+        self._consumers.pop(streams.group_consumer_name(*group), None)
 
     async def run_binds(self) -> None:
         """Make the group's consumer be there and tell the slot."""
@@ -96,9 +101,13 @@ class Dispatcher:
     async def _bind(self, bind: Bind) -> None:
         group = bind.group
         consumer = streams.group_consumer_name(*group)
-        if consumer not in self._consumers:
+        now = self.clock.monotonic()
+        if now - self._consumers.get(consumer, -_SURE_S) >= _SURE_S:
+            # The server removes consumers that nobody uses. To create one that is there does nothing.
             await create_consumer(self.bus, streams.WORK, streams.group_consumer(*group, self.ack_wait_s))
-            self._consumers.add(consumer)
+            self._consumers[consumer] = now
+            if len(self._consumers) > _MAX_SURE:
+                self._consumers = {n: at for n, at in self._consumers.items() if now - at < _SURE_S}
         agent, _, slot = bind.slot.rpartition("/")
         binding = Binding(
             agent=agent,
@@ -116,6 +125,8 @@ class Dispatcher:
             entry = self.backlog.entries.get(release.job.job_id)
             if entry is not None and entry.attempt == release.job.attempt:
                 entries.append((release, entry))
+            else:
+                self.on_gone(release)
         entries = await self._without_ended(entries)
         if not entries:
             return

@@ -108,30 +108,36 @@ class Intake:
 
     async def _read(self, stored: StreamMessage, ack: str) -> JobMessage | None:
         try:
+            if len(stored.data) > self.bus.max_payload - streams.JOB_ROOM_BYTES:
+                raise BadMessageError("the job is too large: its events would not fit into a message")
             message = JobMessage.decode(stored.data)
             _check_subject(stored.subject, message)
         except (BadMessageError, ValueError) as error:
-            kept = await set_aside(
-                self.bus, streams.JOBS, stored.subject, stored.data, str(error), seq=stored.seq
-            )
-            if kept:
-                self.dead_letters += 1
-                await self.bus.nc.publish(ack, ACK)
+            await self._put_aside(stored, ack, str(error))
             return None
         return message
+
+    async def _put_aside(self, stored: StreamMessage, ack: str, why: str) -> None:
+        if await set_aside(self.bus, streams.JOBS, stored.subject, stored.data, why, seq=stored.seq):
+            self.dead_letters += 1
+            await self.bus.nc.publish(ack, ACK)
 
     async def _take(self, arrival: _Arrival, events: list[Event]) -> None:
         stored, ack, message = arrival
         spec = message.spec
         known = self.backlog.entries.get(spec.job_id)
+        if known is not None and (known.org_id, known.run_id) != (spec.org_id, spec.run_id):
+            text = f"the id {spec.job_id} is that of a live job of {known.org_id}, run {known.run_id}"
+            await self._put_aside(stored, ack, text)
+            return
         if known is not None and known.attempt >= message.attempt:
-            if known.released:
+            if known.released or stored.seq != known.seq:
                 await self.bus.nc.publish(ack, ACK)
             else:
-                known.ack = ack
+                known.ack = ack  # the same message once more, as after a long wait
             return
         entry = Entry(spec.job_id, spec.run_id, spec.org_id, message.attempt, stored.data, stored.seq, ack)
-        entry.doubtful = message.again or stored.seq <= self.horizon
+        entry.doubtful = message.again or stored.seq <= self.horizon or stored.delivered > 1
         if message.parts > 1 and message.attempt == 1 and not self.runs.is_complete(_key(message)):
             if message.part < message.parts - 1:
                 self._wait_aside(message, entry, stored.at)

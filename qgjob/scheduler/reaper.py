@@ -12,14 +12,18 @@ import logging
 from dataclasses import dataclass, field
 
 from bus_schemas import streams, subjects
-from bus_schemas.events import Attempt, EndState
-from qgjob.bus.chain import end_held
+from bus_schemas.events import Attempt, Ended, EndState
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.chain import chain_subject, end_held, read_chain
 from qgjob.bus.connect import Bus
-from qgjob.bus.topology import list_subjects
+from qgjob.bus.kv import get_last
+from qgjob.bus.topology import delete_message, list_subjects
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import JobEnded
+from qgjob.domain.placement.model import forgotten
+from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.control import Control
+from qgjob.scheduler.dispatch import Dispatcher
 from qgjob.scheduler.lab import Lab
 
 log = logging.getLogger(__name__)
@@ -39,8 +43,10 @@ class Reaper:
     lab: Lab
     backlog: Backlog
     control: Control
+    dispatcher: Dispatcher
     ack_wait_s: float
     _missing: set[str] = field(default_factory=set[str])
+    _strange: set[str] = field(default_factory=set[str])
 
     async def run(self) -> None:
         """Reap until cancelled."""
@@ -76,6 +82,28 @@ class Reaper:
             if job_id in self._missing:
                 await self._end(entry, "errored", "its message vanished from the work stream")
         self._missing = missing
+        await self._delete_ended(set(there))
+
+    async def _delete_ended(self, there: set[str]) -> None:
+        """Delete work that has ended but was never acknowledged, and that no slot may ever pull again.
+
+        Its end is forgotten after a day: it would be run a second time by whoever finds it then.
+        """
+        out = {subjects.work(*released.job.group, job_id) for job_id, released in self.lab.state.out.items()}
+        strange = there - out - {subjects.WORK_FENCE}
+        for subject in strange & self._strange:
+            stored = await get_last(self.bus, streams.WORK, subject)
+            try:
+                message = JobMessage.decode(stored.data) if stored else None
+            except BadMessageError:
+                continue  # the next recovery sets it aside
+            if (
+                stored
+                and message
+                and isinstance((await read_chain(self.bus, chain_subject(message)))[0], Ended)
+            ):
+                await delete_message(self.bus, streams.WORK, stored.seq)
+        self._strange = strange
 
     async def _end(self, entry: Entry, state: str, text: str) -> None:
         log.warning("%s attempt %d is ended by the reaper: %s", entry.job_id, entry.attempt, text)
@@ -91,6 +119,7 @@ class Reaper:
         outcome: EndState = "cancelled" if state == "cancelled" else "errored"
         if not await end_held(self.bus, entry.message(), outcome, result, now=self.clock.now()):
             # It had ended before it was released, as after a submit that was repeated.
-            self.backlog.drop(entry.job_id, entry.attempt)
-            ended = JobEnded(entry.job_id, entry.attempt, None, None, None, installed=False, good=False)
-            self.lab.feed(ended)
+            if self.backlog.drop(entry.job_id, entry.attempt) is not None:
+                self.dispatcher.settle(entry)
+            self.control.ended(entry)
+            self.lab.feed(forgotten(entry.job_id, entry.attempt))

@@ -21,9 +21,16 @@ from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.direct import read_all
+from qgjob.bus.follow import StreamMessage
 from qgjob.bus.publish import expect, lost_compare
 from qgjob.bus.requester import JsError
-from qgjob.bus.topology import create_consumer, delete_consumer, list_consumers, stream_state
+from qgjob.bus.topology import (
+    create_consumer,
+    delete_consumer,
+    delete_message,
+    list_consumers,
+    stream_state,
+)
 from qgjob.domain.placement.model import JobWasReleased
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Entry, placement_job
@@ -50,7 +57,6 @@ class Inheritance:
     out: list[JobWasReleased] = field(default_factory=list[JobWasReleased])
     entries: list[Entry] = field(default_factory=list[Entry])
     cancelling: list[str] = field(default_factory=list[str])
-    group_consumers: set[str] = field(default_factory=set[str])
 
 
 async def recover(bus: Bus, epoch: int) -> Inheritance:
@@ -59,7 +65,6 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
     await _delete_older_intakes(bus, epoch)
     jobs = await stream_state(bus, streams.JOBS)
     events = await stream_state(bus, streams.EVENTS)
-    work_consumers = await list_consumers(bus, streams.WORK)
     chains = await _begin_chains(bus, epoch)
     found = Inheritance(
         fence=fence,
@@ -68,7 +73,6 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
         intake="",
         chains=chains,
         queued_through=await _queued_through(bus, int(jobs["last_seq"])),
-        group_consumers={str(consumer["name"]) for consumer in work_consumers},
     )
     await _learn_what_is_out(bus, found)
     intake = await create_consumer(bus, streams.JOBS, streams.intake_consumer(epoch, 1))
@@ -81,7 +85,7 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
 async def _write_fence(bus: Bus, epoch: int) -> int:
     while True:
         stored = await kv.get_last(bus, streams.WORK, subjects.WORK_FENCE)
-        if stored is not None and int(json.loads(stored.data)["epoch"]) > epoch:
+        if stored is not None and _fence_epoch(stored.data) > epoch:
             raise DeposedError("a later leader has written the fence")
         try:
             ack = await bus.requests.publish(
@@ -95,6 +99,14 @@ async def _write_fence(bus: Bus, epoch: int) -> int:
             raise
         await bus.requests.api(f"STREAM.PURGE.{streams.WORK}", {"filter": subjects.WORK_FENCE, "keep": 1})
         return ack.seq
+
+
+def _fence_epoch(data: bytes) -> int:
+    """The epoch that wrote a fence; 0 when no leader of ours did."""
+    try:
+        return int(json.loads(data)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 async def _delete_older_intakes(bus: Bus, epoch: int) -> None:
@@ -130,27 +142,33 @@ async def _queued_through(bus: Bus, last_seq: int) -> int:
     stored = await kv.get(bus, streams.SETTINGS_BUCKET, QUEUED_THROUGH_KEY)
     if stored is None or stored.deleted:
         return 0
-    return min(int(stored.data), last_seq)
+    try:
+        return min(int(stored.data), last_seq)
+    except ValueError:
+        return 0
 
 
 async def _learn_what_is_out(bus: Bus, found: Inheritance) -> None:
     messages: list[JobMessage] = []
-    payloads: list[bytes] = []
+    places: list[StreamMessage] = []
     async for page in read_all(bus, streams.WORK, _RELEASED):
         for stored in page:
             try:
                 messages.append(JobMessage.decode(stored.data))
-                payloads.append(stored.data)
+                places.append(stored)
             except BadMessageError as error:
                 await set_aside(bus, streams.WORK, stored.subject, stored.data, str(error), seq=stored.seq)
-                body = {"seq": stored.seq, "no_erase": True}
-                await bus.requests.api(f"STREAM.MSG.DELETE.{streams.WORK}", body)
+                await delete_message(bus, streams.WORK, stored.seq)
     links = await asyncio.gather(*(read_chain(bus, chain_subject(message)) for message in messages))
-    for order, (message, payload, (link, _)) in enumerate(zip(messages, payloads, links, strict=True)):
+    for order, (message, stored, (link, _)) in enumerate(zip(messages, places, links, strict=True)):
         if isinstance(link, Ended):
-            continue  # whoever holds it acknowledges it, or is told so when it comes again
+            # Its ack was lost. It must not stay until the end is forgotten: it would run once more.
+            await delete_message(bus, streams.WORK, stored.seq)
+            continue
         spec = message.spec
-        entry = Entry(spec.job_id, spec.run_id, spec.org_id, message.attempt, payload, 0, None, released=True)
+        entry = Entry(
+            spec.job_id, spec.run_id, spec.org_id, message.attempt, stored.data, 0, None, released=True
+        )
         if isinstance(link, Cancelling):
             entry.cancel = link.reason
             found.cancelling.append(spec.job_id)

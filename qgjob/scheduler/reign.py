@@ -18,7 +18,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Bind, Event, Expire, JobEnded, Release, Tick
+from qgjob.domain.placement.model import Bind, Event, Expire, Release, Tick, forgotten
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.chains import Chains
 from qgjob.scheduler.control import Control
@@ -132,7 +132,7 @@ def _wire(
     def released_already(entry: Entry, state: str) -> None:
         log.info("%s attempt %d has ended before (%s)", entry.job_id, entry.attempt, state)
         backlog.drop(entry.job_id, entry.attempt)
-        lab.feed(JobEnded(entry.job_id, entry.attempt, None, None, None, installed=False, good=False))
+        lab.feed(forgotten(entry.job_id, entry.attempt))
 
     dispatcher = Dispatcher(
         bus,
@@ -143,8 +143,8 @@ def _wire(
         events,
         settings.ack_wait_s,
         lambda entry, ended: released_already(entry, ended.state),
+        lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
     )
-    dispatcher.knows_consumers(found.group_consumers)
 
     def on_bind(bind: Bind) -> None:
         dispatcher.bind(bind)
@@ -156,7 +156,7 @@ def _wire(
         control.expire(expire)
 
     lab = Lab(clock, on_bind, on_release, on_expire)
-    control = Control(bus, clock, lab, backlog, known)
+    control = Control(bus, clock, lab, backlog, known, ready=ready)
 
     def ended(entry: Entry) -> None:
         control.ended(entry)
@@ -175,7 +175,7 @@ def _wire(
         settings.open_run_s,
         ready.set,
     )
-    chains = Chains(bus, clock, backlog, events, lab.feed, ended, found.chains_horizon)
+    chains = Chains(bus, clock, backlog, events, lab.feed, ended, control.between, found.chains_horizon)
     slots = Slots(bus, lab, dispatcher)
     for entry in found.entries:
         backlog.add(entry)
@@ -183,7 +183,7 @@ def _wire(
     lab.feed(*inherited)
     for job_id in found.cancelling:
         control.cancelling[job_id] = clock.monotonic()
-    reaper = Reaper(bus, clock, lab, backlog, control, settings.ack_wait_s)
+    reaper = Reaper(bus, clock, lab, backlog, control, dispatcher, settings.ack_wait_s)
     overview = OverviewPublisher(
         bus, clock, lab, mandate, lambda: dict(chains.ended), lambda: intake.dead_letters + slots.bad_messages
     )

@@ -72,10 +72,13 @@ class Slots:
                 bound=bound,
                 job_id=report.job_id,
                 instance=report.instance,
+                attempt=report.attempt,
             )
         )
         slot = self.lab.state.slots[name]
         if slot.bound is not None and slot.bound != bound:
+            if bound is None:
+                self.dispatcher.doubt(slot.bound)
             self.dispatcher.bind(Bind(name, slot.bound))  # the binding was lost, or is on its way
 
     async def _watch_agents(self) -> None:

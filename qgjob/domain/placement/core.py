@@ -6,7 +6,7 @@ histories give equal states and effects. There is no clock here and no I/O.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from bus_schemas.jobs import labels_of
 from qgjob.domain.placement import policy
@@ -163,6 +163,9 @@ def _arrived(state: LabState, job: Job, now: float) -> None:
     state.depths[job.level] += 1
     if job.expires_at is not None:
         heappush(state.expiring, (job.expires_at, job.order, job.attempt, job))
+        if len(state.expiring) > 64 + 4 * len(state.jobs):  # most of them left long ago
+            state.expiring = [e for e in state.expiring if state.jobs.get(e[3].job_id) is e[3]]
+            heapify(state.expiring)
     if job.not_before is not None and job.not_before > now:
         job.delayed = True
         heappush(state.delayed, (job.not_before, job.order, job.attempt, job))
@@ -282,8 +285,9 @@ def _slot_seen(state: LabState, seen: SlotSeen, now: float) -> None:
     for job_id in state.awaited.pop(seen.name, {}):
         if job_id != seen.job_id:
             _not_held_by(state, job_id, seen.name)  # by an agent that ran here before
-    if seen.job_id is not None and (released := state.out.get(seen.job_id)):
-        _started(state, seen.job_id, released.job.attempt, seen.name, now)
+    released = state.out.get(seen.job_id or "")
+    if released is not None and seen.attempt in {None, released.job.attempt}:
+        _started(state, released.job.job_id, released.job.attempt, seen.name, now)
     _settle_slot(state, slot)
 
 

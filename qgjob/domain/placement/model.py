@@ -184,6 +184,8 @@ class SlotSeen(NamedTuple):
     job_id: str | None
     instance: str = "-"
     """Of its agent: another one of the same name holds nothing of what this one held."""
+    attempt: int | None = None
+    """Of the job that it runs; None: any."""
 
 
 class SlotLost(NamedTuple):
@@ -211,6 +213,11 @@ class JobEnded(NamedTuple):
     installed: bool
     good: bool
     """Whether the duration says something about the test (it ran to its end)."""
+
+
+def forgotten(job_id: str, attempt: int) -> JobEnded:
+    """An attempt is over, and nothing is known of how."""
+    return JobEnded(job_id, attempt, None, None, None, installed=False, good=False)
 
 
 class Tick(NamedTuple):

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bus_schemas.jobs import capability_of
-from qgjob.domain.placement.core import decide
+from qgjob.domain.placement.core import decide, note
 from qgjob.domain.placement.model import (
+    AWAIT_S,
     Bind,
+    Effect,
     Event,
     Expire,
     GroupKey,
@@ -44,6 +46,9 @@ class World:
     labels: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     released: dict[str, Job] = field(default_factory=dict[str, Job])
     running: dict[str, tuple[str, Job]] = field(default_factory=dict[str, tuple[str, Job]])
+    instances: dict[str, str] = field(default_factory=dict[str, str])
+    holders: dict[str, str] = field(default_factory=dict[str, str])
+    """Who last claimed a job, alive or not: what its chain says."""
     ended: list[str] = field(default_factory=list[str])
     expired: list[str] = field(default_factory=list[str])
     log: list[object] = field(default_factory=list[object])
@@ -66,6 +71,7 @@ class World:
                     self.released[job.job_id] = job
                 case Expire(job):
                     self.expired.append(job.job_id)
+        consistent(self.state)
 
     def add_slot(self, name: str, labels: Iterable[str]) -> None:
         self.labels[name] = frozenset(labels)
@@ -80,6 +86,8 @@ class World:
             frozenset(),
             self.bound.get(name),
             running[1].job_id if running else None,
+            self.instances.get(name, "-"),
+            running[1].attempt if running else None,
         )
 
     def take(self, name: str) -> None:
@@ -91,6 +99,7 @@ class World:
             if job.group == group:
                 del self.released[job.job_id]
                 self.running[name] = (name, job)
+                self.holders[job.job_id] = name
                 self.feed(JobStarted(job.job_id, job.attempt, name))
                 return
 
@@ -109,6 +118,37 @@ class World:
         self.labels.pop(name, None)
         self.feed(SlotLost(name))
 
+    def restart(self, name: str) -> None:
+        """The slot's agent is killed and is back under its name before anybody missed it."""
+        if name in self.running:
+            _, job = self.running.pop(name)
+            self.released[job.job_id] = job
+        self.bound.pop(name, None)
+        self.instances[name] = f"{len(self.log)}"
+        self.report(name)
+
+    def report(self, name: str) -> None:
+        """A slot reports itself and, if it is bound elsewhere than it says, is told so again."""
+        self.feed(self.seen(name))
+        if bound := self.state.slots[name].bound:
+            self.bound[name] = bound
+
+    def depose(self) -> None:
+        """Another leader takes over: it finds what waits and what is out, and hears slots again."""
+        waiting = [j for j in self.state.jobs.values() if not j.delayed]
+        self.state = LabState()
+        holders = {j.job_id: name for name, (_, j) in self.running.items()}
+        for job in [*self.released.values(), *(j for _, j in self.running.values())]:
+            self.note(JobWasReleased(job, holders.get(job.job_id) or self.holders.get(job.job_id)))
+        for job in waiting:
+            self.note(JobArrived(job))
+        self.feed(Tick())
+
+    def note(self, event: Event) -> None:
+        effects: list[Effect] = []
+        note(self.state, event, self.now, effects)
+        assert not effects
+
     def run_dry(self) -> None:
         """Let all slots work until nothing moves any more."""
         for _ in range(2000):
@@ -121,6 +161,37 @@ class World:
             self.feed(Tick())
             if len(self.ended) == before and not self.running:
                 return
+
+
+def consistent(state: LabState) -> None:
+    """All indices say the same as the jobs, the released and the slots."""
+    waiting = [j for j in state.jobs.values() if not j.delayed]
+    assert state.depths == [sum(j.level == level for j in state.jobs.values()) for level in range(3)]
+    assert not set(state.jobs) & set(state.out), "waits and is out"
+    keys = {j.group for j in waiting} | {r.job.group for r in state.out.values()}
+    assert keys | {slot.bound for slot in state.slots.values() if slot.bound} == set(state.groups)
+    for key, group in state.groups.items():
+        assert group.key == key
+        mine = {j.job_id for j in waiting if j.group == key}
+        assert {j.job_id for j in group.jobs()} == mine
+        assert group.waiting == len(mine)
+        assert group.out == sum(r.job.group == key for r in state.out.values())
+        assert group.slots == {slot.name for slot in state.slots.values() if slot.bound == key}
+        assert group.orphans == {i for i, r in state.out.items() if r.job.group == key and r.slot is None}
+        assert (key in state.active) == bool(group.waiting or group.orphans)
+        assert state.active.get(key, group) is group
+    assert set(state.active) <= set(state.groups)
+    for name, slot in state.slots.items():
+        assert slot.held == {i: r for i, r in state.out.items() if r.slot == name}
+        assert slot.available or name not in state.free
+        if slot.available and not slot.held:
+            assert state.free.get(name) is slot, "an idle slot gets nothing"
+        for released in slot.held.values():
+            assert released.started or released.job.group == slot.bound, "held, but pulled by nobody"
+    assert set(state.free) <= set(state.slots)
+    for job_id, released in state.out.items():
+        assert released.slot is not None or not released.started
+        assert released.slot is None or released.slot in state.slots or released.slot in state.awaited, job_id
 
 
 def job(
@@ -155,15 +226,18 @@ class NewJob(NamedTuple):
     priority: int
 
 
+StepKind = Literal["slot", "lose", "take", "finish", "tick", "seen", "cancel", "restart", "depose"]
+
+
 class Step(NamedTuple):
     """Something that happens in a random history, to the slot (or waiting job) of that number."""
 
-    kind: Literal["slot", "lose", "take", "finish", "tick", "seen", "cancel"]
+    kind: StepKind
     number: int
 
 
 History = list[NewJob | Step]
-STEP_KINDS: tuple[str, ...] = ("slot", "lose", "take", "finish", "tick", "seen", "cancel")
+STEP_KINDS: tuple[StepKind, ...] = get_args(StepKind)
 
 
 def label_sets() -> st.SearchStrategy[tuple[str, ...]]:
@@ -182,6 +256,9 @@ histories: st.SearchStrategy[History] = st.lists(st.one_of(new_jobs, other_steps
 def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
     world, cancelled = play(history)
     world.add_slot("last", LABELS)
+    for name in sorted(world.labels):
+        world.report(name)
+    world.now += AWAIT_S
     world.run_dry()
     arrived = {f"j{n}" for n, step in enumerate(history) if isinstance(step, NewJob)}
     assert sorted(world.ended) == sorted(arrived - cancelled)
@@ -221,6 +298,11 @@ def play(history: History) -> tuple[World, set[str]]:
                 world.add_slot(name, LABELS[: 1 + step.number % 3])
         elif step.kind == "tick":
             world.feed(Tick())
+        elif step.kind == "depose":
+            world.depose()
+            for known in sorted(world.labels):
+                if step.number % 2:
+                    world.report(known)
         elif step.kind == "cancel":
             if waiting := sorted(world.state.jobs):
                 victim = waiting[step.number % len(waiting)]
@@ -235,7 +317,9 @@ def play(history: History) -> tuple[World, set[str]]:
                 case "finish":
                     world.finish(name)
                 case "seen":
-                    world.feed(world.seen(name))
+                    world.report(name)
+                case "restart":
+                    world.restart(name)
     return world, cancelled
 
 
@@ -427,3 +511,26 @@ def test_after_a_recovery_a_slot_that_keeps_silent_is_not_waited_for_for_ever() 
     assert world.bound == {"a/s0": held.group}
     world.run_dry()
     assert world.ended == ["j0"]
+
+
+def test_a_slot_that_runs_an_earlier_attempt_does_not_hold_the_later_one() -> None:
+    world = World()
+    for name in ("a/s0", "a/s1"):
+        world.add_slot(name, ())
+    world.feed(JobArrived(job(0, attempt=2)))
+    meant = next(iter(world.bound))
+    other = "a/s1" if meant == "a/s0" else "a/s0"
+    world.feed(world.seen(other)._replace(job_id="j0", attempt=1))
+    assert set(world.state.slots[meant].held) == {"j0"}
+
+
+def test_jobs_that_have_ended_are_not_kept_until_they_would_have_expired() -> None:
+    world = World()
+    world.add_slot("a/s0", ())
+    for number in range(500):
+        done = job(number)
+        done.expires_at = world.now + 1e6
+        world.feed(JobArrived(done))
+        world.take("a/s0")
+        world.finish("a/s0")
+    assert len(world.state.expiring) < 100

@@ -7,10 +7,9 @@ import contextlib
 import fcntl
 import logging
 import os
-import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agent.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver
@@ -22,6 +21,7 @@ from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_topology
 from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
+from bus_schemas.base import LABEL_RULE, is_label
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.clock import SystemClock
 from qgjob.config import resolve_server
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LABEL: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,63}")
-
 
 async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyncio.Event) -> None:
     """Run an agent until `stop` is set.
@@ -42,11 +40,8 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyn
     the name.
     """
     for label in settings.labels:
-        if not _LABEL.fullmatch(label):
-            raise UsageError(
-                f"{label!r} is not a label.",
-                hint="Labels are lower case: letters, digits, and . _ : / - within.",
-            )
+        if not is_label(label):
+            raise UsageError(f"{label!r} is not a label.", hint=LABEL_RULE)
     folder = settings.data_dir
     folder.mkdir(parents=True, exist_ok=True)
     with _owned(folder):

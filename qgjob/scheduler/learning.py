@@ -51,15 +51,21 @@ class Learning:
             if samples == kept:
                 continue
             try:
-                await kv.put(self.bus, LEARNED_BUCKET, KEY, self._message().encode())
+                await kv.put(self.bus, LEARNED_BUCKET, KEY, self._fitting())
             except QgjobError as error:
                 log.warning("what was learned of durations could not be kept: %s", error)
             else:
                 kept = samples
 
-    def _message(self) -> Learned:
-        tests, installs = self.estimates.learned()
+    def _fitting(self) -> bytes:
+        """As many rows as a message may hold: names may be long."""
         rows = min(_MAX_ROWS, self.bus.max_payload // 400)
+        while len(data := self._message(rows).encode()) > self.bus.max_payload - 4096 and rows > 1:
+            rows //= 2
+        return data
+
+    def _message(self, rows: int) -> Learned:
+        tests, installs = self.estimates.learned()
         any_install = self.estimates.any_install
         return Learned(
             at=self.clock.now(),

@@ -24,6 +24,8 @@ from qgjob.store.reader import Reader
 log = logging.getLogger(__name__)
 
 _BACK_OFF_S = 0.5
+_SHORT_REIGN_S = 10.0
+_MAX_BACK_OFF_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,10 @@ async def _reigns(
     queries: QueryService,
     overview: _LatestOverview,
 ) -> None:
+    pause = _BACK_OFF_S / 5
     while True:
         mandate = await election.acquire()
+        began = clock.monotonic()
         try:
             await ensure_topology(bus, replicas=options.replicas)
             await reign(
@@ -125,6 +129,11 @@ async def _reigns(
                 log.warning("the reign of epoch %d ended: %s", mandate.epoch, error)
         except* (OSError, TimeoutError) as errors:
             log.warning("the reign of epoch %d ended: %s", mandate.epoch, errors.exceptions[0])
+        except* Exception as errors:  # a fault of ours, or of the library: as good a reason to recover
+            log.exception("the reign of epoch %d failed", mandate.epoch, exc_info=errors)
         finally:
             overview.publisher = None
-        await asyncio.sleep(_BACK_OFF_S / 5)
+        # A full disk or the like would end the next one as well: recover less and less often.
+        short = clock.monotonic() - began < _SHORT_REIGN_S
+        pause = min(2 * pause, _MAX_BACK_OFF_S) if short else _BACK_OFF_S / 5
+        await asyncio.sleep(pause)

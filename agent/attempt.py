@@ -120,9 +120,15 @@ class AttemptRunner:
 
     # -- the attempt --
 
-    async def run(self, claim: Claim, ack: str, ack_wait_s: float) -> Outcome | None:
-        """Run a claimed attempt; None when it is handed back, or held by somebody else now."""
+    def expect(self) -> None:
+        """An attempt is about to be claimed: what is asked for from now on concerns it."""
         self._reason, self._why, self._in_supervisor = None, "", False
+
+    async def run(self, claim: Claim, ack: str, ack_wait_s: float, *, since: float) -> Outcome | None:
+        """Run a claimed attempt; None when it is handed back, or held by somebody else now.
+
+        `since`: when its message came, by the event loop's clock.
+        """
         spec = claim.message.spec
         shipper = LogShipper(self.bus, claim.message)
         progress = _Progress()
@@ -130,11 +136,14 @@ class AttemptRunner:
         runner = self.runners.in_process(spec.runner)
         job = self._steps(claim, dirs, shipper, progress, runner, ack_wait_s)
         self._task = asyncio.create_task(job, name=f"attempt {spec.job_id}")
+        if self._reason is not None:  # asked for while it was claimed
+            self._task.cancel()
         try:
             async with kept_lease(
                 self.bus,
                 ack,
                 ack_wait_s,
+                since=since,
                 on_renewed=self._renewed,
                 on_lost=lambda: self._end(EndReason.LEASE_LOST, "the lease was lost"),
             ):
@@ -164,6 +173,12 @@ class AttemptRunner:
             return outcome._replace(retryable=error.retryable)
         except QgjobError as error:
             return self._outcome(claim, progress, "errored", "agent_error", error.message, None)
+        except (
+            Exception
+        ) as error:  # a full disk, a fault of a driver's: one attempt's trouble, not the agent's
+            log.exception("%s: %s", self.who.name, claim.message.spec.job_id)
+            text = f"the agent met an error: {error or type(error).__name__}"
+            return self._outcome(claim, progress, "errored", "agent_error", text, None)
         match self._reason:
             case EndReason.STOPPING | EndReason.LEASE_LOST:
                 return None
@@ -299,9 +314,11 @@ class AttemptRunner:
         return self.supervisor
 
     def _end(self, reason: EndReason, why: str) -> None:
-        if self._task is None or self._reason is not None:
+        if self._reason is not None:
             return
         self._reason, self._why = reason, why
+        if self._task is None:
+            return  # it is being claimed: it ends as soon as it begins
         if self._in_supervisor and self.supervisor is not None:
             self.supervisor.end(reason)
         else:
@@ -361,7 +378,8 @@ class AttemptRunner:
         )
         subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, message.attempt, "info")
         with contextlib.suppress(QgjobError):
-            await self.bus.requests.send(subject, event.encode())
+            answer = await self.bus.requests.send(subject, event.encode())
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, not heeded
 
     def _clean(self, dirs: JobDirs) -> None:
         """Put the attempt's folder away beside the way: the slot need not wait for it."""
@@ -370,7 +388,8 @@ class AttemptRunner:
         task.add_done_callback(self._tails.discard)
 
     async def _put_away(self, dirs: JobDirs) -> None:
-        await self.files.return_bundle(dirs.bundle)
+        with contextlib.suppress(OSError):
+            await self.files.return_bundle(dirs.bundle)
         await asyncio.to_thread(remove_tree, dirs.root)
 
     async def close(self) -> None:

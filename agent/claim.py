@@ -6,6 +6,7 @@ one, does.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import CHAIN_TTL, END_HEADERS, chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import expect, lost_compare
-from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError
+from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.domain.retry import next_attempt
+from qgjob.errors import UnreachableError
 
 MAX_TAKEOVERS: Final = 5
-_TRIES: Final = 60
+_PATIENCE_S: Final = 180.0
+"""How long a result is kept while the server is away: restarts and elections are shorter."""
+_PAUSE_S: Final = 0.2
 _TRY_TIMEOUT_S: Final = 2.0
 
 EndOutcome = Literal["recorded", "ended_before", "lost"]
@@ -47,7 +51,8 @@ class Claim:
         `retryable`: whether an infrastructure error may be tried again on another slot.
         """
         ended = self._ended(state, result, retryable=retryable)
-        for _ in range(_TRIES):
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
             try:
                 await self.bus.requests.publish(
                     self.subject,
@@ -55,11 +60,13 @@ class Claim:
                     headers={**expect(self.seq), **END_HEADERS},
                     timeout=_TRY_TIMEOUT_S,
                 )
-            except (RequestTimeoutError, NoRespondersError):
+            except (RequestTimeoutError, UnreachableError):
+                await asyncio.sleep(_PAUSE_S)
                 continue  # whether it was stored, the next try tells
             except JsError as error:
                 if not lost_compare(error):
-                    raise
+                    await asyncio.sleep(_PAUSE_S)  # no leader, no space: a result is worth waiting for
+                    continue
                 link, seq = await read_chain(self.bus, self.subject)
                 if isinstance(link, Ended):
                     return "recorded" if link.nonce == self.nonce else "ended_before"
@@ -69,7 +76,7 @@ class Claim:
                     )
                     ended, self.seq = self._ended("cancelled", cancelled, retryable=False), seq
                     continue
-                if isinstance(link, Started) and link.nonce == self.nonce:
+                if link is None or (isinstance(link, Started) and link.nonce == self.nonce):
                     self.seq = seq
                     continue
                 return "lost"
@@ -103,13 +110,15 @@ async def claim(bus: Bus, message: JobMessage, who: Identity, phase: Phase) -> C
     subject, nonce = chain_subject(message), secrets.token_hex(8)
     seq, takeovers = 0, 0
     started_at = time.time()
-    for _ in range(_TRIES):
+    until = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < until:
         link = _link(message, who, phase, nonce, takeovers, started_at)
         try:
             ack = await bus.requests.publish(
                 subject, link.encode(), headers={**expect(seq), **CHAIN_TTL}, timeout=_TRY_TIMEOUT_S
             )
-        except (RequestTimeoutError, NoRespondersError):
+        except (RequestTimeoutError, UnreachableError):
+            await asyncio.sleep(_PAUSE_S)
             continue
         except JsError as error:
             if not lost_compare(error):

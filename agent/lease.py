@@ -17,13 +17,20 @@ from qgjob.errors import QgjobError
 
 @contextlib.asynccontextmanager
 async def kept_lease(
-    bus: Bus, ack: str, ack_wait_s: float, *, on_renewed: Callable[[float], None], on_lost: Callable[[], None]
+    bus: Bus,
+    ack: str,
+    ack_wait_s: float,
+    *,
+    since: float,
+    on_renewed: Callable[[float], None],
+    on_lost: Callable[[], None],
 ) -> AsyncGenerator[None]:
     """Renew the lease of a message for the time of a block.
 
+    `since`: when the message came, by the event loop's clock; a claim may have taken long.
     `on_renewed` is told for how many seconds the job may go on from now; `on_lost` is called once.
     """
-    task = asyncio.create_task(_keep(bus, ack, ack_wait_s, on_renewed, on_lost), name="lease")
+    task = asyncio.create_task(_keep(bus, ack, ack_wait_s, since, on_renewed, on_lost), name="lease")
     try:
         yield
     finally:
@@ -39,12 +46,13 @@ async def _keep(
     bus: Bus,
     ack: str,
     ack_wait_s: float,
+    since: float,
     on_renewed: Callable[[float], None],
     on_lost: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    interval, renewed = ack_wait_s / 3, loop.time()
-    pause = interval
+    interval, renewed = ack_wait_s / 3, since
+    pause = max(0.0, since + interval - loop.time())
     while True:
         await asyncio.sleep(pause)
         asked = loop.time()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import logging
 import time
+from collections import deque
 from collections.abc import Awaitable
 from typing import Final, Literal
 
@@ -19,11 +21,16 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from qgjob.errors import QgjobError
 
+log = logging.getLogger(__name__)
+
 CHUNK_BYTES: Final = 64 * 1024
 MAX_LOG_BYTES: Final = 50 * 2**20
 _BUFFER_BYTES: Final = 1 * 2**20
 _LINGER_S: Final = 0.1
-_TRIES: Final = 60
+_PATIENCE_S: Final = 90.0
+"""How long text waits for a server that does not take it: longer than a restart."""
+_PAUSE_S: Final = 0.2
+_MAX_PARTS: Final = 2000
 
 Part = Literal["out", "err", "sys"]
 _NAMES: Final[dict[str, Part]] = {"stdout": "out", "stderr": "err", "sys": "sys"}
@@ -40,16 +47,18 @@ class LogShipper:
         self._decoders = {
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr", "sys")
         }
-        self._parts: list[tuple[Part, str]] = []
+        self._parts: deque[tuple[Part, str]] = deque()
         self._size = 0
         self._total = 0
         self._limit = limit
         self._dropped = 0
+        self._refused_since: float | None = None
         self._seq = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
+        self._given_up = False
         self._task: asyncio.Task[None] | None = None
         self.last_output = time.monotonic()
 
@@ -129,14 +138,14 @@ class LogShipper:
     def _take(self) -> list[tuple[Part, str]]:
         taken: list[tuple[Part, str]] = []
         size = 0
-        while self._parts and size < CHUNK_BYTES:
+        while self._parts and size < CHUNK_BYTES and len(taken) < _MAX_PARTS:
             name, text = self._parts[0]
             room = CHUNK_BYTES - size
             if len(text) > room:
                 self._parts[0] = (name, text[room:])
                 text = text[:room]
             else:
-                self._parts.pop(0)
+                self._parts.popleft()
             taken.append((name, text))
             size += len(text)
         self._size -= size
@@ -156,10 +165,21 @@ class LogShipper:
         )
         self._seq += 1
         payload = chunk.encode()
-        for _ in range(_TRIES):
+        while True:
             try:
                 await self._bus.requests.publish(self._subject, payload, timeout=2.0)
-            except QgjobError:
-                await asyncio.sleep(0.2)  # the server is away: the buffer fills and the job waits
-                continue
+            except QgjobError as error:
+                now = time.monotonic()
+                since = self._refused_since = self._refused_since or now
+                if now - since < _PATIENCE_S:
+                    await asyncio.sleep(_PAUSE_S)  # the server is away: the buffer fills and the job waits
+                    continue
+                # From now on each chunk has one try: neither the job nor its result waits any longer.
+                left_out = sum(len(text.encode()) for _, text in parts)
+                if not self._given_up:
+                    log.warning("%s: output is left out of the log: %s", self._subject, error)
+                self._given_up = True
+                self._dropped += left_out
+            else:
+                self._refused_since = None
             return

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nats.errors import Error as NatsError
+
 from agent.attempt import AttemptRunner
 from agent.slot import SlotWorker
 from bus_schemas import subjects
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 5.0
 _CHANGE_S: Final = 0.25
+_HAND_BACK_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,9 @@ class Agent:
             log.info("%d running jobs are handed back", len(busy))
             for slot in self._slots.values():
                 slot.hand_back()
+            _, busy = await asyncio.wait(workers, timeout=_HAND_BACK_S)
+        for worker in busy:  # its server is away: what it holds is given again when the lease has run out
+            worker.cancel()
 
     async def _on_command(self, msg: Msg) -> None:
         verb = msg.subject.rpartition(".")[2]
@@ -149,7 +155,8 @@ class Agent:
         payload = heartbeat.encode()
         try:
             await kv.put(self._bus, AGENTS_BUCKET, self._key, payload, ttl_s=AGENT_TTL_S, timeout=2.0)
-            await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", payload)
+            with contextlib.suppress(NatsError):  # for eyes alone
+                await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", payload)
         except QgjobError as error:
             log.warning("the heartbeat was not heard: %s", error)
 
@@ -187,13 +194,30 @@ class Agent:
         except BadMessageError:
             return
         here = other.host == socket.gethostname()
-        if other.state == "gone" or other.pid == os.getpid() or (here and not _lives(other.pid)):
+        if other.state == "gone" or (here and (other.pid == os.getpid() or not _lives(other.pid))):
+            return
+        if not await self._beats(stored.seq):
             return
         where = "this machine" if here else other.host
         raise RefusedError(
             f"An agent named {self._options.name} runs already on {where} (pid {other.pid}).",
             hint="Give this one another --name, or stop the other.",
         )
+
+    async def _beats(self, seq: int) -> bool:
+        """Whether the agent that wrote the key at a revision is alive: it then writes it again soon.
+
+        One that was killed on another machine, or in a container, cannot be asked for its process.
+        """
+        until = time.monotonic() + 2 * HEARTBEAT_S + 1
+        while time.monotonic() < until:
+            await asyncio.sleep(_CHANGE_S)
+            stored = await kv.get(self._bus, AGENTS_BUCKET, self._key)
+            if stored is None or stored.deleted:
+                return False
+            if stored.seq != seq:
+                return True
+        return False
 
 
 def _lives(pid: int) -> bool:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 REPORT_EVERY_S: Final = 15.0
 _AVOID_DELAY_S: Final = 0.2
 _AVOID_TRIES: Final = 10
+_GONE_PAUSE_S: Final = 0.2
 
 
 class SlotWorker:
@@ -125,6 +126,7 @@ class SlotWorker:
                         await self._work(messages[0])
                         continue
                     if puller.gone:
+                        await asyncio.sleep(_GONE_PAUSE_S)  # a stream without a leader is gone for seconds
                         self._unbind()
                         continue
                     await puller.ask()
@@ -141,6 +143,8 @@ class SlotWorker:
         self._wake.clear()
         if self._stopping or self._next_binding is not None or self._report_due:
             return
+        if self._puller is not None and self._puller.ready:
+            return
         try:
             async with asyncio.timeout(REPORT_EVERY_S):
                 await self._wake.wait()
@@ -155,6 +159,7 @@ class SlotWorker:
             self._binding is not None
             and self._binding.consumer == binding.consumer
             and self._puller is not None
+            and not self._puller.gone
         ):
             self._binding = binding
             return
@@ -197,6 +202,7 @@ class SlotWorker:
         if message is None:
             return
         before = self._installed()
+        self.runner.expect()
         self._message, self._since = message, time.time()
         self._on_change()
         side = asyncio.create_task(self._say_while_busy()) if self.runner.slow(message) else None
@@ -205,6 +211,8 @@ class SlotWorker:
         except QgjobError as error:
             # No result and no ack: the work stream gives it again when the lease has run out.
             log.warning("%s: %s: %s", self.who.name, message.spec.job_id, error)
+        except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
+            log.exception("%s: %s", self.who.name, message.spec.job_id)
         finally:
             if side is not None:
                 side.cancel()
@@ -218,7 +226,11 @@ class SlotWorker:
         """A scheduler that asks who is there hears of a busy slot too."""
         while True:
             self._wake.clear()
-            await self._wake.wait()
+            try:
+                async with asyncio.timeout(REPORT_EVERY_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._report_due = True
             if self._report_due:
                 await self._report()
             for msg in self._puller.take() if self._puller else ():
@@ -240,12 +252,13 @@ class SlotWorker:
         return message
 
     async def _attempt(self, message: JobMessage, ack: str) -> None:
+        since = asyncio.get_running_loop().time()
         held = await claim(self._bus, message, self.who, await self.runner.phase(message))
         if held is None:
             self._acknowledge(ack)
             return
         ack_wait = self._binding.ack_wait_s if self._binding else streams.ACK_WAIT_S
-        outcome = await self.runner.run(held, ack, ack_wait)
+        outcome = await self.runner.run(held, ack, ack_wait, since=since)
         if outcome is None:
             await self._bus.nc.publish(ack, NAK)
             return

@@ -134,6 +134,11 @@ class Puller:
         return self._wanted > 0
 
     @property
+    def ready(self) -> bool:
+        """Whether there is something to take, or the consumer is gone."""
+        return self._gone is not None or not self._messages.empty()
+
+    @property
     def gone(self) -> bool:
         """Whether the consumer does not exist any more."""
         return self._gone is not None

@@ -17,6 +17,7 @@ from agent.drivers.marker import NoneDriver, SlotSpec
 from agent.drivers.process import ProcessDriver
 from agent.files import JobFiles
 from agent.identity import Identity
+from agent.removal import remove_tree
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_topology
@@ -49,6 +50,7 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyn
         leftovers = await asyncio.to_thread(sweep_leftovers, mark)
         if leftovers:
             log.warning("%d processes that a former agent left behind were ended", leftovers)
+        await asyncio.to_thread(remove_tree, folder / "work")  # left behind by an agent that was killed
         tools = await asyncio.to_thread(Toolchain.discover, os.environ)
         runners = Runners.load(tools, os.environ)
         options = ServerOptions(

@@ -1,0 +1,100 @@
+"""An attempt ends as it was asked to, whenever that was asked, and whatever goes wrong around it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.attempt import AttemptRunner
+from agent.claim import Claim, claim
+from agent.drivers.marker import NoneDriver, SlotSpec
+from agent.files import JobFiles
+from agent.identity import Identity
+from agent.runners.registry import Runners
+from agent.runners.toolchain import Toolchain
+from bench.runners import PLUGINS
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.topology import ensure_topology
+from qgjob.clock import SystemClock
+from tests.support.pipeline import planned
+from tests.support.servers import NatsServer
+
+pytestmark = pytest.mark.integration
+
+
+async def runner_in(bus: Bus, folder: Path, work: Path) -> AttemptRunner:
+    slot = SlotSpec(name="s0", folder=folder / "s0", labels=frozenset({"none"}), install_seconds=0.0)
+    device = (await NoneDriver([slot], SystemClock()).discover())[0]
+    await device.open()
+    environment = {**os.environ, "QGJOB_RUNNER_PLUGINS": PLUGINS}
+    tools = Toolchain.discover(environment)
+    files = JobFiles(bus, folder / "cache", "none")
+    files.open()
+    return AttemptRunner(
+        bus=bus,
+        who=Identity("a", "s0", "a-s0"),
+        driver="none",
+        device=device,
+        files=files,
+        runners=Runners.load(tools, environment),
+        work_dir=work,
+    )
+
+
+async def claimed(bus: Bus, runner: AttemptRunner, message: JobMessage) -> Claim:
+    held = await claim(bus, message, runner.who, "running")
+    assert held is not None
+    return held
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_what_is_asked_while_an_attempt_is_claimed_is_done(
+    nats_server: NatsServer, tmp_path: Path, *, stopped: bool
+) -> None:
+    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
+        await ensure_topology(bus)
+        runner = await runner_in(bus, tmp_path, tmp_path / "work")
+        for asked in (True, False):  # and the next attempt does not suffer for it
+            argv = ("60",) if asked else ("0",)
+            message = JobMessage(spec=planned(1, runner="sleep", argv=argv).specs[0])
+            runner.expect()
+            held = await claimed(bus, runner, message)
+            if asked:
+                if stopped:
+                    runner.hand_back()
+                else:
+                    runner.cancel("enough")
+            async with asyncio.timeout(10):
+                now = asyncio.get_running_loop().time()
+                outcome = await runner.run(held, "qg.no_ack", 30.0, since=now)
+            if not asked:
+                assert outcome is not None
+                assert outcome.state == "passed"
+            elif stopped:
+                assert outcome is None
+            else:
+                assert outcome is not None
+                assert (outcome.state, outcome.result.message) == ("cancelled", "enough")
+        await runner.close()
+
+
+async def test_a_folder_that_cannot_be_made_is_the_attempts_trouble_not_the_agents(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
+        await ensure_topology(bus)
+        (tmp_path / "full").write_text("no folder")
+        runner = await runner_in(bus, tmp_path, tmp_path / "full" / "work")
+        message = JobMessage(spec=planned(1, runner="auto", argv=("true",)).specs[0])
+        runner.expect()
+        held = await claimed(bus, runner, message)
+        now = asyncio.get_running_loop().time()
+        outcome = await runner.run(held, "qg.no_ack", 30.0, since=now)
+        assert outcome is not None
+        assert (outcome.state, outcome.result.reason) == ("errored", "agent_error")
+        assert outcome.retryable
+        await runner.close()

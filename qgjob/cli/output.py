@@ -124,8 +124,11 @@ class Output:
         self._label("Warning", "yellow", text)
 
     def error(self, text: str, hint: str | None = None) -> None:
-        """What went wrong, and on the next line what to do about it."""
-        self._label("Error", "bold red", text)
+        """What went wrong, with the lines that show it, and on the next line what to do about it."""
+        first, *shown = text.split("\n")
+        self._label("Error", "bold red", first)
+        for line in shown:
+            self.note(line)
         if hint:
             self.note(hint)
 

@@ -37,7 +37,8 @@ async def run_up(
         with signals:
             async with system:
                 slots = options.slots * options.agents
-                say(f"qgjob is up at {system.server} with {slots} slots ({', '.join(options.labels)}).")
+                counted = "1 slot" if slots == 1 else f"{slots} slots"
+                say(f"qgjob is up at {system.server} with {counted} ({', '.join(options.labels)}).")
                 say(f"Data and logs are in {system.folder.path}. Ctrl-C stops everything.")
                 await system.failed()
     except asyncio.CancelledError:

@@ -99,3 +99,10 @@ def test_times_are_rfc_3339_utc():
     assert rfc3339(1_700_000_000.1234) == "2023-11-14T22:13:20.123Z"
     assert rfc3339(None) is None
     assert rfc3339(1e30) is None
+
+
+def test_an_error_shows_its_lines_one_by_one():
+    out, stdout, stderr = make()
+    out.error("It ended.\n  | \x1b[2Jwhy\n  | so", "Its log: x")
+    assert stderr.getvalue() == "Error: It ended.\n  | \\x1b[2Jwhy\n  | so\nIts log: x\n"
+    assert stdout.getvalue() == ""

@@ -27,7 +27,8 @@ async def run_up(
     def say(text: str) -> None:
         # A terminal that was closed must not keep us from stopping in order.
         with contextlib.suppress(OSError):
-            announce(text)
+            for line in text.split("\n"):  # the last words of a service come with it
+                announce(line)
 
     system = LocalSystem(options, announce=say, services=services, publish=True)
     signals = StopSignals(

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--creds", default=os.environ.get("QGJOB_CREDS"), help="a NATS credentials file")
     parser.add_argument("--name", default=os.environ.get("QGJOB_NAME") or host, help="this agent's name")
     parser.add_argument(
-        "--slots", type=int, default=int(os.environ.get("QGJOB_SLOTS", "1")), help="how many jobs at once"
+        "--slots", type=int, default=os.environ.get("QGJOB_SLOTS", "1"), help="how many jobs at once"
     )
     parser.add_argument(
         "--labels", default=os.environ.get("QGJOB_LABELS", ""), help="labels of every slot, a,b,c"
@@ -44,11 +44,17 @@ def main(argv: list[str] | None = None) -> int:
         "--driver", choices=("process", "none"), default="process", help="what a slot's device is"
     )
     parser.add_argument(
-        "--data-dir", type=Path, default=None, help="where slots, caches and work folders are kept"
+        "--data-dir",
+        type=Path,
+        default=os.environ.get("QGJOB_DATA_DIR"),
+        help="where slots, caches and work folders are kept",
     )
     parser.add_argument("--install-seconds", type=float, default=0.0, help=argparse.SUPPRESS)
     parser.add_argument(
-        "--grace", type=float, default=8.0, help="seconds that running jobs may go on after a stop (8)"
+        "--grace",
+        type=float,
+        default=os.environ.get("QGJOB_GRACE", "8"),
+        help="seconds that running jobs may go on after a stop (8)",
     )
     given = parser.parse_args(argv)
     if not 1 <= given.slots <= 500:

@@ -296,7 +296,7 @@ class AttemptRunner:
             self._in_supervisor = False
         self._note_end(exit_)
         if exit_.leftovers:
-            shipper.say(f"qgjob: {exit_.leftovers} processes outlived the test and were ended")
+            shipper.say(f"{exit_.leftovers} processes outlived the test and were ended")
         if launch.reports:
             return await asyncio.to_thread(found.collect, exit_, dirs)
         return found.collect(exit_, dirs)

@@ -75,7 +75,7 @@ class JobFiles:
                 )
             yield Build(org_id=spec.org_id, app_version_id=spec.app_version_id, app_id=app_id)
             return
-        say(f"qgjob: fetching {record.file_name} ({record.blob.size / 2**20:.1f} MiB)")
+        say(f"fetching {record.file_name} ({_shown_size(record.blob.size)})")
         async with self._builds.hold(record.blob.digest) as path:
             yield Build(
                 org_id=spec.org_id,
@@ -119,3 +119,7 @@ class JobFiles:
             raise FetchError(error.message, reason=reason, retryable=False) from error
         except QgjobError as error:
             raise FetchError(error.message) from error
+
+
+def _shown_size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{max(1, size // 1024)} KiB"

@@ -54,7 +54,7 @@ class GroupTable(LineTable):
         groups = overview.groups if overview else ()
         self._groups = {_row_id(g): g for g in groups}
         self._ids = ListIds(list(self._groups))
-        self._most = max((g.waiting + g.released for g in groups), default=0)
+        self._most = max((g.waiting + _ahead(g) for g in groups), default=0)
         total = overview.groups_total if overview else 0
         text = f"{count(len(groups))} of {count(total)}" if total > len(groups) else count(len(groups))
         self.say("3 Groups", text)
@@ -78,11 +78,11 @@ class GroupTable(LineTable):
             case "needs":
                 return ((fit(view.group.capability, width), "dim"),)
             case "waiting":
-                waiting = view.waiting + view.released
+                waiting = view.waiting + _ahead(view)
                 number = fit(short_count(waiting), _NUMBER - 1, right=True) + " "
                 room = width - _NUMBER
                 drawn = rule(waiting, self._most, room)
-                ahead = rule(view.released, self._most, room).replace("╸", "━")[: len(drawn)]
+                ahead = rule(_ahead(view), self._most, room).replace("╸", "━")[: len(drawn)]
                 return (
                     (number, "" if waiting else "dim"),
                     (ahead, "next"),
@@ -107,3 +107,8 @@ def _row_id(view: GroupView) -> str:
 
 def _if(number: int, ink: str) -> str:
     return ink if number else "dim"
+
+
+def _ahead(view: GroupView) -> int:
+    """Jobs that are released and not running: they wait too, at the slots."""
+    return max(0, view.released - view.running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -55,3 +56,14 @@ class ManualClock:
     def set_now(self, now: float) -> None:
         """Set the wall clock alone, as an administrator or NTP does: no time passes."""
         self._now = now
+
+
+def rfc3339(at: float | None) -> str | None:
+    """Seconds since 1970 as `2026-01-31T12:00:00.123Z`; None stays None, as does what is no time."""
+    if at is None:
+        return None
+    try:
+        moment = datetime.fromtimestamp(at, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -25,7 +25,7 @@ async def _main(session: Session, *, as_json: bool) -> None:
     async with session.client() as client:
         found = await client.agents()
     if as_json:
-        from qgjob.cli.shapes import agent_json
+        from qgjob.client.shapes import agent_json
 
         session.out.json({"agents": [agent_json(agent) for agent in found]})
         return

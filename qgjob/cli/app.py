@@ -9,8 +9,9 @@ import typer
 
 from qgjob.cli import options as opt
 from qgjob.cli.options import option
-from qgjob.cli.output import Output, rfc3339, size_text
+from qgjob.cli.output import Output, size_text
 from qgjob.cli.session import Session, run, session_of
+from qgjob.clock import rfc3339
 
 if TYPE_CHECKING:
     from qgjob.client import TransferProgress
@@ -53,7 +54,7 @@ async def _upload(session: Session, file: Path, ids: dict[str, Any], *, as_json:
     async with session.client() as client:
         record = await client.upload_app(file, **ids, progress=_progress(session.out))
     if as_json:
-        from qgjob.cli.shapes import build_json
+        from qgjob.client.shapes import build_json
 
         session.out.json(build_json(record))
         return
@@ -84,7 +85,7 @@ async def _list(session: Session, org_id: str | None, *, as_json: bool) -> None:
     async with session.client() as client:
         found = await client.builds(org_id=org_id)
     if as_json:
-        from qgjob.cli.shapes import build_json
+        from qgjob.client.shapes import build_json
 
         session.out.json({"builds": [build_json(record) for record in found]})
         return

@@ -41,7 +41,7 @@ async def _main(session: Session, filters: dict[str, Any], limit: int, *, as_jso
     async with session.client() as client:
         jobs = await client.jobs(**filters, limit=limit)
     if as_json:
-        from qgjob.cli.shapes import job_json
+        from qgjob.client.shapes import job_json
 
         session.out.json({"jobs": [job_json(job) for job in jobs]})
         return

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
@@ -48,17 +47,6 @@ def clean_log(text: str) -> str:
     text = text.replace("\r\n", "\n")
     text = _NOT_IN_LOGS.sub(lambda match: repr(match.group())[1:-1], text)
     return _ESCAPE.sub(lambda match: match.group() if match.group(1) else "\\x1b", text)
-
-
-def rfc3339(at: float | None) -> str | None:
-    """Seconds since 1970 as `2026-01-31T12:00:00.123Z`; None stays None, as does what is no time."""
-    if at is None:
-        return None
-    try:
-        moment = datetime.fromtimestamp(at, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def size_text(size: int) -> str:

@@ -26,7 +26,7 @@ async def _main(session: Session, *, as_json: bool) -> None:
         overview = await client.overview()
     out = session.out
     if as_json:
-        from qgjob.cli.shapes import overview_json
+        from qgjob.client.shapes import overview_json
 
         out.json(overview_json(overview))
         return

@@ -7,7 +7,8 @@ from typing import Final
 
 from bus_schemas.events import Attempt
 from bus_schemas.requests import JobView
-from qgjob.cli.output import Output, rfc3339
+from qgjob.cli.output import Output
+from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
 from qgjob.domain.verdict import counts_of
 

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from qgjob.cli import options as opt
-from qgjob.cli.output import Output, clean, rfc3339
+from qgjob.cli.output import Output, clean
 from qgjob.cli.session import Session, run, session_of
+from qgjob.clock import rfc3339
 from qgjob.errors import UsageError
 
 app = typer.Typer(add_completion=False)
@@ -34,7 +35,7 @@ def status(
 
 async def _main(session: Session, wanted: str, *, as_json: bool) -> None:
     from bus_schemas.requests import RunView
-    from qgjob.cli.shapes import job_json, run_json
+    from qgjob.client.shapes import job_json, run_json
 
     async with session.client() as client:
         found = await client.get(wanted)

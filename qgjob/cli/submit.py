@@ -213,7 +213,7 @@ class _Submission:
             out.note("This run key was submitted before: nothing was added, this is that run.")
         if self._as_json:
             if self._wishes is None:
-                from qgjob.cli.shapes import submitted_json
+                from qgjob.client.shapes import submitted_json
 
                 out.json(submitted_json(submitted))
             else:  # the one document comes at the end

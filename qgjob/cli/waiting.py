@@ -11,8 +11,8 @@ from bus_schemas.requests import RunView
 from qgjob.cli.output import Output
 from qgjob.cli.progress import progress_for
 from qgjob.cli.render import summary, why
-from qgjob.cli.shapes import job_json
 from qgjob.client.models import Submitted, Waited, WaitOptions
+from qgjob.client.shapes import job_json
 from qgjob.clock import SystemClock
 from qgjob.domain.verdict import counts_of, run_state_of
 from qgjob.errors import ExitCode

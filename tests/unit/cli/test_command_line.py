@@ -11,8 +11,8 @@ from qgjob.cli.commands import COMMANDS
 from qgjob.cli.lazy import globals_first
 from qgjob.cli.main import run
 from qgjob.cli.roothelp import root_help
-from qgjob.cli.shapes import job_json, run_json, submitted_json
 from qgjob.client.models import Submitted
+from qgjob.client.shapes import job_json, run_json, submitted_json
 from tests.support.views import NOW, ended, view
 
 

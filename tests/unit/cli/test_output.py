@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bus_schemas.requests import StoredChunk
 from qgjob.cli.logs import LogPrinter
-from qgjob.cli.output import Output, clean, clean_log, rfc3339
+from qgjob.cli.output import Output, clean, clean_log
+from qgjob.clock import rfc3339
 
 
 class Terminal(io.StringIO):

@@ -8,8 +8,8 @@ from bus_schemas.agents import Heartbeat, InstalledBuild, SlotStatus
 from bus_schemas.builds import BuildRecord
 from bus_schemas.events import Attempt
 from bus_schemas.requests import JobView, Overview, RunView
-from qgjob.cli.output import rfc3339
 from qgjob.client.models import Submitted
+from qgjob.clock import rfc3339
 
 
 def attempt_json(attempt: Attempt) -> dict[str, Any]:

@@ -66,6 +66,13 @@ COMMANDS: Final = (
         needs="agent.__main__",
     ),
     CommandEntry("scheduler", "qgjob.cli.scheduler", SYSTEM, "Run a replica of the scheduler."),
+    CommandEntry(
+        "gateway",
+        "qgjob.cli.gateway",
+        SYSTEM,
+        "Serve HTTP, for those with nothing but curl.",
+        needs="qgjob.gateway.__main__",
+    ),
     CommandEntry("simulate", "qgjob.cli.simulate", OTHER, "Replay a trace of jobs on a lab of any size."),
     CommandEntry("schema", "qgjob.cli.schema", OTHER, "Export the JSON Schemas of all messages."),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,7 +13,6 @@ import typer
 from qgjob.errors import UsageError
 
 TARGETS: Final = ("emulator", "device", "simulator")
-PRIORITY_WORDS: Final[Mapping[str, int]] = {"high": 9, "medium": 5, "low": 2}
 
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}\Z")
 _RUNNER: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
@@ -61,6 +60,8 @@ def identifier(name: str, value: str) -> str:
 
 def priority(value: str) -> int:
     """A priority from 1 to 10, or of one of the three words; raises `UsageError`."""
+    from qgjob.domain.priorities import PRIORITY_WORDS
+
     word = value.strip().lower()
     if word in PRIORITY_WORDS:
         return PRIORITY_WORDS[word]

@@ -31,6 +31,12 @@ async def upload(bus: Bus, file: Path, *, now: float, progress: TransferProgress
     return blob
 
 
+async def stored(bus: Bus, digest: str) -> BlobRef | None:
+    """See `Client.stored_bundle`."""
+    there = await objects.stat(bus, BUNDLE_OBJECTS, digest)
+    return None if there is None else BlobRef(digest=digest, size=there.size)
+
+
 async def store(
     bus: Bus,
     bucket: str,

@@ -59,6 +59,10 @@ class Client:
         """
         return await bundles.upload(self.bus, file, now=self.clock.now(), progress=progress)
 
+    async def stored_bundle(self, digest: str) -> BlobRef | None:
+        """A test bundle that was stored, by its SHA-256; None when there is none."""
+        return await bundles.stored(self.bus, digest)
+
     async def submit(self, request: SubmitRequest) -> Submitted:
         """Store a run: all of its jobs or none.
 

@@ -1,0 +1,18 @@
+"""`qgjob gateway`: HTTP for those with nothing but curl."""
+
+from __future__ import annotations
+
+import typer
+
+from qgjob.cli.passing import PASSED_ON, with_globals
+from qgjob.cli.session import session_of
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(context_settings=PASSED_ON, add_help_option=False)
+def gateway(ctx: typer.Context) -> None:
+    """Serve HTTP: submit, status, logs, cancel, health."""
+    from qgjob.gateway.__main__ import main
+
+    raise typer.Exit(main(with_globals(session_of(ctx), ctx.args)))

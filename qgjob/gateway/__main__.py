@@ -1,0 +1,78 @@
+"""`python -m qgjob.gateway`: HTTP for those with nothing but curl."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code."""
+    from qgjob.bus.connect import ServerOptions
+    from qgjob.config import resolve_server
+    from qgjob.errors import QgjobError
+    from qgjob.gateway.service import DEFAULT_PORT, GatewayOptions, run_gateway
+    from qgjob.serve import serve
+
+    parser = argparse.ArgumentParser(
+        prog="qgjob gateway", description="Serve HTTP: submit, status, logs, cancel, health; see /docs."
+    )
+    parser.add_argument("--server", help="the NATS server (QGJOB_SERVER)")
+    parser.add_argument("--creds", default=os.environ.get("QGJOB_CREDS"), help="a NATS credentials file")
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("QGJOB_HOST", "127.0.0.1"),
+        help="the address to listen at; any but loopback needs a token (127.0.0.1)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("PORT", str(DEFAULT_PORT)),
+        help=f"the port (PORT, else {DEFAULT_PORT})",
+    )
+    parser.add_argument(
+        "--token",
+        metavar="FILE",
+        default=os.environ.get("QGJOB_TOKEN"),
+        help="a file with the token that callers must send",
+    )
+    given = parser.parse_args(argv)
+    try:
+        token = read_token(Path(given.token)) if given.token else None
+    except QgjobError as error:
+        print(f"{error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)  # noqa: T201 - for people
+        return int(error.exit_code)
+    options = GatewayOptions(
+        server=ServerOptions(
+            url=resolve_server(given.server, os.environ),
+            creds=given.creds,
+            name="qgjob gateway",
+            wait_for_server=True,
+        ),
+        host=given.host,
+        port=given.port,
+        token=token,
+    )
+    return serve(lambda stop, ready: run_gateway(options, stop=stop, ready=ready))
+
+
+def read_token(path: Path) -> str:
+    """The token in a file; raises `UsageError` when it cannot be read or is too short to be one."""
+    from qgjob.errors import UsageError
+
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The token in {path} cannot be read: {error}.") from None
+    if len(token) < 16 or any(character.isspace() for character in token):
+        raise UsageError(
+            f"The file {path} holds no good token: it must have 16 characters or more, without spaces.",
+            hint=f"Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))' > {path}",
+        )
+    return token
+
+
+if __name__ == "__main__":
+    sys.exit(main())

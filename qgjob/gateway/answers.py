@@ -1,0 +1,25 @@
+"""What every route needs: the connected client, and an answer in JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from qgjob.client import Client
+
+
+def _client_of(request: Request) -> Client:
+    client: Client = request.app.state.client
+    return client
+
+
+ClientOf = Annotated[Client, Depends(_client_of)]
+"""The connected client, in a route's signature."""
+
+
+def document(content: Any, status: int = 200) -> Response:
+    """A JSON document; the shapes are those of the command line's `--json`."""
+    return Response(json.dumps(content, ensure_ascii=False), status, None, "application/json")

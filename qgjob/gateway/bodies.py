@@ -1,0 +1,104 @@
+"""What callers send: strict, so that a misspelt field is refused by its name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from bus_schemas.base import Id, Label, Text
+from bus_schemas.jobs import Digest, EnvName, EnvValue, RunnerName, TestPath
+from qgjob.domain.durations import parse_duration
+from qgjob.domain.priorities import PRIORITY_WORDS
+from qgjob.errors import UsageError
+
+
+def _priority(value: Any) -> Any:
+    return PRIORITY_WORDS.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+def _seconds(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_duration(value)
+    except UsageError as error:
+        raise ValueError(error.message) from None
+
+
+Priority = Annotated[
+    int,
+    BeforeValidator(_priority, json_schema_input_type=int | Literal["low", "medium", "high"]),
+    Field(ge=1, le=10),
+]
+Duration = Annotated[
+    float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0, le=7 * 86_400)
+]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class Body(BaseModel):
+    """A request's body; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SubmitBody(Body):
+    """A run to be submitted: one job for each test."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "org_id": "acme",
+                    "app_version_id": "v1.2.0",
+                    "tests": ["tests/login_test.py"],
+                    "priority": "high",
+                    "runner": "pytest",
+                }
+            ]
+        },
+    )
+
+    org_id: Id
+    app_version_id: Id
+    test_path: TestPath | None = None
+    """One test; or several in `tests`."""
+    tests: tuple[TestPath, ...] = ()
+    bundle: Digest | None = None
+    """The digest that `POST /api/bundles` answered."""
+    priority: Priority = 5
+    target: Literal["emulator", "device", "simulator"] | None = None
+    requires: tuple[Label, ...] = ()
+    runner: RunnerName = "auto"
+    argv: tuple[EnvValue, ...] = ()
+    env: dict[EnvName, EnvValue] = Field(default_factory=dict)
+    timeout: Duration = 900.0
+    """Seconds, or a text such as `15m`."""
+    retries: Annotated[int, Field(ge=0, le=100)] = 0
+    expires: Duration = 43_200.0
+    app_id: Id | None = None
+    platform: Id | None = None
+    name: Text | None = None
+    meta: dict[str, Text] = Field(default_factory=dict)
+    run_key: Id | None = None
+    """With a key, a submit that is repeated adds nothing."""
+
+    @model_validator(mode="after")
+    def _has_tests(self) -> Self:
+        if (self.test_path is None) == (not self.tests):
+            raise ValueError("name the tests: either `test_path` (one) or `tests` (a list)")
+        return self
+
+    @property
+    def all_tests(self) -> tuple[str, ...]:
+        """The tests, however they were named."""
+        return self.tests or ((self.test_path,) if self.test_path else ())
+
+
+class CancelBody(Body):
+    """Why something is cancelled."""
+
+    reason: Reason | None = None

@@ -1,0 +1,92 @@
+"""Who may ask: a token if there is one, and never a page in somebody's browser.
+
+Without a token the gateway is for this machine alone. A web page that the machine's user happens to
+look at can send requests to it too; so a request with a foreign `Origin`, or (against DNS rebinding)
+for another host than this one, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qgjob.gateway.problems import problem
+
+_OPEN: Final = frozenset({"/api/health"})
+"""Asked by load balancers, which have no token; says only whether all is well."""
+_LARGE: Final = frozenset({"/api/bundles"})
+"""Reads its body bit by bit and has a limit of its own."""
+_MAX_BODY_BYTES: Final = 8 * 2**20
+_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Refuses what may not come in, before any route sees it."""
+
+    app: ASGIApp
+    token: str | None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if refused := self._refused(scope["path"], headers):
+            status, text = refused
+            challenge = {"WWW-Authenticate": 'Bearer realm="qgjob"'} if status == 401 else None
+            await problem(status, text, headers=challenge)(scope, receive, send)
+            return
+        await self.app(scope, receive if scope["path"] in _LARGE else _limited(receive), send)
+
+    def _refused(self, path: str, headers: Headers) -> tuple[int, str] | None:
+        origin = headers.get("origin")
+        host = headers.get("host", "")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return 403, "Pages of other sites may not ask this gateway."
+        if self.token is None:
+            if _host_name(host) not in _LOCAL:
+                return 403, f"This gateway answers to localhost, not to {host!r}."
+            return None
+        if path in _OPEN:
+            return None
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and _same(given.strip(), self.token):
+            return None
+        return 401, "A token is needed: send it as `Authorization: Bearer TOKEN`."
+
+
+def _limited(receive: Receive) -> Receive:
+    """Give up on a body that would fill the memory."""
+    size = 0
+
+    async def counting() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > _MAX_BODY_BYTES:
+            raise HTTPException(413, f"The body of a request has at most {_MAX_BODY_BYTES >> 20} MiB.")
+        return message
+
+    return counting
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _same(given: str, token: str) -> bool:
+    """Compare in a time that tells nothing, not even the length."""
+    digests = (hashlib.sha256(text.encode()).digest() for text in (given, token))
+    return hmac.compare_digest(*digests)

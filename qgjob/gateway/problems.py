@@ -1,0 +1,99 @@
+"""Errors as problem documents (RFC 9457)."""
+
+from __future__ import annotations
+
+import http
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from qgjob.errors import ExitCode, QgjobError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+_STATUS: Final = {
+    ExitCode.USAGE: 422,
+    ExitCode.NO_TESTS: 422,
+    ExitCode.NOT_ALLOWED: 403,
+    ExitCode.UNREACHABLE: 503,
+    ExitCode.NOT_FOUND: 404,
+    ExitCode.REFUSED: 409,
+}
+
+_NO_BODY: Final = frozenset({"missing", "model_attributes_type"})
+
+
+def problem(status: int, detail: str, *, headers: dict[str, str] | None = None, **more: Any) -> Response:
+    """A problem document; `title` is the status in words."""
+    document = {"title": http.HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    return Response(json.dumps(document, ensure_ascii=False), status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of an application with a problem document."""
+    app.add_exception_handler(QgjobError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def status_of(error: QgjobError) -> int:
+    """The HTTP status of an error of ours."""
+    return _STATUS.get(error.exit_code, 500)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, QgjobError)  # noqa: S101 - what it is registered for
+    status = status_of(error)
+    if status >= 500:
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+    retry = {"Retry-After": "2"} if status == 503 else None
+    hint = {"hint": error.hint} if error.hint else {}
+    return problem(status, error.message, headers=retry, **hint)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+    del request
+    errors = [_field(item) for item in error.errors()[:50]]
+    first = errors[0]
+    detail = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
+    return problem(422, detail, errors=errors)
+
+
+def _field(item: dict[str, Any]) -> dict[str, str]:
+    where: Sequence[Any] = item["loc"]
+    if item["type"] == "json_invalid":
+        return {"field": "", "message": f"the body is no JSON: {item.get('ctx', {}).get('error', '')}"}
+    place, path = (where[0], where[1:]) if where else ("body", ())
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "there is no such field"
+    elif not path and place == "body" and item["type"] in _NO_BODY:
+        message = "a JSON body is needed, sent with Content-Type: application/json"
+    elif item["type"] == "missing":
+        message = "is required"
+    return {"field": ".".join(str(part) for part in path), "message": message, "in": str(place)}
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    detail = str(error.detail)
+    if error.status_code == 404 and detail == "Not Found":
+        detail = f"There is nothing at {request.url.path}; GET /docs lists what there is."
+    elif error.status_code == 405:
+        detail = f"{request.method} is not possible at {request.url.path}."
+    headers = dict(error.headers) if error.headers else None
+    return problem(error.status_code, detail, headers=headers)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(500, "An error of ours; the gateway's log has more.")

@@ -1,0 +1,123 @@
+"""Jobs: submit, look up, list, read the output, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response, StreamingResponse
+
+from bus_schemas.jobs import BlobRef
+from bus_schemas.requests import JobState, JobView, StoredChunk
+from qgjob.client.models import SubmitRequest
+from qgjob.client.shapes import job_json, run_json, submitted_json
+from qgjob.errors import NotFoundError
+from qgjob.gateway.answers import ClientOf, document
+from qgjob.gateway.bodies import CancelBody, SubmitBody
+
+router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+
+
+@router.post("/submit", status_code=202, summary="Submit tests as one run")
+async def submit(body: SubmitBody, client: ClientOf) -> Response:
+    """Store a run, one job for each test: all of it or nothing. Answers with its ids."""
+    bundle: BlobRef | None = None
+    if body.bundle is not None:
+        bundle = await client.stored_bundle(body.bundle)
+        if bundle is None:
+            raise NotFoundError(
+                f"There is no bundle {body.bundle}.", hint="Store it with POST /api/bundles first."
+            )
+    submitted = await client.submit(
+        SubmitRequest(
+            org_id=body.org_id,
+            app_version_id=body.app_version_id,
+            tests=body.all_tests,
+            bundle=bundle,
+            priority=body.priority,
+            target=body.target,
+            requires=body.requires,
+            runner=body.runner,
+            argv=body.argv,
+            env=body.env,
+            timeout_s=body.timeout,
+            retries=body.retries,
+            expires_s=body.expires,
+            app_id=body.app_id,
+            platform=body.platform,
+            name=body.name,
+            meta=body.meta,
+            run_key=body.run_key,
+        )
+    )
+    return document(submitted_json(submitted), 202)
+
+
+@router.get("/queue/status", tags=["lab"], summary="Queues and groups at a glance")
+async def queue_status(client: ClientOf) -> Response:
+    """What waits, by priority and by group, and who leads."""
+    from qgjob.client.shapes import overview_json
+
+    return document(overview_json(await client.overview()))
+
+
+@router.get("", summary="List jobs, newest first")
+async def list_jobs(
+    client: ClientOf,
+    state: JobState | None = None,
+    org_id: str | None = None,
+    app_version_id: str | None = None,
+    run_id: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> Response:
+    """Jobs that match all that is given."""
+    found = await client.jobs(
+        state=state,
+        org_id=org_id,
+        app_version_id=app_version_id,
+        run_id=run_id,
+        limit=limit,
+        offset=offset,
+    )
+    return document({"jobs": [job_json(job) for job in found]})
+
+
+@router.get("/{id}", summary="A job, or a run with its jobs")
+async def get(id: str, client: ClientOf) -> Response:  # noqa: A002 - the contract's name
+    """A job (`j_…`) with its attempts, or a run (`r_…`) with its counts and jobs."""
+    found = await client.get(id)
+    return document(job_json(found) if isinstance(found, JobView) else run_json(found))
+
+
+@router.get("/{id}/logs", summary="The output of a job", response_class=Response)
+async def logs(id: str, client: ClientOf, follow: bool = False) -> Response:  # noqa: A002 - the contract's name
+    """The output as plain text; with `follow=true` it goes on until the job has ended."""
+    chunks = client.logs(id, follow=follow)
+    # The first chunk is read before the answer begins: an unknown id is still a 404 then.
+    first = await anext(chunks, None)
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return StreamingResponse(_text(first, chunks), 200, headers, "text/plain; charset=utf-8")
+
+
+@router.post("/{id}/cancel", summary="Cancel a job, or what is left of a run")
+async def cancel(id: str, client: ClientOf, body: CancelBody | None = None) -> Response:  # noqa: A002 - the contract's name
+    """Answers with the jobs that were cancelled, and those that had ended before."""
+    answer = await client.cancel(id, reason=body.reason if body else None, by="http")
+    return document({"affected": list(answer.affected), "already": list(answer.already)})
+
+
+async def _text(first: StoredChunk | None, rest: AsyncGenerator[StoredChunk]) -> AsyncGenerator[str]:
+    try:
+        if first is not None:
+            yield _plain(first)
+        async for chunk in rest:
+            yield _plain(chunk)
+    finally:
+        await rest.aclose()
+
+
+def _plain(chunk: StoredChunk) -> str:
+    dropped = f"[{chunk.dropped} bytes left out]\n" if chunk.dropped else ""
+    return dropped + "".join(text for _, text in chunk.parts)

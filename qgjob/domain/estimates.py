@@ -44,6 +44,11 @@ class Estimates:
     samples: int = 0
     """How much was learned so far; it grows with every sample."""
 
+    def known(self, org: str, test: str) -> float | None:
+        """How long one test is expected to run, if anything is known of it."""
+        known = self.tests.get((org, test))
+        return known.value if known else None
+
     def test(self, org: str, test: str) -> float:
         """How long one test is expected to run."""
         known = self.tests.get((org, test))

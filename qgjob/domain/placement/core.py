@@ -84,7 +84,7 @@ def dispatch(
         if job is None:  # an orphan: it is in the work stream already, the slot need only be there
             orphan = min(group.orphans)
             group.orphans.discard(orphan)
-            _hold(state, slot, state.out[orphan])
+            _hold(state, slot, state.out[orphan], now)
             _settle(state, group)
             continue
         group.remove(job)
@@ -92,7 +92,7 @@ def dispatch(
         state.depths[job.level] -= 1
         released = state.out[job.job_id] = Released(job, None)
         group.out += 1
-        _hold(state, slot, released)
+        _hold(state, slot, released, now)
         _settle(state, group)
         slot.last_used = now
         effects.append(Release(job, slot.name, because))
@@ -113,8 +113,12 @@ def _bind(state: LabState, slot: Slot, group: Group, effects: list[Effect]) -> N
     effects.append(Bind(slot.name, group.key))
 
 
-def _hold(state: LabState, slot: Slot, released: Released) -> None:
+def _hold(state: LabState, slot: Slot, released: Released, now: float) -> None:
     released.slot = slot.name
+    job = released.job
+    _, org, build = job.group
+    install_s = 0.0 if slot.held or (org, build) in slot.installed else state.estimates.install(org, build)
+    released.until = max(now, slot.until) + install_s + state.expected_s(job)
     slot.held[released.job.job_id] = released
     _settle_slot(state, slot)
 
@@ -129,11 +133,29 @@ def _let_go(state: LabState, released: Released) -> None:
 
 
 def _settle_slot(state: LabState, slot: Slot) -> None:
+    _works(state, slot)
     limit = window(state, slot.bound) if slot.bound is not None and slot.held else 1
     if slot.available and len(slot.held) < limit:
         state.free[slot.name] = slot
     else:
         state.free.pop(slot.name, None)
+
+
+def _works(state: LabState, slot: Slot) -> None:
+    """Let the slot count for the group whose jobs it holds, until it is expected to be done."""
+    group, until = None, 0.0
+    for released in slot.held.values():
+        group = state.groups[released.job.group]
+        until = max(until, released.until)
+    if group is slot.works_on and until == slot.until:
+        return
+    if slot.works_on is not None:
+        slot.works_on.works(slot.until, -1)
+        state.index.changed[slot.works_on.number] = slot.works_on
+    slot.works_on, slot.until = group, until
+    if group is not None:
+        group.works(until, 1)
+        state.index.changed[group.number] = group
 
 
 def _settle(state: LabState, group: Group) -> None:
@@ -148,7 +170,7 @@ def _settle(state: LabState, group: Group) -> None:
 def _group(state: LabState, key: GroupKey) -> Group:
     group = state.groups.get(key)
     if group is None:
-        group = state.groups[key] = Group(key, labels_of(key.capability))
+        group = state.groups[key] = Group(key, labels_of(key.capability), state.index, state.index.number())
     return group
 
 
@@ -186,6 +208,8 @@ def _forget(state: LabState, job: Job) -> None:
 
 
 def _enqueue(state: LabState, job: Job) -> None:
+    if job.expected_s is None:
+        job.expected_s = state.estimates.known(job.group.org_id, job.test)
     group = _group(state, job.group)
     group.push(job)
     state.active[group.key] = group
@@ -229,7 +253,7 @@ def _started(state: LabState, job_id: str, attempt: int, slot_name: str, now: fl
         _settle(state, group)
         return
     if job_id not in slot.held:
-        _swap(state, released, slot)
+        _swap(state, released, slot, now)
     released.started = True
     slot.last_used = now
     build = (group.key.org_id, group.key.app_version_id)
@@ -238,15 +262,15 @@ def _started(state: LabState, job_id: str, attempt: int, slot_name: str, now: fl
     _settle(state, group)
 
 
-def _swap(state: LabState, released: Released, slot: Slot) -> None:
+def _swap(state: LabState, released: Released, slot: Slot, now: float) -> None:
     """Another slot took a job than the one it was meant for: they change what they are promised."""
     meant = state.slots.get(released.slot or "")
     other = next((r for r in slot.held.values() if not r.started), None)
     _let_go(state, released)
     if meant is not None and other is not None and other.job.group == released.job.group:
         _let_go(state, other)
-        _hold(state, meant, other)
-    _hold(state, slot, released)
+        _hold(state, meant, other, now)
+    _hold(state, slot, released, now)
 
 
 def _ended(state: LabState, event: JobEnded, now: float) -> None:
@@ -310,6 +334,8 @@ def _slot_lost(state: LabState, name: str) -> None:
         return
     for released in slot.held.values():
         _orphan(state, released)
+    slot.held.clear()
+    _works(state, slot)
     if slot.bound is not None and (group := state.groups.get(slot.bound)):
         group.slots.discard(name)
         _settle(state, group)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple
 
 from qgjob.domain.estimates import Estimates
+from qgjob.domain.placement.groups import Group, level_of
+from qgjob.domain.placement.index import Index
 
 WINDOW_S: Final = 0.2
 """How much work may be released ahead for one slot: enough to hide the way to the scheduler."""
@@ -44,6 +44,8 @@ class Job:
     expires_at: float | None = None
     avoid: tuple[str, ...] = ()
     run_id: str = ""
+    expected_s: float | None = None
+    """How long its test is expected to run; None: nothing is known of it."""
     delayed: bool = False
     """Stands among the delayed, not in its group."""
     gone: bool = False
@@ -52,7 +54,11 @@ class Job:
     @property
     def level(self) -> int:
         """0 for high, 1 for medium, 2 for low."""
-        return 0 if self.priority >= 8 else 1 if self.priority >= 4 else 2
+        return level_of(self.priority)
+
+    def __lt__(self, other: Job) -> bool:
+        """Whether it waits longer."""
+        return (self.arrived_at, self.order, self.attempt) < (other.arrived_at, other.order, other.attempt)
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +74,10 @@ class Slot:
     held: dict[str, Released] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]  # Released comes later
     """Jobs released for it and not ended, the running one included."""
     last_used: float = 0.0
+    works_on: Group | None = None
+    """The group whose jobs it holds, and counts for."""
+    until: float = 0.0
+    """When it is expected to be done with what it holds."""
     instance: str = "-"
 
 
@@ -79,52 +89,8 @@ class Released:
     slot: str | None
     """The slot it was meant for, or that runs it; None when nobody is known to."""
     started: bool = False
-
-
-class Group:
-    """The waiting and released jobs of a group, and the slots bound to it."""
-
-    __slots__ = ("_heap", "installs", "key", "labels", "orphans", "out", "slots", "waiting")
-
-    def __init__(self, key: GroupKey, labels: frozenset[str]) -> None:
-        self.key = key
-        self.labels = labels
-        self.waiting = 0
-        self.out = 0
-        self.orphans: set[str] = set()
-        """Released jobs whose slot is lost: JetStream gives them to whoever is bound."""
-        self.slots: set[str] = set()
-        self.installs = 0
-        self._heap: list[tuple[int, float, int, int, Job]] = []
-
-    def push(self, job: Job) -> None:
-        """A job waits."""
-        heappush(self._heap, (-job.priority, job.arrived_at, job.order, job.attempt, job))
-        self.waiting += 1
-
-    def head(self) -> Job | None:
-        """The job whose turn it is: most urgent, then longest waiting."""
-        heap = self._heap
-        while heap and heap[0][4].gone:
-            heappop(heap)
-        return heap[0][4] if heap else None
-
-    def first(self, count: int) -> list[Job]:
-        """The first few jobs in turn, as far as they stand near the head."""
-        self.head()
-        return [entry[4] for entry in sorted(self._heap[: 4 * count]) if not entry[4].gone][:count]
-
-    def remove(self, job: Job) -> None:
-        """A job does not wait here any more; its place in the heap is cleared when it comes up."""
-        job.gone = True
-        self.waiting -= 1
-        if len(self._heap) > 64 and self.waiting * 4 < len(self._heap):
-            self._heap = [entry for entry in self._heap if not entry[4].gone]
-            heapify(self._heap)
-
-    def jobs(self) -> Iterable[Job]:
-        """All jobs that wait, in no order."""
-        return (entry[4] for entry in self._heap if not entry[4].gone)
+    until: float = 0.0
+    """When it is expected to end."""
 
 
 @dataclass(slots=True)
@@ -132,6 +98,7 @@ class LabState:
     """All that placement decides upon."""
 
     estimates: Estimates = field(default_factory=Estimates)
+    index: Index = field(default_factory=Index)
     groups: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     active: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     """Groups with waiting or orphaned jobs."""
@@ -149,6 +116,10 @@ class LabState:
     """How many jobs wait, by level."""
     installs: int = 0
     installs_avoided: int = 0
+
+    def expected_s(self, job: Job) -> float:
+        """How long a job's test is expected to run."""
+        return self.estimates.group(job.group) if job.expected_s is None else job.expected_s
 
 
 # ---- events -----------------------------------------------------------------

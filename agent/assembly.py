@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.attempt import AttemptRunner
-from agent.drivers.base import Device, Driver
-from agent.drivers.marker import NoneDriver, SlotSpec
-from agent.drivers.process import ProcessDriver
+from agent.drivers.base import Device, Driver, DriverContext
+from agent.drivers.registry import find_driver
 from agent.files import JobFiles
 from agent.identity import Identity
 from agent.removal import remove_tree
@@ -61,9 +60,10 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyn
         )
         async with open_bus(options) as bus:
             await wait_for_topology(bus)
-            files = JobFiles(bus, folder / "cache", settings.driver)
+            driver = _driver(settings, tools, mark)
+            files = JobFiles(bus, folder / "cache", needs_build=driver.needs_build)
             await asyncio.to_thread(files.open)
-            devices = await _devices(settings, tools, mark)
+            devices = await _devices(driver)
             slots = [
                 AttemptRunner(
                     bus=bus,
@@ -81,23 +81,22 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyn
             await agent.run(stop, ready)
 
 
-async def _devices(settings: AgentSettings, tools: Toolchain, mark: str) -> Sequence[Device]:
-    slots = [
-        SlotSpec(
-            name=f"s{number}",
-            folder=settings.data_dir / "slots" / f"s{number}",
-            labels=frozenset(settings.labels) | {settings.driver},
+def _driver(settings: AgentSettings, tools: Toolchain, mark: str) -> Driver:
+    return find_driver(settings.driver, os.environ)(
+        DriverContext(
+            folder=settings.data_dir,
+            clock=SystemClock(),
+            labels=frozenset(settings.labels),
+            slots=settings.slots,
             install_seconds=settings.install_seconds,
+            environment=tools.environment,
+            agent_mark=mark,
         )
-        for number in range(settings.slots)
-    ]
-    clock = SystemClock()
-    driver: Driver
-    if settings.driver == "process":
-        driver = ProcessDriver(slots, clock, tools.environment, mark)
-    else:
-        driver = NoneDriver(slots, clock)
-    devices = await driver.discover()
+    )
+
+
+async def _devices(driver: Driver) -> Sequence[Device]:
+    devices = [presence.device for presence in await driver.discover()]
     for device in devices:
         await device.open()
     return devices

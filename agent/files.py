@@ -24,16 +24,17 @@ Say = Callable[[str], None]
 
 _LOOK_AGAIN_S: Final = 10.0
 _MAX_ABSENT: Final = 1000
-_MARKERS_DO: Final = frozenset({"process", "none"})
-"""Drivers for which a version without an uploaded build is a mere marker."""
 
 
 class JobFiles:
-    """What the slots of one agent share: downloaded blobs and unpacked bundles."""
+    """What the slots of one agent share: downloaded blobs and unpacked bundles.
 
-    def __init__(self, bus: Bus, folder: Path, driver: str) -> None:
+    `needs_build` False: a version without an uploaded build is a mere marker.
+    """
+
+    def __init__(self, bus: Bus, folder: Path, *, needs_build: bool) -> None:
         self._bus = bus
-        self._driver = driver
+        self._needs_build = needs_build
         self._absent: dict[str, float] = {}
         self._builds = BlobCache(folder / "builds", self._fetch_build)
         self._bundles = BundleStore(folder / "bundles", BlobCache(folder / "blobs", self._fetch_bundle))
@@ -66,7 +67,7 @@ class JobFiles:
         record = await self._record(spec)
         app_id = spec.app_id or (record.app_id if record else None) or DEFAULT_APP_ID
         if record is None:
-            if self._driver not in _MARKERS_DO:
+            if self._needs_build:
                 raise JobError(
                     f"no build {spec.app_version_id} of {spec.org_id} was uploaded",
                     reason="build_missing",

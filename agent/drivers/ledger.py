@@ -17,6 +17,7 @@ _TYPES = {
     "app_id": str,
     "sha256": (str, type(None)),
     "installed_at": (int, float),
+    "proof": (str, type(None)),
 }
 
 
@@ -68,7 +69,7 @@ class Ledger:
 
 
 def _entry(item: Any) -> InstalledApp:
-    values = {name: item[name] for name in _TYPES}
+    values = {name: item.get(name) for name in _TYPES}
     for name, kind in _TYPES.items():
         if not isinstance(values[name], kind):
             raise TypeError(name)

@@ -14,11 +14,13 @@ from agent.drivers.base import (
     Build,
     Device,
     Driver,
+    DriverContext,
     Health,
     InstallCounters,
     InstalledApp,
     InstallProgress,
     InstallResult,
+    Presence,
     RunningApp,
 )
 from agent.drivers.ledger import Ledger
@@ -154,14 +156,29 @@ class NoneDriver(Driver):
     """Slots that run tests which need no device."""
 
     name: ClassVar[str] = "none"
+    needs_build: ClassVar[bool] = False
 
-    def __init__(self, slots: Sequence[SlotSpec], clock: Clock) -> None:
-        self._slots = slots
-        self._clock = clock
+    def __init__(self, context: DriverContext) -> None:
+        self._context = context
 
-    async def discover(self) -> Sequence[Device]:
+    async def discover(self) -> Sequence[Presence]:
         """See `Driver.discover`: a device for each slot asked for."""
-        return [MarkerDevice(slot, self._clock) for slot in self._slots]
+        context = self._context
+        return [Presence(MarkerDevice(slot, context.clock), True) for slot in slot_specs(context, self.name)]
+
+
+def slot_specs(context: DriverContext, driver: str) -> list[SlotSpec]:
+    """Slots `s0`, `s1`, …: as many as were asked for, labelled with the driver's name too."""
+    names = [f"s{number}" for number in range(context.slots)]
+    return [
+        SlotSpec(
+            name=name,
+            folder=context.device_folder(name),
+            labels=context.labels | context.device_labels.get(name, frozenset()) | {driver},
+            install_seconds=context.install_seconds,
+        )
+        for name in names
+    ]
 
 
 def _unheard(_step: str) -> None:

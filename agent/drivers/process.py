@@ -18,9 +18,17 @@ from typing import ClassVar
 
 from agent.archive import unpack
 from agent.drivers.app_server import AppServer
-from agent.drivers.base import Build, Device, Driver, InstalledApp, InstallProgress, RunningApp
+from agent.drivers.base import (
+    Build,
+    Driver,
+    DriverContext,
+    InstalledApp,
+    InstallProgress,
+    Presence,
+    RunningApp,
+)
 from agent.drivers.manifest import find_app
-from agent.drivers.marker import MarkerDevice, SlotSpec
+from agent.drivers.marker import MarkerDevice, SlotSpec, slot_specs
 from agent.errors import ArchiveError, JobError
 from agent.removal import remove_tree
 from agent.supervision.sweep import slot_mark
@@ -138,18 +146,18 @@ class ProcessDriver(Driver):
     """Slots whose device is a folder of this machine."""
 
     name: ClassVar[str] = "process"
+    needs_build: ClassVar[bool] = False
 
-    def __init__(
-        self, slots: Sequence[SlotSpec], clock: Clock, environment: Mapping[str, str], agent_mark: str
-    ) -> None:
-        self._slots = slots
-        self._clock = clock
-        self._environment = environment
-        self._agent_mark = agent_mark
+    def __init__(self, context: DriverContext) -> None:
+        self._context = context
 
-    async def discover(self) -> Sequence[Device]:
+    async def discover(self) -> Sequence[Presence]:
         """See `Driver.discover`: a device for each slot asked for."""
-        return [ProcessDevice(slot, self._clock, self._environment, self._agent_mark) for slot in self._slots]
+        context = self._context
+        return [
+            Presence(ProcessDevice(slot, context.clock, context.environment, context.agent_mark), True)
+            for slot in slot_specs(context, self.name)
+        ]
 
 
 class _StoppedError(Exception):

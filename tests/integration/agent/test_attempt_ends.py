@@ -10,7 +10,7 @@ import pytest
 
 from agent.attempt import AttemptRunner
 from agent.claim import Claim, claim
-from agent.drivers.marker import NoneDriver, SlotSpec
+from agent.drivers.marker import MarkerDevice, SlotSpec
 from agent.files import JobFiles
 from agent.identity import Identity
 from agent.runners.registry import Runners
@@ -28,11 +28,11 @@ pytestmark = pytest.mark.integration
 
 async def runner_in(bus: Bus, folder: Path, work: Path) -> AttemptRunner:
     slot = SlotSpec(name="s0", folder=folder / "s0", labels=frozenset({"none"}), install_seconds=0.0)
-    device = (await NoneDriver([slot], SystemClock()).discover())[0]
+    device = MarkerDevice(slot, SystemClock())
     await device.open()
     environment = {**os.environ, "QGJOB_RUNNER_PLUGINS": PLUGINS}
     tools = Toolchain.discover(environment)
-    files = JobFiles(bus, folder / "cache", "none")
+    files = JobFiles(bus, folder / "cache", needs_build=False)
     files.open()
     return AttemptRunner(
         bus=bus,

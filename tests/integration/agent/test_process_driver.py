@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from agent.drivers.base import Build, InstallResult
-from agent.drivers.marker import NoneDriver, SlotSpec
-from agent.drivers.process import ProcessDevice, ProcessDriver
+from agent.drivers.marker import MarkerDevice, SlotSpec
+from agent.drivers.process import ProcessDevice
 from agent.errors import JobError
 from agent.supervision.processes import marked, parents
 from agent.supervision.sweep import sweep_leftovers
@@ -91,8 +91,7 @@ async def new_device(tmp_path: Path, mark: str, install_seconds: float = 0.0) ->
     spec = SlotSpec(
         name="s1", folder=tmp_path / "slot", labels=frozenset({"process"}), install_seconds=install_seconds
     )
-    (made,) = await ProcessDriver([spec], SystemClock(), ENVIRONMENT, mark).discover()
-    assert isinstance(made, ProcessDevice)
+    made = ProcessDevice(spec, SystemClock(), ENVIRONMENT, mark)
     await made.open()
     return made
 
@@ -417,7 +416,7 @@ async def test_a_version_without_a_build_is_a_marker(tmp_path: Path, mark: str, 
 
 
 async def test_driver_none_only_marks(tmp_path: Path, make_build: MakeBuild):
-    (device,) = await NoneDriver([SlotSpec(name="s1", folder=tmp_path / "slot")], ManualClock(5.0)).discover()
+    device = MarkerDevice(SlotSpec(name="s1", folder=tmp_path / "slot"), ManualClock(5.0))
     await device.open()
     build = make_build("v1")
     results = [await device.install(build, timeout_s=60) for _ in range(2)]

@@ -24,7 +24,8 @@ def option(*flags: str, help: str, panel: str | None = None, **more: Any) -> Any
     # Else the help shows a type: `<int range>`, and `<bool>` for a flag that takes no value.
     more.setdefault("metavar", "N" if "min" in more else "")
     variable = "QGJOB_" + name.removeprefix("--").replace("-", "_").upper()
-    return typer.Option(*flags, help=help, envvar=variable, show_envvar=False, rich_help_panel=panel, **more)
+    more.setdefault("envvar", variable)
+    return typer.Option(*flags, help=help, show_envvar=False, rich_help_panel=panel, **more)
 
 
 OrgId = Annotated[str, option("--org-id", metavar="ORG", help="The organisation whose work it is.")]

@@ -32,11 +32,21 @@ def up(
         int | None,
         option("--port", min=1, max=65_535, help="The port of NATS; else 4222, or any that is free."),
     ] = None,
+    http_port: Annotated[
+        int | None,
+        option(
+            "--http-port",
+            min=1,
+            max=65_535,
+            envvar=["QGJOB_HTTP_PORT", "PORT"],
+            help="The port of HTTP; else 3000, or any that is free.",
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, option("--data-dir", metavar="DIR", help="Where everything is kept between runs.")
     ] = None,
 ) -> None:
-    """Run NATS, Valkey, scheduler and agents on this machine, until Ctrl-C stops them all."""
+    """Run NATS, Valkey, scheduler, agents and HTTP on this machine, until Ctrl-C stops them all."""
     from qgjob.local.up import UpOptions, run_up
 
     defaults = UpOptions()
@@ -46,6 +56,8 @@ def up(
         agents=agents or defaults.agents,
         labels=opt.label_list("--labels", labels) if labels else defaults.labels,
         port=port,
+        http=True,
+        http_port=http_port,
         data_dir=data_dir,
     )
     raise typer.Exit(run(run_up(options, announce=out.say)))

@@ -37,19 +37,25 @@ PAGE: Final = 500
 ANSWER_TIMEOUT_S: Final = 5.0
 NO_SCHEDULER_S: Final = 2.0
 """How long a scheduler may be away (a restart, a new leader) before that is said."""
+HEALTH_TIMEOUT_S: Final = 2.0
+"""Whoever asks how the system is wants to know it soon; each check has 2.5 s of its own."""
 _RETRY_S: Final = 0.1
 
 
-async def ask(bus: Bus, subject: str, message: Message, answer: type[A]) -> A:
+async def ask(
+    bus: Bus, subject: str, message: Message, answer: type[A], *, timeout: float = ANSWER_TIMEOUT_S
+) -> A:
     """Send a request and read its answer; asked again while no scheduler is there, for 2 s.
 
-    Raises `UnreachableError` when none answers.
+    Raises `UnreachableError` when none answers: after 2 s when none is there, after twice `timeout`
+    when one is silent.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + NO_SCHEDULER_S
+    asked = loop.time()
+    deadline = asked + NO_SCHEDULER_S
     while True:
         try:
-            reply = await bus.requests.request(subject, message.encode(), timeout=ANSWER_TIMEOUT_S)
+            reply = await bus.requests.request(subject, message.encode(), timeout=timeout)
         except NoRespondersError:
             if loop.time() < deadline:
                 await asyncio.sleep(_RETRY_S)
@@ -59,7 +65,7 @@ async def ask(bus: Bus, subject: str, message: Message, answer: type[A]) -> A:
                 hint="Start one with `qgjob scheduler` (or the whole system with `qgjob up`).",
             ) from None
         except RequestTimeoutError:
-            if loop.time() < deadline + ANSWER_TIMEOUT_S:
+            if loop.time() < asked + timeout * 1.5:
                 continue
             raise UnreachableError(
                 "The scheduler does not answer in time.", hint="See `qgjob health`, and the scheduler's log."
@@ -191,9 +197,16 @@ async def agents(bus: Bus) -> list[Heartbeat]:
 
 async def health(bus: Bus) -> HealthAnswer:
     """How the system is; a scheduler that does not answer is a finding, not an error."""
+    try:
+        await bus.requests.round_trip(timeout=HEALTH_TIMEOUT_S)
+    except (RequestTimeoutError, NoRespondersError):
+        lost = CheckView(name="server", ok=False, detail="nats-server does not answer")
+        return HealthAnswer(ok=False, checks=(lost,))
     server = CheckView(name="server", ok=True, detail=f"nats-server {bus.server_version}")
     try:
-        answer = await ask(bus, subjects.query("health"), Query(), HealthAnswer)
+        answer = await ask(
+            bus, subjects.query("health"), Query(), HealthAnswer, timeout=HEALTH_TIMEOUT_S + 1.0
+        )
     except UnreachableError as error:
         scheduler = CheckView(name="scheduler", ok=False, detail=error.message)
         return HealthAnswer(ok=False, checks=(server, scheduler))

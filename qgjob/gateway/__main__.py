@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--token",
         metavar="FILE",
-        default=os.environ.get("QGJOB_TOKEN"),
+        default=os.environ.get("QGJOB_GATEWAY_TOKEN"),
         help="a file with the token that callers must send",
     )
     given = parser.parse_args(argv)

@@ -109,6 +109,16 @@ def agent(
     )
 
 
+def gateway(server: str, port: int, *, cwd: Path, log_level: str) -> ChildSpec:
+    """Return the HTTP gateway on loopback."""
+    return ChildSpec(
+        name="gateway",
+        argv=(*_module("qgjob.gateway"), "--server", server, "--host", HOST, "--port", str(port)),
+        env={"LOG_LEVEL": log_level},
+        cwd=str(cwd),
+    )
+
+
 def _module(name: str) -> tuple[str, ...]:
     # -P: a folder named `agent` where `up` was called must not be taken for ours. Unbuffered, so
     # that a log ends with what was said last.

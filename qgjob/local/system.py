@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,7 @@ from qgjob.local.supervisor import Announce, Supervisor
 DEFAULT_LABELS = ("process", "emulator", "device", "simulator")
 DEFAULT_SLOTS = 4
 DEFAULT_PORT = 4222
+DEFAULT_HTTP_PORT = 3000
 
 _PORT_TRIES = 3
 
@@ -41,6 +42,10 @@ class UpOptions:
     data_dir: Path | None = None
     """Where everything is kept; else a folder of this user's."""
     log_level: str = "info"
+    http: bool = False
+    """Whether the HTTP gateway belongs to it."""
+    http_port: int | None = None
+    """Its port, which must then be free; else 3000 or any that is free."""
     valkey: bool = True
     schedulers: int = 1
     """Scheduler processes; they elect a leader."""
@@ -58,6 +63,7 @@ class Addresses:
 
     server: str
     redis_url: str | None
+    http: str | None = None
 
 
 #: Makes the children that run on top of the servers: one sequence a stage, started in this order.
@@ -136,6 +142,11 @@ class LocalSystem:
             raise RuntimeError("this system was started without Valkey")
         return url
 
+    @property
+    def http(self) -> str | None:
+        """The address of the HTTP gateway, if there is one."""
+        return self._known.http
+
     def pids(self) -> dict[str, int]:
         """Return the process id of every child that runs now: nats, valkey, scheduler, agent-local, …."""
         return self._supervisor.pids() if self._supervisor else {}
@@ -208,6 +219,8 @@ class LocalSystem:
             )
             for stage in self._services(self.options, found, self.folder):
                 await self._supervisor.start(*stage)
+            if self.options.http:
+                found = replace(found, http=await self._start_gateway(self._supervisor, found.server))
             if self._publish:
                 state = RunningUp(
                     found.server, found.redis_url, os.getpid(), str(self.folder.path), self._clock.now()
@@ -218,11 +231,7 @@ class LocalSystem:
 
     async def _start_nats(self, supervisor: Supervisor, lock_fd: int) -> str:
         wanted = self.options.port
-        if wanted is not None and not is_free(wanted):
-            raise RefusedError(
-                f"Port {wanted} is already in use on this machine.",
-                hint="Give another one with --port, or none to take any that is free.",
-            )
+        _must_be_free(wanted, "--port")
         port = await self._start_on_port(
             supervisor,
             lambda port: components.nats(port, self.folder.nats, lock_fd=lock_fd),
@@ -234,6 +243,19 @@ class LocalSystem:
     async def _start_valkey(self, supervisor: Supervisor) -> str:
         port = await self._start_on_port(supervisor, lambda port: components.valkey(port, self.folder.valkey))
         return f"redis://{components.HOST}:{port}/0"
+
+    async def _start_gateway(self, supervisor: Supervisor, server: str) -> str:
+        wanted = self.options.http_port
+        _must_be_free(wanted, "--http-port")
+        port = await self._start_on_port(
+            supervisor,
+            lambda port: components.gateway(
+                server, port, cwd=self.folder.path, log_level=self.options.log_level
+            ),
+            wanted=wanted,
+            prefer=DEFAULT_HTTP_PORT,
+        )
+        return f"http://{components.HOST}:{port}"
 
     @staticmethod
     async def _start_on_port(
@@ -254,6 +276,14 @@ class LocalSystem:
             else:
                 return port
         raise AssertionError("unreachable")
+
+
+def _must_be_free(port: int | None, option: str) -> None:
+    if port is not None and not is_free(port):
+        raise RefusedError(
+            f"Port {port} is already in use on this machine.",
+            hint=f"Give another one with {option}, or none to take any that is free.",
+        )
 
 
 def _numbered(name: str, number: int, of: int) -> str:

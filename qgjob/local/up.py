@@ -40,6 +40,8 @@ async def run_up(
                 slots = options.slots * options.agents
                 counted = "1 slot" if slots == 1 else f"{slots} slots"
                 say(f"qgjob is up at {system.server} with {counted} ({', '.join(options.labels)}).")
+                if system.http:
+                    say(f"HTTP for curl is at {system.http} (see {system.http}/docs).")
                 say(f"Data and logs are in {system.folder.path}. Ctrl-C stops everything.")
                 await system.failed()
     except asyncio.CancelledError:

@@ -47,7 +47,7 @@ async def _health(client: Client) -> HealthAnswer:
 
 
 def _unwell(detail: str) -> HealthAnswer:
-    return HealthAnswer(ok=False, checks=(CheckView(name="nats", ok=False, detail=detail),))
+    return HealthAnswer(ok=False, checks=(CheckView(name="server", ok=False, detail=detail),))
 
 
 def _status(found: HealthAnswer) -> int:

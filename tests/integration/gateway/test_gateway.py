@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from qgjob.local.system import LocalSystem, UpOptions
+from tests.support.pipeline import system
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Http:
+    """A caller with nothing but HTTP."""
+
+    base: str
+
+    async def get(self, path: str, **headers: str) -> Answer:
+        return await asyncio.to_thread(self._ask, "GET", path, None, headers)
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            headers.setdefault("Content_Type", "application/json")
+        return await asyncio.to_thread(self._ask, "POST", path, body if body is not None else b"", headers)
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.base + path, body, named, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return Answer(answer.status, dict(answer.headers), answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, dict(error.headers), error.read())
+
+    async def ended(self, job_id: str) -> dict[str, Any]:
+        async def over() -> dict[str, Any] | None:
+            job = (await self.get(f"/api/jobs/{job_id}")).json
+            return job if job.get("ended_at") else None
+
+        ended = await wait_for(over, timeout=30)
+        assert ended is not None
+        return ended
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalSystem]:
+    async with system(tmp_path_factory.mktemp("up"), http=True, agents=1) as (running, _):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(running: LocalSystem) -> Http:
+    assert running.http is not None
+    return Http(running.http)
+
+
+def packed(**files: str) -> bytes:
+    stored = io.BytesIO()
+    with tarfile.open(fileobj=stored, mode="w:gz") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(f"{name}.py")
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return stored.getvalue()
+
+
+def submission(**more: Any) -> dict[str, Any]:
+    return {"org_id": "acme", "app_version_id": "v1", "test_path": "t.py", "runner": "noop", **more}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestGateway:
+    async def test_a_bundle_runs_from_its_upload_to_its_log(self, http: Http):
+        stored = await http.post("/api/bundles", packed(t="print('sage ü')"))
+        assert stored.status == 201
+        body = submission(bundle=stored.json["bundle"], runner="command", argv=["python3", "{test}"])
+        submitted = await http.post("/api/jobs/submit", body)
+        assert submitted.status == 202
+        (job,) = submitted.json["jobs"]
+        log = await http.get(f"/api/jobs/{job['job_id']}/logs?follow=true")
+        assert (log.status, log.body.decode()) == (200, "sage ü\n")
+        assert log.headers["content-type"] == "text/plain; charset=utf-8"
+        ended = await http.ended(job["job_id"])
+        assert (ended["state"], ended["attempts"][0]["exit_code"]) == ("passed", 0)
+        run = await http.get(f"/api/jobs/{submitted.json['run_id']}")
+        assert run.json["counts"] == {"passed": 1}
+
+    async def test_a_repeated_submit_with_a_key_adds_nothing(self, http: Http):
+        body = submission(tests=["a.py", "b.py"], run_key="once")
+        del body["test_path"]
+        first, again = [await http.post("/api/jobs/submit", body) for _ in range(2)]
+        assert first.json["run_id"] == again.json["run_id"]
+        assert [first.json["accepted_before"], again.json["accepted_before"]] == [False, True]
+        await asyncio.gather(*(http.ended(job["job_id"]) for job in first.json["jobs"]))
+        listed = await http.get(f"/api/jobs?run_id={first.json['run_id']}")
+        assert {job["test"] for job in listed.json["jobs"]} == {"a.py", "b.py"}
+
+    async def test_a_waiting_job_is_cancelled(self, http: Http):
+        body = submission(requires=["nobody-has-this"])
+        (job,) = (await http.post("/api/jobs/submit", body)).json["jobs"]
+
+        async def known() -> bool:
+            return (await http.get(f"/api/jobs/{job['job_id']}")).status == 200
+
+        await wait_for(known)
+        cancelled = await http.post(f"/api/jobs/{job['job_id']}/cancel", {"reason": "not needed"})
+        assert (cancelled.status, cancelled.json["affected"]) == (200, [job["job_id"]])
+        assert (await http.ended(job["job_id"]))["state"] == "cancelled"
+        again = await http.post(f"/api/jobs/{job['job_id']}/cancel")
+        assert again.json == {"affected": [], "already": [job["job_id"]]}
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"priority": 11}, "priority"),
+            ({"priority": "urgent"}, "priority"),
+            ({"prio": 3}, "prio"),
+            ({"target": "toaster"}, "target"),
+            ({"org_id": ""}, "org_id"),
+            ({"timeout": "soon"}, "timeout"),
+            ({"requires": ["Two Words"]}, "requires.0"),
+            ({"env": {"1X": "y"}}, "env.1X.[key]"),
+            ({"tests": ["a", "b"]}, ""),
+            ({"test_path": None}, ""),
+        ],
+    )
+    async def test_a_wrong_value_is_named(self, http: Http, change: dict[str, Any], field: str):
+        refused = await http.post("/api/jobs/submit", submission(**change))
+        assert (refused.status, refused.headers["content-type"]) == (422, "application/problem+json")
+        assert refused.json["errors"][0]["field"] == field
+        assert refused.json["detail"]
+
+    async def test_the_words_for_priorities_are_understood(self, http: Http):
+        submitted = await http.post("/api/jobs/submit", submission(priority="high", timeout="2m"))
+        assert (await http.ended(submitted.json["jobs"][0]["job_id"]))["priority"] == 9
+
+    @pytest.mark.parametrize(
+        ("path", "body", "status"),
+        [
+            ("/api/jobs/submit", b"{", 422),
+            ("/api/jobs/submit", b"[" * 100_000, 400),
+            ("/api/jobs/submit", b'{"org_id": "' + b"x" * (9 << 20), 413),
+            ("/api/bundles", b"no archive", 422),
+            ("/api/bundles", b"", 422),
+            ("/api/bundles", b"\x1f\x8b" + bytes(51 << 20), 413),
+        ],
+    )
+    async def test_a_bad_body_is_refused(self, http: Http, path: str, body: bytes, status: int):
+        refused = await http.post(path, body, Content_Type="application/json")
+        assert (refused.status, refused.json["status"]) == (status, status)
+
+    async def test_what_is_not_there_is_said(self, http: Http):
+        absent = "/api/jobs/j_01m870ak83d764jxh3mknhef6q"
+        for path in (absent, f"{absent}/logs", f"{absent}/logs?follow=true", "/api/jobs/nonsense", "/nix"):
+            answer = await http.get(path)
+            assert (path, answer.status, answer.json["title"]) == (path, 404, "Not Found")
+        unknown = await http.post("/api/jobs/submit", submission(bundle="0" * 64))
+        assert unknown.status == 404
+
+    async def test_queues_agents_and_health_are_told(self, http: Http):
+        agents = (await http.get("/api/agents")).json["agents"]
+        assert [len(agent["slots"]) for agent in agents] == [2]
+        assert (await http.get("/api/jobs/queue/status")).json["depths"].keys() == {"high", "medium", "low"}
+
+        async def well() -> Answer | None:
+            answer = await http.get("/api/health/detailed")
+            return answer if answer.status == 200 else None
+
+        healthy = await wait_for(well)
+        assert healthy is not None
+        assert (await http.get("/api/health")).json == {"ok": True, "status": "healthy"}
+        checks = {check["name"] for check in healthy.json["checks"]}
+        assert checks >= {"nats", "streams", "store", "leader", "projection", "agents", "queue"}
+
+    async def test_pages_of_other_sites_are_kept_out(self, http: Http):
+        assert (await http.get("/api/agents", Origin="https://evil.example")).status == 403
+        assert (await http.get("/api/agents", Host="evil.example")).status == 403
+        assert (await http.get("/api/agents", Origin=http.base)).status == 200
+
+    async def test_the_docs_name_every_route(self, http: Http):
+        schema = (await http.get("/openapi.json")).json
+        page = (await http.get("/docs")).body.decode()
+        assert len(schema["paths"]) >= 10
+        assert all(path in page for path in schema["paths"])
+        assert "http" not in page.replace("http://localhost", "")  # nothing is loaded from elsewhere
+
+
+async def unwell(http: Http) -> Any:
+    """The parts that health says are not well."""
+    answer = await http.get("/api/health/detailed")
+    assert (answer.status == 200) == answer.json["ok"]
+    return {check["name"] for check in answer.json["checks"] if not check["ok"]}
+
+
+async def test_each_part_is_seen_wrong_when_it_is_stopped(tmp_path: Path):
+    async with LocalSystem(UpOptions(data_dir=tmp_path, http=True, agents=1, slots=1)) as running:
+        assert running.http is not None
+        http = Http(running.http)
+        await wait_for(lambda: _is(http, set()), timeout=30)
+        for part, seen in (("valkey", "store"), ("scheduler", "scheduler"), ("nats", "server")):
+            pid = running.pids()[part]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await wait_for(lambda seen=seen: _has(http, seen), timeout=30)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            await wait_for(lambda: _is(http, set()), timeout=30)
+
+
+async def _is(http: Http, parts: set[str]) -> bool:
+    return await unwell(http) == parts
+
+
+async def _has(http: Http, part: str) -> bool:
+    return part in (await unwell(http) or ())

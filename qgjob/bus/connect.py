@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nats.aio.client import Client as NatsClient
-from nats.errors import AuthorizationError, NoServersError
+from nats.errors import AuthorizationError, NoServersError, UnexpectedEOF
 
 from qgjob.bus.requester import Requester
 from qgjob.errors import NotAllowedError, QgjobError, UnreachableError, UsageError
@@ -150,11 +150,11 @@ async def connect(options: ServerOptions) -> Bus:
             task.cancel()
             with contextlib.suppress(BaseException):
                 await task
-            raise explain(errors[-1] if errors else TimeoutError(), options.url)
+            raise explain(_cause(errors[-1] if errors else TimeoutError(), nc), options.url)
         try:
             task.result()
         except Exception as error:  # whatever the library raises becomes a sentence
-            raise explain(error, options.url) from error
+            raise explain(_cause(error, nc), options.url) from error
         version = nc.connected_server_version
         shown_version = f"{version.major}.{version.minor}.{version.patch}"
         if (version.major, version.minor) < MIN_SERVER:
@@ -171,6 +171,17 @@ async def connect(options: ServerOptions) -> Bus:
         raise
     bus = Bus(nc, requests, shown_version, nc.max_payload)
     return bus
+
+
+def _cause(error: BaseException, nc: NatsClient) -> BaseException:
+    """Why a connection failed: one that is cut where credentials are wanted was refused them.
+
+    A server says so before it closes the connection, but what we have just sent may reset it, and
+    then its last words are lost.
+    """
+    info: dict[str, Any] = getattr(nc, "_server_info", None) or {}
+    cut = isinstance(error, ConnectionResetError | BrokenPipeError | UnexpectedEOF)
+    return AuthorizationError() if cut and info.get("auth_required") else error
 
 
 def explain(error: BaseException, url: str) -> QgjobError:

@@ -6,10 +6,12 @@ histories give equal states and effects. There is no clock here and no I/O.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
-from bus_schemas.jobs import labels_of
-from qgjob.domain.placement import policy
+from qgjob.domain.placement import policy, shelves
+from qgjob.domain.placement.gates import Move
 from qgjob.domain.placement.model import (
     AWAIT_S,
     MAX_WINDOW,
@@ -23,12 +25,14 @@ from qgjob.domain.placement.model import (
     Job,
     JobArrived,
     JobEnded,
+    JobReprioritised,
     JobStarted,
     JobWasReleased,
     JobWithdrawn,
     LabState,
     Release,
     Released,
+    RulesChanged,
     Slot,
     SlotLost,
     SlotSeen,
@@ -64,6 +68,11 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
             _slot_lost(state, name)
         case JobWithdrawn(job_id):
             _withdrawn(state, job_id)
+        case JobReprioritised(job_id, priority):
+            _reprioritised(state, job_id, priority, now)
+        case RulesChanged(rules):
+            state.rules = rules
+            shelves.sort_out(state)
         case JobWasReleased(job, slot):
             _was_released(state, job, slot, now)
         case Tick():
@@ -95,6 +104,7 @@ def dispatch(
         _hold(state, slot, released, now)
         _settle(state, group)
         slot.last_used = now
+        _went_out(state, job)
         effects.append(Release(job, slot.name, because))
 
 
@@ -167,13 +177,6 @@ def _settle(state: LabState, group: Group) -> None:
         state.groups.pop(group.key, None)
 
 
-def _group(state: LabState, key: GroupKey) -> Group:
-    group = state.groups.get(key)
-    if group is None:
-        group = state.groups[key] = Group(key, labels_of(key.capability), state.index, state.index.number())
-    return group
-
-
 def _arrived(state: LabState, job: Job, now: float) -> None:
     waiting, out = state.jobs.get(job.job_id), state.out.get(job.job_id)
     known = waiting or (out.job if out else None)
@@ -205,26 +208,101 @@ def _forget(state: LabState, job: Job) -> None:
     group.out -= 1
     _let_go(state, released)
     _settle(state, group)
+    _came_back(state, released.job)
 
 
 def _enqueue(state: LabState, job: Job) -> None:
     if job.expected_s is None:
         job.expected_s = state.estimates.known(job.group.org_id, job.test)
-    group = _group(state, job.group)
+    if job.max_parallel is None:
+        _stand(state, job)
+    else:
+        _move(state, state.gates.enter(job))
+
+
+def _stand(state: LabState, job: Job) -> None:
+    """Let a job wait in its group, or on the shelf while nothing of the group may start."""
+    shelf = shelves.of(state, job.group)
+    if shelf is not None:
+        shelf.push(job)
+        return
+    group = state.group(job.group)
     group.push(job)
     state.active[group.key] = group
+
+
+def _leave(state: LabState, job: Job) -> None:
+    """A job does not wait any more where it stood."""
+    parked = job.parked
+    moves = state.gates.leave(job) if job.max_parallel is not None else ()
+    if not parked:
+        _step_out(state, job)
+    _move(state, moves)
+
+
+def _step_out(state: LabState, job: Job) -> None:
+    shelf = state.shelved.get(job.group)
+    if shelf is not None:
+        shelf.remove(job)
+        if not shelf.waiting:
+            del state.shelved[job.group]
+        return
+    group = state.groups[job.group]
+    group.remove(job)
+    _settle(state, group)
+
+
+def _move(state: LabState, moves: Iterable[Move]) -> None:
+    """Carry out what a gate decided."""
+    for job, enters in moves:
+        if enters:
+            _stand(state, job)
+        else:
+            _step_out(state, job)
+
+
+def _went_out(state: LabState, job: Job) -> None:
+    """One more job is out: those of its run or organisation that were next may have to wait."""
+    if job.max_parallel is not None:
+        _move(state, state.gates.release(job))
+    org = job.group.org_id
+    out = state.org_out[org] = state.org_out.get(org, 0) + 1
+    if out == state.rules.limits.get(org):
+        shelves.sort_out(state, org)
+
+
+def _came_back(state: LabState, job: Job) -> None:
+    """One job less is out."""
+    if job.max_parallel is not None:
+        _move(state, state.gates.end(job))
+    org = job.group.org_id
+    out = state.org_out[org] = state.org_out[org] - 1
+    if out + 1 == state.rules.limits.get(org):
+        shelves.sort_out(state, org)
+    if not out:
+        del state.org_out[org]
+
+
+def _reprioritised(state: LabState, job_id: str, priority: int, now: float) -> None:
+    job = state.jobs.get(job_id)
+    if job is None or job.priority == priority:
+        return
+    _withdrawn(state, job_id)
+    fresh = replace(job, priority=priority, delayed=False, gone=False, parked=False)
+    _arrived(state, fresh, now)
 
 
 def _was_released(state: LabState, job: Job, slot_name: str | None, now: float) -> None:
     if job.job_id in state.out or job.job_id in state.jobs:
         return
-    group = _group(state, job.group)
+    group = state.group(job.group)
     state.out[job.job_id] = Released(job, None)
     group.out += 1
     group.orphans.add(job.job_id)
     if slot_name is not None:
         _started(state, job.job_id, job.attempt, slot_name, now)
     _settle(state, group)
+    _went_out(state, job)
 
 
 def _withdrawn(state: LabState, job_id: str) -> None:
@@ -235,9 +313,7 @@ def _withdrawn(state: LabState, job_id: str) -> None:
     if job.delayed:
         job.gone = True  # its entry among the delayed is dropped when its time comes
         return
-    group = state.groups[job.group]
-    group.remove(job)
-    _settle(state, group)
+    _leave(state, job)
 
 
 def _started(state: LabState, job_id: str, attempt: int, slot_name: str, now: float) -> None:
@@ -324,7 +400,7 @@ def _rebound(state: LabState, slot: Slot, bound: GroupKey | None) -> None:
         _settle(state, old)
     slot.bound = bound
     if bound is not None:
-        _group(state, bound).slots.add(slot.name)
+        state.group(bound).slots.add(slot.name)
 
 
 def _slot_lost(state: LabState, name: str) -> None:

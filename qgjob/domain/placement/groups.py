@@ -162,6 +162,14 @@ class Group:
         self.levels[job.level] -= 1
         self.index.changed[self.number] = self
 
+    def hand_over(self, other: Group) -> None:
+        """What waits here waits there from now on, where nothing waits yet."""
+        other.queues, self.queues = self.queues, {}
+        other.levels, self.levels = self.levels, [0, 0, 0]
+        other.waiting, self.waiting = self.waiting, 0
+        other.index.changed[other.number] = other
+        self.index.changed[self.number] = self
+
     def level(self) -> int | None:
         """The most urgent level at which jobs wait."""
         high, medium, low = self.levels

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from bus_schemas.jobs import labels_of
 from qgjob.domain.estimates import Estimates
+from qgjob.domain.placement.gates import Gates, Rules
 from qgjob.domain.placement.groups import Group, level_of
 from qgjob.domain.placement.index import Index
 
@@ -46,8 +49,12 @@ class Job:
     run_id: str = ""
     expected_s: float | None = None
     """How long its test is expected to run; None: nothing is known of it."""
+    max_parallel: int | None = None
+    """How many jobs of its run may be out at once."""
     delayed: bool = False
     """Stands among the delayed, not in its group."""
+    parked: bool = False
+    """Stands at the gate of its run, not in its group."""
     gone: bool = False
     """Left the backlog while it stood in a heap."""
 
@@ -102,6 +109,12 @@ class LabState:
     groups: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     active: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     """Groups with waiting or orphaned jobs."""
+    shelved: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
+    """What waits in groups that are paused, or whose organisation is at its limit: nothing else of them."""
+    gates: Gates = field(default_factory=Gates)
+    rules: Rules = field(default_factory=Rules)
+    org_out: dict[str, int] = field(default_factory=dict[str, int])
+    """How many jobs of each organisation are out."""
     slots: dict[str, Slot] = field(default_factory=dict[str, Slot])
     free: dict[str, Slot] = field(default_factory=dict[str, Slot])
     """Available slots that may be given work now."""
@@ -116,6 +129,19 @@ class LabState:
     """How many jobs wait, by level."""
     installs: int = 0
     installs_avoided: int = 0
+
+    def group(self, key: GroupKey) -> Group:
+        """The group of that key, made when there is none."""
+        group = self.groups.get(key)
+        if group is None:
+            labels = labels_of(key.capability)
+            group = self.groups[key] = Group(key, labels, self.index, self.index.number())
+        return group
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The share of the starts of each organisation that has not the usual one, 1."""
+        return self.rules.weights
 
     def expected_s(self, job: Job) -> float:
         """How long a job's test is expected to run."""
@@ -142,6 +168,19 @@ class JobWithdrawn(NamedTuple):
     """A job left the backlog without a release: cancelled, or refused with its run."""
 
     job_id: str
+
+
+class JobReprioritised(NamedTuple):
+    """A waiting job has another priority."""
+
+    job_id: str
+    priority: int
+
+
+class RulesChanged(NamedTuple):
+    """Operators set pauses, limits or weights."""
+
+    rules: Rules
 
 
 class SlotSeen(NamedTuple):
@@ -195,7 +234,18 @@ class Tick(NamedTuple):
     """Time passed."""
 
 
-Event = JobArrived | JobWasReleased | JobWithdrawn | SlotSeen | SlotLost | JobStarted | JobEnded | Tick
+Event = (
+    JobArrived
+    | JobWasReleased
+    | JobWithdrawn
+    | JobReprioritised
+    | RulesChanged
+    | SlotSeen
+    | SlotLost
+    | JobStarted
+    | JobEnded
+    | Tick
+)
 
 # ---- effects ----------------------------------------------------------------
 

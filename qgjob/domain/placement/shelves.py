@@ -1,0 +1,65 @@
+"""Groups of which nothing may start: what waits in them stands on a shelf, out of the policy's sight.
+
+What of them is out already goes on, and an orphan still gets a slot.
+"""
+
+from __future__ import annotations
+
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.index import Index
+from qgjob.domain.placement.model import GroupKey, Job, LabState
+
+
+def of(state: LabState, key: GroupKey) -> Group | None:
+    """The shelf of a group, made if it has to have one; None when the group is open."""
+    shelf = state.shelved.get(key)
+    if shelf is not None:
+        return shelf
+    rules = state.rules
+    if (rules.pauses or rules.limits) and rules.shut(key, state.org_out):
+        return _put_up(state, state.group(key))
+    return None
+
+
+def sort_out(state: LabState, org_id: str | None = None) -> None:
+    """Shut and open groups, all or an organisation's, after something changed that decides on it."""
+    rules, out = state.rules, state.org_out
+    for key in [key for key in state.shelved if org_id in {None, key.org_id}]:
+        if not rules.shut(key, out):
+            _take_down(state, key)
+    for key, group in list(state.active.items()):
+        if group.waiting and org_id in {None, key.org_id} and rules.shut(key, out):
+            _put_up(state, group)
+
+
+def why_held(state: LabState, job: Job) -> str | None:
+    """Why a waiting job may not start whatever slot is free, in words; None when it may."""
+    if job.delayed:
+        return "its time has not come"
+    pause = next((pause for pause in state.rules.pauses if pause.holds(job.group)), None)
+    if pause is not None:
+        what = [f"the organisation {pause.org_id}"] if pause.org_id else []
+        what += [f"the capability {pause.capability}"] if pause.capability else []
+        return f"{' with '.join(what) or 'the whole queue'} is paused"
+    limit = state.rules.limits.get(job.group.org_id)
+    if limit is not None and state.org_out.get(job.group.org_id, 0) >= limit:
+        return f"the organisation {job.group.org_id} may have {limit} jobs running at once, and has"
+    if job.parked and (gate := state.gates.state_of(job.run_id)):
+        return f"its run may have {gate[0]} jobs running at once, and {gate[1]} are"
+    return None
+
+
+def _put_up(state: LabState, group: Group) -> Group:
+    shelf = state.shelved[group.key] = Group(group.key, group.labels, Index(), group.number)
+    group.hand_over(shelf)
+    if not group.orphans:
+        state.active.pop(group.key, None)
+        if not group.out and not group.slots:
+            state.groups.pop(group.key, None)
+    return shelf
+
+
+def _take_down(state: LabState, key: GroupKey) -> None:
+    shelf, group = state.shelved.pop(key), state.group(key)
+    shelf.hand_over(group)
+    state.active[key] = group

@@ -32,6 +32,8 @@ REPORT_EVERY_S: Final = 15.0
 _AVOID_DELAY_S: Final = 0.2
 _AVOID_TRIES: Final = 10
 _GONE_PAUSE_S: Final = 0.2
+_GRAVEST_FIRST: Final[tuple[SlotState, ...]] = ("lost", "quarantined", "paused", "draining")
+"""Which of several reasons for not working is shown."""
 
 
 class SlotWorker:
@@ -53,6 +55,7 @@ class SlotWorker:
         self._acks: set[asyncio.Task[bool]] = set()
         self._report_due = True
         self._stopping = False
+        self._holds: dict[str, tuple[SlotState, str]] = {}
         self._message: JobMessage | None = None
         self._since = time.time()
         self.jobs_done = 0
@@ -75,6 +78,26 @@ class SlotWorker:
         if message is not None and message.spec.job_id == job_id and message.attempt == attempt:
             self.runner.cancel(reason)
 
+    def hold(self, by: str, state: SlotState, note: str) -> None:
+        """Take nothing more until `release(by)`; a running job is finished.
+
+        `by` names who holds it (`device`, `operator`, …): each has one reason at a time.
+        """
+        if self._holds.get(by) != (state, note):
+            self._holds[by] = (state, note)
+            self._held_or_released()
+
+    def release(self, by: str) -> None:
+        """Work again, unless somebody else holds it too."""
+        if self._holds.pop(by, None) is not None:
+            self._held_or_released()
+
+    def _held_or_released(self) -> None:
+        self._since = self._since if self._message is not None else time.time()
+        self._report_due = True
+        self._wake.set()
+        self._on_change()
+
     def stop(self) -> None:
         """Take nothing more; a running job is finished."""
         self._stopping = True
@@ -92,7 +115,18 @@ class SlotWorker:
         """As the heartbeat shows it."""
         if self._message is not None:
             return "busy"
-        return "draining" if self._stopping else "idle"
+        if self._stopping:
+            return "draining"
+        for state in _GRAVEST_FIRST:
+            if any(held == state for held, _ in self._holds.values()):
+                return state
+        return "idle"
+
+    @property
+    def note(self) -> str | None:
+        """Why it does not work, while it is held."""
+        notes = sorted(self._holds.values(), key=lambda held: _GRAVEST_FIRST.index(held[0]))
+        return "; ".join(note for _, note in notes)[:4000] or None
 
     def status(self) -> SlotStatus:
         """The slot's part of the heartbeat."""
@@ -108,6 +142,7 @@ class SlotWorker:
             since=self._since,
             installs=self.runner.installs,
             jobs_done=self.jobs_done,
+            note=self.note,
         )
 
     # -- the loop --
@@ -116,6 +151,10 @@ class SlotWorker:
         """Work until stopped."""
         try:
             while not self._stopping:
+                if self._holds:
+                    self._next_binding = None
+                    if self._puller is not None:
+                        self._unbind()
                 if self._next_binding is not None:
                     await self._switch()
                 if self._report_due:

@@ -10,7 +10,9 @@ BENCHMARKS = {
     "latency": ("bench.pipeline", "run_latency"),
     "throughput": ("bench.pipeline", "run_throughput"),
     "commands": ("bench.pipeline", "run_commands"),
+    "dashboard": ("bench.tui_load", "run_dashboard"),
     "projection": ("bench.projection", "run_projection"),
+    "gateway": ("bench.gateway", "run_gateway"),
     "startup": ("bench.startup", "run_startup"),
 }
 

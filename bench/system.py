@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
+from typing import Any
 
 from bench.runners import PLUGINS
 from bus_schemas.jobs import BlobRef, JobSpec
@@ -24,17 +25,25 @@ from tests.support.wait import wait_for
 @contextlib.asynccontextmanager
 async def running(*, agents: int, slots: int, agent_args: tuple[str, ...] = ()) -> AsyncGenerator[Bus]:
     """nats-server, Valkey, one scheduler, and agents with the benchmark's runners; yields a connection."""
-    os.environ["QGJOB_RUNNER_PLUGINS"] = PLUGINS
     with tempfile.TemporaryDirectory(prefix="qgjob-bench-") as folder:
-        options = UpOptions(
-            slots=slots, agents=agents, data_dir=Path(folder), log_level="warning", agent_args=agent_args
-        )
-        async with (
-            LocalSystem(options, announce=lambda _: None) as system,
-            open_bus(ServerOptions(url=system.server, name="bench")) as bus,
-        ):
-            await _slots_idle(bus, agents * slots)
+        given = running_system(Path(folder), agents=agents, slots=slots, agent_args=agent_args)
+        async with given as (_, bus):
             yield bus
+
+
+@contextlib.asynccontextmanager
+async def running_system(
+    folder: Path, *, agents: int, slots: int, **more: Any
+) -> AsyncGenerator[tuple[LocalSystem, Bus]]:
+    """The same in a folder of the caller's, with further options of `UpOptions`."""
+    os.environ["QGJOB_RUNNER_PLUGINS"] = PLUGINS
+    options = UpOptions(slots=slots, agents=agents, data_dir=folder, log_level="warning", **more)
+    async with (
+        LocalSystem(options, announce=lambda _: None) as system,
+        open_bus(ServerOptions(url=system.server, name="bench")) as bus,
+    ):
+        await _slots_idle(bus, agents * slots)
+        yield system, bus
 
 
 async def small_bundle(bus: Bus) -> BlobRef:

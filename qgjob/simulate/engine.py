@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -29,6 +29,8 @@ from qgjob.errors import UsageError
 from qgjob.simulate.trace import TraceJob
 
 ANY_TARGET: Final = frozenset({"process", "emulator", "device", "simulator"})
+PROGRESS_EVERY: Final = 500
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,17 @@ class Lab:
 
     slots: tuple[frozenset[str], ...]
     install_s: float
+    """Of every slot, unless `installs` says it slot by slot."""
+    installs: tuple[float, ...] = ()
 
     @classmethod
     def uniform(cls, slots: int, install_s: float) -> Lab:
         """Slots that can run everything."""
         return cls((ANY_TARGET,) * slots, install_s)
+
+    def install_on(self, slot: int) -> float:
+        """Seconds that an install takes on a slot."""
+        return self.installs[slot] if self.installs else self.install_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +98,11 @@ class Simulation:
         self._ran: list[Ran] = []
         self._running: dict[int, str] = {}
 
-    def run(self) -> list[Ran]:
-        """All jobs, in the order of their ends; raises `UsageError` for one that no slot can ever run."""
+    def run(self, progress: Progress | None = None) -> list[Ran]:
+        """All jobs, in the order of their ends; raises `UsageError` for one that no slot can ever run.
+
+        `progress` hears from time to time how many have ended.
+        """
         now = self._jobs[0].arrival_s if self._jobs else 0.0
         for slot, labels in zip(self._slots, self._lab.slots, strict=True):
             self._note(SlotSeen(slot.name, labels, True, frozenset(), None, None), now)
@@ -103,6 +114,8 @@ class Simulation:
             )
             while self._ends and self._ends[0][0] <= now:
                 self._end(heappop(self._ends)[2], now)
+                if progress is not None and len(self._ran) % PROGRESS_EVERY == 0:
+                    progress(len(self._ran))
             while arriving and arriving[0][1].arrival_s <= now:
                 number, job = arriving.popleft()
                 self._arrive(number, job, now)
@@ -140,9 +153,10 @@ class Simulation:
         release = slot.queue.popleft()
         job = self._jobs[int(release.job.job_id)]
         installed = slot.installed != job.build
-        started = now + (self._lab.install_s if installed else 0.0)
+        number = self._by_name[slot.name]
+        started = now + (self._lab.install_on(number) if installed else 0.0)
         slot.installed, slot.busy = job.build, True
-        ran = Ran(job, self._by_name[slot.name], now, started, started + job.duration_s, installed)
+        ran = Ran(job, number, now, started, started + job.duration_s, installed)
         heappush(self._ends, (ran.ended_s, next(self._order), ran))
         self._note(JobStarted(release.job.job_id, release.job.attempt, slot.name), now)
         self._running[ran.slot] = release.job.job_id
@@ -157,7 +171,7 @@ class Simulation:
                 attempt=1,
                 slot=slot.name,
                 ran_s=ran.job.duration_s * self._noisy(),
-                install_s=self._lab.install_s * self._noisy() if ran.installed else None,
+                install_s=(ran.started_s - ran.taken_s) * self._noisy() if ran.installed else None,
                 installed=ran.installed,
                 good=True,
             ),

@@ -165,7 +165,14 @@ class World:
 
 def consistent(state: LabState) -> None:
     """All indices say the same as the jobs, the released and the slots."""
-    waiting = [j for j in state.jobs.values() if not j.delayed]
+    undelayed = [j for j in state.jobs.values() if not j.delayed]
+    waiting = [j for j in undelayed if not j.parked and j.group not in state.shelved]
+    for key, shelf in state.shelved.items():
+        aside = {j.job_id for j in undelayed if j.group == key and not j.parked}
+        assert {j.job_id for j in shelf.jobs()} == aside
+        assert shelf.waiting == len(aside) > 0
+        assert state.rules.shut(key, state.org_out), "on a shelf without a reason"
+    assert not any(state.rules.shut(j.group, state.org_out) for j in waiting), "may not start, but waits"
     assert state.depths == [sum(j.level == level for j in state.jobs.values()) for level in range(3)]
     assert not set(state.jobs) & set(state.out), "waits and is out"
     keys = {j.group for j in waiting} | {r.job.group for r in state.out.values()}

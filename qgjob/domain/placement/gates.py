@@ -94,15 +94,15 @@ class _Line:
         self.waiting -= 1
         while True:
             job = heappop(self._parked)[1]
-            if job.parked and not job.gone:
+            if job.parked:
                 return job
 
     def drop(self, job: Job) -> None:
         """A parked job is gone; its place is cleared when it comes up."""
-        job.gone = True
+        job.parked = False
         self.waiting -= 1
         if len(self._parked) > 64 + 4 * self.waiting:
-            self._parked = [entry for entry in self._parked if entry[1].parked and not entry[1].gone]
+            self._parked = [entry for entry in self._parked if entry[1].parked]
             heapify(self._parked)
 
     def better(self, job: Job) -> bool:

@@ -1,0 +1,200 @@
+"""The steps of an attempt: fetch the bundle, install the build, run the test, collect."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from agent.claim import Claim
+from agent.drivers.base import DEFAULT_APP_ID, Device, InstalledApp, RunningApp
+from agent.errors import JobError
+from agent.files import JobFiles
+from agent.interruption import Interruption
+from agent.launch import EndReason, JobDirs
+from agent.lease import lease_of
+from agent.logs import LogShipper
+from agent.outcome import Progress
+from agent.processes import SlotProcesses
+from agent.removal import remove_tree
+from agent.runners.base import InProcessRunner, Runner, RunnerJob, RunResult
+from agent.runners.registry import Runners
+from bus_schemas import events, subjects
+from bus_schemas.base import Message
+from bus_schemas.events import Phase, Preparing, Running
+from bus_schemas.jobs import JobMessage, JobSpec
+from qgjob.bus.connect import Bus
+from qgjob.errors import QgjobError
+
+INSTALL_TIMEOUT_S: Final = 300.0
+START_TIMEOUT_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class SlotParts:
+    """What a slot's attempts have in common."""
+
+    bus: Bus
+    device: Device
+    files: JobFiles
+    runners: Runners
+    processes: SlotProcesses
+    interruption: Interruption
+
+    def held(self, spec: JobSpec) -> InstalledApp | None:
+        """The job's build as the device's ledger has it."""
+        wanted = (spec.org_id, spec.app_version_id)
+        return next((a for a in self.device.installed() if (a.org_id, a.app_version_id) == wanted), None)
+
+    def holds(self, spec: JobSpec) -> bool:
+        """Whether the build is there; a mere marker counts while no build is known to be uploaded."""
+        held = self.held(spec)
+        return held is not None and (held.sha256 is not None or self.files.surely_absent(spec))
+
+    def phase(self, spec: JobSpec) -> Phase:
+        """Whether something has to be prepared before the test can run."""
+        ready = self.holds(spec) and (spec.bundle is None or self.runners.in_process(spec.runner) is not None)
+        return "running" if ready else "preparing"
+
+
+@dataclass(slots=True)
+class Steps:
+    """One attempt on its way. `run` ends with a result, or raises what went wrong in the lab."""
+
+    slot: SlotParts
+    claim: Claim
+    dirs: JobDirs
+    shipper: LogShipper
+    progress: Progress
+    runner: InProcessRunner | None
+    ack_wait_s: float
+
+    @property
+    def _message(self) -> JobMessage:
+        return self.claim.message
+
+    @property
+    def _spec(self) -> JobSpec:
+        return self.claim.message.spec
+
+    @property
+    def has_folders(self) -> bool:
+        """Whether the attempt works in folders of its own, or merely in the agent."""
+        return self.runner is None or self.runner.needs_bundle
+
+    async def run(self) -> RunResult:
+        """Go through all steps."""
+        prepared = self.slot.phase(self._spec) == "running"
+        if self.has_folders:
+            await self._make_folders()
+        if not self.slot.holds(self._spec):
+            await self._install(self.shipper.say)
+        app = await self._start_app() if self.has_folders else RunningApp()
+        job = self._job(app)
+        self.progress.running_at = time.time()
+        if not prepared:
+            await self._tell(Running, installed=self.progress.installed, install_s=self.progress.install_s)
+        return await self._run_test(job)
+
+    # -- fetch --
+
+    async def _make_folders(self) -> None:
+        spec = self._spec
+        await asyncio.to_thread(_fresh, self.dirs, bundle=spec.bundle is None)
+        if spec.bundle is not None:
+            await self._tell(Preparing, step="bundle")
+            await self.slot.files.unpack_bundle(spec, self.dirs.bundle)
+
+    # -- install --
+
+    async def _install(self, say: Callable[[str], None]) -> None:
+        spec = self._spec
+        await self._tell(Preparing, step="install")
+        async with self.slot.files.build(spec, say) as build:
+            result = await self.slot.device.install(build, timeout_s=INSTALL_TIMEOUT_S, progress=say)
+        if not result.ok:
+            raise JobError(
+                result.detail or f"the build {spec.app_version_id} could not be installed",
+                reason="install_failed" if result.retryable else "build_broken",
+                retryable=result.retryable,
+            )
+        if not result.skipped:
+            self.progress.installed, self.progress.install_s = True, result.duration_s
+
+    async def _start_app(self) -> RunningApp:
+        held = self.slot.held(self._spec)
+        app_id = held.app_id if held else self._spec.app_id or DEFAULT_APP_ID
+        return await self.slot.device.start_app(app_id, timeout_s=START_TIMEOUT_S)
+
+    # -- run --
+
+    async def _run_test(self, job: RunnerJob) -> RunResult:
+        spec, interruption = self._spec, self.slot.interruption
+        text = f"the test ran longer than {spec.timeout_s:g} s"
+        with interruption.deadline(spec.timeout_s, EndReason.TIMED_OUT, text):
+            began = time.monotonic()
+            try:
+                if self.runner is not None:
+                    return await self.runner.run(job, self.dirs, self.shipper.write)
+                return await self._run_process(job)
+            finally:
+                self.progress.duration_s = time.monotonic() - began
+
+    async def _run_process(self, job: RunnerJob) -> RunResult:
+        spec, dirs = self._spec, self.dirs
+        found = self.slot.runners.find(spec.runner, dirs.bundle, spec.test)
+        if not isinstance(found, Runner):
+            return await found.run(job, dirs, self.shipper.write)
+        launch = await asyncio.to_thread(found.prepare, job, dirs)
+        exit_ = await self.slot.processes.run(
+            launch, self.shipper.write, lease_s=lease_of(self.ack_wait_s), begin=self._unless_ended
+        )
+        if exit_.ended is not None:
+            self.slot.interruption.found(exit_.ended, "ended by the supervisor")
+        if exit_.leftovers:
+            self.shipper.say(f"{exit_.leftovers} processes outlived the test and were ended")
+        if launch.reports:
+            return await asyncio.to_thread(found.collect, exit_, dirs)
+        return found.collect(exit_, dirs)
+
+    def _unless_ended(self) -> None:
+        if self.slot.interruption.reason is not None:
+            raise asyncio.CancelledError
+
+    def _job(self, app: RunningApp) -> RunnerJob:
+        spec, who = self._spec, self.claim.who
+        return RunnerJob(
+            job_id=spec.job_id,
+            run_id=spec.run_id,
+            org_id=spec.org_id,
+            app_version_id=spec.app_version_id,
+            attempt=self._message.attempt,
+            test=spec.test,
+            slot=who.name,
+            device=who.device,
+            argv=spec.argv,
+            env=spec.env,
+            app_dir=app.dir,
+            app_url=app.url,
+        )
+
+    # -- what others see of it --
+
+    async def _tell(self, kind: type[events.Event], **fields: object) -> None:
+        """Publish an event beside the chain; lost ones are missed by nobody but the eye."""
+        spec, attempt = self._spec, self._message.attempt
+        event: Message = kind.model_validate({**events.about(spec, attempt, time.time()), **fields})
+        subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, attempt, "info")
+        with contextlib.suppress(QgjobError):
+            answer = await self.slot.bus.requests.send(subject, event.encode())
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, not heeded
+
+
+def _fresh(dirs: JobDirs, *, bundle: bool) -> None:
+    remove_tree(dirs.root)
+    dirs.create()
+    if bundle:
+        dirs.bundle.mkdir()  # a job without one starts in an empty folder

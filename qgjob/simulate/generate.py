@@ -85,3 +85,43 @@ def _suite_size(chance: random.Random, shape: CiShape) -> int:
 def _duration(chance: random.Random, shape: CiShape) -> float:
     seconds = chance.lognormvariate(math.log(shape.median_s), 0.7)
     return min(shape.longest_s, max(shape.shortest_s, seconds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabShape:
+    """A small lab's rush: some builds of unequal popularity, their jobs mixed.
+
+    `mean_s`: the mean duration of a test. `span`: the time over which jobs arrive, in units of what the
+    slots need for the tests alone; 0: all at once.
+    """
+
+    jobs: int = 400
+    builds: int = 12
+    slots: int = 8
+    mean_s: float = 0.05
+    span: float = 0.5
+    seed: int = 1
+
+
+def lab_trace(shape: LabShape) -> list[TraceJob]:
+    """A trace of that shape, by arrival: lognormal durations, builds by a Zipf law, each at least once."""
+    chance = random.Random(shape.seed)  # noqa: S311 - a simulation
+    popularity = [1.0 / (rank + 1) ** 0.7 for rank in range(shape.builds)]
+    raw = [chance.lognormvariate(0, 0.8) for _ in range(shape.jobs)]
+    scale = shape.mean_s * shape.jobs / sum(raw)
+    builds = [*range(shape.builds)][: shape.jobs]
+    builds += chance.choices(range(shape.builds), popularity, k=shape.jobs - len(builds))
+    chance.shuffle(builds)
+    span = shape.span * shape.mean_s * shape.jobs / shape.slots
+    arrivals = sorted(chance.random() * span for _ in range(shape.jobs))
+    return [
+        TraceJob(
+            arrival_s=round(arrival, 4),
+            app_version_id=f"shop-{build:04d}",
+            test=f"tests/test_{chance.randrange(200):03d}.py",
+            duration_s=round(seconds * scale, 4),
+            priority=chance.choices((9, 5, 2), (0.2, 0.5, 0.3))[0],
+            org_id=f"org{build % 3}",
+        )
+        for arrival, build, seconds in zip(arrivals, builds, raw, strict=True)
+    ]

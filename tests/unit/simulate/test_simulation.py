@@ -114,20 +114,37 @@ def test_a_trace_is_read_back(tmp_path: Path) -> None:
         ("", "no column"),
         ("a,b\n1,2\n", "no column arrival_s"),
         (HEADER, "has no jobs"),
-        (HEADER + "x,v1,t,1,high\n", "line 2: arrival_s is 'x'"),
-        (HEADER + "0,v1,t,-1,high\n", "duration_s"),
-        (HEADER + "0,v1,t,nan,high\n", "duration_s"),
-        (HEADER + "0,v1,t,1,urgent\n", "priority is 'urgent'"),
-        (HEADER + "0,v1,t,1,11\n", "priority"),
-        (HEADER + "0,,t,1,5\n", "app_version_id is empty"),
-        (HEADER + "0,v1\n", "line 2"),
+        (HEADER + "x,v1,t,1,high\n", "line 2, column arrival_s: 'x' is not a number of seconds"),
+        (HEADER + "0,v1,t,1,high\n0,v1,t,-1,high\n", "line 3, column duration_s"),
+        (HEADER + "0,v1,t,nan,high\n", "column duration_s"),
+        (HEADER + "0,v1,t,1,urgent\n", "column priority: 'urgent' is neither 1 to 10"),
+        (HEADER + "0,v1,t,1,11\n", "column priority"),
+        (HEADER + "0,v1,t,1,²\n", "column priority"),
+        (HEADER + "0,,t,1,5\n", "column app_version_id: it is empty"),
+        (HEADER + "0,v1\n", "line 2, column test: the line ends before it"),
+        (HEADER + "0,v1,t,1,5,emulator\n", "more cells than"),
+        (HEADER + '0,v1,"t,1,5\n', "line 2: unexpected end of data"),
+        (HEADER.strip() + ",target\n0,v1,t,1,5,a b\n", "column target: 'a b' is not a label"),
     ],
 )
-def test_a_bad_trace_is_refused_with_its_line(tmp_path: Path, text: str, what: str) -> None:
+def test_a_bad_trace_is_refused_with_its_line_and_column(tmp_path: Path, text: str, what: str) -> None:
     path = tmp_path / "t.csv"
     path.write_text(text)
     with pytest.raises(UsageError, match=what):
         read_trace(path)
+
+
+def test_what_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"\xff\xfe")
+    for name, what in (("t.csv", "not text"), ("none.csv", "does not exist"), (".", "cannot be read")):
+        with pytest.raises(UsageError, match=what):
+            read_trace(tmp_path / name)
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("\ufeff" + HEADER + "0,v1,t,1,High\n", encoding="utf-8")
+    assert read_trace(path) == [TraceJob(0.0, "v1", "t", 1.0, 9)]
 
 
 def test_classes_may_be_named(tmp_path: Path) -> None:

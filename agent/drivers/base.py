@@ -117,6 +117,9 @@ class Device(ABC):
     name: str
     labels: frozenset[str]
     installs: InstallCounters
+    on_doubt: Callable[[str], None] | None = None
+    """Set by the slot's keeper; a device calls it with a sentence when it met trouble within a call, and is
+    then looked at before it gets more work."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -130,8 +133,8 @@ class Device(ABC):
     def installed(self) -> Sequence[InstalledApp]:
         """What is installed, from the ledger in memory: cheap enough for every question."""
 
-    async def prove(self) -> None:  # noqa: B027
-        """Forget what the device does not hold any more: a test may have uninstalled or replaced it.
+    async def prove(self, org_id: str, app_version_id: str) -> None:  # noqa: B027
+        """Forget this build if the device does not hold it any more: a test may have removed or replaced it.
 
         Called before each job, so it has to be quick; never raises. Nothing to do when only the agent can
         change what is installed.

@@ -27,6 +27,7 @@ from agent.drivers.base import (
     Presence,
     RunningApp,
 )
+from agent.drivers.checksum import verify_file
 from agent.drivers.manifest import find_app
 from agent.drivers.marker import MarkerDevice, SlotSpec, slot_specs
 from agent.errors import ArchiveError, JobError
@@ -174,7 +175,7 @@ async def _unpack_verified(build: Build, source: Path, dest: Path) -> None:
 
     def work() -> None:
         if build.sha256 is not None and source.is_file():
-            _verify(source, build.sha256)
+            verify_file(source, build.sha256)
         if build.file_name is not None:
             _place_file(source, dest, build.file_name)
             return
@@ -195,17 +196,6 @@ async def _unpack_verified(build: Build, source: Path, dest: Path) -> None:
         await asyncio.wait((running,))
         running.exception()
         raise
-
-
-def _verify(source: Path, sha256: str) -> None:
-    with source.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise JobError(
-            f"the build's file is not what was uploaded: its SHA-256 is {found}, not {sha256}",
-            reason="build_checksum",
-            retryable=True,
-        )
 
 
 def _place_file(source: Path, dest: Path, name: str) -> None:

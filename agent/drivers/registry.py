@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP: Final = "qgjob.drivers"
 PLUGINS_VARIABLE: Final = "QGJOB_DRIVER_PLUGINS"
 
 BUILT_IN: Final[Mapping[str, str]] = {
+    "adb": "agent.drivers.adb.driver:AdbDriver",
     "none": "agent.drivers.marker:NoneDriver",
     "process": "agent.drivers.process:ProcessDriver",
 }

@@ -1,0 +1,33 @@
+"""What can go wrong between us and a device. All of it is the lab's side of the story."""
+
+from __future__ import annotations
+
+from agent.errors import JobError
+
+
+class AdbError(JobError):
+    """A call to the adb server, or through it to a device, did not work."""
+
+    def __init__(self, message: str, *, reason: str = "adb_failed") -> None:
+        super().__init__(message, reason=reason, retryable=True)
+
+
+class AdbServerError(AdbError):
+    """The adb server cannot be reached or started."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="adb_server_gone")
+
+
+class DeviceGoneError(AdbError):
+    """The device is unplugged, offline or unauthorized, or its link broke within a call."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="device_lost")
+
+
+class DeviceSilentError(AdbError):
+    """The device is there, but does not answer in time, or with nonsense."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="device_silent")

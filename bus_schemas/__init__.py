@@ -13,6 +13,7 @@ from bus_schemas.events import (
     Queued,
     Refused,
     Released,
+    Reprioritised,
     Retrying,
     Running,
     Started,
@@ -34,6 +35,15 @@ from bus_schemas.requests import (
     Overview,
     Query,
 )
+from bus_schemas.rules import (
+    LimitRequest,
+    PauseRequest,
+    PriorityMark,
+    QueueRules,
+    ReprioritiseRequest,
+    ResumeRequest,
+    RetryRequest,
+)
 
 MESSAGES: tuple[type[Message], ...] = (
     JobMessage,
@@ -49,6 +59,7 @@ MESSAGES: tuple[type[Message], ...] = (
     Running,
     Progress,
     Retrying,
+    Reprioritised,
     Refused,
     Hello,
     SlotNext,
@@ -60,6 +71,13 @@ MESSAGES: tuple[type[Message], ...] = (
     Learned,
     CancelRequest,
     CtlAnswer,
+    QueueRules,
+    PauseRequest,
+    ResumeRequest,
+    LimitRequest,
+    ReprioritiseRequest,
+    PriorityMark,
+    RetryRequest,
     GetQuery,
     GetAnswer,
     ListQuery,

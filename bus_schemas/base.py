@@ -29,8 +29,8 @@ Label = Annotated[str, StringConstraints(pattern=f"^{LABEL_PATTERN}$", max_lengt
 Text = Annotated[str, StringConstraints(max_length=4000)]
 """A sentence for people."""
 
-Timestamp = float
-"""Seconds since 1970, UTC."""
+Timestamp = Annotated[float, Field(ge=0, lt=253_402_300_800, allow_inf_nan=False)]
+"""Seconds since 1970, UTC, before the year 10000: a number that every calendar can show."""
 
 
 class Model(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 from pydantic import Field, TypeAdapter, ValidationError
 
 from bus_schemas.base import Id, Message, Model, Text, Timestamp, first_problem
-from bus_schemas.jobs import BlobRef, JobMessage, JobSpec
+from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, Priority
 from bus_schemas.subjects import EventLane
 from qgjob.errors import BadMessageError
 
@@ -178,6 +178,18 @@ class Retrying(Event):
     charged: bool
     """Whether it counts against `--retries` (a failure) or not (an infrastructure error)."""
     not_before: Timestamp | None = None
+    by: Id | None = None
+    """Who asked for it, when somebody did: then the job may have ended for good before."""
+    nonce: Id | None = None
+    """Of the request."""
+
+
+class Reprioritised(Event):
+    """The job has another priority, from now on and in later attempts."""
+
+    kind: Literal["reprioritised"] = "reprioritised"
+    priority: Priority
+    by: Id
 
 
 class Refused(Event):
@@ -198,6 +210,7 @@ AnyEvent = Annotated[
     | Running
     | Progress
     | Retrying
+    | Reprioritised
     | Refused,
     Field(discriminator="kind"),
 ]
@@ -216,6 +229,7 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
     "queued": EventKind(Queued, "info", "scheduler"),
     "released": EventKind(Released, "info", "scheduler"),
     "retrying": EventKind(Retrying, "info", "scheduler"),
+    "reprioritised": EventKind(Reprioritised, "info", "scheduler"),
     "refused": EventKind(Refused, "info", "scheduler"),
     "preparing": EventKind(Preparing, "info", "agent"),
     "running": EventKind(Running, "info", "agent"),

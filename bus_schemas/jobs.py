@@ -70,6 +70,8 @@ class JobMessage(Message):
     avoid: tuple[Id, ...] = ()
     """`agent/slot` names where earlier attempts met infrastructure errors."""
     not_before: Timestamp | None = None
+    asked: Id | None = None
+    """The nonce of the request, when somebody asked for this attempt of a job that had ended."""
     again: bool = False
     """Sent once more by a client that lost an answer: it may have run already."""
     part: Annotated[int, Field(ge=0)] = 0

@@ -50,7 +50,9 @@ class CtlAnswer(Message):
     affected: tuple[Id, ...] = ()
     """Jobs that were changed."""
     already: tuple[Id, ...] = ()
-    """Jobs that had ended before."""
+    """Jobs that had ended before; for a retry, those that have not ended or need none."""
+    later: tuple[Id, ...] = ()
+    """Jobs that are released or run already: the change counts for their later attempts."""
 
 
 class JobView(Model):
@@ -174,6 +176,26 @@ class GroupView(Model):
     installs: int = 0
 
 
+class PauseView(Model):
+    """Something that is paused: an organisation, a capability, both, or without either the whole queue."""
+
+    org_id: Id | None = None
+    capability: Id | None = None
+    by: Id
+    at: Timestamp
+    note: Text | None = None
+
+
+class OrgView(Model):
+    """An organisation for which a limit or a weight was set."""
+
+    org_id: Id
+    max_running: int | None = None
+    weight: float | None = None
+    running: int = 0
+    """How many of its jobs are released or running."""
+
+
 class LeaderView(Model):
     """Who reigns."""
 
@@ -203,6 +225,10 @@ class Overview(Message):
     groups: tuple[GroupView, ...] = ()
     """The groups with most to do, at most 200."""
     groups_total: int = 0
+    held: int = 0
+    """How many of the waiting jobs a pause or a limit keeps from starting."""
+    pauses: tuple[PauseView, ...] = ()
+    orgs: tuple[OrgView, ...] = ()
 
 
 class AgentsAnswer(Message):

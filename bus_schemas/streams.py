@@ -25,6 +25,7 @@ DEAD: Final = "QG_DEAD"
 LEADER_BUCKET: Final = "qg_leader"
 AGENTS_BUCKET: Final = "qg_agents"
 SETTINGS_BUCKET: Final = "qg_settings"
+PRIORITIES_BUCKET: Final = "qg_priorities"
 LEARNED_BUCKET: Final = "qg_learned"
 BUILDS_BUCKET: Final = "qg_builds"
 BUNDLE_OBJECTS: Final = "qg_bundle_files"
@@ -156,6 +157,7 @@ def buckets(replicas: int = 1) -> list[ApiConfig]:
         kv_bucket(LEADER_BUCKET, markers_s=60),
         kv_bucket(AGENTS_BUCKET, markers_s=60),
         kv_bucket(SETTINGS_BUCKET, history=5),
+        kv_bucket(PRIORITIES_BUCKET, ttl_s=30 * day),
         kv_bucket(LEARNED_BUCKET),
         kv_bucket(BUILDS_BUCKET),
         object_bucket(BUNDLE_OBJECTS, ttl_s=7 * day),

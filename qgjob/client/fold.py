@@ -23,8 +23,6 @@ def apply_event(view: JobView | None, event: AnyEvent) -> JobView | None:
             return None
         made = apply(None, event, 1, event.at)
         return None if made is None else made.view(_ANY_TIME)
-    if view.state in TERMINAL:
-        return view
     doc = _document(view)
     if apply(doc, event, 1, max(event.at, view.updated_at or 0.0)) is None:
         return view
@@ -33,11 +31,12 @@ def apply_event(view: JobView | None, event: AnyEvent) -> JobView | None:
 
 
 def _document(view: JobView) -> JobDoc:
-    """The document of a job that has not ended, as far as its view tells."""
+    """The document of a job, as far as its view tells."""
     attempts = {attempt.number: attempt for attempt in view.attempts}
     number = max(attempts, default=1)
-    settled = number in attempts and attempts[number].outcome is not None
-    if settled and view.state not in WAITING:  # the next one was released and not started yet
+    ended = view.state in TERMINAL
+    settled = ended or (number in attempts and attempts[number].outcome is not None)
+    if settled and not ended and view.state not in WAITING:  # the next one was released and not started yet
         number, settled = number + 1, False
     return JobDoc(
         job_id=view.job_id,

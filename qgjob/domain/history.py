@@ -4,7 +4,7 @@ Pure, in the order of the stream. An event that a document contains already chan
 whatever is applied twice converges. The end of an attempt carries the whole of it and stands in
 place of its chain, so a history whose earlier links were rolled up yields the same document as
 the full one. A step that the lifecycle does not have is not taken: what is told late never sets
-a job back, and no job leaves an end.
+a job back, and a job leaves an end only by the attempt after it, which somebody asked for.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bus_schemas.events import (
     Queued,
     Refused,
     Released,
+    Reprioritised,
     Retrying,
     Running,
     Started,
@@ -124,7 +125,10 @@ def apply(doc: JobDoc | None, event: AnyEvent, seq: int, at: float) -> JobDoc | 
         _announce(doc, event, seq, at)
     if isinstance(event, Ended):
         _record(doc, event)
-    if doc.state in TERMINAL:
+    if isinstance(event, Reprioritised):
+        doc.priority = event.priority
+        return doc
+    if doc.state in TERMINAL and not _revives(doc, event):
         return doc
     if event.attempt > doc.attempt and not isinstance(event, Retrying):
         _begin_attempt(doc, event.attempt)
@@ -135,6 +139,13 @@ def apply(doc: JobDoc | None, event: AnyEvent, seq: int, at: float) -> JobDoc | 
     elif event.attempt == doc.attempt and not doc.settled:
         _step(doc, event, at)
     return doc
+
+
+def _revives(doc: JobDoc, event: AnyEvent) -> bool:
+    """Whether an event speaks of an attempt after the job's end, which only a request can bring about."""
+    if isinstance(event, Retrying):
+        return event.by is not None and event.next_attempt > doc.attempt
+    return event.attempt > doc.attempt
 
 
 def has_begun(attempts: Iterable[Attempt]) -> bool:
@@ -174,8 +185,8 @@ def _step(doc: JobDoc, event: AnyEvent, at: float) -> None:
             _end(doc, event, at)
         case Refused():
             _settle(doc, "cancelled", at, reason="refused", message=event.message)
-        case Retrying():
-            pass  # of the next attempt, see `apply`
+        case Retrying() | Reprioritised():
+            pass  # of the next attempt, or of any: see `apply`
 
 
 def _onwards(doc: JobDoc, state: JobState) -> bool:
@@ -191,6 +202,8 @@ def _begin_attempt(doc: JobDoc, number: int) -> None:
     doc.settled = False
     doc.state = "queued"
     doc.not_before = None
+    doc.ended_at = None
+    doc.flaky = False
     doc.reason = None
     doc.message = None
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bus_schemas.requests import JobState
 
 Mover = Literal["scheduler", "agent", "either"]
-Again = Literal["takeover", "retry"]
+Again = Literal["takeover", "retry", "request"]
 
 STATES: Final[tuple[JobState, ...]] = (
     "scheduled",
@@ -42,7 +42,8 @@ class Step(NamedTuple):
     by: Mover
     why: str
     again: Again | None = None
-    """What makes it a step back; all others lead onwards within one attempt."""
+    """What makes it a step back; all others lead onwards within one attempt. A `request` alone, by
+    somebody who wants it tried once more, leads away from an end."""
 
 
 LIFECYCLE: Final[tuple[Step, ...]] = (
@@ -78,6 +79,12 @@ LIFECYCLE: Final[tuple[Step, ...]] = (
     Step("running", "scheduled", "scheduler", "tried again after a pause", "retry"),
     Step("dispatched", "queued", "scheduler", "tried again on another slot", "retry"),
     Step("dispatched", "scheduled", "scheduler", "tried again after a pause", "retry"),
+    Step("passed", "queued", "scheduler", "tried once more by request", "request"),
+    Step("failed", "queued", "scheduler", "tried once more by request", "request"),
+    Step("errored", "queued", "scheduler", "tried once more by request", "request"),
+    Step("timed_out", "queued", "scheduler", "tried once more by request", "request"),
+    Step("cancelled", "queued", "scheduler", "tried once more by request", "request"),
+    Step("expired", "queued", "scheduler", "tried once more by request", "request"),
 )
 
 _TABLE: Final = {(step.before, step.after): step for step in LIFECYCLE}
@@ -92,8 +99,10 @@ def _ways(steps: Iterable[Step]) -> frozenset[tuple[str | None, str]]:
 
 
 _ONWARDS: Final = _ways(step for step in LIFECYCLE if step.again is None)
-TERMINAL: Final[frozenset[str]] = frozenset(STATES) - {step.before for step in LIFECYCLE if step.before}
-"""States that no step leaves."""
+TERMINAL: Final[frozenset[str]] = frozenset(STATES) - {
+    step.before for step in LIFECYCLE if step.before and step.again != "request"
+}
+"""States that no step leaves but by request."""
 WAITING: Final[frozenset[str]] = frozenset({"scheduled", "queued"})
 HELD: Final[frozenset[str]] = frozenset(STATES) - TERMINAL - WAITING
 """A slot has the job, or is about to."""

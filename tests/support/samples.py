@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus_schemas import Message, agents, events, requests
+from bus_schemas import Message, agents, events, requests, rules
 from bus_schemas.builds import BuildRecord
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker
 from bus_schemas.learned import Learned
@@ -106,6 +106,7 @@ SAMPLES: tuple[Message, ...] = (
     events.Running(**WHERE, installed=True, install_s=0.9),
     events.Progress(**WHERE, message="case 2 of 3"),
     events.Retrying(**WHERE, next_attempt=2, charged=True),
+    events.Reprioritised(**WHERE, priority=9, by="ann"),
     events.Refused(**WHERE, message="run r_01 was still incomplete after 60 s and is refused"),
     agents.Hello(epoch=7),
     agents.SlotNext(
@@ -149,6 +150,17 @@ SAMPLES: tuple[Message, ...] = (
     ),
     requests.CancelRequest(id="r_01", by="ann", reason="wrong branch"),
     requests.CtlAnswer(affected=("j_01",), already=("j_02",)),
+    rules.QueueRules(
+        changed=True,
+        pauses=(rules.PauseMark(org_id="acme", by="ann", at=1_790_000_000.0, note="the lab moves"),),
+        orgs=(rules.OrgRule(org_id="acme", max_running=8, weight=2.0),),
+    ),
+    rules.PauseRequest(capability="emulator", by="ann", note="new images"),
+    rules.ResumeRequest(capability="emulator", by="ann"),
+    rules.LimitRequest(org_id="acme", by="ann", max_running=8),
+    rules.ReprioritiseRequest(id="r_01", priority=9, by="ann"),
+    rules.PriorityMark(id="r_01", priority=9, by="ann", at=1_790_000_000.0),
+    rules.RetryRequest(id="r_01", by="ann", nonce="n3", failed=True),
     requests.GetQuery(id="r_01", offset=500, limit=100),
     requests.GetAnswer(
         run=requests.RunView(

@@ -32,6 +32,7 @@ class Job:
         "due",
         "ended_at",
         "flaky",
+        "given",
         "guesses",
         "job_id",
         "org_id",
@@ -53,6 +54,8 @@ class Job:
         self.org_id = intern(org_id)
         self.run_id = intern(run_id)
         self.spec: Spec | None = None
+        self.given: tuple[float, int] = (0.0, 0)
+        """When it was heard last of the job's priority, and which it is: it may be changed."""
         self.attempts: dict[int, AttemptFacts] = {}
         self.reached: tuple[int, int] = (1, WAITING)
         """The furthest attempt that waited or was dispatched, and which of the two."""
@@ -101,6 +104,8 @@ class Job:
                     facts.hold(held_of(event.holder, 0))
             case "ended":
                 self.facts(number).finish(end_of(event))
+            case "reprioritised":
+                self.given = max(self.given, (event.at, event.priority))
             case "retrying":
                 self._wait(event.next_attempt, event.not_before or 0.0)
             case "refused":
@@ -113,6 +118,7 @@ class Job:
     def see(self, view: JobView, now: float) -> None:
         """Take in what a snapshot says."""
         self._know(spec_of(view))
+        self.given = max(self.given, (view.updated_at or 0.0, view.priority))
         ended = view.state in TERMINAL
         last = max((attempt.number for attempt in view.attempts), default=0)
         for attempt in view.attempts:
@@ -154,8 +160,8 @@ class Job:
 
     def settle(self, now: float) -> None:
         """Work out the state from the facts; `now` only tells whether a delay is over."""
-        final = [n for n, facts in self.attempts.items() if facts.end is not None and facts.end.final]
-        number = min(final) if final else max(self.reached[0], max(self.attempts, default=1))
+        # An attempt behind a final end was asked for: the job lives again.
+        number = max(self.reached[0], max(self.attempts, default=1))
         facts = self.attempts.get(number)
         self.attempt = number
         self.cancelling = False
@@ -204,7 +210,7 @@ class Job:
     @property
     def priority(self) -> int:
         """1 to 10, 10 the most urgent; 0 while that is not known."""
-        return self.spec.priority if self.spec else 0
+        return self.given[1] or (self.spec.priority if self.spec else 0)
 
     @property
     def place(self) -> str:

@@ -119,6 +119,23 @@ def test_an_ended_job_stays_ended():
     assert job.state == "cancelled"
 
 
+def test_an_ended_job_lives_again_by_a_request():
+    asked = Retrying(**event_ids(JOB), next_attempt=2, charged=False, by="ann", nonce="n")
+    job = fold(started(JOB), ended(JOB, "failed"), asked)
+    assert job is not None
+    assert (job.state, job.ended_at, [a.outcome for a in job.attempts]) == ("queued", None, ["failed"])
+    job = fold(released(2), started(JOB, 2), ended(JOB, "passed", 2), start=job)
+    assert job is not None
+    assert (job.state, job.flaky) == ("passed", True)
+
+
+def test_a_cancelled_job_that_never_started_lives_again():
+    asked = Retrying(**event_ids(JOB), next_attempt=2, charged=False, by="ann", nonce="n")
+    job = fold(Refused(**event_ids(JOB), message="incomplete"), asked, released(2))
+    assert job is not None
+    assert job.state == "dispatched"
+
+
 def test_a_refused_run_is_cancelled():
     job = fold(Refused(**event_ids(JOB), message="incomplete"))
     assert job is not None

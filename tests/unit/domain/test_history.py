@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus_schemas.events import AnyEvent, Preparing, Released, Retrying, Running, TakenOver
+from bus_schemas.events import AnyEvent, Preparing, Released, Reprioritised, Retrying, Running, TakenOver
 from qgjob.domain.history import JobDoc, apply
 from qgjob.domain.lifecycle import TERMINAL, WAITING, is_legal, is_onwards
 from tests.support.histories import BEGIN, Ids, ended, lives, queued, said, started
@@ -60,10 +60,30 @@ def test_only_steps_of_the_lifecycle_are_taken(life: list[AnyEvent], dice: rando
             assert retried or announced or is_onwards(state, doc.state) or is_legal(state, doc.state)
 
 
-def test_an_ended_job_begins_no_other_attempt() -> None:
-    again = Retrying(**said(ONE), next_attempt=2, charged=True)
-    doc = after([queued(ONE), ended(ONE, state="failed"), again, started(ONE, 2), ended(ONE, 2)])
-    assert (doc.state, doc.attempt) == ("failed", 1)
+def test_an_ended_job_lives_again_when_somebody_asked_for_it() -> None:
+    by_itself = Retrying(**said(ONE), next_attempt=2, charged=True)
+    asked = Retrying(**said(ONE), next_attempt=2, charged=False, by="ann", nonce="n")
+    life = [queued(ONE), started(ONE), ended(ONE, state="failed")]
+    assert after([*life, by_itself]).state == "failed"
+    doc = after([*life, asked])
+    assert (doc.state, doc.attempt, doc.ended_at, doc.reason) == ("queued", 2, None, None)
+    doc = after([*life, asked, started(ONE, 2), ended(ONE, 2)])
+    assert (doc.state, doc.attempt, doc.flaky, len(doc.attempts)) == ("passed", 2, True, 2)
+
+
+def test_the_attempt_after_an_end_may_be_told_before_the_request_for_it() -> None:
+    asked = Retrying(**said(ONE), next_attempt=2, charged=False, by="ann", nonce="n")
+    life = [queued(ONE), started(ONE), ended(ONE, state="failed")]
+    doc = after([*life, Released(**said(ONE, 2), group="g"), started(ONE, 2), asked])
+    assert (doc.state, doc.attempt) == ("running", 2)
+    assert after([*life, started(ONE, 2), ended(ONE, 2), asked]).state == "passed"
+
+
+def test_a_priority_may_change_at_any_time() -> None:
+    more = Reprioritised(**said(ONE), priority=9, by="ann")
+    assert after([queued(ONE), more]).priority == 9
+    doc = after([queued(ONE), started(ONE), ended(ONE), more])
+    assert (doc.priority, doc.state) == (9, "passed")
 
 
 def test_the_first_result_of_an_attempt_counts() -> None:

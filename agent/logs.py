@@ -1,8 +1,8 @@
 """Ship a job's output to the log stream, in chunks, as it comes.
 
 Bytes become text here (broken UTF-8 is replaced), stdout and stderr told apart, in the order in which
-they were read. A chunk goes out 100 ms after its first byte or when it is large. Output beyond the
-limit is counted and left out.
+they were read, with secrets masked. A chunk goes out 100 ms after its first byte or when it is large. Of
+a log over its limit the beginning and the end are kept; what is left out between them is counted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import Final, Literal
 
+from agent.logtail import TAIL_BYTES, LogTail
+from agent.masking import Masker
 from bus_schemas import subjects
 from bus_schemas.agents import LogChunk
 from bus_schemas.jobs import JobMessage
@@ -39,7 +41,14 @@ _NAMES: Final[dict[str, Part]] = {"stdout": "out", "stderr": "err", "sys": "sys"
 class LogShipper:
     """The log of one attempt. Call `write` as output comes, `close` at the end."""
 
-    def __init__(self, bus: Bus, message: JobMessage, *, limit: int = MAX_LOG_BYTES) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        message: JobMessage,
+        *,
+        masker: Masker | None = None,
+        limit: int = MAX_LOG_BYTES,
+    ) -> None:
         spec = message.spec
         self._bus = bus
         self._message = message
@@ -47,10 +56,12 @@ class LogShipper:
         self._decoders = {
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr", "sys")
         }
+        self._maskers = {name: masker.stream() for name in self._decoders} if masker else {}
         self._parts: deque[tuple[Part, str]] = deque()
         self._size = 0
-        self._total = 0
         self._limit = limit
+        self._head_left = limit - min(TAIL_BYTES, limit // 2)
+        self._tail: LogTail[Part] | None = None
         self._dropped = 0
         self._refused_since: float | None = None
         self._seq = 0
@@ -60,40 +71,66 @@ class LogShipper:
         self._closing = False
         self._given_up = False
         self._task: asyncio.Task[None] | None = None
-        self.last_output = time.monotonic()
+        self._last_output = time.monotonic()
 
     @property
     def used(self) -> bool:
         """Whether anything was written."""
         return self._task is not None
 
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds the job has said nothing; a job that we do not listen to is not silent."""
+        return time.monotonic() - self._last_output if self._room.is_set() else 0.0
+
+    def listen(self) -> None:
+        """The silence of the job counts from now."""
+        self._last_output = time.monotonic()
+
     def write(self, stream: Literal["stdout", "stderr", "sys"], data: bytes) -> Awaitable[None] | None:
         """Take output; returns something to await when the sender should wait for the network."""
-        self.last_output = time.monotonic()
-        if self._total >= self._limit:
-            self._dropped += len(data)
+        self._last_output = time.monotonic()
+        return self._take_in(stream, self._maskers[stream].feed(data) if self._maskers else data)
+
+    def say(self, text: str) -> None:
+        """A line of the agent's own."""
+        self._take_in("sys", (text + "\n").encode("utf-8", "replace"))
+
+    def _take_in(self, stream: str, data: bytes) -> Awaitable[None] | None:
+        name = _NAMES[stream]
+        if self._tail is not None:
+            self._take_to_tail(self._tail, name, data)
             return None
-        if self._total + len(data) > self._limit:
-            cut = self._limit - self._total
-            self._dropped += len(data) - cut
-            data = data[:cut]
-        self._total += len(data)
-        self._add(_NAMES[stream], self._decoders[stream].decode(data))
+        head, rest = data[: self._head_left], data[self._head_left :]
+        self._head_left -= len(head)
+        self._add(name, self._decoders[stream].decode(head))
+        if rest:
+            self._finish_text()
+            self._tail = LogTail(min(TAIL_BYTES, self._limit // 2))
+            self._take_to_tail(self._tail, name, rest)
         if self._size < _BUFFER_BYTES:
             return None
         self._room.clear()
         return self._until_room()
 
-    def say(self, text: str) -> None:
-        """A line of the agent's own."""
-        self.write("sys", (text + "\n").encode())
+    def _take_to_tail(self, tail: LogTail[Part], name: Part, data: bytes) -> None:
+        complete = not tail.dropped
+        tail.add(name, data)
+        if complete and tail.dropped:
+            shown = f"{self._limit / 2**20:.3g} MiB"
+            self._add("sys", f"\nThe log is over its limit of {shown}: from here on only its end is kept.\n")
+
+    def _finish_text(self) -> None:
+        for name, decoder in self._decoders.items():
+            self._add(_NAMES[name], decoder.decode(b"", final=True))
 
     async def close(self, *, always: bool) -> None:
         """Send what is left and the end mark; a log never written to gets one only if `always`."""
         if self._task is None and not always:
             return
-        for name, decoder in self._decoders.items():
-            self._add(_NAMES[name], decoder.decode(b"", final=True))
+        for stream, masker in self._maskers.items():
+            self._take_in(stream, masker.close())
+        self._finish_text()
         self._closing = True
         self._start()
         self._wake.set()
@@ -107,6 +144,7 @@ class LogShipper:
 
     async def _until_room(self) -> None:
         await self._room.wait()
+        self._last_output = time.monotonic()
 
     def _add(self, name: Part, text: str) -> None:
         if not text:
@@ -132,8 +170,21 @@ class LogShipper:
             while self._parts:
                 await self._send(self._take(), eof=False)
             if self._closing and not self._parts:
+                await self._send_tail()
                 await self._send([], eof=True)
                 return
+
+    async def _send_tail(self) -> None:
+        tail, self._tail = self._tail, None
+        if tail is None:
+            return
+        parts = tail.take()
+        dropped = tail.dropped
+        self._parts.extend(parts)
+        self._size += sum(len(text) for _, text in parts)
+        while self._parts:
+            await self._send(self._take(), eof=False, dropped=dropped)
+            dropped = 0
 
     def _take(self) -> list[tuple[Part, str]]:
         taken: list[tuple[Part, str]] = []
@@ -153,14 +204,14 @@ class LogShipper:
             self._room.set()
         return taken
 
-    async def _send(self, parts: list[tuple[Part, str]], *, eof: bool) -> None:
+    async def _send(self, parts: list[tuple[Part, str]], *, eof: bool, dropped: int = 0) -> None:
         chunk = LogChunk(
             job_id=self._message.spec.job_id,
             attempt=self._message.attempt,
             seq=self._seq,
             at=time.time(),
             parts=tuple(parts),
-            dropped=self._dropped if eof else 0,
+            dropped=dropped + (self._dropped if eof else 0),
             eof=eof,
         )
         self._seq += 1

@@ -97,6 +97,17 @@ def state_dirs(env: Mapping[str, str]) -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
+def config_dir(env: Mapping[str, str]) -> Path:
+    """Return the folder of the user's own settings."""
+    base = env.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path(env.get("HOME") or Path.home()) / ".config") / "qgjob"
+
+
+def contexts_file(env: Mapping[str, str]) -> Path:
+    """Return the file with the labs that the user has given names to."""
+    return config_dir(env) / "contexts.json"
+
+
 def default_data_dir(env: Mapping[str, str]) -> Path:
     """Return the folder in which `qgjob up` keeps its streams when none is given."""
     home = Path(env.get("HOME") or Path.home())

@@ -8,6 +8,7 @@ itself. Git's global and per-clone exclude files do not.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,9 +44,12 @@ class IgnoreRules:
                 rules = rules.enter(folder, only_git=True)
         return rules
 
-    def enter(self, folder: Path, *, only_git: bool = False) -> IgnoreRules:
-        """These rules and those that `folder`, which they are already seen from, has of its own."""
-        file = _read(folder, IGNORE_FILES[:1] if only_git else IGNORE_FILES)
+    def enter(self, folder: Path, *, only_git: bool = False, more: Sequence[str] = ()) -> IgnoreRules:
+        """These rules and those that `folder`, which they are already seen from, has of its own.
+
+        `more`: lines that count as if they stood at the end of its ignore file.
+        """
+        file = _read(folder, IGNORE_FILES[:1] if only_git else IGNORE_FILES, more)
         return self if file is None else IgnoreRules((("", file), *self.files))
 
     def seen_from(self, name: str) -> IgnoreRules:
@@ -65,9 +69,10 @@ def _repository_top(root: Path) -> Path | None:
     return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
 
 
-def _read(folder: Path, names: tuple[str, ...]) -> IgnoreFile | None:
+def _read(folder: Path, names: tuple[str, ...], more: Sequence[str]) -> IgnoreFile | None:
     texts: list[str] = []
     for name in names:
         with contextlib.suppress(OSError):
             texts.append(Path(folder, name).read_text("utf-8", "surrogateescape"))
+    texts += more
     return IgnoreFile.parse("\n".join(texts)) if texts else None

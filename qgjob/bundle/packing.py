@@ -36,13 +36,17 @@ class Bundle:
     files: int
 
 
-def build_bundle(selection: Selection, out_path: Path, limit: int | None = DEFAULT_LIMIT) -> Bundle:
+def build_bundle(
+    selection: Selection, out_path: Path, limit: int | None = DEFAULT_LIMIT, *, ignore: Sequence[str] = ()
+) -> Bundle:
     """Pack the selection's root, ignored files left out, its tests always in.
 
+    `ignore`: lines that count as if they stood in the root's `.qgjobignore`.
     Raises `RefusedError` naming the biggest entries when it comes out larger than `limit` bytes,
     `UsageError` for a link that leaves the root or a file that cannot be read.
     """
-    entries = {entry.name: entry for entry in walk(selection.root, IgnoreRules.for_root(selection.root))}
+    rules = IgnoreRules.for_root(selection.root)
+    entries = {entry.name: entry for entry in walk(selection.root, rules, ignore=ignore)}
     for test in selection.tests:
         if test not in entries:
             entries |= {entry.name: entry for entry in named_entries(selection.root, test)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +22,16 @@ class Entry:
     target: str | None = None
 
 
-def walk(root: Path, rules: IgnoreRules | None) -> Iterator[Entry]:
+def walk(root: Path, rules: IgnoreRules | None, *, ignore: Sequence[str] = ()) -> Iterator[Entry]:
     """All entries under `root`, in no particular order; with rules None, ignored ones too.
+
+    `ignore`: further lines of the root's own ignore file.
 
     Sockets, pipes and devices are passed over. Raises `UsageError` for a link that leaves the root and
     for a folder that cannot be read.
     """
     real_root = os.path.realpath(root)
-    waiting: list[tuple[str, IgnoreRules | None]] = [("", rules and rules.enter(root))]
+    waiting: list[tuple[str, IgnoreRules | None]] = [("", rules and rules.enter(root, more=ignore))]
     while waiting:
         prefix, rules = waiting.pop()
         for item in _scan(root, prefix):

@@ -74,5 +74,7 @@ COMMANDS: Final = (
         needs="qgjob.gateway.__main__",
     ),
     CommandEntry("simulate", "qgjob.cli.simulate", OTHER, "Replay a trace of jobs on a lab of any size."),
+    CommandEntry("context", "qgjob.cli.context", OTHER, "Remember labs by name; use one."),
+    CommandEntry("config", "qgjob.cli.config", OTHER, "See what holds here, and where it was said."),
     CommandEntry("schema", "qgjob.cli.schema", OTHER, "Export the JSON Schemas of all messages."),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from typer.core import TyperGroup
@@ -9,6 +10,7 @@ from typer.main import get_command
 
 from qgjob.cli.commands import COMMANDS
 from qgjob.cli.roothelp import root_help
+from qgjob.config import contexts_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,4 +70,16 @@ class LazyGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the global options, which may also stand behind the command."""
-        return super().parse_args(ctx, globals_first(args))
+        args = globals_first(args)
+        if not {"context", "-h", "--help"}.intersection(args):
+            ctx.default_map = _context()
+        return super().parse_args(ctx, args)
+
+
+def _context() -> dict[str, str]:
+    """Global options of the context in use; of none without a look at a module more than needed."""
+    if "QGJOB_CONTEXT" not in os.environ and not contexts_file(os.environ).exists():
+        return {}
+    from qgjob.cli.settings.contexts import Contexts
+
+    return Contexts.load(os.environ).active()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,6 +15,7 @@ from typer.core import TyperCommand
 from qgjob.cli import options as opt
 from qgjob.cli.options import option
 from qgjob.cli.session import Session, run, session_of
+from qgjob.cli.settings.defaults import ARGV, Defaults, defaults_of
 from qgjob.errors import NotFoundError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from qgjob.client import Client, SubmitRequest, Submitted
 
 _ARGV: Final = "qgjob.argv"
+_DEFAULTS: Final = "qgjob.defaults"
 _WHERE = "Where it runs"
 _HOW = "How it runs"
 _THEN = "And then"
@@ -35,12 +39,25 @@ class SubmitCommand(TyperCommand):
         return [self.options_metavar or ""]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Cut at the first `--`."""
+        """Cut at the first `--`; what is not said stands in the project file."""
+        defaults = Defaults()
+        if not {"--help", "-h"}.intersection(args):
+            defaults = defaults_of(self.params, Path.cwd(), os.environ)
+        ctx.default_map = defaults.as_map()
+        ctx.meta[_DEFAULTS] = defaults
+        ctx.meta[_ARGV] = ctx.default_map.get(ARGV, ())
         if "--" in args:
             cut = args.index("--")
             ctx.meta[_ARGV] = args[cut + 1 :]
             args = args[:cut]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; a wrong value out of a file is shown where it stands."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise ctx.meta[_DEFAULTS].blame(error) from None
 
 
 app = typer.Typer(add_completion=False)
@@ -154,7 +171,8 @@ def submit(
     if not tests:
         raise UsageError("Which tests? Name files, folders or globs with --test.")
     session = session_of(ctx)
-    submission = _Submission(session, request, wishes, as_json=as_json)
+    ignore = ctx.meta[_DEFAULTS].ignore
+    submission = _Submission(session, request, wishes, ignore, as_json=as_json)
     from qgjob.bundle import collect_tests
 
     selection = collect_tests(tests, Path.cwd())
@@ -165,11 +183,18 @@ class _Submission:
     """One call of `submit`, its options being checked."""
 
     def __init__(
-        self, session: Session, request: SubmitRequest, wishes: WaitWishes | None, *, as_json: bool
+        self,
+        session: Session,
+        request: SubmitRequest,
+        wishes: WaitWishes | None,
+        ignore: Sequence[str],
+        *,
+        as_json: bool,
     ) -> None:
         self._session = session
         self._request = request
         self._wishes = wishes
+        self._ignore = ignore
         self._as_json = as_json
         self._submitted: Submitted | None = None
 
@@ -192,7 +217,8 @@ class _Submission:
 
         async with self._session.client() as client:
             with tempfile.TemporaryDirectory(prefix="qgjob-bundle-") as folder:
-                packed = await asyncio.to_thread(build_bundle, selection, Path(folder) / "bundle.tar.gz")
+                target = Path(folder) / "bundle.tar.gz"
+                packed = await asyncio.to_thread(build_bundle, selection, target, ignore=self._ignore)
                 bundle = await client.upload_bundle(packed.path)
             request = dataclasses.replace(self._request, tests=selection.tests, bundle=bundle)
             submitted = self._submitted = await client.submit(request)

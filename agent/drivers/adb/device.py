@@ -296,9 +296,9 @@ class AdbDevice(Device):
         with contextlib.suppress(AdbError):  # devices before Android 5 have none
             async with (
                 deadline(ASK_S, self.serial),
-                self._server.service(self.serial, "reverse:killforward-all"),
+                self._server.service(self.serial, "reverse:killforward-all") as connection,
             ):
-                pass
+                await connection.rest()
 
     # -- asking --
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from agent.drivers.adb.device import AdbDevice, Host, is_address
 from agent.drivers.adb.errors import AdbError
 from agent.drivers.adb.gates import Limits
-from agent.drivers.adb.server import AdbServer
+from agent.drivers.adb.server import AdbServer, parse_devices
 from agent.drivers.base import Driver, DriverContext, Presence
 from agent.errors import JobError
 from qgjob.errors import UsageError
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 OPTIONS: Final = ("port", "adb", "allow_reboot", "min_battery", "max_temperature", "min_free_mib")
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0", "")
+LOOK_S: Final = 2.0
 _RETRY_S: Final = (0.2, 1.0, 2.0, 5.0, 15.0, 30.0)
 _NOTES: Final = {
     "offline": "its link is offline",
@@ -79,7 +80,7 @@ class AdbDriver(Driver):
         failures = 0
         while True:
             try:
-                async for table in self._server.track():
+                async for table in self._tables():
                     failures = 0
                     for device in self._update(table):
                         yield self._presence(device)
@@ -93,6 +94,24 @@ class AdbDriver(Driver):
             with contextlib.suppress(JobError):
                 await self._server.ensure()
                 self._connecting = asyncio.create_task(self._connect_known(), name="adb connect")
+
+    async def _tables(self) -> AsyncGenerator[dict[str, str]]:
+        """What the server tells, and what it does not: that a network device went offline, it only answers."""
+        tracking = self._server.track()
+        told = asyncio.ensure_future(anext(tracking))
+        try:
+            while True:
+                asks = any(device.network for device in self._devices.values())
+                await asyncio.wait((told,), timeout=LOOK_S if asks else None)
+                if told.done():
+                    yield told.result()
+                    told = asyncio.ensure_future(anext(tracking))
+                else:
+                    yield parse_devices(await self._server.host("host:devices"))
+        finally:
+            told.cancel()
+            await asyncio.gather(told, return_exceptions=True)
+            await tracking.aclose()
 
     def _update(self, table: dict[str, str]) -> list[AdbDevice]:
         """Take over what the server says; the devices of which it says something new."""

@@ -19,7 +19,9 @@ from bus_schemas.events import (
     Started,
     TakenOver,
 )
+from bus_schemas.explain import ExplainAnswer, ExplainRequest
 from bus_schemas.jobs import JobMessage, RunMarker
+from bus_schemas.lab import HoldOrder, LabHealth, SlotHolds, SlotsAnswer, SlotsRequest
 from bus_schemas.learned import Learned
 from bus_schemas.requests import (
     AgentsAnswer,
@@ -78,6 +80,13 @@ MESSAGES: tuple[type[Message], ...] = (
     ReprioritiseRequest,
     PriorityMark,
     RetryRequest,
+    SlotsRequest,
+    SlotsAnswer,
+    SlotHolds,
+    HoldOrder,
+    LabHealth,
+    ExplainRequest,
+    ExplainAnswer,
     GetQuery,
     GetAnswer,
     ListQuery,

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bus_schemas.base import SCHEMA_VERSION, Id, Label, Message, Model, Text, Timestamp
+from bus_schemas.holds import SlotHold
 
-SlotState = Literal["idle", "busy", "paused", "draining", "quarantined", "lost"]
+SlotState = Literal["idle", "busy", "paused", "draining", "quarantined", "reserved", "lost"]
 
 
 class InstalledBuild(Model):
@@ -50,6 +51,12 @@ class SlotNext(Message):
     bound: GroupRef | None = None
     job_id: Id | None = None
     attempt: int | None = None
+    closed: bool = False
+    """It takes nothing more, whatever its state: its agent stops."""
+    note: Text | None = None
+    """Why it takes nothing, when it is held."""
+    hold: SlotHold | None = None
+    """What it was told by `HoldOrder`, as it knows it."""
     instance: Id = "-"
     """Tells an agent from one of the same name that ran before: what that one held, this one does not."""
     schema_version: int = SCHEMA_VERSION
@@ -88,6 +95,8 @@ class SlotStatus(Model):
     installs: int = 0
     jobs_done: int = 0
     note: Text | None = None
+    hold: SlotHold | None = None
+    """What keeps it from taking more, when an operator or the scheduler does."""
 
 
 class Heartbeat(Message):

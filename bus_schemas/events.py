@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from bus_schemas.artifacts import Artifact
 from bus_schemas.base import Id, Message, Model, Text, Timestamp, first_problem
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, Priority
 from bus_schemas.subjects import EventLane
@@ -52,6 +53,10 @@ class Attempt(Model):
     cases: CaseCounts | None = None
     report: BlobRef | None = None
     """The JUnit file in the artifacts, when there is one."""
+    artifacts: tuple[Artifact, ...] = ()
+    """What the attempt left, in the order of their names."""
+    artifacts_left_out: Annotated[int, Field(ge=0)] = 0
+    """How many more there were that a limit kept out; the log says which."""
 
 
 class Event(Message):
@@ -116,6 +121,10 @@ class Started(Event):
     app_version_id: Id
     phase: Phase = "running"
     takeovers: int = 0
+    lost: tuple[Id, ...] = ()
+    """`agent/slot` names that held the attempt before and were lost."""
+    left: bool = False
+    """The holder let go by itself, as an agent that stops does: it was not lost."""
 
 
 class TakenOver(Started):
@@ -145,6 +154,8 @@ class Ended(Event):
     """False when the job will be tried again, `next` being what to put into the backlog."""
     app_version_id: Id
     next: JobMessage | None = None
+    retryable: bool = True
+    """Whether another slot might do better after an infrastructure error: then it counts against this one."""
 
 
 class Preparing(Event):
@@ -153,6 +164,7 @@ class Preparing(Event):
     kind: Literal["preparing"] = "preparing"
     step: Id
     message: Text | None = None
+    takeovers: int = 0
 
 
 class Running(Event):
@@ -161,6 +173,8 @@ class Running(Event):
     kind: Literal["running"] = "running"
     installed: bool = False
     install_s: float | None = None
+    takeovers: int = 0
+    """Of the holder who says so: a former one may say it late."""
 
 
 class Progress(Event):

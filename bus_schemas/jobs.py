@@ -34,6 +34,8 @@ class JobSpec(Model):
     app_id: Id | None = None
     platform: Id | None = None
     test: TestPath
+    variant: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    """What tells the job from others of the same test in its run: `android-14`, `#3`, `android-14 #3`."""
     position: Annotated[int, Field(ge=0)] = 0
     """The job's place in its run, from 0."""
     priority: Priority = 5
@@ -47,6 +49,9 @@ class JobSpec(Model):
     """Names of secrets that the agent fills in; values never travel."""
     bundle: BlobRef | None = None
     timeout_s: Annotated[float, Field(gt=0, le=7 * 86_400)] = 900.0
+    """Of the test itself; installing has a limit of the agent's own."""
+    silence_timeout_s: Annotated[float, Field(gt=0, le=7 * 86_400)] | None = None
+    """How long the test may say nothing; None: for ever."""
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     infra_retries: Annotated[int, Field(ge=0, le=100)] = 2
     expires_s: Annotated[float, Field(gt=0)] = 43_200.0
@@ -69,6 +74,8 @@ class JobMessage(Message):
     """How many earlier attempts the lab failed."""
     avoid: tuple[Id, ...] = ()
     """`agent/slot` names where earlier attempts met infrastructure errors."""
+    downed: tuple[Id, ...] = ()
+    """`agent/slot` names that went down under earlier attempts: the device or the agent was lost."""
     not_before: Timestamp | None = None
     asked: Id | None = None
     """The nonce of the request, when somebody asked for this attempt of a job that had ended."""

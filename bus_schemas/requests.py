@@ -9,6 +9,7 @@ from pydantic import Field
 from bus_schemas.agents import GroupRef, Heartbeat
 from bus_schemas.base import Id, Label, Message, Model, Text, Timestamp
 from bus_schemas.events import Attempt
+from bus_schemas.holds import BuildHold, SlotHold
 
 JobState = Literal[
     "scheduled",
@@ -63,6 +64,8 @@ class JobView(Model):
     org_id: Id
     app_version_id: Id
     test: str
+    variant: str | None = None
+    """What tells it from other jobs of this test in its run."""
     position: int = 0
     state: JobState
     priority: int
@@ -225,6 +228,12 @@ class Overview(Message):
     groups: tuple[GroupView, ...] = ()
     """The groups with most to do, at most 200."""
     groups_total: int = 0
+    slots_held: int = 0
+    """How many slots take nothing: paused, draining, reserved, in quarantine, or not in order."""
+    holds: tuple[SlotHold, ...] = ()
+    """What operators or the scheduler keep from work, at most 200."""
+    builds_held: tuple[BuildHold, ...] = ()
+    """Builds of which nothing starts for now, at most 200."""
     held: int = 0
     """How many of the waiting jobs a pause or a limit keeps from starting."""
     pauses: tuple[PauseView, ...] = ()
@@ -236,6 +245,8 @@ class AgentsAnswer(Message):
 
     problem: Problem | None = None
     agents: tuple[Heartbeat, ...] = ()
+    holds: tuple[SlotHold, ...] = ()
+    """What is held, slots of agents that are not connected included."""
 
 
 class CheckView(Model):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus_schemas import Message, agents, events, requests, rules
+from bus_schemas import Message, agents, events, explain, holds, lab, requests, rules
+from bus_schemas.artifacts import Artifact
 from bus_schemas.builds import BuildRecord
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker
 from bus_schemas.learned import Learned
@@ -52,6 +53,7 @@ ATTEMPT = events.Attempt(
     duration_s=7.0,
     exit_code=1,
     cases=events.CaseCounts(passed=2, failed=1),
+    artifacts=(Artifact(name="shots/login.png", blob=BlobRef(digest=DIGEST, size=1234)),),
 )
 STARTED = events.Started(
     **WHERE, nonce="n1", agent="lab-1", slot="s0", app_version_id="shop v1.2", phase="preparing"
@@ -79,6 +81,14 @@ HEARTBEAT = agents.Heartbeat(
     at=1_790_000_005.0,
     slots=(agents.SlotStatus(name="s0", driver="process", state="busy", labels=("process",), job_id="j_01"),),
 )
+HOLD = holds.SlotHold(
+    name="lab-1/s0",
+    kind="reserved",
+    by="ann",
+    since=1_790_000_000.0,
+    note="debugging",
+    until=1_790_001_800.0,
+)
 PROBLEM = requests.Problem(code="not_found", message="There is no job j_02.")
 
 SAMPLES: tuple[Message, ...] = (
@@ -97,7 +107,15 @@ SAMPLES: tuple[Message, ...] = (
     events.Queued(**WHERE, spec=SPEC, run_size=4, run_name="nightly"),
     events.Released(**WHERE, group="g_1", because="the build is installed there"),
     STARTED,
-    events.TakenOver(**WHERE, nonce="n2", agent="lab-2", slot="s1", app_version_id="shop v1.2", takeovers=1),
+    events.TakenOver(
+        **WHERE,
+        nonce="n2",
+        agent="lab-2",
+        slot="s1",
+        app_version_id="shop v1.2",
+        takeovers=1,
+        lost=("lab-1/s0",),
+    ),
     events.Cancelling(**WHERE, by="ann", reason="wrong branch", holder=STARTED),
     events.Ended(
         **WHERE, nonce="n1", state="failed", result=ATTEMPT, final=False, app_version_id="shop v1.2", next=JOB
@@ -118,6 +136,7 @@ SAMPLES: tuple[Message, ...] = (
         labels=("emulator", "process"),
         installed=(BUILD,),
         bound=GROUP,
+        hold=HOLD,
     ),
     agents.Binding(agent="lab-1", slot="s0", epoch=7, group=GROUP, consumer="g_1", ack_wait_s=30.0),
     agents.CancelAttempt(job_id="j_01", attempt=1, reason="wrong branch"),
@@ -161,6 +180,46 @@ SAMPLES: tuple[Message, ...] = (
     rules.ReprioritiseRequest(id="r_01", priority=9, by="ann"),
     rules.PriorityMark(id="r_01", priority=9, by="ann", at=1_790_000_000.0),
     rules.RetryRequest(id="r_01", by="ann", nonce="n3", failed=True),
+    lab.SlotsRequest(verb="reserve", name="lab-1/s0", by="ann", note="debugging", for_s=1800.0),
+    lab.SlotsAnswer(slots=("lab-1/s0",), running={"lab-1/s0": "j_01"}, hold=HOLD),
+    lab.SlotHolds(holds=(HOLD,)),
+    lab.HoldOrder(agent="lab-1", slot="s0", epoch=7, hold=HOLD),
+    lab.LabHealth(
+        slots=(
+            lab.SlotTrouble(
+                slot="lab-1/s0",
+                jobs=(("j_01", "acme", "shop v1.2"),),
+                times=1,
+                since=1_790_000_000.0,
+                until=1_790_000_060.0,
+                why="3 jobs in a row met infrastructure errors here (last: install_failed)",
+            ),
+        ),
+        builds=(lab.BuildTrouble(org_id="acme", app_version_id="shop v1.2", slots=("lab-1/s0",)),),
+    ),
+    explain.ExplainRequest(job_id="j_01"),
+    explain.ExplainAnswer(
+        job_id="j_01",
+        state="queued",
+        summary="It waits: the organisation acme is paused.",
+        group=GROUP,
+        priority=9,
+        waited_s=12.5,
+        ahead=3,
+        group_waiting=4,
+        class_waiting=9,
+        gates=(explain.Gate(kind="paused", why="the organisation acme is paused"),),
+        slots=(
+            explain.SlotsWhy(kind="busy", why="busy", count=1, slots=("lab-1/s0",), free_at=1_790_000_060.0),
+        ),
+        slots_total=1,
+        changes=("Resume the queue: qgjob queue resume --org-id acme",),
+        attempts=(
+            explain.AttemptWhy(
+                number=1, slot="lab-1/s0", because="the build is installed there", outcome="errored"
+            ),
+        ),
+    ),
     requests.GetQuery(id="r_01", offset=500, limit=100),
     requests.GetAnswer(
         run=requests.RunView(

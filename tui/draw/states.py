@@ -38,6 +38,7 @@ SLOT_GLYPH: Final = {
     "paused": "◫",
     "draining": "◪",
     "quarantined": "▨",
+    "reserved": "◨",
     "lost": "✕",
 }
 SLOT_INK: Final = {
@@ -46,6 +47,7 @@ SLOT_INK: Final = {
     "paused": "wait",
     "draining": "prep",
     "quarantined": "bad",
+    "reserved": "wait",
     "lost": "bad",
 }
 AGENT_GLYPH: Final = {"up": "●", "draining": "◐", "gone": "○", "lost": "✕"}

@@ -1,0 +1,88 @@
+"""What keeps slots and builds from work: what operators set, what the scheduler set by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bus_schemas.base import Id, Message, Model, Text, Timestamp
+from bus_schemas.holds import SlotHold, SlotName
+from bus_schemas.requests import Problem
+
+HoldVerb = Literal["drain", "pause", "resume", "quarantine", "reserve"]
+Seconds = Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
+
+
+class SlotHolds(Message):
+    """All holds that operators set, in the bucket `qg_settings`."""
+
+    holds: tuple[SlotHold, ...] = ()
+
+
+class SlotsRequest(Message):
+    """Hold a slot or an agent, or let it work again (`qg.ctl.slots.<org>`)."""
+
+    verb: HoldVerb
+    name: SlotName
+    by: Id
+    note: Text | None = None
+    for_s: Seconds | None = None
+    """For how long; None: until it is resumed."""
+
+
+class SlotsAnswer(Message):
+    """What became of a `SlotsRequest`."""
+
+    problem: Problem | None = None
+    slots: tuple[SlotName, ...] = ()
+    """The slots that it concerns and that are connected."""
+    running: dict[str, Id] = Field(default_factory=dict)
+    """Jobs that these slots finish first, by slot."""
+    hold: SlotHold | None = None
+    """What is in force now; None after `resume`."""
+    changed: bool = True
+    """Whether the request changed anything."""
+
+
+class HoldOrder(Message):
+    """What a slot has to heed, on `qg.agent.<agent>.hold`; sent again until the slot's report says so."""
+
+    agent: Id
+    slot: Id
+    epoch: int
+    hold: SlotHold | None = None
+
+
+class SlotTrouble(Model):
+    """Infrastructure errors of a slot, one after the other, and its quarantine."""
+
+    slot: SlotName
+    jobs: tuple[tuple[Id, Id, Id], ...] = ()
+    """(job, organisation, app version) of each error since the slot last ran a test."""
+    times: int = 0
+    """Quarantines in a row: each is longer."""
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+    why: Text = ""
+
+
+class BuildTrouble(Model):
+    """Slots on which a build met infrastructure errors while it succeeded nowhere, and its hold."""
+
+    org_id: Id
+    app_version_id: Id
+    slots: tuple[SlotName, ...] = ()
+    works: bool = False
+    """Whether a test of it ran since."""
+    times: int = 0
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+    why: Text = ""
+
+
+class LabHealth(Message):
+    """What the leader knows of black holes and bad builds, in the bucket `qg_settings`."""
+
+    slots: tuple[SlotTrouble, ...] = ()
+    builds: tuple[BuildTrouble, ...] = ()

@@ -1,0 +1,302 @@
+"""Black holes and bad builds: whose fault infrastructure errors are, and what to keep from work. Pure.
+
+A slot on which one job after the other meets an infrastructure error is put into quarantine; when its
+time is over it gets one job as a probe, and another error means a longer quarantine. A build that meets
+such errors on slot after slot, and never ran anywhere, is at fault itself: its slots are let go, and the
+build is held instead. Never is more than a share of the lab in quarantine. Times: seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from bus_schemas.lab import BuildTrouble, LabHealth, SlotTrouble
+
+Build = tuple[str, str]
+"""(organisation, app_version_id)."""
+
+ERRORS: Final = 3
+"""Jobs in a row, each another one, that a slot fails before it is put into quarantine."""
+BRAKE_SLOTS: Final = 3
+"""Slots on which a build has to fail before it is held; 2 where no more could run it."""
+SHARE: Final = 0.5
+"""Of the lab's slots, at most so many are in quarantine."""
+FIRST_S: Final = 60.0
+LONGEST_S: Final = 3600.0
+_MAX_JOBS: Final = 16
+_MAX_SLOTS: Final = 16
+_MAX_GOOD: Final = 500
+
+
+@dataclass(slots=True)
+class SlotRecord:
+    """A slot's errors since it last ran a test."""
+
+    jobs: dict[str, Build] = field(default_factory=dict[str, Build])
+    times: int = 0
+    """Quarantines in a row."""
+    since: float | None = None
+    until: float | None = None
+    """The end of its quarantine; None when it is in none."""
+    why: str = ""
+
+    @property
+    def on_probation(self) -> bool:
+        """Its quarantine is over, and no job since has told whether it works."""
+        return self.times > 0 and self.until is None
+
+
+@dataclass(slots=True)
+class BuildRecord:
+    """The slots on which a build failed while it ran nowhere."""
+
+    slots: dict[str, None] = field(default_factory=dict[str, None])
+    times: int = 0
+    since: float | None = None
+    until: float | None = None
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Health:
+    """Everything that counts against slots and builds. Who has no record is well."""
+
+    slots: dict[str, SlotRecord] = field(default_factory=dict[str, SlotRecord])
+    builds: dict[Build, BuildRecord] = field(default_factory=dict[Build, BuildRecord])
+    good: dict[Build, None] = field(default_factory=dict[Build, None])
+    """Builds of which a test ran, latest last."""
+
+
+class Quarantined(NamedTuple):
+    """A slot takes nothing more until then."""
+
+    slot: str
+    why: str
+    until: float
+
+
+class Probing(NamedTuple):
+    """A slot's quarantine is over: it gets one job at a time until one tells that it works."""
+
+    slot: str
+
+
+class Freed(NamedTuple):
+    """Nothing is held against a slot any more."""
+
+    slot: str
+
+
+class BuildHeld(NamedTuple):
+    """Nothing of a build starts until then."""
+
+    build: Build
+    why: str
+    until: float
+
+
+class BuildFreed(NamedTuple):
+    """A build's jobs may start."""
+
+    build: Build
+
+
+Change = Quarantined | Probing | Freed | BuildHeld | BuildFreed
+
+
+class Failure(NamedTuple):
+    """A job met an infrastructure error that another slot might not meet."""
+
+    job_id: str
+    build: Build
+    slot: str
+    reason: str
+    lab: int
+    """How many slots there are."""
+    able: int
+    """How many of them could run the job."""
+
+
+def ran(health: Health, build: Build, slot: str) -> list[Change]:
+    """A test ran to its own end: slot and build work."""
+    changes: list[Change] = []
+    record = health.slots.pop(slot, None)
+    if record is not None and record.times:
+        changes.append(Freed(slot))
+    known = health.builds.pop(build, None)
+    if known is not None and known.until is not None:
+        changes.append(BuildFreed(build))
+    health.good.pop(build, None)
+    health.good[build] = None
+    if len(health.good) > _MAX_GOOD:
+        del health.good[next(iter(health.good))]
+    return changes
+
+
+def failed(health: Health, failure: Failure, now: float) -> list[Change]:
+    """A job met an infrastructure error on a slot."""
+    changes = _blame_build(health, failure, now)
+    record = health.slots.setdefault(failure.slot, SlotRecord())
+    record.jobs.pop(failure.job_id, None)
+    record.jobs[failure.job_id] = failure.build
+    while len(record.jobs) > _MAX_JOBS:
+        del record.jobs[next(iter(record.jobs))]
+    if not record.times and _only_held(health, record):
+        return changes
+    if record.until is None and (record.on_probation or len(record.jobs) >= ERRORS):
+        changes += _quarantine(health, failure, record, now)
+    return changes
+
+
+def tick(health: Health, now: float) -> list[Change]:
+    """Time passed: quarantines and holds that are over."""
+    changes: list[Change] = []
+    for slot, record in health.slots.items():
+        if record.until is not None and record.until <= now:
+            record.until = None
+            changes.append(Probing(slot))
+    for build, held in health.builds.items():
+        if held.until is not None and held.until <= now:
+            held.until = None
+            held.slots.clear()
+            changes.append(BuildFreed(build))
+    return changes
+
+
+def next_change(health: Health) -> float | None:
+    """When `tick` has something to do next."""
+    ends = [r.until for r in health.slots.values() if r.until is not None]
+    ends += [r.until for r in health.builds.values() if r.until is not None]
+    return min(ends, default=None)
+
+
+def pardon_slot(health: Health, slot: str) -> bool:
+    """An operator says that a slot works again; whether anything was held against it."""
+    record = health.slots.pop(slot, None)
+    return record is not None and record.times > 0
+
+
+def pardon_build(health: Health, build: Build) -> bool:
+    """An operator says that a build works; whether it was held."""
+    record = health.builds.pop(build, None)
+    return record is not None and record.until is not None
+
+
+def lasts_s(times: int) -> float:
+    """How long the n-th quarantine or hold in a row lasts."""
+    return min(LONGEST_S, FIRST_S * 2.0 ** (min(times, 20) - 1))
+
+
+def in_force(health: Health) -> list[Change]:
+    """The changes that lead from a lab without any trouble to this one."""
+    changes: list[Change] = []
+    for slot, record in health.slots.items():
+        if record.until is not None:
+            changes.append(Quarantined(slot, record.why, record.until))
+        elif record.on_probation:
+            changes.append(Probing(slot))
+    for build, held in health.builds.items():
+        if held.until is not None:
+            changes.append(BuildHeld(build, held.why, held.until))
+    return changes
+
+
+def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
+    build = failure.build
+    if build in health.good:
+        return []
+    record = health.builds.setdefault(build, BuildRecord())
+    record.slots[failure.slot] = None
+    while len(record.slots) > _MAX_SLOTS:
+        del record.slots[next(iter(record.slots))]
+    needed = 1 if record.times else BRAKE_SLOTS if failure.able >= BRAKE_SLOTS else 2
+    if record.until is not None or len(record.slots) < needed:
+        return []
+    record.times += 1
+    record.since, record.until = now, now + lasts_s(record.times)
+    where = f"on {len(record.slots)} slots" if len(record.slots) > 1 else "again"
+    record.why = f"build {build[1]} failed {where} and ran nowhere (last: {failure.reason})"
+    changes: list[Change] = [BuildHeld(build, record.why, record.until)]
+    for slot in list(health.slots):
+        suspect = health.slots[slot]
+        if all(of == build for of in suspect.jobs.values()):
+            del health.slots[slot]
+            if suspect.times:
+                changes.append(Freed(slot))
+    return changes
+
+
+def _only_held(health: Health, record: SlotRecord) -> bool:
+    """Whether a slot's errors are all of builds that are held: then they are not its own."""
+    held = {build for build, of in health.builds.items() if of.until is not None}
+    return all(build in held for build in record.jobs.values())
+
+
+def _quarantine(health: Health, failure: Failure, record: SlotRecord, now: float) -> list[Change]:
+    others = sum(1 for other in health.slots.values() if other.until is not None)
+    if others + 1 > failure.lab * SHARE:
+        return []
+    count = len(record.jobs)
+    record.times += 1
+    record.since, record.until = now, now + lasts_s(record.times)
+    what = f"{count} jobs in a row met" if count > 1 else "a job met"
+    record.why = f"{what} infrastructure errors here (last: {failure.reason})"
+    return [Quarantined(failure.slot, record.why, record.until)]
+
+
+# ---- kept over a change of the leader ---------------------------------------
+
+
+def to_message(health: Health) -> LabHealth:
+    """What is kept, as it is stored."""
+    slots = tuple(
+        SlotTrouble(
+            slot=name,
+            jobs=tuple((job, *build) for job, build in record.jobs.items()),
+            times=record.times,
+            since=record.since,
+            until=record.until,
+            why=record.why,
+        )
+        for name, record in health.slots.items()
+    )
+    troubled = (
+        BuildTrouble(
+            org_id=org,
+            app_version_id=version,
+            slots=tuple(record.slots),
+            times=record.times,
+            since=record.since,
+            until=record.until,
+            why=record.why,
+        )
+        for (org, version), record in health.builds.items()
+    )
+    good = (BuildTrouble(org_id=org, app_version_id=version, works=True) for org, version in health.good)
+    return LabHealth(slots=slots, builds=(*troubled, *good))
+
+
+def from_message(message: LabHealth) -> Health:
+    """What was kept."""
+    return Health(
+        slots={
+            s.slot: SlotRecord(
+                {job: (org, build) for job, org, build in s.jobs}, s.times, s.since, s.until, s.why
+            )
+            for s in message.slots
+        },
+        builds={
+            (b.org_id, b.app_version_id): BuildRecord(
+                dict.fromkeys(b.slots), b.times, b.since, b.until, b.why
+            )
+            for b in message.builds
+            if not b.works
+        },
+        good=_good(message.builds),
+    )
+
+
+def _good(builds: Iterable[BuildTrouble]) -> dict[Build, None]:
+    return {(b.org_id, b.app_version_id): None for b in builds if b.works}

@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,10 @@ from agent.drivers.base import Device, Driver, DriverContext
 from agent.drivers.registry import find_driver
 from agent.files import JobFiles
 from agent.identity import Identity
+from agent.npm.packages import NpmPackages, NpmSettings
 from agent.removal import remove_tree
+from agent.roster import Roster
+from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_topology
@@ -63,22 +66,33 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyn
             driver = _driver(settings, tools, mark)
             files = JobFiles(bus, folder / "cache", needs_build=driver.needs_build)
             await asyncio.to_thread(files.open)
-            devices = await _devices(driver)
-            slots = [
-                AttemptRunner(
+            packages = NpmPackages(
+                folder / "cache" / "npm", tools, NpmSettings.from_environ(os.environ, tools), mark=mark
+            )
+            await asyncio.to_thread(packages.open)
+
+            def make_runner(device: Device) -> AttemptRunner:
+                own_name = device.name if driver.dynamic else f"{settings.name}-{device.name}"
+                return AttemptRunner(
                     bus=bus,
-                    who=Identity(settings.name, device.name, f"{settings.name}-{device.name}"),
+                    who=Identity(settings.name, device.name, own_name),
                     driver=settings.driver,
                     device=device,
                     files=files,
                     runners=runners,
+                    kit=Kit(
+                        tools, packages, folder / "appium" / device.name, f"{mark}#appium:{device.name}:"
+                    ),
                     work_dir=folder / "work" / device.name,
                     mark=slot_mark(mark, device.name),
                 )
-                for device in devices
-            ]
-            agent = Agent(bus, AgentOptions(settings.name, folder, settings.grace_s), slots)
-            await agent.run(stop, ready)
+
+            options_of_agent = AgentOptions(settings.name, folder, settings.grace_s)
+            agent = Agent(bus, options_of_agent, Roster(driver, make_runner))
+            try:
+                await agent.run(stop, ready)
+            finally:
+                await packages.close()
 
 
 def _driver(settings: AgentSettings, tools: Toolchain, mark: str) -> Driver:
@@ -93,13 +107,6 @@ def _driver(settings: AgentSettings, tools: Toolchain, mark: str) -> Driver:
             agent_mark=mark,
         )
     )
-
-
-async def _devices(driver: Driver) -> Sequence[Device]:
-    devices = [presence.device for presence in await driver.discover()]
-    for device in devices:
-        await device.open()
-    return devices
 
 
 @contextlib.contextmanager

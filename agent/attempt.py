@@ -20,6 +20,7 @@ from agent.outcome import Outcome, Progress, of_error, of_result, outcome
 from agent.processes import SlotProcesses
 from agent.removal import remove_tree
 from agent.runners.base import RunResult, Verdict
+from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.steps import SlotParts, Steps
 from bus_schemas.agents import InstalledBuild
@@ -43,6 +44,7 @@ class AttemptRunner:
         device: Device,
         files: JobFiles,
         runners: Runners,
+        kit: Kit,
         work_dir: Path,
         mark: str = "",
     ) -> None:
@@ -52,7 +54,7 @@ class AttemptRunner:
         self._work_dir = work_dir
         self._processes = SlotProcesses(mark)
         self._interruption = Interruption(self._processes)
-        self._slot = SlotParts(bus, device, files, runners, self._processes, self._interruption)
+        self._slot = SlotParts(bus, device, files, runners, kit, self._processes, self._interruption)
         self._tails: set[asyncio.Task[None]] = set()
 
     # -- what the slot shows --
@@ -166,6 +168,7 @@ class AttemptRunner:
     async def close(self) -> None:
         """Let go of the device and the supervisor."""
         await self._processes.close()
+        await self._slot.kit.close()
         await self.device.close()
         await asyncio.gather(*self._tails, return_exceptions=True)
 

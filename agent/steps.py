@@ -20,7 +20,15 @@ from agent.logs import LogShipper
 from agent.outcome import Progress
 from agent.processes import SlotProcesses
 from agent.removal import remove_tree
-from agent.runners.base import InProcessRunner, Runner, RunnerJob, RunResult
+from agent.runners.base import (
+    AnyRunner,
+    AppiumSession,
+    InProcessRunner,
+    Runner,
+    RunnerJob,
+    RunResult,
+)
+from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from bus_schemas import events, subjects
 from bus_schemas.base import Message
@@ -41,6 +49,7 @@ class SlotParts:
     device: Device
     files: JobFiles
     runners: Runners
+    kit: Kit
     processes: SlotProcesses
     interruption: Interruption
 
@@ -88,16 +97,33 @@ class Steps:
     async def run(self) -> RunResult:
         """Go through all steps."""
         prepared = self.slot.phase(self._spec) == "running"
-        if self.has_folders:
-            await self._make_folders()
+        if not self.has_folders and self.runner is not None:
+            return await self._run_with(self.runner, prepared=prepared)
+        await self._make_folders()
+        spec, slot = self._spec, self.slot
+        runner = self.runner or slot.runners.find(spec.runner, self.dirs.bundle, spec.test)
+        async with slot.kit.equipped(
+            runner,
+            self.dirs.bundle,
+            spec.test,
+            org_id=spec.org_id,
+            labels=slot.device.labels,
+            say=self.shipper.say,
+        ):
+            return await self._run_with(runner, prepared=prepared)
+
+    async def _run_with(self, runner: AnyRunner, *, prepared: bool) -> RunResult:
         if not self.slot.holds(self._spec):
             await self._install(self.shipper.say)
         app = await self._start_app() if self.has_folders else RunningApp()
-        job = self._job(app)
+        job = self._job(app, await self.slot.kit.appium(runner, app))
         self.progress.running_at = time.time()
         if not prepared:
             await self._tell(Running, installed=self.progress.installed, install_s=self.progress.install_s)
-        return await self._run_test(job)
+        try:
+            return await self._run_test(runner, job)
+        finally:
+            await self.slot.kit.settle()
 
     # -- fetch --
 
@@ -105,14 +131,14 @@ class Steps:
         spec = self._spec
         await asyncio.to_thread(_fresh, self.dirs, bundle=spec.bundle is None)
         if spec.bundle is not None:
-            await self._tell(Preparing, step="bundle")
+            await self._tell(Preparing, step="bundle", takeovers=self.claim.takeovers)
             await self.slot.files.unpack_bundle(spec, self.dirs.bundle)
 
     # -- install --
 
     async def _install(self, say: Callable[[str], None]) -> None:
         spec = self._spec
-        await self._tell(Preparing, step="install")
+        await self._tell(Preparing, step="install", takeovers=self.claim.takeovers)
         async with self.slot.files.build(spec, say) as build:
             result = await self.slot.device.install(build, timeout_s=INSTALL_TIMEOUT_S, progress=say)
         if not result.ok:
@@ -131,24 +157,21 @@ class Steps:
 
     # -- run --
 
-    async def _run_test(self, job: RunnerJob) -> RunResult:
+    async def _run_test(self, runner: AnyRunner, job: RunnerJob) -> RunResult:
         spec, interruption = self._spec, self.slot.interruption
         text = f"the test ran longer than {spec.timeout_s:g} s"
         with interruption.deadline(spec.timeout_s, EndReason.TIMED_OUT, text):
             began = time.monotonic()
             try:
-                if self.runner is not None:
-                    return await self.runner.run(job, self.dirs, self.shipper.write)
-                return await self._run_process(job)
+                if isinstance(runner, InProcessRunner):
+                    return await runner.run(job, self.dirs, self.shipper.write)
+                return await self._run_process(runner, job)
             finally:
                 self.progress.duration_s = time.monotonic() - began
 
-    async def _run_process(self, job: RunnerJob) -> RunResult:
-        spec, dirs = self._spec, self.dirs
-        found = self.slot.runners.find(spec.runner, dirs.bundle, spec.test)
-        if not isinstance(found, Runner):
-            return await found.run(job, dirs, self.shipper.write)
-        launch = await asyncio.to_thread(found.prepare, job, dirs)
+    async def _run_process(self, runner: Runner, job: RunnerJob) -> RunResult:
+        dirs = self.dirs
+        launch = await asyncio.to_thread(runner.prepare, job, dirs)
         exit_ = await self.slot.processes.run(
             launch, self.shipper.write, lease_s=lease_of(self.ack_wait_s), begin=self._unless_ended
         )
@@ -157,14 +180,14 @@ class Steps:
         if exit_.leftovers:
             self.shipper.say(f"{exit_.leftovers} processes outlived the test and were ended")
         if launch.reports:
-            return await asyncio.to_thread(found.collect, exit_, dirs)
-        return found.collect(exit_, dirs)
+            return await asyncio.to_thread(runner.collect, exit_, dirs)
+        return runner.collect(exit_, dirs)
 
     def _unless_ended(self) -> None:
         if self.slot.interruption.reason is not None:
             raise asyncio.CancelledError
 
-    def _job(self, app: RunningApp) -> RunnerJob:
+    def _job(self, app: RunningApp, appium: AppiumSession | None) -> RunnerJob:
         spec, who = self._spec, self.claim.who
         return RunnerJob(
             job_id=spec.job_id,
@@ -179,6 +202,9 @@ class Steps:
             env=spec.env,
             app_dir=app.dir,
             app_url=app.url,
+            app_package=app.package,
+            device_env=app.env,
+            appium=appium,
         )
 
     # -- what others see of it --

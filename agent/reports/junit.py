@@ -2,7 +2,7 @@
 
 The dialects read: pytest (and its reruns, which are repeated test cases), surefire and Playwright with
 retries (`flakyFailure`, `rerunFailure` inside one case), WebdriverIO (a failed attempt is a skipped case
-before the one that counts). Totals that a report gives of itself are not looked at.
+before the one that counts), Maestro, jest-junit. Totals that a report gives of itself are not looked at.
 
 Document types are refused, so entities cannot be defined; file size, depth, cases and texts are bounded.
 What was read before a report broke off is kept, with a sentence about what is wrong.
@@ -11,20 +11,18 @@ What was read before a report broke off is kept, with a sentence about what is w
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from xml.parsers import expat
 
-from agent.runners.base import CaseResult, CaseStatus
+from agent.reports.text import MAX_MESSAGE, MAX_NAME, file_of, line_of, message_of, name_of, seconds_of
+from agent.runners.base import CaseResult, CaseStatus, CaseTry
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_CASES = 100_000
 MAX_DEPTH = 64
-MAX_NAME = 1024
-MAX_MESSAGE = 4096
-"""Characters, for names and messages."""
+MAX_TRIES = 100
 
 _CHUNK = 1 << 16
 _STATUSES = {"failure": CaseStatus.FAILED, "error": CaseStatus.ERROR, "skipped": CaseStatus.SKIPPED}
@@ -39,8 +37,13 @@ class JUnitReport:
     problem: str | None = None
 
 
-def read_junit(path: Path, *, repeats_are_reruns: bool = False) -> JUnitReport | None:
+def read_junit(
+    path: Path, *, repeats_are_reruns: bool = False, first_line: int = 1, root: Path | None = None
+) -> JUnitReport | None:
     """Read the report at `path`; None when there is none. Never raises on what is in the file.
+
+    `first_line` is the number that its writer gives a file's first line (pytest's is 0). Files of cases are
+    given relative to `root` where they lie in it.
 
     With `repeats_are_reruns` a case that stands there twice, passed both times, is flaky:
     pytest-rerunfailures writes a failed try as if it had passed. Elsewhere it is two cases of one name.
@@ -52,6 +55,9 @@ def read_junit(path: Path, *, repeats_are_reruns: bool = False) -> JUnitReport |
         return None
     except OSError as error:
         return JUnitReport(problem=f"the JUnit report cannot be read: {error.strerror}")
+    for attempt in attempts:
+        attempt.file = file_of(attempt.file, root)
+        attempt.line = line_of(attempt.line + 1 - first_line) if attempt.line is not None else None
     return JUnitReport(_merge(attempts, repeats_are_reruns=repeats_are_reruns), problem)
 
 
@@ -70,7 +76,9 @@ class _Attempt:
     status: CaseStatus = CaseStatus.PASSED
     message: str = ""
     text: list[str] = field(default_factory=list[str])
-    earlier: int = 0
+    file: str | None = None
+    line: int | None = None
+    earlier: list[CaseTry] = field(default_factory=list[CaseTry])
 
 
 def _parse(file: IO[bytes]) -> tuple[list[_Attempt], str | None]:
@@ -123,18 +131,24 @@ class _Reader:
             if len(self.attempts) >= MAX_CASES:
                 raise _RefusedError(f"it has more than {MAX_CASES} test cases")
             self._case = _Attempt(
-                host=self._hosts[-1] if self._hosts else "",
-                class_name=attributes.get("classname", "")[:MAX_NAME],
-                name=attributes.get("name", "")[:MAX_NAME],
-                duration_s=_seconds(attributes.get("time", "0")),
+                host=name_of(self._hosts[-1]) if self._hosts else "",
+                class_name=name_of(attributes.get("classname", "")),
+                name=name_of(attributes.get("name", "")),
+                duration_s=seconds_of(attributes.get("time", "0")),
+                file=attributes.get("file", "")[: 4 * MAX_NAME],
+                line=_number(attributes.get("line") or attributes.get("lineno")),
             )
         elif case is not None and tag in _EARLIER_ATTEMPTS:
-            case.earlier += 1
+            error = tag.endswith("Error")
+            message = message_of(attributes.get("message"))
+            if len(case.earlier) < MAX_TRIES:
+                status = CaseStatus.ERROR if error else CaseStatus.FAILED
+                case.earlier.append(CaseTry(status=status, message=message))
         elif case is not None and tag in _STATUSES and self._outcome_depth is None:
             # A failure outweighs an error in teardown, which pytest adds to the same case.
             if case.status is not CaseStatus.FAILED:
                 case.status = _STATUSES[tag]
-                case.message = attributes.get("message", "")[:MAX_MESSAGE]
+                case.message = attributes.get("message", "")
                 case.text.clear()
                 self._text_left = MAX_MESSAGE
             self._outcome_depth = self._depth
@@ -167,14 +181,22 @@ def _merge(attempts: list[_Attempt], *, repeats_are_reruns: bool) -> tuple[CaseR
         # Playwright gives its projects as hosts: the same test may stand once for each.
         host = f"[{attempt.host}] " if several_hosts and attempt.host else ""
         passed = attempt.status is CaseStatus.PASSED
+        last = CaseTry(
+            status=attempt.status,
+            duration_s=attempt.duration_s,
+            message=None if passed else _message(attempt),
+        )
         case = CaseResult(
             class_name=host + attempt.class_name,
             name=attempt.name,
             status=attempt.status,
             duration_s=attempt.duration_s,
-            message=None if passed else _message(attempt),
-            attempts=1 + attempt.earlier,
-            flaky=passed and attempt.earlier > 0,
+            message=last.message,
+            attempts=1 + len(attempt.earlier),
+            flaky=passed and bool(attempt.earlier),
+            file=attempt.file,
+            line=attempt.line,
+            tries=(*attempt.earlier, last) if attempt.earlier else (),
         )
         before = merged.pop(key, None)
         merged[key] = case if before is None else _with_earlier(case, before, repeats_are_reruns)
@@ -191,17 +213,17 @@ def _with_earlier(case: CaseResult, before: CaseResult, repeats_are_reruns: bool
         case,
         attempts=case.attempts + before.attempts,
         flaky=case.flaky or (case.status is CaseStatus.PASSED and did_not_pass),
+        tries=(*_tries(before), *_tries(case))[-MAX_TRIES:],
     )
 
 
+def _tries(case: CaseResult) -> tuple[CaseTry, ...]:
+    return case.tries or (CaseTry(status=case.status, duration_s=case.duration_s, message=case.message),)
+
+
 def _message(attempt: _Attempt) -> str | None:
-    return (attempt.message or "".join(attempt.text).strip()) or None
+    return message_of(attempt.message) or message_of("".join(attempt.text))
 
 
-def _seconds(text: str) -> float:
-    """A `time` attribute; some tools write thousands separators, some write nothing."""
-    try:
-        seconds = float(text.replace(",", ""))
-    except ValueError:
-        return 0.0
-    return seconds if math.isfinite(seconds) and 0 <= seconds < 1e9 else 0.0
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 9 else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from agent.launch import Exit, JobDirs, LaunchSpec, OutputSink
 
@@ -29,12 +29,39 @@ class CaseStatus(StrEnum):
     SKIPPED = "skipped"
 
 
+class Need(StrEnum):
+    """How much a runner wants an Appium server for the slot's device."""
+
+    NO = "no"
+    OFFERED = "offered"
+    """It gets one when Appium can reach the device, and does without where it cannot."""
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppiumSession:
+    """The running Appium server of the slot's device, and what a test asks a session of it with.
+
+    `capabilities` are in the W3C's form, vendor prefixes included; they name the device and the app.
+    """
+
+    url: str
+    capabilities: Mapping[str, Any]
+
+    @property
+    def platform(self) -> str:
+        """`android` or `ios`, in lower case."""
+        return str(self.capabilities.get("platformName", "")).lower()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerJob:
     """What a runner may know of a job: one attempt, on one slot, with the build in place.
 
     `test` is relative to the bundle, POSIX. `argv` and `env` are the user's own. `app_dir` and
-    `app_url` say where the installed build is, when the driver has such a place.
+    `app_url` say where the installed build is, when the driver has such a place; `app_package` is its
+    package or bundle id. `device_env` is how tests address the device, as its driver says. `appium` is
+    there when the runner wants it and Appium can reach the device.
     """
 
     job_id: str
@@ -49,13 +76,27 @@ class RunnerJob:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     app_dir: Path | None = None
     app_url: str | None = None
+    app_package: str | None = None
+    device_env: Mapping[str, str] = field(default_factory=dict[str, str])
+    appium: AppiumSession | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseTry:
+    """One attempt at a test case."""
+
+    status: CaseStatus
+    duration_s: float = 0.0
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseResult:
     """One test case: its last attempt, and how many there were.
 
-    `flaky` is set when it passed in the end but not at first.
+    `flaky` is set when it passed in the end but not at first. `file` is as the report has it, relative to
+    the bundle where that is known; `line` counts from 1. `tries` are all attempts, the last included, where
+    the report tells of each; empty otherwise.
     """
 
     class_name: str
@@ -65,6 +106,9 @@ class CaseResult:
     message: str | None = None
     attempts: int = 1
     flaky: bool = False
+    file: str | None = None
+    line: int | None = None
+    tries: tuple[CaseTry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +162,23 @@ class RunResult:
 class Runner(ABC):
     """Runs a test in processes of its own. Stateless: one instance serves all slots.
 
-    Both methods are quick and blocking; `collect` may read a report of some megabytes, so call it in a
+    A lab adds its own as a subclass; docs/runners.md shows one.
+
+    All methods are quick and blocking; `collect` may read a report of some megabytes, so call it in a
     thread when `LaunchSpec.reports` is not empty.
     """
 
     name: ClassVar[str]
+    npm: ClassVar[bool] = False
+    """Whether packages are installed from the test's package-lock.json, when the bundle brings none."""
+    appium: ClassVar[Need] = Need.NO
+    """Whether the slot's Appium server is started before `prepare`."""
+
+    def check(self, bundle: Path, test: str) -> None:  # noqa: B027
+        """Raise `RunnerError` when this test cannot be run here, in a sentence that says what to install.
+
+        Called with the bundle and its packages in place, before the build is installed.
+        """
 
     @abstractmethod
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:

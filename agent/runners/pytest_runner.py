@@ -1,13 +1,14 @@
-"""Runner `pytest`: one test file, its cases from the JUnit report that is asked for."""
+"""Runners `pytest` and `appium-pytest`: one test file, its cases from the JUnit report that is asked for."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from agent.errors import RunnerError
 from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.junit import read_junit
-from agent.runners.base import CaseCounts, Runner, RunnerJob, RunResult, Verdict
+from agent.runners.base import CaseCounts, Need, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.testfile import find_test
 from agent.runners.toolchain import Toolchain
@@ -26,22 +27,23 @@ class PytestRunner(Runner):
     def __init__(self, tools: Toolchain) -> None:
         self._tools = tools
 
+    def check(self, bundle: Path, test: str) -> None:
+        """See `Runner.check`."""
+        find_test(bundle, test)
+        self._python()
+
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
         """See `Runner.prepare`."""
         find_test(dirs.bundle, job.test)
-        if self._tools.pytest_python is None:
-            raise RunnerError(
-                "no Python on this machine has pytest",
-                reason="tool_missing",
-                retryable=True,
-                hint="Install it, or name a Python that has it in the agent's QGJOB_AGENT_PYTHON.",
-            )
         argv = (
-            self._tools.pytest_python,
+            self._python(),
             "-m",
             "pytest",
             f"./{job.test}",
             f"--junitxml={dirs.junit}",
+            # The family that says which file and line a case is from.
+            "-o",
+            "junit_family=xunit1",
             "-p",
             "no:cacheprovider",
             *job.argv,
@@ -52,7 +54,7 @@ class PytestRunner(Runner):
 
     def collect(self, exit_: Exit, dirs: JobDirs) -> RunResult:
         """See `Runner.collect`."""
-        report = read_junit(dirs.junit, repeats_are_reruns=True)
+        report = read_junit(dirs.junit, repeats_are_reruns=True, first_line=0, root=dirs.bundle)
         cases = report.cases if report else ()
         code = exit_.exit_code
         verdict, reason, retryable = Verdict.FAILED, None, True
@@ -80,6 +82,27 @@ class PytestRunner(Runner):
             junit=dirs.junit if report else None,
             retryable=retryable,
         )
+
+    def _python(self) -> str:
+        if self._tools.pytest_python is None:
+            raise RunnerError(
+                "no Python on this machine has pytest",
+                reason="tool_missing",
+                retryable=True,
+                hint="Install it, or name a Python that has it in the agent's QGJOB_AGENT_PYTHON.",
+            )
+        return self._tools.pytest_python
+
+
+class AppiumPytestRunner(PytestRunner):
+    """Runs a test file with pytest on the slot's Appium server.
+
+    The test opens its session at `QGJOB_APPIUM_URL`, with the capabilities in `QGJOB_APPIUM_CAPS` (JSON).
+    All else is as with `pytest`.
+    """
+
+    name: ClassVar[str] = "appium-pytest"
+    appium: ClassVar[Need] = Need.REQUIRED
 
 
 def _failures(counts: CaseCounts) -> str:

@@ -20,16 +20,28 @@ _PROBE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppiumTool:
+    """An installed Appium: the program that Node runs, and the APPIUM_HOME its drivers are in."""
+
+    main: Path
+    home: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Toolchain:
     """What was found; None where there is nothing. `pytest_python` is a Python that has pytest.
 
-    `environment` is what every job's environment starts from, `PATH` included.
+    `npm` is the program that Node runs. `environment` is what every job's environment starts from, `PATH`
+    included.
     """
 
     python: str
     pytest_python: str | None = None
     node: str | None = None
+    npm: Path | None = None
     node_modules: Path | None = None
+    appium: AppiumTool | None = None
+    maestro: str | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": os.defpath, "LANG": "C.UTF-8"})
 
     @classmethod
@@ -38,22 +50,35 @@ class Toolchain:
 
         - `QGJOB_AGENT_PYTHON`, else `python3` on PATH, else the agent's own; pytest is run with the first
           of these that has it.
-        - `QGJOB_AGENT_NODE`, else `node` on PATH, else beside the agent's Python.
+        - `QGJOB_AGENT_NODE`, else `node` on PATH, else beside the agent's Python; and the npm that comes
+          with it, else the one on PATH.
         - `QGJOB_AGENT_NODE_MODULES`, else the first of `NODE_PATH`: for test bundles that have none
           above them.
+        - `QGJOB_AGENT_APPIUM` (the folder of the npm package), else `appium` on PATH, else in the packages
+          above; its drivers in `APPIUM_HOME`, else `~/.appium`, else beside it.
+        - `QGJOB_AGENT_MAESTRO`, else `maestro` on PATH, else in `~/.maestro/bin`.
         - `QGJOB_AGENT_PASS_ENV`: names, separated by commas, of more variables to pass on to jobs.
         """
         path = environ.get("PATH", os.defpath)
         pythons = _pythons(environ, path)
         own_bin = str(Path(sys.executable).parent)
-        node_modules = environ.get("QGJOB_AGENT_NODE_MODULES") or environ.get("NODE_PATH", "").split(":")[0]
+        named = environ.get("QGJOB_AGENT_NODE_MODULES") or environ.get("NODE_PATH", "").split(":")[0]
+        node_modules = Path(named).resolve() if named else None
+        node = (
+            environ.get("QGJOB_AGENT_NODE")
+            or shutil.which("node", path=path)
+            or shutil.which("node", path=own_bin)
+        )
         return cls(
             python=pythons[0][0],
             pytest_python=next((python for python, has_pytest in pythons if has_pytest), None),
-            node=environ.get("QGJOB_AGENT_NODE")
-            or shutil.which("node", path=path)
-            or shutil.which("node", path=own_bin),
-            node_modules=Path(node_modules).resolve() if node_modules else None,
+            node=node,
+            npm=_npm(node, path),
+            node_modules=node_modules,
+            appium=_appium(environ, path, node_modules),
+            maestro=environ.get("QGJOB_AGENT_MAESTRO")
+            or shutil.which("maestro", path=path)
+            or shutil.which(str(Path.home() / ".maestro/bin/maestro")),
             environment=_environment(environ, path),
         )
 
@@ -74,6 +99,39 @@ def _pythons(environ: Mapping[str, str], path: str) -> list[tuple[str, bool]]:
     except (OSError, subprocess.SubprocessError, ValueError):
         return [own]
     return [(executable, has_pytest == "True"), own]
+
+
+def _npm(node: str | None, path: str) -> Path | None:
+    """The program of npm, never its shell script: that one would look for a Node of its own."""
+    if node is None:
+        return None
+    beside = Path(node).resolve().parents[1] / "lib/node_modules/npm/bin/npm-cli.js"
+    if beside.is_file():
+        return beside
+    found = shutil.which("npm", path=path)
+    if found is None:
+        return None
+    program = Path(found).resolve()
+    return program if program.name == "npm-cli.js" else None
+
+
+def _appium(environ: Mapping[str, str], path: str, node_modules: Path | None) -> AppiumTool | None:
+    program = shutil.which("appium", path=path)
+    candidates = (
+        Path(environ["QGJOB_AGENT_APPIUM"]) / "index.js" if environ.get("QGJOB_AGENT_APPIUM") else None,
+        Path(program).resolve() if program else None,
+        node_modules / "appium/index.js" if node_modules else None,
+    )
+    main = next((file.resolve() for file in candidates if file is not None and file.is_file()), None)
+    if main is None:
+        return None
+    users = Path.home() / ".appium"
+    if home := environ.get("APPIUM_HOME"):
+        return AppiumTool(main=main, home=Path(home))
+    # A package folder with Appium in it is a home too: that of the drivers installed beside it.
+    beside = main.parents[2]
+    local = (beside / "package.json").is_file() or not users.is_dir()
+    return AppiumTool(main=main, home=beside if local else users)
 
 
 def _environment(environ: Mapping[str, str], path: str) -> dict[str, str]:

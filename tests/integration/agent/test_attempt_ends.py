@@ -13,6 +13,8 @@ from agent.claim import Claim, claim
 from agent.drivers.marker import MarkerDevice, SlotSpec
 from agent.files import JobFiles
 from agent.identity import Identity
+from agent.npm.packages import NpmPackages, NpmSettings
+from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
 from bench.runners import PLUGINS
@@ -34,6 +36,9 @@ async def runner_in(bus: Bus, folder: Path, work: Path) -> AttemptRunner:
     tools = Toolchain.discover(environment)
     files = JobFiles(bus, folder / "cache", needs_build=False)
     files.open()
+    packages = NpmPackages(
+        folder / "npm", tools, NpmSettings.from_environ(environment, tools), mark="test-npm:"
+    )
     return AttemptRunner(
         bus=bus,
         who=Identity("a", "s0", "a-s0"),
@@ -41,6 +46,7 @@ async def runner_in(bus: Bus, folder: Path, work: Path) -> AttemptRunner:
         device=device,
         files=files,
         runners=Runners.load(tools, environment),
+        kit=Kit(tools, packages, folder / "appium", "test-appium:"),
         work_dir=work,
     )
 

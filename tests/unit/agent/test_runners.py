@@ -77,6 +77,7 @@ def test_the_environment_is_ours_and_the_users_but_never_the_agents(
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(dirs.tmp),
         "QGJOB_APP_DIR": "",
+        "QGJOB_APP_PACKAGE": "",
         "QGJOB_APP_URL": "http://127.0.0.1:1",
         "QGJOB_APP_VERSION_ID": "v1",
         "QGJOB_ARTIFACTS_DIR": str(dirs.artifacts),
@@ -200,7 +201,7 @@ def test_a_broken_report_leaves_the_verdict_to_the_exit_code(dirs: JobDirs):
 def test_playwright_without_its_modules(dirs: JobDirs, tmp_path: Path):
     add(dirs, "a.spec.ts")
     with pytest.raises(
-        RunnerError, match=r"@playwright/test is in no node_modules above the test bundle, nor in .*/none"
+        RunnerError, match=r"@playwright/test is in no node_modules above the test, nor in .*/none"
     ):
         PlaywrightRunner(Toolchain(python="/py", node="/node", node_modules=tmp_path / "none")).prepare(
             job("a.spec.ts"), dirs

@@ -1,0 +1,62 @@
+"""Texts out of reports, fit to be shown: reports are written by tests, and tests write anything."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+MAX_NAME = 1024
+MAX_MESSAGE = 4096
+"""Characters, for names and messages."""
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?", re.DOTALL)
+# What no terminal, page or XML document should be given: controls, and marks that turn text around.
+_UNSEEMLY = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+
+
+def seemly(text: str, limit: int) -> str:
+    """`text` without escape sequences and control characters (but tabs and line feeds), cut to `limit`."""
+    head = text[: 2 * limit + 4096]  # escapes take room that does not count
+    return _UNSEEMLY.sub("", _ESCAPES.sub("", head.replace("\r\n", "\n")))[:limit]
+
+
+def name_of(value: Any) -> str:
+    """A name on one line; empty when it is no text."""
+    return " ".join(seemly(value, MAX_NAME).split()) if isinstance(value, str) else ""
+
+
+def message_of(value: Any) -> str | None:
+    """A message of several lines; None when there is none."""
+    return (seemly(value, MAX_MESSAGE).strip() or None) if isinstance(value, str) else None
+
+
+def seconds_of(value: Any, *, scale: float = 1.0) -> float:
+    """A duration; 0 for what is none. Some tools write thousands separators, some write nothing."""
+    try:
+        seconds = float(value.replace(",", "") if isinstance(value, str) else value) * scale
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return seconds if math.isfinite(seconds) and 0 <= seconds < 1e9 else 0.0
+
+
+def line_of(value: Any) -> int | None:
+    """A line number; None for what is none."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 < number < 10_000_000 else None
+
+
+def file_of(value: Any, root: Path | None) -> str | None:
+    """A file's name, relative to `root` when it lies in it."""
+    name = name_of(value)
+    if not name:
+        return None
+    if root is not None and name.startswith("/"):
+        for base in {str(root), str(root.resolve())}:
+            if name.startswith(base + "/"):
+                return name[len(base) + 1 :]
+    return name

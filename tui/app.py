@@ -17,6 +17,7 @@ from textual.screen import Screen
 
 from qgjob.clock import Clock, SystemClock
 from qgjob.errors import QgjobError, UsageError
+from tui import garbage
 from tui.actions import Action, bindings
 from tui.commands import ActionProvider
 from tui.screens.job import JobScreen
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from qgjob.bus.connect import ServerOptions
     from tui.feed import Feed
 
-DRAWS_PER_SECOND: Final = 8
+DRAWS_PER_SECOND: Final = 4
+"""How often what came is drawn; what a key does is drawn at once."""
+_PUT_ASIDE_EVERY_S: Final = 60
 _SLICE: Final = 2000
 
 
@@ -78,6 +81,7 @@ class DashboardApp(App[None], inherit_bindings=False):
         """Start the timer, and the feed once the first screen is painted."""
         self.show_jobs()
         self.set_interval(1 / DRAWS_PER_SECOND, self.tick)
+        self.set_interval(_PUT_ASIDE_EVERY_S, garbage.put_aside)
         self.call_after_refresh(self._start)
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
@@ -250,7 +254,11 @@ def run(options: ServerOptions, *, read_only: bool) -> int:
             hint="In scripts use `qgjob status`, `qgjob list --json` or `qgjob queue status`.",
         )
     app = DashboardApp(options, read_only=read_only)
-    app.run()
+    garbage.take_charge()
+    try:
+        app.run()
+    finally:
+        garbage.hand_back()
     if app.failure is not None:
         raise app.failure
     return app.return_code or 0

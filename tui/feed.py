@@ -18,6 +18,7 @@ from bus_schemas.agents import Heartbeat
 from bus_schemas.requests import JobState, Overview
 from qgjob.client import Client, Live, LiveEvent, Resync, ServerOptions, open_client
 from qgjob.errors import NotAllowedError, NotFoundError, QgjobError, UsageError
+from tui import garbage
 from tui.store.link import Phase
 from tui.store.store import Store
 
@@ -32,6 +33,9 @@ _ASK_AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0)
 _LOOKUPS: Final = 8
 """How many single jobs are asked for at a time."""
 _MAX_LOOKUPS: Final = 1000
+_PUT_ASIDE_EVERY: Final = 10
+_BREATH_S: Final = 0.005
+"""Between two pages of jobs: keys and what comes live go first."""
 
 
 class Feed:
@@ -249,8 +253,11 @@ class Feed:
                 store.link.answered = True
                 store.link.silent = "" if overview.leader else "No scheduler leads just now."
                 self._move("live")
+            if page % _PUT_ASIDE_EVERY == 0:
+                garbage.put_aside(collect=False)
             if len(views) < PAGE:
                 break
+            await asyncio.sleep(_BREATH_S)
             if not first and not any(news) and not store.jobs.unseen():
                 break  # everything older was known, and nothing of it was still open
         self._wanted.update(store.jobs.unseen()[:_MAX_LOOKUPS])

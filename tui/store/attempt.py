@@ -6,6 +6,7 @@ claim chain says wins by the number of takeovers, never by when it was heard.
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 PREPARING = 0
 RUNNING = 1
+
+_NO_CASES = (0, 0, 0, 0)
 
 _T = TypeVar("_T", int, float, str)
 
@@ -87,7 +90,7 @@ class End(NamedTuple):
     installed: bool = False
     install_s: float = 0.0
     takeovers: int = 0
-    cases: tuple[int, int, int, int] = (0, 0, 0, 0)
+    cases: tuple[int, int, int, int] = _NO_CASES
     """Cases of the report: passed, failed, skipped, flaky."""
 
 
@@ -181,7 +184,9 @@ def _rank(end: End) -> tuple[bool, float, str, str, str, float]:
 def held_of(event: Started, seq: int) -> Held:
     """The fact that a link of the claim chain tells."""
     phase = RUNNING if event.phase == "running" else PREPARING
-    return Held(event.takeovers, seq, event.agent, event.slot, event.device, event.at, phase)
+    return Held(
+        event.takeovers, seq, _kept(event.agent), _kept(event.slot), _kept(event.device), event.at, phase
+    )
 
 
 def end_of(event: Ended) -> End:
@@ -197,9 +202,9 @@ def facts_of(attempt: Attempt, *, phase: int, final: bool) -> AttemptFacts:
             Held(
                 attempt.takeovers,
                 0,
-                attempt.agent,
-                attempt.slot,
-                attempt.device,
+                _kept(attempt.agent),
+                _kept(attempt.slot),
+                _kept(attempt.device),
                 attempt.started_at,
                 RUNNING if attempt.running_at is not None else phase,
             )
@@ -215,19 +220,24 @@ def _end(result: Attempt, state: str, *, final: bool, at: float) -> End:
     cases = result.cases
     return End(
         final=final,
-        state=state,
+        state=intern(state),
         at=result.finished_at or at,
-        agent=result.agent or "",
-        slot=result.slot or "",
-        device=result.device or "",
+        agent=_kept(result.agent) or "",
+        slot=_kept(result.slot) or "",
+        device=_kept(result.device) or "",
         started_at=result.started_at or 0.0,
         running_at=result.running_at or 0.0,
-        reason=result.reason or "",
+        reason=_kept(result.reason) or "",
         message=result.message or "",
         exit_code=result.exit_code,
         duration_s=result.duration_s or 0.0,
         installed=result.installed,
         install_s=result.install_s or 0.0,
         takeovers=result.takeovers,
-        cases=(cases.passed, cases.failed, cases.skipped, cases.flaky) if cases else (0, 0, 0, 0),
+        cases=(cases.passed, cases.failed, cases.skipped, cases.flaky) if cases else _NO_CASES,
     )
+
+
+def _kept(name: str | None) -> str | None:
+    """A name of which there are few and that many jobs have: one copy will do."""
+    return None if name is None else intern(name)

@@ -21,6 +21,7 @@ _STATE_WORDS: Final = {
     "bad": FAILURES,
 }
 _PRIORITIES: Final = {"high": range(8, 11), "medium": range(4, 8), "low": range(1, 4)}
+_PLAIN_WORDS = re.compile(r"^[a-zA-Z0-9_/.]+( [a-zA-Z0-9_/.]+)*$")
 _FIELD = re.compile(r"^([-!]?)([a-z_]+):(.*)$", re.DOTALL)
 _COMPARE = re.compile(r"^(>=|<=|>|<|=)?(\d+)$")
 
@@ -51,6 +52,7 @@ _ALIASES: Final = {
     "cap": "needs",
     "label": "needs",
 }
+_FUZZY_FROM: Final = 3
 FIELDS: Final = ("state", *_TEXTS, "priority", "is")
 _FLAGS: Final[dict[str, Callable[[Job], bool]]] = {
     "flaky": lambda job: job.flaky,
@@ -76,6 +78,21 @@ class JobFilter:
     def matches(self, job: Job) -> bool:
         """Whether a job is to be shown."""
         return all(part(job) for part in self.parts)
+
+    @property
+    def matcher(self) -> Matcher | None:
+        """The same as one function, as quick as it can be; None lets everything through."""
+        if not self.parts:
+            return None
+        return self.parts[0] if len(self.parts) == 1 else self.matches
+
+    def narrows(self, other: JobFilter) -> bool:
+        """Whether it lets through nothing that the other does not: one more word, or a longer one."""
+        more = self.text.removeprefix(other.text)
+        if not other or len(more) == len(self.text) or not _PLAIN_WORDS.match(self.text):
+            return False
+        last = other.text.rsplit(" ", 1)[-1]
+        return more.startswith(" ") or len(last) >= _FUZZY_FROM
 
 
 def parse_filter(text: str) -> JobFilter:
@@ -112,12 +129,26 @@ def _field(field: str, value: str) -> Matcher:
         return _FLAGS[value]
     read = _TEXTS[field]
     wanted = value.casefold()
-    if "*" not in wanted:
-        if field in {"test", "reason", "needs"}:
-            return lambda job: wanted in read(job).casefold()
-        return lambda job: read(job).casefold() == wanted
-    pattern = re.compile(translate(wanted))
-    return lambda job: pattern.match(read(job).casefold()) is not None
+    if "*" in wanted:
+        pattern = re.compile(translate(wanted))
+        return _by_text(read, lambda text: pattern.match(text) is not None)
+    if field in {"test", "reason", "needs"}:
+        return _by_text(read, lambda text: wanted in text)
+    return _by_text(read, lambda text: text == wanted)
+
+
+def _by_text(read: Callable[[Job], str], test: Callable[[str], bool]) -> Matcher:
+    """A matcher that judges each text once: many jobs have the same test, build or agent."""
+    judged: dict[str, bool] = {}
+
+    def matches(job: Job) -> bool:
+        text = read(job)
+        known = judged.get(text)
+        if known is None:
+            known = judged[text] = test(text.casefold())
+        return known
+
+    return matches
 
 
 def _states(value: str) -> Matcher:
@@ -154,16 +185,55 @@ def _priority(value: str) -> Matcher:
 
 
 def _words(word: str) -> Matcher:
+    """A bare word: in any of a job's names; in its test also by the beginnings of words."""
     wanted = word.casefold()
-    return lambda job: (
-        wanted in job.test.casefold()
-        or wanted in job.app_version_id.casefold()
-        or wanted in job.org_id.casefold()
-        or wanted in job.job_id.casefold()
-        or wanted in job.run_id.casefold()
-        or wanted in job.place.casefold()
-        or wanted == job.state
+    if wanted.startswith(("j_", "r_")):
+        return lambda job: wanted in job.job_id.casefold() or wanted in job.run_id.casefold()
+    fuzzy = fuzzy_pattern(wanted)
+    tests: dict[str, bool] = {}
+    names: dict[str, bool] = {}
+    place = "/" in wanted
+
+    def name_has(text: str) -> bool:
+        known = names.get(text)
+        if known is None:
+            known = names[text] = wanted in text.casefold()
+        return known
+
+    def matches(job: Job) -> bool:
+        # One function without further calls for most jobs: it is asked a hundred thousand times a key.
+        spec = job.spec
+        if spec is not None:
+            known = tests.get(spec.test)
+            if known is None:
+                known = tests[spec.test] = fuzzy(spec.test.casefold())
+            if known or (names.get(spec.app_version_id) is not False and name_has(spec.app_version_id)):
+                return True
+        return (
+            (names.get(job.org_id) is not False and name_has(job.org_id))
+            or (names.get(job.agent) is not False and name_has(job.agent))
+            or wanted == job.state
+            or wanted in job.job_id
+            or wanted in job.run_id
+            or (place and wanted in job.place.casefold())
+        )
+
+    return matches
+
+
+def fuzzy_pattern(wanted: str) -> Callable[[str], bool]:
+    """Whether the letters come in order, each beginning a word or following the one before it.
+
+    So `chpay` finds `checkout/test_pay.py`. Letters strewn anywhere would let nearly every long path through.
+    """
+    if len(wanted) < _FUZZY_FROM or not wanted.isalnum():
+        return lambda text: wanted in text
+    begins = "".join(
+        re.escape(c) if i == 0 else f"(?:{re.escape(c)}|.*?(?<![a-z0-9]){re.escape(c)})"
+        for i, c in enumerate(wanted)
     )
+    pattern = re.compile(f"(?<![a-z0-9]){begins}")
+    return lambda text: wanted in text or pattern.search(text) is not None
 
 
 def _negated(matcher: Matcher, negated: bool) -> Matcher:

@@ -55,6 +55,7 @@ class JobIndex:
         self._rows: list[tuple[Key, str]] = []
         self._key_of: dict[str, Key] = {}
         self._todo: list[str] = []
+        self._found: list[tuple[Key, str]] = []
         self.filter = JobFilter()
         self.order = "latest"
 
@@ -82,16 +83,22 @@ class JobIndex:
     def row_of(self, job_id: str) -> int | None:
         """The row of a job, or None when it is not shown."""
         key = self._key_of.get(job_id)
-        return None if key is None else bisect_left(self._rows, (key, job_id))
+        if key is None:
+            return None
+        row = bisect_left(self._rows, (key, job_id))
+        return row if row < len(self._rows) and self._rows[row][1] == job_id else None
 
     def show(self, *, filter: JobFilter | None = None, order: str | None = None) -> None:  # noqa: A002
         """Begin again with another filter or order."""
+        narrower = filter is not None and self.complete and not order and filter.narrows(self.filter)
+        within = list(self) if narrower else None
         self.filter = self.filter if filter is None else filter
         self.order = order or self.order
         self._rows = []
         self._key_of = {}
+        self._found = []
         # Newest known first: what a reader wants on the first page is there after the first slice.
-        self._todo = list(self._book)
+        self._todo = list(self._book) if within is None else within[::-1]
 
     def step(self, budget: int = 4000) -> bool:
         """Look at some more jobs; returns whether rows were added."""
@@ -100,7 +107,10 @@ class JobIndex:
         part = self._todo[-budget:]
         del self._todo[-budget:]
         before = len(self._rows)
-        self._merge(part)
+        self._find(part)
+        # Merging costs as much as there are rows: so it is done the more rarely, the more there are.
+        if not self._todo or len(self._found) * 2 > before:
+            self._settle()
         return len(self._rows) != before
 
     def update(self, job_ids: Iterable[str]) -> bool:
@@ -114,12 +124,14 @@ class JobIndex:
                 moved.append(job_id)
         if not moved:
             return False
+        self._settle()
         if len(moved) * _BULK_SHARE > len(self._rows):
             gone = set(moved)
             self._rows = [row for row in self._rows if row[1] not in gone]
             for job_id in moved:
                 self._key_of.pop(job_id, None)
-            self._merge(moved)
+            self._find(moved)
+            self._settle()
             return True
         for job_id in moved:
             old = self._key_of.pop(job_id, None)
@@ -131,13 +143,18 @@ class JobIndex:
                 insort(self._rows, (new_key, job_id))
         return True
 
-    def _merge(self, job_ids: Iterable[str]) -> None:
+    def _find(self, job_ids: Iterable[str]) -> None:
         key = ORDERS[self.order]
-        matches = self.filter.matches
+        matches = self.filter.matcher
         for job_id in job_ids:
             job = self._book.get(job_id)
-            if job is None or job_id in self._key_of or not matches(job):
+            if job is None or (matches is not None and not matches(job)) or job_id in self._key_of:
                 continue
             self._key_of[job_id] = found = key(job)
-            self._rows.append((found, job_id))
-        self._rows.sort()
+            self._found.append((found, job_id))
+
+    def _settle(self) -> None:
+        if self._found:
+            self._rows += self._found
+            self._rows.sort()
+            self._found = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from sys import intern
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from qgjob.domain import lifecycle
@@ -13,6 +15,9 @@ from tui.store.spec import Spec, spec_of
 if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
     from bus_schemas.requests import JobView
+
+_NO_TIMES: Final[MappingProxyType[int, float]] = MappingProxyType({})
+"""What most jobs have of delays; a dict each would be many megabytes."""
 
 WAITING: Final = 0
 DISPATCHED: Final = 1
@@ -45,6 +50,7 @@ class Job:
         "spec",
         "started_at",
         "state",
+        "swept",
         "updated_at",
         "waits",
     )
@@ -59,9 +65,9 @@ class Job:
         self.attempts: dict[int, AttemptFacts] = {}
         self.reached: tuple[int, int] = (1, WAITING)
         """The furthest attempt that waited or was dispatched, and which of the two."""
-        self.waits: dict[int, float] = {}
+        self.waits: Mapping[int, float] = _NO_TIMES
         """Not before when an attempt may start, as events said."""
-        self.guesses: dict[int, float] = {}
+        self.guesses: Mapping[int, float] = _NO_TIMES
         """The same from snapshots, which only say whether the time has come; events know better."""
         self.queued_at: float | None = None
         self.updated_at = 0.0
@@ -76,6 +82,8 @@ class Job:
         self.ended_at: float | None = None
         self.reason = ""
         self.flaky = False
+        self.swept = 0
+        """The last snapshot that spoke of it."""
         self.due: float | None = None
         """When a scheduled job becomes a queued one."""
 
@@ -145,7 +153,8 @@ class Job:
                 self.reached = max(self.reached, (current, WAITING))
             if view.state in lifecycle.WAITING:
                 guess = float("inf") if view.state == "scheduled" else 0.0
-                self.guesses[current] = min(guess, self.guesses.get(current, guess))
+                guess = min(guess, self.guesses.get(current, guess))
+                self.guesses = {**self.guesses, current: guess}
         if view.queued_at is not None:
             self.queued_at = view.queued_at if self.queued_at is None else min(self.queued_at, view.queued_at)
         self.updated_at = max(self.updated_at, view.updated_at or 0.0, view.ended_at or 0.0)
@@ -257,7 +266,7 @@ class Job:
     def _wait(self, number: int, not_before: float) -> None:
         self.reached = max(self.reached, (number, WAITING))
         known = self.waits.get(number)
-        self.waits[number] = not_before if known is None else min(known, not_before)
+        self.waits = {**self.waits, number: not_before if known is None else min(known, not_before)}
 
     def _join(self, other: AttemptFacts) -> None:
         mine = self.facts(other.number)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
     from bus_schemas.requests import JobView
 
-MAX_JOBS: Final = 120_000
+MAX_JOBS: Final = 105_000
 _DROP_SHARE: Final = 20
 
 
@@ -24,7 +24,6 @@ class JobBook:
         self._max = max_jobs
         self._due: list[tuple[float, str]] = []
         self._sweep = 0
-        self._seen_in: dict[str, int] = {}
         self.changed: set[str] = set()
         """Ids that changed, came or went since somebody last took them."""
         self.forgotten = 0
@@ -56,7 +55,7 @@ class JobBook:
             job = self._add(Job(view.job_id, view.org_id, view.run_id))
         before = (job.state, job.attempt, job.spec is None, job.updated_at)
         job.see(view, now)
-        self._seen_in[job.job_id] = self._sweep
+        job.swept = self._sweep
         if new or before != (job.state, job.attempt, job.spec is None, job.updated_at):
             self._note(job)
             return True
@@ -71,20 +70,18 @@ class JobBook:
         return [
             job_id
             for job_id, job in self._jobs.items()
-            if (not job.ended or job.spec is None) and self._seen_in.get(job_id, 0) != self._sweep
+            if (not job.ended or job.spec is None) and job.swept != self._sweep
         ]
 
     def drop(self, job_id: str) -> None:
         """Forget a job that nobody knows any more."""
         if self._jobs.pop(job_id, None) is not None:
-            self._seen_in.pop(job_id, None)
             self.changed.add(job_id)
 
     def clear(self) -> None:
         """Forget everything: these are another system's jobs."""
         self.changed.update(self._jobs)
         self._jobs.clear()
-        self._seen_in.clear()
         self._due.clear()
 
     def wake(self, now: float) -> None:

@@ -47,6 +47,8 @@ class Lab:
     def __init__(self) -> None:
         self._agents: dict[str, AgentRecord] = {}
         self.changed = True
+        self.version = 0
+        """Goes up with every change."""
 
     def __len__(self) -> int:
         return len(self._agents)
@@ -65,7 +67,7 @@ class Lab:
         if known is not None and _order(beat) <= _order(known.beat):
             return False
         self._agents[beat.agent] = AgentRecord(beat, monotonic - age_s)
-        self.changed = True
+        self._note()
         return True
 
     def sweep(self, monotonic: float) -> None:
@@ -74,12 +76,16 @@ class Lab:
             limit = FORGET_GONE_S if record.beat.state == "gone" else FORGET_AFTER_S
             if record.age(monotonic) > limit:
                 del self._agents[name]
-                self.changed = True
+                self._note()
 
     def clear(self) -> None:
         """Forget all of them."""
         self._agents.clear()
+        self._note()
+
+    def _note(self) -> None:
         self.changed = True
+        self.version += 1
 
     def busy_slots(self) -> tuple[int, int]:
         """How many slots work, and how many there are."""

@@ -26,7 +26,7 @@ def spec_of(spec: JobSpec | JobView) -> Spec:
     """The part of a job's spec, or of its view, that the dashboard shows."""
     return Spec(
         intern(spec.app_version_id),
-        spec.test,
+        intern(spec.test),
         spec.position,
         spec.priority,
         _interned(spec.requires),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from textual.geometry import Size
+
 from tui.draw.spans import Line, fit
 from tui.draw.states import AGENT_GLYPH, AGENT_INK, JOB_INK, SLOT_GLYPH, SLOT_INK
 from tui.draw.times import age, span
@@ -35,6 +37,7 @@ class AgentTable(LineTable):
         self._agents: dict[str, AgentRecord] = {}
         self._slots: dict[str, tuple[AgentRecord, SlotStatus]] = {}
         self._per_line = 1
+        self._shape: tuple[int, Size, bool] | None = None
         self.unfolded = False
         """Show the slots' lines even if one has to scroll."""
 
@@ -54,6 +57,13 @@ class AgentTable(LineTable):
 
     def sync(self) -> None:
         """Take the agents as they are now, and repaint what differs."""
+        shape = (self._store.lab.version, self.size, self.unfolded)
+        if shape != self._shape:
+            self._shape = shape
+            self._arrange()
+        super().sync()
+
+    def _arrange(self) -> None:
         agents = self._store.lab.agents()
         slots = sum(len(record.beat.slots) for record in agents)
         self._agents = {record.name: record for record in agents}
@@ -82,7 +92,6 @@ class AgentTable(LineTable):
         busy, total = self._store.lab.busy_slots()
         text = f"{busy} of {total} slots busy" if total else ""
         self.say("2 Agents", text)
-        super().sync()
 
     def empty(self) -> tuple[str, str]:
         """Why there are no rows."""

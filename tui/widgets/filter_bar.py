@@ -10,7 +10,7 @@ from textual.widgets import Input, Static
 
 from tui.store.filter import FilterError, JobFilter, parse_filter
 
-DEBOUNCE_S = 0.1
+DEBOUNCE_S = 0.04
 
 
 class FilterBar(Horizontal):

@@ -9,8 +9,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from textual.binding import BindingType
-from textual.geometry import Region, Size
-from textual.scroll_view import ScrollView
+from textual.geometry import Region
 from textual.strip import Strip
 
 from tui.actions import bindings
@@ -18,8 +17,8 @@ from tui.draw.ansi import parse
 from tui.draw.spans import Line
 from tui.draw.times import count, moment, size
 from tui.store.log import LogBuffer
-from tui.widgets.canvas import Canvas
 from tui.widgets.inks import look_style, style_of
+from tui.widgets.tall import TallCanvas
 
 _GUTTER = {"out": ("  ", ""), "err": ("▌ ", "bad"), "sys": ("▌ ", "accent")}
 _MAX_ASIDE = 4000
@@ -27,13 +26,10 @@ SCROLL_BAR = 1
 _Row = tuple[int, int, int]
 
 
-class LogView(Canvas, ScrollView, can_focus=True):
+class LogView(TallCanvas):
     """Shows a `LogBuffer`."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("log")
-    DEFAULT_CSS = """
-    LogView { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
-    """
 
     def __init__(self, widget_id: str) -> None:
         super().__init__(widget_id)
@@ -82,9 +78,7 @@ class LogView(Canvas, ScrollView, can_focus=True):
             self._top = max(buffer.first, min(self._top, max(buffer.first, buffer.end - 1)))
         if self._top + height >= buffer.end:
             self._seen_end = buffer.end
-        wanted = Size(self.size.width, len(buffer))
-        if wanted != self.virtual_size:
-            self.virtual_size = wanted
+        self.stretch(len(buffer))
         # Lines that went at the front take the scroll position with them, not the reader.
         self._ours = True
         self.scroll_to(y=self._top - buffer.first, animate=False, force=True)

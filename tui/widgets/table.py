@@ -10,26 +10,21 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.actions import bindings
 from tui.draw.spans import Line, fit, pad
-from tui.widgets.canvas import Canvas
 from tui.widgets.columns import GAP, Column, Ids, lay_out
+from tui.widgets.tall import TallCanvas
 
 SCROLL_BAR = 2
 
 
-class LineTable(Canvas, ScrollView, can_focus=True):
+class LineTable(TallCanvas):
     """The table. Subclasses give `columns`, `ids` and the cells of a row."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("table")
-    DEFAULT_CSS = """
-    LineTable { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
-    """
     columns: ClassVar[tuple[Column, ...]] = ()
     header_height: ClassVar[int] = 1
 
@@ -175,9 +170,7 @@ class LineTable(Canvas, ScrollView, can_focus=True):
     def sync(self) -> None:
         """Follow the rows, then repaint what differs."""
         self._settle()
-        size = Size(self.size.width, len(self.ids()) + self.header_height)
-        if size != self.virtual_size:
-            self.virtual_size = size
+        self.stretch(len(self.ids()) + self.header_height)
         super().sync()
 
     def render_line(self, y: int) -> Strip:
@@ -236,9 +229,7 @@ class LineTable(Canvas, ScrollView, can_focus=True):
                 self._scroll(row - self.page + 1)
 
     def _scroll(self, top: int) -> None:
-        size = Size(self.size.width, len(self.ids()) + self.header_height)
-        if size != self.virtual_size:
-            self.virtual_size = size
+        self.stretch(len(self.ids()) + self.header_height)
         self.scroll_to(y=top, animate=False, force=True)
 
     def _header(self, widths: Sequence[tuple[Column, int]]) -> Line:

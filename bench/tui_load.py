@@ -1,0 +1,167 @@
+"""The dashboard under full load in a real terminal: what it costs, and how soon it answers a key.
+
+`python -m bench dashboard`; minutes by QGJOB_BENCH_MINUTES (10). The load comes from another
+process over a real nats-server (`bench.tui_generator`); the dashboard is `qgjob tui` in a 200x60 pty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.system import percentiles
+from bench.tui_generator import LOG_JOB
+from tests.support.servers import NatsServer
+from tests.support.terminal import Terminal
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = (200, 60)
+KEY_EVERY_S = 0.5
+WARM_UP_S = 8.0
+_ALL = re.compile(rb"1[0-9]{2},[0-9]{3}")
+
+
+async def until(condition: Callable[[], bool], timeout_s: float, what: str) -> float:
+    """Wait for what comes through the pty; returns how long it took, in milliseconds."""
+    began = time.perf_counter()
+    while not condition():
+        if time.perf_counter() - began > timeout_s:
+            raise TimeoutError(f"no {what} in {timeout_s} s")
+        await asyncio.sleep(0.001)
+    return (time.perf_counter() - began) * 1000
+
+
+async def answered(terminal: Terminal, keys: str, seen: str) -> float:
+    """Milliseconds from writing keys to the pty until a text that only they bring was drawn."""
+    terminal.raw = b""
+    wanted = re.compile(seen.encode())
+    terminal.press(keys)
+    return await until(lambda: wanted.search(terminal.raw) is not None, 10, f"{seen!r} after {keys!r}")
+
+
+class Meter:
+    """CPU time and memory of the dashboard, from one moment on."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._sizes: list[tuple[float, float]] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Measure the CPU time from now on."""
+        self._cpu = sum(self._process.cpu_times()[:2])
+        self._began = time.monotonic()
+
+    def sample(self) -> None:
+        """Note the size of the moment."""
+        self._sizes.append((time.monotonic() / 60, self._process.memory_info().rss / 2**20))
+
+    @property
+    def cpu_percent(self) -> float:
+        """CPU time since `restart`, of one core."""
+        spent = sum(self._process.cpu_times()[:2]) - self._cpu
+        return round(100 * spent / (time.monotonic() - self._began), 1)
+
+    @property
+    def largest_mib(self) -> float:
+        """The largest size seen."""
+        return round(max(size for _, size in self._sizes), 1)
+
+    @property
+    def growth_mib_per_minute(self) -> float:
+        """The slope of the sizes, by least squares."""
+        n = len(self._sizes)
+        mean_t = sum(t for t, _ in self._sizes) / n
+        mean_s = sum(s for _, s in self._sizes) / n
+        over = sum((t - mean_t) * (s - mean_s) for t, s in self._sizes)
+        under = sum((t - mean_t) ** 2 for t, _ in self._sizes)
+        return round(over / under, 2) if under else 0.0
+
+
+async def press_for(
+    terminal: Terminal, meter: Meter, seconds: float, keys: Callable[[int], tuple[str, str]]
+) -> list[float]:
+    """Press keys at odd moments for a time; the answer times in milliseconds."""
+    moments = random.Random(3)
+    took: list[float] = []
+    end = time.monotonic() + seconds
+    number = 0
+    while time.monotonic() < end:
+        await asyncio.sleep(KEY_EVERY_S * (0.5 + moments.random()))
+        took.append(await answered(terminal, *keys(number)))
+        number += 1
+        if number % 10 == 0:
+            meter.sample()
+    return took
+
+
+async def dashboard(minutes: float) -> dict[str, Any]:
+    """A fifth of the time on the overview, the rest on the job whose output is followed."""
+    with tempfile.TemporaryDirectory(prefix="qgjob-bench-") as folder:
+        server = NatsServer(Path(folder))
+        await server.start()
+        generator = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.tui_generator", server.url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        terminal = Terminal(*SIZE)
+        try:
+            assert generator.stdout is not None
+            await generator.stdout.readline()
+            command = [str(Path(sys.executable).with_name("qgjob")), "--server", server.url, "tui"]
+            terminal.start(command, cwd=Path(folder), env={"HOME": folder, "XDG_CONFIG_HOME": folder})
+            first_paint = await until(lambda: b"Queue" in terminal.raw, 30, "first paint")
+            first_row = first_paint + await until(lambda: b"bench/suite" in terminal.raw, 30, "row")
+            all_rows = first_row + await until(
+                lambda: _ALL.search(terminal.raw) is not None, 120, "100,000 jobs"
+            )
+            meter = Meter(psutil.Process(terminal.pid))
+            await asyncio.sleep(WARM_UP_S)
+            meter.sample()
+
+            meter.restart()
+            on_overview = await press_for(terminal, meter, minutes * 12, lambda n: (" ", f"{n + 1} marked"))
+            overview_cpu = meter.cpu_percent
+            terminal.press("u")
+            filtered = await answered(terminal, f"/job:{LOG_JOB}\r", "1 of ")
+            await answered(terminal, "\r", "Log")
+            await asyncio.sleep(1)
+            meter.restart()
+            in_log = await press_for(
+                terminal, meter, minutes * 48, lambda n: ("f", ("paused|new below", "following")[n % 2])
+            )
+            log_cpu = meter.cpu_percent
+            meter.sample()
+        finally:
+            terminal.close()
+            generator.kill()
+            await generator.wait()
+            server.kill()
+    return {
+        "minutes": minutes,
+        "first_paint_ms": round(first_paint),
+        "first_row_ms": round(first_row),
+        "all_100000_ms": round(all_rows),
+        "cpu_percent": {"overview": overview_cpu, "log": log_cpu},
+        "filter_ms": round(filtered),
+        "largest_mib": meter.largest_mib,
+        "growth_mib_per_minute": meter.growth_mib_per_minute,
+        "key_ms": {
+            "overview": {n: round(v, 1) for n, v in percentiles(on_overview).items()},
+            "log": {n: round(v, 1) for n, v in percentiles(in_log).items()},
+        },
+    }
+
+
+def run_dashboard() -> dict[str, Any]:
+    """The benchmark of the dashboard."""
+    return asyncio.run(dashboard(float(os.environ.get("QGJOB_BENCH_MINUTES", "10"))))

@@ -66,8 +66,10 @@ async def end_unclaimed(
     return await _write(bus, chain_subject(message), ended, expected=0)
 
 
-def ended_event(message: JobMessage, state: EndState, result: Attempt, *, at: float) -> Ended:
-    """The last link, as the leader writes it."""
+def ended_event(
+    message: JobMessage, state: EndState, result: Attempt, *, at: float, following: JobMessage | None = None
+) -> Ended:
+    """The last link, as the leader writes it; `following`: the attempt that is to come after it."""
     spec = message.spec
     return Ended(
         org_id=spec.org_id,
@@ -78,7 +80,9 @@ def ended_event(message: JobMessage, state: EndState, result: Attempt, *, at: fl
         nonce=secrets.token_hex(8),
         state=state,
         result=result,
+        final=following is None,
         app_version_id=spec.app_version_id,
+        next=following,
     )
 
 
@@ -110,14 +114,25 @@ async def ask_holder(bus: Bus, message: JobMessage, by: str, reason: str, *, now
     raise JsError(503, 0, "the chain did not hold still")
 
 
-async def end_held(bus: Bus, message: JobMessage, state: EndState, result: Attempt, *, now: float) -> bool:
-    """End a chain whose holder is gone; False when it has an end already."""
+async def end_held(
+    bus: Bus,
+    message: JobMessage,
+    state: EndState,
+    result: Attempt,
+    *,
+    now: float,
+    following: JobMessage | None = None,
+) -> bool:
+    """End a chain whose holder is gone; False when it has an end already.
+
+    `following`: the attempt that is to come after it; None when the end is final.
+    """
     subject = chain_subject(message)
     for _ in range(_TRIES):
         link, seq = await read_chain(bus, subject)
         if isinstance(link, Ended):
             return False
-        ended = ended_event(message, state, result, at=now)
+        ended = ended_event(message, state, result, at=now, following=following)
         if await _write(bus, subject, ended, expected=seq) is None:
             return True
     return False

@@ -58,15 +58,20 @@ class Backlog:
         return entry
 
 
-def placement_job(message: JobMessage, arrived_at: float, order: int) -> Job:
-    """The job as the placement core sees it; `arrived_at` is the stream's time, as is all it waits by."""
+def placement_job(message: JobMessage, arrived_at: float, order: int, *, priority: int | None = None) -> Job:
+    """The job as the placement core sees it; `arrived_at` is the stream's time, as is all it waits by.
+
+    `priority`: the one it has by now, if it is not that of its submit.
+    """
     spec = message.spec
-    expires = arrived_at + spec.expires_s if message.attempt == 1 else None
+    # What may not start before a time expires so long after it.
+    first = max(arrived_at, message.not_before or 0.0)
+    expires = first + spec.expires_s if message.attempt == 1 else None
     return Job(
         job_id=spec.job_id,
         group=GroupKey(capability_of(spec.requires), spec.org_id, spec.app_version_id),
         test=spec.test,
-        priority=spec.priority,
+        priority=spec.priority if priority is None else priority,
         arrived_at=arrived_at,
         order=order,
         attempt=message.attempt,
@@ -74,4 +79,5 @@ def placement_job(message: JobMessage, arrived_at: float, order: int) -> Job:
         expires_at=expires,
         avoid=message.avoid,
         run_id=spec.run_id,
+        max_parallel=spec.max_parallel,
     )

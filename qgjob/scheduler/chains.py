@@ -12,24 +12,22 @@ from dataclasses import dataclass, field
 
 from bus_schemas import streams, subjects
 from bus_schemas.events import Ended, Retrying, Started, TakenOver, about, decode_event
-from bus_schemas.jobs import JobMessage, priority_class
+from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, stream_message
-from qgjob.bus.kv import get_last
-from qgjob.bus.publish import OutMsg, expect, lost_compare
-from qgjob.bus.publisher import Publisher, publish_each
+from qgjob.bus.publish import OutMsg
+from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
-from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, JobEnded, JobStarted
 from qgjob.errors import BadMessageError
+from qgjob.scheduler.attempts import put_attempt
 from qgjob.scheduler.backlog import Backlog, Entry
 
 log = logging.getLogger(__name__)
 
 _AHEAD = 1000
-_TRIES = 20
 
 
 @dataclass(slots=True)
@@ -42,8 +40,8 @@ class Chains:
     events: Publisher
     feed: Callable[..., None]
     on_ended: Callable[[Entry], None]
-    between: Callable[[str, bool], None]
-    """Told of a job that is between two attempts, and when its next one is not to be waited for."""
+    between: Callable[[str, JobMessage | None], None]
+    """Told of a job between two attempts which comes next; None: that is not to be waited for."""
     horizon: int
     """Ends up to this sequence may have been handled by an earlier reign."""
     ended: dict[str, int] = field(default_factory=dict[str, int])
@@ -80,7 +78,7 @@ class Chains:
             self._note_end(event, events)
             if event.next is not None and _follows(event, event.next):
                 retries.append((event, event.next, stored.seq))
-                self.between(event.job_id, True)
+                self.between(event.job_id, event.next)
 
     def _note_end(self, event: Ended, events: list[Event]) -> None:
         result = event.result
@@ -104,12 +102,12 @@ class Chains:
         spec = message.spec
         known = self.backlog.entries.get(spec.job_id)
         if known is not None and known.attempt >= message.attempt:
-            self.between(spec.job_id, False)
+            self.between(spec.job_id, None)
             return
         if inherited and (await read_chain(self.bus, chain_subject(message)))[0] is not None:
-            self.between(spec.job_id, False)
+            self.between(spec.job_id, None)
             return
-        await self._put(message)
+        await put_attempt(self.bus, message)
         retrying = Retrying(
             **about(spec, ended.attempt, self.clock.now()),
             next_attempt=message.attempt,
@@ -118,34 +116,6 @@ class Chains:
         )
         info = subjects.event(spec.org_id, spec.run_id, spec.job_id, ended.attempt, "info")
         self.events.post(OutMsg(info, retrying.encode()))
-
-    async def _put(self, message: JobMessage) -> None:
-        """Put a retry into the backlog, where the attempt before it may still wait for its ack."""
-        spec = message.spec
-        subject = subjects.job(priority_class(spec.priority), spec.org_id, spec.job_id)
-        for _ in range(_TRIES):
-            try:
-                before = await get_last(self.bus, streams.JOBS, subject)
-                if before is not None and _attempt_of(before.data) >= message.attempt:
-                    return  # stored by an earlier try, or by an earlier reign
-                seq = before.seq if before is not None else 0
-                await publish_each(self.bus, [OutMsg(subject, message.encode(), expect(seq))])
-            except RequestTimeoutError:
-                continue
-            except JsError as error:
-                if not lost_compare(error):
-                    raise
-                continue  # the earlier message was acked meanwhile, or somebody was quicker
-            return
-        raise RequestTimeoutError(f"the retry on {subject} could not be stored")
-
-
-def _attempt_of(data: bytes) -> int:
-    """The attempt that a message of the backlog is; 0 when it cannot be read."""
-    try:
-        return JobMessage.decode(data).attempt
-    except BadMessageError:
-        return 0
 
 
 def _follows(ended: Ended, message: JobMessage) -> bool:

@@ -25,6 +25,7 @@ from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, JobArrived
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Backlog, Entry, placement_job
+from qgjob.scheduler.retries import retrying_event
 from qgjob.scheduler.runs import OpenRun, RunKey, Runs
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Intake:
     """The last sequence at the start; 0 when nothing waited."""
     open_run_s: float
     """How long a run may stay incomplete."""
+    priority_of: Callable[[str, str, int], int]
+    """The priority of a job (its id, its run's, that of its submit) by now."""
     on_inherited: Callable[[], None]
     """Called once, when everything that was there at the start has been read."""
     dead_letters: int = 0
@@ -158,9 +161,16 @@ class Intake:
     def _admit(self, message: JobMessage, entry: Entry, at: float, events: list[Event]) -> None:
         self.backlog.add(entry)
         self.on_job(entry)
-        events.append(JobArrived(placement_job(message, at, entry.seq)))
-        if message.attempt == 1 and entry.seq > self.queued_through:
+        spec = message.spec
+        priority = self.priority_of(spec.job_id, spec.run_id, spec.priority)
+        events.append(JobArrived(placement_job(message, at, entry.seq, priority=priority)))
+        if entry.seq <= self.queued_through:
+            return
+        if message.attempt == 1:
             self._announce(message, at)
+        elif message.asked is not None and entry.seq <= self.horizon:
+            # Who stored it may have died before that was told.
+            self.events.post(retrying_event(message, "scheduler", at))
 
     def _announce(self, message: JobMessage, at: float) -> None:
         spec = message.spec

@@ -32,6 +32,7 @@ from qgjob.store.views import apply_to_run, waiting_job
 MAX_TAIL: Final = 100_000
 """How many events behind the projection are read for one answer at most."""
 _TRIES: Final = 3
+_PAGE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,21 @@ class Lookup:
 
     async def page(self, run: FoundRun, offset: int, limit: int) -> tuple[JobView, ...]:
         """Views of some of a run's jobs by position."""
-        ids = run.job_ids[offset : offset + limit]
+        now = self._clock.now()
+        return tuple(doc.view(now) for doc in await self._docs(run, run.job_ids[offset : offset + limit]))
+
+    async def docs(self, run: FoundRun) -> list[JobDoc]:
+        """All of a run's known jobs by position."""
+        ids = run.job_ids
+        docs: list[JobDoc] = []
+        for start in range(0, len(ids), _PAGE):
+            docs += await self._docs(run, ids[start : start + _PAGE])
+        return docs
+
+    async def _docs(self, run: FoundRun, ids: list[str]) -> list[JobDoc]:
         missing = [job_id for job_id in ids if job_id not in run.jobs]
         docs = {**run.jobs, **(await self._reader.jobs(missing) if missing else {})}
-        now = self._clock.now()
-        return tuple(docs[i].view(now) for i in ids if i in docs and docs[i].org_id == run.doc.org_id)
+        return [docs[i] for i in ids if i in docs and docs[i].org_id == run.doc.org_id]
 
     async def _job(self, job_id: str, doc: JobDoc | None, place: int) -> FoundJob | None:
         tail = await self._tail(f"qg.events.*.*.{encode_token(job_id)}.>", place + 1)

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bus_schemas import subjects
-from bus_schemas.requests import GroupView, LeaderView, Overview
+from bus_schemas.requests import GroupView, LeaderView, OrgView, Overview, PauseView
+from bus_schemas.rules import QueueRules
 from bus_schemas.subjects import PRIORITY_CLASSES
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Group
+from qgjob.domain.placement.model import Group, GroupKey, LabState
 from qgjob.scheduler.dispatch import group_ref
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import Mandate
@@ -31,6 +32,7 @@ class OverviewPublisher:
     mandate: Mandate
     ended: Callable[[], dict[str, int]]
     dead_letters: Callable[[], int]
+    rules: Callable[[], QueueRules]
     latest: Overview | None = None
     _rounds: int = field(default=0)
 
@@ -48,7 +50,10 @@ class OverviewPublisher:
         """The overview of this moment."""
         state, now = self.lab.state, self.clock.now()
         busy = sum(1 for slot in state.slots.values() if slot.held)
-        groups = sorted(state.groups.values(), key=lambda g: (-g.waiting, -g.out, g.key))
+        groups = sorted(self._groups(), key=lambda pair: (-pair[1], -pair[0].out, pair[0].key))
+        delayed = sum(1 for *_, job in state.delayed if not job.gone)
+        may_start = sum(group.waiting for group in state.groups.values())
+        rules = self.rules()
         heads = [head.arrived_at for group in state.active.values() if (head := group.head())]
         return Overview(
             at=now,
@@ -57,7 +62,8 @@ class OverviewPublisher:
             ),
             depths={str(name): depth for name, depth in zip(PRIORITY_CLASSES, state.depths, strict=True)},
             waiting=len(state.jobs),
-            delayed=sum(1 for *_, job in state.delayed if not job.gone),
+            delayed=delayed,
+            held=len(state.jobs) - delayed - may_start,
             running=sum(1 for released in state.out.values() if released.started),
             slots_idle=sum(1 for slot in state.slots.values() if slot.available and not slot.held),
             slots_busy=busy,
@@ -66,21 +72,37 @@ class OverviewPublisher:
             ended=self.ended(),
             dead_letters=self.dead_letters(),
             oldest_wait_s=max(0.0, now - min(heads)) if heads else None,
-            groups=tuple(self._view(group, now) for group in groups[:_MAX_GROUPS]),
+            groups=tuple(self._view(group, waiting, now) for group, waiting in groups[:_MAX_GROUPS]),
             groups_total=len(groups),
+            pauses=tuple(PauseView(**pause.model_dump()) for pause in rules.pauses),
+            orgs=tuple(
+                OrgView(**org.model_dump(), running=state.org_out.get(org.org_id, 0)) for org in rules.orgs
+            ),
         )
 
-    def _view(self, group: Group, now: float) -> GroupView:
+    def _groups(self) -> list[tuple[Group, int]]:
+        """Every group with how many wait in it, those included that may not start now."""
+        state = self.lab.state
+        found = [(group, group.waiting + _shelved(state, group.key)) for group in state.groups.values()]
+        found += [(shelf, shelf.waiting) for key, shelf in state.shelved.items() if key not in state.groups]
+        return found
+
+    def _view(self, group: Group, waiting: int, now: float) -> GroupView:
         head = group.head()
         running = sum(
             1 for name in group.slots if any(r.started for r in self.lab.state.slots[name].held.values())
         )
         return GroupView(
             group=group_ref(group.key),
-            waiting=group.waiting,
+            waiting=waiting,
             released=group.out,
             running=running,
             slots=tuple(sorted(group.slots)),
             oldest_wait_s=max(0.0, now - head.arrived_at) if head else None,
             installs=group.installs,
         )
+
+
+def _shelved(state: LabState, key: GroupKey) -> int:
+    shelf = state.shelved.get(key)
+    return shelf.waiting if shelf else 0

@@ -28,6 +28,7 @@ from bus_schemas.requests import (
 from bus_schemas.tokens import decode_token, encode_token
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock, SystemClock
+from qgjob.domain.history import JobDoc
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 from qgjob.scheduler.fitting import fit
 from qgjob.scheduler.healthcheck import HealthCheck, read_agents
@@ -104,15 +105,15 @@ class QueryService:
                 for task in late:
                     task.cancel()
 
-    async def known_jobs(self, any_id: str) -> list[str] | None:
-        """Ids of the jobs that a job's or a run's id stands for; None when it stands for nothing.
+    async def known_jobs(self, any_id: str) -> list[JobDoc] | None:
+        """The jobs that a job's or a run's id stands for; None when it stands for nothing.
 
         Raises `QgjobError` when that cannot be told now.
         """
         found = await self._lookup.find(any_id)
         if found is None:
             return None
-        return [found.doc.job_id] if isinstance(found, FoundJob) else found.job_ids
+        return [found.doc] if isinstance(found, FoundJob) else await self._lookup.docs(found)
 
     async def _on_question(self, msg: Msg) -> None:
         if not msg.reply:

@@ -20,9 +20,10 @@ from qgjob.bus.kv import get_last
 from qgjob.bus.topology import delete_message, list_subjects
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import forgotten
+from qgjob.domain.retry import next_attempt
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.scheduler.control import Control
+from qgjob.scheduler.cancels import Cancels
 from qgjob.scheduler.dispatch import Dispatcher
 from qgjob.scheduler.lab import Lab
 
@@ -42,7 +43,7 @@ class Reaper:
     clock: Clock
     lab: Lab
     backlog: Backlog
-    control: Control
+    cancels: Cancels
     dispatcher: Dispatcher
     ack_wait_s: float
     _missing: set[str] = field(default_factory=set[str])
@@ -60,13 +61,13 @@ class Reaper:
 
     async def _end_abandoned_cancels(self) -> None:
         now = self.clock.monotonic()
-        for job_id, since in list(self.control.cancelling.items()):
+        for job_id, since in list(self.cancels.cancelling.items()):
             if now - since < self.ack_wait_s + _PATIENCE_S:
                 continue
             entry = self.backlog.entries.get(job_id)
             released = self.lab.state.out.get(job_id)
             if entry is None:
-                del self.control.cancelling[job_id]
+                del self.cancels.cancelling[job_id]
             elif released is None or released.slot is None:
                 await self._end(entry, "cancelled", entry.cancel or "cancelled")
 
@@ -117,9 +118,13 @@ class Reaper:
             }
         )
         outcome: EndState = "cancelled" if state == "cancelled" else "errored"
-        if not await end_held(self.bus, entry.message(), outcome, result, now=self.clock.now()):
+        message = entry.message()
+        # What the lab lost is tried again like any of its errors; a cancelled job is not.
+        following = next_attempt(message, outcome, None)
+        now = self.clock.now()
+        if not await end_held(self.bus, message, outcome, result, now=now, following=following):
             # It had ended before it was released, as after a submit that was repeated.
             if self.backlog.drop(entry.job_id, entry.attempt) is not None:
                 self.dispatcher.settle(entry)
-            self.control.ended(entry)
+            self.cancels.ended(entry)
             self.lab.feed(forgotten(entry.job_id, entry.attempt))

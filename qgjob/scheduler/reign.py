@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, Event, Expire, Release, Tick, forgotten
 from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.cancels import Cancels, Known
 from qgjob.scheduler.chains import Chains
 from qgjob.scheduler.control import Control
 from qgjob.scheduler.dispatch import Dispatcher
@@ -28,8 +29,11 @@ from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import DeposedError, Election, Mandate
 from qgjob.scheduler.learning import Learning
 from qgjob.scheduler.overview import OverviewPublisher
+from qgjob.scheduler.priorities import Priorities
 from qgjob.scheduler.reaper import Reaper
 from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY, Inheritance, recover
+from qgjob.scheduler.retries import Retries
+from qgjob.scheduler.rulebook import RuleBook
 from qgjob.scheduler.runs import Runs
 from qgjob.scheduler.slots import Slots
 
@@ -38,8 +42,6 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.1
 _REPORTS_WITHIN_S = 0.5
 _WATERMARK_EVERY_S = 0.5
-
-Known = Callable[[str], Awaitable[list[str] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class Parts:
     intake: Intake
     chains: Chains
     slots: Slots
+    cancels: Cancels
+    priorities: Priorities
+    rulebook: RuleBook
     control: Control
     reaper: Reaper
     overview: OverviewPublisher
@@ -92,7 +97,7 @@ async def reign(
         tasks.create_task(_until_reconnected(bus), name="connection")
         inheritance = await recover(bus, mandate.epoch)
         parts = _wire(bus, clock, mandate, inheritance, settings=settings, known=known)
-        await parts.learning.recall()
+        await asyncio.gather(parts.learning.recall(), parts.rulebook.recall(), parts.priorities.recall())
         on_wired(parts.overview)
         log.info(
             "epoch %d: %d released jobs found, backlog up to %d",
@@ -111,6 +116,8 @@ async def reign(
             "intake": parts.intake.run(inheritance.intake),
             "open runs": parts.intake.watch_open_runs(),
             "control": parts.control.run(),
+            "cancels": parts.cancels.run(),
+            "rules": parts.rulebook.run(),
             "reaper": parts.reaper.run(),
             "overview": parts.overview.run(),
             "opening": _open(parts),
@@ -153,14 +160,32 @@ def _wire(
         dispatcher.release(release)
 
     def on_expire(expire: Expire) -> None:
-        control.expire(expire)
+        cancels.expire(expire)
 
     lab = Lab(clock, on_bind, on_release, on_expire)
-    control = Control(bus, clock, lab, backlog, known, ready=ready)
+
+    def over(entry: Entry) -> None:
+        if backlog.drop(entry.job_id, entry.attempt) is not None:
+            dispatcher.settle(entry)
+        lab.feed(forgotten(entry.job_id, entry.attempt))
+
+    cancels = Cancels(bus, clock, lab, backlog, known, over)
+    priorities = Priorities(bus, clock, backlog, events, lab.feed, known)
+    rulebook = RuleBook(bus, clock, lab.feed)
+    retries = Retries(bus, clock, backlog, known)
 
     def ended(entry: Entry) -> None:
-        control.ended(entry)
+        cancels.ended(entry)
         dispatcher.settle(entry)
+
+    verbs = {
+        "cancel": cancels.cancel,
+        "retry": retries.retry,
+        "reprioritise": priorities.reprioritise,
+        "queue_pause": rulebook.pause,
+        "queue_resume": rulebook.resume,
+        "queue_limit": rulebook.limit,
+    }
 
     intake = Intake(
         bus,
@@ -169,23 +194,30 @@ def _wire(
         Runs(bus),
         events,
         lab.feed,
-        control.came_in,
+        cancels.came_in,
         found.queued_through,
         found.jobs_horizon,
         settings.open_run_s,
+        priorities.of,
         ready.set,
     )
-    chains = Chains(bus, clock, backlog, events, lab.feed, ended, control.between, found.chains_horizon)
+    chains = Chains(bus, clock, backlog, events, lab.feed, ended, cancels.between, found.chains_horizon)
     slots = Slots(bus, lab, dispatcher)
     for entry in found.entries:
         backlog.add(entry)
     inherited: list[Event] = list(found.out)
     lab.feed(*inherited)
     for job_id in found.cancelling:
-        control.cancelling[job_id] = clock.monotonic()
-    reaper = Reaper(bus, clock, lab, backlog, control, dispatcher, settings.ack_wait_s)
+        cancels.cancelling[job_id] = clock.monotonic()
+    reaper = Reaper(bus, clock, lab, backlog, cancels, dispatcher, settings.ack_wait_s)
     overview = OverviewPublisher(
-        bus, clock, lab, mandate, lambda: dict(chains.ended), lambda: intake.dead_letters + slots.bad_messages
+        bus,
+        clock,
+        lab,
+        mandate,
+        lambda: dict(chains.ended),
+        lambda: intake.dead_letters + slots.bad_messages,
+        lambda: rulebook.rules,
     )
     return Parts(
         lab=lab,
@@ -194,7 +226,10 @@ def _wire(
         intake=intake,
         chains=chains,
         slots=slots,
-        control=control,
+        cancels=cancels,
+        priorities=priorities,
+        rulebook=rulebook,
+        control=Control(bus, verbs, ready),
         reaper=reaper,
         overview=overview,
         learning=Learning(bus, clock, lab.state.estimates),

@@ -157,8 +157,12 @@ async def test_submitted_a_moment_ago(bus: Bus, queries: QueryService) -> None:
         "nightly",
     )
     assert [j.job_id for j in run.run.jobs] == [f"j_r_1_{n:03}" for n in range(5)]
-    assert await queries.known_jobs("r_1") == [f"j_r_1_{n:03}" for n in range(5)]
-    assert await queries.known_jobs("j_r_1_003") == ["j_r_1_003"]
+    known = await queries.known_jobs("r_1")
+    assert known is not None
+    assert [doc.job_id for doc in known] == [f"j_r_1_{n:03}" for n in range(5)]
+    known = await queries.known_jobs("j_r_1_003")
+    assert known is not None
+    assert [doc.job_id for doc in known] == ["j_r_1_003"]
     assert await queries.known_jobs("j_9") is None
 
 

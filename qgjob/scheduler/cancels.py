@@ -1,0 +1,182 @@
+"""End what is to be cancelled, and what waited too long: by the claim chain, like everything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from bus_schemas import subjects
+from bus_schemas.agents import CancelAttempt
+from bus_schemas.events import Cancelling, Ended, EndState
+from bus_schemas.jobs import JobMessage
+from bus_schemas.requests import CancelRequest, CtlAnswer
+from qgjob.bus.chain import ask_holder, end_unclaimed, read_chain
+from qgjob.bus.connect import Bus
+from qgjob.clock import Clock
+from qgjob.domain.history import JobDoc
+from qgjob.domain.placement.model import Event, Expire, JobWithdrawn
+from qgjob.errors import NotFoundError, QgjobError
+from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.lab import Lab
+from qgjob.scheduler.recovery import holder_of
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 200
+
+Known = Callable[[str], Awaitable[list[JobDoc] | None]]
+"""The jobs that a job's or run's id stands for; None when it stands for nothing."""
+
+
+@dataclass(slots=True)
+class Cancels:
+    """Within one reign."""
+
+    bus: Bus
+    clock: Clock
+    lab: Lab
+    backlog: Backlog
+    known: Known
+    on_over: Callable[[Entry], None]
+    """Called for an entry whose attempt turns out to have ended."""
+    cancelling: dict[str, float] = field(default_factory=dict[str, float])
+    """Jobs whose holder was asked to end them, and when (monotonic)."""
+    _between: dict[str, JobMessage] = field(default_factory=dict[str, JobMessage])
+    """The next attempts of jobs that are between two."""
+    _wanted: dict[str, str] = field(default_factory=dict[str, str])
+    """Why the next attempt of a job was ended before it came in."""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+    async def run(self) -> None:
+        """Until cancelled; then what is being done is let go of."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    def came_in(self, entry: Entry) -> None:
+        """A job entered the backlog: this attempt may have been cancelled before."""
+        self._between.pop(entry.job_id, None)
+        reason = self._wanted.pop(entry.job_id, None)
+        if reason is not None:
+            self._spawn(self._quietly(entry, "scheduler", reason, "cancelled"))
+
+    def between(self, job_id: str, following: JobMessage | None) -> None:
+        """A job ended and is to be tried again as `following`; None: that is not to be waited for."""
+        if following is not None:
+            self._between[job_id] = following
+        else:
+            self._between.pop(job_id, None)
+            self._wanted.pop(job_id, None)
+
+    def ended(self, entry: Entry) -> None:
+        """A job ended: there is nothing to wait for."""
+        self.cancelling.pop(entry.job_id, None)
+
+    def expire(self, expire: Expire) -> None:
+        """A job waited too long."""
+        entry = self.backlog.entries.get(expire.job.job_id)
+        if entry is not None:
+            self._spawn(self._quietly(entry, "scheduler", "it waited longer than it may", "expired"))
+
+    async def cancel(self, data: bytes) -> CtlAnswer:
+        """The control verb `cancel`."""
+        request = CancelRequest.decode(data)
+        ids = sorted(self.backlog.runs.get(request.id, ())) or [request.id]
+        entries = {i: self.backlog.entries[i] for i in ids if i in self.backlog.entries}
+        self._take_out(entries.values(), request.reason)
+        known = await self.known(request.id)
+        if not entries and known is None:
+            raise NotFoundError(f"There is no job or run {request.id}.")
+        others = [doc for doc in known or () if doc.job_id not in entries]
+        done = await asyncio.gather(
+            *(self._end_entry(e, request.by, request.reason, "cancelled") for e in entries.values()),
+            *(self._end_other(doc, request) for doc in others),
+        )
+        names = [*entries, *(doc.job_id for doc in others)]
+        return CtlAnswer(
+            affected=tuple(i for i, did in zip(names, done, strict=True) if did),
+            already=tuple(i for i, did in zip(names, done, strict=True) if not did),
+        )
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _quietly(self, entry: Entry, by: str, reason: str, state: EndState) -> None:
+        try:
+            self._take_out([entry], reason)
+            await self._end_entry(entry, by, reason, state)
+        except QgjobError as error:
+            log.warning("%s could not be ended: %s", entry.job_id, error)
+
+    def _take_out(self, entries: Iterable[Entry], reason: str) -> None:
+        """Place none of them from now on; whatever goes wrong later, the reaper ends them."""
+        waiting: list[Event] = []
+        for entry in entries:
+            entry.cancel = reason
+            self.cancelling[entry.job_id] = self.clock.monotonic()
+            if not entry.released:
+                waiting.append(JobWithdrawn(entry.job_id))
+        self.lab.feed(*waiting)
+
+    async def _end_entry(self, entry: Entry, by: str, reason: str, state: EndState) -> bool:
+        """End a live attempt or have it ended; False when the job ended by itself before."""
+        if await self._end(entry.message(), by, reason, state):
+            return True
+        if state == "cancelled":
+            self.on_over(entry)
+        return False
+
+    async def _end_other(self, doc: JobDoc, request: CancelRequest) -> bool:
+        """End a job of which no attempt is in the backlog: it ended, or is between two attempts."""
+        following = self._between.get(doc.job_id)
+        if following is None:
+            if doc.ended:
+                return False
+            # A new leader may not have come to this end yet: the next attempt is named in it.
+            subject = subjects.event(doc.org_id, doc.run_id, doc.job_id, doc.attempt, "state")
+            link, _ = await read_chain(self.bus, subject)
+            if not isinstance(link, Ended) or link.next is None:
+                return False
+            following = link.next
+        self._wanted[doc.job_id] = request.reason
+        return await self._end(following, request.by, request.reason, "cancelled")
+
+    async def _end(self, message: JobMessage, by: str, reason: str, state: EndState) -> bool:
+        """End an attempt, or the one that follows it; False when the job ended before."""
+        word = "cancelled" if state == "cancelled" else "queue_expiry"
+        while True:
+            async with self._limit:
+                now = self.clock.now()
+                there = await end_unclaimed(self.bus, message, state, word, reason, now=now)
+                if there is None:
+                    return True
+                if state == "expired":
+                    return False  # somebody started it: it did not expire
+                if not isinstance(there, Ended):
+                    there = await ask_holder(self.bus, message, by, reason, now=now)
+            if not isinstance(there, Ended):
+                break
+            if there.final or there.next is None:
+                return False
+            # It is to be tried again: the end of that attempt is written before it is even put anywhere.
+            message = there.next
+            follower = self.backlog.entries.get(message.spec.job_id)
+            if follower is None or follower.attempt < message.attempt:
+                self._wanted[message.spec.job_id] = reason
+            else:
+                self._take_out([follower], reason)
+        if there is not None and not isinstance(there, Cancelling):
+            holder = holder_of(there)
+            if holder is not None:
+                order = CancelAttempt(job_id=message.spec.job_id, attempt=message.attempt, reason=reason)
+                await self.bus.nc.publish(
+                    subjects.agent_verb(holder.rpartition("/")[0], "cancel"), order.encode()
+                )
+        return True

@@ -1,0 +1,119 @@
+"""Try jobs once more that have ended, because somebody asked for it.
+
+The new attempt is stored first, then told. A request that is repeated because its answer was lost has
+the same nonce, which stands in the attempt and in the event: it makes no second attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+from bus_schemas import streams, subjects
+from bus_schemas.events import About, Queued, Retrying, decode_event
+from bus_schemas.jobs import JobMessage, JobSpec
+from bus_schemas.requests import CtlAnswer
+from bus_schemas.rules import RetryRequest
+from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_page
+from qgjob.bus.publish import OutMsg
+from qgjob.bus.publisher import publish_each
+from qgjob.clock import Clock
+from qgjob.domain.history import JobDoc
+from qgjob.errors import BadMessageError, NotFoundError, RefusedError
+from qgjob.scheduler.attempts import put_attempt
+from qgjob.scheduler.backlog import Backlog
+from qgjob.scheduler.cancels import Known
+
+FAILED: Final = frozenset({"failed", "timed_out", "errored"})
+_AT_ONCE: Final = 100
+_FIRST_EVENTS: Final = 100
+"""Among so many events of an attempt the one is that is looked for: it comes early."""
+
+
+@dataclass(slots=True)
+class Retries:
+    """Within one reign."""
+
+    bus: Bus
+    clock: Clock
+    backlog: Backlog
+    known: Known
+    _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+    async def retry(self, data: bytes) -> CtlAnswer:
+        """The control verb `retry`."""
+        request = RetryRequest.decode(data)
+        docs = await self.known(request.id)
+        if docs is None:
+            raise NotFoundError(f"There is no job or run {request.id}.")
+        outcomes = await asyncio.gather(*(self._one(doc, request) for doc in docs))
+        named = list(zip(docs, outcomes, strict=True))
+        affected = tuple(doc.job_id for doc, outcome in named if outcome == "retried")
+        if not affected and any(outcome == "gone" for _, outcome in named):
+            raise RefusedError(
+                f"What {request.id} was made of is not kept any more.",
+                hint="Jobs can be retried for a day after their submit; submit it again.",
+            )
+        return CtlAnswer(
+            affected=affected, already=tuple(doc.job_id for doc, outcome in named if outcome == "goes on")
+        )
+
+    async def _one(self, doc: JobDoc, request: RetryRequest) -> str:
+        async with self._limit:
+            entry = self.backlog.entries.get(doc.job_id)
+            if entry is not None:
+                return "retried" if entry.message().asked == request.nonce else "goes on"
+            if not doc.ended:
+                return "goes on"
+            if doc.attempt > 1 and await self._made_by(doc, request.nonce):
+                return "retried"
+            if request.failed and doc.state not in FAILED:
+                return "not wanted"
+            spec = await self._spec(doc)
+            if spec is None:
+                return "gone"
+            # Marked as sent again: its chain is read before it is released, whoever else asks meanwhile.
+            message = JobMessage(spec=spec, attempt=doc.attempt + 1, asked=request.nonce, again=True)
+            await put_attempt(self.bus, message)
+            told = retrying_event(message, request.by, self.clock.now())
+            await publish_each(self.bus, [told])
+            return "retried"
+
+    async def _made_by(self, doc: JobDoc, nonce: str) -> bool:
+        """Whether the job's last attempt was made by that very request."""
+        return any(
+            isinstance(event, Retrying) and event.nonce == nonce
+            for event in await self._events(doc, doc.attempt - 1)
+        )
+
+    async def _spec(self, doc: JobDoc) -> JobSpec | None:
+        return next((event.spec for event in await self._events(doc, 1) if isinstance(event, Queued)), None)
+
+    async def _events(self, doc: JobDoc, attempt: int) -> list[object]:
+        subject = subjects.event(doc.org_id, doc.run_id, doc.job_id, attempt, "info")
+        page = await read_page(self.bus, streams.EVENTS, subject, limit=_FIRST_EVENTS)
+        events: list[object] = []
+        for message in page.messages:
+            try:
+                event = decode_event(message.data)
+            except BadMessageError:
+                continue
+            if (event.job_id, event.run_id, event.org_id) == (doc.job_id, doc.run_id, doc.org_id):
+                events.append(event)
+        return events
+
+
+def retrying_event(message: JobMessage, by: str, now: float) -> OutMsg:
+    """The event that tells of an attempt that somebody asked for."""
+    spec, attempt = message.spec, message.attempt - 1
+    about: About = {
+        "org_id": spec.org_id,
+        "run_id": spec.run_id,
+        "job_id": spec.job_id,
+        "attempt": attempt,
+        "at": now,
+    }
+    event = Retrying(**about, next_attempt=message.attempt, charged=False, by=by, nonce=message.asked)
+    return OutMsg(subjects.event(spec.org_id, spec.run_id, spec.job_id, attempt, "info"), event.encode())

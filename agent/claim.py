@@ -7,6 +7,7 @@ one, does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from qgjob.bus.chain import CHAIN_TTL, END_HEADERS, chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import expect, lost_compare
 from qgjob.bus.requester import JsError, RequestTimeoutError
-from qgjob.domain.retry import next_attempt
-from qgjob.errors import UnreachableError
+from qgjob.domain.retry import DOWN, POISONOUS, gone_down, is_poisonous, next_attempt, poison_text
+from qgjob.errors import QgjobError, UnreachableError
 
 MAX_TAKEOVERS: Final = 5
 _PATIENCE_S: Final = 180.0
@@ -44,6 +45,23 @@ class Claim:
     seq: int
     takeovers: int
     started_at: float
+    lost: tuple[str, ...] = ()
+    """Slots that held it before and were lost."""
+    link: Started | None = None
+    """What we wrote last."""
+
+    async def let_go(self) -> None:
+        """Say that we hold it no more, by our own will: who takes it over need not think us lost."""
+        if self.link is None:
+            return
+        left = self.link.model_copy(update={"left": True})
+        with contextlib.suppress(JsError, QgjobError):  # then we are thought lost, once
+            await self.bus.requests.publish(
+                self.subject,
+                left.encode(),
+                headers={**expect(self.seq), **CHAIN_TTL},
+                timeout=_TRY_TIMEOUT_S,
+            )
 
     async def end(self, state: EndState, result: Attempt, *, retryable: bool = True) -> EndOutcome:
         """Record the end. A cancel that was appended meanwhile makes it `cancelled`.
@@ -85,7 +103,12 @@ class Claim:
 
     def _ended(self, state: EndState, result: Attempt, *, retryable: bool) -> Ended:
         spec = self.message.spec
-        follow_up = next_attempt(self.message, state, self.who.name, retryable=retryable)
+        down = (*self.lost, self.who.name) if result.reason in DOWN else self.lost
+        follow_up = next_attempt(self.message, state, self.who.name, retryable=retryable, downed=down)
+        all_down = gone_down(self.message, down)
+        if state == "errored" and retryable and is_poisonous(all_down):
+            text = "; ".join(part for part in (result.message, poison_text(all_down)) if part)
+            result = result.model_copy(update={"reason": POISONOUS, "message": text[:4000]})
         return Ended(
             org_id=spec.org_id,
             run_id=spec.run_id,
@@ -98,6 +121,7 @@ class Claim:
             final=follow_up is None,
             app_version_id=spec.app_version_id,
             next=follow_up,
+            retryable=retryable,
         )
 
 
@@ -109,10 +133,11 @@ async def claim(bus: Bus, message: JobMessage, who: Identity, phase: Phase) -> C
     """
     subject, nonce = chain_subject(message), secrets.token_hex(8)
     seq, takeovers = 0, 0
+    lost: tuple[str, ...] = ()
     started_at = time.time()
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
-        link = _link(message, who, phase, nonce, takeovers, started_at)
+        link = _link(message, who, phase, nonce, takeovers, started_at).model_copy(update={"lost": lost})
         try:
             ack = await bus.requests.publish(
                 subject, link.encode(), headers={**expect(seq), **CHAIN_TTL}, timeout=_TRY_TIMEOUT_S
@@ -124,7 +149,7 @@ async def claim(bus: Bus, message: JobMessage, who: Identity, phase: Phase) -> C
             if not lost_compare(error):
                 raise
             there, seq = await read_chain(bus, subject)
-            held = Claim(bus, message, who, subject, nonce, seq, takeovers, started_at)
+            held = Claim(bus, message, who, subject, nonce, seq, takeovers, started_at, lost, link)
             if there is None:
                 continue
             if isinstance(there, Ended):
@@ -134,14 +159,19 @@ async def claim(bus: Bus, message: JobMessage, who: Identity, phase: Phase) -> C
                 return None
             if there.nonce == nonce:
                 return held
-            takeovers = there.takeovers + 1
+            takeovers, lost = there.takeovers + 1, _lost(there, who)
+            down = gone_down(message, lost)
+            if is_poisonous(down):
+                held.lost = lost
+                await held.end("errored", _unrun(message, who, "errored", POISONOUS, ""))
+                return None
             if takeovers > MAX_TAKEOVERS:
                 text = f"{takeovers} slots in turn lost hold of it"
                 result = _unrun(message, who, "errored", "takeovers", text)
                 await held.end("errored", result, retryable=False)
                 return None
             continue
-        return Claim(bus, message, who, subject, nonce, ack.seq, takeovers, started_at)
+        return Claim(bus, message, who, subject, nonce, ack.seq, takeovers, started_at, lost, link)
     raise RequestTimeoutError(f"{message.spec.job_id} could not be claimed")
 
 
@@ -164,6 +194,14 @@ def _link(
         phase=phase,
         takeovers=takeovers,
     )
+
+
+def _lost(there: Started, who: Identity) -> tuple[str, ...]:
+    """The slots that were lost with the attempt, up to the one whose link is there; not one that left."""
+    holder = f"{there.agent}/{there.slot}"
+    if there.left or holder == who.name or holder in there.lost:
+        return there.lost
+    return (*there.lost, holder)
 
 
 def _nonce(link: ChainLink) -> str | None:

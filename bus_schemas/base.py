@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from qgjob.errors import BadMessageError
 
@@ -20,10 +20,24 @@ LABEL_PATTERN = r"[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9._:/-]*)?"
 """The whole of a label: lower case, and behind a colon any case, as serial numbers have it."""
 LABEL_RULE = (
     "A label has up to 64 lower-case letters, digits and . _ : / -, and behind a colon capitals too, "
-    "such as android-14 or serial:R58M."
+    "such as android-14 or serial:R58M; `any` is none."
 )
 
-Label = Annotated[str, StringConstraints(pattern=f"^{LABEL_PATTERN}$", max_length=MAX_LABEL_CHARS)]
+ANY: Final = "any"
+"""Stands for no label at all where a set of labels is named, so no label may be called that."""
+
+
+def _not_any(text: str) -> str:
+    if text == ANY:
+        raise ValueError("'any' is no label: it stands for none being required")
+    return text
+
+
+Label = Annotated[
+    str,
+    StringConstraints(pattern=f"^{LABEL_PATTERN}$", max_length=MAX_LABEL_CHARS),
+    AfterValidator(_not_any),
+]
 """What a slot is or a job needs: `emulator`, `android-14`, `serial:R58M`."""
 
 Text = Annotated[str, StringConstraints(max_length=4000)]
@@ -68,7 +82,7 @@ class Message(Model):
 
 def is_label(text: str) -> bool:
     """Whether `text` is a `Label`, for those who check what people write before it is in a message."""
-    return len(text) <= MAX_LABEL_CHARS and re.fullmatch(LABEL_PATTERN, text) is not None
+    return len(text) <= MAX_LABEL_CHARS and text != ANY and re.fullmatch(LABEL_PATTERN, text) is not None
 
 
 def first_problem(error: ValidationError) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from bus_schemas.base import Id, Label, Message, Model, Text, Timestamp
+from bus_schemas.base import ANY, Id, Label, Message, Model, Text, Timestamp
 from bus_schemas.subjects import PriorityClass
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -114,9 +114,9 @@ def priority_class(priority: int) -> PriorityClass:
 
 def capability_of(requires: tuple[str, ...]) -> str:
     """The canonical name of a set of labels; `any` when nothing is required."""
-    return "+".join(sorted(set(requires))) or "any"
+    return "+".join(sorted(set(requires))) or ANY
 
 
 def labels_of(capability: str) -> frozenset[str]:
     """The labels that a capability requires; the inverse of `capability_of`."""
-    return frozenset() if capability == "any" else frozenset(capability.split("+"))
+    return frozenset() if capability == ANY else frozenset(capability.split("+"))

@@ -25,7 +25,7 @@ def test_labels(label: str):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Emulator", "Serial:r58m", ":R58M", "a:\n", "a+b", "serial:Ä", "a" * 65]
+    "text", ["", "any", "Emulator", "Serial:r58m", ":R58M", "a:\n", "a+b", "serial:Ä", "a" * 65]
 )
 def test_what_is_no_label(text: str):
     assert not is_label(text)

@@ -85,7 +85,9 @@ class AttemptRunner:
 
     async def phase(self, message: JobMessage) -> Phase:
         """Whether something has to be prepared before the test can run."""
-        return self._slot.phase(message.spec)
+        spec = message.spec
+        await self.device.prove(spec.org_id, spec.app_version_id)
+        return self._slot.phase(spec)
 
     # -- what others ask --
 
@@ -96,6 +98,10 @@ class AttemptRunner:
     def hand_back(self) -> None:
         """End the attempt without a result."""
         self._interruption.end(EndReason.STOPPING, "the agent stops")
+
+    def lose_device(self, why: str) -> None:
+        """End the attempt: its device is gone."""
+        self._interruption.end(EndReason.DEVICE_LOST, why)
 
     # -- the attempt --
 
@@ -125,7 +131,12 @@ class AttemptRunner:
                     on_renewed=self._processes.renew,
                     on_lost=lambda: interruption.end(EndReason.LEASE_LOST, "the lease was lost"),
                 ):
-                    result = await self._result(task, claim, steps.progress)
+                    try:
+                        result = await self._result(task, claim, steps.progress)
+                        if result is not None and result.state != "passed" and steps.has_folders:
+                            await self.device.evidence(dirs.artifacts)
+                    finally:
+                        await self.device.settle()
                     if result is None:
                         shipper.abandon()
                         return None
@@ -149,8 +160,16 @@ class AttemptRunner:
             if not isinstance(error, QgjobError):
                 log.exception("%s: %s", self.who.name, claim.message.spec.job_id)
             return outcome(claim, of_error(error), progress, None, now=time.time())
-        verdicted = of_result(result, asked.reason, asked.why)
+        reason, why = asked.reason, asked.why
+        if _may_be_the_device(result, reason) and (silence := await self._silence()):
+            reason, why = EndReason.DEVICE_LOST, silence
+        verdicted = of_result(result, reason, why)
         return verdicted and outcome(claim, verdicted, progress, result, now=time.time())
+
+    async def _silence(self) -> str | None:
+        """Why the device is silent, after a test that did not pass: then that was not the test's fault."""
+        health = await self.device.health()
+        return health.detail or "the device does not answer" if health.silent else None
 
     # -- cleaning --
 
@@ -171,6 +190,12 @@ class AttemptRunner:
         await self._slot.kit.close()
         await self.device.close()
         await asyncio.gather(*self._tails, return_exceptions=True)
+
+
+def _may_be_the_device(result: RunResult, reason: EndReason | None) -> bool:
+    if reason is None:
+        return result.verdict is not Verdict.PASSED
+    return reason in {EndReason.TIMED_OUT, EndReason.SILENT}
 
 
 def _safe(name: str) -> str:

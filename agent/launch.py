@@ -27,6 +27,7 @@ class EndReason(StrEnum):
     CANCELLED = "cancelled"
     LEASE_LOST = "lease_lost"
     STOPPING = "stopping"
+    DEVICE_LOST = "device_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

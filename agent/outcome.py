@@ -55,6 +55,8 @@ def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicte
             return Verdicted("cancelled", "cancelled", why)
         case EndReason.TIMED_OUT | EndReason.SILENT:
             return Verdicted("timed_out", reason.value, why)
+        case EndReason.DEVICE_LOST:
+            return Verdicted("errored", reason.value, why)
         case None:
             pass
     match result.verdict:

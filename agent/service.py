@@ -9,7 +9,6 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from nats.errors import Error as NatsError
 
 from agent.attempt import AttemptRunner
+from agent.roster import Roster
 from agent.slot import SlotWorker
 from bus_schemas import subjects
 from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
@@ -51,23 +51,26 @@ class AgentOptions:
 class Agent:
     """All slots of one machine, on one connection."""
 
-    def __init__(self, bus: Bus, options: AgentOptions, runners: Sequence[AttemptRunner]) -> None:
+    def __init__(self, bus: Bus, options: AgentOptions, roster: Roster) -> None:
         self._bus = bus
         self._options = options
-        self._runners = runners
+        self._roster = roster
         self._changed = asyncio.Event()
         self._started_at = time.time()
         self._state = "up"
         self._epoch = 0
         """Of the latest leader: what earlier ones send is not followed."""
-        instance = secrets.token_hex(8)
-        self._slots = {
-            runner.who.slot: SlotWorker(bus, runner.who, runner, self._changed.set, instance=instance)
-            for runner in runners
-        }
+        self._instance = secrets.token_hex(8)
+        self._slots: dict[str, SlotWorker] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._workers: list[asyncio.Task[None]] = []
 
     async def run(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
-        """Work until `stop` is set and the running jobs are finished or handed back."""
+        """Work until `stop` is set and the running jobs are finished or handed back.
+
+        Raises `RefusedError` for a second agent of that name, and what the driver raises when it finds that
+        this machine cannot have its devices.
+        """
         await self._refuse_twin()
         nc = self._bus.nc
         subscriptions = [
@@ -76,35 +79,54 @@ class Agent:
         ]
         self._bus.on_reconnect.append(self._on_reconnect)
         try:
+            await self._roster.begin(self._add_slot)
             async with asyncio.TaskGroup() as tasks:
-                heartbeat = tasks.create_task(self._heartbeats(), name="heartbeat")
-                workers = [
-                    tasks.create_task(slot.run(), name=f"slot {slot.who.slot}")
-                    for slot in self._slots.values()
+                self._tasks = tasks
+                beside = [
+                    tasks.create_task(self._heartbeats(), name="heartbeat"),
+                    tasks.create_task(self._roster.run(self._add_slot), name="roster"),
                 ]
+                for slot in self._slots.values():
+                    self._start(slot)
                 ready.set()
                 await stop.wait()
-                await self._drain(workers)
-                heartbeat.cancel()
+                await self._drain()
+                for task in beside:
+                    task.cancel()
         finally:
             self._bus.on_reconnect.remove(self._on_reconnect)
             for subscription in subscriptions:
                 with contextlib.suppress(Exception):  # the connection may be gone already
                     await subscription.unsubscribe()
             await self._say_goodbye()
-            await asyncio.gather(*(runner.close() for runner in self._runners), return_exceptions=True)
+            await self._roster.close()
+            closing = (slot.runner.close() for slot in self._slots.values())
+            await asyncio.gather(*closing, return_exceptions=True)
 
-    async def _drain(self, workers: list[asyncio.Task[None]]) -> None:
+    def _add_slot(self, runner: AttemptRunner) -> SlotWorker:
+        """A slot for a device that has come."""
+        slot = SlotWorker(self._bus, runner.who, runner, self._changed.set, instance=self._instance)
+        self._slots[runner.who.slot] = slot
+        if self._tasks is not None:
+            self._start(slot)
+        self._changed.set()
+        return slot
+
+    def _start(self, slot: SlotWorker) -> None:
+        if self._tasks is not None and self._state == "up":
+            self._workers.append(self._tasks.create_task(slot.run(), name=f"slot {slot.who.slot}"))
+
+    async def _drain(self) -> None:
         self._state = "draining"
         self._changed.set()
         for slot in self._slots.values():
             slot.stop()
-        _, busy = await asyncio.wait(workers, timeout=self._options.grace_s)
+        _, busy = await _wait(self._workers, self._options.grace_s)
         if busy:
             log.info("%d running jobs are handed back", len(busy))
             for slot in self._slots.values():
                 slot.hand_back()
-            _, busy = await asyncio.wait(workers, timeout=_HAND_BACK_S)
+            _, busy = await _wait(self._workers, _HAND_BACK_S)
         for worker in busy:  # its server is away: what it holds is given again when the lease has run out
             worker.cancel()
 
@@ -218,6 +240,12 @@ class Agent:
             if stored.seq != seq:
                 return True
         return False
+
+
+async def _wait(
+    workers: list[asyncio.Task[None]], timeout_s: float
+) -> tuple[set[asyncio.Task[None]], set[asyncio.Task[None]]]:
+    return await asyncio.wait(workers, timeout=timeout_s) if workers else (set(), set())
 
 
 def _lives(pid: int) -> bool:

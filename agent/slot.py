@@ -98,6 +98,11 @@ class SlotWorker:
         self._wake.set()
         self._on_change()
 
+    def lose_device(self, why: str) -> None:
+        """End the running job: its device is gone. It is not charged to the test."""
+        if self._message is not None:
+            self.runner.lose_device(why)
+
     def stop(self) -> None:
         """Take nothing more; a running job is finished."""
         self._stopping = True
@@ -109,6 +114,11 @@ class SlotWorker:
         self.runner.hand_back()
 
     # -- what it says of itself --
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs on it."""
+        return self._message is not None
 
     @property
     def state(self) -> SlotState:

@@ -77,6 +77,7 @@ class AdbDevice(Device):
         self._tried: list[Step] = []
         self._log_since: str | None = None
         self._package: str | None = None
+        self._unproved: AdbError | None = None
 
     @property
     def network(self) -> bool:
@@ -162,10 +163,13 @@ class AdbDevice(Device):
 
     async def prove(self, org_id: str, app_version_id: str) -> None:
         """See `Device.prove`: one question to the device."""
+        self._unproved = None
         for entry in self.ledger.entries:
             if (entry.org_id, entry.app_version_id) == (org_id, app_version_id):
-                with contextlib.suppress(AdbError):  # the keeper hears of it; the entry is not in doubt
+                try:
                     await self._prove_entry(entry)
+                except AdbError as error:  # not the build is in doubt, but the device: `start_app` says so
+                    self._unproved = error
 
     async def _prove_entry(self, entry: InstalledApp) -> None:
         if await self.proof(entry.app_id) != entry.proof:
@@ -249,6 +253,8 @@ class AdbDevice(Device):
     async def start_app(self, app_id: str, *, timeout_s: float) -> RunningApp:
         """See `Device.start_app`: the test starts the app itself, as Appium and Maestro do."""
         del timeout_s
+        if self._unproved is not None:
+            raise self._unproved
         if self.ledger.get(app_id) is None:
             raise JobError(
                 f"{app_id} is not installed on {self.serial}", reason="app_missing", retryable=True

@@ -96,7 +96,7 @@ class AdbDriver(Driver):
                 self._connecting = asyncio.create_task(self._connect_known(), name="adb connect")
 
     async def _tables(self) -> AsyncGenerator[dict[str, str]]:
-        """What the server tells, and what it does not: that a network device went offline, it only answers."""
+        """What the server tells; that a network device went offline it does not, so it is asked."""
         tracking = self._server.track()
         told = asyncio.ensure_future(anext(tracking))
         try:

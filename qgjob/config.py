@@ -34,6 +34,8 @@ class RunningUp:
     data_dir: str
     started_at: float
     """Seconds since the epoch."""
+    token_file: str | None = None
+    """Where the token of NATS is, if it asks for one."""
 
     def to_json(self) -> str:
         """Return the text of the state file."""
@@ -51,7 +53,10 @@ class RunningUp:
                 "data_dir": str(data_dir),
                 "started_at": int() | float() as started_at,
             }:
-                return cls(server, redis_url, pid, data_dir, float(started_at))
+                token_file = read.get("token_file")
+                if token_file is not None and not isinstance(token_file, str):
+                    raise ValueError("not the state of a qgjob up")
+                return cls(server, redis_url, pid, data_dir, float(started_at), token_file)
             case _:
                 raise ValueError("not the state of a qgjob up")
 
@@ -70,6 +75,22 @@ def resolve_redis_url(given: str | None, env: Mapping[str, str]) -> str | None:
         return said
     running = running_up(env)
     return running.redis_url if running else None
+
+
+def resolve_token(given: str | None, server: str | None, env: Mapping[str, str]) -> str | None:
+    """Return the token for NATS: given, else `QGJOB_TOKEN`, else a running `up`'s if it is its server.
+
+    Each is the token itself or the name of a file that holds it. `server` is what was given as
+    the address. Raises `UsageError` for a file that cannot be used.
+    """
+    from qgjob.tokenfile import read_token
+
+    if said := given or env.get("QGJOB_TOKEN"):
+        return read_token(said)
+    running = running_up(env)
+    if running is None or running.token_file is None:
+        return None
+    return read_token(running.token_file) if resolve_server(server, env) == running.server else None
 
 
 def running_up(env: Mapping[str, str]) -> RunningUp | None:

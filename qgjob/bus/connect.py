@@ -191,7 +191,7 @@ def explain(error: BaseException, url: str) -> QgjobError:
     if isinstance(error, AuthorizationError) or "authorization" in text or "authentication" in text:
         return NotAllowedError(
             f"The server at {shown} refused the credentials.",
-            hint="Check --creds (or QGJOB_CREDS), and that they are of this server's account.",
+            hint="Check --creds (or QGJOB_CREDS) or the token (QGJOB_TOKEN), and that they are this server's.",
         )
     if isinstance(error, ssl.SSLError) or "tls" in text or "certificate" in text:
         return UnreachableError(

@@ -34,11 +34,12 @@ class Session:
     def server_options(self, name: str = "qgjob cli") -> ServerOptions:
         """Where to connect: as given, else a running `qgjob up`, else the default."""
         from qgjob.bus.connect import ServerOptions
-        from qgjob.config import resolve_server
+        from qgjob.config import resolve_server, resolve_token
 
         return ServerOptions(
             url=resolve_server(self.server, os.environ),
             creds=self.creds,
+            token=resolve_token(None, self.server, os.environ),
             tls_ca=self.tls_ca,
             tls_cert=self.tls_cert,
             tls_key=self.tls_key,

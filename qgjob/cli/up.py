@@ -32,6 +32,13 @@ def up(
         int | None,
         option("--port", min=1, max=65_535, help="The port of NATS; else 4222, or any that is free."),
     ] = None,
+    listen: Annotated[
+        str | None,
+        option("--listen", metavar="ADDR", help="Let other machines join: HOST or HOST:PORT; needs --token."),
+    ] = None,
+    token: Annotated[
+        Path | None, option("--token", metavar="FILE", help="The file of the token that NATS then asks for.")
+    ] = None,
     http_port: Annotated[
         int | None,
         option(
@@ -56,6 +63,8 @@ def up(
         agents=agents or defaults.agents,
         labels=opt.label_list("--labels", labels) if labels else defaults.labels,
         port=port,
+        listen=listen,
+        token_file=token,
         http=True,
         http_port=http_port,
         data_dir=data_dir,

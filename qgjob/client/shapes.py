@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bus_schemas.agents import Heartbeat, InstalledBuild, SlotStatus
+from bus_schemas.artifacts import Artifact
 from bus_schemas.builds import BuildRecord
 from bus_schemas.events import Attempt
-from bus_schemas.requests import JobView, Overview, RunView
+from bus_schemas.requests import JobView, OrgView, Overview, PauseView, RunView
+from bus_schemas.rules import OrgRule, PauseMark
 from qgjob.client.models import Submitted
 from qgjob.clock import rfc3339
 
@@ -31,7 +33,14 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
         "exit_code": attempt.exit_code,
         "takeovers": attempt.takeovers,
         "cases": attempt.cases.model_dump() if attempt.cases else None,
+        "artifacts": [artifact_json(artifact) for artifact in attempt.artifacts],
+        "artifacts_left_out": attempt.artifacts_left_out,
     }
+
+
+def artifact_json(artifact: Artifact) -> dict[str, Any]:
+    """A file that an attempt left."""
+    return {"name": artifact.name, "size": artifact.blob.size, "sha256": artifact.blob.digest}
 
 
 def job_json(job: JobView) -> dict[str, Any]:
@@ -43,6 +52,7 @@ def job_json(job: JobView) -> dict[str, Any]:
         "org_id": job.org_id,
         "app_version_id": job.app_version_id,
         "test": job.test,
+        "variant": job.variant,
         "position": job.position,
         "target": job.target,
         "requires": list(job.requires),
@@ -77,7 +87,10 @@ def submitted_json(submitted: Submitted) -> dict[str, Any]:
     return {
         "run_id": submitted.run_id,
         "accepted_before": submitted.accepted_before,
-        "jobs": [{"job_id": job.job_id, "test": job.test, "state": job.state} for job in submitted.jobs],
+        "jobs": [
+            {"job_id": job.job_id, "test": job.test, "variant": job.variant, "state": job.state}
+            for job in submitted.jobs
+        ],
     }
 
 
@@ -139,15 +152,26 @@ def build_json(record: BuildRecord) -> dict[str, Any]:
     }
 
 
+def pause_json(pause: PauseMark | PauseView) -> dict[str, Any]:
+    """Something that is paused."""
+    return {**pause.model_dump(), "at": rfc3339(pause.at)}
+
+
+def org_rule_json(org: OrgRule | OrgView) -> dict[str, Any]:
+    """A limit or weight of an organisation."""
+    return org.model_dump()
+
+
 def overview_json(overview: Overview) -> dict[str, Any]:
     """The queues and groups."""
-    document = overview.model_dump(mode="json", exclude={"v", "problem", "at", "leader", "groups"})
+    document = overview.model_dump(mode="json", exclude={"v", "problem", "at", "leader", "groups", "pauses"})
     leader = overview.leader
     return {
         "at": rfc3339(overview.at),
         "leader": leader
         and {"replica": leader.replica, "epoch": leader.epoch, "since": rfc3339(leader.since)},
         **document,
+        "pauses": [pause_json(pause) for pause in overview.pauses],
         "groups": [
             {**group.group.model_dump(), **group.model_dump(mode="json", exclude={"group"})}
             for group in overview.groups

@@ -110,6 +110,7 @@ def view_of(spec: JobSpec) -> JobView:
         org_id=spec.org_id,
         app_version_id=spec.app_version_id,
         test=spec.test,
+        variant=spec.variant,
         position=spec.position,
         state="queued",
         priority=spec.priority,

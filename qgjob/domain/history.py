@@ -46,6 +46,7 @@ class JobDoc:
     org_id: str
     app_version_id: str = ""
     test: str = ""
+    variant: str | None = None
     position: int = 0
     priority: int = 5
     target: str | None = None
@@ -91,6 +92,7 @@ class JobDoc:
             org_id=self.org_id,
             app_version_id=self.app_version_id or UNKNOWN,
             test=self.test,
+            variant=self.variant,
             position=self.position,
             state=state,
             priority=self.priority,
@@ -171,6 +173,8 @@ def _step(doc: JobDoc, event: AnyEvent, at: float) -> None:
             _onwards(doc, "dispatched")
         case Started():  # and TakenOver
             _start(doc, event)
+        case Preparing() | Running() if event.takeovers < _takeovers(doc, event.attempt):
+            pass  # of a holder that lost the attempt
         case Preparing():
             if _onwards(doc, "preparing") or doc.state == "preparing":
                 doc.message = event.message or doc.message
@@ -187,6 +191,11 @@ def _step(doc: JobDoc, event: AnyEvent, at: float) -> None:
             _settle(doc, "cancelled", at, reason="refused", message=event.message)
         case Retrying() | Reprioritised():
             pass  # of the next attempt, or of any: see `apply`
+
+
+def _takeovers(doc: JobDoc, attempt: int) -> int:
+    known = doc.attempts.get(attempt)
+    return known.takeovers if known else 0
 
 
 def _onwards(doc: JobDoc, state: JobState) -> bool:
@@ -223,6 +232,7 @@ def _announce(doc: JobDoc, event: Queued, seq: int, at: float) -> None:
     spec = event.spec
     doc.app_version_id = spec.app_version_id
     doc.test = spec.test
+    doc.variant = spec.variant
     doc.position = spec.position
     doc.priority = spec.priority
     doc.target = spec.target

@@ -11,7 +11,7 @@ from pathlib import Path
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     from qgjob.bus.connect import ServerOptions
-    from qgjob.config import resolve_server
+    from qgjob.config import resolve_server, resolve_token
     from qgjob.errors import QgjobError
     from qgjob.gateway.service import DEFAULT_PORT, GatewayOptions, run_gateway
     from qgjob.serve import serve
@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         server=ServerOptions(
             url=resolve_server(given.server, os.environ),
             creds=given.creds,
+            token=resolve_token(None, given.server, os.environ),
             name="qgjob gateway",
             wait_for_server=True,
         ),

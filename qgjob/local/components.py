@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qgjob.local.binaries import nats_config_file, nats_server_binary, valkey_server_binary
 from qgjob.local.child import ChildSpec
+from qgjob.local.listen import Listen
 from qgjob.local.probes import nats_ready, valkey_ready
 
 HOST = "127.0.0.1"
@@ -18,21 +19,32 @@ HOST = "127.0.0.1"
 AGENT_GRACE_S = 10.0
 
 
-def nats(port: int, store: Path, *, lock_fd: int | None = None) -> ChildSpec:
-    """Return nats-server on loopback with the project's nats.conf and its streams in `store`."""
+def nats(
+    port: int,
+    store: Path,
+    *,
+    lock_fd: int | None = None,
+    listen: Listen | None = None,
+    config: Path | None = None,
+) -> ChildSpec:
+    """Return nats-server with the project's nats.conf and its streams in `store`; on loopback by default.
+
+    With a token `config` is the configuration that has it in it.
+    """
+    listen = listen or Listen()
     name = f"qgjob-{secrets.token_hex(8)}"  # tells the probe our server from another one
     return ChildSpec(
         name="nats",
         argv=(
             str(nats_server_binary()),
-            *("-c", str(nats_config_file())),
+            *("-c", str(config or nats_config_file())),
             *("-n", name),
-            *("-a", HOST),
+            *("-a", listen.host),
             *("-p", str(port)),
             *("-sd", str(store)),
         ),
         cwd=str(store),
-        probe=partial(nats_ready, HOST, port, name=name),
+        probe=partial(nats_ready, listen.reached_at, port, name=name, token=listen.token),
         # A large store takes its time to be read.
         ready_timeout_s=60.0,
         stop_grace_s=10.0,

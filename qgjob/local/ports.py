@@ -15,7 +15,8 @@ _TRIES = 200
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen on this port now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
         # As the servers do: a port in TIME_WAIT counts as free.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -23,7 +24,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         except OSError:
             return False
     # On BSD and macOS that bind succeeds beside a server that listens on all addresses.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
         return sock.connect_ex((host, port)) != 0
 
 

@@ -16,15 +16,13 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 _INBOX = "_INBOX.qgjob.probe"
-_JETSTREAM_QUESTION = (
-    'CONNECT {"verbose":false,"pedantic":false,"lang":"qgjob-probe","version":"1","protocol":1}\r\n'
-    f"SUB {_INBOX} 1\r\n"
-    f"PUB $JS.API.INFO {_INBOX} 0\r\n\r\n"
-    "PING\r\n"
-)
+_CONNECT = {"verbose": False, "pedantic": False, "lang": "qgjob-probe", "version": "1", "protocol": 1}
+_JETSTREAM_QUESTION = f"SUB {_INBOX} 1\r\nPUB $JS.API.INFO {_INBOX} 0\r\n\r\nPING\r\n"
 
 
-async def nats_ready(host: str, port: int, *, name: str | None = None, timeout: float = 1.0) -> bool:
+async def nats_ready(
+    host: str, port: int, *, name: str | None = None, token: str | None = None, timeout: float = 1.0
+) -> bool:
     """Whether a nats-server (of this name) answers and its JetStream is usable, within `timeout` seconds."""
     try:
         async with asyncio.timeout(timeout), _connection(host, port) as (reader, writer):
@@ -34,7 +32,8 @@ async def nats_ready(host: str, port: int, *, name: str | None = None, timeout: 
             server = json.loads(info)
             if not server.get("jetstream") or name not in (None, server.get("server_name")):
                 return False
-            writer.write(_JETSTREAM_QUESTION.encode())
+            connect = json.dumps({**_CONNECT, "auth_token": token} if token else _CONNECT)
+            writer.write(f"CONNECT {connect}\r\n{_JETSTREAM_QUESTION}".encode())
             while line := await reader.readline():
                 words = line.split()
                 if words[:1] == [b"MSG"]:

@@ -15,8 +15,10 @@ from qgjob.clock import Clock, SystemClock
 from qgjob.config import RunningUp, default_data_dir
 from qgjob.errors import QgjobError, RefusedError
 from qgjob.local import components
+from qgjob.local.binaries import nats_config_file
 from qgjob.local.child import ChildError, ChildSpec
 from qgjob.local.folder import DataFolder
+from qgjob.local.listen import config_with_token, listen_at, url
 from qgjob.local.ports import free_port, is_free
 from qgjob.local.statefile import published
 from qgjob.local.supervisor import Announce, Supervisor
@@ -39,6 +41,10 @@ class UpOptions:
     """Labels of every slot."""
     port: int | None = None
     """The port of NATS, which must then be free; else 4222 or any that is free."""
+    listen: str | None = None
+    """`HOST[:PORT]` where NATS listens, so that other machines may join; else on loopback."""
+    token_file: Path | None = None
+    """The file of the token that NATS asks for; needed when it listens to more than loopback."""
     data_dir: Path | None = None
     """Where everything is kept; else a folder of this user's."""
     log_level: str = "info"
@@ -106,7 +112,8 @@ class LocalSystem:
 
     Nothing it starts outlives this process, however that ends. Entering raises RefusedError when
     another `up` has the folder or the given port is taken, and ChildError when a part does not
-    start; whatever was started is stopped again. With `publish`, other commands of this user
+    start; whatever was started is stopped again. Making one raises UsageError when it would listen to
+    other machines without a token. With `publish`, other commands of this user
     find it (`qgjob.config.running_up`). Use it from the main thread.
     """
 
@@ -125,6 +132,7 @@ class LocalSystem:
         self._services = services
         self._publish = publish
         self._clock = clock or SystemClock()
+        self.listen = listen_at(options.listen, options.token_file, options.port)
         self._supervisor: Supervisor | None = None
         self._addresses: asyncio.Future[Addresses] | None = None
         self._main: asyncio.Task[None] | None = None
@@ -218,27 +226,40 @@ class LocalSystem:
                 await self._start_valkey(self._supervisor) if self.options.valkey else None,
             )
             for stage in self._services(self.options, found, self.folder):
-                await self._supervisor.start(*stage)
+                await self._supervisor.start(*(self._with_token(spec) for spec in stage))
             if self.options.http:
                 found = replace(found, http=await self._start_gateway(self._supervisor, found.server))
             if self._publish:
+                token_file = self.listen.token_file
                 state = RunningUp(
-                    found.server, found.redis_url, os.getpid(), str(self.folder.path), self._clock.now()
+                    found.server,
+                    found.redis_url,
+                    os.getpid(),
+                    str(self.folder.path),
+                    self._clock.now(),
+                    str(token_file) if token_file else None,
                 )
                 stack.enter_context(published(state, os.environ))
             addresses.set_result(found)
             await asyncio.get_running_loop().create_future()  # until we are cancelled
 
     async def _start_nats(self, supervisor: Supervisor, lock_fd: int) -> str:
-        wanted = self.options.port
-        _must_be_free(wanted, "--port")
+        listen, token = self.listen, self.listen.token
+        store = self.folder.nats
+        config = config_with_token(nats_config_file(), token, self.folder.path) if token else None
+        _must_be_free(listen.port, "--port", listen.host)
         port = await self._start_on_port(
             supervisor,
-            lambda port: components.nats(port, self.folder.nats, lock_fd=lock_fd),
-            wanted=wanted,
+            lambda port: components.nats(port, store, lock_fd=lock_fd, listen=listen, config=config),
+            wanted=listen.port,
             prefer=DEFAULT_PORT,
+            host=listen.host,
         )
-        return f"nats://{components.HOST}:{port}"
+        return url(listen.reached_at, port)
+
+    def _with_token(self, spec: ChildSpec) -> ChildSpec:
+        file = self.listen.token_file
+        return replace(spec, env={**spec.env, "QGJOB_TOKEN": str(file)}) if file else spec
 
     async def _start_valkey(self, supervisor: Supervisor) -> str:
         port = await self._start_on_port(supervisor, lambda port: components.valkey(port, self.folder.valkey))
@@ -249,8 +270,8 @@ class LocalSystem:
         _must_be_free(wanted, "--http-port")
         port = await self._start_on_port(
             supervisor,
-            lambda port: components.gateway(
-                server, port, cwd=self.folder.path, log_level=self.options.log_level
+            lambda port: self._with_token(
+                components.gateway(server, port, cwd=self.folder.path, log_level=self.options.log_level)
             ),
             wanted=wanted,
             prefer=DEFAULT_HTTP_PORT,
@@ -264,9 +285,10 @@ class LocalSystem:
         *,
         wanted: int | None = None,
         prefer: int | None = None,
+        host: str = components.HOST,
     ) -> int:
         for left in reversed(range(_PORT_TRIES)):
-            port = wanted or free_port(prefer=prefer)
+            port = wanted or free_port(host, prefer=prefer)
             try:
                 await supervisor.start(spec(port))
             except ChildError as error:
@@ -278,8 +300,8 @@ class LocalSystem:
         raise AssertionError("unreachable")
 
 
-def _must_be_free(port: int | None, option: str) -> None:
-    if port is not None and not is_free(port):
+def _must_be_free(port: int | None, option: str, host: str = components.HOST) -> None:
+    if port is not None and not is_free(port, host):
         raise RefusedError(
             f"Port {port} is already in use on this machine.",
             hint=f"Give another one with {option}, or none to take any that is free.",

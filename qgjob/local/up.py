@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
+from qgjob.local.listen import url
 from qgjob.local.signals import StopSignals
 from qgjob.local.system import LocalSystem, Services, UpOptions, default_services
 
@@ -40,6 +42,8 @@ async def run_up(
                 slots = options.slots * options.agents
                 counted = "1 slot" if slots == 1 else f"{slots} slots"
                 say(f"qgjob is up at {system.server} with {counted} ({', '.join(options.labels)}).")
+                if system.listen.token_file:
+                    say(f"Another machine joins with: {_joining(system)}")
                 if system.http:
                     say(f"HTTP for curl is at {system.http} (see {system.http}/docs).")
                 say(f"Data and logs are in {system.folder.path}. Ctrl-C stops everything.")
@@ -48,3 +52,9 @@ async def run_up(
         signals.own_cancel()
     say("qgjob has stopped.")
     return 0
+
+
+def _joining(system: LocalSystem) -> str:
+    port = urlsplit(system.server).port or 4222
+    token = system.listen.token_file
+    return f"qgjob agent --server {url(system.listen.shown, port)} --token {token.name if token else 'FILE'}"

@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     from bus_schemas.streams import ACK_WAIT_S
     from qgjob.bus.connect import ServerOptions
     from qgjob.clock import SystemClock
-    from qgjob.config import resolve_redis_url, resolve_server
+    from qgjob.config import resolve_redis_url, resolve_server, resolve_token
     from qgjob.scheduler.reign import ReignSettings
     from qgjob.scheduler.service import SchedulerOptions, run_scheduler
     from qgjob.serve import serve
@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         server=ServerOptions(
             url=resolve_server(given.server, os.environ),
             creds=given.creds,
+            token=resolve_token(None, given.server, os.environ),
             name=f"qgjob scheduler {given.replica}",
             wait_for_server=True,
         ),

@@ -11,6 +11,7 @@ from agent.launch import EndReason
 from agent.runners.base import CaseCounts, RunResult, Verdict
 from bus_schemas import events
 from bus_schemas.events import Attempt, EndState
+from bus_schemas.jobs import BlobRef
 from qgjob.errors import QgjobError
 
 _MESSAGE_CHARS = 4000
@@ -41,6 +42,7 @@ class Progress:
     installed: bool = False
     install_s: float | None = None
     duration_s: float | None = None
+    report: BlobRef | None = None
 
 
 def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicted | None:
@@ -101,6 +103,7 @@ def outcome(
         exit_code=result.exit_code if result else None,
         takeovers=claim.takeovers,
         cases=_counts(result.counts) if result and result.cases else None,
+        report=progress.report,
     )
     return Outcome(verdicted.state, attempt, verdicted.retryable)
 

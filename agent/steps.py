@@ -20,6 +20,7 @@ from agent.logs import LogShipper
 from agent.outcome import Progress
 from agent.processes import SlotProcesses
 from agent.removal import remove_tree
+from agent.reports.stored import case_report, store_cases
 from agent.runners.base import (
     AnyRunner,
     AppiumSession,
@@ -121,9 +122,11 @@ class Steps:
         if not prepared:
             await self._tell(Running, installed=self.progress.installed, install_s=self.progress.install_s)
         try:
-            return await self._run_test(runner, job)
+            result = await self._run_test(runner, job)
         finally:
             await self.slot.kit.settle()
+        await self._store_cases(runner.name, result)
+        return result
 
     # -- fetch --
 
@@ -182,6 +185,16 @@ class Steps:
         if launch.reports:
             return await asyncio.to_thread(runner.collect, exit_, dirs)
         return runner.collect(exit_, dirs)
+
+    async def _store_cases(self, runner: str, result: RunResult) -> None:
+        unwanted = {EndReason.STOPPING, EndReason.LEASE_LOST}
+        if not result.cases or not self.has_folders or self.slot.interruption.reason in unwanted:
+            return
+        try:
+            report = case_report(self._spec.job_id, self._message.attempt, runner, result.cases)
+            self.progress.report = await store_cases(self.slot.bus, self.dirs.reports, report)
+        except (QgjobError, OSError) as error:  # the counts are in the result all the same
+            self.shipper.say(f"the report's cases could not be stored: {error}")
 
     def _unless_ended(self) -> None:
         if self.slot.interruption.reason is not None:

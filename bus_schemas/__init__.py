@@ -5,6 +5,7 @@ from __future__ import annotations
 from bus_schemas.agents import Binding, CancelAttempt, DeadLetter, Heartbeat, Hello, LogChunk, SlotNext
 from bus_schemas.base import SCHEMA_VERSION, Message
 from bus_schemas.builds import BuildRecord
+from bus_schemas.cases import CaseReport
 from bus_schemas.events import (
     Cancelling,
     Ended,
@@ -51,6 +52,7 @@ MESSAGES: tuple[type[Message], ...] = (
     JobMessage,
     RunMarker,
     BuildRecord,
+    CaseReport,
     Queued,
     Released,
     Started,

@@ -52,7 +52,7 @@ class Attempt(Model):
     takeovers: int = 0
     cases: CaseCounts | None = None
     report: BlobRef | None = None
-    """The JUnit file in the artifacts, when there is one."""
+    """What the test's report said case by case: a `CaseReport` in the artifacts' bucket."""
     artifacts: tuple[Artifact, ...] = ()
     """What the attempt left, in the order of their names."""
     artifacts_left_out: Annotated[int, Field(ge=0)] = 0

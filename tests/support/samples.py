@@ -7,6 +7,7 @@ from typing import Any
 from bus_schemas import Message, agents, events, explain, holds, lab, requests, rules
 from bus_schemas.artifacts import Artifact
 from bus_schemas.builds import BuildRecord
+from bus_schemas.cases import CaseRecord, CaseReport, CaseTry
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker
 from bus_schemas.learned import Learned
 
@@ -151,6 +152,25 @@ SAMPLES: tuple[Message, ...] = (
     ),
     agents.DeadLetter(
         stream="QG_JOBS", subject="qg.jobs.high.a.b", seq=5, reason="not a JobMessage", data="eA==", at=1.0
+    ),
+    CaseReport(
+        job_id="j_01",
+        attempt=1,
+        runner="playwright",
+        cases=(
+            CaseRecord(
+                name="login › wrong password",
+                suite="login.spec.ts",
+                outcome="passed",
+                flaky=True,
+                duration_s=0.5,
+                file="e2e/login.spec.ts",
+                line=12,
+                attempts=2,
+                tries=(CaseTry(outcome="failed", duration_s=0.7, message="no"), CaseTry(outcome="passed")),
+            ),
+        ),
+        left_out=3,
     ),
     BuildRecord(
         org_id="acme",

@@ -1,0 +1,98 @@
+"""Puts the cases of a report into the object store, where whoever looks at the job finds them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from agent.runners.base import CaseResult, CaseStatus
+from bus_schemas.cases import (
+    MAX_CASE_CHARS,
+    MAX_CASES,
+    MAX_REPORT_BYTES,
+    CaseOutcome,
+    CaseRecord,
+    CaseReport,
+    CaseTry,
+)
+from bus_schemas.jobs import BlobRef
+from bus_schemas.streams import ARTIFACT_OBJECTS
+from qgjob.bus.connect import Bus
+from qgjob.bus.objects import put_file
+
+_OUTCOMES: Final[dict[CaseStatus, CaseOutcome]] = {
+    CaseStatus.PASSED: "passed",
+    CaseStatus.FAILED: "failed",
+    CaseStatus.ERROR: "errored",
+    CaseStatus.SKIPPED: "skipped",
+}
+_NAME_CHARS: Final = 1024
+_MESSAGE_BYTES: Final = MAX_REPORT_BYTES // 2
+_CASE_BYTES: Final = MAX_REPORT_BYTES // 2
+_FRAME_BYTES: Final = 160
+"""What the keys and numbers of a case or a try take."""
+
+
+def case_report(job_id: str, attempt: int, runner: str, cases: Sequence[CaseResult]) -> CaseReport:
+    """The cases within the report's limits: messages go first, then the cases at the end. Pure."""
+    texts = _Texts(_MESSAGE_BYTES)
+    kept: list[CaseRecord] = []
+    left = _CASE_BYTES
+    for case in cases[:MAX_CASES]:
+        left -= _FRAME_BYTES * (1 + len(case.tries)) + 2 * len(
+            case.class_name + case.name + (case.file or "")
+        )
+        if left < 0:
+            break
+        kept.append(
+            CaseRecord(
+                name=case.name[:_NAME_CHARS],
+                suite=case.class_name[:_NAME_CHARS],
+                outcome=_OUTCOMES[case.status],
+                flaky=case.flaky,
+                duration_s=case.duration_s,
+                message=texts.take(case.message),
+                file=case.file[:_NAME_CHARS] if case.file else None,
+                line=case.line,
+                attempts=case.attempts,
+                tries=tuple(
+                    CaseTry(
+                        outcome=_OUTCOMES[one.status],
+                        duration_s=one.duration_s,
+                        message=texts.take(one.message),
+                    )
+                    for one in case.tries
+                ),
+            )
+        )
+    return CaseReport(
+        job_id=job_id, attempt=attempt, runner=runner, cases=tuple(kept), left_out=len(cases) - len(kept)
+    )
+
+
+async def store_cases(bus: Bus, folder: Path, report: CaseReport) -> BlobRef:
+    """Store the report; `folder` is the job's own, for the file on its way. Raises `QgjobError`, `OSError`."""
+    data = report.encode()
+    path = folder / "cases.json"
+    path.write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    await put_file(bus, ARTIFACT_OBJECTS, path, digest)
+    return BlobRef(digest=digest, size=len(data))
+
+
+class _Texts:
+    """Hands out texts until their budget, in bytes of JSON, is used up."""
+
+    def __init__(self, budget: int) -> None:
+        self._left = budget
+
+    def take(self, text: str | None) -> str | None:
+        if not text or self._left <= 0:
+            return None
+        text = text[:MAX_CASE_CHARS]
+        # A line feed takes two bytes, a sign beyond ASCII up to four.
+        size = len(text.encode("utf-8", "replace")) + text.count("\n") + text.count('"') + text.count("\\")
+        self._left -= size
+        return text if self._left >= 0 else None

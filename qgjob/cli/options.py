@@ -59,7 +59,7 @@ def identifier(name: str, value: str) -> str:
     return checked_id(name, value)
 
 
-def priority(value: str) -> int:
+def priority(value: str, name: str = "--priority") -> int:
     """A priority from 1 to 10, or of one of the three words; raises `UsageError`."""
     from qgjob.domain.priorities import PRIORITY_WORDS
 
@@ -69,7 +69,7 @@ def priority(value: str) -> int:
     if word.isascii() and word.isdecimal() and 1 <= int(word[:6]) <= 10:
         return int(word)
     raise UsageError(
-        f"--priority {value!r} is none: it is a whole number from 1 (least) to 10 (most urgent), "
+        f"{name} {value!r} is no priority: it is a whole number from 1 (least) to 10 (most urgent), "
         "or low, medium or high."
     )
 
@@ -98,6 +98,22 @@ def labels(values: Iterable[str], option_name: str = "--require") -> tuple[str, 
 def label_list(option_name: str, value: str) -> tuple[str, ...]:
     """Labels separated by commas; raises `UsageError`."""
     return labels([part.strip() for part in value.split(",") if part.strip()], option_name)
+
+
+def capability(value: str | None, option_name: str = "--capability") -> str | None:
+    """Labels joined by `+`, in their one order, or `any`; raises `UsageError`."""
+    if value is None or value == "any":
+        return value
+    parts = [part.strip() for part in value.split("+")]
+    return "+".join(sorted(labels(parts, option_name)))
+
+
+def count(option_name: str, value: str) -> int:
+    """A whole number from 1 on; raises `UsageError`."""
+    text = value.strip()
+    if text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= 1_000_000:
+        return int(text)
+    raise UsageError(f"{option_name} {value!r} is not a whole number from 1 to 1,000,000.")
 
 
 def runner(value: str) -> str:

@@ -18,6 +18,7 @@ from bus_schemas.requests import (
     RunView,
     StoredChunk,
 )
+from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.client import builds, bundles, control, live, logs, query, submit, wait, watch
 from qgjob.client.live import Live
@@ -152,6 +153,54 @@ class Client:
     async def cancel(self, any_id: str, *, reason: str | None = None, by: str | None = None) -> CtlAnswer:
         """Cancel a job, or all jobs of a run that have not ended; raises `NotFoundError`."""
         return await control.cancel(self.bus, any_id, reason=reason, by=by)
+
+    async def retry(self, any_id: str, *, failed: bool = False, by: str | None = None) -> CtlAnswer:
+        """Try a job that ended once more, or all of a run's that did; with `failed` only those that failed.
+
+        Raises `NotFoundError`, and `RefusedError` when what they were made of is not kept any more.
+        """
+        return await control.retry(self.bus, any_id, failed=failed, by=by)
+
+    async def reprioritise(self, any_id: str, priority: int, *, by: str | None = None) -> CtlAnswer:
+        """Give a job, or all jobs of a run, another priority, 1 to 10; raises `NotFoundError`.
+
+        It counts at once for those that wait, and in later attempts for those that a slot has.
+        """
+        return await control.reprioritise(self.bus, any_id, priority, by=by)
+
+    async def pause_queue(
+        self,
+        *,
+        org_id: str | None = None,
+        capability: str | None = None,
+        note: str | None = None,
+        by: str | None = None,
+    ) -> QueueRules:
+        """Start no more jobs of an organisation, of a capability, of both, or none at all.
+
+        Returns all rules that are in force then.
+        """
+        return await control.pause(self.bus, org_id=org_id, capability=capability, note=note, by=by)
+
+    async def resume_queue(
+        self, *, org_id: str | None = None, capability: str | None = None, by: str | None = None
+    ) -> QueueRules:
+        """Lift exactly that pause; returns all rules that are in force then."""
+        return await control.resume(self.bus, org_id=org_id, capability=capability, by=by)
+
+    async def limit_org(
+        self,
+        org_id: str,
+        *,
+        max_running: int | None = None,
+        unlimited: bool = False,
+        weight: float | None = None,
+        by: str | None = None,
+    ) -> QueueRules:
+        """Set how many jobs an organisation may have running at once, and its weight among the others."""
+        return await control.limit(
+            self.bus, org_id, max_running=max_running, unlimited=unlimited, weight=weight, by=by
+        )
 
     # --- Following ---------------------------------------------------------------------------
 

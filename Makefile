@@ -24,6 +24,7 @@ demo: $(RUNTIME) ## Run the whole system on this machine with real sample tests
 
 test: check ## Run the checks, then all tests
 	@scripts/test-deps.sh
+	@$(BIN)/python scripts/provision.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 unit: $(DEV) ## Run the tests that need no server, in seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,17 @@ import pytest
 
 from qgjob.config import STATE_DIR_VARIABLE
 from tests.support.servers import NatsServer, ValkeyServer
+
+
+def required_program(name: str) -> str:
+    """A program of this machine. Without it the test is skipped, in CI it fails."""
+    found = shutil.which(name)
+    if found is None:
+        text = f"{name} is missing: scripts/provision.py says how to install it"
+        if os.environ.get("CI", "").lower() not in {"", "0", "false", "no"}:
+            pytest.fail(text)
+        pytest.skip(text)
+    return found
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,6 +72,12 @@ async def valkey_server(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
     await server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def adb_program() -> str:
+    """The real adb; without it tests are skipped, in CI they fail."""
+    return required_program("adb")
 
 
 @pytest.fixture(scope="session")

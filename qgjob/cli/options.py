@@ -138,6 +138,31 @@ def maybe_duration(option_name: str, value: str | None) -> float | None:
     return None if value is None else duration(option_name, value)
 
 
+def moment(option_name: str, value: str) -> float:
+    """Seconds since 1970 from an RFC 3339 time; raises `UsageError` naming the option."""
+    from datetime import datetime
+
+    try:
+        at = datetime.fromisoformat(value.strip())
+    except ValueError:
+        at = None
+    if at is None or "T" not in value.upper().strip().replace(" ", "T"):
+        raise UsageError(
+            f"{option_name} {_short(value)!r} is not a time such as 2027-01-31T06:00:00+01:00 (RFC 3339)."
+        )
+    if at.tzinfo is None:
+        raise UsageError(
+            f"{option_name} {_short(value)!r} does not say where: add Z for UTC, or an offset such as +01:00."
+        )
+    try:
+        seconds = at.timestamp()
+    except (OverflowError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds < 253_402_300_800:
+        raise UsageError(f"{option_name} {_short(value)!r} lies before 1970 or after the year 9999.")
+    return seconds
+
+
 def grace(value: str) -> float | None:
     """The value of --no-slot-grace: seconds, or None for `off`; raises `UsageError`."""
     if value.strip().lower() in {"off", "never"}:

@@ -35,6 +35,11 @@ class SubmitRequest:
     retries: int = 0
     infra_retries: int = 2
     expires_s: float = 43_200.0
+    """How long a job may wait for its first start, from its submit or from `not_before`."""
+    not_before: float | None = None
+    """When the jobs may start first, in seconds since 1970."""
+    max_parallel: int | None = None
+    """How many of the run's jobs may be released or running at once; None: as many as slots take."""
     app_id: str | None = None
     platform: str | None = None
     name: str | None = None

@@ -56,6 +56,8 @@ class PlannedRun:
     name: str | None
     meta: dict[str, str]
     created_at: float
+    not_before: float | None = None
+    """When its jobs may start first, in seconds since 1970; None: at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,8 @@ class _Publisher:
         return OutMsg(self._subject, body.encode(), {TTL: f"{RUN_MARKER_TTL_S}s", **expect(expected)})
 
     def _job(self, spec: JobSpec, part: int, parts: int, *, again: bool = False) -> OutMsg:
-        payload = JobMessage(spec=spec, part=part, parts=parts, again=again).encode()
+        not_before = self._run.not_before
+        payload = JobMessage(spec=spec, part=part, parts=parts, again=again, not_before=not_before).encode()
         limit = min(self._bus.max_payload, MAX_BATCH_BYTES) - JOB_ROOM_BYTES
         if len(payload) > limit:
             raise RefusedError(

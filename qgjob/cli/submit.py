@@ -113,6 +113,14 @@ def submit(
         str,
         option("--expires", metavar="DURATION", help="Give up what has not started by then.", panel=_HOW),
     ] = "12h",
+    at: Annotated[
+        str | None,
+        option("--at", metavar="TIME", help="Start nothing before: 2027-01-31T06:00:00Z.", panel=_HOW),
+    ] = None,
+    max_parallel: Annotated[
+        int | None,
+        option("--max-parallel", min=1, help="Most jobs of this run that run at once.", panel=_HOW),
+    ] = None,
     name: Annotated[
         str | None, option("--name", metavar="TEXT", help="A name of the run, for people.", panel=_THEN)
     ] = None,
@@ -153,6 +161,8 @@ def submit(
         timeout_s=opt.duration("--timeout", timeout),
         retries=retries,
         expires_s=opt.duration("--expires", expires),
+        not_before=None if at is None else opt.moment("--at", at),
+        max_parallel=max_parallel,
         name=opt.one_line("--name", name),
         meta=opt.metadata(meta or ()),
         run_key=None if run_key is None else opt.identifier("--run-key", run_key),

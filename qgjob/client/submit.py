@@ -9,13 +9,14 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from bus_schemas.jobs import JobSpec
-from bus_schemas.requests import JobView
+from bus_schemas.requests import JobState, JobView
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_id, usage_error
 from qgjob.client.ids import derived_id, new_ids
 from qgjob.client.models import SubmitRequest, Submitted
 from qgjob.client.publish_run import PlannedRun, publish_run
 from qgjob.clock import Clock
+from qgjob.domain.lifecycle import waiting_state
 from qgjob.errors import NoTestsError, RefusedError
 
 MAX_JOBS: Final = 100_000
@@ -35,11 +36,14 @@ async def submit(bus: Bus, request: SubmitRequest, *, clock: Clock) -> Submitted
             name=request.name,
             meta=dict(request.meta),
             created_at=now,
+            not_before=request.not_before,
         )
         accepted_before = await publish_run(bus, run, clock=clock)
     except ValidationError as error:
         raise usage_error("The submit", error) from None
-    return Submitted(run.run_id, tuple(view_of(spec) for spec in specs), accepted_before=accepted_before)
+    state = waiting_state(request.not_before, now)
+    jobs = tuple(view_of(spec, state) for spec in specs)
+    return Submitted(run.run_id, jobs, accepted_before=accepted_before)
 
 
 def make_specs(request: SubmitRequest, now: float) -> list[JobSpec]:
@@ -76,6 +80,7 @@ def make_specs(request: SubmitRequest, now: float) -> list[JobSpec]:
         "retries": request.retries,
         "infra_retries": request.infra_retries,
         "expires_s": request.expires_s,
+        "max_parallel": request.max_parallel,
         "created_at": now,
     }
     try:
@@ -102,7 +107,7 @@ def digest_of(specs: list[JobSpec]) -> str:
 _NOT_IN_DIGEST: Final = {"job_id", "run_id", "test", "position", "bundle", "created_at"}
 
 
-def view_of(spec: JobSpec) -> JobView:
+def view_of(spec: JobSpec, state: JobState = "queued") -> JobView:
     """A job as it is right after its submit."""
     return JobView(
         job_id=spec.job_id,
@@ -112,7 +117,7 @@ def view_of(spec: JobSpec) -> JobView:
         test=spec.test,
         variant=spec.variant,
         position=spec.position,
-        state="queued",
+        state=state,
         priority=spec.priority,
         target=spec.target,
         requires=spec.requires,

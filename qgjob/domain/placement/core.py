@@ -17,6 +17,7 @@ from qgjob.domain.placement.model import (
     MAX_WINDOW,
     WINDOW_S,
     Bind,
+    BuildWithheld,
     Effect,
     Event,
     Expire,
@@ -35,8 +36,11 @@ from qgjob.domain.placement.model import (
     RulesChanged,
     Slot,
     SlotLost,
+    SlotProbed,
     SlotSeen,
+    SlotWithheld,
     Tick,
+    Withheld,
 )
 
 
@@ -73,6 +77,15 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
         case RulesChanged(rules):
             state.rules = rules
             shelves.sort_out(state)
+        case SlotWithheld(name, why):
+            _withhold(state, name, why)
+        case SlotProbed(name, on):
+            _probe(state, name, on=on)
+        case BuildWithheld(build, why):
+            state.held_builds.pop(build, None)
+            if why is not None:
+                state.held_builds[build] = why
+            shelves.sort_out(state, build[0])
         case JobWasReleased(job, slot):
             _was_released(state, job, slot, now)
         case Tick():
@@ -144,7 +157,8 @@ def _let_go(state: LabState, released: Released) -> None:
 
 def _settle_slot(state: LabState, slot: Slot) -> None:
     _works(state, slot)
-    limit = window(state, slot.bound) if slot.bound is not None and slot.held else 1
+    several = slot.bound is not None and slot.held and slot.name not in state.probing
+    limit = window(state, slot.bound) if several and slot.bound is not None else 1
     if slot.available and len(slot.held) < limit:
         state.free[slot.name] = slot
     else:
@@ -378,7 +392,8 @@ def _slot_seen(state: LabState, seen: SlotSeen, now: float) -> None:
     if slot is None:
         slot = state.slots[seen.name] = Slot(seen.name, seen.labels, instance=seen.instance)
     slot.labels = seen.labels
-    slot.available = seen.available
+    slot.open, slot.note = seen.available, seen.note
+    slot.available = seen.available and seen.name not in state.withheld
     slot.installed = seen.installed
     if seen.bound != slot.bound:
         _rebound(state, slot, seen.bound)
@@ -388,7 +403,36 @@ def _slot_seen(state: LabState, seen: SlotSeen, now: float) -> None:
     released = state.out.get(seen.job_id or "")
     if released is not None and seen.attempt in {None, released.job.attempt}:
         _started(state, released.job.job_id, released.job.attempt, seen.name, now)
+    if not slot.available:
+        _hand_on(state, slot)
     _settle_slot(state, slot)
+
+
+def _withhold(state: LabState, name: str, why: Withheld | None) -> None:
+    state.withheld.pop(name, None)
+    if why is not None:
+        state.withheld[name] = why
+    slot = state.slots.get(name)
+    if slot is None:
+        return
+    slot.available = slot.open and why is None
+    if not slot.available:
+        _hand_on(state, slot)
+    _settle_slot(state, slot)
+
+
+def _hand_on(state: LabState, slot: Slot) -> None:
+    """What was released for a slot that takes nothing more, and did not start, is for others."""
+    for released in [released for released in slot.held.values() if not released.started]:
+        del slot.held[released.job.job_id]
+        _orphan(state, released)
+
+
+def _probe(state: LabState, name: str, *, on: bool) -> None:
+    (state.probing.add if on else state.probing.discard)(name)
+    slot = state.slots.get(name)
+    if slot is not None:
+        _settle_slot(state, slot)
 
 
 def _rebound(state: LabState, slot: Slot, bound: GroupKey | None) -> None:

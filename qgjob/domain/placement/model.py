@@ -75,7 +75,11 @@ class Slot:
     name: str
     labels: frozenset[str]
     available: bool = True
-    """False while paused, draining, quarantined or lost."""
+    """False while it is withheld, or its agent says that it takes nothing."""
+    open: bool = True
+    """False while its agent says that it takes nothing."""
+    note: str | None = None
+    """Why it takes nothing, as its agent says."""
     installed: frozenset[Build] = frozenset()
     bound: GroupKey | None = None
     held: dict[str, Released] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]  # Released comes later
@@ -86,6 +90,16 @@ class Slot:
     until: float = 0.0
     """When it is expected to be done with what it holds."""
     instance: str = "-"
+
+
+class Withheld(NamedTuple):
+    """Why nothing is given to a slot, or nothing of a build to anybody."""
+
+    kind: str
+    """`paused`, `draining`, `reserved`, `quarantined`, or `build_held`."""
+    why: str
+    until: float | None = None
+    """When that ends by itself."""
 
 
 @dataclass(slots=True, eq=False)
@@ -113,6 +127,11 @@ class LabState:
     """What waits in groups that are paused, or whose organisation is at its limit: nothing else of them."""
     gates: Gates = field(default_factory=Gates)
     rules: Rules = field(default_factory=Rules)
+    withheld: dict[str, Withheld] = field(default_factory=dict[str, Withheld])
+    """Slots that nothing is given to, whether they are connected or not."""
+    probing: set[str] = field(default_factory=set[str])
+    """Slots that get one job at a time, until one tells whether they work."""
+    held_builds: dict[Build, Withheld] = field(default_factory=dict[Build, Withheld])
     org_out: dict[str, int] = field(default_factory=dict[str, int])
     """How many jobs of each organisation are out."""
     slots: dict[str, Slot] = field(default_factory=dict[str, Slot])
@@ -183,6 +202,27 @@ class RulesChanged(NamedTuple):
     rules: Rules
 
 
+class SlotWithheld(NamedTuple):
+    """Nothing is given to a slot from now on; None: that is over."""
+
+    name: str
+    why: Withheld | None
+
+
+class SlotProbed(NamedTuple):
+    """A slot gets one job at a time from now on, or as many as others."""
+
+    name: str
+    on: bool
+
+
+class BuildWithheld(NamedTuple):
+    """Nothing of a build starts from now on; None: that is over."""
+
+    build: Build
+    why: Withheld | None
+
+
 class SlotSeen(NamedTuple):
     """A slot reported itself, with what it really is."""
 
@@ -196,6 +236,8 @@ class SlotSeen(NamedTuple):
     """Of its agent: another one of the same name holds nothing of what this one held."""
     attempt: int | None = None
     """Of the job that it runs; None: any."""
+    note: str | None = None
+    """Why it is not available."""
 
 
 class SlotLost(NamedTuple):
@@ -242,6 +284,9 @@ Event = (
     | RulesChanged
     | SlotSeen
     | SlotLost
+    | SlotWithheld
+    | SlotProbed
+    | BuildWithheld
     | JobStarted
     | JobEnded
     | Tick

@@ -16,19 +16,18 @@ def of(state: LabState, key: GroupKey) -> Group | None:
     if shelf is not None:
         return shelf
     rules = state.rules
-    if (rules.pauses or rules.limits) and rules.shut(key, state.org_out):
+    if (rules.pauses or rules.limits or state.held_builds) and _shut(state, key):
         return _put_up(state, state.group(key))
     return None
 
 
 def sort_out(state: LabState, org_id: str | None = None) -> None:
     """Shut and open groups, all or an organisation's, after something changed that decides on it."""
-    rules, out = state.rules, state.org_out
     for key in [key for key in state.shelved if org_id in {None, key.org_id}]:
-        if not rules.shut(key, out):
+        if not _shut(state, key):
             _take_down(state, key)
     for key, group in list(state.active.items()):
-        if group.waiting and org_id in {None, key.org_id} and rules.shut(key, out):
+        if group.waiting and org_id in {None, key.org_id} and _shut(state, key):
             _put_up(state, group)
 
 
@@ -41,12 +40,19 @@ def why_held(state: LabState, job: Job) -> str | None:
         what = [f"the organisation {pause.org_id}"] if pause.org_id else []
         what += [f"the capability {pause.capability}"] if pause.capability else []
         return f"{' with '.join(what) or 'the whole queue'} is paused"
+    held = state.held_builds.get(job.group[1:])
+    if held is not None:
+        return held.why
     limit = state.rules.limits.get(job.group.org_id)
     if limit is not None and state.org_out.get(job.group.org_id, 0) >= limit:
         return f"the organisation {job.group.org_id} may have {limit} jobs running at once, and has"
     if job.parked and (gate := state.gates.state_of(job.run_id)):
         return f"its run may have {gate[0]} jobs running at once, and {gate[1]} are"
     return None
+
+
+def _shut(state: LabState, key: GroupKey) -> bool:
+    return key[1:] in state.held_builds or state.rules.shut(key, state.org_out)
 
 
 def _put_up(state: LabState, group: Group) -> Group:

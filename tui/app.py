@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -20,6 +20,7 @@ from qgjob.errors import QgjobError, UsageError
 from tui import garbage
 from tui.actions import Action, bindings
 from tui.commands import ActionProvider
+from tui.deeds import Deed
 from tui.screens.job import JobScreen
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
@@ -31,12 +32,15 @@ from tui.themes import ROUND, own_themes, theme_for
 
 if TYPE_CHECKING:
     from qgjob.bus.connect import ServerOptions
+    from tui.doing import Outcome
     from tui.feed import Feed
 
 DRAWS_PER_SECOND: Final = 4
 """How often what came is drawn; what a key does is drawn at once."""
 _PUT_ASIDE_EVERY_S: Final = 60
 _SLICE: Final = 2000
+_SENTENCES: Final = 5
+"""So many different refusals are said."""
 
 
 class DashboardApp(App[None], inherit_bindings=False):
@@ -156,10 +160,10 @@ class DashboardApp(App[None], inherit_bindings=False):
         if self._options is not None:
             self.run_worker(self._follow(job_id, buffer, say), group="log", exclusive=True)
 
-    def cancel_jobs(self, job_ids: Sequence[str]) -> None:
-        """Cancel jobs, and say what came of it."""
+    def carry_out(self, deed: Deed) -> None:
+        """Do what the user said yes to, and say what came of it."""
         if self._options is not None and not self.read_only:
-            self.run_worker(self._cancel(list(job_ids)), group="control")
+            self.run_worker(self._carry_out(deed), group="control")
 
     def copy(self, text: str) -> None:
         """Put a text on the clipboard, over SSH as well."""
@@ -199,14 +203,17 @@ class DashboardApp(App[None], inherit_bindings=False):
         log_feed = import_module("tui.log_feed")
         await log_feed.follow_log(client, self.store, job_id, buffer, say)
 
-    async def _cancel(self, job_ids: list[str]) -> None:
-        feed = await self.feed()
-        done, ended, refused = await feed.cancel(job_ids)
-        if done:
-            self.notify(f"Cancelled {len(done)}." if len(done) > 1 else f"Cancelled {done[0]}.", markup=False)
-        if ended:
-            self.notify(f"{len(ended)} had ended already.", markup=False)
-        for sentence in dict.fromkeys(refused):
+    async def _carry_out(self, deed: Deed) -> None:
+        client = await (await self.feed()).client()
+        doing = import_module("tui.doing")
+        outcome: Outcome = await doing.carry_out(client, deed)
+        name = f"qgjob {deed.verb}"
+        if outcome.done:
+            what = outcome.done[0] if len(outcome.done) == 1 else f"{len(outcome.done):,} done."
+            self.notify(f"{name}: {what}", markup=False)
+        if outcome.already:
+            self.notify(f"{name}: nothing to do for {len(outcome.already):,}.", markup=False)
+        for sentence in list(dict.fromkeys(outcome.refused))[:_SENTENCES]:
             self.notify(sentence, severity="error", markup=False)
 
     # --- Actions -----------------------------------------------------------------------------

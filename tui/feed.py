@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
 from typing import Final
 
 from nats.errors import Error as NatsError
@@ -87,22 +86,6 @@ class Feed:
         """Take a new snapshot of everything; `why` is said when it is done."""
         self._why = why or self._why
         self._stale.set()
-
-    async def cancel(self, job_ids: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
-        """Ask for jobs to be cancelled; which will be, which had ended, and what was refused and why."""
-        client = await self.client()
-        done: list[str] = []
-        ended: list[str] = []
-        refused: list[str] = []
-        for job_id in job_ids:
-            try:
-                answer = await client.cancel(job_id, reason="cancelled in the dashboard")
-            except QgjobError as error:
-                refused.append(error.message)
-                continue
-            done.extend(answer.affected)
-            ended.extend(answer.already)
-        return done, ended, refused
 
     # --- One connection ----------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 
 from textual.pilot import Pilot
 
@@ -15,20 +15,26 @@ from tests.support.lab.output import chunks_of
 from tests.support.pictures import grid_of
 from tests.support.wait import wait_for
 from tui.app import DashboardApp
+from tui.deeds import Deed
 from tui.store.log import LogBuffer
 from tui.store.store import Store
 
 
 class RecordingApp(DashboardApp):
-    """Without a bus: what would be cancelled is written down."""
+    """Without a bus: what would be done is written down."""
 
     def __init__(self, *, store: Store, read_only: bool) -> None:
         super().__init__(store=store, read_only=read_only)
-        self.cancelled: list[str] = []
+        self.deeds: list[Deed] = []
 
-    def cancel_jobs(self, job_ids: Sequence[str]) -> None:
+    @property
+    def cancelled(self) -> list[str]:
+        """The jobs that would have been cancelled."""
+        return [job_id for deed in self.deeds if deed.verb == "cancel" for job_id in deed.targets]
+
+    def carry_out(self, deed: Deed) -> None:
         """Write it down."""
-        self.cancelled.extend(job_ids)
+        self.deeds.append(deed)
 
 
 class PlayedDashboard:

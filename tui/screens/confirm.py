@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,64 +9,106 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Button, Input, Static
 
 from tui.actions import bindings
+from tui.deeds import Deed
 from tui.draw.clean import clean
-from tui.draw.states import JOB_GLYPH, word
-from tui.store.job import Job
 
 _SHOWN = 5
+_ASKED = {"note": "a note for the others, if you like", "priority": "1 to 10, or high, medium, low"}
 
 
-class ConfirmCancel(ModalScreen[bool]):
-    """Asks whether jobs are to be cancelled."""
+class Confirm(ModalScreen[Deed]):
+    """Asks whether a deed is to be done; gives it back with what was said, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
-    AUTO_FOCUS = "#no"
+    AUTO_FOCUS = "Input, #no"
     CSS = """
-    ConfirmCancel { align: center middle; background: $background 60%; }
-    ConfirmCancel > Vertical { width: 72; max-width: 95%; height: auto; padding: 1 2;
-                               border: round $warning; background: $surface; border-title-color: $warning;
-                               border-title-style: bold; }
-    ConfirmCancel Static { width: 1fr; height: auto; }
-    ConfirmCancel .commands { margin: 1 0; padding: 0 1; color: $success; background: $panel; }
-    ConfirmCancel .hint { color: $foreground 60%; }
-    ConfirmCancel Horizontal { height: 1; align-horizontal: right; }
-    ConfirmCancel Button { margin: 0 0 0 2; height: 1; border: none; min-width: 16; }
-    ConfirmCancel Button:focus { text-style: bold; background: $primary; color: $background; }
+    Confirm { align: center middle; background: $background 60%; }
+    Confirm > Vertical { width: 72; max-width: 95%; height: auto; padding: 1 2;
+                         border: round $warning; background: $surface; border-title-color: $warning;
+                         border-title-style: bold; }
+    Confirm Static { width: 1fr; height: auto; }
+    Confirm Input { height: 1; border: none; padding: 0 1; margin: 0 0 1 0; background: $panel; }
+    Confirm .commands { margin: 1 0; padding: 0 1; color: $success; background: $panel; }
+    Confirm #wrong { color: $error; }
+    Confirm Horizontal { height: 1; align-horizontal: right; }
+    Confirm Button { margin: 0 0 0 2; height: 1; border: none; min-width: 16; }
+    Confirm Button:focus { text-style: bold; background: $primary; color: $background; }
     """
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, deed: Deed) -> None:
         super().__init__()
-        self._jobs = jobs
+        self._deed = deed
 
     def compose(self) -> ComposeResult:
-        """What will happen, how else it could be done, and two buttons."""
-        some = self._jobs[:_SHOWN]
-        more = len(self._jobs) - len(some)
-        lines = [f"{JOB_GLYPH[j.state]} {clean(j.test or j.job_id)}  ({word(j.state)})" for j in some]
-        commands = [f"$ qgjob cancel {clean(j.job_id)}" for j in some]
-        if more:
-            lines.append(f"… and {more} more")
-            commands.append(f"… and {more} more")
-        one = len(self._jobs) == 1
+        """What will happen, how else it could be done, what else is asked, and two buttons."""
+        deed = self._deed
         with Vertical() as box:
-            box.border_title = "Cancel this job?" if one else f"Cancel {len(self._jobs)} jobs?"
-            yield Static(Content("\n".join(lines)))
-            yield Static(Content("\n".join(commands)), classes="commands")
+            box.border_title = deed.title
+            yield Static(Content("\n".join(self._some(deed.lines))))
+            yield Static(id="commands", classes="commands")
+            if deed.asks:
+                yield Input(id="argument", placeholder=_ASKED[deed.asks])
+            if deed.many:
+                yield Static(Content(f"These are many: type {len(deed.targets)} to go on."))
+                yield Input(id="count", placeholder=str(len(deed.targets)))
+            yield Static("", id="wrong", markup=False)
             with Horizontal():
-                yield Button("Keep  n", id="no")
-                yield Button("Cancel it  y" if one else "Cancel them  y", id="yes", variant="error")
+                yield Button("Leave it  n", id="no")
+                yield Button(f"{deed.yes}  {'⏎' if self._typed else 'y'}", id="yes", variant="error")
+
+    def on_mount(self) -> None:
+        """Show the commands."""
+        self._show_commands()
+
+    @property
+    def _typed(self) -> bool:
+        """Whether there is a line to type in: then `y` is a letter, and Enter says yes."""
+        return bool(self._deed.asks) or self._deed.many
+
+    def on_input_changed(self) -> None:
+        """The command says what was typed."""
+        self._show_commands()
+
+    def on_input_submitted(self) -> None:
+        """Enter says yes."""
+        self.action_confirm()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """A button was clicked."""
-        self.dismiss(event.button.id == "yes")
+        if event.button.id == "yes":
+            self.action_confirm()
+        else:
+            self.action_refuse()
 
     def action_confirm(self) -> None:
-        """Do it."""
-        self.dismiss(True)
+        """Do it, if all is said that has to be."""
+        deed = self._said()
+        wrong = deed.wrong()
+        if deed.many and self.query_one("#count", Input).value.strip() != str(len(deed.targets)):
+            wrong = wrong or f"Type {len(deed.targets)}, or leave it with escape."
+        if wrong:
+            self.query_one("#wrong", Static).update(Content(wrong))
+            return
+        self.dismiss(deed)
 
     def action_refuse(self) -> None:
         """Leave everything as it is."""
-        self.dismiss(False)
+        self.dismiss(None)
+
+    def _said(self) -> Deed:
+        return self._deed.saying(self.query_one("#argument", Input).value) if self._deed.asks else self._deed
+
+    def _show_commands(self) -> None:
+        deed = self._said()
+        commands = [f"$ {clean(deed.command(target))}" for target in deed.targets[:_SHOWN]]
+        more = len(deed.targets) - len(commands)
+        if more:
+            commands.append(f"… and {more:,} more")
+        self.query_one("#commands", Static).update(Content("\n".join(commands)))
+
+    def _some(self, lines: tuple[str, ...]) -> list[str]:
+        some = [clean(line) for line in lines[:_SHOWN]]
+        return [*some, f"… and {len(lines) - len(some):,} more"] if len(lines) > len(some) else some

@@ -34,11 +34,10 @@ class JobScreen(LiveScreen):
     """
 
     def __init__(self, store: Store, index: JobIndex, job_id: str, *, read_only: bool) -> None:
-        super().__init__(name="job")
+        super().__init__("job")
         self._store = store
         self._index = index
         self._read_only = read_only
-        self._could_cancel = False
         self._log_version = -1
         self.job_id = job_id
 
@@ -82,7 +81,7 @@ class JobScreen(LiveScreen):
             if card.styles.height is None or card.styles.height.value != height:
                 card.styles.height = height
             card.sync()
-            self._check_cancel()
+            self.check_selection()
         version = self.log_view.buffer.version
         if version != self._log_version:
             self._log_version = version
@@ -90,13 +89,9 @@ class JobScreen(LiveScreen):
 
     # --- Actions -----------------------------------------------------------------------------
 
-    def action_cancel(self) -> None:
-        """Cancel the job."""
-        self.ask_to_cancel([self.job_id])
-
-    def action_copy(self) -> None:
-        """Copy the job's id."""
-        self.dashboard.copy(self.job_id)
+    def selected_jobs(self) -> list[str]:
+        """The job."""
+        return [self.job_id]
 
     def action_next_job(self) -> None:
         """Go to the job below this one in the table."""
@@ -110,13 +105,6 @@ class JobScreen(LiveScreen):
         """Back to the overview, where the cursor stands on this job."""
         self.dashboard.close_job(self.job_id)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Grey out what cannot be done just now."""
-        allowed = super().check_action(action, parameters)
-        if allowed and action == "cancel" and not self.cancellable([self.job_id]):
-            return None
-        return allowed
-
     def _go(self, step: int) -> None:
         row = self._index.row_of(self.job_id)
         wanted = 0 if row is None else row + step
@@ -129,9 +117,3 @@ class JobScreen(LiveScreen):
         for view in self.query(LogView):  # none before the first layout, nor when the screen is gone
             view.problem = problem
             view.sync()
-
-    def _check_cancel(self) -> None:
-        can = bool(self.cancellable([self.job_id]))
-        if can != self._could_cancel:
-            self._could_cancel = can
-            self.refresh_bindings()

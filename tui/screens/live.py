@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from textual.screen import Screen
 
+from tui import deeds
 from tui.actions import mutating
+from tui.deeds import Deed
+from tui.store.job import Job
 from tui.store.store import Changes
 
 if TYPE_CHECKING:
     from tui.app import DashboardApp
+
+
+_LOOKED_AT = 1000
+"""Of more selected jobs these will do to tell what can be done to them."""
 
 
 class LiveScreen(Screen[None]):
@@ -19,6 +27,10 @@ class LiveScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (64, "-narrow"), (150, "-wide")]  # noqa: RUF012  (as Textual declares it)
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-normal"), (50, "-tall")]  # noqa: RUF012
     ALLOW_SELECT = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        self._selected_states: set[bool] = set()
 
     @property
     def dashboard(self) -> DashboardApp:
@@ -33,29 +45,61 @@ class LiveScreen(Screen[None]):
         """Catch up with what happened while it was hidden."""
         self.update(Changes(overview=True, lab=True, link=True, second=True))
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what read-only mode forbids."""
-        if self.dashboard.read_only and mutating(action):
-            return False
-        return super().check_action(action, parameters)
+    # --- Asking before something is changed --------------------------------------------------
 
-    def cancellable(self, job_ids: list[str]) -> list[str]:
-        """Those of the jobs that have not ended."""
-        jobs = self.dashboard.store.jobs
-        return [i for i in job_ids if (job := jobs.get(i)) is not None and not job.ended]
+    def jobs_of(self, job_ids: Iterable[str], *, ended: bool | None = None) -> list[Job]:
+        """Those of the jobs that are known and have ended, or have not; all with None."""
+        known = self.dashboard.store.jobs
+        found = (job for job_id in job_ids if (job := known.get(job_id)) is not None)
+        return [job for job in found if ended is None or job.ended == ended]
 
-    def ask_to_cancel(self, job_ids: list[str]) -> None:
-        """Ask, then cancel."""
-        from tui.screens.confirm import ConfirmCancel
+    def ask(self, deed: Deed) -> None:
+        """Ask, then do it."""
+        from tui.screens.confirm import Confirm
 
-        wanted = self.cancellable(job_ids)
-        if not wanted:
+        if not deed.targets or self.dashboard.read_only:
             self.app.bell()
             return
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.dashboard.cancel_jobs(wanted)
+        def answered(said: Deed | None) -> None:
+            if said is not None:
+                self.dashboard.carry_out(said)
 
-        jobs = [self.dashboard.store.jobs.get(job_id) for job_id in wanted]
-        self.app.push_screen(ConfirmCancel([job for job in jobs if job is not None]), answered)
+        self.app.push_screen(Confirm(deed), answered)
+
+    def selected_jobs(self) -> list[str]:
+        """The jobs that an action is about: the marked ones, or the one under the cursor."""
+        return []
+
+    def action_cancel(self) -> None:
+        """Cancel the selected jobs."""
+        self.ask(deeds.cancel(self.jobs_of(self.selected_jobs(), ended=False)))
+
+    def action_retry(self) -> None:
+        """Try the selected jobs again."""
+        self.ask(deeds.retry(self.jobs_of(self.selected_jobs(), ended=True)))
+
+    def action_reprioritise(self) -> None:
+        """Give the selected jobs another priority."""
+        self.ask(deeds.reprioritise(self.jobs_of(self.selected_jobs(), ended=False)))
+
+    def action_copy(self) -> None:
+        """Copy the ids of the selected jobs."""
+        self.dashboard.copy(" ".join(self.selected_jobs()))
+
+    def check_selection(self) -> None:
+        """Grey out or offer what can be done to the jobs that are selected now."""
+        states = {job.ended for job in self.jobs_of(self.selected_jobs()[:_LOOKED_AT])}
+        if states != self._selected_states:
+            self._selected_states = states
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what read-only mode forbids, grey out what cannot be done just now."""
+        if self.dashboard.read_only and mutating(action):
+            return False
+        if action in {"cancel", "reprioritise"} and False not in self._selected_states:
+            return None
+        if action == "retry" and True not in self._selected_states:
+            return None
+        return super().check_action(action, parameters)

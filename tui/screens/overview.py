@@ -54,11 +54,10 @@ class OverviewScreen(LiveScreen):
     """
 
     def __init__(self, store: Store, index: JobIndex, *, read_only: bool) -> None:
-        super().__init__(name="overview")
+        super().__init__("overview")
         self._store = store
         self._index = index
         self._read_only = read_only
-        self._could_cancel = False
 
     def compose(self) -> ComposeResult:
         """The panels between the status and the keys."""
@@ -89,7 +88,7 @@ class OverviewScreen(LiveScreen):
             self._sync("#agents", AgentTable)
         if changes.jobs or second or changes.link:
             self._sync("#jobs", JobTable)
-            self._check_cancel()
+            self.check_selection()
 
     def index_changed(self) -> None:
         """The rows of the job table are others now."""
@@ -123,14 +122,6 @@ class OverviewScreen(LiveScreen):
         names = list(ORDERS)
         self.dashboard.show_jobs(order=names[(names.index(self._index.order) + 1) % len(names)])
 
-    def action_cancel(self) -> None:
-        """Cancel the marked jobs, or the one under the cursor."""
-        self.ask_to_cancel(self._selected())
-
-    def action_copy(self) -> None:
-        """Copy the ids of the selected jobs."""
-        self.dashboard.copy(" ".join(self._selected()))
-
     def action_back(self) -> None:
         """Undo one step: the zoom, the marks, the filter."""
         if self.query(FilterBar):
@@ -147,8 +138,6 @@ class OverviewScreen(LiveScreen):
         allowed = super().check_action(action, parameters)
         if action == "filter" and self.focused is not None and isinstance(self.focused.parent, FilterBar):
             return False  # there it is a slash
-        if allowed and action == "cancel" and not self.cancellable(self._selected()):
-            return None
         return allowed
 
     # --- What the panels say -----------------------------------------------------------------
@@ -174,11 +163,11 @@ class OverviewScreen(LiveScreen):
 
     def on_line_table_moved(self) -> None:
         """Another job is selected: it may be one that cannot be cancelled."""
-        self._check_cancel()
+        self.check_selection()
 
     def on_descendant_focus(self) -> None:
         """Another panel is in use."""
-        self._check_cancel()
+        self.check_selection()
 
     def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
         """Show what matches."""
@@ -198,7 +187,8 @@ class OverviewScreen(LiveScreen):
         if widget.display:
             widget.sync()
 
-    def _selected(self) -> list[str]:
+    def selected_jobs(self) -> list[str]:
+        """The marked jobs, or the one that the focused panel stands on."""
         focused = self.focused
         if isinstance(focused, AgentTable):
             cursor = focused.cursor_id
@@ -207,12 +197,6 @@ class OverviewScreen(LiveScreen):
         if isinstance(focused, GroupTable | QueuePanel) and not self.jobs.marks:
             return []
         return self.jobs.selected()
-
-    def _check_cancel(self) -> None:
-        can = bool(self.cancellable(self._selected()))
-        if can != self._could_cancel:
-            self._could_cancel = can
-            self.refresh_bindings()
 
     def _filter_by(self, text: str) -> None:
         try:

@@ -63,6 +63,12 @@ class JobTable(LineTable):
         self.marks ^= {cursor}
         self.move_to(self._row + 1)
 
+    def action_mark_all(self) -> None:
+        """Mark every job that the filter lets through."""
+        self.marks = set(self._index)
+        self.sync()
+        self.post_message(self.Moved(self))
+
     def action_unmark_all(self) -> None:
         """Take all marks off."""
         self.marks.clear()
@@ -151,7 +157,7 @@ class JobTable(LineTable):
         shown, known = len(self._index), len(self._store.jobs)
         parts = [f"{count(shown)} of {count(known)}" if self._index.filter else count(known)]
         if self.marks:
-            parts.append(f"{len(self.marks)} marked")
+            parts.append(f"{count(len(self.marks))} marked")
         if self._index.order != "latest":
             parts.append(f"by {self._index.order}")
         if not self._index.complete:

@@ -15,8 +15,9 @@ from tests.support.lab.service import LabService
 from tests.support.pictures import grid_of
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
+from tui import deeds
 from tui.app import DashboardApp
-from tui.screens.confirm import ConfirmCancel
+from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
 from tui.screens.overview import OverviewScreen
 
@@ -49,11 +50,11 @@ async def test_a_job_is_cancelled_and_its_end_is_seen(lab: LabService, nats_serv
         assert isinstance(overview, OverviewScreen)
         await wait_for(lambda: overview.jobs.move_to_id(waiting))
         await pilot.press("c")
-        await wait_for(lambda: isinstance(app.screen, ConfirmCancel))
+        await wait_for(lambda: isinstance(app.screen, Confirm))
         await pilot.press("y")
         await wait_for(lambda: (j := app.store.jobs.get(waiting)) and j.state == "cancelled")
         assert "qg.ctl.cancel.any" in lab.asked
-        await wait_for(lambda: toasts(app) == [f"Cancelled {waiting}."])
+        await wait_for(lambda: toasts(app) == [f"qgjob cancel: {waiting}"])
 
 
 async def test_read_only_sends_nothing(lab: LabService, nats_server: NatsServer) -> None:
@@ -63,7 +64,7 @@ async def test_read_only_sends_nothing(lab: LabService, nats_server: NatsServer)
         assert isinstance(overview, OverviewScreen)
         await wait_for(lambda: overview.jobs.move_to_id(waiting))
         await pilot.press("c", "y")
-        app.cancel_jobs([waiting])
+        app.carry_out(deeds.cancel([job for job in [app.store.jobs.get(waiting)] if job]))
         await pilot.pause()
         assert not [subject for subject in lab.asked if ".ctl." in subject]
 

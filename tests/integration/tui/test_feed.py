@@ -18,6 +18,8 @@ from tests.support.lab.model import LabModel
 from tests.support.lab.service import LabService
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
+from tui import deeds
+from tui.doing import carry_out
 from tui.feed import Feed
 from tui.store.store import Store
 
@@ -204,7 +206,8 @@ async def test_cancel_says_what_came_of_it(lab: LabService, nats_server: NatsSer
         await wait_for(lambda: agrees(store, lab.model))
         waiting = next(i for i in store.jobs if (j := store.jobs.get(i)) and j.state == "queued")
         ended = next(i for i in store.jobs if (j := store.jobs.get(i)) and j.ended)
-        done, before, refused = await feed.cancel([waiting, ended, "j_nobody"])
-        assert (done, before) == ([waiting], [ended])
-        assert refused == ["There is no job j_nobody."]
+        deed = deeds.Deed("cancel", (waiting, ended, "j_nobody"), "Cancel?", "Yes")
+        outcome = await carry_out(await feed.client(), deed)
+        assert (outcome.done, outcome.already) == ([waiting], [ended])
+        assert outcome.refused == ["There is no job j_nobody."]
         await wait_for(lambda: (j := store.jobs.get(waiting)) and j.state == "cancelled")

@@ -20,7 +20,7 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tui.actions import ACTIONS, Action, Scope, actions_of, bindings, key_text, mutating
 from tui.commands import ActionProvider
-from tui.screens.confirm import ConfirmCancel
+from tui.screens.confirm import Confirm
 from tui.screens.help import HelpScreen
 from tui.screens.job import JobScreen
 from tui.screens.overview import OverviewScreen
@@ -169,12 +169,30 @@ async def cancel_asks_and_cancels(s: Stage, key: str) -> None:
     job_id = s.running()
     s.jobs.move_to_id(job_id)
     await s.press(key)
-    await wait_for(lambda: isinstance(s.app.screen, ConfirmCancel))
+    await wait_for(lambda: isinstance(s.app.screen, Confirm))
     await wait_for(lambda: f"$ qgjob cancel {job_id}" in text_of(s.played))
     await s.press("n")
     await wait_for(lambda: not s.app.cancelled)
     await s.press(key, "y")
     await wait_for(lambda: s.app.cancelled == [job_id])
+
+
+def asks(verb: str, *, ended: bool, in_job: bool, typed: str = "") -> Callable[[Stage, str], Awaitable[None]]:
+    async def asks_and_does(s: Stage, key: str) -> None:
+        job_id = next(i for i in s.app.index if (j := s.app.store.jobs.get(i)) and j.ended == ended)
+        if in_job:
+            await s.open(job_id)
+        else:
+            s.jobs.move_to_id(job_id)
+        await s.press(key)
+        await wait_for(lambda: isinstance(s.app.screen, Confirm))
+        await wait_for(lambda: f"$ qgjob {verb} {job_id}" in text_of(s.played))
+        await s.press(*typed, "enter" if typed else "y")
+        await wait_for(
+            lambda: [(d.verb, d.targets, d.argument) for d in s.app.deeds] == [(verb, (job_id,), typed)]
+        )
+
+    return asks_and_does
 
 
 async def copies(s: Stage, key: str) -> None:
@@ -200,7 +218,7 @@ async def job_cancel_asks(s: Stage, key: str) -> None:
     job_id = s.running()
     await s.open(job_id)
     await s.press(key)
-    await wait_for(lambda: isinstance(s.app.screen, ConfirmCancel))
+    await wait_for(lambda: isinstance(s.app.screen, Confirm))
     await s.press("y")
     await wait_for(lambda: s.app.cancelled == [job_id])
 
@@ -257,6 +275,12 @@ async def mark_marks(s: Stage, key: str) -> None:
     await wait_for(lambda: s.app.index.row_of(s.jobs.cursor_id or "") == 1)
     await s.press("k", key)
     await wait_for(lambda: not s.jobs.marks)
+
+
+async def mark_all_marks_what_matches(s: Stage, key: str) -> None:
+    s.app.show_jobs(filter=parse_filter("state:queued"))
+    await s.press(key)
+    await wait_for(lambda: s.jobs.marks == set(s.app.index) and len(s.jobs.marks) > 1)
 
 
 async def unmark_all_unmarks(s: Stage, key: str) -> None:
@@ -340,9 +364,13 @@ SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "overview.filter": filter_filters,
     "overview.order": order_changes,
     "overview.cancel": cancel_asks_and_cancels,
+    "overview.retry": asks("retry", ended=True, in_job=False),
+    "overview.reprioritise": asks("reprioritise", ended=False, in_job=False, typed="9"),
     "overview.copy": copies,
     "overview.back": back_undoes_step_by_step,
     "job.cancel": job_cancel_asks,
+    "job.retry": asks("retry", ended=True, in_job=True),
+    "job.reprioritise": asks("reprioritise", ended=False, in_job=True, typed="high"),
     "job.copy": job_copies,
     "job.next_job": next_job_is_shown,
     "job.previous_job": previous_job_is_shown,
@@ -355,6 +383,7 @@ SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "table.first": cursor("G", lambda _: 0),
     "table.last": cursor("", lambda s: len(s.app.index) - 1),
     "marks.mark": mark_marks,
+    "marks.mark_all": mark_all_marks_what_matches,
     "marks.unmark_all": unmark_all_unmarks,
     "log.follow": follow_toggles,
     "log.times": times_are_shown,
@@ -411,7 +440,7 @@ def test_all_keys_of_our_widgets_come_from_the_table() -> None:
         DashboardApp,
         OverviewScreen,
         JobScreen,
-        ConfirmCancel,
+        Confirm,
         HelpScreen,
         JobTable,
         AgentTable,
@@ -526,8 +555,11 @@ async def test_what_cannot_be_cancelled_is_greyed() -> None:
         s = Stage(played, pilot)
         ended = next(i for i in s.app.index if (j := s.app.store.jobs.get(i)) and j.ended)
         s.jobs.move_to_id(ended)
+        s.overview.check_selection()
         assert s.overview.check_action("cancel", ()) is None
+        assert s.overview.check_action("retry", ()) is True
         s.jobs.move_to_id(s.running())
+        s.overview.check_selection()
         assert s.overview.check_action("cancel", ()) is True
 
 

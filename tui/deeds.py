@@ -1,0 +1,146 @@
+"""What the dashboard can change in the system: what is asked first, and which command does the same."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from qgjob.domain.priorities import PRIORITY_WORDS
+from tui.draw.states import JOB_GLYPH, word
+from tui.store.job import Job
+
+Verb = Literal[
+    "cancel",
+    "retry",
+    "reprioritise",
+    "queue pause",
+    "queue resume",
+    "agents drain",
+    "agents pause",
+    "agents resume",
+    "agents quarantine",
+]
+SLOT_VERBS: Final[tuple[Verb, ...]] = ("agents drain", "agents pause", "agents resume", "agents quarantine")
+Asks = Literal["", "note", "priority"]
+
+MANY: Final = 100
+"""From so many on, the number has to be typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something to be done to jobs, slots or agents, once the user has said yes."""
+
+    verb: Verb
+    targets: tuple[str, ...]
+    title: str
+    yes: str
+    lines: tuple[str, ...] = ()
+    """What it is done to, as people know it; still foreign text."""
+    asks: Asks = ""
+    """What else the user may say."""
+    argument: str = ""
+    """What the user said."""
+
+    @property
+    def many(self) -> bool:
+        """Whether so much is changed that a single key should not do."""
+        return len(self.targets) >= MANY
+
+    def saying(self, argument: str) -> Deed:
+        """With what the user said."""
+        return replace(self, argument=argument.strip())
+
+    def wrong(self) -> str:
+        """What is wrong with what the user said, in a sentence; nothing if it will do."""
+        if self.asks == "priority" and self.priority is None:
+            return "A priority is 1 to 10, or high, medium, low."
+        return ""
+
+    @property
+    def priority(self) -> int | None:
+        """The priority that was typed, if it is one."""
+        said = self.argument.casefold()
+        if said in PRIORITY_WORDS:
+            return PRIORITY_WORDS[said]
+        return int(said) if said.isdecimal() and 1 <= int(said) <= 10 else None
+
+    def command(self, target: str) -> str:
+        """The command line that does the same to one of the targets."""
+        words = ["qgjob", *self.verb.split()]
+        if self.verb.startswith("queue"):
+            capability, org = target.split("\x00")
+            words += ["--org-id", org] if org else []
+            words += ["--capability", capability] if capability else []
+        else:
+            words.append(target)
+        if self.asks == "priority":
+            words.append(self.argument or "N")
+        if self.asks == "note" and self.argument:
+            words += ["--note", self.argument]
+        return shlex.join(words)
+
+
+def queue_target(org: str = "", capability: str = "") -> str:
+    """What of the queue is paused: an organisation, a capability, both, or without either everything."""
+    return f"{capability}\x00{org}"
+
+
+def cancel(jobs: Sequence[Job]) -> Deed:
+    """End jobs that have not ended."""
+    return _to_jobs("cancel", jobs, "Cancel", "Cancel it", "Cancel them")
+
+
+def retry(jobs: Sequence[Job]) -> Deed:
+    """Try jobs that ended once more."""
+    return _to_jobs("retry", jobs, "Try again", "Try it again", "Try them again")
+
+
+def reprioritise(jobs: Sequence[Job]) -> Deed:
+    """Give jobs another priority."""
+    deed = _to_jobs("reprioritise", jobs, "Another priority for", "Change it", "Change them")
+    return replace(deed, asks="priority", title=deed.title.rstrip("?"))
+
+
+def queue(verb: Literal["pause", "resume"], org: str = "", capability: str = "") -> Deed:
+    """Start no more jobs of an organisation or capability, or do so again."""
+    what = " of ".join(part for part in (f"work that needs {capability}" if capability else "", org) if part)
+    if verb == "pause":
+        return Deed(
+            "queue pause",
+            (queue_target(org, capability),),
+            f"Pause {what or 'the whole queue'}?",
+            "Pause",
+            ("What runs is finished; nothing more of it starts.",),
+            "note",
+        )
+    return Deed(
+        "queue resume", (queue_target(org, capability),), f"Resume {what or 'the whole queue'}?", "Resume"
+    )
+
+
+def slots(verb: Verb, names: Sequence[str]) -> Deed:
+    """Hold slots or whole agents, or let them work again."""
+    doing = verb.rpartition(" ")[2]
+    what = names[0] if len(names) == 1 else f"{len(names):,} slots"
+    return Deed(
+        verb,
+        tuple(names),
+        f"{doing.capitalize()} {what}?",
+        doing.capitalize(),
+        tuple(names),
+        "" if doing == "resume" else "note",
+    )
+
+
+def _to_jobs(verb: Verb, jobs: Sequence[Job], word_for: str, one: str, several: str) -> Deed:
+    single = len(jobs) == 1
+    return Deed(
+        verb=verb,
+        targets=tuple(job.job_id for job in jobs),
+        title=f"{word_for} this job?" if single else f"{word_for} {len(jobs):,} jobs?",
+        yes=one if single else several,
+        lines=tuple(f"{JOB_GLYPH[j.state]} {j.test or j.job_id}  ({word(j.state)})" for j in jobs),
+    )

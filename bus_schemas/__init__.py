@@ -22,7 +22,7 @@ from bus_schemas.events import (
 )
 from bus_schemas.explain import ExplainAnswer, ExplainRequest
 from bus_schemas.jobs import JobMessage, RunMarker
-from bus_schemas.lab import HoldOrder, LabHealth, SlotHolds, SlotsAnswer, SlotsRequest
+from bus_schemas.lab import BuildResumeRequest, HoldOrder, LabHealth, SlotHolds, SlotsAnswer, SlotsRequest
 from bus_schemas.learned import Learned
 from bus_schemas.requests import (
     AgentsAnswer,
@@ -84,6 +84,7 @@ MESSAGES: tuple[type[Message], ...] = (
     RetryRequest,
     SlotsRequest,
     SlotsAnswer,
+    BuildResumeRequest,
     SlotHolds,
     HoldOrder,
     LabHealth,

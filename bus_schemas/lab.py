@@ -54,6 +54,14 @@ class HoldOrder(Message):
     hold: SlotHold | None = None
 
 
+class BuildResumeRequest(Message):
+    """Let the jobs of a build start that the scheduler holds (`qg.ctl.build_resume.<org>`)."""
+
+    org_id: Id
+    app_version_id: Id
+    by: Id
+
+
 class SlotTrouble(Model):
     """Infrastructure errors of a slot, one after the other, and its quarantine."""
 

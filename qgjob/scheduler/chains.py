@@ -7,12 +7,12 @@ next reign starts behind what this one settled.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bus_schemas import streams, subjects
 from bus_schemas.events import Ended, Retrying, Started, TakenOver, about, decode_event
-from bus_schemas.jobs import JobMessage
+from bus_schemas.jobs import JobMessage, labels_of
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, stream_message
@@ -21,9 +21,12 @@ from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, JobEnded, JobStarted
+from qgjob.domain.placement.model import Released as Placed
+from qgjob.domain.retry import may_start_at
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.attempts import put_attempt
 from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.troubles import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +43,11 @@ class Chains:
     events: Publisher
     feed: Callable[..., None]
     on_ended: Callable[[Entry], None]
+    troubles: Troubles
     between: Callable[[str, JobMessage | None], None]
     """Told of a job between two attempts which comes next; None: that is not to be waited for."""
+    out: Mapping[str, Placed]
+    """Jobs that are released and not ended."""
     horizon: int
     """Ends up to this sequence may have been handled by an earlier reign."""
     ended: dict[str, int] = field(default_factory=dict[str, int])
@@ -74,11 +80,16 @@ class Chains:
             return  # set aside by the projector, which reads all events
         if isinstance(event, Started | TakenOver):
             events.append(JobStarted(event.job_id, event.attempt, f"{event.agent}/{event.slot}"))
+            if isinstance(event, TakenOver):
+                events += self.troubles.taken_over(event, lambda: self._labels(event.job_id))
         elif isinstance(event, Ended):
             self._note_end(event, events)
             if event.next is not None and _follows(event, event.next):
-                retries.append((event, event.next, stored.seq))
-                self.between(event.job_id, event.next)
+                following = event.next
+                if following.not_before is None and (at := may_start_at(following, event.state, stored.at)):
+                    following = following.model_copy(update={"not_before": at})
+                retries.append((event, following, stored.seq))
+                self.between(event.job_id, following)
 
     def _note_end(self, event: Ended, events: list[Event]) -> None:
         result = event.result
@@ -94,9 +105,16 @@ class Chains:
                 good=event.state in {"passed", "failed"},
             )
         )
+        # In the same breath: a slot that is put into quarantine gets nothing more.
+        events += self.troubles.ended(event, lambda: self._labels(event.job_id))
         entry = self.backlog.drop(event.job_id, event.attempt)
         if entry is not None:
             self.on_ended(entry)
+
+    def _labels(self, job_id: str) -> frozenset[str]:
+        """What a job that is out requires of a slot."""
+        released = self.out.get(job_id)
+        return labels_of(released.job.group.capability) if released else frozenset()
 
     async def _retry(self, ended: Ended, message: JobMessage, *, inherited: bool) -> None:
         spec = message.spec

@@ -14,12 +14,14 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Group, GroupKey, LabState
 from qgjob.scheduler.dispatch import group_ref
+from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import Mandate
 
 _EVERY_S = 0.25
 _STILL_EVERY = 8
 _MAX_GROUPS = 200
+_MAX_HOLDS = 200
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class OverviewPublisher:
     ended: Callable[[], dict[str, int]]
     dead_letters: Callable[[], int]
     rules: Callable[[], QueueRules]
+    holds: Holds
     latest: Overview | None = None
     _rounds: int = field(default=0)
 
@@ -67,6 +70,9 @@ class OverviewPublisher:
             running=sum(1 for released in state.out.values() if released.started),
             slots_idle=sum(1 for slot in state.slots.values() if slot.available and not slot.held),
             slots_busy=busy,
+            slots_held=sum(1 for slot in state.slots.values() if not slot.available),
+            holds=tuple(self.holds.all()[:_MAX_HOLDS]),
+            builds_held=tuple(self.holds.troubles.builds_held()[:_MAX_HOLDS]),
             installs=state.installs,
             installs_avoided=state.installs_avoided,
             ended=self.ended(),

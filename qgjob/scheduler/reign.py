@@ -24,6 +24,7 @@ from qgjob.scheduler.cancels import Cancels, Known
 from qgjob.scheduler.chains import Chains
 from qgjob.scheduler.control import Control
 from qgjob.scheduler.dispatch import Dispatcher
+from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.intake import Intake
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import DeposedError, Election, Mandate
@@ -67,6 +68,7 @@ class Parts:
     cancels: Cancels
     priorities: Priorities
     rulebook: RuleBook
+    holds: Holds
     control: Control
     reaper: Reaper
     overview: OverviewPublisher
@@ -97,7 +99,12 @@ async def reign(
         tasks.create_task(_until_reconnected(bus), name="connection")
         inheritance = await recover(bus, mandate.epoch)
         parts = _wire(bus, clock, mandate, inheritance, settings=settings, known=known)
-        await asyncio.gather(parts.learning.recall(), parts.rulebook.recall(), parts.priorities.recall())
+        await asyncio.gather(
+            parts.learning.recall(),
+            parts.rulebook.recall(),
+            parts.priorities.recall(),
+            parts.holds.recall(),
+        )
         on_wired(parts.overview)
         log.info(
             "epoch %d: %d released jobs found, backlog up to %d",
@@ -118,6 +125,7 @@ async def reign(
             "control": parts.control.run(),
             "cancels": parts.cancels.run(),
             "rules": parts.rulebook.run(),
+            "holds": parts.holds.run(),
             "reaper": parts.reaper.run(),
             "overview": parts.overview.run(),
             "opening": _open(parts),
@@ -173,6 +181,8 @@ def _wire(
     priorities = Priorities(bus, clock, backlog, events, lab.feed, known)
     rulebook = RuleBook(bus, clock, lab.feed)
     retries = Retries(bus, clock, backlog, known)
+    agents: dict[str, set[str]] = {}
+    holds = Holds(bus, clock, mandate.epoch, lab.state, lab.feed, agents)
 
     def ended(entry: Entry) -> None:
         cancels.ended(entry)
@@ -185,6 +195,8 @@ def _wire(
         "queue_pause": rulebook.pause,
         "queue_resume": rulebook.resume,
         "queue_limit": rulebook.limit,
+        "slots": holds.control,
+        "build_resume": holds.resume_build,
     }
 
     intake = Intake(
@@ -201,8 +213,19 @@ def _wire(
         priorities.of,
         ready.set,
     )
-    chains = Chains(bus, clock, backlog, events, lab.feed, ended, cancels.between, found.chains_horizon)
-    slots = Slots(bus, lab, dispatcher)
+    chains = Chains(
+        bus,
+        clock,
+        backlog,
+        events,
+        lab.feed,
+        ended,
+        holds.troubles,
+        cancels.between,
+        lab.state.out,
+        found.chains_horizon,
+    )
+    slots = Slots(bus, clock, lab, dispatcher, holds, agents)
     for entry in found.entries:
         backlog.add(entry)
     inherited: list[Event] = list(found.out)
@@ -218,6 +241,7 @@ def _wire(
         lambda: dict(chains.ended),
         lambda: intake.dead_letters + slots.bad_messages,
         lambda: rulebook.rules,
+        holds,
     )
     return Parts(
         lab=lab,
@@ -229,6 +253,7 @@ def _wire(
         cancels=cancels,
         priorities=priorities,
         rulebook=rulebook,
+        holds=holds,
         control=Control(bus, verbs, ready),
         reaper=reaper,
         overview=overview,

@@ -15,9 +15,11 @@ from bus_schemas.streams import AGENTS_BUCKET
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import follow
 from qgjob.bus.kv import key_subject
+from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, GroupKey, SlotLost, SlotSeen
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.dispatch import Dispatcher
+from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.lab import Lab
 
 if TYPE_CHECKING:
@@ -25,17 +27,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SILENT_S = 40.0
+"""Slots report every 15 s: an agent of which neither these nor heartbeats are heard so long is gone."""
+_LOOK_S = 5.0
+
 
 @dataclass(slots=True)
 class Slots:
     """Feeds the core with what slots say of themselves."""
 
     bus: Bus
+    clock: Clock
     lab: Lab
     dispatcher: Dispatcher
+    holds: Holds
+    agents: dict[str, set[str]]
+    """Slots by agent."""
     bad_messages: int = 0
-    agents: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
-    """Slots by the subject of their agent's key."""
+    _heard: dict[str, float] = field(default_factory=dict[str, float])
+    """When a slot of an agent last reported itself (monotonic)."""
     _keys: dict[str, str] = field(default_factory=dict[str, str])
 
     async def run(self) -> None:
@@ -43,7 +53,9 @@ class Slots:
         subscription = await self.bus.nc.subscribe(subjects.SLOT_NEXT_ALL, cb=self._on_next)
         try:
             await self.bus.nc.publish(subjects.HELLO, Hello(epoch=self.dispatcher.epoch).encode())
-            await self._watch_agents()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._watch_agents(), name="agents")
+                tasks.create_task(self._miss_the_silent(), name="silent agents")
         finally:
             with contextlib.suppress(Exception):  # the connection may be the reason we stop
                 await subscription.unsubscribe()
@@ -62,24 +74,36 @@ class Slots:
             return
         name = f"{report.agent}/{report.slot}"
         self.agents.setdefault(report.agent, set()).add(name)
+        self._heard[report.agent] = self.clock.monotonic()
         bound = _group_key(report.bound)
-        self.lab.feed(
-            SlotSeen(
-                name=name,
-                labels=frozenset(report.labels),
-                available=report.state in {"idle", "busy"},
-                installed=frozenset((build.org_id, build.app_version_id) for build in report.installed),
-                bound=bound,
-                job_id=report.job_id,
-                instance=report.instance,
-                attempt=report.attempt,
-            )
+        held = self.holds.reported(name, report)
+        seen = SlotSeen(
+            name=name,
+            labels=frozenset(report.labels),
+            available=report.state in {"idle", "busy"} and not report.closed,
+            installed=frozenset((build.org_id, build.app_version_id) for build in report.installed),
+            bound=bound,
+            job_id=report.job_id,
+            instance=report.instance,
+            attempt=report.attempt,
+            note="its agent stops" if report.closed else report.note or report.state,
         )
+        self.lab.feed(*held, seen)
         slot = self.lab.state.slots[name]
-        if slot.bound is not None and slot.bound != bound:
+        if slot.available and slot.bound is not None and slot.bound != bound:
             if bound is None:
                 self.dispatcher.doubt(slot.bound)
             self.dispatcher.bind(Bind(name, slot.bound))  # the binding was lost, or is on its way
+
+    async def _miss_the_silent(self) -> None:
+        """An agent without a heartbeat in the bucket has no key that could expire: its reports must tell."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            since = self.clock.monotonic() - SILENT_S
+            beating = set(self._keys.values())
+            for agent in [agent for agent in self.agents if agent not in beating]:
+                if self._heard.get(agent, 0.0) < since:
+                    self._agent_gone(agent)
 
     async def _watch_agents(self) -> None:
         prefix = key_subject(AGENTS_BUCKET, "")
@@ -111,6 +135,8 @@ class Slots:
             self.lab.feed(SlotLost(name))
 
     def _agent_gone(self, agent: str | None) -> None:
+        if agent is not None:
+            self._heard.pop(agent, None)
         for name in sorted(self.agents.pop(agent, set()) if agent else ()):
             log.info("slot %s is gone", name)
             self.lab.feed(SlotLost(name))

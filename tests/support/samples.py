@@ -202,6 +202,7 @@ SAMPLES: tuple[Message, ...] = (
     rules.RetryRequest(id="r_01", by="ann", nonce="n3", failed=True),
     lab.SlotsRequest(verb="reserve", name="lab-1/s0", by="ann", note="debugging", for_s=1800.0),
     lab.SlotsAnswer(slots=("lab-1/s0",), running={"lab-1/s0": "j_01"}, hold=HOLD),
+    lab.BuildResumeRequest(org_id="acme", app_version_id="shop v1.2", by="ann"),
     lab.SlotHolds(holds=(HOLD,)),
     lab.HoldOrder(agent="lab-1", slot="s0", epoch=7, hold=HOLD),
     lab.LabHealth(

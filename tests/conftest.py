@@ -94,5 +94,5 @@ def playwright_modules() -> Path:
     """A node_modules folder with @playwright/test, to be linked into a test bundle."""
     path = Path(sys.prefix) / "node" / "node_modules"
     if not (path / "@playwright" / "test").is_dir():
-        pytest.fail("@playwright/test is missing: run scripts/test-deps.sh (or `make test`, which does)")
+        pytest.fail("@playwright/test is missing: run scripts/provision.py (or `make test`, which does)")
     return path

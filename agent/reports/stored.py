@@ -73,7 +73,7 @@ def case_report(job_id: str, attempt: int, runner: str, cases: Sequence[CaseResu
 
 
 async def store_cases(bus: Bus, folder: Path, report: CaseReport) -> BlobRef:
-    """Store the report; `folder` is the job's own, for the file on its way. Raises `QgjobError`, `OSError`."""
+    """Store the report; `folder` is the job's own, for the file on its way. Raises `QgjobError`."""
     data = report.encode()
     path = folder / "cases.json"
     path.write_bytes(data)

@@ -2,48 +2,79 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any, cast
 
-from agent.runners.playwright import CONFIG_NAMES
+from agent.runners import appwright, playwright, wdio
+from agent.runners.node import depends_on
 
-_PLAYWRIGHT_TEST = re.compile(r".*\.(spec|test)\.[cm]?[jt]sx?")
+_JS_TEST = re.compile(r".*\.(spec|test)\.[cm]?[jt]sx?")
+_JS_FILE = re.compile(r".*\.[cm]?[jt]sx?")
 _PYTEST_TEST = re.compile(r"(test_.*|.*_test)\.py")
-_MAX_CONFIG = 1024 * 1024
+_FLOW = re.compile(r"^(?:appId|url)\s*:.*?^---\s*$", re.MULTILINE | re.DOTALL)
+_IMPORTS_APPIUM = re.compile(r"^\s*(?:from|import)\s+appium\b", re.MULTILINE)
+_APPIUM_CLIENT = re.compile(r"(?im)^[\s\"']*appium[-_.]python[-_.]client\b")
+_REQUIREMENTS = ("pyproject.toml", "Pipfile", "setup.cfg")
+_MAX_TEXT = 1024 * 1024
+
+_JS_RUNNERS = (
+    ("appwright", appwright.CONFIG_NAMES, "appwright"),
+    ("playwright", playwright.CONFIG_NAMES, "@playwright/test"),
+    ("wdio", wdio.CONFIG_NAMES, None),  # it needs a configuration
+)
 
 
 def detect_runner(bundle: Path, test: str) -> str:
     """The name of the runner for `test`, a POSIX name relative to the bundle's root.
 
-    - `playwright`: named `*.spec.ts`, `*.test.js` and the like, and in its folder or one above it, up to the
-      root, there is a `playwright.config.*` or a `package.json` that depends on `@playwright/test`;
-    - `pytest`: named `test_*.py` or `*_test.py`, and there is a `conftest.py`, a `pytest.ini`, a
+    "Beside" is in the test's folder or one above it, up to the root; the nearest folder decides.
+
+    - `appwright`, `playwright`, `wdio`: named `*.spec.ts`, `*.test.js` and the like, and beside it there is
+      an `appwright.config.*`, `playwright.config.*` or `wdio.conf.*`, or a `package.json` that depends on
+      `appwright` or `@playwright/test` (in this order); with a `wdio.conf.*` any name will do;
+    - `maestro`: a `.yaml` that begins with an `appId` and `---`;
+    - `appium-pytest`: as `pytest`, and the test or a `conftest.py` beside it imports `appium`, or a
+      requirements file, `pyproject.toml`, `Pipfile` or `setup.cfg` beside it names Appium-Python-Client;
+    - `pytest`: named `test_*.py` or `*_test.py`, and beside it there is a `conftest.py`, a `pytest.ini`, a
       `pyproject.toml` with `[tool.pytest…]`, or a `tox.ini` or `setup.cfg` with a pytest section;
     - `command` otherwise.
     """
     name = test.rpartition("/")[2]
     folders = [bundle.joinpath(*test.split("/")[:depth]) for depth in range(test.count("/"), -1, -1)]
-    if _PLAYWRIGHT_TEST.fullmatch(name) and any(_is_playwrights(folder) for folder in folders):
-        return "playwright"
-    if _PYTEST_TEST.fullmatch(name) and any(_is_pytests(folder) for folder in folders):
-        return "pytest"
+    if _JS_FILE.fullmatch(name):
+        return _javascript(folders, named=_JS_TEST.fullmatch(name) is not None)
+    if name.endswith((".yaml", ".yml")) and _FLOW.match(_without_comments(_text(folders[0] / name))):
+        return "maestro"
+    if _PYTEST_TEST.fullmatch(name):
+        if _is_appiums(folders, name):
+            return "appium-pytest"
+        if any(_is_pytests(folder) for folder in folders):
+            return "pytest"
     return "command"
 
 
-def _is_playwrights(folder: Path) -> bool:
-    if any((folder / name).is_file() for name in CONFIG_NAMES):
+def _javascript(folders: list[Path], *, named: bool) -> str:
+    for folder in folders:
+        for runner, configs, _package in _JS_RUNNERS:
+            has_config = any((folder / config).is_file() for config in configs)
+            if has_config and (named or runner == "wdio"):
+                return runner
+        for runner, _configs, package in _JS_RUNNERS:
+            if named and package is not None and depends_on(folder, package):
+                return runner
+    return "command"
+
+
+def _is_appiums(folders: list[Path], name: str) -> bool:
+    if _IMPORTS_APPIUM.search(_text(folders[0] / name)):
         return True
-    try:
-        package: Any = json.loads(_text(folder / "package.json"))
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(package, dict):
-        return False
-    package = cast("dict[str, Any]", package)
-    wanted = (package.get(key) for key in ("dependencies", "devDependencies"))
-    return any(isinstance(names, dict) and "@playwright/test" in names for names in wanted)
+    for folder in folders:
+        if _IMPORTS_APPIUM.search(_text(folder / "conftest.py")):
+            return True
+        lists = [*sorted(folder.glob("requirements*.txt"))[:20], *(folder / name for name in _REQUIREMENTS)]
+        if any(_APPIUM_CLIENT.search(_text(path)) for path in lists):
+            return True
+    return False
 
 
 def _is_pytests(folder: Path) -> bool:
@@ -56,9 +87,13 @@ def _is_pytests(folder: Path) -> bool:
     )
 
 
+def _without_comments(text: str) -> str:
+    return re.sub(r"(?m)^\s*#.*\n", "", text).lstrip()
+
+
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return file.read(_MAX_CONFIG).decode("utf-8", "replace")
+            return file.read(_MAX_TEXT).decode("utf-8", "replace")
     except OSError:
         return ""

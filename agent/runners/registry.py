@@ -17,17 +17,30 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import RunnerError
+from agent.runners.appwright import AppwrightRunner
 from agent.runners.base import AnyRunner, InProcessRunner, Runner
 from agent.runners.command import CommandRunner
 from agent.runners.detect import detect_runner
+from agent.runners.maestro import MaestroRunner
 from agent.runners.playwright import PlaywrightRunner
-from agent.runners.pytest_runner import PytestRunner
+from agent.runners.pytest_runner import AppiumPytestRunner, PytestRunner
 from agent.runners.toolchain import Toolchain
+from agent.runners.wdio import WdioRunner
 from qgjob.errors import UsageError
 
 ENTRY_POINT_GROUP = "qgjob.runners"
 PLUGINS_VARIABLE = "QGJOB_RUNNER_PLUGINS"
 AUTO = "auto"
+
+_BUILT_IN = (
+    CommandRunner,
+    PytestRunner,
+    AppiumPytestRunner,
+    PlaywrightRunner,
+    AppwrightRunner,
+    WdioRunner,
+    MaestroRunner,
+)
 
 
 class Runners:
@@ -39,9 +52,7 @@ class Runners:
     @classmethod
     def load(cls, tools: Toolchain, environ: Mapping[str, str]) -> Runners:
         """The built-in runners and all plug-ins. Raises `UsageError` for a plug-in that cannot be used."""
-        runners: dict[str, AnyRunner] = {
-            kind.name: kind(tools) for kind in (CommandRunner, PytestRunner, PlaywrightRunner)
-        }
+        runners: dict[str, AnyRunner] = {kind.name: kind(tools) for kind in _BUILT_IN}
         for where, plugin in _plugins(environ):
             runner = _instance(where, plugin, tools)
             if runner.name in runners or runner.name == AUTO:

@@ -307,17 +307,18 @@ class Impostor(EchoRunner):
 
 
 HERE = "tests.unit.agent.test_runners"
+BUILT_IN = {"command", "pytest", "appium-pytest", "playwright", "appwright", "wdio", "maestro"}
 
 
 def test_plug_ins_join_the_built_in_runners(tmp_path: Path):
     runners = Runners.load(TOOLS, {"QGJOB_RUNNER_PLUGINS": f"{HERE}:EchoRunner, {HERE}:OtherCommand"})
-    assert runners.names == {"command", "pytest", "playwright", "echo", "other"}
+    assert runners.names == {*BUILT_IN, "echo", "other"}
     assert isinstance(runners.in_process("echo"), EchoRunner)
     assert runners.in_process("command") is None
     assert runners.in_process("auto") is None
     assert isinstance(runners.find("other", tmp_path, "t.sh"), Runner)
     assert isinstance(runners.find("auto", tmp_path, "t.sh"), CommandRunner)
-    with pytest.raises(RunnerError, match="no runner detox; it has command, echo, other, playwright, pytest"):
+    with pytest.raises(RunnerError, match="no runner detox; it has appium-pytest, appwright, command, echo, "):
         runners.find("detox", tmp_path, "t.sh")
 
 

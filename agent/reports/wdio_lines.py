@@ -1,0 +1,123 @@
+"""Reads what our reporter within WebdriverIO wrote: one JSON line an event, a file a worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, cast
+
+from agent.reports.text import file_of, message_of, name_of, seconds_of
+from agent.runners.base import CaseResult, CaseStatus, CaseTry
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+MAX_LINE: Final = 256 * 1024
+MAX_FILES: Final = 1000
+MAX_CASES: Final = 100_000
+MAX_TRIES: Final = 100
+
+_ENDS: Final = {
+    "test:pass": CaseStatus.PASSED,
+    "test:fail": CaseStatus.FAILED,
+    "test:retry": CaseStatus.FAILED,
+    "test:pending": CaseStatus.SKIPPED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WdioReport:
+    """The cases in order; `error` is what a worker ended with before it ran any."""
+
+    cases: tuple[CaseResult, ...] = ()
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class _Case:
+    suite: str
+    name: str
+    file: str | None
+    tries: list[CaseTry] = field(default_factory=list[CaseTry])
+    attempts: int = 0
+
+
+def read_wdio(folder: Path, *, root: Path | None = None) -> WdioReport:
+    """Read all workers' files, in the order of their events. Never raises on what is in them."""
+    found: dict[tuple[str, str, str | None], _Case] = {}
+    error: str | None = None
+    running: dict[tuple[str, str, str | None], _Case] = {}
+    for event in sorted(_events(folder), key=_when):
+        kind = event.get("event")
+        message = message_of(event.get("message"))
+        if kind in {"hook:end", "runner:end"}:
+            error = error or (message.splitlines()[0][:500] if message else None)
+        name, suite = name_of(event.get("title")), name_of(event.get("suite"))
+        key = (suite, name, file_of(event.get("file"), root))
+        if not name or (kind == "hook:end" and not message) or len(found) >= MAX_CASES:
+            continue
+        case = found.get(key) or _Case(*key)
+        if kind == "test:start":
+            running[key] = case
+        elif kind == "hook:end":
+            _note(found, key, case, CaseTry(status=CaseStatus.ERROR, message=message))
+        elif isinstance(kind, str) and (status := _ENDS.get(kind)):
+            running.pop(key, None)
+            took = seconds_of(event.get("ms"), scale=0.001)
+            passed = status is CaseStatus.PASSED
+            one = CaseTry(status=status, duration_s=took, message=None if passed else message)
+            _note(found, key, case, one)
+    for key, case in running.items():
+        _note(found, key, case, CaseTry(status=CaseStatus.ERROR, message="it had not ended"))
+    return WdioReport(tuple(_result(case) for case in found.values()), error)
+
+
+def _note(
+    found: dict[tuple[str, str, str | None], _Case],
+    key: tuple[str, str, str | None],
+    case: _Case,
+    one: CaseTry,
+) -> None:
+    found[key] = case
+    case.attempts += 1
+    case.tries = [*case.tries[-(MAX_TRIES - 1) :], one]
+
+
+def _result(case: _Case) -> CaseResult:
+    last = case.tries[-1]
+    return CaseResult(
+        class_name=case.suite,
+        name=case.name,
+        status=last.status,
+        duration_s=last.duration_s,
+        message=last.message,
+        attempts=case.attempts,
+        flaky=last.status is CaseStatus.PASSED and case.attempts > 1,
+        file=case.file,
+        tries=tuple(case.tries) if case.attempts > 1 else (),
+    )
+
+
+def _events(folder: Path) -> Iterator[dict[str, Any]]:
+    left = MAX_BYTES
+    for path in sorted(folder.glob("*.jsonl"))[:MAX_FILES]:
+        try:
+            with path.open("rb") as file:
+                while left > 0 and (line := file.readline(MAX_LINE)):
+                    left -= len(line)
+                    if isinstance(event := _parsed(line), dict):
+                        yield cast("dict[str, Any]", event)
+        except OSError:
+            continue
+
+
+def _when(event: dict[str, Any]) -> int:
+    at = event.get("at")
+    return at if isinstance(at, int) else 0
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

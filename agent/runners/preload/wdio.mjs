@@ -1,0 +1,69 @@
+// What the lab changes in a WebdriverIO configuration: the server, the device, and a reporter beside its own.
+import { EventEmitter } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+
+const url = process.env.QGJOB_APPIUM_URL;
+const device = JSON.parse(process.env.QGJOB_APPIUM_CAPS || 'null');
+
+/** One JSON line for each event that matters; a worker that is killed leaves what it wrote. */
+class QgjobLines extends EventEmitter {
+  isSynchronised = true;
+
+  constructor() {
+    super();
+    const file = path.join(process.env.QGJOB_WDIO_LINES, `${process.pid}.jsonl`);
+    const put = (event, stats = {}) => {
+      const error = stats.error || (stats.errors || [])[0];
+      const line = {
+        event,
+        title: stats.title,
+        parent: stats.fullTitle || stats.parent,
+        suite: stats.parent,
+        file: stats.file,
+        ms: stats.duration ?? stats._duration,
+        type: stats.type,
+        message: error ? String(error.stack || error.message || error).slice(0, 8192) : stats.pendingReason,
+        at: Date.now(),
+      };
+      fs.appendFileSync(file, JSON.stringify(line) + '\n');
+    };
+    for (const event of ['test:start', 'test:pass', 'test:fail', 'test:retry', 'test:pending', 'hook:end']) {
+      this.on(event, (stats) => {
+        if (event !== 'hook:end' || stats.error) put(event, stats);
+      });
+    }
+    this.on('runner:start', () => put('runner:start'));
+    this.on('runner:end', (stats) => put('runner:end', { error: stats.error && { message: String(stats.error) } }));
+  }
+}
+
+const nameOf = (service) => (Array.isArray(service) ? service[0] : service);
+
+export function inLab(user) {
+  if (!user || typeof user !== 'object') throw new Error('the wdio.conf exports no config');
+  const config = { ...user, reporters: [...(user.reporters || []), [QgjobLines, {}]] };
+  if (!url || !device) return config;
+  const server = new URL(url);
+  const all = Array.isArray(user.capabilities) ? user.capabilities : [];
+  const platform = (caps) => String((caps.alwaysMatch || caps).platformName || '').toLowerCase();
+  const wanted = String(device.platformName).toLowerCase();
+  const users = { ...(all.find((caps) => platform(caps) === wanted) || {}) };
+  const own = { ...(users.alwaysMatch || users) };
+  // The build is installed; what names another device or another file gives way.
+  for (const name of ['app', 'deviceName', 'avd', 'platformVersion', 'fullReset', 'otherApps']) {
+    delete own[name];
+    delete own[`appium:${name}`];
+  }
+  delete own['appium:options'];
+  return {
+    ...config,
+    protocol: server.protocol.replace(':', ''),
+    hostname: server.hostname,
+    port: Number(server.port),
+    path: server.pathname,
+    maxInstances: 1,
+    services: (user.services || []).filter((service) => nameOf(service) !== 'appium'),
+    capabilities: [{ ...own, ...device, 'wdio:enforceWebDriverClassic': true }],
+  };
+}

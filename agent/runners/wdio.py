@@ -1,0 +1,113 @@
+"""Runner `wdio`: WebdriverIO's tests, on the slot's Appium server when its device has one.
+
+The user's wdio.conf is left as it is: a second file beside it, in the job's working copy, imports it and
+changes what the lab decides (which server, which device, a reporter of ours).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+from agent.errors import RunnerError
+from agent.launch import Exit, JobDirs, LaunchSpec
+from agent.reports.wdio_lines import read_wdio
+from agent.runners.base import CaseCounts, Need, Runner, RunnerJob, RunResult, Verdict
+from agent.runners.environment import job_environment
+from agent.runners.node import find_in_packages, nearest, node_of
+from agent.runners.testfile import find_test
+from agent.runners.toolchain import Toolchain
+
+CONFIG_NAMES = tuple(f"wdio.conf.{ending}" for ending in ("ts", "js", "mts", "mjs", "cts", "cjs"))
+_CLI = "@wdio/cli/bin/wdio.js"
+_PRELOAD = Path(__file__).parent / "preload" / "wdio.mjs"
+_LAB_FILE = "qgjob-lab.mjs"
+
+
+class WdioRunner(Runner):
+    """Runs `wdio run` for one spec, with the nearest wdio.conf; ARGV is appended.
+
+    On a slot with a device the first capabilities of its platform are used, pointed at the slot's Appium
+    server, and an `appium` service of the configuration's own is not started. Exit code 0 has passed; any
+    other has failed when cases were reported, and is infrastructure when not.
+    """
+
+    name: ClassVar[str] = "wdio"
+    npm: ClassVar[bool] = True
+    appium: ClassVar[Need] = Need.OFFERED
+
+    def __init__(self, tools: Toolchain) -> None:
+        self._tools = tools
+
+    def check(self, bundle: Path, test: str) -> None:
+        """See `Runner.check`."""
+        node_of(self._tools)
+        path = find_test(bundle, test)
+        _config(bundle, path)
+        find_in_packages(bundle, path, self._tools, _CLI)
+
+    def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
+        """See `Runner.prepare`."""
+        node = node_of(self._tools)
+        test = find_test(dirs.bundle, job.test)
+        config = _config(dirs.bundle, test)
+        cli = find_in_packages(dirs.bundle, test, self._tools, _CLI)
+        lab = config.with_name(_LAB_FILE)
+        shutil.copyfile(_PRELOAD, lab)
+        # Of the same kind as the user's, or wdio would not load TypeScript.
+        ours = config.with_name(f"qgjob.{config.name}")
+        if config.suffix in {".cjs", ".cts"}:
+            ours = config.with_name("qgjob.wdio.conf.mjs")
+        ours.write_text(
+            f"import * as user from {json.dumps('./' + config.name)};\n"
+            f"import {{ inLab }} from {json.dumps('./' + _LAB_FILE)};\n"
+            "export const config = inLab(user.config ?? user.default?.config ?? user.default);\n",
+            "utf-8",
+        )
+        lines = _lines(dirs)
+        lines.mkdir(exist_ok=True)
+        return LaunchSpec(
+            argv=(node, str(cli), "run", str(ours), "--spec", str(test), *job.argv),
+            env={
+                **job_environment(job, dirs, self._tools),
+                "QGJOB_WDIO_LINES": str(lines),
+                "WDIO_LOG_PATH": str(dirs.artifacts / "wdio.log"),
+            },
+            cwd=config.parent,
+            reports=(lines,),
+        )
+
+    def collect(self, exit_: Exit, dirs: JobDirs) -> RunResult:
+        """See `Runner.collect`."""
+        report = read_wdio(_lines(dirs), root=dirs.bundle)
+        cases = report.cases
+        verdict, reason = Verdict.FAILED, None
+        if exit_.exit_code == 0:
+            verdict = Verdict.PASSED
+        elif cases:
+            counts = CaseCounts.of(cases)
+            reason = f"{counts.failed + counts.errors} failed, {counts.passed} passed"
+        else:
+            verdict = Verdict.INFRASTRUCTURE
+            reason = f"wdio ended with {exit_.describe()} and reported no test"
+            if report.error:
+                reason += f": {report.error}"
+        return RunResult(verdict=verdict, reason=reason, exit_code=exit_.exit_code, cases=cases)
+
+
+def _lines(dirs: JobDirs) -> Path:
+    return dirs.reports / "wdio"
+
+
+def _config(bundle: Path, test: Path) -> Path:
+    config = nearest(bundle, test, CONFIG_NAMES)
+    if config is None:
+        raise RunnerError(
+            "there is no wdio.conf.ts or wdio.conf.js above the test",
+            reason="not_runnable",
+            retryable=False,
+            hint="Put it into the test's folder or one above it, within the bundle.",
+        )
+    return config

@@ -41,6 +41,7 @@ class Estimates:
     any_install: Ewma = field(default_factory=lambda: Ewma(INSTALL_PRIOR_S))
     orgs: dict[str, Ewma] = field(default_factory=dict[str, Ewma])
     """An organisation's tests, whichever: what a build that was never tested is expected to need."""
+    any_test: Ewma = field(default_factory=lambda: Ewma(TEST_PRIOR_S))
     samples: int = 0
     """How much was learned so far; it grows with every sample."""
 
@@ -52,12 +53,12 @@ class Estimates:
     def test(self, org: str, test: str) -> float:
         """How long one test is expected to run."""
         known = self.tests.get((org, test))
-        return known.value if known else TEST_PRIOR_S
+        return known.value if known else self.any_test.value
 
     def group(self, key: tuple[str, str, str]) -> float:
         """How long a test of the group is expected to run."""
-        known = self.groups.get(key) or self.orgs.get(key[1])
-        return known.value if known else TEST_PRIOR_S
+        known = self.groups.get(key) or self.orgs.get(key[1]) or self.any_test
+        return known.value
 
     def install(self, org: str, app: str) -> float:
         """How long installing a build is expected to take."""
@@ -76,6 +77,7 @@ class Estimates:
         self.installs.update({(org, app): Ewma(value, count) for org, app, value, count in installs})
         for (org, _), mean in self.tests.items():
             _add(self.orgs, org, TEST_PRIOR_S, mean.value)
+            self.any_test.add(mean.value)
         if any_install is not None:
             self.any_install = Ewma(*any_install)
 
@@ -84,6 +86,7 @@ class Estimates:
         _add(self.tests, (group[1], test), TEST_PRIOR_S, seconds)
         _add(self.groups, group, TEST_PRIOR_S, seconds)
         _add(self.orgs, group[1], TEST_PRIOR_S, seconds)
+        self.any_test.add(seconds)
         self.samples += 1
 
     def installed(self, org: str, app: str, seconds: float) -> None:

@@ -90,6 +90,7 @@ class Simulation:
         self._random = random.Random(seed)  # noqa: S311 - a simulation
         self._noise = noise
         self._state = LabState()
+        self._state.estimates.any_install.add(lab.install_s)
         self._jobs = sorted(jobs, key=lambda job: job.arrival_s)
         self._slots = [_Slot(f"s{number}") for number in range(len(lab.slots))]
         self._by_name = {slot.name: number for number, slot in enumerate(self._slots)}
@@ -142,6 +143,7 @@ class Simulation:
                     priority=job.priority,
                     arrived_at=job.arrival_s,
                     order=number,
+                    expected_s=job.duration_s * self._noisy(),
                 )
             ),
             now,

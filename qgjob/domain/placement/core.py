@@ -156,6 +156,9 @@ def _let_go(state: LabState, released: Released) -> None:
 
 
 def _settle_slot(state: LabState, slot: Slot) -> None:
+    if slot.counted != (slot.labels, slot.available):
+        slot.counted = (slot.labels, slot.available)
+        state.index.slots_changed = True
     _works(state, slot)
     several = slot.bound is not None and slot.held and slot.name not in state.probing
     limit = window(state, slot.bound) if several and slot.bound is not None else 1
@@ -209,7 +212,7 @@ def _arrived(state: LabState, job: Job, now: float) -> None:
         job.delayed = True
         heappush(state.delayed, (job.not_before, job.order, job.attempt, job))
         return
-    _enqueue(state, job)
+    _enqueue(state, job, now)
 
 
 def _forget(state: LabState, job: Job) -> None:
@@ -225,9 +228,10 @@ def _forget(state: LabState, job: Job) -> None:
     _came_back(state, released.job)
 
 
-def _enqueue(state: LabState, job: Job) -> None:
+def _enqueue(state: LabState, job: Job, now: float) -> None:
     if job.expected_s is None:
         job.expected_s = state.estimates.known(job.group.org_id, job.test)
+    state.measures.arrived(state, job, now)
     if job.max_parallel is None:
         _stand(state, job)
     else:
@@ -313,6 +317,7 @@ def _was_released(state: LabState, job: Job, slot_name: str | None, now: float) 
     state.out[job.job_id] = Released(job, None)
     group.out += 1
     group.orphans.add(job.job_id)
+    state.index.orphaned[group.number] = group
     if slot_name is not None:
         _started(state, job.job_id, job.attempt, slot_name, now)
     _settle(state, group)
@@ -455,6 +460,7 @@ def _slot_lost(state: LabState, name: str) -> None:
     for released in slot.held.values():
         _orphan(state, released)
     slot.held.clear()
+    state.index.slots_changed = True
     _works(state, slot)
     if slot.bound is not None and (group := state.groups.get(slot.bound)):
         group.slots.discard(name)
@@ -465,6 +471,7 @@ def _orphan(state: LabState, released: Released) -> None:
     """Nobody is known to hold it: the work stream gives it to whoever is bound to its group."""
     group = state.groups[released.job.group]
     group.orphans.add(released.job.job_id)
+    state.index.orphaned[group.number] = group
     released.slot, released.started = None, False
     state.active[group.key] = group
 
@@ -483,7 +490,7 @@ def _tick(state: LabState, now: float, effects: list[Effect]) -> None:
         *_, job = heappop(state.delayed)
         if not job.gone:
             job.delayed = False
-            _enqueue(state, job)
+            _enqueue(state, job, now)
     while state.expiring and state.expiring[0][0] <= now:
         *_, job = heappop(state.expiring)
         if state.jobs.get(job.job_id) is job:

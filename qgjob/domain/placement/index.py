@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from qgjob.domain.estimates import Estimates
     from qgjob.domain.placement.groups import Group
+    from qgjob.domain.placement.model import Build
 
 Key = tuple[float, float, int]
 
@@ -35,28 +36,29 @@ class Ranking:
             self._keys[group.number] = key
             insort(self._sorted, (key, group.number, group))
 
-    def first(self, count: int) -> list[Group]:
-        """Some of the groups from the head."""
-        return [group for _, _, group in self._sorted[:count]]
-
-    def head(self) -> tuple[Key, Group] | None:
-        """The first group and its key."""
-        if not self._sorted:
-            return None
-        key, _, group = self._sorted[0]
-        return key, group
-
-    def __iter__(self) -> Iterator[Group]:
-        return (group for _, _, group in self._sorted)
+    def __iter__(self) -> Iterator[tuple[Key, int, Group]]:
+        return iter(self._sorted)
 
     def __len__(self) -> int:
         return len(self._sorted)
+
+    def first(self, count: int) -> list[tuple[Key, int, Group]]:
+        """Some of the groups from the head, each with its key and number."""
+        return self._sorted[:count]
+
+
+def merged(rankings: Iterable[Ranking], count: int) -> list[Group]:
+    """The first groups of several rankings together."""
+    found = [entry for ranking in rankings for entry in ranking.first(count)]
+    found.sort(key=lambda entry: entry[:2])
+    return [group for _, _, group in found[:count]]
 
 
 @dataclass(slots=True, eq=False)
 class Pool:
     """The groups with waiting jobs that need the same labels."""
 
+    capability: str
     labels: frozenset[str]
     turns: tuple[Ranking, Ranking, Ranking] = field(default_factory=lambda: (Ranking(), Ranking(), Ranking()))
     """By level: the most urgent number first, then the longest wait."""
@@ -65,32 +67,52 @@ class Pool:
     shares: tuple[Ranking, Ranking, Ranking] = field(
         default_factory=lambda: (Ranking(), Ranking(), Ranking())
     )
-    """By the most urgent level of the group: where one more slot would have the most work first."""
+    """By the most urgent level of each group: where one more slot would find the most work first."""
+    waiting: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """How many jobs wait, by level."""
+
+
+class _Placed(NamedTuple):
+    """What a group counted for when it was placed last."""
+
+    high: int
+    medium: int
+    low: int
+
+
+_NOTHING = _Placed(0, 0, 0)
 
 
 @dataclass(slots=True, eq=False)
 class Index:
-    """All rankings; brought up to date by `refresh`, before the policy looks at them."""
+    """All rankings; `refresh` brings them up to date before the policy looks at them."""
 
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool])
     """By capability; only those that somebody waits for."""
+    builds: dict[Build, dict[int, Group]] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
+    """The groups with waiting jobs, by build and number."""
+    orgs: dict[str, int] = field(default_factory=dict[str, int])
+    """How many jobs of each organisation wait that may start."""
     changed: dict[int, Group] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """Groups whose places may be wrong now, by number."""
-
-    numbered: int = 0
+    orphaned: dict[int, Group] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
+    """Groups that had orphans, by number; some may have none any more."""
+    slots_changed: bool = False
+    """Whether a slot came, went, or may run other jobs than before."""
+    _placed: dict[int, _Placed] = field(default_factory=dict[int, _Placed])
+    _numbered: int = 0
 
     def number(self) -> int:
         """The number of a new group."""
-        self.numbered += 1
-        return self.numbered
+        self._numbered += 1
+        return self._numbered
 
     def refresh(self, estimates: Estimates) -> None:
         """Put every group that changed into its places."""
-        if not self.changed:
-            return
-        for group in self.changed.values():
-            self._place(group, estimates)
-        self.changed.clear()
+        if self.changed:
+            for group in self.changed.values():
+                self._place(group, estimates)
+            self.changed.clear()
 
     def _place(self, group: Group, estimates: Estimates) -> None:
         capability = group.key.capability
@@ -98,7 +120,8 @@ class Index:
         if pool is None:
             if not group.waiting:
                 return
-            pool = self.pools[capability] = Pool(group.labels)
+            pool = self.pools[capability] = Pool(capability, group.labels)
+        self._count(group, pool)
         for level, turns in enumerate(pool.turns):
             queue = group.top(level) if group.levels[level] else None
             if queue is None:
@@ -108,11 +131,33 @@ class Index:
                 turns.put(group, (-head.priority, head.arrived_at, head.order))
         oldest = group.oldest()
         pool.ages.put(group, None if oldest is None else (oldest.arrived_at, oldest.order, 0))
-        level = group.level()
-        share = 0.0
-        if level is not None:
-            share = group.work_s(estimates.group(group.key)) / (group.busy + 1)
-        for other, shares in enumerate(pool.shares):
-            shares.put(group, (-share, 0.0, 0) if other == level else None)
+        most_urgent = group.level()
+        for level, shares in enumerate(pool.shares):
+            if level == most_urgent:
+                share = group.work_s(estimates.group(group.key)) / (group.busy + 1)
+                shares.put(group, (-share, 0.0, 0))
+            else:
+                shares.put(group, None)
         if not pool.ages:
             del self.pools[capability]
+
+    def _count(self, group: Group, pool: Pool) -> None:
+        """Correct what is counted of the group: in its pool, its organisation, and for its build."""
+        before, after = self._placed.get(group.number, _NOTHING), _Placed(*group.levels)
+        if before == after:
+            return
+        for level in range(3):
+            pool.waiting[level] += after[level] - before[level]
+        org, build = group.key.org_id, group.key[1:]
+        total = self.orgs[org] = self.orgs.get(org, 0) + sum(after) - sum(before)
+        if not total:
+            del self.orgs[org]
+        if sum(after):
+            self._placed[group.number] = after
+            self.builds.setdefault(build, {})[group.number] = group
+            return
+        del self._placed[group.number]
+        groups = self.builds[build]
+        del groups[group.number]
+        if not groups:
+            del self.builds[build]

@@ -11,6 +11,7 @@ from qgjob.domain.estimates import Estimates
 from qgjob.domain.placement.gates import Gates, Rules
 from qgjob.domain.placement.groups import Group, level_of
 from qgjob.domain.placement.index import Index
+from qgjob.domain.placement.measures import Measures
 
 WINDOW_S: Final = 0.2
 """How much work may be released ahead for one slot: enough to hide the way to the scheduler."""
@@ -89,6 +90,8 @@ class Slot:
     """The group whose jobs it holds, and counts for."""
     until: float = 0.0
     """When it is expected to be done with what it holds."""
+    counted: tuple[frozenset[str], bool] | None = None
+    """The labels and availability that were counted with."""
     instance: str = "-"
 
 
@@ -120,6 +123,7 @@ class LabState:
 
     estimates: Estimates = field(default_factory=Estimates)
     index: Index = field(default_factory=Index)
+    measures: Measures = field(default_factory=Measures)
     groups: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     active: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     """Groups with waiting or orphaned jobs."""

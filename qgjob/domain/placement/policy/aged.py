@@ -1,0 +1,59 @@
+"""Aged work: sure of a share of the starts, the oldest first, so that nothing starves."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Final
+
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.measures import AGED_DEBT, HORIZON_S
+from qgjob.domain.placement.model import Job, Slot
+from qgjob.domain.placement.policy.picks import ready, spare
+from qgjob.domain.placement.policy.view import Choice, View
+
+_EACH: Final = 2
+
+
+def aged(view: View) -> Choice | None:
+    """The oldest aged job that a free slot can run, when it is the turn of the aged."""
+    if view.state.measures.aged_due < 1.0:
+        return None
+    limit = view.now - HORIZON_S
+    oldest = [
+        (key, number, group)
+        for pool in view.state.index.pools.values()
+        for key, number, group in pool.ages.first(_EACH)
+        if key[0] <= limit
+    ]
+    for _, _, group in sorted(oldest, key=lambda entry: entry[:2]):
+        for slot in chain(ready(view, group), spare(view, group)):
+            if job := _oldest(group, slot):
+                view.as_aged = True
+                return slot, group, job, "it waits longest of all that wait past the horizon"
+    return None
+
+
+def stays_aged(view: View, slot: Slot, group: Group) -> Choice | None:
+    """The slot's own aged job, although others are due: what the aged are sure of, in advance.
+
+    A slot that the aged got for an install goes on with them: their share costs fewer installs so.
+    """
+    most = AGED_DEBT * len(view.state.slots)
+    if view.state.measures.aged_due <= -most or not is_aged(view, group):
+        return None
+    job = _oldest(group, slot)
+    if job is None:
+        return None
+    view.as_aged = True
+    return slot, group, job, "the build is installed there, and it waits past the horizon"
+
+
+def is_aged(view: View, group: Group) -> bool:
+    """Whether a job of the group waits past the horizon."""
+    oldest = group.oldest()
+    return oldest is not None and view.now - oldest.arrived_at >= HORIZON_S
+
+
+def _oldest(group: Group, slot: Slot) -> Job | None:
+    job = group.oldest()
+    return job if job is not None and slot.name not in job.avoid else None

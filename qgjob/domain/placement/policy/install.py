@@ -1,0 +1,66 @@
+"""Installs for ordinary work: on a slot whose build nobody waits for, where they pay."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.index import Pool, merged
+from qgjob.domain.placement.policy.picks import give, spare
+from qgjob.domain.placement.policy.scale import between
+from qgjob.domain.placement.policy.view import Choice, View
+
+_LOOKED_AT: Final = 16
+_WORK: Final = (8.0, 8.0, 6.0)
+"""By level: a slot that joins others must find so many installs of work."""
+_PRICE: Final = (10.0, 10.0, 40.0)
+"""By level: how much more than its own time an install costs those who wait elsewhere."""
+_ALONE: Final = 20.0
+"""A build that nobody works on is taken to wait for so many installs more than its work takes."""
+
+
+def best_install(view: View, pools: list[Pool]) -> Choice | None:
+    """The build that gains most by one more slot; if none pays, one that no slot works on."""
+    ranked: list[tuple[float, int, Group]] = []
+    for pool in pools:
+        for level in (1, 2):
+            for _, number, group in pool.shares[level].first(_LOOKED_AT):
+                gain_s = gain(view, group)
+                if gain_s is not None:
+                    ranked.append((-gain_s, number, group))
+    ranked.sort(key=lambda entry: entry[:2])
+    for _, _, group in ranked:
+        for slot in spare(view, group):
+            if choice := give(view, slot, group, "an install pays for what waits"):
+                return choice
+    for level in (1, 2):
+        for group in merged((pool.turns[level] for pool in pools), _LOOKED_AT):
+            if view.workers(group):
+                continue
+            for slot in spare(view, group):
+                if choice := give(view, slot, group, "no slot works on its build"):
+                    return choice
+    return None
+
+
+def gain(view: View, group: Group) -> float | None:
+    """What one more slot saves the group's jobs in waiting (seconds, summed), less what it costs others.
+
+    None when it does not pay. The install costs the more, the busier the lab is.
+    """
+    level = group.level()
+    if level is None:
+        return None
+    record, install_s = view.record(group), view.install_s(group)
+    pressure = between(record.load(view.now, view.state.estimates.any_test.value), 0.1, 0.1, 0.6, 1.0)
+    others = sum(view.pool(group).waiting) - group.waiting
+    cost_s = install_s / max(1, record.slots) * others * _PRICE[level] * pressure
+    work_s, workers = view.work_s(group), view.workers(group)
+    if not workers:
+        return group.waiting * (work_s + (_ALONE - 1.0) * install_s) / 2 - cost_s
+    if work_s / (workers + 1) < _WORK[level] * install_s * pressure:
+        return None
+    running_s = group.running_s(view.now)
+    sooner_s = (work_s + running_s) / workers - (work_s + running_s + install_s) / (workers + 1)
+    gain_s = group.waiting * sooner_s / 2 - cost_s
+    return gain_s if gain_s > 0 else None

@@ -1,0 +1,143 @@
+"""Ordinary work: stay on the build, change when medium work is due, install where it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.index import Pool, merged
+from qgjob.domain.placement.model import Slot
+from qgjob.domain.placement.policy.aged import stays_aged
+from qgjob.domain.placement.policy.install import best_install
+from qgjob.domain.placement.policy.picks import give, ready, spare
+from qgjob.domain.placement.policy.scale import between
+from qgjob.domain.placement.policy.view import Choice, View
+
+_LOOKED_AT: Final = 64
+_DUE_QUANTILE: Final = 0.9
+_DUE_WORK: Final = 4.0
+"""A build that slots work on is due for another one only with so many installs of work for it."""
+_ALIKE: Final = 2
+"""Work is rare beside other work when it has less than half of its slots."""
+
+Stay = tuple[int, Slot, Group]
+
+
+def ordinary(view: View) -> Choice | None:
+    """The next pair of ordinary work: of the rarest slots first, as others can do the rest."""
+    stays = _stays(view)
+    for pools in _tiers(view):
+        capabilities = {pool.capability for pool in pools}
+        mine = [stay for stay in stays if stay[2].key.capability in capabilities]
+        if choice := _in_tier(view, pools, mine):
+            return choice
+    return None
+
+
+def _in_tier(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
+    return (
+        (_favoured(view, pools, 1) if view.favoured else None)
+        or _stay(view, (stay for stay in stays if stay[0] <= 1))
+        or _due(view, pools, stays)
+        or (_favoured(view, pools, 2) if view.favoured else None)
+        or _stay(view, stays)
+        or (best_install(view, pools) if view.idle else None)
+    )
+
+
+def _stays(view: View) -> list[Stay]:
+    """The slots that have a build which is waited for, the most urgent first, then the longest idle."""
+    builds = view.state.index.builds
+    found = [
+        (level, slot, group)
+        for slot in view.idle
+        for build in slot.installed
+        for group in builds.get(build, {}).values()
+        if group.labels <= slot.labels and (level := group.level()) is not None
+    ]
+    for key, slot in view.ahead.items():
+        group = view.state.active.get(key)
+        if group is not None and (level := group.level()) is not None:
+            found.append((level, slot, group))
+    found.sort(key=lambda stay: stay[0])
+    return found
+
+
+def _stay(view: View, stays: Iterable[Stay]) -> Choice | None:
+    for _, slot, group in stays:
+        if choice := give(view, slot, group, "the build is installed there"):
+            return choice
+    return None
+
+
+def _due(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
+    """Medium work that waits long already, or would: before low work that has its build installed."""
+    if not view.idle or not any(pool.waiting[1] for pool in pools):
+        return None
+    late = [group for group in merged((pool.turns[1] for pool in pools), _LOOKED_AT) if is_due(view, group)]
+    if not late:
+        return None
+    for _, slot, group in stays:
+        if choice := stays_aged(view, slot, group):
+            return choice
+    late.sort(key=lambda group: (view.workers(group) > 0, -view.last_start_s(group, 2)))
+    for group in late:
+        for slot in spare(view, group):
+            if choice := give(view, slot, group, "it is due; the build is installed first"):
+                return choice
+    return None
+
+
+def is_due(view: View, group: Group) -> bool:
+    """Whether medium jobs of the group need another slot, so as not to wait longer than is usual.
+
+    Usual is what first come, first served makes of them; less when our medium jobs wait longer than
+    they would there.
+    """
+    workers = view.workers(group)
+    if workers and view.work_s(group, 2) < _DUE_WORK * view.install_s(group) * (workers + 1):
+        return False
+    record = view.record(group)
+    usual_s = record.line.waits[1].quantile(_DUE_QUANTILE)
+    if usual_s is None:
+        return True
+    return view.last_start_s(group, 2) > usual_s * between(record.behind(1), 0.75, 1.5, 0.95, 0.5)
+
+
+def _favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
+    """Work of the organisations that another one would crowd out."""
+    for pool in pools:
+        for _, _, group in pool.turns[level]:
+            if group.key.org_id not in view.favoured:
+                continue
+            for slot in ready(view, group):
+                if choice := give(view, slot, group, "the build is installed there"):
+                    return choice
+            if view.workers(group):
+                continue
+            for slot in spare(view, group):
+                if choice := give(view, slot, group, "its organisation has less than its share"):
+                    return choice
+    return None
+
+
+def _tiers(view: View) -> list[list[Pool]]:
+    """The pools, those of rare slots first; together those that have about as many slots."""
+    pools = list(view.state.index.pools.values())
+    if len(pools) == 1:
+        return [pools]
+    records = view.state.measures.records
+    sized = sorted(
+        (record.slots if (record := records.get(pool.capability)) else 0, number, pool)
+        for number, pool in enumerate(pools)
+    )
+    tiers: list[list[Pool]] = []
+    smallest = 0
+    for slots, _, pool in sized:
+        if tiers and slots < _ALIKE * smallest:
+            tiers[-1].append(pool)
+        else:
+            tiers.append([pool])
+            smallest = slots
+    return tiers

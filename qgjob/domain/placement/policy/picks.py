@@ -1,0 +1,98 @@
+"""Which job of a group goes next, and which slot it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from qgjob.domain.placement.groups import Group, Queue
+from qgjob.domain.placement.model import Job, LabState, Slot
+from qgjob.domain.placement.policy.view import Choice, View
+
+_TAIL_JOBS: Final = 2
+_TAIL_LOAD: Final = 0.3
+"""The end of a backlog: so few jobs wait for each slot, and so little comes."""
+_LOOKED_AT: Final = 16
+
+
+def give(view: View, slot: Slot, group: Group, because: str, *, level: int | None = None) -> Choice | None:
+    """A job of the group for the slot, of one level or the most urgent; None when each avoids the slot."""
+    job = _job(view, slot, group, level)
+    return None if job is None else (slot, group, job, because)
+
+
+def ready(view: View, group: Group) -> Iterator[Slot]:
+    """Slots that have the group's build and may take a job of it at once."""
+    for slot in view.holders.get(group.key[1:], ()):
+        if group.labels <= slot.labels:
+            yield slot
+    ahead = view.ahead.get(group.key)
+    if ahead is not None:
+        yield ahead
+
+
+def spare(view: View, group: Group) -> list[Slot]:
+    """The idle slots on which the group's build could be installed, the best first.
+
+    A common slot before a rare one that others may need, one whose build nobody waits for before others,
+    and then the one least recently used.
+    """
+    fitting = [slot for slot in view.idle if group.labels <= slot.labels]
+    if len(fitting) > 1:
+        fitting.sort(key=lambda slot: _price(view, group, slot))
+    return fitting
+
+
+def _price(view: View, group: Group, slot: Slot) -> tuple[int, int, float, str]:
+    wanted = view.wanted(slot)
+    return rarity(view, group, slot), 0 if wanted is None else 3 - wanted, slot.last_used, slot.name
+
+
+def rarity(view: View, group: Group, slot: Slot) -> int:
+    """How many kinds of work wait that fewer slots can do, this one among them."""
+    pools = view.state.index.pools
+    if len(pools) == 1:
+        return 0
+    records = view.state.measures.records
+    mine = view.record(group).slots
+    return sum(
+        1
+        for pool in pools.values()
+        if pool.labels <= slot.labels
+        and (record := records.get(pool.capability)) is not None
+        and record.slots < mine
+    )
+
+
+def _job(view: View, slot: Slot, group: Group, level: int | None) -> Job | None:
+    queue = group.top(level)
+    if queue is None:
+        return None
+    job = _by_rule(view, group, queue)
+    if slot.name not in job.avoid:
+        return job
+    for other in group.first(_LOOKED_AT):
+        if level is not None and other.level != level:
+            continue
+        if slot.name not in other.avoid or not _elsewhere(view.state, group, other):
+            return other
+    return None
+
+
+def _by_rule(view: View, group: Group, queue: Queue) -> Job:
+    oldest = queue.oldest()
+    if oldest.level == 0:
+        return oldest
+    mean_s, record = view.mean_s(group), view.record(group)
+    longest = (
+        sum(view.pool(group).waiting) <= _TAIL_JOBS * record.slots
+        and record.load(view.now, view.state.estimates.any_test.value) < _TAIL_LOAD
+    )
+    return queue.by_length(mean_s, longest=longest)
+
+
+def _elsewhere(state: LabState, group: Group, job: Job) -> bool:
+    return any(
+        slot.available and group.labels <= slot.labels and slot.name not in job.avoid
+        for slot in state.slots.values()
+    )

@@ -1,0 +1,62 @@
+"""Urgent work: strictly first, but without an install where a slot with the build comes free in time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.index import merged
+from qgjob.domain.placement.policy.picks import give, ready, spare
+from qgjob.domain.placement.policy.scale import between
+from qgjob.domain.placement.policy.view import Choice, View
+
+_LOOKED_AT: Final = 64
+_INSTALLS: Final = 1.2
+_USUAL: Final = 0.8
+_TESTS: Final = 1.5
+_UNCOUNTED: Final = 0.1
+
+
+def urgent(view: View) -> Choice | None:
+    """The next urgent job that gets a slot now."""
+    pools = [pool for pool in view.state.index.pools.values() if pool.waiting[0]]
+    if not pools:
+        return None
+    groups = merged((pool.turns[0] for pool in pools), _LOOKED_AT)
+    if view.favoured:
+        groups.sort(key=lambda group: group.key.org_id not in view.favoured)
+    for group in groups:
+        for slot in ready(view, group):
+            if choice := give(view, slot, group, "urgent; the build is installed there", level=0):
+                return choice
+    if not view.idle:
+        return None
+    for group in groups:
+        if comes_free_s(view, group) <= patience_s(view, group):
+            continue
+        for slot in spare(view, group):
+            if choice := give(view, slot, group, "urgent; the build is installed first", level=0):
+                return choice
+    return None
+
+
+def comes_free_s(view: View, group: Group) -> float:
+    """How long until slots that have the build have taken the group's urgent jobs, but for a few."""
+    workers = view.workers(group)
+    if not workers:
+        return float("inf")
+    jobs = group.levels[0] * (1.0 - _UNCOUNTED)
+    turn_s = group.running_s(view.now) / workers
+    return turn_s * min(1.0, jobs / workers) + max(0.0, jobs - workers) * view.mean_s(group) / workers
+
+
+def patience_s(view: View, group: Group) -> float:
+    """How long urgent jobs of the group may wait for a slot that has the build.
+
+    An install and some, or what is usual with first come, first served, if that is longer; less when
+    our urgent jobs wait longer than they would there.
+    """
+    install_s, record = view.install_s(group), view.record(group)
+    usual_s = record.line.waits[0].quantile(_USUAL) or 0.0
+    most_s = min(max(_INSTALLS * install_s, usual_s), install_s + _TESTS * view.mean_s(group))
+    return most_s * between(record.behind(0), 0.85, 1.0, 1.05, 0.2)

@@ -1,0 +1,97 @@
+"""What one decision looks at: the slots that could take something now, and the figures of a group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.index import Pool
+from qgjob.domain.placement.measures import Record
+from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
+
+Choice = tuple[Slot, Group, Job | None, str]
+"""A slot, its next group and job (None: an orphan that is released already), and why."""
+
+
+@dataclass(slots=True)
+class View:
+    """The free slots, and what every rule asks of a group."""
+
+    state: LabState
+    now: float
+    idle: list[Slot] = field(default_factory=list[Slot])
+    """Slots that hold nothing, the longest idle first."""
+    holders: dict[Build, list[Slot]] = field(default_factory=dict[Build, list[Slot]])
+    """Idle slots by what they have installed."""
+    ahead: dict[GroupKey, Slot] = field(default_factory=dict[GroupKey, Slot])
+    """By group: a busy slot for which one more short job may be released ahead; the least laden."""
+    favoured: frozenset[str] = frozenset()
+    """Organisations that go first within a class, because another one floods the lab."""
+
+    as_aged: bool = False
+    """Whether the choice is one of the starts that aged work is sure of."""
+
+    @classmethod
+    def of(cls, state: LabState, now: float) -> View:
+        """What there is to decide upon now."""
+        view = cls(state, now)
+        for slot in state.free.values():
+            if not slot.held:
+                view.idle.append(slot)
+                for build in slot.installed:
+                    view.holders.setdefault(build, []).append(slot)
+            elif slot.bound is not None:
+                have = view.ahead.get(slot.bound)
+                if have is None or len(slot.held) < len(have.held):
+                    view.ahead[slot.bound] = slot
+        return view
+
+    def record(self, group: Group) -> Record:
+        """What was measured of the jobs that need what the group needs."""
+        return self.state.measures.record(group.key.capability, group.labels)
+
+    def pool(self, group: Group) -> Pool:
+        """The groups that need what the group needs."""
+        return self.state.index.pools[group.key.capability]
+
+    def install_s(self, group: Group) -> float:
+        """How long the group's build is expected to take to install."""
+        return self.state.estimates.install(group.key.org_id, group.key.app_version_id)
+
+    def mean_s(self, group: Group) -> float:
+        """How long a test of the group is expected to take."""
+        return self.state.estimates.group(group.key)
+
+    def work_s(self, group: Group, levels: int = 3) -> float:
+        """Expected seconds of the group's tests that wait, of its most urgent `levels` levels."""
+        return group.work_s(self.mean_s(group), levels)
+
+    def workers(self, group: Group) -> int:
+        """How many slots work on the group and will come back to it.
+
+        None when they are overdue by an install and a test on average: whatever holds them up may last.
+        """
+        busy = group.busy
+        if busy and self.now * busy - group.ends_s > busy * (self.install_s(group) + self.mean_s(group)):
+            return 0
+        return busy
+
+    def last_start_s(self, group: Group, levels: int = 3) -> float:
+        """How long the last job of the group's most urgent levels will have waited, as things are."""
+        oldest = group.oldest()
+        age = self.now - oldest.arrived_at if oldest else 0.0
+        workers, work = self.workers(group), self.work_s(group, levels)
+        if not workers:
+            return age + self.install_s(group) + work
+        return age + (work + group.running_s(self.now)) / workers
+
+    def wanted(self, slot: Slot) -> int | None:
+        """The most urgent level at which jobs wait for a build that the slot has."""
+        builds = self.state.index.builds
+        levels = [
+            level
+            for build in slot.installed
+            for group in builds.get(build, {}).values()
+            if (level := group.level()) is not None and group.labels <= slot.labels
+        ]
+        return min(levels, default=None)

@@ -15,9 +15,13 @@ from bus_schemas.requests import JobState, Problem
 GateKind = Literal["cancelling", "not_before", "paused", "build_held", "org_limit", "run_limit"]
 """What keeps a job from starting, whatever slot is free."""
 SlotWhyKind = Literal[
-    "labels", "out_of_order", "held", "busy", "avoided", "other_work", "kept_free", "chosen"
+    "chosen", "free", "other_work", "kept_free", "busy", "avoided", "held", "out_of_order", "labels"
 ]
-"""Why a slot does not run the job now; `chosen`: the job was released to it, or runs there."""
+"""Why a slot does not run the job now.
+
+`chosen`: it was released to it, or runs there; `free`: it would, were it not for what keeps the job;
+`other_work`: others go first; `kept_free`: it would have to install, and others have the build.
+"""
 
 
 class Gate(Model):
@@ -27,6 +31,8 @@ class Gate(Model):
     why: Text
     until: Timestamp | None = None
     """When it opens by itself, if it does."""
+    fix: Text | None = None
+    """What would open it."""
 
 
 class SlotsWhy(Model):

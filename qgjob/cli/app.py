@@ -108,3 +108,23 @@ async def _list(session: Session, org_id: str | None, *, as_json: bool) -> None:
             for record in found
         ),
     )
+
+
+@app.command("resume")
+def resume(
+    ctx: typer.Context,
+    app_version_id: Annotated[
+        str, typer.Argument(metavar="V", help="The build that is held.", show_default=False)
+    ],
+    org_id: opt.OrgId,
+) -> None:
+    """Let a build's jobs start that is held because it failed on slot after slot."""
+    opt.identifier("--org-id", org_id)
+    opt.identifier("V", app_version_id)
+    run(_resume(session_of(ctx), org_id, app_version_id))
+
+
+async def _resume(session: Session, org_id: str, app_version_id: str) -> None:
+    async with session.client() as client:
+        await client.resume_build(org_id, app_version_id)
+    session.out.say(f"Jobs of {app_version_id} of {org_id} may start again.")

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from bus_schemas.agents import Heartbeat
 from bus_schemas.builds import BuildRecord
+from bus_schemas.explain import ExplainAnswer
+from bus_schemas.holds import SlotHold
 from bus_schemas.jobs import BlobRef
+from bus_schemas.lab import HoldVerb, SlotsAnswer
 from bus_schemas.requests import (
     CtlAnswer,
     HealthAnswer,
@@ -20,7 +23,7 @@ from bus_schemas.requests import (
 )
 from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
-from qgjob.client import builds, bundles, control, live, logs, query, submit, wait, watch
+from qgjob.client import builds, bundles, control, lab, live, logs, query, submit, wait, watch
 from qgjob.client.live import Live
 from qgjob.client.models import (
     LiveEvent,
@@ -144,6 +147,14 @@ class Client:
         """The agents that are alive, with their slots, by name."""
         return await query.agents(self.bus)
 
+    async def holds(self) -> list[SlotHold]:
+        """What operators set for slots and agents, connected or not, by name."""
+        return await query.holds(self.bus)
+
+    async def explain(self, job_id: str) -> ExplainAnswer:
+        """Why a job waits and what would change it, or why it went where it went; raises `NotFoundError`."""
+        return await lab.explain(self.bus, job_id)
+
     async def health(self) -> HealthAnswer:
         """How the system is; a scheduler that does not answer is a finding, not an error."""
         return await query.health(self.bus)
@@ -201,6 +212,29 @@ class Client:
         return await control.limit(
             self.bus, org_id, max_running=max_running, unlimited=unlimited, weight=weight, by=by
         )
+
+    async def hold(
+        self,
+        verb: HoldVerb,
+        name: str,
+        *,
+        note: str | None = None,
+        for_s: float | None = None,
+        by: str | None = None,
+    ) -> SlotsAnswer:
+        """Drain, pause, quarantine or reserve a slot (`agent/slot`) or an agent, or resume it.
+
+        A running job is finished first. `for_s`: for how long, in seconds; None: until it is resumed.
+        Raises `NotFoundError` (no such slot) and `RefusedError` (somebody else holds it).
+        """
+        return await lab.hold(self.bus, verb, name, note=note, for_s=for_s, by=by)
+
+    async def resume_build(self, org_id: str, app_version_id: str, *, by: str | None = None) -> None:
+        """Let the jobs of a build start that is held because it failed on slot after slot.
+
+        Raises `NotFoundError` when it is not held.
+        """
+        await lab.resume_build(self.bus, org_id, app_version_id, by=by)
 
     # --- Following ---------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat
 from bus_schemas.base import Message
+from bus_schemas.holds import SlotHold
 from bus_schemas.requests import (
     AgentsAnswer,
     CheckView,
@@ -193,6 +194,13 @@ async def agents(bus: Bus) -> list[Heartbeat]:
     answer = await ask(bus, subjects.query("agents"), Query(), AgentsAnswer)
     checked(answer.problem)
     return sorted(answer.agents, key=lambda agent: agent.agent)
+
+
+async def holds(bus: Bus) -> list[SlotHold]:
+    """What operators set for slots and agents, by name."""
+    answer = await ask(bus, subjects.query("agents"), Query(), AgentsAnswer)
+    checked(answer.problem)
+    return sorted(answer.holds, key=lambda hold: hold.name)
 
 
 async def health(bus: Bus) -> HealthAnswer:

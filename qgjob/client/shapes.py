@@ -8,6 +8,8 @@ from bus_schemas.agents import Heartbeat, InstalledBuild, SlotStatus
 from bus_schemas.artifacts import Artifact
 from bus_schemas.builds import BuildRecord
 from bus_schemas.events import Attempt
+from bus_schemas.explain import ExplainAnswer
+from bus_schemas.holds import SlotHold
 from bus_schemas.requests import JobView, OrgView, Overview, PauseView, RunView
 from bus_schemas.rules import OrgRule, PauseMark
 from qgjob.client.models import Submitted
@@ -109,6 +111,33 @@ def slot_json(agent: Heartbeat, slot: SlotStatus) -> dict[str, Any]:
         "installs": slot.installs,
         "jobs_done": slot.jobs_done,
         "note": slot.note,
+        "hold": slot.hold and hold_json(slot.hold),
+    }
+
+
+def hold_json(hold: SlotHold) -> dict[str, Any]:
+    """What keeps a slot, or all of an agent, from work."""
+    return {
+        "name": hold.name,
+        "kind": hold.kind,
+        "by": hold.by,
+        "note": hold.note,
+        "since": rfc3339(hold.since),
+        "until": rfc3339(hold.until),
+    }
+
+
+def explain_json(answer: ExplainAnswer) -> dict[str, Any]:
+    """Why a job waits, or why it went where it went."""
+    document = answer.model_dump(
+        mode="json", exclude={"v", "problem", "group", "gates", "slots", "starts_at"}
+    )
+    return {
+        **document,
+        "group": answer.group and answer.group.model_dump(),
+        "starts_at": rfc3339(answer.starts_at),
+        "gates": [{**gate.model_dump(), "until": rfc3339(gate.until)} for gate in answer.gates],
+        "slots": [{**row.model_dump(mode="json"), "free_at": rfc3339(row.free_at)} for row in answer.slots],
     }
 
 

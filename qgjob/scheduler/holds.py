@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -257,6 +257,17 @@ class Holds:
                 await self.bus.nc.publish(subjects.agent_verb(agent, "hold"), order.encode())
             self._wake.clear()
             await self._wake.wait()
+
+
+async def read_holds(bus: Bus) -> Sequence[SlotHold]:
+    """What operators set, for whoever does not lead; nothing when it cannot be read."""
+    stored = await kv.get(bus, SETTINGS_BUCKET, KEY)
+    if stored is None or stored.deleted:
+        return ()
+    try:
+        return SlotHolds.decode(stored.data).holds
+    except BadMessageError:
+        return ()
 
 
 def _withheld(hold: SlotHold | None) -> Withheld | None:

@@ -32,6 +32,7 @@ from qgjob.domain.history import JobDoc
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 from qgjob.scheduler.fitting import fit
 from qgjob.scheduler.healthcheck import HealthCheck, read_agents
+from qgjob.scheduler.holds import read_holds
 from qgjob.scheduler.joblogs import read_logs
 from qgjob.scheduler.lookup import FoundJob, FoundRun, Lookup
 from qgjob.store.reader import Filters, Reader
@@ -214,7 +215,8 @@ class QueryService:
         return overview.encode()
 
     async def _agents(self, _: _Question) -> bytes:
-        return AgentsAnswer(agents=tuple(await read_agents(self._bus))).encode()
+        agents, holds = await asyncio.gather(read_agents(self._bus), read_holds(self._bus))
+        return AgentsAnswer(agents=tuple(agents), holds=tuple(holds)).encode()
 
     async def _show_health(self, _: _Question) -> bytes:
         return (await self._health.answer()).encode()

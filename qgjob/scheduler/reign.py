@@ -19,11 +19,13 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, Event, Expire, Release, Tick, forgotten
+from qgjob.scheduler import memory
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.cancels import Cancels, Known
 from qgjob.scheduler.chains import Chains
 from qgjob.scheduler.control import Control
 from qgjob.scheduler.dispatch import Dispatcher
+from qgjob.scheduler.explaining import Explaining
 from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.intake import Intake
 from qgjob.scheduler.lab import Lab
@@ -93,6 +95,20 @@ async def reign(
 
     `beside`: what else the leader's replica runs, such as the projector.
     """
+    with memory.growing():
+        await _reign(bus, clock, election, mandate, settings, known, beside, on_wired)
+
+
+async def _reign(
+    bus: Bus,
+    clock: Clock,
+    election: Election,
+    mandate: Mandate,
+    settings: ReignSettings,
+    known: Known,
+    beside: Callable[[], Coroutine[Any, Any, None]],
+    on_wired: Callable[[OverviewPublisher], None],
+) -> None:
     async with asyncio.TaskGroup() as tasks:
         # Renewed from the first moment: a recovery may take longer than the key lives.
         tasks.create_task(election.keep(), name="leader key")
@@ -197,6 +213,7 @@ def _wire(
         "queue_limit": rulebook.limit,
         "slots": holds.control,
         "build_resume": holds.resume_build,
+        "explain": Explaining(bus, clock, lab.state, backlog, known).explain,
     }
 
     intake = Intake(
@@ -266,10 +283,10 @@ def _wire(
 
 async def _open(parts: Parts) -> None:
     """Place from now on: all that waited is read, and slots that run something had time to say so."""
-    await parts.ready.wait()
-    if parts.inheritance.out:
-        await asyncio.sleep(_REPORTS_WITHIN_S)
+    reports = asyncio.sleep(_REPORTS_WITHIN_S if parts.inheritance.out else 0)
+    await asyncio.gather(parts.ready.wait(), reports)
     parts.lab.start()
+    memory.settle()
 
 
 async def _tick(lab: Lab) -> None:

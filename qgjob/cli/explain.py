@@ -1,0 +1,98 @@
+"""`qgjob explain`: why a job waits, or why it ran where it did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qgjob.cli import options as opt
+from qgjob.cli.session import Session, run, session_of
+
+if TYPE_CHECKING:
+    from bus_schemas.explain import ExplainAnswer, SlotsWhy
+    from qgjob.cli.output import Output
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="A job (j_…).", show_default=False)],
+    as_json: opt.Json = False,
+) -> None:
+    """Say why a job waits and what would change it, or why it ran where it did."""
+    run(_main(session_of(ctx), job_id, as_json=as_json))
+
+
+async def _main(session: Session, job_id: str, *, as_json: bool) -> None:
+    async with session.client() as client:
+        answer = await client.explain(job_id)
+        now = client.clock.now()
+    if as_json:
+        from qgjob.client.shapes import explain_json
+
+        session.out.json(explain_json(answer))
+        return
+    _show(session.out, answer, now)
+
+
+def _show(out: Output, answer: ExplainAnswer, now: float) -> None:
+    from qgjob.domain.durations import show_duration
+
+    out.state_line(answer.state or "unknown", f"{answer.job_id}  attempt {answer.attempt}")
+    out.say(answer.summary)
+    if answer.starts_at is not None:
+        left = answer.starts_at - now
+        out.say(f"Starts: in about {show_duration(left)}." if left > 1 else "Starts: any moment.")
+    for gate in answer.gates:
+        until = ""
+        if gate.until is not None:
+            until = f", until {_clock(gate.until)} (in {show_duration(max(0.0, gate.until - now))})"
+        out.say(f"  - {gate.why}{until}")
+    if answer.group is not None:
+        group = answer.group
+        out.say(f"Group:  {group.org_id} {group.app_version_id}, needs {group.capability}")
+    if answer.waited_s is not None:
+        ahead = "very many" if answer.ahead is None else f"{answer.ahead:,}"
+        out.say(
+            f"Place:  {ahead} of {answer.group_waiting:,} in its group go first; priority {answer.priority}; "
+            f"{answer.urgent_waiting:,} more urgent jobs wait; it has waited {show_duration(answer.waited_s)}"
+        )
+    if answer.slots:
+        out.say(f"Slots ({answer.slots_total:,}):")
+        for row in answer.slots:
+            out.say("  " + _slots(row, now))
+    if answer.changes:
+        out.say("What would change it:")
+        for change in answer.changes:
+            out.say(f"  - {change}")
+    if answer.attempts:
+        out.say("Attempts:")
+        for attempt in answer.attempts:
+            parts = [f"  {attempt.number}. {attempt.slot or 'no slot'}"]
+            parts += [attempt.outcome.replace("_", " ")] if attempt.outcome else []
+            parts += [f"placed because: {attempt.because}"] if attempt.because else []
+            parts += [attempt.why] if attempt.why else []
+            out.say("; ".join(parts))
+
+
+def _slots(row: SlotsWhy, now: float) -> str:
+    from qgjob.domain.durations import show_duration
+
+    more = row.count - len(row.slots)
+    names = ", ".join(row.slots) + (f" and {more:,} more" if row.slots and more > 0 else "")
+    text = f"{names or f'{row.count:,} slots'}: {row.why}"
+    if row.kind in {"busy", "held"} and row.free_at is not None:
+        left = row.free_at - now
+        first = "the first of them " if row.count > 1 else ""
+        text += f"; {first}until about {_clock(row.free_at)}" if left > 1 else f"; {first}done any moment"
+        text += f" (in {show_duration(left)})" if left > 1 else ""
+    return text
+
+
+def _clock(at: float) -> str:
+    from qgjob.clock import rfc3339
+
+    return (rfc3339(float(int(at))) or "").replace(".000", "")

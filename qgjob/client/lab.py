@@ -1,0 +1,59 @@
+"""Slots and builds that are held back from work, and why a job waits; the leader answers."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from bus_schemas import subjects
+from bus_schemas.base import Message
+from bus_schemas.explain import ExplainAnswer, ExplainRequest
+from bus_schemas.lab import BuildResumeRequest, HoldVerb, SlotsAnswer, SlotsRequest
+from bus_schemas.requests import CtlAnswer
+from qgjob.bus.connect import Bus
+from qgjob.client.checks import usage_error
+from qgjob.client.control import whoami
+from qgjob.client.ids import kind_of
+from qgjob.client.query import ask, checked, no_such_id
+from qgjob.errors import NotFoundError
+
+A = TypeVar("A", SlotsAnswer, ExplainAnswer, CtlAnswer)
+
+
+async def hold(
+    bus: Bus,
+    verb: HoldVerb,
+    name: str,
+    *,
+    note: str | None = None,
+    for_s: float | None = None,
+    by: str | None = None,
+) -> SlotsAnswer:
+    """See `Client.hold`."""
+    try:
+        request = SlotsRequest(verb=verb, name=name, note=note, for_s=for_s, by=by or whoami())
+    except ValidationError as error:
+        raise usage_error(f"The request to {verb}", error) from None
+    return await _ask(bus, "slots", None, request, SlotsAnswer)
+
+
+async def resume_build(bus: Bus, org_id: str, app_version_id: str, *, by: str | None = None) -> None:
+    """See `Client.resume_build`."""
+    request = BuildResumeRequest(org_id=org_id, app_version_id=app_version_id, by=by or whoami())
+    await _ask(bus, "build_resume", org_id, request, CtlAnswer)
+
+
+async def explain(bus: Bus, job_id: str) -> ExplainAnswer:
+    """See `Client.explain`."""
+    if kind_of(job_id) is None:
+        raise no_such_id(job_id)
+    if kind_of(job_id) == "run":
+        raise NotFoundError(f"{job_id} is a run, not a job.", hint=f"Its jobs: qgjob status {job_id}")
+    return await _ask(bus, "explain", None, ExplainRequest(job_id=job_id), ExplainAnswer)
+
+
+async def _ask(bus: Bus, verb: str, org_id: str | None, request: Message, answer: type[A]) -> A:
+    found = await ask(bus, subjects.ctl(verb, org_id), request, answer)
+    checked(found.problem)
+    return found

@@ -1,0 +1,232 @@
+"""Why a job waits, about when it will start, and what would change that: from the state alone. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bus_schemas.agents import GroupRef
+from bus_schemas.explain import ExplainAnswer, Gate
+from bus_schemas.requests import JobState
+from qgjob.domain.placement.gates import Pause
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.model import Job, LabState, Released
+from qgjob.domain.placement.slotwhys import Question, SlotWhy, gathered
+
+COUNTED: Final = 20_000
+"""Queues longer than this are not counted through: nobody minds whether 20,000 or 30,000 go first."""
+MAX_CHANGES: Final = 6
+
+
+def explain(state: LabState, job_id: str, now: float) -> ExplainAnswer | None:
+    """Why a job that has not ended is where it is; None when placement does not know it."""
+    job = state.jobs.get(job_id)
+    if job is not None:
+        return _waiting(state, job, now)
+    released = state.out.get(job_id)
+    return None if released is None else _out(state, released, now)
+
+
+def gates_of(state: LabState, job: Job) -> list[Gate]:
+    """What keeps a job from starting, whatever slot is free."""
+    gates: list[Gate] = []
+    key = job.group
+    if job.delayed:
+        gates.append(Gate(kind="not_before", why="its time has not come", until=job.not_before))
+    gates += [_paused(pause) for pause in state.rules.pauses if pause.holds(key)]
+    held = state.held_builds.get((key.org_id, key.app_version_id))
+    if held is not None:
+        fix = f"See to the build, then: qgjob app resume {key.app_version_id} --org-id {key.org_id}"
+        gates.append(Gate(kind="build_held", why=held.why[:4000], until=held.until, fix=fix))
+    limit, out = state.rules.limits.get(key.org_id), state.org_out.get(key.org_id, 0)
+    if limit is not None and out >= limit:
+        why = f"the organisation {key.org_id} may have {_jobs(limit)} running at once, and has {out}"
+        fix = f"Raise the limit: qgjob queue limit --org-id {key.org_id} --max-running {limit + 1}"
+        gates.append(Gate(kind="org_limit", why=why, fix=fix))
+    gate = state.gates.state_of(job.run_id) if job.max_parallel is not None else None
+    if job.parked and gate is not None:
+        rest = f"and {gate[1]} are" if gate[1] >= gate[0] else "and others of it go first"
+        why = f"its run may have {_jobs(gate[0])} running at once, {rest}"
+        fix = "Wait for a job of its run to end: it was submitted with --max-parallel."
+        gates.append(Gate(kind="run_limit", why=why, fix=fix))
+    return gates
+
+
+def _paused(pause: Pause) -> Gate:
+    what = [f"the organisation {pause.org_id}"] if pause.org_id else []
+    what += [f"the capability {pause.capability}"] if pause.capability else []
+    named = f" --org-id {pause.org_id}" if pause.org_id else ""
+    named += f" --capability {pause.capability}" if pause.capability else ""
+    why = f"{' with '.join(what) or 'the whole queue'} is paused"
+    return Gate(kind="paused", why=why, fix=f"Resume it: qgjob queue resume{named}")
+
+
+def _waiting(state: LabState, job: Job, now: float) -> ExplainAnswer:
+    gates = gates_of(state, job)
+    group = state.shelved.get(job.group) or state.groups.get(job.group)
+    ahead = _ahead(group, job)
+    question = Question(state, job, now, gated=bool(gates), first=not ahead)
+    whys = [question.why(slot) for slot in state.slots.values()]
+    waiting_state: JobState = "scheduled" if job.delayed else "queued"
+    return ExplainAnswer(
+        job_id=job.job_id,
+        state=waiting_state,
+        attempt=job.attempt,
+        summary=_summary(gates, whys, ahead),
+        group=_ref(job),
+        priority=job.priority,
+        waited_s=max(0.0, now - job.arrived_at),
+        ahead=ahead,
+        group_waiting=group.waiting if group else 0,
+        class_waiting=state.depths[job.level],
+        urgent_waiting=sum(state.depths[: job.level]),
+        gates=tuple(gates),
+        slots=gathered(whys),
+        slots_total=len(whys),
+        starts_at=_starts_at(state, job, gates, whys, ahead, now),
+        changes=tuple(_changes(job, gates, whys)[:MAX_CHANGES]),
+    )
+
+
+def _out(state: LabState, released: Released, now: float) -> ExplainAnswer:
+    job = released.job
+    question = Question(state, job, now, gated=False, first=True)
+    whys = [
+        SlotWhy(slot.name, "chosen", "it runs there" if released.started else "it was released to it")
+        if slot.name == released.slot
+        else question.why(slot)
+        for slot in state.slots.values()
+    ]
+    if released.started:
+        summary = f"It runs on {released.slot}."
+    elif released.slot is not None:
+        summary = f"It was released to {released.slot}, which is about to take it."
+    else:
+        summary = "It was released, but its slot is lost or held: the next slot of its group takes it."
+    return ExplainAnswer(
+        job_id=job.job_id,
+        state="running" if released.started else "dispatched",
+        attempt=job.attempt,
+        summary=summary,
+        group=_ref(job),
+        priority=job.priority,
+        slots=gathered(whys) if released.slot is None else gathered(w for w in whys if w.kind == "chosen"),
+        slots_total=len(whys),
+        changes=tuple(_changes(job, [], whys)[:MAX_CHANGES]) if released.slot is None else (),
+    )
+
+
+def _ahead(group: Group | None, job: Job) -> int | None:
+    """How many jobs of its group go before a job; None when they are too many to count."""
+    if group is None or job.delayed:
+        return 0
+    before = sum(queue.waiting for number, queue in group.queues.items() if number > job.priority)
+    own = group.queues.get(job.priority)
+    if own is None:
+        return before
+    if own.waiting > COUNTED:
+        return None
+    return before + sum(1 for other in own.jobs() if other is not job and other < job)
+
+
+def _summary(gates: list[Gate], whys: list[SlotWhy], ahead: int | None) -> str:
+    if gates:
+        return f"It waits: {'; '.join(gate.why for gate in gates)}."
+    able = [why for why in whys if why.kind != "labels"]
+    if not able:
+        return f"No slot can ever run it: {_nobody(whys)}."
+    working = [why for why in able if why.kind not in {"held", "out_of_order"}]
+    of = f"{len(able)} of {len(whys)} slots could run it"
+    if not working:
+        reasons = sorted({why.why for why in able})
+        return f"It waits: {of}, and none of them takes anything ({'; '.join(reasons[:3])})."
+    first = (
+        ""
+        if ahead == 0
+        else " very many jobs go first;"
+        if ahead is None
+        else f" {_jobs(ahead)} of its build go first;"
+    )
+    busy = sum(1 for why in working if why.kind == "busy")
+    state = "all are busy" if busy == len(working) else f"{busy} are busy"
+    return f"It waits for its turn:{first} {of}, {state}."
+
+
+def _nobody(whys: list[SlotWhy]) -> str:
+    """Why no slot's labels fit."""
+    if not whys:
+        return "no agent is connected"
+    nowhere = set(whys[0].missing).intersection(*(why.missing for why in whys))
+    if nowhere:
+        return f"no slot has {', '.join(sorted(nowhere))}"
+    nearest = min(whys, key=lambda why: (len(why.missing), why.slot))
+    return f"no slot has all of its labels; the nearest, {nearest.slot}, lacks {', '.join(nearest.missing)}"
+
+
+def _changes(job: Job, gates: list[Gate], whys: list[SlotWhy]) -> list[str]:
+    """What would let it start sooner, the most helpful first."""
+    found = [gate.fix for gate in gates if gate.fix]
+    able = [why for why in whys if why.kind != "labels"]
+    labels = "" if job.group.capability == "any" else f" with {job.group.capability.replace('+', ', ')}"
+    if not able:
+        return [*found, f"Connect a slot{labels}: {_nobody(whys)}."]
+    found += [
+        f"Let {why.slot} work again ({why.why}): qgjob agents resume {why.slot}"
+        for why in able
+        if why.kind == "held"
+    ][:2]
+    found += [f"See to {why.slot}: {why.why}." for why in able if why.kind == "out_of_order"][:2]
+    if any(why.kind in {"busy", "other_work"} for why in able):
+        if job.priority < 10:
+            found.append(f"Make it more urgent: qgjob reprioritise {job.job_id} 10")
+        found.append(f"Add a slot{labels}.")
+    return found
+
+
+def _starts_at(
+    state: LabState, job: Job, gates: list[Gate], whys: list[SlotWhy], ahead: int | None, now: float
+) -> float | None:
+    """About when it starts: when the slots that could run it are through with what goes first."""
+    opens = now
+    for gate in gates:
+        if gate.until is None:
+            return None
+        opens = max(opens, gate.until)
+    able = [why for why in whys if why.free_at is not None]
+    if not able or ahead is None:
+        return None
+    work = ahead * state.estimates.group(job.group) + _urgent_s(state, job)
+    frees = sorted(max(opens, why.free_at or opens) for why in able)
+    start = _filled(frees, work)
+    build = (job.group.org_id, job.group.app_version_id)
+    return start + (0.0 if any(why.has_build for why in able) else state.estimates.install(*build))
+
+
+def _urgent_s(state: LabState, job: Job) -> float:
+    """Seconds of tests in other groups that go first: more urgent classes."""
+    if not job.level:
+        return 0.0
+    return sum(
+        group.work_s(state.estimates.group(key), levels=job.level)
+        for key, group in state.active.items()
+        if key != job.group and any(group.levels[: job.level])
+    )
+
+
+def _filled(frees: list[float], work: float) -> float:
+    """When slots that come free at these times have done so much work together, one of them then is free."""
+    done, level = 0.0, frees[0]
+    for count, free in enumerate(frees[1:], start=1):
+        if done + count * (free - level) >= work:
+            return level + (work - done) / count
+        done += count * (free - level)
+        level = free
+    return level + (work - done) / len(frees)
+
+
+def _ref(job: Job) -> GroupRef:
+    capability, org_id, version = job.group
+    return GroupRef(capability=capability, org_id=org_id, app_version_id=version)
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count:,} jobs"

@@ -51,7 +51,12 @@ def npm_packages_there() -> bool:
     """Whether the packages of tests/node are installed as its lock file says."""
     lock, installed = ROOT / "tests/node/package-lock.json", ROOT / ".venv/node"
     copy = installed / "package-lock.json"
-    return (installed / ".installed").is_file() and copy.read_bytes() == lock.read_bytes()
+    drivers = [root / "lab-driver/index.js" for root in (lock.parent, installed)]
+    return (
+        (installed / ".installed").is_file()
+        and copy.read_bytes() == lock.read_bytes()
+        and drivers[0].read_bytes() == drivers[1].read_bytes()
+    )
 
 
 def install_npm_packages() -> None:

@@ -104,6 +104,10 @@ class AppiumPytestRunner(PytestRunner):
     name: ClassVar[str] = "appium-pytest"
     appium: ClassVar[Need] = Need.REQUIRED
 
+    def _python(self) -> str:
+        # Without the client: a test may speak to the server by other means.
+        return self._tools.appium_python or super()._python()
+
 
 def _failures(counts: CaseCounts) -> str:
     parts = [

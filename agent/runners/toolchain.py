@@ -15,7 +15,8 @@ PASSED_ON = ("LANG", "LC_ALL", "TZ", "JAVA_HOME", "ANDROID_HOME", "ANDROID_SDK_R
 """Variables of the agent that every job sees."""
 
 _PROBE = (
-    "import sys, importlib.util; print(sys.executable); print(importlib.util.find_spec('pytest') is not None)"
+    "import sys, importlib.util as u; print(sys.executable); "
+    "print(*(name for name in ('pytest', 'appium') if u.find_spec(name)))"
 )
 
 
@@ -31,12 +32,13 @@ class AppiumTool:
 class Toolchain:
     """What was found; None where there is nothing. `pytest_python` is a Python that has pytest.
 
-    `npm` is the program that Node runs. `environment` is what every job's environment starts from, `PATH`
-    included.
+    `appium_python` is one that has the Appium client too, if there is one. `npm` is the program that Node
+    runs. `environment` is what every job's environment starts from, `PATH` included.
     """
 
     python: str
     pytest_python: str | None = None
+    appium_python: str | None = None
     node: str | None = None
     npm: Path | None = None
     node_modules: Path | None = None
@@ -49,7 +51,7 @@ class Toolchain:
         """Look around this machine. Blocking, some 50 ms: once, when the agent starts.
 
         - `QGJOB_AGENT_PYTHON`, else `python3` on PATH, else the agent's own; pytest is run with the first
-          of these that has it.
+          of these that has it (and for `appium-pytest` the Appium client too, if one has).
         - `QGJOB_AGENT_NODE`, else `node` on PATH, else beside the agent's Python; and the npm that comes
           with it, else the one on PATH.
         - `QGJOB_AGENT_NODE_MODULES`, else the first of `NODE_PATH`: for test bundles that have none
@@ -71,7 +73,8 @@ class Toolchain:
         )
         return cls(
             python=pythons[0][0],
-            pytest_python=next((python for python, has_pytest in pythons if has_pytest), None),
+            pytest_python=_first(pythons, "pytest"),
+            appium_python=_first(pythons, "pytest", "appium"),
             node=node,
             npm=_npm(node, path),
             node_modules=node_modules,
@@ -83,10 +86,13 @@ class Toolchain:
         )
 
 
-def _pythons(environ: Mapping[str, str], path: str) -> list[tuple[str, bool]]:
-    """(interpreter, has pytest), the preferred one first; never empty."""
+def _pythons(environ: Mapping[str, str], path: str) -> list[tuple[str, frozenset[str]]]:
+    """(interpreter, which of the packages that matter it has), the preferred one first; never empty."""
     named = environ.get("QGJOB_AGENT_PYTHON") or shutil.which("python3", path=path)
-    own = (sys.executable, importlib.util.find_spec("pytest") is not None)
+    own = (
+        sys.executable,
+        frozenset(name for name in ("pytest", "appium") if importlib.util.find_spec(name) is not None),
+    )
     # Not resolved: a virtual environment's python is a link, and would be its base when followed.
     if named is None or named == sys.executable:
         return [own]
@@ -95,10 +101,14 @@ def _pythons(environ: Mapping[str, str], path: str) -> list[tuple[str, bool]]:
         output = subprocess.run(
             [named, "-I", "-c", _PROBE], capture_output=True, text=True, timeout=20, check=True
         )
-        executable, has_pytest = output.stdout.splitlines()
+        executable, packages = output.stdout.splitlines()
     except (OSError, subprocess.SubprocessError, ValueError):
         return [own]
-    return [(executable, has_pytest == "True"), own]
+    return [(executable, frozenset(packages.split())), own]
+
+
+def _first(pythons: list[tuple[str, frozenset[str]]], *packages: str) -> str | None:
+    return next((python for python, has in pythons if has.issuperset(packages)), None)
 
 
 def _npm(node: str | None, path: str) -> Path | None:

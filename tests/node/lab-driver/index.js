@@ -1,7 +1,7 @@
 'use strict';
 
 // Loaded by the real Appium server. The device is one screen of elements by their id or text; the app's
-// package decides what is on it. LAB_APP_DIES names a package whose sessions cannot be opened.
+// package decides what is on it, and com.lab.broken does not start.
 const { BaseDriver, errors } = require('appium/driver');
 
 const KEY = 'element-6066-11e4-a52e-4f735466cecf';
@@ -21,9 +21,9 @@ class LabDriver extends BaseDriver {
   }
 
   async findElOrEls(strategy, selector, multiple) {
-    const text = /text(?:Contains)?\("(.*)"\)/.exec(selector);
+    const [, kind, value] = /(text|textContains|resourceIdMatches|resourceId)\("(.*)"\)/.exec(selector) || [];
     const found = Object.keys(this.screen).filter((id) =>
-      text ? this.screen[id].includes(text[1]) : selector === id || selector.endsWith(`:id/${id}`)
+      (kind || '').startsWith('text') ? this.screen[id].includes(value) : id === (value || selector)
     );
     if (multiple) return found.map((id) => ({ [KEY]: id }));
     if (!found.length) throw new errors.NoSuchElementError();

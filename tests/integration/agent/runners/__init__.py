@@ -1,0 +1,1 @@
+"""Runners with the real tools: browsers, Appium, npm."""

@@ -1,0 +1,131 @@
+"""A slot's part that runs tests: kit, runners and supervisor, without bus and slot."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from agent.drivers.base import RunningApp
+from agent.launch import JobDirs, OutputSink
+from agent.npm.packages import NpmPackages, NpmSettings
+from agent.runners.base import Runner, RunnerJob, RunResult
+from agent.runners.kit import Kit
+from agent.runners.registry import Runners
+from agent.runners.toolchain import AppiumTool, Toolchain
+from agent.supervision.job_supervisor import JobSupervisor
+from agent.supervision.sweep import sweep_leftovers
+from tests.integration.agent.conftest import Output
+
+PHONE = RunningApp(
+    package="com.acme.shop",
+    env={
+        "QGJOB_PLATFORM": "android",
+        "QGJOB_UDID": "lab-1",
+        "QGJOB_APPIUM_CAPS": json.dumps({"appium:automationName": "Lab"}),
+    },
+)
+"""A device for the Appium driver of tests/node: no phone, but all else is real."""
+
+
+@dataclass(slots=True)
+class Bench:
+    """Runs tests as a slot does."""
+
+    tools: Toolchain
+    kit: Kit
+    supervisor: JobSupervisor
+    dirs: JobDirs
+    app: RunningApp = field(default_factory=RunningApp)
+    said: list[str] = field(default_factory=list[str])
+    output: Output = field(default_factory=Output)
+
+    def add(self, files: Mapping[str, str]) -> None:
+        """Put files into the bundle."""
+        for name, text in files.items():
+            path = self.dirs.bundle / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    async def run(
+        self,
+        test: str,
+        *argv: str,
+        runner: str = "auto",
+        env: Mapping[str, str] | None = None,
+        sink: OutputSink | None = None,
+    ) -> RunResult:
+        """Run one test to its result; every process of it is gone then."""
+        found = Runners.load(self.tools, {}).find(runner, self.dirs.bundle, test)
+        assert isinstance(found, Runner)
+        labels = frozenset({"android"} if "QGJOB_PLATFORM" in self.app.env else ())
+        async with self.kit.equipped(
+            found, self.dirs.bundle, test, org_id="acme", labels=labels, say=self.said.append
+        ):
+            appium = await self.kit.appium(found, self.app)
+            job = RunnerJob(
+                job_id="j_1",
+                run_id="r_1",
+                org_id="acme",
+                app_version_id="v1",
+                attempt=1,
+                test=test,
+                slot="s1",
+                device="d1",
+                argv=argv,
+                env=env or {},
+                app_package=self.app.package,
+                device_env=self.app.env,
+                appium=appium,
+            )
+            launch = found.prepare(job, self.dirs)
+            exit_ = await self.supervisor.run(launch, sink or self.output)
+            assert exit_.survivors == 0
+            await self.kit.settle()
+            return found.collect(exit_, self.dirs)
+
+    def text(self) -> str:
+        """What the test wrote, for people who look at a failure."""
+        return b"".join(data for _, data in self.output.pieces).decode("utf-8", "replace")
+
+
+@pytest.fixture(scope="session")
+def node_modules(playwright_modules: Path) -> Path:
+    """The packages of tests/node, all of them."""
+    for name in ("appium", "appwright", "@wdio/cli", "appium-lab-driver"):
+        if not (playwright_modules / name).exists():
+            text = f"the npm package {name} is missing: run scripts/provision.py (or `make test`, which does)"
+            if os.environ.get("CI", "").lower() not in {"", "0", "false", "no"}:
+                pytest.fail(text)
+            pytest.skip(text)
+    return playwright_modules
+
+
+@pytest.fixture(scope="session")
+def tools(node: Path, node_modules: Path) -> Toolchain:
+    found = Toolchain.discover(
+        {**os.environ, "QGJOB_AGENT_NODE": str(node), "QGJOB_AGENT_NODE_MODULES": str(node_modules)}
+    )
+    assert found.pytest_python == sys.executable or found.pytest_python is not None
+    assert found.appium == AppiumTool(main=node_modules / "appium/index.js", home=node_modules.parent)
+    return found
+
+
+@pytest.fixture
+async def bench(
+    tmp_path: Path, tools: Toolchain, supervisor: JobSupervisor, mark: str
+) -> AsyncIterator[Bench]:
+    dirs = JobDirs(root=tmp_path / "job (1)+$x")
+    dirs.create()
+    dirs.bundle.mkdir()
+    packages = NpmPackages(tmp_path / "npm", tools, NpmSettings.from_environ(os.environ, tools), mark=mark)
+    kit = Kit(tools, packages, tmp_path / "appium", f"{mark}appium:")
+    yield Bench(tools, kit, supervisor, dirs)
+    await kit.close()
+    await packages.close()
+    assert sweep_leftovers(f"{mark}appium:") == 0, "Appium left processes behind"

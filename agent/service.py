@@ -20,6 +20,7 @@ from agent.roster import Roster
 from agent.slot import SlotWorker
 from bus_schemas import subjects
 from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
+from bus_schemas.lab import HoldOrder
 from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
 from bus_schemas.tokens import encode_token
 from qgjob import __version__
@@ -140,6 +141,10 @@ class Agent:
                 self._epoch = binding.epoch
                 if slot := self._slots.get(binding.slot):
                     slot.bind(binding)
+            elif verb == "hold":
+                told = HoldOrder.decode(msg.data)
+                if told.epoch >= self._epoch and (slot := self._slots.get(told.slot)):
+                    slot.obey(told.hold)
             elif verb == "cancel":
                 order = CancelAttempt.decode(msg.data)
                 for slot in self._slots.values():

@@ -16,6 +16,7 @@ from agent.identity import Identity
 from agent.lease import acknowledge
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, InstalledBuild, SlotNext, SlotState, SlotStatus
+from bus_schemas.holds import SlotHold
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S: Final = 15.0
+_ORDERED: Final = "operator"
 _AVOID_DELAY_S: Final = 0.2
 _AVOID_TRIES: Final = 10
 _GONE_PAUSE_S: Final = 0.2
-_GRAVEST_FIRST: Final[tuple[SlotState, ...]] = ("lost", "quarantined", "paused", "draining")
+_GRAVEST_FIRST: Final[tuple[SlotState, ...]] = ("lost", "quarantined", "reserved", "paused", "draining")
 """Which of several reasons for not working is shown."""
 
 
@@ -56,6 +58,7 @@ class SlotWorker:
         self._report_due = True
         self._stopping = False
         self._holds: dict[str, tuple[SlotState, str]] = {}
+        self._ordered: SlotHold | None = None
         self._message: JobMessage | None = None
         self._since = time.time()
         self.jobs_done = 0
@@ -92,6 +95,15 @@ class SlotWorker:
         if self._holds.pop(by, None) is not None:
             self._held_or_released()
 
+    def obey(self, hold: SlotHold | None) -> None:
+        """Operators, or the scheduler, hold the slot or let it work again."""
+        self._ordered = hold
+        if hold is None:
+            self._holds.pop(_ORDERED, None)
+        else:
+            self._holds[_ORDERED] = (hold.kind, hold.note or f"{hold.kind} by {hold.by}")
+        self._held_or_released()
+
     def _held_or_released(self) -> None:
         self._since = self._since if self._message is not None else time.time()
         self._report_due = True
@@ -105,7 +117,7 @@ class SlotWorker:
 
     def stop(self) -> None:
         """Take nothing more; a running job is finished."""
-        self._stopping = True
+        self._stopping = self._report_due = True
         self._wake.set()
 
     def hand_back(self) -> None:
@@ -153,6 +165,7 @@ class SlotWorker:
             installs=self.runner.installs,
             jobs_done=self.jobs_done,
             note=self.note,
+            hold=self._ordered,
         )
 
     # -- the loop --
@@ -181,6 +194,8 @@ class SlotWorker:
                     await puller.ask()
                 await self._wait()
         finally:
+            if self._stopping:  # nothing shall be released for us until the agent is gone
+                await self._report()
             # The connection closes next, and with it all interest: nothing is delivered any more.
             for task in self._retiring:
                 task.cancel()
@@ -238,6 +253,9 @@ class SlotWorker:
             bound=self._binding.group if self._binding else None,
             job_id=message.spec.job_id if message else None,
             attempt=message.attempt if message else None,
+            closed=self._stopping,
+            note=self.note,
+            hold=self._ordered,
             instance=self._instance,
         )
         with contextlib.suppress(Exception):  # not connected: said again when it is
@@ -309,6 +327,7 @@ class SlotWorker:
         ack_wait = self._binding.ack_wait_s if self._binding else streams.ACK_WAIT_S
         outcome = await self.runner.run(held, ack, ack_wait, since=since)
         if outcome is None:
+            await held.let_go()
             await self._bus.nc.publish(ack, NAK)
             return
         if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":

@@ -120,7 +120,12 @@ class Steps:
         job = self._job(app, await self.slot.kit.appium(runner, app))
         self.progress.running_at = time.time()
         if not prepared:
-            await self._tell(Running, installed=self.progress.installed, install_s=self.progress.install_s)
+            await self._tell(
+                Running,
+                installed=self.progress.installed,
+                install_s=self.progress.install_s,
+                takeovers=self.claim.takeovers,
+            )
         try:
             result = await self._run_test(runner, job)
         finally:

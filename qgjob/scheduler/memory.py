@@ -1,0 +1,28 @@
+"""Keep the garbage collector from searching a backlog of a million jobs, in which there is no garbage.
+
+Jobs are let go of by counting references. While a backlog is read, the collector would look at all of
+it again and again: a fifth of the time that a recovery takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Generator
+
+
+@contextlib.contextmanager
+def growing() -> Generator[None]:
+    """Collect nothing until `settle` is called or the block ends."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+def settle() -> None:
+    """The backlog is read: collect again, but not in what is there by now."""
+    gc.freeze()
+    gc.enable()

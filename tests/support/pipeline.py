@@ -58,9 +58,11 @@ class Witness:
 
 
 @contextlib.asynccontextmanager
-async def system(folder: Path, **options: Any) -> AsyncGenerator[tuple[LocalSystem, Bus]]:
-    """A running system with the benchmark's runners, and a connection to it."""
-    os.environ["QGJOB_RUNNER_PLUGINS"] = PLUGINS
+async def system(
+    folder: Path, *, plugins: str = "", **options: Any
+) -> AsyncGenerator[tuple[LocalSystem, Bus]]:
+    """A running system with the benchmark's runners and these, and a connection to it."""
+    os.environ["QGJOB_RUNNER_PLUGINS"] = f"{PLUGINS},{plugins}".rstrip(",")
     given: dict[str, Any] = {"slots": 2, "agents": 2, "scheduler_args": SHORT_ACK_WAIT, **options}
     up = UpOptions(data_dir=folder, **given)
     try:

@@ -42,6 +42,7 @@ from qgjob.domain.placement.model import (
     Tick,
     Withheld,
 )
+from qgjob.domain.retry import MAX_AVOID
 
 
 def decide(
@@ -458,6 +459,8 @@ def _slot_lost(state: LabState, name: str) -> None:
     if slot is None:
         return
     for released in slot.held.values():
+        if released.started:  # perhaps it is the job that brings it down
+            released.job.avoid = (*released.job.avoid, name)[-MAX_AVOID:]
         _orphan(state, released)
     slot.held.clear()
     state.index.slots_changed = True

@@ -51,6 +51,7 @@ def _orphan(view: View) -> Choice | None:
             continue
         fitting = [slot for slot in view.idle if group.labels <= slot.labels]
         if fitting:
-            slot = min(fitting, key=lambda slot: (slot.bound != group.key, slot.last_used, slot.name))
+            avoid, key = view.state.out[min(group.orphans)].job.avoid, group.key
+            slot = min(fitting, key=lambda s: (s.name in avoid, s.bound != key, s.last_used, s.name))
             return slot, group, None, "takes over work whose slot was lost"
     return None

@@ -22,6 +22,7 @@ from agent.removal import remove_tree
 from agent.runners.base import RunResult, Verdict
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
+from agent.shorttmp import forget_short_tmp
 from agent.steps import SlotParts, Steps
 from bus_schemas.agents import InstalledBuild
 from bus_schemas.events import Phase
@@ -190,6 +191,7 @@ class AttemptRunner:
         await self._slot.kit.close()
         await self.device.close()
         await asyncio.gather(*self._tails, return_exceptions=True)
+        forget_short_tmp(self._work_dir)
 
 
 def _may_be_the_device(result: RunResult, reason: EndReason | None) -> bool:

@@ -7,6 +7,7 @@ import json
 from agent.launch import JobDirs
 from agent.runners.base import AppiumSession, RunnerJob
 from agent.runners.toolchain import Toolchain
+from agent.shorttmp import short_tmp
 
 RESERVED_PREFIX = "QGJOB_"
 
@@ -23,7 +24,7 @@ def job_environment(job: RunnerJob, dirs: JobDirs, tools: Toolchain) -> dict[str
         **tools.environment,
         "CI": "true",
         "HOME": str(dirs.home),
-        "TMPDIR": str(dirs.tmp),
+        "TMPDIR": str(short_tmp(dirs.tmp)),
         # Output is followed live; a pipe would hold Python's back.
         "PYTHONUNBUFFERED": "1",
         **users,

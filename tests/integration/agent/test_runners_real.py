@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from agent import shorttmp
 from agent.launch import EndReason, JobDirs, OutputSink
 from agent.runners.base import CaseStatus, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.registry import Runners
@@ -20,19 +21,20 @@ ROOT = Path(__file__).parents[3]
 NODE_MODULES = Path(os.environ.get("QGJOB_TEST_NODE_MODULES", ROOT / ".venv/node/node_modules"))
 
 needs_playwright = pytest.mark.skipif(
-    not (NODE_MODULES / "@playwright/test").is_dir(), reason="no @playwright/test: run scripts/test-deps.sh"
+    not (NODE_MODULES / "@playwright/test").is_dir(), reason="no @playwright/test: run scripts/provision.py"
 )
 
 Run = Callable[..., Awaitable[RunResult]]
 
 
 @pytest.fixture
-def dirs(tmp_path: Path) -> JobDirs:
+def dirs(tmp_path: Path) -> Iterator[JobDirs]:
     # A folder name with what regular expressions and shells care about.
     dirs = JobDirs(root=tmp_path / "job (1)+$x")
     dirs.create()
     dirs.bundle.mkdir()
-    return dirs
+    yield dirs
+    shorttmp.forget_short_tmp(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from agent import shorttmp
 from agent.errors import RunnerError
 from agent.launch import Exit, JobDirs, OutputSink
 from agent.runners.base import InProcessRunner, Runner, RunnerJob, RunResult, Verdict
@@ -45,11 +47,12 @@ def job(test: str = "t.sh", *argv: str, **env: str) -> RunnerJob:
 
 
 @pytest.fixture
-def dirs(tmp_path: Path) -> JobDirs:
+def dirs(tmp_path: Path) -> Iterator[JobDirs]:
     dirs = JobDirs(root=tmp_path / "job")
     dirs.create()
     dirs.bundle.mkdir()
-    return dirs
+    yield dirs
+    shorttmp.forget_short_tmp(tmp_path)
 
 
 def add(dirs: JobDirs, name: str, text: str = "", mode: int = 0o644) -> None:
@@ -67,6 +70,7 @@ def test_the_environment_is_ours_and_the_users_but_never_the_agents(
     dirs: JobDirs, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("AGENT_SECRET", "x")
+    monkeypatch.setattr(shorttmp, "MAX_BYTES", 4096)
     env = job_environment(job(GREETING="hi", PATH="/mine", QGJOB_JOB_ID="forged", QGJOB_NEW="x"), dirs, TOOLS)
     assert env == {
         "CI": "true",
@@ -318,7 +322,9 @@ def test_plug_ins_join_the_built_in_runners(tmp_path: Path):
     assert runners.in_process("auto") is None
     assert isinstance(runners.find("other", tmp_path, "t.sh"), Runner)
     assert isinstance(runners.find("auto", tmp_path, "t.sh"), CommandRunner)
-    with pytest.raises(RunnerError, match="no runner detox; it has appium-pytest, appwright, command, echo, "):
+    with pytest.raises(
+        RunnerError, match="no runner detox; it has appium-pytest, appwright, command, echo, "
+    ):
         runners.find("detox", tmp_path, "t.sh")
 
 

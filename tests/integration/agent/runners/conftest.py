@@ -18,6 +18,7 @@ from agent.runners.base import Runner, RunnerJob, RunResult
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import AppiumTool, Toolchain
+from agent.shorttmp import forget_short_tmp
 from agent.supervision.job_supervisor import JobSupervisor
 from agent.supervision.sweep import sweep_leftovers
 from tests.integration.agent.conftest import Output
@@ -128,4 +129,5 @@ async def bench(
     yield Bench(tools, kit, supervisor, dirs)
     await kit.close()
     await packages.close()
+    forget_short_tmp(tmp_path)
     assert sweep_leftovers(f"{mark}appium:") == 0, "Appium left processes behind"

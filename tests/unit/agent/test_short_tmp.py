@@ -1,0 +1,30 @@
+"""A job's TMPDIR has room for sockets, however deep the agent's folder lies."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from agent.shorttmp import MAX_BYTES, forget_short_tmp, short_tmp
+
+
+def test_a_deep_folder_gets_a_short_name_which_moves_with_the_jobs(tmp_path: Path):
+    work = tmp_path / ("deep" * 20)
+    names: list[Path] = []
+    for job in ("j_1", "j_2"):
+        tmp = work / job / "tmp"
+        tmp.mkdir(parents=True)
+        name = short_tmp(tmp)
+        names.append(name)
+        assert len(os.fsencode(name)) <= MAX_BYTES
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(f"{name}/org.chromium.Chromium.abcdef.SingletonSocket")
+        assert len(list(tmp.iterdir())) == 1
+    assert names[0] == names[1]
+    forget_short_tmp(work)
+    assert not names[0].is_symlink()
+
+
+def test_a_short_name_stays():
+    assert short_tmp(Path("/data/work/s0/j_1/tmp")) == Path("/data/work/s0/j_1/tmp")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -56,7 +57,7 @@ class Puller:
         self._cut = len(self._prefix)
         self._tokens: dict[str, int] = {}
         self._counter = 0
-        self._messages: asyncio.Queue[Msg] = asyncio.Queue()
+        self._messages: deque[Msg] = deque()
         self._wake = wake or asyncio.Event()
         self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
@@ -136,7 +137,7 @@ class Puller:
     @property
     def ready(self) -> bool:
         """Whether there is something to take, or the consumer is gone."""
-        return self._gone is not None or not self._messages.empty()
+        return self._gone is not None or bool(self._messages)
 
     @property
     def gone(self) -> bool:
@@ -151,18 +152,18 @@ class Puller:
 
     async def next(self) -> Msg:
         """The next message; raises `ConsumerGoneError` when there is no consumer to ask."""
-        while self._messages.empty():
+        while not self._messages:
             if self._gone is not None:
                 raise ConsumerGoneError(f"Consumer {self.consumer} is gone: {self._gone}.")
             self._wake.clear()
             await self._wake.wait()
-        return self._messages.get_nowait()
+        return self._messages.popleft()
 
     def take(self, limit: int | None = None) -> list[Msg]:
         """What has come already, without waiting, oldest first."""
         out: list[Msg] = []
-        while not self._messages.empty() and (limit is None or len(out) < limit):
-            out.append(self._messages.get_nowait())
+        while self._messages and (limit is None or len(out) < limit):
+            out.append(self._messages.popleft())
         return out
 
     async def _on_message(self, msg: Msg) -> None:
@@ -172,7 +173,7 @@ class Puller:
             if self._retired:
                 await self._bus.nc.publish(msg.reply, NAK)
                 return
-            self._messages.put_nowait(msg)
+            self._messages.append(msg)
             self._wake.set()
             if self._ahead:
                 if 2 * sum(self._tokens.values()) <= self._ahead:

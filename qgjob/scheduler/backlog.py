@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from sys import intern
 
 from bus_schemas.jobs import JobMessage, capability_of
 from qgjob.domain.placement.model import GroupKey, Job
@@ -69,8 +71,8 @@ def placement_job(message: JobMessage, arrived_at: float, order: int, *, priorit
     expires = first + spec.expires_s if message.attempt == 1 else None
     return Job(
         job_id=spec.job_id,
-        group=GroupKey(capability_of(spec.requires), spec.org_id, spec.app_version_id),
-        test=spec.test,
+        group=_group(spec.requires, spec.org_id, spec.app_version_id),
+        test=intern(spec.test),
         priority=spec.priority if priority is None else priority,
         arrived_at=arrived_at,
         order=order,
@@ -78,6 +80,12 @@ def placement_job(message: JobMessage, arrived_at: float, order: int, *, priorit
         not_before=message.not_before,
         expires_at=expires,
         avoid=message.avoid,
-        run_id=spec.run_id,
+        run_id=intern(spec.run_id),
         max_parallel=spec.max_parallel,
     )
+
+
+@lru_cache(maxsize=16_384)
+def _group(requires: tuple[str, ...], org_id: str, app_version_id: str) -> GroupKey:
+    """The key of a group: all its jobs have the same object, which a million of them shows."""
+    return GroupKey(capability_of(requires), org_id, app_version_id)

@@ -1,0 +1,97 @@
+"""How long nobody places jobs after the leader was killed, by how many wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.runners import PLUGINS
+from bench.system import planned, submit
+from bus_schemas import subjects
+from bus_schemas.requests import Overview, Query
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.errors import QgjobError
+from qgjob.local.system import LocalSystem, UpOptions
+from tests.support.wait import wait_for
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+SIZES = (100, 10_000, 30_000, 100_000)
+_RUN = 10_000
+
+
+async def handover(waiting: int, *, times: int = 3) -> dict[str, float | list[float]]:
+    """Seconds from SIGKILL of the leader to the first release by its successor.
+
+    Two replicas; two slots at work on the backlog all the while; one host, two cores.
+    """
+    os.environ["QGJOB_RUNNER_PLUGINS"] = PLUGINS
+    with tempfile.TemporaryDirectory(prefix="qgjob-bench-") as folder:
+        options = UpOptions(slots=2, agents=1, schedulers=2, data_dir=Path(folder), log_level="warning")
+        async with (
+            LocalSystem(options, announce=lambda _: None) as system,
+            open_bus(ServerOptions(url=system.server, name="bench")) as bus,
+        ):
+            left = waiting
+            while left > 0:
+                some = min(left, _RUN)
+                await submit(bus, planned(some, runner="sleep", argv=("1",), app=f"v{left % 7}"))
+                left -= some
+            await wait_for(lambda: _reads(bus, waiting - 50), 120, f"{waiting} waiting jobs")
+            took = [await _kill(system, bus) for _ in range(times)]
+    return {"waiting": waiting, "worst_s": max(took), "all_s": took}
+
+
+async def _kill(system: LocalSystem, bus: Bus) -> float:
+    seen = await _overview(bus)
+    assert seen is not None
+    assert seen.leader is not None
+    epoch, replica = seen.leader.epoch, seen.leader.replica
+    schedulers = {name: pid for name, pid in system.pids().items() if name.startswith("scheduler")}
+    assert len(schedulers) == 2
+    released = asyncio.get_running_loop().create_future()
+
+    async def on_event(msg: Msg) -> None:
+        if b'"kind":"released"' in msg.data and killed and not released.done():
+            released.set_result(time.monotonic())
+
+    killed = 0.0
+    subscription = await bus.nc.subscribe("qg.live.events.*.*.*.*.info", cb=on_event)
+    os.kill(next(pid for pid in schedulers.values() if replica.endswith(f"-{pid}")), signal.SIGKILL)
+    await asyncio.sleep(0.05)  # what it had sent has come
+    killed = time.monotonic() - 0.05
+    took = await asyncio.wait_for(released, 60) - killed
+    await subscription.unsubscribe()
+
+    async def settled() -> bool:
+        seen = await _overview(bus)
+        names = [name for name in system.pids() if name.startswith("scheduler")]
+        return seen is not None and seen.leader is not None and seen.leader.epoch > epoch and len(names) == 2
+
+    await wait_for(settled, 60, "two replicas again")
+    await asyncio.sleep(2)
+    return round(took, 2)
+
+
+async def _reads(bus: Bus, waiting: int) -> bool:
+    seen = await _overview(bus)
+    return seen is not None and seen.waiting >= waiting
+
+
+async def _overview(bus: Bus) -> Overview | None:
+    with contextlib.suppress(QgjobError):
+        answer = await bus.requests.request(subjects.query("overview"), Query().encode(), timeout=1)
+        return Overview.decode(answer.data)
+    return None
+
+
+def run_handover() -> list[dict[str, float | list[float]]]:
+    """The handover benchmark at several sizes of the backlog."""
+    return [asyncio.run(handover(size)) for size in SIZES]

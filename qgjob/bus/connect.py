@@ -139,7 +139,7 @@ async def connect(options: ServerOptions) -> Bus:
         arguments["token"] = options.token
     if context := _tls(options):
         arguments["tls"] = context
-    nc = NatsClient()
+    nc = _Client()
     task = asyncio.ensure_future(nc.connect(**arguments))
     watch = asyncio.ensure_future(failed.wait())
     timeout = None if options.wait_for_server else options.connect_timeout_s + 1
@@ -171,6 +171,20 @@ async def connect(options: ServerOptions) -> Bus:
         raise
     bus = Bus(nc, requests, shown_version, nc.max_payload)
     return bus
+
+
+class _Client(NatsClient):
+    """The client library's, which reads headers faster: every message of a backlog has some."""
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        for line in raw.split(b"\r\n"):
+            name, colon, value = line.partition(b":")
+            words = name.split()
+            if colon and len(words) == 1 and words[0].isascii():  # else it is no header
+                headers[words[0].decode()] = value.strip().decode("utf-8", "replace")
+        return headers
 
 
 def _cause(error: BaseException, nc: NatsClient) -> BaseException:

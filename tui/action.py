@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Scope = Literal["app", "overview", "job", "table", "marks", "log", "dialog", "help"]
+Scope = Literal["app", "overview", "job", "list", "run", "slots", "table", "marks", "log", "dialog", "help"]
 
 SCOPE_TITLES: Final[dict[Scope, str]] = {
     "app": "Everywhere",
     "overview": "Overview",
     "job": "A job",
+    "list": "Runs and slots",
+    "run": "A run",
+    "slots": "Slots",
     "table": "In a table",
     "marks": "In the job table",
     "log": "In a log",

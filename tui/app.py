@@ -14,16 +14,22 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widgets import Input
 
 from qgjob.clock import Clock, SystemClock
 from qgjob.errors import QgjobError, UsageError
 from tui import garbage
 from tui.actions import Action, bindings
+from tui.command_line import CommandError
+from tui.commander import Commander
 from tui.commands import ActionProvider
 from tui.deeds import Deed
 from tui.screens.job import JobScreen
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
+from tui.screens.reading import Reading
+from tui.screens.runs import RunScreen, RunsScreen
+from tui.screens.slots import SlotsScreen
 from tui.store.filter import JobFilter
 from tui.store.index import JobIndex
 from tui.store.log import LogBuffer
@@ -149,11 +155,87 @@ class DashboardApp(App[None], inherit_bindings=False):
             self.push_screen(JobScreen(self.store, self.index, job_id, read_only=self.read_only))
 
     def close_job(self, job_id: str) -> None:
-        """Back to the overview, the cursor on the job that was shown."""
+        """Back to where one came from, the cursor on the job that was shown."""
         self.workers.cancel_group(self, "log")
-        self.pop_screen()
-        if isinstance(self.screen, OverviewScreen):
+        self.go_back()
+        if isinstance(self.screen, OverviewScreen | RunScreen):
             self.screen.jobs.move_to_id(job_id)
+
+    def go_back(self) -> None:
+        """To the screen below."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def go_home(self) -> None:
+        """To the overview."""
+        self.workers.cancel_group(self, "log")
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def show_filtered(self, text: str) -> None:
+        """The jobs that a filter lets through."""
+        self.go_home()
+        home = self.screen
+        if isinstance(home, OverviewScreen):
+            home.filter_by(text)
+
+    def open_runs(self, text: str = "") -> None:
+        """All runs, or those that have a text in their names."""
+        self.go_home()
+        screen = RunsScreen(self.store, read_only=self.read_only)
+        self.push_screen(screen)
+        if text:
+            self.call_after_refresh(lambda: screen.table.want(text))
+
+    def open_slots(self, text: str = "") -> None:
+        """All slots, or those in which a text occurs."""
+        self.go_home()
+        screen = SlotsScreen(self.store, read_only=self.read_only)
+        self.push_screen(screen)
+        if text:
+            self.call_after_refresh(lambda: screen.table.want(text))
+
+    def open_run(self, run_id: str) -> None:
+        """One run, its failures first."""
+        self.push_screen(RunScreen(self.store, run_id, read_only=self.read_only))
+
+    def obey(self, line: str) -> None:
+        """Do what was typed behind `:`."""
+        try:
+            Commander(self).obey(line)
+        except CommandError as error:
+            self.notify(str(error), severity="error", markup=False)
+
+    def ask(self, deed: Deed) -> None:
+        """Ask before something is changed, then do it."""
+        if isinstance(self.screen, LiveScreen):
+            self.screen.ask(deed)
+
+    def explain(self, job_id: str) -> None:
+        """Ask the scheduler why a job is where it is, and show the answer."""
+        self._read_about(Reading(f"Why is {job_id} where it is?"), "explained", job_id)
+
+    def show_report(self, job_id: str) -> None:
+        """Show what a job's report found and what it left."""
+        self._read_about(Reading(f"What {job_id} found and left"), "reported", job_id)
+
+    def _read_about(self, reading: Reading, teller: str, job_id: str) -> None:
+        self.push_screen(reading)
+        if self._options is not None:
+            self.run_worker(self._read(reading, teller, job_id), group="reading", exclusive=True)
+
+    async def _read(self, reading: Reading, teller: str, job_id: str) -> None:
+        client = await (await self.feed()).client()
+        asking = import_module("tui.asking")
+        try:
+            reading.show(await getattr(asking, teller)(client, job_id))
+        except QgjobError as error:
+            reading.fail(error.message)
+
+    def look_up_run(self, run_id: str) -> None:
+        """Ask for what events do not tell of a run: its name and metadata."""
+        if self._options is not None:
+            self.run_worker(self._look_up_run(run_id), group="run", exclusive=True)
 
     def follow(self, job_id: str, buffer: LogBuffer, say: Callable[[str], None]) -> None:
         """Fill a buffer with a job's log, instead of the one that was filled before."""
@@ -175,15 +257,16 @@ class DashboardApp(App[None], inherit_bindings=False):
         """Whether an action can be done on a screen just now."""
         if action.mutates and self.read_only:
             return False
-        return screen.check_action(action.name.partition("(")[0], ()) is True
+        owner = self if action.scope == "app" else screen
+        return owner.check_action(action.name.partition("(")[0], ()) is True
 
     def do(self, action: Action) -> None:
         """Carry out an action where it belongs."""
         target: DOMNode = self if action.scope == "app" else self.screen
         if action.scope in {"table", "marks", "log"}:
             focused = self.screen.focused
-            main = self.screen.query_one("#log" if action.scope == "log" else "#jobs")
-            target = focused if focused is not None and hasattr(focused, action.method) else main
+            main = self.screen.query("#log" if action.scope == "log" else "#jobs, #runs, #slots")
+            target = focused if focused is not None and hasattr(focused, action.method) else main.first()
         self.call_later(self.run_action, action.name, target)
 
     async def _work_in(self) -> None:
@@ -203,6 +286,16 @@ class DashboardApp(App[None], inherit_bindings=False):
         log_feed = import_module("tui.log_feed")
         await log_feed.follow_log(client, self.store, job_id, buffer, say)
 
+    async def _look_up_run(self, run_id: str) -> None:
+        client = await (await self.feed()).client()
+        try:
+            view = await client.run(run_id)
+        except QgjobError:
+            return  # what the events told is shown
+        for job in view.jobs:
+            self.store.see_job(job)
+        self.store.jobs.runs.tell(run_id, view.org_id, size=view.size, name=view.name or "")
+
     async def _carry_out(self, deed: Deed) -> None:
         client = await (await self.feed()).client()
         doing = import_module("tui.doing")
@@ -217,6 +310,25 @@ class DashboardApp(App[None], inherit_bindings=False):
             self.notify(sentence, severity="error", markup=False)
 
     # --- Actions -----------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where something is typed, a colon is a colon."""
+        if action == "command" and isinstance(self.focused, Input):
+            return False
+        return super().check_action(action, parameters)
+
+    async def action_command(self) -> None:
+        """Open the line in which a command is typed."""
+        if isinstance(self.screen, LiveScreen):
+            await self.screen.open_command()
+
+    def action_runs(self) -> None:
+        """Show the runs."""
+        self.open_runs()
+
+    def action_slots(self) -> None:
+        """Show every slot."""
+        self.open_slots()
 
     def action_help(self) -> None:
         """Show all keys."""

@@ -121,6 +121,14 @@ def queue(verb: Literal["pause", "resume"], org: str = "", capability: str = "")
     )
 
 
+def slot_verb(name: str) -> Verb:
+    """`drain`, `pause`, `resume` or `quarantine` as a verb; raises `ValueError` for anything else."""
+    for verb in SLOT_VERBS:
+        if verb == f"agents {name}":
+            return verb
+    raise ValueError(name)
+
+
 def slots(verb: Verb, names: Sequence[str]) -> Deed:
     """Hold slots or whole agents, or let them work again."""
     doing = verb.rpartition(" ")[2]

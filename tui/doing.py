@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
+from bus_schemas.lab import HoldVerb
 from bus_schemas.requests import CtlAnswer
 from qgjob.client import Client
 from qgjob.errors import QgjobError
-from tui.deeds import Deed, Verb
+from tui.deeds import SLOT_VERBS, Deed, Verb
 
 AT_ONCE: Final = 16
 """How many requests are under way at a time."""
@@ -72,10 +73,17 @@ async def _resume(client: Client, deed: Deed, target: str) -> CtlAnswer:
     return CtlAnswer(affected=(org or capability or "queue",))
 
 
+async def _hold(client: Client, deed: Deed, target: str) -> CtlAnswer:
+    verb = cast("HoldVerb", deed.verb.rpartition(" ")[2])
+    answer = await client.hold(verb, target, note=deed.argument or None)
+    return CtlAnswer(affected=(target,)) if answer.changed else CtlAnswer(already=(target,))
+
+
 _DOERS: Final[dict[Verb, Callable[[Client, Deed, str], Awaitable[CtlAnswer]]]] = {
     "cancel": _cancel,
     "retry": _retry,
     "reprioritise": _reprioritise,
     "queue pause": _pause,
     "queue resume": _resume,
+    **dict.fromkeys(SLOT_VERBS, _hold),
 }

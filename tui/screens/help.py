@@ -11,6 +11,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
 from tui.actions import SCOPE_TITLES, Scope, actions_of, bindings, key_text
+from tui.command_line import COMMANDS
 from tui.draw.spans import Line, fit, pad, width_of
 from tui.draw.states import JOB_GLYPH, JOB_INK, SLOT_GLYPH, SLOT_INK, word
 from tui.widgets.canvas import Canvas
@@ -18,7 +19,7 @@ from tui.widgets.canvas import Canvas
 _KEYS = 12
 _FILTER = 21
 _TWO_COLUMNS = 100
-_LEFT: tuple[Scope, ...] = ("overview", "app", "job")
+_LEFT: tuple[Scope, ...] = ("overview", "app", "job", "list", "run", "slots")
 _RIGHT: tuple[Scope, ...] = ("table", "marks", "log", "dialog")
 _FILTERS = (
     ("login", "in the test, build, organisation, id or slot"),
@@ -47,10 +48,10 @@ class HelpText(Canvas):
         """All of it."""
         if width < _TWO_COLUMNS:
             left = self._column(_LEFT + _RIGHT, width)
-            return [*left, *self._legend(width), (), *self._filters(width)]
+            return [*left, *self._commands(width), *self._legend(width), (), *self._filters(width)]
         half = (width - 4) // 2
         left = [*self._column(_LEFT, half), *self._filters(half)]
-        right = [*self._column(_RIGHT, half), *self._legend(half)]
+        right = [*self._column(_RIGHT, half), *self._commands(half), *self._legend(half)]
         rows = max(len(left), len(right))
         left += [()] * (rows - len(left))
         right += [()] * (rows - len(right))
@@ -66,6 +67,12 @@ class HelpText(Canvas):
                 lines.extend(_entry(key_text(action), action.help, _KEYS, width))
             lines.append(())
         return lines
+
+    def _commands(self, width: int) -> list[Line]:
+        lines: list[Line] = [(("Commands", "bold accent"),)]
+        for command in COMMANDS:
+            lines.extend(_entry(f":{command.name} {command.arguments}", command.help, _FILTER, width))
+        return [*lines, ()]
 
     def _legend(self, width: int) -> list[Line]:
         jobs = [(f"{JOB_GLYPH[state]} {word(state)}", JOB_INK[state]) for state in JOB_GLYPH]

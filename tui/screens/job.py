@@ -93,6 +93,14 @@ class JobScreen(LiveScreen):
         """The job."""
         return [self.job_id]
 
+    def action_explain(self) -> None:
+        """Say why the job is where it is."""
+        self.dashboard.explain(self.job_id)
+
+    def action_found(self) -> None:
+        """Show what the job's report found, and what it left."""
+        self.dashboard.show_report(self.job_id)
+
     def action_next_job(self) -> None:
         """Go to the job below this one in the table."""
         self._go(1)

@@ -6,12 +6,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from textual.screen import Screen
+from textual.suggester import SuggestFromList
+from textual.widget import Widget
+from textual.widgets import Footer
 
 from tui import deeds
 from tui.actions import mutating
+from tui.command_line import COMMANDS
 from tui.deeds import Deed
 from tui.store.job import Job
 from tui.store.store import Changes
+from tui.widgets.line_bar import CommandBar, LineBar
 
 if TYPE_CHECKING:
     from tui.app import DashboardApp
@@ -31,6 +36,7 @@ class LiveScreen(Screen[None]):
     def __init__(self, name: str) -> None:
         super().__init__(name=name)
         self._selected_states: set[bool] = set()
+        self._before_bar: Widget | None = None
 
     @property
     def dashboard(self) -> DashboardApp:
@@ -44,6 +50,44 @@ class LiveScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Catch up with what happened while it was hidden."""
         self.update(Changes(overview=True, lab=True, link=True, second=True))
+
+    # --- The line at the bottom --------------------------------------------------------------
+
+    async def open_bar(self, bar: LineBar) -> None:
+        """Let something be typed; what is typed next goes into it already."""
+        old = self.query(LineBar)
+        if old:
+            await old.remove()
+        else:
+            self._before_bar = self.focused
+        await self.mount(bar, before=self.query_one(Footer))
+        self.set_focus(bar.field)
+
+    async def open_command(self) -> None:
+        """Open the line in which a command is typed."""
+        names = [command.name for command in COMMANDS]
+        await self.open_bar(CommandBar(suggester=SuggestFromList(names, case_sensitive=False)))
+
+    def bar_changed(self, bar: LineBar, text: str) -> None:
+        """Something was typed."""
+
+    def bar_closed(self, bar: LineBar, text: str, *, keep: bool) -> None:
+        """The line is gone, with or without its text."""
+        if keep and isinstance(bar, CommandBar):
+            self.dashboard.obey(text)
+        elif not isinstance(bar, CommandBar):
+            self.bar_changed(bar, text)
+
+    def on_line_bar_changed(self, event: LineBar.Changed) -> None:
+        """Hand over what was typed."""
+        self.bar_changed(event.bar, event.text)
+
+    def on_line_bar_closed(self, event: LineBar.Closed) -> None:
+        """Put the line away."""
+        self.query(LineBar).remove()
+        if self._before_bar is not None and self._before_bar.is_attached:
+            self.set_focus(self._before_bar)
+        self.bar_closed(event.bar, event.text, keep=event.keep)
 
     # --- Asking before something is changed --------------------------------------------------
 
@@ -98,6 +142,9 @@ class LiveScreen(Screen[None]):
         """Hide what read-only mode forbids, grey out what cannot be done just now."""
         if self.dashboard.read_only and mutating(action):
             return False
+        typing = self.focused is not None and isinstance(self.focused.parent, LineBar)
+        if typing and action in {"filter", "find"}:
+            return False  # there it is a letter
         if action in {"cancel", "reprioritise"} and False not in self._selected_states:
             return None
         if action == "retry" and True not in self._selected_states:

@@ -17,9 +17,9 @@ from tui.store.filter import FilterError, JobFilter, parse_filter
 from tui.store.index import ORDERS, JobIndex
 from tui.store.store import Changes, Store
 from tui.widgets.agent_table import AgentTable
-from tui.widgets.filter_bar import FilterBar
 from tui.widgets.group_table import GroupTable
 from tui.widgets.job_table import JobTable
+from tui.widgets.line_bar import FilterBar, LineBar
 from tui.widgets.queue_panel import QueuePanel
 from tui.widgets.status_bar import StatusBar
 from tui.widgets.table import LineTable
@@ -112,10 +112,8 @@ class OverviewScreen(LiveScreen):
         self._zoom(None if self._zoomed() is not None else self._panel_in_use())
 
     async def action_filter(self) -> None:
-        """Open the line in which a filter is typed; what is typed next goes into it already."""
-        if not self.query(FilterBar):
-            await self.mount(FilterBar(self._index.filter.text), before=self.query_one(Footer))
-        self.set_focus(self.query_one(FilterBar).field)
+        """Open the line in which a filter is typed."""
+        await self.open_bar(FilterBar(self._index.filter.text))
 
     def action_order(self) -> None:
         """Order the jobs by the next of the ways."""
@@ -124,21 +122,12 @@ class OverviewScreen(LiveScreen):
 
     def action_back(self) -> None:
         """Undo one step: the zoom, the marks, the filter."""
-        if self.query(FilterBar):
-            self.on_filter_bar_closed(FilterBar.Closed(keep=False))
-        elif self.jobs.marks:
+        if self.jobs.marks:
             self.jobs.action_unmark_all()
         elif self._index.filter:
             self.dashboard.show_jobs(filter=JobFilter())
         elif self._zoomed() is not None:
             self._zoom(None)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Grey out what cannot be done just now."""
-        allowed = super().check_action(action, parameters)
-        if action == "filter" and self.focused is not None and isinstance(self.focused.parent, FilterBar):
-            return False  # there it is a slash
-        return allowed
 
     # --- What the panels say -----------------------------------------------------------------
 
@@ -153,11 +142,11 @@ class OverviewScreen(LiveScreen):
             if job_id:
                 self.dashboard.open_job(job_id)
             elif agent:
-                self._filter_by(f"agent:{shlex.quote(agent)}")
+                self.filter_by(f"agent:{shlex.quote(agent)}")
         elif isinstance(table, GroupTable) and (view := table.group(event.row_id)) is not None:
             group = view.group
             needs = "" if group.capability == "any" else f" needs:{shlex.quote(group.capability)}"
-            self._filter_by(
+            self.filter_by(
                 f"build:{shlex.quote(group.app_version_id)} org:{shlex.quote(group.org_id)}{needs}"
             )
 
@@ -169,16 +158,16 @@ class OverviewScreen(LiveScreen):
         """Another panel is in use."""
         self.check_selection()
 
-    def on_filter_bar_changed(self, event: FilterBar.Changed) -> None:
+    def bar_changed(self, bar: LineBar, text: str) -> None:
         """Show what matches."""
-        self.dashboard.show_jobs(filter=event.wanted)
+        if isinstance(bar, FilterBar):
+            self.dashboard.show_jobs(filter=parse_filter(text))
 
-    def on_filter_bar_closed(self, event: FilterBar.Closed) -> None:
-        """Put the line away."""
-        if not event.keep:
-            self.dashboard.show_jobs(filter=JobFilter())
-        self.query(FilterBar).remove()
-        self.jobs.focus()
+    def bar_closed(self, bar: LineBar, text: str, *, keep: bool) -> None:
+        """Go to the jobs that were looked for."""
+        super().bar_closed(bar, text, keep=keep)
+        if isinstance(bar, FilterBar):
+            self.jobs.focus()
 
     # --- Inner things ------------------------------------------------------------------------
 
@@ -198,7 +187,8 @@ class OverviewScreen(LiveScreen):
             return []
         return self.jobs.selected()
 
-    def _filter_by(self, text: str) -> None:
+    def filter_by(self, text: str) -> None:
+        """Show the jobs that a filter lets through, and go to them."""
         try:
             wanted = parse_filter(text)
         except FilterError as error:

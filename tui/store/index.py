@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from tui.store.filter import JobFilter
-from tui.store.job import Job
+from tui.store.job import FAILURES, Job
 from tui.store.jobs import JobBook
 
-Key = tuple[float, float, float, str]
+Key = tuple[float | str, float | str, float, str]
 
 
 def _latest(job: Job) -> Key:
@@ -36,13 +36,43 @@ def _urgent(job: Job) -> Key:
     return (1 if job.ended else 0, -job.priority, job.created_at, job.job_id)
 
 
+def _trouble(job: Job) -> Key:
+    """What somebody should look at first: failures, then what is at work, what waits, what passed."""
+    if job.state in FAILURES:
+        return (0, -(job.ended_at or 0.0), 0, job.job_id)
+    if job.flaky:
+        return (1, -(job.ended_at or 0.0), 0, job.job_id)
+    if job.active:
+        return (2, job.started_at or job.since, 0, job.job_id)
+    return (4 if job.ended else 3, job.spec.position if job.spec else 0, 0, job.job_id)
+
+
+def _test(job: Job) -> Key:
+    return (job.test, job.created_at, 0, job.job_id)
+
+
+def _build(job: Job) -> Key:
+    return (job.app_version_id, job.test, 0, job.job_id)
+
+
+def _longest(job: Job) -> Key:
+    facts = job.attempts.get(job.attempt)
+    took = facts.end.duration_s if facts is not None and facts.end is not None else 0.0
+    return (-took, -(job.ended_at or 0.0), 0, job.job_id)
+
+
 ORDERS: Final[dict[str, Callable[[Job], Key]]] = {
     "latest": _latest,
     "work": _at_work,
     "newest": _newest,
     "priority": _urgent,
+    "trouble": _trouble,
+    "test": _test,
+    "build": _build,
+    "longest": _longest,
 }
-"""How the table may be ordered: last started or ended; longest at work; last submitted; most urgent."""
+"""How the table may be ordered: last started or ended; longest at work; last submitted; most urgent;
+what went wrong; by test; by build; by how long it took."""
 
 _BULK_SHARE: Final = 8
 
@@ -50,8 +80,10 @@ _BULK_SHARE: Final = 8
 class JobIndex:
     """The rows of the job table. A new filter or order is worked in by `step`, a slice at a time."""
 
-    def __init__(self, book: JobBook) -> None:
+    def __init__(self, book: JobBook, *, within: Callable[[], Iterable[str]] | None = None) -> None:
         self._book = book
+        self._within = within or (lambda: book)
+        """The jobs that are looked at at all; `filter` must not let through others."""
         self._rows: list[tuple[Key, str]] = []
         self._key_of: dict[str, Key] = {}
         self._todo: list[str] = []
@@ -98,7 +130,7 @@ class JobIndex:
         self._key_of = {}
         self._found = []
         # Newest known first: what a reader wants on the first page is there after the first slice.
-        self._todo = list(self._book) if within is None else within[::-1]
+        self._todo = list(self._within()) if within is None else within[::-1]
 
     def step(self, budget: int = 4000) -> bool:
         """Look at some more jobs; returns whether rows were added."""

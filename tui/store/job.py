@@ -34,6 +34,7 @@ class Job:
         "attempt",
         "attempts",
         "cancelling",
+        "counted",
         "due",
         "ended_at",
         "flaky",
@@ -82,6 +83,8 @@ class Job:
         self.ended_at: float | None = None
         self.reason = ""
         self.flaky = False
+        self.counted: tuple[str, bool] | None = None
+        """As what its run has counted it: the state, and whether it is flaky."""
         self.swept = 0
         """The last snapshot that spoke of it."""
         self.due: float | None = None

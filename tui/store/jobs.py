@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tui.store.job import Job
+from tui.store.runs import RunBook
 
 if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
@@ -24,6 +25,7 @@ class JobBook:
         self._max = max_jobs
         self._due: list[tuple[float, str]] = []
         self._sweep = 0
+        self.runs = RunBook()
         self.changed: set[str] = set()
         """Ids that changed, came or went since somebody last took them."""
         self.forgotten = 0
@@ -44,6 +46,8 @@ class JobBook:
         if job is None:
             job = self._add(Job(event.job_id, event.org_id, event.run_id))
         job.hear(event, seq, now)
+        if event.kind == "queued":
+            self.runs.tell(job.run_id, job.org_id, size=event.run_size, name=event.run_name or "")
         self._note(job)
         return job
 
@@ -75,7 +79,9 @@ class JobBook:
 
     def drop(self, job_id: str) -> None:
         """Forget a job that nobody knows any more."""
-        if self._jobs.pop(job_id, None) is not None:
+        job = self._jobs.pop(job_id, None)
+        if job is not None:
+            self.runs.drop(job)
             self.changed.add(job_id)
 
     def clear(self) -> None:
@@ -83,6 +89,7 @@ class JobBook:
         self.changed.update(self._jobs)
         self._jobs.clear()
         self._due.clear()
+        self.runs.clear()
 
     def wake(self, now: float) -> None:
         """Let scheduled jobs whose time has come be queued ones."""
@@ -91,6 +98,7 @@ class JobBook:
             job = self._jobs.get(job_id)
             if job is not None and job.due is not None and job.due <= now:
                 job.settle(now)
+                self.runs.count(job)
                 self.changed.add(job_id)
 
     def take_changed(self) -> set[str]:
@@ -106,6 +114,7 @@ class JobBook:
 
     def _note(self, job: Job) -> None:
         self.changed.add(job.job_id)
+        self.runs.count(job)
         if job.due is not None:
             heapq.heappush(self._due, (job.due, job.job_id))
 

@@ -10,6 +10,7 @@ from tui.store.job import FAILURES
 from tui.store.jobs import JobBook
 from tui.store.lab import Lab
 from tui.store.link import Link
+from tui.store.streaks import Streaks
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
@@ -42,6 +43,7 @@ class Store:
         self.lab = Lab()
         self.link = Link(server=server, since=clock.monotonic(), last_sign=clock.monotonic())
         self.history = History()
+        self.streaks = Streaks()
         self.overview: Overview | None = None
         self.unreadable = 0
         """Messages off the bus that could not be read."""
@@ -52,6 +54,8 @@ class Store:
         before = self.jobs.get(event.job_id)
         was = before.ended if before else False
         job = self.jobs.hear(event, seq, self.clock.now())
+        if event.kind == "ended":
+            self.streaks.hear(event, seq)
         if job.ended and not was and event.kind == "ended":
             self.history.count_end(failed=job.state in FAILURES)
 
@@ -76,6 +80,7 @@ class Store:
         """The server is not the one it was: nothing that was heard counts."""
         self.jobs.clear()
         self.lab.clear()
+        self.streaks = Streaks()
         self.overview = None
         self._overview_changed = True
 

@@ -208,4 +208,4 @@ def _short(test: str) -> str:
 
 
 def _loudness(look: tuple[str, str]) -> int:
-    return ("faint", "dim", "wait", "next", "busy", "prep", "bad").index(look[1])
+    return ("faint", "dim", "wait", "next", "busy", "accent", "prep", "bad").index(look[1])

@@ -38,8 +38,9 @@ class JobTable(LineTable):
     BINDINGS: ClassVar[list[BindingType]] = bindings("marks")
     columns: ClassVar[tuple[Column, ...]] = _COLUMNS
 
-    def __init__(self, store: Store, index: JobIndex, widget_id: str) -> None:
+    def __init__(self, store: Store, index: JobIndex, widget_id: str, title: str = "4 Jobs") -> None:
         super().__init__(widget_id)
+        self._title = title
         self._store = store
         self._index = index
         self.marks: set[str] = set()
@@ -163,4 +164,5 @@ class JobTable(LineTable):
         if not self._index.complete:
             parts.append("looking …")
         wanted = self._index.filter.text
-        self.say(f"4 Jobs  /{fit(wanted, min(60, len(wanted)))}" if wanted else "4 Jobs", " · ".join(parts))
+        said = f"{self._title}  /{fit(wanted, min(60, len(wanted)))}" if wanted else self._title
+        self.say(said, " · ".join(parts))

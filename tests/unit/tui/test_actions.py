@@ -24,14 +24,19 @@ from tui.screens.confirm import Confirm
 from tui.screens.help import HelpScreen
 from tui.screens.job import JobScreen
 from tui.screens.overview import OverviewScreen
+from tui.screens.reading import Reading
+from tui.screens.runs import RunScreen, RunsScreen
+from tui.screens.slots import SlotsScreen
 from tui.store.filter import parse_filter
 from tui.themes import DARK, LIGHT
 from tui.widgets.agent_table import AgentTable
-from tui.widgets.filter_bar import FilterBar
 from tui.widgets.group_table import GroupTable
 from tui.widgets.job_table import JobTable
+from tui.widgets.line_bar import CommandBar, FilterBar
 from tui.widgets.log_view import LogView
 from tui.widgets.queue_panel import QueuePanel
+from tui.widgets.run_table import RunTable
+from tui.widgets.slot_table import SlotTable
 
 
 class Stage:
@@ -330,6 +335,132 @@ def log_aside(keys_before: str, text: str) -> Callable[[Stage, str], Awaitable[N
     return log_is_moved_aside
 
 
+async def runs_are_shown(s: Stage, key: str) -> None:
+    await s.press(key)
+    await wait_for(lambda: isinstance(s.app.screen, RunsScreen) and "PROGRESS" in text_of(s.played))
+    await s.press("enter")
+    await wait_for(lambda: isinstance(s.app.screen, RunScreen) and s.app.screen.query("#jobs"))
+
+
+async def slots_are_shown(s: Stage, key: str) -> None:
+    await s.press(key)
+    await wait_for(lambda: isinstance(s.app.screen, SlotsScreen) and "lab-1/s0" in text_of(s.played))
+
+
+async def commands_are_typed(s: Stage, key: str) -> None:
+    await s.press(key)
+    await wait_for(lambda: s.app.screen.query(CommandBar))
+    await s.press(*"order", "space", *"test", "enter")
+    await wait_for(lambda: s.app.index.order == "test" and not s.app.screen.query(CommandBar))
+
+
+async def slots_screen(s: Stage) -> SlotTable:
+    await s.press("6")
+    await wait_for(lambda: isinstance(s.app.screen, SlotsScreen) and s.app.screen.query("#slots"))
+    await s.pilot.pause()
+    screen = s.app.screen
+    assert isinstance(screen, SlotsScreen)
+    return screen.table
+
+
+async def list_filters(s: Stage, key: str) -> None:
+    table = await slots_screen(s)
+    before = len(table.ids())
+    await s.press(key)
+    await s.press(*"lab-2", "enter")
+    await wait_for(lambda: 0 < len(table.ids()) < before)
+
+
+async def list_copies(s: Stage, key: str) -> None:
+    table = await slots_screen(s)
+    await s.press(key)
+    await wait_for(lambda: s.app.clipboard == table.cursor_id)
+
+
+async def list_goes_back(s: Stage, key: str) -> None:
+    table = await slots_screen(s)
+    table.want("lab-2")
+    await s.press(key)
+    await wait_for(lambda: table.wanted == "")
+    await s.press(key)
+    await wait_for(lambda: s.app.screen is s.overview)
+
+
+async def trouble_comes_first(s: Stage, key: str) -> None:
+    table = await slots_screen(s)
+    s.played.model.lab[5].state = "quarantined"
+    s.played.play(1)
+    s.played.draw()
+    await s.press(key)
+    await wait_for(lambda: table.ids()[0] == f"{s.played.model.lab[5].agent}/{s.played.model.lab[5].name}")
+
+
+def holds(verb: str) -> Callable[[Stage, str], Awaitable[None]]:
+    async def asks_and_holds(s: Stage, key: str) -> None:
+        table = await slots_screen(s)
+        await s.press("j", key)
+        await wait_for(lambda: isinstance(s.app.screen, Confirm))
+        await wait_for(lambda: f"$ qgjob agents {verb} lab-1/s1" in text_of(s.played))
+        await s.press(
+            *([] if verb == "resume" else ["o", "k", "enter"]), *(["y"] if verb == "resume" else [])
+        )
+        said = "" if verb == "resume" else "ok"
+        wanted = [(f"agents {verb}", (table.cursor_id,), said)]
+        await wait_for(lambda: [(d.verb, d.targets, d.argument) for d in s.app.deeds] == wanted)
+
+    return asks_and_holds
+
+
+async def something_is_read(s: Stage, key: str) -> None:
+    await s.open()
+    await s.press(key)
+    await wait_for(lambda: isinstance(s.app.screen, Reading))
+    screen = s.app.screen
+    assert isinstance(screen, Reading)
+    screen.show(lambda _: [(("because of the labels", ""),)])
+    await wait_for(lambda: "because of the labels" in text_of(s.played))
+    await s.press("escape")
+    await wait_for(lambda: isinstance(s.app.screen, JobScreen))
+
+
+async def run_screen(s: Stage) -> RunScreen:
+    runs = s.app.store.jobs.runs.latest()
+    run = next(r for r in runs if r.ended and not r.over)
+    s.app.open_run(run.run_id)
+    await wait_for(lambda: isinstance(s.app.screen, RunScreen) and s.app.screen.query("#jobs"))
+    await s.pilot.pause()
+    screen = s.app.screen
+    assert isinstance(screen, RunScreen)
+    return screen
+
+
+def run_asks(verb: str, *, ended: bool, typed: str = "") -> Callable[[Stage, str], Awaitable[None]]:
+    async def asks_and_does(s: Stage, key: str) -> None:
+        screen = await run_screen(s)
+        ids = screen.jobs.ids()
+        rows = (ids[row] for row in range(len(ids)))
+        job_id = next(i for i in rows if (j := s.app.store.jobs.get(i)) and j.ended == ended)
+        screen.jobs.move_to_id(job_id)
+        await s.press(key)
+        await wait_for(lambda: isinstance(s.app.screen, Confirm))
+        await s.press(*typed, "enter" if typed else "y")
+        await wait_for(lambda: [(d.verb, d.targets) for d in s.app.deeds] == [(verb, (job_id,))])
+
+    return asks_and_does
+
+
+async def run_copies(s: Stage, key: str) -> None:
+    screen = await run_screen(s)
+    await s.press(key)
+    await wait_for(lambda: s.app.clipboard == screen.jobs.cursor_id)
+
+
+async def run_goes_back(s: Stage, key: str) -> None:
+    await run_screen(s)
+    await s.press(key)
+    await wait_for(lambda: s.app.screen is s.overview)
+
+
 async def dialog_yes(s: Stage, key: str) -> None:
     s.jobs.move_to_id(s.running())
     await s.press("c", key)
@@ -352,6 +483,24 @@ async def help_closes(s: Stage, key: str) -> None:
 SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "app.help": help_shows_all_keys,
     "app.command_palette": palette_opens,
+    "app.runs": runs_are_shown,
+    "app.slots": slots_are_shown,
+    "app.command": commands_are_typed,
+    "list.filter": list_filters,
+    "list.copy": list_copies,
+    "list.back": list_goes_back,
+    "slots.trouble": trouble_comes_first,
+    "slots.hold('drain')": holds("drain"),
+    "slots.hold('pause')": holds("pause"),
+    "slots.hold('quarantine')": holds("quarantine"),
+    "slots.hold('resume')": holds("resume"),
+    "job.explain": something_is_read,
+    "job.found": something_is_read,
+    "run.cancel": run_asks("cancel", ended=False),
+    "run.retry": run_asks("retry", ended=True),
+    "run.reprioritise": run_asks("reprioritise", ended=False, typed="2"),
+    "run.copy": run_copies,
+    "run.back": run_goes_back,
     "app.next_theme": theme_changes,
     "app.save_picture": picture_is_saved,
     "app.read_again": everything_is_read_again,
@@ -426,7 +575,12 @@ def test_its_other_keys_do_the_same(action: Action) -> None:
 def test_ids_and_keys_are_unique_within_a_place() -> None:
     ids = [action.id for action in ACTIONS]
     assert len(ids) == len(set(ids))
-    places: tuple[tuple[Scope, ...], ...] = (("app", "overview", "table", "marks"), ("app", "job", "log"))
+    places: tuple[tuple[Scope, ...], ...] = (
+        ("app", "overview", "table", "marks"),
+        ("app", "job", "log"),
+        ("app", "list", "slots", "table"),
+        ("app", "run", "table", "marks"),
+    )
     for scopes in places:
         keys = [key for action in actions_of(*scopes) for key in action.keys.split(",")]
         assert len(keys) == len(set(keys)), sorted(k for k in keys if keys.count(k) > 1)
@@ -440,6 +594,11 @@ def test_all_keys_of_our_widgets_come_from_the_table() -> None:
         DashboardApp,
         OverviewScreen,
         JobScreen,
+        RunsScreen,
+        RunScreen,
+        SlotsScreen,
+        RunTable,
+        SlotTable,
         Confirm,
         HelpScreen,
         JobTable,
@@ -483,7 +642,8 @@ async def test_the_palette_offers_every_action_of_the_place() -> None:
         provider = ActionProvider(played.app.screen)
         offered = {action.id for action in provider.offered()}
         assert {a.id for a in actions_of("overview", "table", "marks", "app") if a.palette} == offered | {
-            "overview.cancel"  # the first job has ended
+            "overview.cancel",  # the first job has ended
+            "overview.reprioritise",
         }
         assert {"overview.filter", "app.leave", "marks.mark"} <= offered
         hits = [hit async for hit in provider.search("theme")]

@@ -1,0 +1,122 @@
+"""Questions about one job, whose answers are read in a box."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from bus_schemas.cases import MAX_REPORT_BYTES, CaseReport
+from bus_schemas.events import Attempt
+from bus_schemas.streams import ARTIFACT_OBJECTS
+from qgjob.bus.objects import get_file
+from qgjob.client import Client
+from qgjob.errors import QgjobError
+from tui.draw.clean import clean
+from tui.draw.spans import Line, fit
+from tui.draw.states import JOB_INK, word
+from tui.draw.times import size, span
+from tui.widgets.explanation import explanation
+
+_LOUD: Final = ("failed", "errored", "passed", "skipped")
+_CASE_INK: Final = {"failed": "bad", "errored": "lab", "passed": "good", "skipped": "dim"}
+_CASE_GLYPH: Final = {"failed": "✗", "errored": "!", "passed": "✓", "skipped": "–"}
+_CASES: Final = 500
+_MESSAGE_LINES: Final = 4
+_REPORTS: Final = 5
+"""Of more attempts the reports of the last ones are read."""
+
+Text = Callable[[int], Sequence[Line]]
+
+
+async def explained(client: Client, job_id: str) -> Text:
+    """Why the job is where it is; raises what the client does."""
+    answer = await client.explain(job_id)
+    return lambda width: explanation(answer, width)
+
+
+async def reported(client: Client, job_id: str) -> Text:
+    """What the attempts found and left; raises what the client does."""
+    view = await client.job(job_id)
+    reports: dict[int, CaseReport] = {}
+    for attempt in view.attempts[-_REPORTS:]:
+        if attempt.report is not None and attempt.report.size <= MAX_REPORT_BYTES:
+            with contextlib.suppress(QgjobError):  # it is kept for a time only; the counts stay
+                reports[attempt.number] = await _cases(client, attempt.report.digest)
+    return lambda width: _attempts(view.job_id, view.attempts, reports, width)
+
+
+async def _cases(client: Client, digest: str) -> CaseReport:
+    with tempfile.TemporaryDirectory(prefix="qgjob-tui-") as folder:
+        path = Path(folder) / "cases.json"
+        await get_file(client.bus, ARTIFACT_OBJECTS, digest, path)
+        return CaseReport.decode(path.read_bytes())
+
+
+def _attempts(
+    job_id: str, attempts: Sequence[Attempt], reports: Mapping[int, CaseReport], width: int
+) -> list[Line]:
+    lines: list[Line] = []
+    for attempt in attempts:
+        state = attempt.outcome or "running"
+        lines.append(
+            (
+                (f"#{attempt.number} ", "dim"),
+                (f"{word(state)} ", f"bold {JOB_INK.get(state, 'busy')}"),
+                (fit(f"{attempt.agent or '-'}/{attempt.slot or '-'}", 30), "dim"),
+                (span(attempt.duration_s), ""),
+            )
+        )
+        if attempt.message:
+            lines.append((("   ", ""), (fit(clean(attempt.message), max(10, width - 3)), "bad-soft")))
+        cases = attempt.cases
+        if cases is not None:
+            lines.append(
+                (
+                    ("   cases: ", "dim"),
+                    (f"{cases.passed} passed  ", "good"),
+                    (f"{cases.failed} failed  ", "bad" if cases.failed else "dim"),
+                    (f"{cases.flaky} flaky  ", "prep" if cases.flaky else "dim"),
+                    (f"{cases.skipped} skipped", "dim"),
+                )
+            )
+        if attempt.number in reports:
+            lines += _case_lines(reports[attempt.number], width)
+        lines += [
+            (
+                ("   ", ""),
+                (fit(artifact.name, max(10, width - 16), keep_end=True), ""),
+                (fit(size(artifact.blob.size), 12, right=True), "dim"),
+            )
+            for artifact in attempt.artifacts
+        ]
+        if attempt.artifacts_left_out:
+            lines.append(((f"   … and {attempt.artifacts_left_out} more, over the limit", "dim"),))
+        lines.append(())
+    if any(attempt.artifacts for attempt in attempts):
+        lines.append(((f"$ qgjob artifacts {clean(job_id)} --download DIR", "good"),))
+    return lines or [(("No attempt of it has begun.", "dim"),)]
+
+
+def _case_lines(report: CaseReport, width: int) -> list[Line]:
+    """The cases, those first that did not simply pass, with what they said."""
+    ordered = sorted(report.cases, key=lambda case: (_LOUD.index(case.outcome), not case.flaky))
+    lines: list[Line] = []
+    for case in ordered[:_CASES]:
+        ink = "prep" if case.flaky else _CASE_INK[case.outcome]
+        name = f"{case.suite} › {case.name}" if case.suite else case.name
+        lines.append(
+            (
+                (f"   {_CASE_GLYPH[case.outcome]} ", ink),
+                (fit(name, max(10, width - 13)), ink if case.outcome != "passed" or case.flaky else "dim"),
+                (fit(span(case.duration_s), 7, right=True), "dim"),
+            )
+        )
+        said = (case.message or "").splitlines()[:_MESSAGE_LINES]
+        lines += [(("     ", ""), (fit(line, max(10, width - 5)), "bad-soft")) for line in said]
+    more = len(report.cases) - len(ordered[:_CASES]) + report.left_out
+    if more:
+        lines.append(((f"   … and {more:,} more cases", "dim"),))
+    return lines

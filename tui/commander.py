@@ -1,0 +1,116 @@
+"""What the commands behind `:` do, once they are read."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui import deeds
+from tui.command_line import CommandError, parse_command
+from tui.export import export_jobs
+from tui.store.filter import FilterError, parse_filter
+from tui.store.index import ORDERS
+
+if TYPE_CHECKING:
+    from tui.app import DashboardApp
+
+
+class Commander:
+    """Carries out a line; what cannot be done is a `CommandError` whose text says why."""
+
+    def __init__(self, app: DashboardApp) -> None:
+        self._app = app
+
+    def obey(self, line: str) -> None:
+        """Read a line and do it."""
+        name, arguments = parse_command(line)
+        if name:
+            getattr(self, f"_{name}")(*arguments)
+
+    def _overview(self) -> None:
+        self._app.go_home()
+
+    def _jobs(self, *words: str) -> None:
+        text = " ".join(words)
+        try:
+            parse_filter(text)
+        except FilterError as error:
+            raise CommandError(str(error)) from None
+        self._app.show_filtered(text)
+
+    def _runs(self, *words: str) -> None:
+        self._app.open_runs(" ".join(words))
+
+    def _slots(self, *words: str) -> None:
+        self._app.open_slots(" ".join(words))
+
+    def _job(self, job_id: str, *_: str) -> None:
+        self._app.open_job(self._known_job(job_id))
+
+    def _run(self, run_id: str, *_: str) -> None:
+        if self._app.store.jobs.runs.get(run_id) is None:
+            raise CommandError(f"No run {run_id!r} is known.")
+        self._app.open_run(run_id)
+
+    def _order(self, name: str, *_: str) -> None:
+        if name not in ORDERS:
+            raise CommandError(f"There is no order {name!r}: {', '.join(ORDERS)}.")
+        self._app.show_jobs(order=name)
+
+    def _theme(self, name: str, *_: str) -> None:
+        found = [theme for theme in self._app.available_themes if theme.endswith(name)]
+        if not found:
+            known = ", ".join(sorted(self._app.available_themes))
+            raise CommandError(f"There is no theme {name!r}: {known}.")
+        self._app.theme = found[0]
+
+    def _export(self, kind: str, *names: str) -> None:
+        if kind not in {"csv", "json"}:
+            raise CommandError("Jobs are exported as csv or json.")
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self._app.store.clock.now()))
+        path = Path(names[0] if names else f"qgjob-jobs-{stamp}.{kind}").expanduser()
+        known = self._app.store.jobs
+        jobs = [job for job_id in self._app.index if (job := known.get(job_id)) is not None]
+        try:
+            with path.open("x", encoding="utf-8", newline="") as file:
+                file.write(export_jobs(jobs, "csv" if kind == "csv" else "json"))
+        except FileExistsError:
+            raise CommandError(f"{path} is there already; name another file.") from None
+        except OSError as error:
+            raise CommandError(f"{path} was not written: {error.strerror}.") from None
+        self._app.notify(f"Wrote {len(jobs):,} jobs to {path}", markup=False)
+
+    def _pause(self, *orgs: str) -> None:
+        self._app.ask(deeds.queue("pause", *orgs[:1]))
+
+    def _resume(self, *orgs: str) -> None:
+        self._app.ask(deeds.queue("resume", *orgs[:1]))
+
+    def _hold(self, verb: str, name: str, *_: str) -> None:
+        try:
+            wanted = deeds.slot_verb(verb)
+        except ValueError:
+            raise CommandError("Slots can be held with drain, pause, quarantine; resume lets go.") from None
+        self._app.ask(deeds.slots(wanted, [name]))
+
+    def _picture(self) -> None:
+        self._app.action_save_picture()
+
+    def _again(self) -> None:
+        self._app.action_read_again()
+
+    def _help(self) -> None:
+        self._app.action_help()
+
+    def _quit(self) -> None:
+        self._app.action_leave()
+
+    def _known_job(self, job_id: str) -> str:
+        known = self._app.store.jobs
+        if known.get(job_id) is not None:
+            return job_id
+        found = [other for other in known if other.startswith(job_id)] if len(job_id) > 3 else []
+        if len(found) != 1:
+            raise CommandError(f"No job {job_id!r} is known.")
+        return found[0]

@@ -1,0 +1,167 @@
+"""The runs, and one of them with its jobs, those first that somebody should look at."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Footer
+
+from tui.actions import bindings
+from tui.screens.live import LiveScreen
+from tui.store.filter import parse_filter
+from tui.store.index import JobIndex
+from tui.store.store import Changes, Store
+from tui.widgets.job_table import JobTable
+from tui.widgets.line_bar import LineBar, TextBar
+from tui.widgets.run_card import RunCard
+from tui.widgets.run_table import RunTable
+from tui.widgets.status_bar import StatusBar
+from tui.widgets.table import LineTable
+
+_PANEL = """
+    border: round $border-blurred; border-title-color: $foreground 70%; border-title-style: bold;
+    border-subtitle-color: $foreground 55%; padding: 0 1; background: $background;
+"""
+
+
+class RunsScreen(LiveScreen):
+    """All runs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("list")
+    AUTO_FOCUS = "#runs"
+    DEFAULT_CSS = f"""
+    RunsScreen #runs {{ {_PANEL} height: 1fr; }}
+    RunsScreen #runs:focus {{ border: round $primary; border-title-color: $primary; }}
+    """
+
+    def __init__(self, store: Store, *, read_only: bool) -> None:
+        super().__init__("runs")
+        self._store = store
+        self._read_only = read_only
+
+    def compose(self) -> ComposeResult:
+        """The table."""
+        yield StatusBar(self._store, read_only=self._read_only)
+        yield RunTable(self._store, "runs")
+        yield Footer(show_command_palette=False)
+
+    @property
+    def table(self) -> RunTable:
+        """The table of runs."""
+        return self.query_one("#runs", RunTable)
+
+    def update(self, changes: Changes) -> None:
+        """Draw what changed."""
+        if not self.is_mounted:
+            return
+        if changes.link or changes.second:
+            self.query_one(StatusBar).sync()
+        if changes.jobs or changes.second:
+            self.table.sync()
+
+    def on_line_table_opened(self, event: LineTable.Opened) -> None:
+        """Show the run that was chosen."""
+        self.dashboard.open_run(event.row_id)
+
+    async def action_filter(self) -> None:
+        """Open the line in which a part of a name is typed."""
+        await self.open_bar(TextBar(self.table.wanted))
+
+    def bar_changed(self, bar: LineBar, text: str) -> None:
+        """Show only what has the text."""
+        if isinstance(bar, TextBar):
+            self.table.want(text)
+        else:
+            super().bar_changed(bar, text)
+
+    def action_copy(self) -> None:
+        """Copy the id of the run."""
+        self.dashboard.copy(self.table.cursor_id or "")
+
+    def action_back(self) -> None:
+        """Take the filter off, or go back."""
+        if self.table.wanted:
+            self.table.want("")
+        else:
+            self.dashboard.go_back()
+
+
+class RunScreen(LiveScreen):
+    """One run."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("run")
+    AUTO_FOCUS = "#jobs"
+    DEFAULT_CSS = f"""
+    RunScreen #card {{ {_PANEL} height: 6; }}
+    RunScreen #jobs {{ {_PANEL} height: 1fr; }}
+    RunScreen #jobs:focus {{ border: round $primary; border-title-color: $primary; }}
+    """
+
+    def __init__(self, store: Store, run_id: str, *, read_only: bool) -> None:
+        super().__init__("run")
+        self._store = store
+        self._read_only = read_only
+        self.run_id = run_id
+        self._index = JobIndex(store.jobs, within=self._job_ids)
+
+    def compose(self) -> ComposeResult:
+        """The card above the jobs."""
+        yield StatusBar(self._store, read_only=self._read_only)
+        yield RunCard(self._store, self.run_id, "card")
+        yield JobTable(self._store, self._index, "jobs", "Jobs, what went wrong first")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Put its jobs in order, and ask for what events do not tell."""
+        self.dashboard.look_up_run(self.run_id)
+        self._arrange()
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while it was hidden."""
+        self._arrange()
+        super().on_screen_resume()
+
+    def update(self, changes: Changes) -> None:
+        """Draw what changed."""
+        if not self.is_mounted or not self.query("#jobs"):
+            return
+        if changes.link or changes.second:
+            self.query_one(StatusBar).sync()
+        if changes.jobs:
+            self._index.update(changes.jobs)
+        if changes.jobs or changes.second:
+            self.query_one("#card", RunCard).sync()
+            self.jobs.sync()
+            self.check_selection()
+
+    @property
+    def jobs(self) -> JobTable:
+        """The table of its jobs."""
+        return self.query_one("#jobs", JobTable)
+
+    def selected_jobs(self) -> list[str]:
+        """The marked jobs, or the one under the cursor."""
+        return self.jobs.selected()
+
+    def on_line_table_opened(self, event: LineTable.Opened) -> None:
+        """Show the job that was chosen."""
+        self.dashboard.open_job(event.row_id)
+
+    def on_line_table_moved(self) -> None:
+        """Another job is selected."""
+        self.check_selection()
+
+    def action_back(self) -> None:
+        """Back to where one came from."""
+        self.dashboard.go_back()
+
+    def _arrange(self) -> None:
+        self._index.show(filter=parse_filter(f"run:{self.run_id}"), order="trouble")
+        while not self._index.complete:
+            self._index.step()
+
+    def _job_ids(self) -> list[str]:
+        run = self._store.jobs.runs.get(self.run_id)
+        return sorted(run.job_ids) if run is not None else []

@@ -1,0 +1,115 @@
+"""The lab: a map of all slots, and a table of them in which they are held and let go."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Footer
+
+from tui import deeds
+from tui.actions import bindings
+from tui.screens.live import LiveScreen
+from tui.store.store import Changes, Store
+from tui.widgets.lab_map import LabMap
+from tui.widgets.line_bar import LineBar, TextBar
+from tui.widgets.slot_table import SlotTable
+from tui.widgets.status_bar import StatusBar
+from tui.widgets.table import LineTable
+
+_MAP_SHARE = 3
+
+
+class SlotsScreen(LiveScreen):
+    """Every slot of every agent."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("list", "slots")
+    AUTO_FOCUS = "#slots"
+    DEFAULT_CSS = """
+    SlotsScreen #map, SlotsScreen #slots {
+        border: round $border-blurred; border-title-color: $foreground 70%; border-title-style: bold;
+        border-subtitle-color: $foreground 55%; padding: 0 1; background: $background;
+    }
+    SlotsScreen #map { height: 6; }
+    SlotsScreen #slots { height: 1fr; }
+    SlotsScreen #slots:focus { border: round $primary; border-title-color: $primary; }
+    """
+
+    def __init__(self, store: Store, *, read_only: bool) -> None:
+        super().__init__("slots")
+        self._store = store
+        self._read_only = read_only
+
+    def compose(self) -> ComposeResult:
+        """The map above the table."""
+        yield StatusBar(self._store, read_only=self._read_only)
+        yield LabMap(self._store, "map")
+        yield SlotTable(self._store, "slots")
+        yield Footer(show_command_palette=False)
+
+    @property
+    def table(self) -> SlotTable:
+        """The table of slots."""
+        return self.query_one("#slots", SlotTable)
+
+    def update(self, changes: Changes) -> None:
+        """Draw what changed."""
+        if not self.is_mounted:
+            return
+        if changes.link or changes.second:
+            self.query_one(StatusBar).sync()
+        if changes.lab or changes.second:
+            lab_map = self.query_one("#map", LabMap)
+            height = min(lab_map.wanted_height + 1, max(2, self.size.height // _MAP_SHARE)) + 2
+            if lab_map.styles.height is None or lab_map.styles.height.value != height:
+                lab_map.styles.height = height
+            lab_map.say("Lab")
+            lab_map.sync()
+        self.table.sync()
+
+    def selected_jobs(self) -> list[str]:
+        """The job on the slot."""
+        found = self.table.slot(self.table.cursor_id or "")
+        return [found[1].job_id] if found is not None and found[1].job_id else []
+
+    def on_line_table_opened(self, event: LineTable.Opened) -> None:
+        """Show the job that runs there; of an idle slot, the jobs that ran there."""
+        found = self.table.slot(event.row_id)
+        if found is not None and found[1].job_id:
+            self.dashboard.open_job(found[1].job_id)
+        else:
+            self.dashboard.show_filtered(f"slot:{event.row_id}")
+
+    async def action_filter(self) -> None:
+        """Open the line in which a part of a name is typed."""
+        await self.open_bar(TextBar(self.table.wanted))
+
+    def bar_changed(self, bar: LineBar, text: str) -> None:
+        """Show only what has the text."""
+        if isinstance(bar, TextBar):
+            self.table.want(text)
+        else:
+            super().bar_changed(bar, text)
+
+    def action_copy(self) -> None:
+        """Copy the name of the slot."""
+        self.dashboard.copy(self.table.cursor_id or "")
+
+    def action_hold(self, verb: str) -> None:
+        """Hold the slot under the cursor, or let it work again."""
+        cursor = self.table.cursor_id
+        if cursor is not None:
+            self.ask(deeds.slots(deeds.slot_verb(verb), [cursor]))
+
+    def action_trouble(self) -> None:
+        """Put what does not work first, or go by names again."""
+        self.table.trouble_first = not self.table.trouble_first
+        self.table.sync()
+
+    def action_back(self) -> None:
+        """Take the filter off, or go back."""
+        if self.table.wanted:
+            self.table.want("")
+        else:
+            self.dashboard.go_back()

@@ -1,0 +1,74 @@
+"""The lab as a map: a cell a slot, its glyph telling the state, its colour the build that is on it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tui.draw.spans import Line, fit
+from tui.draw.states import SLOT_GLYPH
+from tui.store.store import Store
+from tui.widgets.canvas import Canvas
+
+BUILD_INKS: Final = ("good", "busy", "lab", "medium", "low", "accent", "high", "next")
+_NAME = 14
+_HELD = {"lost": "bad", "quarantined": "bad"}
+
+
+class LabMap(Canvas):
+    """Agents as rows of cells, and which colour is which build."""
+
+    def __init__(self, store: Store, widget_id: str) -> None:
+        super().__init__(widget_id)
+        self._store = store
+        self._build_inks: dict[str, str] = {}
+
+    @property
+    def wanted_height(self) -> int:
+        """As many lines as it would like."""
+        return len(self._map(max(20, self.size.width)))
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """The cells of each agent, then the legend."""
+        legend = self._legend(width)
+        rows = self._map(width)
+        room = max(0, height - 1)
+        shown = rows[:room]
+        if len(rows) > room and shown:
+            shown[-1] = ((fit(f"… and {len(rows) - room + 1} more lines", width), "dim"),)
+        return [*shown, legend]
+
+    def _map(self, width: int) -> list[Line]:
+        now = self._store.clock.monotonic()
+        per_line = max(1, (width - _NAME - 1) // 2)
+        lines: list[Line] = []
+        for record in self._store.lab.agents():
+            slots = record.beat.slots
+            for first in range(0, max(1, len(slots)), per_line):
+                cells: list[tuple[str, str]] = [(fit(record.name if not first else "", _NAME), "dim")]
+                for slot in slots[first : first + per_line]:
+                    state = record.slot_state(slot, now)
+                    build = slot.installed[0].app_version_id if slot.installed else ""
+                    ink = _HELD.get(state) or (self._ink(build) if build else "faint")
+                    cells.append((f" {SLOT_GLYPH[state]}", ink))
+                lines.append(tuple(cells))
+        return lines
+
+    def _legend(self, width: int) -> Line:
+        line: list[tuple[str, str]] = [(fit("colour: build", _NAME), "faint")]
+        used = _NAME
+        for build, ink in self._build_inks.items():
+            text = f" ■ {fit(build, min(18, len(build)))} "
+            if used + len(text) > width:
+                break
+            line.append((text, ink))
+            used += len(text)
+        return tuple(line)
+
+    def _ink(self, build: str) -> str:
+        inks = self._build_inks
+        if build not in inks:
+            while len(inks) >= len(BUILD_INKS):
+                del inks[next(iter(inks))]
+            free = [ink for ink in BUILD_INKS if ink not in inks.values()]
+            inks[build] = free[0]
+        return inks[build]

@@ -1,0 +1,136 @@
+"""A line at the bottom in which something is typed: a filter, a search, a command."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from tui.store.filter import FilterError, parse_filter
+
+DEBOUNCE_S = 0.04
+
+
+class LineBar(Horizontal):
+    """Stays until Enter or Escape; what is wrong with the text is said beside it."""
+
+    DEFAULT_CSS = """
+    LineBar { height: 1; padding: 0 1; background: $panel; }
+    LineBar > #prompt { width: 2; color: $primary; text-style: bold; }
+    LineBar > Input { width: 1fr; height: 1; border: none; padding: 0; background: $panel; }
+    LineBar > Input:focus { border: none; background: $panel; }
+    LineBar > #wrong { width: auto; max-width: 60%; color: $error; }
+    LineBar > #keys { width: auto; color: $foreground 55%; padding: 0 0 0 2; }
+    """
+    prompt: ClassVar[str] = "/"
+    placeholder: ClassVar[str] = ""
+    keys: ClassVar[str] = "⏎ keep  esc off"
+
+    class Changed(Message):
+        """Another text stands there, and there is nothing wrong with it."""
+
+        def __init__(self, bar: LineBar, text: str) -> None:
+            super().__init__()
+            self.bar = bar
+            self.text = text
+
+    class Closed(Message):
+        """Enter was pressed; or Escape, and the text does not count."""
+
+        def __init__(self, bar: LineBar, text: str, *, keep: bool) -> None:
+            super().__init__()
+            self.bar = bar
+            self.text = text
+            self.keep = keep
+
+    def __init__(self, text: str = "", suggester: Suggester | None = None) -> None:
+        super().__init__()
+        self._text = text
+        self._suggester = suggester
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """The prompt, the input, and room for what is wrong."""
+        yield Static(self.prompt, id="prompt")
+        field = Input(self._text, placeholder=self.placeholder, suggester=self._suggester)
+        field.cursor_blink = False
+        yield field
+        yield Static("", id="wrong", markup=False)
+        yield Static(self.keys, id="keys", markup=False)
+
+    @property
+    def field(self) -> Input:
+        """Where one types."""
+        return self.query_one(Input)
+
+    def wrong(self, text: str) -> str:  # noqa: ARG002
+        """What is wrong with a text; nothing if it will do."""
+        return ""
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Say so a little later, in case another key follows."""
+        event.stop()
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(DEBOUNCE_S, self._apply)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take it."""
+        event.stop()
+        if self._timer is not None:
+            self._timer.stop()
+        if self._apply():
+            self.post_message(self.Closed(self, self.field.value, keep=True))
+
+    def key_escape(self) -> None:
+        """Leave without it."""
+        if self._timer is not None:
+            self._timer.stop()
+        self.post_message(self.Closed(self, "", keep=False))
+
+    def _apply(self) -> bool:
+        wrong = self.wrong(self.field.value)
+        self.query_one("#wrong", Static).update(f" {wrong}" if wrong else "")
+        if not wrong:
+            self.post_message(self.Changed(self, self.field.value))
+        return not wrong
+
+
+class FilterBar(LineBar):
+    """Filters jobs while one types."""
+
+    placeholder: ClassVar[str] = "words  state:failed  build:v1*  org:acme  -test:login"
+
+    def wrong(self, text: str) -> str:
+        """Why the text is no filter."""
+        try:
+            parse_filter(text)
+        except FilterError as error:
+            return str(error)
+        return ""
+
+
+class TextBar(LineBar):
+    """Lets through the rows in which the text occurs."""
+
+    placeholder: ClassVar[str] = "a part of the name, build, state, label …"
+
+
+class FindBar(LineBar):
+    """Searches a log while one types."""
+
+    placeholder: ClassVar[str] = "text to find; /regular expression/"
+    keys: ClassVar[str] = "⏎ keep  esc off  then n N"
+
+
+class CommandBar(LineBar):
+    """A command, carried out with Enter."""
+
+    prompt: ClassVar[str] = ":"
+    placeholder: ClassVar[str] = "jobs  runs  slots  log ID  export csv  replay 1h  help  quit"
+    keys: ClassVar[str] = "⏎ do it  → complete  esc"

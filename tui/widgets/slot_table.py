@@ -1,0 +1,152 @@
+"""Every slot of every agent, a row each: what it is, what it does, and what keeps it from work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from tui.draw.spans import Line, fit
+from tui.draw.states import SLOT_GLYPH, SLOT_INK
+from tui.draw.times import age, count, short_count, span
+from tui.store.lab import AgentRecord
+from tui.store.store import Store
+from tui.widgets.columns import Column, Ids, ListIds
+from tui.widgets.table import LineTable
+
+if TYPE_CHECKING:
+    from bus_schemas.agents import SlotStatus
+
+_COLUMNS = (
+    Column("slot", "SLOT", 12, share=2),
+    Column("state", "STATE", 13),
+    Column("beat", "BEAT", 5, right=True, spare=5),
+    Column("device", "DEVICE", 10, share=1, spare=6),
+    Column("labels", "LABELS", 10, share=2, spare=8),
+    Column("builds", "BUILDS", 9, share=2, spare=3),
+    Column("job", "JOB", 18, share=4),
+    Column("time", "FOR", 6, right=True),
+    Column("done", "DONE", 5, right=True, spare=7),
+    Column("installs", "INST", 4, right=True, spare=9),
+    Column("streak", "ERR", 3, right=True, spare=2),
+    Column("note", "NOTE", 12, share=3, spare=4),
+)
+_LOUD: Final = ("lost", "quarantined", "draining", "paused", "reserved", "busy", "idle")
+
+
+class SlotTable(LineTable):
+    """Slots by name; `wanted` lets through those in which a text occurs."""
+
+    columns: ClassVar[tuple[Column, ...]] = _COLUMNS
+
+    def __init__(self, store: Store, widget_id: str) -> None:
+        super().__init__(widget_id)
+        self._store = store
+        self._ids = ListIds()
+        self._slots: dict[str, tuple[AgentRecord, SlotStatus]] = {}
+        self._shape: tuple[int, str, bool] | None = None
+        self.wanted = ""
+        self.trouble_first = False
+
+    def ids(self) -> Ids:
+        """The rows."""
+        return self._ids
+
+    def slot(self, row_id: str) -> tuple[AgentRecord, SlotStatus] | None:
+        """The slot of a row, and its agent."""
+        return self._slots.get(row_id)
+
+    def want(self, text: str) -> None:
+        """Show only slots in which a text occurs."""
+        self.wanted = text
+        self.sync()
+
+    def sync(self) -> None:
+        """Take the slots as they are now, and repaint what differs."""
+        shape = (self._store.lab.version, self.wanted, self.trouble_first)
+        if shape != self._shape:
+            self._shape = shape
+            self._arrange()
+        super().sync()
+
+    def _arrange(self) -> None:
+        now = self._store.clock.monotonic()
+        agents = self._store.lab.agents()
+        self._slots = {
+            f"{record.name}/{slot.name}": (record, slot) for record in agents for slot in record.beat.slots
+        }
+        wanted = self.wanted.casefold()
+        ids = [name for name, (_, slot) in self._slots.items() if wanted in _text(name, slot).casefold()]
+        if self.trouble_first:
+            ids.sort(key=lambda name: _LOUD.index(_state(*self._slots[name], now)))
+        self._ids = ListIds(ids)
+        busy, total = self._store.lab.busy_slots()
+        title = f"Slots  /{self.wanted}" if self.wanted else "Slots"
+        self.say(title, f"{count(busy)} of {count(total)} busy · {count(len(agents))} agents")
+
+    def empty(self) -> tuple[str, str]:
+        """Why there are no rows."""
+        if self.wanted:
+            return ("No slot matches.", "esc takes the filter off")
+        return ("No agent is alive.", "qgjob agent")
+
+    def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
+        """A slot."""
+        record, slot = self._slots[row_id]
+        return [self._cell(row_id, record, slot, column.key, width) for column, width in widths]
+
+    def _cell(self, name: str, record: AgentRecord, slot: SlotStatus, key: str, width: int) -> Line:
+        monotonic = self._store.clock.monotonic()
+        state = _state(record, slot, monotonic)
+        job = self._store.jobs.get(slot.job_id) if slot.job_id and state == "busy" else None
+        match key:
+            case "slot":
+                return ((fit(name, width), "bold" if state == "busy" else ""),)
+            case "state":
+                return ((fit(f"{SLOT_GLYPH[state]} {state}", width), SLOT_INK[state]),)
+            case "beat":
+                return ((fit(age(record.age(monotonic)), width, right=True), _late(record, monotonic)),)
+            case "device":
+                return ((fit(slot.device or slot.driver, width), "" if slot.device else "dim"),)
+            case "labels":
+                return ((fit(" ".join(slot.labels), width), "dim"),)
+            case "builds":
+                return ((fit(" ".join(b.app_version_id for b in slot.installed), width), "dim"),)
+            case "job":
+                text = (job.test if job is not None else "") or slot.job_id or ""
+                return ((fit(text, width, keep_end=True), "busy"),)
+            case "time":
+                now = self._store.clock.now()
+                if job is not None:
+                    return ((fit(span(job.took(now)), width, right=True), ""),)
+                since = span(now - slot.since) if slot.since and state != "lost" else ""
+                return ((fit(since, width, right=True), "faint"),)
+            case "done":
+                return ((fit(short_count(slot.jobs_done), width, right=True), "dim"),)
+            case "installs":
+                return ((fit(short_count(slot.installs), width, right=True), "dim"),)
+            case "streak":
+                streak = self._store.streaks.of(name)
+                return ((fit(str(streak or ""), width, right=True), "bad" if streak > 2 else "prep"),)
+            case _:
+                return ((fit(_note(slot), width), "bad-soft" if state == "quarantined" else "dim"),)
+
+
+def _state(record: AgentRecord, slot: SlotStatus, monotonic: float) -> str:
+    return record.slot_state(slot, monotonic)
+
+
+def _late(record: AgentRecord, monotonic: float) -> str:
+    return "bad" if record.state(monotonic) == "lost" else "dim"
+
+
+def _note(slot: SlotStatus) -> str:
+    said = slot.hold.note if slot.hold is not None else None
+    by = f" ({slot.hold.by})" if slot.hold is not None else ""
+    text = said or slot.note or ""
+    return text + by if text or by else ""
+
+
+def _text(name: str, slot: SlotStatus) -> str:
+    """What a slot is found by."""
+    builds = " ".join(build.app_version_id for build in slot.installed)
+    return f"{name} {slot.state} {slot.device or ''} {slot.driver} {' '.join(slot.labels)} {builds}"

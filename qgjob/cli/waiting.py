@@ -44,8 +44,8 @@ async def wait_and_tell(
 
 def write_junit(path: Path, waited: Waited) -> None:
     """Write the JUnit report; raises `UsageError` when the file cannot be written."""
-    from qgjob.client.junit import junit_xml
     from qgjob.errors import UsageError
+    from qgjob.report.junit import junit_xml
 
     name = (waited.run.name if waited.run else None) or waited.id
     try:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from junitparser import JUnitXml
 
 from bus_schemas.events import END_STATES, Attempt
-from qgjob.client.junit import junit_xml
+from qgjob.report.junit import junit_xml
 from tests.support.views import NOW, view
 
 

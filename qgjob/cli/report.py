@@ -1,0 +1,90 @@
+"""`qgjob report`: what became of a run, for people and for CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from qgjob.cli import options as opt
+from qgjob.cli.options import option
+from qgjob.cli.session import Session, run, session_of
+from qgjob.errors import UsageError
+
+if TYPE_CHECKING:
+    from qgjob.report.model import RunReport
+
+app = typer.Typer(add_completion=False)
+
+FORMATS: Final = ("junit", "html", "markdown", "github", "gitlab")
+LOGS: Final = ("failed", "all", "none")
+
+
+@app.command()
+def report(
+    ctx: typer.Context,
+    any_id: opt.AnyId,
+    format_: Annotated[
+        str,
+        option("--format", metavar="FORMAT", help="junit, html, markdown, github (annotations) or gitlab."),
+    ] = "junit",
+    output: Annotated[
+        Path | None, option("--output", "-o", metavar="FILE", help="Where to write it; else stdout.")
+    ] = None,
+    logs: Annotated[
+        str, option("--logs", metavar="WHICH", help="Whose output to include: failed, all or none.")
+    ] = "failed",
+) -> None:
+    """Write a report of a run or a job; one of a run that is not over says what is missing."""
+    if format_ not in FORMATS:
+        raise UsageError(f"--format {format_!r} is unknown: it is one of {', '.join(FORMATS)}.")
+    if logs not in LOGS:
+        raise UsageError(f"--logs {logs!r} is unknown: it is one of {', '.join(LOGS)}.")
+    if output is not None:
+        opt.writable("--output", output)
+    session = session_of(ctx)
+    run(_main(session, any_id, format_, output, logs))
+
+
+async def _main(session: Session, any_id: str, format_: str, output: Path | None, logs: str) -> None:
+    from qgjob.cli.reporting import collect
+
+    async with session.client() as client:
+        found = await collect(client, any_id, logs=logs if format_ in {"html", "markdown"} else "none")
+    data = rendered(found, format_)
+    if output is None:
+        session.out.write(data.decode())
+    else:
+        try:
+            output.write_bytes(data)
+        except OSError as error:
+            raise UsageError(f"--output {output} cannot be written: {error.strerror or error}.") from None
+    if found.open:
+        total = found.run.size if found.run else len(found.jobs)
+        session.out.note(f"Not over yet: {found.open} of {total} jobs have not ended.")
+
+
+def rendered(found: RunReport, format_: str) -> bytes:
+    """A report in one of the formats."""
+    match format_:
+        case "junit":
+            from qgjob.report.junit import junit_xml
+
+            return junit_xml(found.jobs, name=found.title)
+        case "html":
+            from qgjob.report.html import html
+
+            return html(found).encode()
+        case "markdown":
+            from qgjob.report.markdown import markdown
+
+            return markdown(found).encode("utf-8", "replace")
+        case "github":
+            from qgjob.report.annotations import github
+
+            return github(found).encode("utf-8", "replace")
+        case _:
+            from qgjob.report.annotations import gitlab
+
+            return gitlab(found).encode("utf-8", "replace")

@@ -1,0 +1,79 @@
+"""What CI shows beside the code: GitHub's workflow commands, GitLab's code quality report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from qgjob.report.model import BAD, FAILURES, RunReport, name_of, why, worst_first
+
+MAX_ANNOTATIONS: Final = 50
+"""GitHub shows 10 errors and 10 warnings of a step, and 50 of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    file: str
+    line: int | None
+    title: str
+    text: str
+    level: str
+
+
+def _findings(report: RunReport) -> Iterator[_Finding]:
+    for job in worst_first(report.jobs):
+        if job.state not in BAD and not job.flaky:
+            continue
+        cases = [c for c in report.cases.get(job.job_id, ()) if c.outcome in {"failed", "errored"}]
+        level = "warning" if job.flaky else "error"
+        if cases and job.state in FAILURES:
+            for case in cases:
+                yield _Finding(case.file or job.test, case.line, case.name, case.message or "failed", level)
+            continue
+        told = "passed only after a failure" if job.flaky else why(job)
+        yield _Finding(job.test, None, f"{name_of(job)} {job.state.replace('_', ' ')}", told, level)
+
+
+def github(report: RunReport) -> str:
+    """Workflow commands, a line each: what a step prints to have its errors shown in the diff.
+
+    The form, and what must be escaped, is that of GitHub's documentation of workflow commands.
+    """
+    lines: list[str] = []
+    for finding in _findings(report):
+        if len(lines) == MAX_ANNOTATIONS:
+            break
+        place = f"file={_property(finding.file)}"
+        if finding.line:
+            place += f",line={finding.line}"
+        title = _property(finding.title)
+        lines.append(f"::{finding.level} {place},title={title}::{_data(finding.text[:4000])}\n")
+    return "".join(lines)
+
+
+def gitlab(report: RunReport) -> str:
+    """A code quality report, as GitLab takes it for an artifact of `artifacts:reports:codequality`."""
+    issues: list[dict[str, Any]] = []
+    for finding in _findings(report):
+        identity = f"{finding.file}\0{finding.title}\0{finding.level}"
+        issues.append(
+            {
+                "description": f"{finding.title}: {finding.text[:1000]}",
+                "check_name": "qgjob",
+                "fingerprint": hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest(),
+                "severity": "major" if finding.level == "error" else "minor",
+                "location": {"path": finding.file, "lines": {"begin": finding.line or 1}},
+            }
+        )
+    return json.dumps(issues, indent=2, ensure_ascii=False) + "\n"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,158 @@
+"""A report as one HTML file: nothing is loaded, nothing sent; it reads well without its script too."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from typing import Final
+
+from bus_schemas.events import END_STATES, Attempt
+from bus_schemas.requests import JobView
+from qgjob.clock import rfc3339
+from qgjob.domain.durations import show_duration
+from qgjob.report.model import Case, Picture, RunReport, job_seconds, name_of, wait_seconds, why, worst_first
+from qgjob.report.plain import plain
+from qgjob.report.timeline import timeline
+
+_OPEN_AT_FIRST: Final = 5
+
+
+def html(report: RunReport) -> str:
+    """The whole page."""
+    style = _asset("report.css")
+    script = _asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    title = f"{report.verdict}: {report.title}"
+    ordered = worst_first(report.jobs)
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">',
+        '<meta name="viewport" content="width=device-width">',
+        f"<title>{_text(title)}</title><style>{style}</style></head><body><main>",
+        *_head(report),
+        *timeline(report),
+        *_filters(report),
+        *(_job(report, job, place) for place, job in enumerate(ordered)),
+        '<p id="none" class="dim" hidden>No job matches.</p>',
+        f"</main><script>{script}</script></body></html>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _head(report: RunReport) -> list[str]:
+    run = report.run
+    state = run.state if run and not report.open else (report.verdict if not report.open else "running")
+    builds = sorted({f"{job.org_id} {job.app_version_id}" for job in report.jobs})
+    shown = ", ".join(builds[:3]) + (f" and {len(builds) - 3} more" if len(builds) > 3 else "")
+    attempts = [attempt for job in report.jobs for attempt in job.attempts]
+    waits = sorted(wait for wait in map(wait_seconds, report.jobs) if wait is not None)
+    facts = [
+        shown,
+        f"{show_duration(sum(map(job_seconds, report.jobs)))} of tests",
+        f"{sum(attempt.installed for attempt in attempts)} installs",
+        *([f"median wait {show_duration(waits[len(waits) // 2])}"] if waits else []),
+        f"as of {rfc3339(report.at)}",
+    ]
+    parts = [
+        f'<h1>{_text(report.title)} <span class="chip {state}">{_text(report.verdict)}</span></h1>',
+        f'<div class="dim">{_text(" · ".join(facts))}</div>',
+    ]
+    if report.open:
+        size = run.size if run else len(report.jobs)
+        parts.append(
+            f'<p class="notice"><b>Not over yet.</b> {report.open} of {size} jobs have not ended; '
+            "this is how it stood when the report was made.</p>"
+        )
+    return parts
+
+
+def _filters(report: RunReport) -> list[str]:
+    counts = dict(report.counts)
+    if report.flaky:
+        counts["flaky"] = report.flaky
+    buttons = [
+        f'<button class="{state}" data-state="{state}" aria-pressed="false">'
+        f"{count} {state.replace('_', ' ')}</button>"
+        for state, count in counts.items()
+    ]
+    search = '<input id="search" type="search" placeholder="Test, reason, slot…" aria-label="Filter">'
+    return ["<h2>Jobs</h2>", '<div class="filters" hidden>', *buttons, search, "</div>"]
+
+
+def _job(report: RunReport, job: JobView, place: int) -> str:
+    kind = "flaky" if job.flaky else job.state
+    told = "" if job.state == "passed" and not job.flaky else why(job)
+    if job.flaky:
+        told = "passed after a failure"
+    states = f"{job.state} flaky" if job.flaky else job.state
+    slots = " ".join(f"{a.agent}/{a.slot}" for a in job.attempts if a.agent)
+    text = f"{name_of(job)} {told} {slots} {job.job_id}".lower()
+    opened = " open" if place < _OPEN_AT_FIRST and job.state in END_STATES and job.state != "passed" else ""
+    attributes = (
+        f'class="job {kind}" id="{escape(job.job_id)}" data-states="{states}" data-text="{_text(text)}"'
+    )
+    parts = [
+        f'<details {attributes} data-text="{_text(text)}"{opened}>',
+        f'<summary><span class="chip">{job.state.replace("_", " ")}</span>',
+        f'<span class="name">{_text(name_of(job))}</span><span class="why">{_text(told)}</span>',
+        f'<span class="time">{show_duration(job_seconds(job))}</span></summary><div class="body">',
+        (
+            f'<p class="dim">{_text(job.job_id)} · {_text(job.org_id)} {_text(job.app_version_id)} · '
+            f"priority {job.priority} · {_text(job.runner)}</p>"
+        ),
+        _attempts(job.attempts),
+        _cases(report.cases.get(job.job_id, ())),
+        _pictures(report.pictures.get(job.job_id, ())),
+    ]
+    if log := report.logs.get(job.job_id):
+        parts.append(f"<pre>{_text(log)}</pre>")
+    return "".join([*parts, "</div></details>"])
+
+
+def _attempts(attempts: tuple[Attempt, ...]) -> str:
+    if not attempts:
+        return ""
+    rows = "".join(
+        f'<tr class="{a.outcome or "running"}"><td>{a.number}</td>'
+        f'<td class="state">{(a.outcome or "running").replace("_", " ")}</td>'
+        f"<td>{_text(f'{a.agent}/{a.slot}' if a.agent else '')}</td><td>{rfc3339(a.started_at) or ''}</td>"
+        f"<td>{show_duration(a.install_s) if a.installed and a.install_s is not None else '–'}</td>"
+        f"<td>{show_duration(a.duration_s) if a.duration_s is not None else ''}</td>"
+        f"<td>{_text(a.message or a.reason or '')}</td></tr>"
+        for a in attempts
+    )
+    heads = "".join(f"<th>{name}</th>" for name in ("#", "", "Slot", "Started", "Install", "Test", ""))
+    return f"<table><tr>{heads}</tr>{rows}</table>"
+
+
+def _cases(cases: Sequence[Case]) -> str:
+    if not cases:
+        return ""
+    rows = "".join(
+        f'<tr class="{case.outcome}"><td class="state">{case.outcome}</td><td>{_text(case.name)}'
+        + (f"<pre>{_text(case.details or case.message)}</pre>" if case.message else "")
+        + f"</td><td>{show_duration(case.duration_s)}</td></tr>"
+        for case in cases
+    )
+    return f"<table>{rows}</table>"
+
+
+def _pictures(pictures: Sequence[Picture]) -> str:
+    figures = "".join(
+        f'<figure><img alt="{_text(picture.name)}" src="data:{escape(picture.media_type)};base64,'
+        f'{base64.b64encode(picture.data).decode()}"><figcaption>{_text(picture.name)}</figcaption></figure>'
+        for picture in pictures
+    )
+    return f'<div class="pictures">{figures}</div>' if figures else ""
+
+
+def _asset(name: str) -> str:
+    return files("qgjob.report").joinpath(name).read_text("utf-8")
+
+
+def _text(text: str) -> str:
+    return escape(plain(text))

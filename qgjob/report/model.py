@@ -1,0 +1,122 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from bus_schemas.events import END_STATES
+from bus_schemas.requests import JobView, RunView
+
+CaseOutcome = Literal["passed", "failed", "errored", "skipped", "flaky"]
+BAD: Final = frozenset({"failed", "timed_out", "errored", "expired", "cancelled"})
+FAILURES: Final = frozenset({"failed", "timed_out"})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case of a test file, as the test's own report has it."""
+
+    name: str
+    outcome: CaseOutcome
+    duration_s: float = 0.0
+    message: str = ""
+    details: str = ""
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A screenshot to be shown."""
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run, or a single job, with what is known of it now."""
+
+    title: str
+    jobs: Sequence[JobView]
+    run: RunView | None = None
+    at: float = 0.0
+    """When it was looked at, seconds since 1970."""
+    cases: Mapping[str, Sequence[Case]] = field(default_factory=dict[str, Sequence[Case]])
+    """By job, of its last attempt."""
+    logs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The end of the output, by job."""
+    pictures: Mapping[str, Sequence[Picture]] = field(default_factory=dict[str, Sequence[Picture]])
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Jobs by state."""
+        return Counter(job.state for job in self.jobs)
+
+    @property
+    def open(self) -> int:
+        """How many jobs have not ended."""
+        missing = self.run.size - len(self.jobs) if self.run else 0
+        return max(0, missing) + sum(job.state not in END_STATES for job in self.jobs)
+
+    @property
+    def flaky(self) -> int:
+        """How many passed after a failure."""
+        return sum(job.flaky for job in self.jobs)
+
+    @property
+    def verdict(self) -> str:
+        """The whole in a word."""
+        if self.open:
+            return "not over"
+        if self.run is not None:
+            return self.run.state
+        return self.jobs[0].state if self.jobs else "empty"
+
+
+def job_seconds(job: JobView) -> float:
+    """How long the test of the last attempt ran."""
+    return max((job.attempts[-1].duration_s or 0.0) if job.attempts else 0.0, 0.0)
+
+
+def wait_seconds(job: JobView) -> float | None:
+    """From its arrival to the start of its first test; None when that is not known."""
+    first = next((a for a in job.attempts if a.started_at is not None), None)
+    if first is None or job.queued_at is None:
+        return None
+    return max(0.0, (first.running_at or first.started_at or 0.0) - job.queued_at)
+
+
+def name_of(job: JobView) -> str:
+    """The test, with what tells it from others of the same test."""
+    return f"{job.test} [{job.variant}]" if job.variant else job.test
+
+
+def why(job: JobView) -> str:
+    """Why a job did not pass, in a line."""
+    last = job.attempts[-1] if job.attempts else None
+    for text in (job.message, last.message if last else None, job.reason, last.reason if last else None):
+        if text:
+            return " ".join(text.split())
+    if last is not None and last.exit_code is not None:
+        return f"exit code {last.exit_code}"
+    return job.state
+
+
+def worst_first(jobs: Sequence[JobView]) -> list[JobView]:
+    """Failures first, then what the lab did, then what passed only at last, then the rest, by place."""
+
+    def rank(job: JobView) -> tuple[int, int]:
+        if job.state in FAILURES:
+            return 0, job.position
+        if job.state in BAD:
+            return 1, job.position
+        if job.state not in END_STATES:
+            return 2, job.position
+        return (3 if job.flaky else 4), job.position
+
+    return sorted(jobs, key=rank)

@@ -1,8 +1,8 @@
 """Gets what the tests of real parts need: `scripts/provision.py [NAME …]`; `--list` shows what is there.
 
-What is there is left alone, so a second run takes no time. As root, or in CI (the variable CI is set), what is
-missing is installed; else the command that installs it is shown, and the tests that need it are skipped. In CI
-nothing may be missing in the end.
+What is there is left alone, so a second run takes no time. As root, or in CI (the variable CI is set), what
+is missing is installed; else the command that installs it is shown, and the tests that need it are skipped.
+In CI nothing may be missing in the end.
 """
 
 from __future__ import annotations

@@ -138,13 +138,14 @@ def ran(health: Health, build: Build, slot: str) -> list[Change]:
 def failed(health: Health, failure: Failure, now: float) -> list[Change]:
     """A job met an infrastructure error on a slot."""
     changes = _blame_build(health, failure, now)
+    blamed = health.builds.get(failure.build)
+    if blamed is not None and blamed.until is not None:
+        return changes  # it is the build that is at fault
     record = health.slots.setdefault(failure.slot, SlotRecord())
     record.jobs.pop(failure.job_id, None)
     record.jobs[failure.job_id] = failure.build
     while len(record.jobs) > _MAX_JOBS:
         del record.jobs[next(iter(record.jobs))]
-    if not record.times and _only_held(health, record):
-        return changes
     if record.until is None and (record.on_probation or len(record.jobs) >= ERRORS):
         changes += _quarantine(health, failure, record, now)
     return changes
@@ -226,12 +227,6 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
             if suspect.times:
                 changes.append(Freed(slot))
     return changes
-
-
-def _only_held(health: Health, record: SlotRecord) -> bool:
-    """Whether a slot's errors are all of builds that are held: then they are not its own."""
-    held = {build for build, of in health.builds.items() if of.until is not None}
-    return all(build in held for build in record.jobs.values())
 
 
 def _quarantine(health: Health, failure: Failure, record: SlotRecord, now: float) -> list[Change]:

@@ -1,0 +1,223 @@
+"""Whose fault are infrastructure errors? Over random histories never too much of the lab is shut out."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bus_schemas.lab import LabHealth
+from qgjob.domain import health
+from qgjob.domain.health import (
+    BRAKE_SLOTS,
+    ERRORS,
+    FIRST_S,
+    LONGEST_S,
+    SHARE,
+    BuildFreed,
+    BuildHeld,
+    Change,
+    Failure,
+    Freed,
+    Health,
+    Probing,
+    Quarantined,
+)
+
+GOOD, BAD = ("o", "v1"), ("o", "v9")
+
+
+def fail(
+    state: Health, job: str, slot: str, *, build: tuple[str, str] = GOOD, now: float = 0.0, lab: int = 8
+) -> list[Change]:
+    return health.failed(state, Failure(job, build, slot, "device_lost", lab, lab), now)
+
+
+def quarantine(state: Health, slot: str, now: float = 0.0) -> Quarantined:
+    changes: list[Change] = []
+    for number in range(ERRORS):
+        changes = fail(state, f"{slot}-{number}", slot, now=now)
+    assert isinstance(changes[0], Quarantined)
+    return changes[0]
+
+
+def works(state: Health) -> None:
+    health.ran(state, GOOD, "elsewhere")
+
+
+def test_so_many_jobs_in_a_row_and_a_slot_is_in_quarantine_and_says_why() -> None:
+    state = Health()
+    works(state)
+    assert [fail(state, f"j{n}", "a/s0") for n in range(ERRORS - 1)] == [[]] * (ERRORS - 1)
+    (found,) = fail(state, "another", "a/s0", now=7.0)
+    assert isinstance(found, Quarantined)
+    assert (found.slot, found.until) == ("a/s0", 7.0 + FIRST_S)
+    assert "3 jobs in a row" in found.why
+    assert "device_lost" in found.why
+
+
+def test_one_job_again_and_again_says_nothing_of_the_slot() -> None:
+    state = Health()
+    works(state)
+    for _ in range(20):
+        assert not fail(state, "the same", "a/s0")
+
+
+def test_a_test_that_ran_in_between_clears_the_slot() -> None:
+    state = Health()
+    works(state)
+    for n in range(ERRORS - 1):
+        fail(state, f"j{n}", "a/s0")
+    assert not health.ran(state, GOOD, "a/s0")
+    for n in range(ERRORS - 1):
+        assert not fail(state, f"k{n}", "a/s0")
+
+
+def test_after_its_time_a_slot_is_probed_and_a_failed_probe_means_a_longer_quarantine() -> None:
+    state = Health()
+    works(state)
+    now, before = 0.0, 0.0
+    found = quarantine(state, "a/s0")
+    for _ in range(12):
+        assert not health.tick(state, found.until - 0.1)
+        assert health.tick(state, found.until) == [Probing("a/s0")]
+        lasts = found.until - now
+        assert lasts >= min(LONGEST_S, 2 * before)
+        now, before = found.until, lasts
+        (change,) = fail(state, "any job", "a/s0", now=now)
+        assert isinstance(change, Quarantined)
+        found = change
+    assert found.until - now == LONGEST_S
+    health.tick(state, found.until)
+    assert health.ran(state, GOOD, "a/s0") == [Freed("a/s0")]
+    assert not state.slots
+
+
+def test_a_build_that_fails_everywhere_is_held_and_its_slots_are_let_go() -> None:
+    state = Health()
+    first = [fail(state, f"a{n}", "a/s0", build=BAD) for n in range(ERRORS)]
+    assert isinstance(first[-1][0], Quarantined), "so far it may as well be the slot"
+    fail(state, "b", "b/s0", build=BAD)
+    held, freed = fail(state, "c", "c/s0", build=BAD, now=5.0)
+    assert isinstance(held, BuildHeld)
+    assert (held.build, held.until, freed) == (BAD, 5.0 + FIRST_S, Freed("a/s0"))
+    assert "failed on 3 slots" in held.why
+    assert not state.slots
+    for n in range(10):
+        assert not fail(state, f"late{n}", "d/s0", build=BAD, now=6.0), "blamed for a held build"
+
+
+def test_a_build_that_ran_somewhere_is_never_held() -> None:
+    state = Health()
+    health.ran(state, BAD, "z/s0")
+    for n in range(50):
+        for change in fail(state, f"j{n}", f"s/{n}", build=BAD, lab=50):
+            assert not isinstance(change, BuildHeld)
+
+
+def test_a_held_build_is_tried_again_and_held_longer_at_the_first_error() -> None:
+    state = Health()
+    for n in range(BRAKE_SLOTS):
+        fail(state, f"j{n}", f"s/{n}", build=BAD)
+    assert health.tick(state, FIRST_S) == [BuildFreed(BAD)]
+    (change,) = fail(state, "again", "s/9", build=BAD, now=FIRST_S)
+    assert isinstance(change, BuildHeld)
+    assert (change.build, change.until) == (BAD, 3 * FIRST_S)
+    assert health.ran(state, BAD, "s/1") == [BuildFreed(BAD)]
+    assert BAD not in state.builds
+
+
+def test_where_only_two_slots_could_run_it_two_are_enough() -> None:
+    state = Health()
+    changes: list[Change] = []
+    for n in range(2):
+        changes = health.failed(state, Failure(f"j{n}", BAD, f"s/{n}", "x", lab=9, able=2), 0.0)
+    assert isinstance(changes[0], BuildHeld)
+
+
+def test_an_operator_may_pardon_slot_and_build() -> None:
+    state = Health()
+    works(state)
+    quarantine(state, "a/s0")
+    assert health.pardon_slot(state, "a/s0")
+    assert not health.pardon_slot(state, "a/s0")
+    for n in range(BRAKE_SLOTS):
+        fail(state, f"j{n}", f"s/{n}", build=BAD)
+    assert health.pardon_build(state, BAD)
+    assert not health.pardon_build(state, BAD)
+
+
+Kind = Literal["fail", "run", "tick", "restart"]
+
+
+class Step(NamedTuple):
+    kind: Kind
+    job: int
+    slot: int
+    build: int
+
+
+steps = st.lists(
+    st.builds(
+        Step,
+        st.sampled_from(["fail", "fail", "fail", "run", "tick", "restart"]),
+        st.integers(0, 30),
+        st.integers(0, 9),
+        st.integers(0, 3),
+    ),
+    max_size=200,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(steps, st.integers(1, 10))
+def test_never_more_than_a_share_is_in_quarantine_and_changes_say_what_is_so(
+    history: list[Step], lab: int
+) -> None:
+    state, now = Health(), 0.0
+    shut: set[str] = set()
+    held: set[tuple[str, str]] = set()
+    for step in history:
+        now += 10.0
+        slot, build = f"s/{step.slot % lab}", ("o", f"v{step.build}")
+        match step.kind:
+            case "fail":
+                changes = health.failed(state, Failure(f"j{step.job}", build, slot, "x", lab, lab), now)
+            case "run":
+                changes = health.ran(state, build, slot)
+            case "tick":
+                changes = health.tick(state, now)
+            case "restart":
+                message = LabHealth.decode(health.to_message(state).encode())
+                assert health.from_message(message) == state
+                changes = []
+        for change in changes:
+            match change:
+                case Quarantined(name, why, until):
+                    assert why
+                    assert until > now
+                    shut.add(name)
+                case Probing(name) | Freed(name):
+                    shut.discard(name)
+                case BuildHeld(which, why, until):
+                    assert why
+                    assert until > now
+                    held.add(which)
+                case BuildFreed(which):
+                    held.discard(which)
+        assert len(shut) <= lab * SHARE
+        assert shut == {name for name, record in state.slots.items() if record.until is not None}
+        assert held == {which for which, record in state.builds.items() if record.until is not None}
+        due = health.next_change(state)
+        assert (due is None) == (not shut and not held)
+    for change in health.in_force(state):
+        match change:
+            case Quarantined(name, _, _):
+                shut.remove(name)
+            case BuildHeld(which, _, _):
+                held.remove(which)
+            case _:
+                pass
+    assert not shut
+    assert not held

@@ -80,17 +80,29 @@ class _Slot:
 
 
 class Simulation:
-    """One run of a trace through a policy. The core sees noisy estimates, never the truth or the future."""
+    """One run of a trace through a policy. The core sees noisy estimates, never the truth or the future.
+
+    `blind`: a lab without a history, which has to learn what tests and installs take.
+    """
 
     def __init__(
-        self, jobs: Sequence[TraceJob], lab: Lab, choose: Chooser, *, noise: float, seed: int
+        self,
+        jobs: Sequence[TraceJob],
+        lab: Lab,
+        choose: Chooser,
+        *,
+        noise: float,
+        seed: int,
+        blind: bool = False,
     ) -> None:
         self._lab = lab
         self._choose = choose
         self._random = random.Random(seed)  # noqa: S311 - a simulation
         self._noise = noise
         self._state = LabState()
-        self._state.estimates.any_install.add(lab.install_s)
+        self._blind = blind
+        if not blind:
+            self._state.estimates.any_install.add(lab.install_s)
         self._jobs = sorted(jobs, key=lambda job: job.arrival_s)
         self._slots = [_Slot(f"s{number}") for number in range(len(lab.slots))]
         self._by_name = {slot.name: number for number, slot in enumerate(self._slots)}
@@ -143,7 +155,7 @@ class Simulation:
                     priority=job.priority,
                     arrived_at=job.arrival_s,
                     order=number,
-                    expected_s=job.duration_s * self._noisy(),
+                    expected_s=None if self._blind else job.duration_s * self._noisy(),
                 )
             ),
             now,

@@ -140,6 +140,11 @@ class Group:
         """The sum of the times at which those slots are expected to be done."""
         self.installs = 0
 
+    @property
+    def capability(self) -> str:
+        """The labels that its jobs need, as text."""
+        return self.key.capability
+
     def push(self, job: Job) -> None:
         """A job waits. It may have stood here before; with another priority it must be a new object."""
         job.gone = False

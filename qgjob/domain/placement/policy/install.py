@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool, merged
 from qgjob.domain.placement.policy.picks import give, spare
-from qgjob.domain.placement.policy.scale import between
+from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
 _LOOKED_AT: Final = 16
@@ -15,17 +16,35 @@ _WORK: Final = (8.0, 8.0, 6.0)
 """By level: a slot that joins others must find so many installs of work."""
 _PRICE: Final = (10.0, 10.0, 40.0)
 """By level: how much more than its own time an install costs those who wait elsewhere."""
+_PRESSURE: Final[Slope] = (0.1, 0.1, 0.6, 1.0)
+"""By load: how much of both counts."""
 _ALONE: Final = 20.0
 """A build that nobody works on is taken to wait for so many installs more than its work takes."""
+
+
+@dataclass(slots=True, frozen=True)
+class Terms:
+    """On what terms a pool's builds are installed now."""
+
+    pressure: float
+    """How much what an install costs others counts: the busier the lab, the more."""
+    waiting: int
+    slots: int
+
+    @classmethod
+    def of(cls, view: View, pool: Pool) -> Terms:
+        """The terms of this moment."""
+        return cls(between(view.load(pool), _PRESSURE), sum(pool.waiting), max(1, view.record(pool).slots))
 
 
 def best_install(view: View, pools: list[Pool]) -> Choice | None:
     """The build that gains most by one more slot; if none pays, one that no slot works on."""
     ranked: list[tuple[float, int, Group]] = []
     for pool in pools:
+        terms = Terms.of(view, pool)
         for level in (1, 2):
             for _, number, group in pool.shares[level].first(_LOOKED_AT):
-                gain_s = gain(view, group)
+                gain_s = gain(view, group, terms, level)
                 if gain_s is not None:
                     ranked.append((-gain_s, number, group))
     ranked.sort(key=lambda entry: entry[:2])
@@ -43,23 +62,18 @@ def best_install(view: View, pools: list[Pool]) -> Choice | None:
     return None
 
 
-def gain(view: View, group: Group) -> float | None:
+def gain(view: View, group: Group, terms: Terms, level: int) -> float | None:
     """What one more slot saves the group's jobs in waiting (seconds, summed), less what it costs others.
 
-    None when it does not pay. The install costs the more, the busier the lab is.
+    None when it does not pay.
     """
-    level = group.level()
-    if level is None:
+    work_s, workers, install_s = view.work_s(group), view.workers(group), view.install_s(group)
+    if workers and work_s < _WORK[level] * install_s * terms.pressure * (workers + 1):
         return None
-    record, install_s = view.record(group), view.install_s(group)
-    pressure = between(record.load(view.now, view.state.estimates.any_test.value), 0.1, 0.1, 0.6, 1.0)
-    others = sum(view.pool(group).waiting) - group.waiting
-    cost_s = install_s / max(1, record.slots) * others * _PRICE[level] * pressure
-    work_s, workers = view.work_s(group), view.workers(group)
+    others = terms.waiting - group.waiting
+    cost_s = install_s / terms.slots * others * _PRICE[level] * terms.pressure
     if not workers:
         return group.waiting * (work_s + (_ALONE - 1.0) * install_s) / 2 - cost_s
-    if work_s / (workers + 1) < _WORK[level] * install_s * pressure:
-        return None
     running_s = group.running_s(view.now)
     sooner_s = (work_s + running_s) / workers - (work_s + running_s + install_s) / (workers + 1)
     gain_s = group.waiting * sooner_s / 2 - cost_s

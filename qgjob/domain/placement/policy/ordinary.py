@@ -11,13 +11,15 @@ from qgjob.domain.placement.model import Slot
 from qgjob.domain.placement.policy.aged import stays_aged
 from qgjob.domain.placement.policy.install import best_install
 from qgjob.domain.placement.policy.picks import give, ready, spare
-from qgjob.domain.placement.policy.scale import between
+from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
 _LOOKED_AT: Final = 64
 _DUE_QUANTILE: Final = 0.9
 _DUE_WORK: Final = 4.0
 """A build that slots work on is due for another one only with so many installs of work for it."""
+_SLACK: Final[Slope] = (0.75, 1.5, 0.95, 0.5)
+"""By how far our medium waits are behind: how much longer than usual the last job of a build may wait."""
 _ALIKE: Final = 2
 """Work is rare beside other work when it has less than half of its slots."""
 
@@ -29,7 +31,7 @@ def ordinary(view: View) -> Choice | None:
     stays = _stays(view)
     for pools in _tiers(view):
         capabilities = {pool.capability for pool in pools}
-        mine = [stay for stay in stays if stay[2].key.capability in capabilities]
+        mine = [stay for stay in stays if stay[2].capability in capabilities]
         if choice := _in_tier(view, pools, mine):
             return choice
     return None
@@ -75,7 +77,12 @@ def _due(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
     """Medium work that waits long already, or would: before low work that has its build installed."""
     if not view.idle or not any(pool.waiting[1] for pool in pools):
         return None
-    late = [group for group in merged((pool.turns[1] for pool in pools), _LOOKED_AT) if is_due(view, group)]
+    bounds = {pool.capability: due_after_s(view, pool) for pool in pools}
+    late = [
+        group
+        for group in merged((pool.turns[1] for pool in pools), _LOOKED_AT)
+        if is_due(view, group, bounds[group.capability])
+    ]
     if not late:
         return None
     for _, slot, group in stays:
@@ -89,20 +96,23 @@ def _due(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
     return None
 
 
-def is_due(view: View, group: Group) -> bool:
-    """Whether medium jobs of the group need another slot, so as not to wait longer than is usual.
+def due_after_s(view: View, of: Group | Pool) -> float:
+    """How long medium jobs may wait before something is done about it.
 
-    Usual is what first come, first served makes of them; less when our medium jobs wait longer than
-    they would there.
+    About what is usual with first come, first served; less when our medium jobs wait longer than they
+    would there.
     """
-    workers = view.workers(group)
-    if workers and view.work_s(group, 2) < _DUE_WORK * view.install_s(group) * (workers + 1):
-        return False
-    record = view.record(group)
+    record = view.record(of)
     usual_s = record.line.waits[1].quantile(_DUE_QUANTILE)
-    if usual_s is None:
-        return True
-    return view.last_start_s(group, 2) > usual_s * between(record.behind(1), 0.75, 1.5, 0.95, 0.5)
+    return 0.0 if usual_s is None else usual_s * between(record.behind(1), _SLACK)
+
+
+def is_due(view: View, group: Group, after_s: float) -> bool:
+    """Whether a medium job of the group will wait longer than `after_s`, and a slot more has enough to do."""
+    if view.last_start_s(group, 2) <= after_s:
+        return False
+    workers = view.workers(group)
+    return not workers or view.work_s(group, 2) >= _DUE_WORK * view.install_s(group) * (workers + 1)
 
 
 def _favoured(view: View, pools: list[Pool], level: int) -> Choice | None:

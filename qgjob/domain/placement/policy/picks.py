@@ -83,12 +83,8 @@ def _by_rule(view: View, group: Group, queue: Queue) -> Job:
     oldest = queue.oldest()
     if oldest.level == 0:
         return oldest
-    mean_s, record = view.mean_s(group), view.record(group)
-    longest = (
-        sum(view.pool(group).waiting) <= _TAIL_JOBS * record.slots
-        and record.load(view.now, view.state.estimates.any_test.value) < _TAIL_LOAD
-    )
-    return queue.by_length(mean_s, longest=longest)
+    longest = view.waiting(group) <= _TAIL_JOBS * view.record(group).slots and view.load(group) < _TAIL_LOAD
+    return queue.by_length(view.mean_s(group), longest=longest)
 
 
 def _elsewhere(state: LabState, group: Group, job: Job) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+Slope = tuple[float, float, float, float]
+"""From where, its value there, to where, its value there."""
 
-def between(x: float, low: float, at_low: float, high: float, at_high: float) -> float:
-    """`at_low` up to `low`, `at_high` from `high` on, and a straight line between them."""
+
+def between(x: float, slope: Slope) -> float:
+    """The first value up to the first place, the second from the second on, a straight line between them."""
+    low, at_low, high, at_high = slope
     if x <= low:
         return at_low
     if x >= high:

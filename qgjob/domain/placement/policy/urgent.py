@@ -7,14 +7,22 @@ from typing import Final
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import merged
 from qgjob.domain.placement.policy.picks import give, ready, spare
-from qgjob.domain.placement.policy.scale import between
+from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
 _LOOKED_AT: Final = 64
 _INSTALLS: Final = 1.2
+"""How many installs long urgent work waits for a slot that has the build, at least."""
 _USUAL: Final = 0.8
+"""The quantile of urgent waits with first come, first served, up to which it may wait."""
 _TESTS: Final = 1.5
+"""How many tests longer than an install it waits at most."""
+_UNNOTICED_S: Final = 0.5
+"""Waits that short matter to nobody."""
 _UNCOUNTED: Final = 0.1
+"""The share of a push that may wait longer."""
+_HASTE: Final[Slope] = (0.85, 1.0, 1.05, 0.2)
+"""By how far our urgent waits are behind: what remains of that patience."""
 
 
 def urgent(view: View) -> Choice | None:
@@ -59,4 +67,4 @@ def patience_s(view: View, group: Group) -> float:
     install_s, record = view.install_s(group), view.record(group)
     usual_s = record.line.waits[0].quantile(_USUAL) or 0.0
     most_s = min(max(_INSTALLS * install_s, usual_s), install_s + _TESTS * view.mean_s(group))
-    return most_s * between(record.behind(0), 0.85, 1.0, 1.05, 0.2)
+    return max(_UNNOTICED_S, most_s * between(record.behind(0), _HASTE))

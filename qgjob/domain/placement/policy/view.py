@@ -46,13 +46,17 @@ class View:
                     view.ahead[slot.bound] = slot
         return view
 
-    def record(self, group: Group) -> Record:
-        """What was measured of the jobs that need what the group needs."""
-        return self.state.measures.record(group.key.capability, group.labels)
+    def record(self, of: Group | Pool) -> Record:
+        """What was measured of the jobs that need the same labels."""
+        return self.state.measures.record(of.capability, of.labels)
 
-    def pool(self, group: Group) -> Pool:
-        """The groups that need what the group needs."""
-        return self.state.index.pools[group.key.capability]
+    def load(self, of: Group | Pool) -> float:
+        """The test work that came lately for the same labels, over what their slots can do."""
+        return self.record(of).load(self.now, self.state.estimates.any_test.value)
+
+    def waiting(self, of: Group | Pool) -> int:
+        """How many jobs wait that need the same labels."""
+        return sum(self.state.index.pools[of.capability].waiting)
 
     def install_s(self, group: Group) -> float:
         """How long the group's build is expected to take to install."""
@@ -72,7 +76,8 @@ class View:
         None when they are overdue by an install and a test on average: whatever holds them up may last.
         """
         busy = group.busy
-        if busy and self.now * busy - group.ends_s > busy * (self.install_s(group) + self.mean_s(group)):
+        overdue_s = busy * self.now - group.ends_s
+        if overdue_s > 0 and overdue_s > busy * (self.install_s(group) + self.mean_s(group)):
             return 0
         return busy
 

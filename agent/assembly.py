@@ -24,27 +24,29 @@ from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_topology
 from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
-from bus_schemas.base import LABEL_RULE, is_label
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.clock import SystemClock
-from qgjob.config import resolve_server
-from qgjob.errors import RefusedError, UsageError
+from qgjob.config import resolve_server, resolve_token
+from qgjob.errors import RefusedError
 
 if TYPE_CHECKING:
-    from agent.__main__ import AgentSettings
+    from agent.settings import AgentSettings
 
 log = logging.getLogger(__name__)
 
 
-async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyncio.Event) -> None:
-    """Run an agent until `stop` is set.
+async def run_agent(
+    settings: AgentSettings,
+    *,
+    stop: asyncio.Event,
+    ready: asyncio.Event,
+    hurry: asyncio.Event | None = None,
+) -> None:
+    """Run an agent until `stop` is set; with `hurry` running jobs are then handed back at once.
 
-    Raises `UsageError` for a label that is none, `RefusedError` when another agent has the folder or
-    the name.
+    Raises `RefusedError` when another agent has the folder or the name, and what a driver raises when this
+    machine cannot have its devices.
     """
-    for label in settings.labels:
-        if not is_label(label):
-            raise UsageError(f"{label!r} is not a label.", hint=LABEL_RULE)
     folder = settings.data_dir
     folder.mkdir(parents=True, exist_ok=True)
     with _owned(folder):
@@ -58,13 +60,16 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyn
         options = ServerOptions(
             url=resolve_server(settings.server, os.environ),
             creds=settings.creds,
+            token=resolve_token(settings.token, settings.server, os.environ),
             name=f"qgjob agent {settings.name}",
             wait_for_server=True,
         )
         async with open_bus(options) as bus:
             await wait_for_topology(bus)
             driver = _driver(settings, tools, mark)
-            files = JobFiles(bus, folder / "cache", needs_build=driver.needs_build)
+            files = JobFiles(
+                bus, folder / "cache", needs_build=driver.needs_build, limit_bytes=settings.cache_bytes
+            )
             await asyncio.to_thread(files.open)
             packages = NpmPackages(
                 folder / "cache" / "npm", tools, NpmSettings.from_environ(os.environ, tools), mark=mark
@@ -85,12 +90,14 @@ async def run_agent(settings: AgentSettings, *, stop: asyncio.Event, ready: asyn
                     ),
                     work_dir=folder / "work" / device.name,
                     mark=slot_mark(mark, device.name),
+                    secrets=settings.secrets,
+                    limits=settings.limits,
                 )
 
             options_of_agent = AgentOptions(settings.name, folder, settings.grace_s)
             agent = Agent(bus, options_of_agent, Roster(driver, make_runner))
             try:
-                await agent.run(stop, ready)
+                await agent.run(stop, ready, hurry)
             finally:
                 await packages.close()
 
@@ -101,6 +108,9 @@ def _driver(settings: AgentSettings, tools: Toolchain, mark: str) -> Driver:
             folder=settings.data_dir,
             clock=SystemClock(),
             labels=frozenset(settings.labels),
+            device_labels=settings.device_labels,
+            devices=settings.devices,
+            options=settings.driver_options,
             slots=settings.slots,
             install_seconds=settings.install_seconds,
             environment=tools.environment,

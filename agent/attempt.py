@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from agent.artifacts import keep
 from agent.claim import Claim
 from agent.drivers.base import Device
 from agent.files import JobFiles
@@ -16,12 +18,14 @@ from agent.interruption import Interruption
 from agent.launch import EndReason, JobDirs
 from agent.lease import kept_lease
 from agent.logs import LogShipper
-from agent.outcome import Outcome, Progress, of_error, of_result, outcome
+from agent.masking import masker_of
+from agent.outcome import Outcome, Progress, masked, of_error, of_result, outcome, with_artifacts
 from agent.processes import SlotProcesses
 from agent.removal import remove_tree
 from agent.runners.base import RunResult, Verdict
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
+from agent.settings import JobLimits
 from agent.shorttmp import forget_short_tmp
 from agent.steps import SlotParts, Steps
 from bus_schemas.agents import InstalledBuild
@@ -48,6 +52,8 @@ class AttemptRunner:
         kit: Kit,
         work_dir: Path,
         mark: str = "",
+        secrets: Mapping[str, str] | None = None,
+        limits: JobLimits | None = None,
     ) -> None:
         self.who = who
         self.driver = driver
@@ -55,7 +61,11 @@ class AttemptRunner:
         self._work_dir = work_dir
         self._processes = SlotProcesses(mark)
         self._interruption = Interruption(self._processes)
-        self._slot = SlotParts(bus, device, files, runners, kit, self._processes, self._interruption)
+        self._secrets = secrets or {}
+        self._limits = limits or JobLimits()
+        self._slot = SlotParts(
+            bus, device, files, runners, kit, self._processes, self._interruption, self._limits
+        )
         self._tails: set[asyncio.Task[None]] = set()
 
     # -- what the slot shows --
@@ -117,10 +127,13 @@ class AttemptRunner:
         """
         spec = claim.message.spec
         bus, interruption = self._slot.bus, self._interruption
-        shipper = LogShipper(bus, claim.message)
+        secrets = {name: self._secrets[name] for name in spec.secrets if name in self._secrets}
+        masker = masker_of(secrets)
+        shipper = LogShipper(bus, claim.message, masker=masker)
+        _say_what_it_is(shipper, claim)
         dirs = JobDirs(root=self._work_dir / f"{_safe(spec.job_id)}-{claim.message.attempt}")
         runner = self._slot.runners.in_process(spec.runner)
-        steps = Steps(self._slot, claim, dirs, shipper, Progress(), runner, ack_wait_s)
+        steps = Steps(self._slot, claim, dirs, shipper, Progress(), runner, ack_wait_s, secrets)
         task = asyncio.create_task(steps.run(), name=f"attempt {spec.job_id}")
         try:
             with interruption.of(task):
@@ -141,8 +154,11 @@ class AttemptRunner:
                     if result is None:
                         shipper.abandon()
                         return None
+                    if steps.has_folders:
+                        kept = await keep(bus, dirs, self._limits.artifacts, shipper.say)
+                        result = with_artifacts(result, kept)
                     await shipper.close(always=runner is None)
-                    return result
+                    return masked(result, masker)
         finally:
             if steps.has_folders:
                 self._clean(dirs)
@@ -160,6 +176,9 @@ class AttemptRunner:
         except Exception as error:
             if not isinstance(error, QgjobError):
                 log.exception("%s: %s", self.who.name, claim.message.spec.job_id)
+            if asked.reason is not None:  # it was ended, and what it met then does not count
+                verdicted = of_result(RunResult(verdict=Verdict.INFRASTRUCTURE), asked.reason, asked.why)
+                return verdicted and outcome(claim, verdicted, progress, None, now=time.time())
             return outcome(claim, of_error(error), progress, None, now=time.time())
         reason, why = asked.reason, asked.why
         if _may_be_the_device(result, reason) and (silence := await self._silence()):
@@ -192,6 +211,14 @@ class AttemptRunner:
         await self.device.close()
         await asyncio.gather(*self._tails, return_exceptions=True)
         forget_short_tmp(self._work_dir)
+
+
+def _say_what_it_is(shipper: LogShipper, claim: Claim) -> None:
+    """What a reader of the log must know: that this is not the first time it begins."""
+    if claim.takeovers:
+        shipper.say(f"--- taken over by {claim.who.name}: it begins again (takeover {claim.takeovers}) ---")
+    elif claim.message.attempt > 1:
+        shipper.say(f"--- attempt {claim.message.attempt}, on {claim.who.name} ---")
 
 
 def _may_be_the_device(result: RunResult, reason: EndReason | None) -> bool:

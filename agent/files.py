@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.bundles import BundleStore
-from agent.cache import BlobCache
+from agent.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.drivers.base import DEFAULT_APP_ID, Build
 from agent.errors import FetchError, JobError
 from bus_schemas.builds import BuildRecord, build_key
@@ -32,17 +32,21 @@ class JobFiles:
     `needs_build` False: a version without an uploaded build is a mere marker.
     """
 
-    def __init__(self, bus: Bus, folder: Path, *, needs_build: bool) -> None:
+    def __init__(
+        self, bus: Bus, folder: Path, *, needs_build: bool, limit_bytes: int = DEFAULT_LIMIT_BYTES
+    ) -> None:
         self._bus = bus
         self._needs_build = needs_build
         self._absent: dict[str, float] = {}
-        self._builds = BlobCache(folder / "builds", self._fetch_build)
-        self._bundles = BundleStore(folder / "bundles", BlobCache(folder / "blobs", self._fetch_bundle))
+        self._builds = BlobCache(folder / "builds", self._fetch_build, limit_bytes=limit_bytes)
+        self._blobs = BlobCache(folder / "blobs", self._fetch_bundle, limit_bytes=limit_bytes)
+        self._bundles = BundleStore(folder / "bundles", self._blobs)
 
     def open(self) -> None:
         """Begin: what a former agent left half-done is cleared. Blocking."""
         self._bundles.open()
         self._builds.clear_incoming()
+        self._blobs.clear_incoming()
 
     def surely_absent(self, spec: JobSpec) -> bool:
         """Whether no build was uploaded for the job's version, as of a few seconds ago."""

@@ -24,6 +24,7 @@ class EndReason(StrEnum):
 
     TIMED_OUT = "timed_out"
     SILENT = "silent"
+    DISK_LIMIT = "disk_limit"
     CANCELLED = "cancelled"
     LEASE_LOST = "lease_lost"
     STOPPING = "stopping"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from agent.artifacts import Kept
 from agent.claim import Claim
 from agent.errors import JobError
 from agent.launch import EndReason
+from agent.masking import Masker
 from agent.runners.base import CaseCounts, RunResult, Verdict
 from bus_schemas import events
 from bus_schemas.events import Attempt, EndState
@@ -55,6 +57,8 @@ def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicte
             return None
         case EndReason.CANCELLED:
             return Verdicted("cancelled", "cancelled", why)
+        case EndReason.DISK_LIMIT:
+            return Verdicted("failed", reason.value, why)
         case EndReason.TIMED_OUT | EndReason.SILENT:
             return Verdicted("timed_out", reason.value, why)
         case EndReason.DEVICE_LOST:
@@ -106,6 +110,20 @@ def outcome(
         report=progress.report,
     )
     return Outcome(verdicted.state, attempt, verdicted.retryable)
+
+
+def with_artifacts(outcome: Outcome, kept: Kept) -> Outcome:
+    """The outcome with what the job left."""
+    update = {"artifacts": kept.artifacts, "artifacts_left_out": kept.left_out, "report": kept.junit}
+    return outcome._replace(result=outcome.result.model_copy(update=update))
+
+
+def masked(outcome: Outcome, masker: Masker) -> Outcome:
+    """The outcome without secrets in its sentence."""
+    message = outcome.result.message
+    if not masker or message is None:
+        return outcome
+    return outcome._replace(result=outcome.result.model_copy(update={"message": masker.text(message)}))
 
 
 def _counts(counts: CaseCounts) -> events.CaseCounts:

@@ -45,8 +45,8 @@ class AgentOptions:
 
     name: str
     data_dir: Path
-    grace_s: float = 10.0
-    """How long running jobs may go on after a stop before they are handed back."""
+    grace_s: float | None = None
+    """How long running jobs may go on after a stop before they are handed back; None: to their end."""
 
 
 class Agent:
@@ -66,8 +66,10 @@ class Agent:
         self._tasks: asyncio.TaskGroup | None = None
         self._workers: list[asyncio.Task[None]] = []
 
-    async def run(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
-        """Work until `stop` is set and the running jobs are finished or handed back.
+    async def run(
+        self, stop: asyncio.Event, ready: asyncio.Event, hurry: asyncio.Event | None = None
+    ) -> None:
+        """Work until `stop` is set and the running jobs are finished, or handed back: at once with `hurry`.
 
         Raises `RefusedError` for a second agent of that name, and what the driver raises when it finds that
         this machine cannot have its devices.
@@ -91,7 +93,7 @@ class Agent:
                     self._start(slot)
                 ready.set()
                 await stop.wait()
-                await self._drain()
+                await self._drain(hurry or asyncio.Event())
                 for task in beside:
                     task.cancel()
         finally:
@@ -117,12 +119,17 @@ class Agent:
         if self._tasks is not None and self._state == "up":
             self._workers.append(self._tasks.create_task(slot.run(), name=f"slot {slot.who.slot}"))
 
-    async def _drain(self) -> None:
+    async def _drain(self, hurry: asyncio.Event) -> None:
         self._state = "draining"
         self._changed.set()
         for slot in self._slots.values():
             slot.stop()
-        _, busy = await _wait(self._workers, self._options.grace_s)
+        hurried = asyncio.create_task(hurry.wait(), name="hurry")
+        finished = asyncio.create_task(_wait(self._workers, self._options.grace_s), name="drain")
+        await asyncio.wait((hurried, finished), return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        finished.cancel()
+        busy = {worker for worker in self._workers if not worker.done()}
         if busy:
             log.info("%d running jobs are handed back", len(busy))
             for slot in self._slots.values():
@@ -248,7 +255,7 @@ class Agent:
 
 
 async def _wait(
-    workers: list[asyncio.Task[None]], timeout_s: float
+    workers: list[asyncio.Task[None]], timeout_s: float | None
 ) -> tuple[set[asyncio.Task[None]], set[asyncio.Task[None]]]:
     return await asyncio.wait(workers, timeout=timeout_s) if workers else (set(), set())
 

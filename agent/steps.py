@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from agent.claim import Claim
-from agent.drivers.base import DEFAULT_APP_ID, Device, InstalledApp, RunningApp
+from agent.drivers.base import DEFAULT_APP_ID, Build, Device, InstalledApp, InstallResult, RunningApp
 from agent.errors import JobError
 from agent.files import JobFiles
 from agent.interruption import Interruption
@@ -31,6 +31,9 @@ from agent.runners.base import (
 )
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
+from agent.secrets import refuse_without_secrets
+from agent.settings import JobLimits
+from agent.watching import watched
 from bus_schemas import events, subjects
 from bus_schemas.base import Message
 from bus_schemas.events import Phase, Preparing, Running
@@ -38,8 +41,9 @@ from bus_schemas.jobs import JobMessage, JobSpec
 from qgjob.bus.connect import Bus
 from qgjob.errors import QgjobError
 
-INSTALL_TIMEOUT_S: Final = 300.0
 START_TIMEOUT_S: Final = 60.0
+DRIVER_GRACE_S: Final = 15.0
+TIMED_OUT: Final = "install_timeout"
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class SlotParts:
     kit: Kit
     processes: SlotProcesses
     interruption: Interruption
+    limits: JobLimits
 
     def held(self, spec: JobSpec) -> InstalledApp | None:
         """The job's build as the device's ledger has it."""
@@ -81,6 +86,7 @@ class Steps:
     progress: Progress
     runner: InProcessRunner | None
     ack_wait_s: float
+    secrets: Mapping[str, str]
 
     @property
     def _message(self) -> JobMessage:
@@ -97,6 +103,7 @@ class Steps:
 
     async def run(self) -> RunResult:
         """Go through all steps."""
+        refuse_without_secrets(self._spec, self.secrets, self.claim.who.agent)
         prepared = self.slot.phase(self._spec) == "running"
         if not self.has_folders and self.runner is not None:
             return await self._run_with(self.runner, prepared=prepared)
@@ -148,15 +155,26 @@ class Steps:
         spec = self._spec
         await self._tell(Preparing, step="install", takeovers=self.claim.takeovers)
         async with self.slot.files.build(spec, say) as build:
-            result = await self.slot.device.install(build, timeout_s=INSTALL_TIMEOUT_S, progress=say)
+            result = await self._install_in_time(build, say)
         if not result.ok:
+            usual = "install_failed" if result.retryable else "build_broken"
             raise JobError(
                 result.detail or f"the build {spec.app_version_id} could not be installed",
-                reason="install_failed" if result.retryable else "build_broken",
+                reason=TIMED_OUT if result.reason == TIMED_OUT else usual,
                 retryable=result.retryable,
             )
         if not result.skipped:
             self.progress.installed, self.progress.install_s = True, result.duration_s
+
+    async def _install_in_time(self, build: Build, say: Callable[[str], None]) -> InstallResult:
+        limit = self.slot.limits.install_timeout_s
+        try:
+            async with asyncio.timeout(limit + DRIVER_GRACE_S):  # the driver itself keeps the limit
+                return await self.slot.device.install(build, timeout_s=limit, progress=say)
+        except TimeoutError:
+            raise JobError(
+                f"the install took longer than {limit:g} s", reason=TIMED_OUT, retryable=True
+            ) from None
 
     async def _start_app(self) -> RunningApp:
         held = self.slot.held(self._spec)
@@ -168,7 +186,12 @@ class Steps:
     async def _run_test(self, runner: AnyRunner, job: RunnerJob) -> RunResult:
         spec, interruption = self._spec, self.slot.interruption
         text = f"the test ran longer than {spec.timeout_s:g} s"
-        with interruption.deadline(spec.timeout_s, EndReason.TIMED_OUT, text):
+        with (
+            interruption.deadline(spec.timeout_s, EndReason.TIMED_OUT, text),
+            watched(
+                self.shipper, self.dirs if self.has_folders else None, interruption, spec, self.slot.limits
+            ),
+        ):
             began = time.monotonic()
             try:
                 if isinstance(runner, InProcessRunner):
@@ -217,7 +240,7 @@ class Steps:
             slot=who.name,
             device=who.device,
             argv=spec.argv,
-            env=spec.env,
+            env={**spec.env, **self.secrets},
             app_dir=app.dir,
             app_url=app.url,
             app_package=app.package,

@@ -113,6 +113,7 @@ def agent(
             *("--slots", str(slots)),
             *("--labels", ",".join(labels)),
             *("--data-dir", str(folder)),
+            *("--grace", f"{AGENT_GRACE_S - 2:g}s"),
             *extra,
         ),
         env={"LOG_LEVEL": log_level},

@@ -1,0 +1,47 @@
+"""SIGTERM or SIGINT: take nothing more, finish what runs. A second one, or SIGQUIT: end what runs, now."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from types import TracebackType
+from typing import Final, Self
+
+log = logging.getLogger(__name__)
+
+_STOP: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopRequests:
+    """Hears the signals while it is entered; enter it in the main thread."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+        self.hurry = asyncio.Event()
+        """Set when running jobs are not to be waited for."""
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        for number in _STOP:
+            loop.add_signal_handler(number, self._ask)
+        loop.add_signal_handler(signal.SIGQUIT, self._insist)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_signal_handler(signal.SIGQUIT)
+
+    def _ask(self) -> None:
+        if self._stop.is_set():
+            self._insist()
+            return
+        log.info("stopping: running jobs are finished; a second signal ends them")
+        self._stop.set()
+
+    def _insist(self) -> None:
+        log.info("stopping now: running jobs are ended and handed back")
+        self.hurry.set()
+        self._stop.set()

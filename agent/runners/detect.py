@@ -13,6 +13,8 @@ _JS_FILE = re.compile(r".*\.[cm]?[jt]sx?")
 _PYTEST_TEST = re.compile(r"(test_.*|.*_test)\.py")
 _FLOW = re.compile(r"^(?:appId|url)\s*:.*?^---\s*$", re.MULTILINE | re.DOTALL)
 _IMPORTS_APPIUM = re.compile(r"^\s*(?:from|import)\s+appium\b", re.MULTILINE)
+_IMPORTS_PYTEST = re.compile(r"^(?:from|import)\s+pytest\b", re.MULTILINE)
+_DEFINES_TESTS = re.compile(r"^(?:async\s+def|def)\s+test|^class\s+Test\w*.*:", re.MULTILINE)
 _APPIUM_CLIENT = re.compile(r"(?im)^[\s\"']*appium[-_.]python[-_.]client\b")
 _REQUIREMENTS = ("pyproject.toml", "Pipfile", "setup.cfg")
 _MAX_TEXT = 1024 * 1024
@@ -36,7 +38,8 @@ def detect_runner(bundle: Path, test: str) -> str:
     - `appium-pytest`: as `pytest`, and the test or a `conftest.py` beside it imports `appium`, or a
       requirements file, `pyproject.toml`, `Pipfile` or `setup.cfg` beside it names Appium-Python-Client;
     - `pytest`: named `test_*.py` or `*_test.py`, and beside it there is a `conftest.py`, a `pytest.ini`, a
-      `pyproject.toml` with `[tool.pytest…]`, or a `tox.ini` or `setup.cfg` with a pytest section;
+      `pyproject.toml` with `[tool.pytest…]`, or a `tox.ini` or `setup.cfg` with a pytest section; or it imports
+      `pytest` or defines tests without running them: as a program it would do nothing, and pass;
     - `command` otherwise.
     """
     name = test.rpartition("/")[2]
@@ -48,7 +51,7 @@ def detect_runner(bundle: Path, test: str) -> str:
     if _PYTEST_TEST.fullmatch(name):
         if _is_appiums(folders, name):
             return "appium-pytest"
-        if any(_is_pytests(folder) for folder in folders):
+        if any(_is_pytests(folder) for folder in folders) or _needs_pytest(_text(folders[0] / name)):
             return "pytest"
     return "command"
 
@@ -85,6 +88,10 @@ def _is_pytests(folder: Path) -> bool:
         or "[pytest]" in _text(folder / "tox.ini")
         or "[tool:pytest]" in _text(folder / "setup.cfg")
     )
+
+
+def _needs_pytest(text: str) -> bool:
+    return bool(_IMPORTS_PYTEST.search(text)) or bool(_DEFINES_TESTS.search(text) and "__main__" not in text)
 
 
 def _without_comments(text: str) -> str:

@@ -287,6 +287,11 @@ def test_a_strange_json_report_is_passed_over(dirs: JobDirs, text: str):
         ({"tox.ini": "[pytest]"}, "test_a.py", "pytest"),
         ({"setup.cfg": "[tool:pytest]"}, "test_a.py", "pytest"),
         ({"conftest.py": ""}, "a.py", "command"),
+        ({"test_a.py": "import pytest\nif __name__ == '__main__': pytest.main()"}, "test_a.py", "pytest"),
+        ({"test_a.py": "def test_x(): pass\n"}, "test_a.py", "pytest"),
+        ({"test_a.py": "import os\nclass TestX(Base):\n    pass\n"}, "test_a.py", "pytest"),
+        ({"test_a.py": "class TestX(Base): ...\nif __name__ == '__main__': main()"}, "test_a.py", "command"),
+        ({"test_a.py": "print('import pytest')"}, "test_a.py", "command"),
     ],
 )
 def test_detection(dirs: JobDirs, files: dict[str, str], test: str, runner: str):

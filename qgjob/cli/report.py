@@ -48,10 +48,15 @@ def report(
 
 
 async def _main(session: Session, any_id: str, format_: str, output: Path | None, logs: str) -> None:
-    from qgjob.cli.reporting import collect
+    from qgjob.cli.reporting import Wanted, collect
 
+    wanted = Wanted(
+        logs=logs if format_ in {"html", "markdown"} else "none",  # pyright: ignore[reportArgumentType] - checked
+        cases=format_ != "markdown",
+        pictures=format_ == "html",
+    )
     async with session.client() as client:
-        found = await collect(client, any_id, logs=logs if format_ in {"html", "markdown"} else "none")
+        found = await collect(client, any_id, wanted)
     data = rendered(found, format_)
     if output is None:
         session.out.write(data.decode())

@@ -3,41 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
 
+from bus_schemas.cases import CaseRecord
 from bus_schemas.requests import JobView, RunView
 from qgjob.client import Client
 from qgjob.errors import QgjobError
-from qgjob.report.model import RunReport
+from qgjob.report.model import Picture, RunReport
 
 LOG_CHARACTERS: Final = 64 * 1024
 """The end of each log that a report keeps."""
 MAX_LOGS: Final = 200
+MAX_REPORTS: Final = 2000
+MAX_PICTURE_BYTES: Final = 2**20
+PICTURES: Final = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+_PICTURES_EACH: Final = 4
 _AT_ONCE: Final = 8
 
+T = TypeVar("T")
 
-async def collect(client: Client, any_id: str, *, logs: str = "failed") -> RunReport:
-    """A report of a run or a job as it is now; raises `NotFoundError`.
 
-    `logs`: whose output to fetch: `failed` (whatever did not simply pass), `all` or `none`.
-    """
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a report is to show beside the jobs themselves."""
+
+    logs: Literal["failed", "all", "none"] = "failed"
+    """Whose output: of what did not simply pass, of all, or of none."""
+    cases: bool = True
+    pictures: bool = False
+
+
+async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
+    """A report of a run or a job as it is now; raises `NotFoundError`."""
     found = await client.get(any_id)
     jobs = found.jobs if isinstance(found, RunView) else (found,)
     title = (found.name if isinstance(found, RunView) else None) or any_id
-    wanted = [job for job in jobs if job.attempts and (logs == "all" or (logs == "failed" and _bad(job)))]
-    limit = asyncio.Semaphore(_AT_ONCE)
-
-    async def read(job: JobView) -> tuple[str, str]:
-        async with limit:
-            return job.job_id, await _log(client, job.job_id)
-
-    texts = dict(await asyncio.gather(*map(read, wanted[:MAX_LOGS])))
+    told = [job for job in jobs if job.attempts]
+    bad = [job for job in told if _bad(job)]
+    gather = _Gather(client)
+    with_logs = {"all": told, "failed": bad, "none": []}[wanted.logs][:MAX_LOGS]
+    logs, cases, pictures = await asyncio.gather(
+        gather.each(with_logs, gather.log),
+        gather.each(told[:MAX_REPORTS] if wanted.cases else [], gather.cases),
+        gather.each(bad[:MAX_LOGS] if wanted.pictures else [], gather.pictures),
+    )
     return RunReport(
         title=title,
         jobs=jobs,
         run=found if isinstance(found, RunView) else None,
         at=client.clock.now(),
-        logs=texts,
+        logs=logs,
+        cases=cases,
+        pictures=pictures,
     )
 
 
@@ -45,12 +65,48 @@ def _bad(job: JobView) -> bool:
     return job.state != "passed" or job.flaky
 
 
-async def _log(client: Client, job_id: str) -> str:
-    """The end of a job's output; a log that cannot be read is said to be so, and spoils nothing."""
-    kept = ""
-    try:
-        async for chunk in client.logs(job_id):
-            kept = (kept + "".join(text for _, text in chunk.parts))[-LOG_CHARACTERS:]
-    except QgjobError as error:
-        kept += f"\n[the rest of the output cannot be read: {error.message}]"
-    return kept
+class _Gather:
+    """Fetches a little of many jobs, some at a time; what cannot be read is left out or said, never fatal."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def each(
+        self, jobs: Sequence[JobView], fetch: Callable[[JobView], Coroutine[Any, Any, T]]
+    ) -> dict[str, T]:
+        async def one(job: JobView) -> tuple[str, T]:
+            async with self._limit:
+                return job.job_id, await fetch(job)
+
+        return {job_id: found for job_id, found in await asyncio.gather(*map(one, jobs)) if found}
+
+    async def log(self, job: JobView) -> str:
+        """The end of the output."""
+        kept = ""
+        try:
+            async for chunk in self._client.logs(job.job_id):
+                kept = (kept + "".join(text for _, text in chunk.parts))[-LOG_CHARACTERS:]
+        except QgjobError as error:
+            kept += f"\n[the rest of the output cannot be read: {error.message}]"
+        return kept
+
+    async def cases(self, job: JobView) -> Sequence[CaseRecord]:
+        """What the last attempt's test report has."""
+        try:
+            found = await self._client.cases(job.attempts[-1])
+        except QgjobError:  # kept for a time only
+            return ()
+        return found.cases if found else ()
+
+    async def pictures(self, job: JobView) -> Sequence[Picture]:
+        """Screenshots of the last attempt."""
+        found: list[Picture] = []
+        for artifact in job.attempts[-1].artifacts:
+            kind = PICTURES.get(artifact.name.rpartition(".")[2].lower())
+            if kind is None or artifact.blob.size > MAX_PICTURE_BYTES or len(found) == _PICTURES_EACH:
+                continue
+            with contextlib.suppress(QgjobError):
+                data = await self._client.small_file(artifact.blob, limit=MAX_PICTURE_BYTES)
+                found.append(Picture(artifact.name, kind, data))
+        return found

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bus_schemas.agents import Heartbeat
 from bus_schemas.builds import BuildRecord
+from bus_schemas.cases import CaseReport
+from bus_schemas.events import Attempt
 from bus_schemas.explain import ExplainAnswer
 from bus_schemas.holds import SlotHold
 from bus_schemas.jobs import BlobRef
@@ -23,7 +25,7 @@ from bus_schemas.requests import (
 )
 from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
-from qgjob.client import builds, bundles, control, lab, live, logs, query, submit, wait, watch
+from qgjob.client import artifacts, builds, bundles, control, lab, live, logs, query, submit, wait, watch
 from qgjob.client.live import Live
 from qgjob.client.models import (
     LiveEvent,
@@ -113,6 +115,17 @@ class Client:
     async def job(self, job_id: str) -> JobView:
         """A job; raises `NotFoundError`."""
         return await query.job(self.bus, job_id)
+
+    async def cases(self, attempt: Attempt) -> CaseReport | None:
+        """The cases that an attempt's test report has; None when it has no report.
+
+        Raises `NotFoundError` when it is not kept any more.
+        """
+        return await artifacts.cases(self.bus, attempt)
+
+    async def small_file(self, blob: BlobRef, *, limit: int = 2**20) -> bytes:
+        """A file that an attempt left, as a whole; raises `RefusedError` when it is over `limit` bytes."""
+        return await artifacts.read(self.bus, blob, limit=limit)
 
     async def run(self, run_id: str) -> RunView:
         """A run with all of its jobs, by position; raises `NotFoundError`."""

@@ -9,11 +9,12 @@ from html import escape
 from importlib.resources import files
 from typing import Final
 
+from bus_schemas.cases import CaseRecord
 from bus_schemas.events import END_STATES, Attempt
 from bus_schemas.requests import JobView
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
-from qgjob.report.model import Case, Picture, RunReport, job_seconds, name_of, wait_seconds, why, worst_first
+from qgjob.report.model import Picture, RunReport, job_seconds, name_of, wait_seconds, why, worst_first
 from qgjob.report.plain import plain
 from qgjob.report.timeline import timeline
 
@@ -129,16 +130,24 @@ def _attempts(attempts: tuple[Attempt, ...]) -> str:
     return f"<table><tr>{heads}</tr>{rows}</table>"
 
 
-def _cases(cases: Sequence[Case]) -> str:
+def _cases(cases: Sequence[CaseRecord]) -> str:
     if not cases:
         return ""
     rows = "".join(
-        f'<tr class="{case.outcome}"><td class="state">{case.outcome}</td><td>{_text(case.name)}'
-        + (f"<pre>{_text(case.details or case.message)}</pre>" if case.message else "")
+        f'<tr class="{_outcome(case)}"><td class="state">{_outcome(case)}</td><td>{_text(_title(case))}'
+        + (f"<pre>{_text(case.message)}</pre>" if case.message else "")
         + f"</td><td>{show_duration(case.duration_s)}</td></tr>"
         for case in cases
     )
     return f"<table>{rows}</table>"
+
+
+def _outcome(case: CaseRecord) -> str:
+    return "flaky" if case.flaky else case.outcome
+
+
+def _title(case: CaseRecord) -> str:
+    return f"{case.suite} › {case.name}" if case.suite else case.name
 
 
 def _pictures(pictures: Sequence[Picture]) -> str:

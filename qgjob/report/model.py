@@ -5,27 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
+from bus_schemas.cases import CaseRecord
 from bus_schemas.events import END_STATES
 from bus_schemas.requests import JobView, RunView
 
-CaseOutcome = Literal["passed", "failed", "errored", "skipped", "flaky"]
 BAD: Final = frozenset({"failed", "timed_out", "errored", "expired", "cancelled"})
 FAILURES: Final = frozenset({"failed", "timed_out"})
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One case of a test file, as the test's own report has it."""
-
-    name: str
-    outcome: CaseOutcome
-    duration_s: float = 0.0
-    message: str = ""
-    details: str = ""
-    file: str | None = None
-    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +33,7 @@ class RunReport:
     run: RunView | None = None
     at: float = 0.0
     """When it was looked at, seconds since 1970."""
-    cases: Mapping[str, Sequence[Case]] = field(default_factory=dict[str, Sequence[Case]])
+    cases: Mapping[str, Sequence[CaseRecord]] = field(default_factory=dict[str, Sequence[CaseRecord]])
     """By job, of its last attempt."""
     logs: Mapping[str, str] = field(default_factory=dict[str, str])
     """The end of the output, by job."""

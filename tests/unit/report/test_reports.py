@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus_schemas.cases import CaseRecord
 from bus_schemas.events import Attempt
 from bus_schemas.requests import JobView, RunView
 from qgjob.report.annotations import MAX_ANNOTATIONS, github, gitlab
 from qgjob.report.html import html
 from qgjob.report.markdown import MAX_ROWS, markdown
-from qgjob.report.model import Case, Picture, RunReport, worst_first
+from qgjob.report.model import Picture, RunReport, worst_first
 from qgjob.report.plain import plain
 
 T0 = 1_700_000_000.0
@@ -111,7 +112,7 @@ class TestHtml:
         assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
 
     def test_pictures_and_cases_are_shown(self):
-        cases = {"j_0": [Case("logs in", "failed", 0.2, "no button", "at login.ts:3")]}
+        cases = {"j_0": [CaseRecord(name="logs in", outcome="failed", message="no button\nat login.ts:3")]}
         pictures = {"j_0": [Picture("end.png", "image/png", b"\x89PNG")]}
         page = Page(html(report(job(0, "failed"), cases=cases, pictures=pictures)))
         assert page.having("img")[0]["src"] == "data:image/png;base64,iVBORw=="
@@ -123,7 +124,9 @@ class TestHtml:
     @given(st.text() | st.just(HOSTILE))
     def test_nothing_that_a_test_says_becomes_markup(self, text: str):
         bad = job(0, "failed", test=f"t{text}"[:1000], message=text[:4000])
-        case = Case(text, "failed", 0, text, text, text)
+        case = CaseRecord(
+            name=text[:900], suite=text[:900], outcome="failed", message=text[:900], file=text[:900]
+        )
         page = Page(html(report(bad, title=text, logs={"j_0": text}, cases={"j_0": [case]})))
         assert not page.having("img")
         assert len(page.having("script")) == 1
@@ -160,7 +163,12 @@ class TestMarkdown:
 
 class TestAnnotations:
     def test_a_case_is_shown_at_its_line(self):
-        cases = {"j_0": [Case("ok", "passed"), Case("logs in", "failed", message="no", file="a.ts", line=3)]}
+        cases = {
+            "j_0": [
+                CaseRecord(name="ok", outcome="passed"),
+                CaseRecord(name="logs in", outcome="failed", message="no", file="a.ts", line=3),
+            ]
+        }
         assert github(report(job(0, "failed"), cases=cases)) == "::error file=a.ts,line=3,title=logs in::no\n"
 
     def test_a_flaky_one_is_a_warning(self):

@@ -48,7 +48,7 @@ def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettin
     """Put together what was said where; raises `UsageError` naming what is wrong."""
     from agent.configfile import ConfigFile, read_config, size_of
     from agent.secrets import checked_secrets, read_secrets
-    from agent.settings import AgentSettings, ArtifactLimits, JobLimits
+    from agent.settings import DEFAULT_CACHE_BYTES, AgentSettings, ArtifactLimits, JobLimits
     from bus_schemas.base import LABEL_RULE, is_label
     from qgjob.config import default_data_dir
     from qgjob.domain.durations import parse_duration
@@ -120,7 +120,7 @@ def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettin
         ).expanduser(),
         install_seconds=duration("install_seconds") or 0.0,
         grace_s=file.grace if grace is None else grace,
-        cache_bytes=size("cache_size") or file.cache_size or AgentSettings.cache_bytes,
+        cache_bytes=size("cache_size") or file.cache_size or DEFAULT_CACHE_BYTES,
         secrets=checked_secrets(secrets, str(secrets_file or path)),
         limits=JobLimits(
             install_timeout_s=duration("install_timeout") or file.install_timeout or limits.install_timeout_s,

@@ -10,6 +10,9 @@ from typing import Final
 MIB: Final = 2**20
 
 
+DEFAULT_CACHE_BYTES: Final = 10 * 2**30
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactLimits:
     """What of a job's files is kept."""
@@ -51,6 +54,6 @@ class AgentSettings:
     install_seconds: float = 0.0
     grace_s: float | None = None
     """How long running jobs may go on after a stop before they are handed back; None: to their end."""
-    cache_bytes: int = 10 * 2**30
+    cache_bytes: int = DEFAULT_CACHE_BYTES
     secrets: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     limits: JobLimits = field(default_factory=JobLimits)

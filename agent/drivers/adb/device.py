@@ -95,7 +95,8 @@ class AdbDevice(Device):
         self.labels = self._own_labels | facts.labels(self.serial, facts.properties(answer))
         for entry in self.ledger.entries:
             await self._prove_entry(entry)
-        await self._free_ports()
+        if self.serial not in self._host.at_work:
+            await self._free_ports()
 
     async def health(self) -> Health:
         """See `Device.health`. Old builds are removed when they are what fills the storage."""

@@ -6,6 +6,7 @@ from bus_schemas.agents import Binding, CancelAttempt, DeadLetter, Heartbeat, He
 from bus_schemas.base import SCHEMA_VERSION, Message
 from bus_schemas.builds import BuildRecord
 from bus_schemas.cases import CaseReport
+from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
 from bus_schemas.events import (
     Cancelling,
     Ended,
@@ -82,6 +83,11 @@ MESSAGES: tuple[type[Message], ...] = (
     ReprioritiseRequest,
     PriorityMark,
     RetryRequest,
+    CronPlan,
+    CronView,
+    CronDelete,
+    CronList,
+    CronAnswer,
     SlotsRequest,
     SlotsAnswer,
     BuildResumeRequest,

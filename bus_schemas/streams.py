@@ -21,6 +21,7 @@ WORK: Final = "QG_WORK"
 EVENTS: Final = "QG_EVENTS"
 LOGS: Final = "QG_LOGS"
 DEAD: Final = "QG_DEAD"
+CRON: Final = "QG_CRON"
 
 LEADER_BUCKET: Final = "qg_leader"
 AGENTS_BUCKET: Final = "qg_agents"
@@ -35,6 +36,8 @@ ARTIFACT_OBJECTS: Final = "qg_artifact_files"
 ACK_WAIT_S: Final = 30.0
 """How long a lease on released work lasts when it is not renewed."""
 
+CRON_DUE_KEPT_S: Final = HOUR_S
+"""For how long what was due is submitted late, when no leader was there."""
 EVENTS_KEPT_S: Final = 24 * HOUR_S
 RUN_MARKER_TTL_S: Final = 7 * 24 * HOUR_S
 JOB_ROOM_BYTES: Final = 64 * 1024
@@ -59,7 +62,7 @@ def _stream(name: str, subject: str, **more: Any) -> ApiConfig:
 
 
 def streams(replicas: int = 1) -> list[ApiConfig]:
-    """The five streams. `replicas`: 1 on one server, 3 on a cluster."""
+    """The streams. `replicas`: 1 on one server, 3 on a cluster."""
     configs = [
         _stream(
             JOBS,
@@ -107,6 +110,16 @@ def streams(replicas: int = 1) -> list[ApiConfig]:
             max_age=RUN_MARKER_TTL_S * SECOND_NS,
             max_msgs=100_000,
             max_bytes=2**28,
+        ),
+        # Only the scheduler writes here: `allow_msg_schedules` lets any writer roll up subjects.
+        _stream(
+            CRON,
+            subjects.CRON_ALL,
+            description="qgjob: schedules",
+            retention="limits",
+            allow_msg_schedules=True,
+            allow_msg_ttl=True,
+            allow_rollup_hdrs=True,
         ),
     ]
     for config in configs:
@@ -230,6 +243,20 @@ def chain_consumer(epoch: int, start_seq: int) -> ApiConfig:
         "ack_wait": 60 * SECOND_NS,
         "max_deliver": -1,
         "max_ack_pending": -1,
+    }
+
+
+def cron_consumer() -> ApiConfig:
+    """Reads what is due by schedules, one reign after the other."""
+    return {
+        "name": "due",
+        "durable_name": "due",
+        "filter_subject": subjects.CRON_DUE,
+        "deliver_policy": "all",
+        "ack_policy": "explicit",
+        "ack_wait": 60 * SECOND_NS,
+        "max_deliver": -1,
+        "max_ack_pending": 100,
     }
 
 

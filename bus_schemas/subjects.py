@@ -9,6 +9,7 @@
 | `qg.events.<org>.<run>.<job>.<attempt>.<state,info>` | what happened |
 | `qg.logs.<org>.<job>.<attempt>` | output of a job, in chunks |
 | `qg.dead.<origin>` | what could not be read, with its reason |
+| `qg.cron.<plan,due>.<org>.<schedule>` | schedules, and what is due by them |
 | `qg.live.…` | events and logs once they are stored, repeated for live readers |
 | `qg.slot.<agent>.<slot>.next` | a slot reports itself |
 | `qg.agent.<agent>.<verb>` | to one agent |
@@ -34,6 +35,9 @@ EVENTS_ALL: Final = "qg.events.>"
 EVENT_CHAINS: Final = "qg.events.*.*.*.*.state"
 LOGS_ALL: Final = "qg.logs.>"
 DEAD_ALL: Final = "qg.dead.>"
+CRON_ALL: Final = "qg.cron.>"
+CRON_PLANS: Final = "qg.cron.plan.*.*"
+CRON_DUE: Final = "qg.cron.due.*.*"
 
 LIVE_EVENTS: Final = "qg.live.events.>"
 LIVE_OVERVIEW: Final = "qg.live.overview"
@@ -139,6 +143,16 @@ def live_job_events(job_id: str) -> str:
 def live_logs(job_id: str) -> str:
     """The stored output of one job, all its attempts, as it comes."""
     return f"qg.live.logs.*.{encode_token(job_id)}.*"
+
+
+def cron_plan(org: str, schedule: str) -> str:
+    """Where a schedule stands."""
+    return f"qg.cron.plan.{encode_token(org)}.{encode_token(schedule)}"
+
+
+def cron_due(org: str, schedule: str) -> str:
+    """Where the server repeats a schedule when its time has come."""
+    return f"qg.cron.due.{encode_token(org)}.{encode_token(schedule)}"
 
 
 def slot_next(agent: str, slot: str) -> str:

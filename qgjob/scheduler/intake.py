@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_AHEAD = 2000
+_AHEAD = 1000
+_AT_ONCE = 200
+"""Messages taken in at a go: in between the leader's key is renewed, whose answer stands in the same line."""
 
 _Arrival = tuple[StreamMessage, str, JobMessage]
 """A job's message, its place in the stream, and where to acknowledge it."""
@@ -73,7 +75,8 @@ class Intake:
         async with Puller(self.bus, streams.JOBS, consumer, ahead=_AHEAD) as puller:
             while True:
                 first = await puller.next()
-                last = await self._take_all([first, *puller.take()])
+                last = await self._take_all([first, *puller.take(_AT_ONCE)])
+                await asyncio.sleep(0)
                 self.seen_through = last.seq
                 if inheriting and (last.seq >= self.horizon or not last.pending):
                     inheriting = False

@@ -24,6 +24,7 @@ from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.cancels import Cancels, Known
 from qgjob.scheduler.chains import Chains
 from qgjob.scheduler.control import Control
+from qgjob.scheduler.crons import Crons
 from qgjob.scheduler.dispatch import Dispatcher
 from qgjob.scheduler.explaining import Explaining
 from qgjob.scheduler.holds import Holds
@@ -70,6 +71,7 @@ class Parts:
     cancels: Cancels
     priorities: Priorities
     rulebook: RuleBook
+    crons: Crons
     holds: Holds
     control: Control
     reaper: Reaper
@@ -128,11 +130,12 @@ async def _reign(
             len(inheritance.out),
             inheritance.jobs_horizon,
         )
+        opened = asyncio.Event()
         duties: dict[str, Coroutine[Any, Any, None]] = {
             "binds": parts.dispatcher.run_binds(),
             "releases": parts.dispatcher.run_releases(),
             "acks": parts.dispatcher.run_acks(),
-            "events": parts.events.run(),
+            "events": _after(opened, parts.events.run()),
             "learning": parts.learning.run(),
             "chains": parts.chains.run(inheritance.chains),
             "slots": parts.slots.run(),
@@ -141,13 +144,15 @@ async def _reign(
             "control": parts.control.run(),
             "cancels": parts.cancels.run(),
             "rules": parts.rulebook.run(),
+            "schedules": parts.crons.run(),
+            "bundles": parts.crons.keep_bundles(),
             "holds": parts.holds.run(),
             "reaper": parts.reaper.run(),
             "overview": parts.overview.run(),
-            "opening": _open(parts),
+            "opening": _open(parts, opened, clock, mandate.epoch),
             "ticks": _tick(parts.lab),
             "watermark": _keep_watermark(bus, parts.intake),
-            "beside": beside(),
+            "beside": _after(opened, beside()),
         }
         for name, duty in duties.items():
             tasks.create_task(duty, name=name)
@@ -196,6 +201,7 @@ def _wire(
     cancels = Cancels(bus, clock, lab, backlog, known, over)
     priorities = Priorities(bus, clock, backlog, events, lab.feed, known)
     rulebook = RuleBook(bus, clock, lab.feed)
+    crons = Crons(bus, clock)
     retries = Retries(bus, clock, backlog, known)
     agents: dict[str, set[str]] = {}
     holds = Holds(bus, clock, mandate.epoch, lab.state, lab.feed, agents)
@@ -211,6 +217,9 @@ def _wire(
         "queue_pause": rulebook.pause,
         "queue_resume": rulebook.resume,
         "queue_limit": rulebook.limit,
+        "cron_add": crons.add,
+        "cron_list": crons.list,
+        "cron_delete": crons.delete,
         "slots": holds.control,
         "build_resume": holds.resume_build,
         "explain": Explaining(bus, clock, lab.state, backlog, known).explain,
@@ -270,6 +279,7 @@ def _wire(
         cancels=cancels,
         priorities=priorities,
         rulebook=rulebook,
+        crons=crons,
         holds=holds,
         control=Control(bus, verbs, ready),
         reaper=reaper,
@@ -281,11 +291,26 @@ def _wire(
     )
 
 
-async def _open(parts: Parts) -> None:
+async def _after(opened: asyncio.Event, duty: Coroutine[Any, Any, None]) -> None:
+    """Carry out what can wait until jobs are placed again, so that they are the sooner."""
+    try:
+        await opened.wait()
+    except BaseException:
+        duty.close()
+        raise
+    await duty
+
+
+async def _open(parts: Parts, opened: asyncio.Event, clock: Clock, epoch: int) -> None:
     """Place from now on: all that waited is read, and slots that run something had time to say so."""
+    began = clock.monotonic()
     reports = asyncio.sleep(_REPORTS_WITHIN_S if parts.inheritance.out else 0)
     await asyncio.gather(parts.ready.wait(), reports)
     parts.lab.start()
+    took, waiting = clock.monotonic() - began, len(parts.lab.state.jobs)
+    log.info("epoch %d: jobs are placed after %.2f s, %d wait", epoch, took, waiting)
+    await asyncio.sleep(0)  # what was placed goes out first
+    opened.set()
     memory.settle()
 
 

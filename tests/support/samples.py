@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus_schemas import Message, agents, events, explain, holds, lab, requests, rules
+from bus_schemas import Message, agents, crons, events, explain, holds, lab, requests, rules
 from bus_schemas.artifacts import Artifact
 from bus_schemas.builds import BuildRecord
 from bus_schemas.cases import CaseRecord, CaseReport, CaseTry
@@ -89,6 +89,20 @@ HOLD = holds.SlotHold(
     since=1_790_000_000.0,
     note="debugging",
     until=1_790_001_800.0,
+)
+CRON_VIEW = crons.CronView(
+    schedule_id="c_01",
+    org_id="acme",
+    expression="0 30 5 * * 1-5",
+    zone="Europe/Berlin",
+    by="ann",
+    created_at=1_790_000_000.0,
+    name="nightly",
+    app_version_id="shop v1.2",
+    tests=1,
+    last_run_id="r_02",
+    last_at=1_790_000_100.0,
+    next_at=1_790_086_500.0,
 )
 PROBLEM = requests.Problem(code="not_found", message="There is no job j_02.")
 
@@ -200,6 +214,20 @@ SAMPLES: tuple[Message, ...] = (
     rules.ReprioritiseRequest(id="r_01", priority=9, by="ann"),
     rules.PriorityMark(id="r_01", priority=9, by="ann", at=1_790_000_000.0),
     rules.RetryRequest(id="r_01", by="ann", nonce="n3", failed=True),
+    crons.CronPlan(
+        schedule_id="c_01",
+        org_id="acme",
+        expression="0 30 5 * * 1-5",
+        zone="Europe/Berlin",
+        by="ann",
+        created_at=1_790_000_000.0,
+        name="nightly",
+        jobs=(SPEC,),
+    ),
+    CRON_VIEW,
+    crons.CronDelete(id="c_01", by="ann"),
+    crons.CronList(org_id="acme"),
+    crons.CronAnswer(schedules=(CRON_VIEW,)),
     lab.SlotsRequest(verb="reserve", name="lab-1/s0", by="ann", note="debugging", for_s=1800.0),
     lab.SlotsAnswer(slots=("lab-1/s0",), running={"lab-1/s0": "j_01"}, hold=HOLD),
     lab.BuildResumeRequest(org_id="acme", app_version_id="shop v1.2", by="ann"),

@@ -82,6 +82,11 @@ class JobView(Model):
     message: Text | None = None
     attempts: tuple[Attempt, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """The test, and what tells the job from others of it in its run."""
+        return f"{self.test} [{self.variant}]" if self.variant else self.test
+
 
 class RunView(Model):
     """A run as users see it."""

@@ -46,6 +46,7 @@ COMMANDS: Final = (
     CommandEntry("logs", "qgjob.cli.logs", JOBS, "Print the output of a job, or follow it."),
     CommandEntry("report", "qgjob.cli.report", JOBS, "Write a report: JUnit, HTML, Markdown, annotations."),
     CommandEntry("explain", "qgjob.cli.explain", JOBS, "Say why a job waits, or why it ran where it did."),
+    CommandEntry("artifacts", "qgjob.cli.artifacts", JOBS, "List or download what a job left."),
     CommandEntry("cancel", "qgjob.cli.cancel", JOBS, "Cancel a job, or what is left of a run."),
     CommandEntry("retry", "qgjob.cli.retry", JOBS, "Try a job that ended once more, or a run's."),
     CommandEntry("reprioritise", "qgjob.cli.reprioritise", JOBS, "Make a job or a run more or less urgent."),

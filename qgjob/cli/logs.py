@@ -56,7 +56,7 @@ async def _main(session: Session, any_id: str, *, follow: bool) -> None:
                 hint=f"Its jobs: qgjob status {any_id}",
             )
         for job in found.jobs:
-            session.out.note(f"==> {job.test} ({job.job_id}, {job.state})")
+            session.out.note(f"==> {job.title} ({job.job_id}, {job.state})")
             await _print(client, session.out, job.job_id, follow=follow)
 
 

@@ -186,6 +186,20 @@ def environment(values: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def secret_names(values: Iterable[str]) -> tuple[str, ...]:
+    """Names of secrets; raises `UsageError`, most of all for somebody who gives the value too."""
+    for value in values:
+        if not _ENV_NAME.match(value) or value.startswith("QGJOB_"):
+            shown = value.partition("=")[0]
+            raise UsageError(
+                f"--secret {_short(shown)!r}… is not the name of a secret."
+                if "=" in value
+                else f"--secret {_short(value)!r} is not the name of a secret.",
+                hint="Its value stands on the agent, in agent.toml or a secrets file; only the name travels.",
+            )
+    return tuple(dict.fromkeys(values))
+
+
 def metadata(values: Iterable[str]) -> dict[str, str]:
     """`KEY=VALUE` pairs of `--meta`; raises `UsageError`."""
     found: dict[str, str] = {}

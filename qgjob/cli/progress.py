@@ -137,7 +137,7 @@ class DrawnProgress:
         working = [job for job in jobs if job.state in {"preparing", "running"}]
         for job in working[:_SHOWN_RUNNING]:
             text.append(f"  {job.state:<10}", STYLES.get(job.state, ""))
-            text.append(clean(f"{job.test}  {where(last_attempt(job))}") + "\n")
+            text.append(clean(f"{job.title}  {where(last_attempt(job))}") + "\n")
         if len(working) > _SHOWN_RUNNING:
             text.append(f"  … and {len(working) - _SHOWN_RUNNING} more at work\n")
         counts = counts_of(jobs)
@@ -155,4 +155,4 @@ def ended_text(job: JobView) -> str:
     """A job that ended, in one line."""
     last = last_attempt(job)
     details = [part for part in (took(last), where(last), why(job)) if part]
-    return f"{job.state:<9} {job.test}" + (f"  ({', '.join(details)})" if details else "")
+    return f"{job.state:<9} {job.title}" + (f"  ({', '.join(details)})" if details else "")

@@ -67,7 +67,7 @@ def jobs_table(out: Output, jobs: Iterable[JobView], *, wide: bool = False) -> N
                 job.job_id,
                 job.state,
                 *([job.org_id, job.app_version_id, str(job.priority)] if wide else []),
-                job.test,
+                job.title,
                 where(last_attempt(job)),
                 took(last_attempt(job)),
                 why(job),

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from qgjob.cli import options as opt
+from qgjob.cli.ci import detected_meta
 from qgjob.cli.options import option
 from qgjob.cli.session import Session, run, session_of
 from qgjob.cli.settings.defaults import ARGV, Defaults, defaults_of
@@ -94,6 +95,10 @@ def submit(
         list[str] | None,
         option("--require", metavar="LABEL", help="A label that the slot must have.", panel=_WHERE),
     ] = None,
+    matrix: Annotated[
+        str | None,
+        option("--matrix", metavar="L1,L2", help="Run each test once on each of these labels.", panel=_WHERE),
+    ] = None,
     no_slot_grace: opt.NoSlotGrace = opt.NO_SLOT_GRACE,
     runner: Annotated[
         str,
@@ -106,6 +111,19 @@ def submit(
     timeout: Annotated[
         str, option("--timeout", metavar="DURATION", help="Limit of one run of a test.", panel=_HOW)
     ] = "15m",
+    silence_timeout: Annotated[
+        str | None,
+        option(
+            "--silence-timeout", metavar="DURATION", help="End a test that says nothing so long.", panel=_HOW
+        ),
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        option("--secret", metavar="NAME", help="A secret of the agent that the test gets.", panel=_HOW),
+    ] = None,
+    repeat: Annotated[
+        int, option("--repeat", min=1, max=1000, help="Run each test so often, to hunt a flake.", panel=_HOW)
+    ] = 1,
     retries: Annotated[
         int, option("--retries", min=0, max=100, help="How often to repeat a failure.", panel=_HOW)
     ] = 0,
@@ -126,7 +144,12 @@ def submit(
     ] = None,
     meta: Annotated[
         list[str] | None,
-        option("--meta", metavar="K=V", help="Something to remember with the run.", panel=_THEN),
+        option(
+            "--meta",
+            metavar="K=V",
+            help="Something to remember with the run; branch, commit and url in CI by itself.",
+            panel=_THEN,
+        ),
     ] = None,
     run_key: Annotated[
         str | None,
@@ -159,12 +182,16 @@ def submit(
         argv=tuple(ctx.meta.get(_ARGV, ())),
         env=opt.environment(env or ()),
         timeout_s=opt.duration("--timeout", timeout),
+        silence_timeout_s=opt.maybe_duration("--silence-timeout", silence_timeout),
+        secrets=opt.secret_names(secret or ()),
+        matrix=opt.label_list("--matrix", matrix) if matrix else (),
+        repeat=repeat,
         retries=retries,
         expires_s=opt.duration("--expires", expires),
         not_before=None if at is None else opt.moment("--at", at),
         max_parallel=max_parallel,
         name=opt.one_line("--name", name),
-        meta=opt.metadata(meta or ()),
+        meta={**detected_meta(os.environ), **opt.metadata(meta or ())},
         run_key=None if run_key is None else opt.identifier("--run-key", run_key),
     )
     grace_s = opt.grace(no_slot_grace)
@@ -215,7 +242,7 @@ class _Submission:
         from qgjob.cli.waiting import detachable
 
         return detachable(
-            self._session.out,
+            self._session,
             lambda: self._submitted.run_id if self._submitted else None,
             lambda: run(self._main(selection)),
         )
@@ -259,7 +286,7 @@ class _Submission:
             "\n".join(
                 [
                     f"{submitted.run_id}  {_count(len(submitted.jobs))}",
-                    *(f"{job.job_id}  {_shown(job.test)}" for job in submitted.jobs),
+                    *(f"{job.job_id}  {_shown(job.title)}" for job in submitted.jobs),
                     "",
                 ]
             )

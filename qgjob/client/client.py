@@ -25,7 +25,21 @@ from bus_schemas.requests import (
 )
 from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
-from qgjob.client import artifacts, builds, bundles, control, lab, live, logs, query, submit, wait, watch
+from qgjob.client import (
+    artifacts,
+    builds,
+    bundles,
+    control,
+    downloads,
+    lab,
+    live,
+    logs,
+    query,
+    submit,
+    wait,
+    watch,
+)
+from qgjob.client.downloads import JobArtifact
 from qgjob.client.live import Live
 from qgjob.client.models import (
     LiveEvent,
@@ -171,6 +185,15 @@ class Client:
     async def health(self) -> HealthAnswer:
         """How the system is; a scheduler that does not answer is a finding, not an error."""
         return await query.health(self.bus)
+
+    async def download_artifact(
+        self, found: JobArtifact, folder: Path, *, progress: TransferProgress | None = None
+    ) -> Path:
+        """Write a file that a job left to `folder/JOB/ATTEMPT/NAME`; one that is there already is kept.
+
+        Raises `NotFoundError` when it is not stored any more, `RefusedError` for a name that is not safe.
+        """
+        return await downloads.download(self.bus, found, folder, progress=progress)
 
     # --- Acting ------------------------------------------------------------------------------
 

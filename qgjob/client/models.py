@@ -40,6 +40,14 @@ class SubmitRequest:
     """When the jobs may start first, in seconds since 1970."""
     max_parallel: int | None = None
     """How many of the run's jobs may be released or running at once; None: as many as slots take."""
+    silence_timeout_s: float | None = None
+    """How long a test may say nothing; None: for ever."""
+    secrets: Sequence[str] = ()
+    """Names of what the agent adds to the environment; the values never travel."""
+    matrix: Sequence[str] = ()
+    """Labels: each test runs once on a slot of each."""
+    repeat: int = 1
+    """How many jobs are made of each test, to hunt a flake."""
     app_id: str | None = None
     platform: str | None = None
     name: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -50,7 +50,8 @@ def make_specs(request: SubmitRequest, now: float) -> list[JobSpec]:
     """The jobs of a request; raises `UsageError`, `NoTestsError` or `RefusedError` (too many)."""
     checked_id("The organisation id", request.org_id)
     checked_id("The app version id", request.app_version_id)
-    count = len(request.tests)
+    plan = _plan(request)
+    count = len(plan)
     if not count:
         raise NoTestsError("A run needs at least one test.")
     if count > MAX_JOBS:
@@ -71,7 +72,6 @@ def make_specs(request: SubmitRequest, now: float) -> list[JobSpec]:
         "platform": request.platform,
         "priority": request.priority,
         "target": request.target,
-        "requires": tuple(sorted(requires)),
         "runner": request.runner,
         "argv": tuple(request.argv),
         "env": dict(request.env),
@@ -80,16 +80,52 @@ def make_specs(request: SubmitRequest, now: float) -> list[JobSpec]:
         "retries": request.retries,
         "infra_retries": request.infra_retries,
         "expires_s": request.expires_s,
+        "silence_timeout_s": request.silence_timeout_s,
+        "secrets": tuple(dict.fromkeys(request.secrets)),
         "max_parallel": request.max_parallel,
         "created_at": now,
     }
     try:
         return [
-            JobSpec(job_id=job_id, test=test, position=position, **shared)
-            for position, (job_id, test) in enumerate(zip(job_ids, request.tests, strict=True))
+            JobSpec(
+                job_id=job_id,
+                test=job.test,
+                variant=job.variant,
+                requires=tuple(sorted(requires | job.labels)),
+                position=position,
+                **shared,
+            )
+            for position, (job_id, job) in enumerate(zip(job_ids, plan, strict=True))
         ]
     except ValidationError as error:
         raise usage_error("The submit", error) from None
+
+
+class _Planned(NamedTuple):
+    """A job to be made: a test, on one label of the matrix, for one of its repetitions."""
+
+    test: str
+    labels: frozenset[str]
+    variant: str | None
+
+
+def _plan(request: SubmitRequest) -> list[_Planned]:
+    if len(request.tests) * max(1, len(request.matrix)) * request.repeat > MAX_JOBS:
+        raise RefusedError(
+            f"{len(request.tests)} tests, {max(1, len(request.matrix))} labels of the matrix and "
+            f"{request.repeat} repetitions make more than the {MAX_JOBS} jobs that are taken at once."
+        )
+    return [
+        _Planned(test, frozenset({label} if label else ()), _variant(label, number, request.repeat))
+        for test in request.tests
+        for label in request.matrix or (None,)
+        for number in range(1, request.repeat + 1)
+    ]
+
+
+def _variant(label: str | None, number: int, repeat: int) -> str | None:
+    parts = [*([label] if label else []), *([f"#{number}"] if repeat > 1 else [])]
+    return " ".join(parts) or None
 
 
 def digest_of(specs: list[JobSpec]) -> str:
@@ -99,12 +135,14 @@ def digest_of(specs: list[JobSpec]) -> str:
     caches beside the tests, and is the same step nevertheless.
     """
     first = specs[0].model_dump(mode="json", exclude=_NOT_IN_DIGEST)
-    body = {"shared": first, "tests": [spec.test for spec in specs]}
+    body: dict[str, Any] = {"shared": first, "tests": [spec.test for spec in specs]}
+    if specs[0].variant is not None:
+        body["variants"] = [[spec.variant, *spec.requires] for spec in specs]
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-_NOT_IN_DIGEST: Final = {"job_id", "run_id", "test", "position", "bundle", "created_at"}
+_NOT_IN_DIGEST: Final = {"job_id", "run_id", "test", "variant", "position", "bundle", "created_at"}
 
 
 def view_of(spec: JobSpec, state: JobState = "queued") -> JobView:

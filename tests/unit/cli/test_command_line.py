@@ -111,7 +111,7 @@ def test_a_run_and_a_submit_have_the_names_of_the_contract():
     assert {"run_id", "state", "counts", "jobs"} <= set(run_json(run_view))
     document = submitted_json(Submitted("r_1", (view(),)))
     assert document["run_id"] == "r_1"
-    assert document["jobs"] == [{"job_id": "j_1", "test": "tests/a.py", "state": "queued"}]
+    assert document["jobs"] == [{"job_id": "j_1", "test": "tests/a.py", "variant": None, "state": "queued"}]
 
 
 def test_every_command_module_exists():

@@ -163,6 +163,24 @@ def moment(option_name: str, value: str) -> float:
     return seconds
 
 
+def schedule(
+    cron: str | None, time_zone: str | None, *, at: str | None, wait: bool
+) -> tuple[str, str | None] | None:
+    """The expression and zone of --cron, or None; raises `UsageError` for what does not go with it."""
+    if cron is None:
+        if time_zone is not None:
+            raise UsageError("--time-zone needs --cron: it says in which zone its times are.")
+        return None
+    if at is not None or wait:
+        other = "--at" if at is not None else "--wait"
+        raise UsageError(f"--cron and {other} exclude each other: a schedule has no one run.")
+    if not cron.strip() or not cron.isascii() or not cron.isprintable() or len(cron) > 190:
+        raise UsageError(f"--cron {_short(cron)!r} is no schedule such as '30 5 * * 1-5' or @hourly.")
+    if time_zone is not None and not re.fullmatch(r"[A-Za-z0-9_+/-]{1,64}", time_zone):
+        raise UsageError(f"--time-zone {_short(time_zone)!r} is no zone such as Europe/Berlin.")
+    return cron.strip(), time_zone
+
+
 def grace(value: str) -> float | None:
     """The value of --no-slot-grace: seconds, or None for `off`; raises `UsageError`."""
     if value.strip().lower() in {"off", "never"}:

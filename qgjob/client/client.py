@@ -12,6 +12,7 @@ from bus_schemas.cases import CaseReport
 from bus_schemas.events import Attempt
 from bus_schemas.explain import ExplainAnswer
 from bus_schemas.holds import SlotHold
+from bus_schemas.crons import CronView
 from bus_schemas.jobs import BlobRef
 from bus_schemas.lab import HoldVerb, SlotsAnswer
 from bus_schemas.requests import (
@@ -30,6 +31,7 @@ from qgjob.client import (
     builds,
     bundles,
     control,
+    crons,
     downloads,
     lab,
     live,
@@ -271,6 +273,25 @@ class Client:
         Raises `NotFoundError` when it is not held.
         """
         await lab.resume_build(self.bus, org_id, app_version_id, by=by)
+
+    async def add_schedule(
+        self, request: SubmitRequest, expression: str, zone: str | None = None, *, by: str | None = None
+    ) -> tuple[CronView, bool]:
+        """Have a run submitted again and again; returns the schedule, and whether it replaced one.
+
+        `expression`: five fields as crontab has them, six with the second before them, or `@hourly`,
+        `@every 30m`, …; `zone`: of the IANA's database, else UTC. With a `run_key` the schedule of that key is
+        replaced. Raises `UsageError` when the server takes no such schedule.
+        """
+        return await crons.add(self.bus, request, expression, zone, clock=self.clock, by=by)
+
+    async def schedules(self, *, org_id: str | None = None) -> list[CronView]:
+        """The schedules, oldest first."""
+        return await crons.list_all(self.bus, org_id=org_id)
+
+    async def delete_schedule(self, schedule_id: str, *, by: str | None = None) -> CronView:
+        """Delete a schedule, whose runs go on; raises `NotFoundError`."""
+        return await crons.delete(self.bus, schedule_id, by=by)
 
     # --- Following ---------------------------------------------------------------------------
 

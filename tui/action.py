@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Scope = Literal["app", "overview", "job", "list", "run", "slots", "table", "marks", "log", "dialog", "help"]
+Scope = Literal[
+    "app", "overview", "job", "list", "run", "slots", "table", "marks", "log", "logs", "dialog", "help"
+]
 
 SCOPE_TITLES: Final[dict[Scope, str]] = {
     "app": "Everywhere",
@@ -17,6 +19,7 @@ SCOPE_TITLES: Final[dict[Scope, str]] = {
     "table": "In a table",
     "marks": "In the job table",
     "log": "In a log",
+    "logs": "Several logs",
     "dialog": "In a dialog",
     "help": "In the help",
 }

@@ -81,6 +81,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Give the job another priority, or the marked ones.",
         mutates=True,
     ),
+    Action("overview", "merge", "L", "Logs", "Read the output of the marked jobs as one."),
     Action("overview", "copy", "y", "Copy", "Copy the id of the job, over SSH as well."),
     Action(
         "overview",
@@ -100,10 +101,35 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("job", "found", "v", "Report", "Show the cases of the report, and what the job left.", shown=True),
     Action("job", "copy", "y", "Copy", "Copy the id of the job, over SSH as well.", shown=True),
     Action(
-        "job", "next_job", "n,right_square_bracket", "Next", "Go to the next job of the table.", display="n"
+        "job", "next_job", "right_square_bracket", "Next", "Go to the next job of the table.", display="]"
     ),
-    Action("job", "previous_job", "N,left_square_bracket", "Previous", "Go to the job before.", display="N"),
+    Action("job", "previous_job", "left_square_bracket", "Previous", "Go to the job before.", display="["),
     Action("job", "back", "escape,backspace", "Back", "Back to the overview.", shown=True, display="esc"),
+    Action(
+        "job",
+        "find",
+        "slash",
+        "Find",
+        "Look for a text, or a /regular expression/.",
+        shown=True,
+        priority=True,
+        display="/",
+    ),
+    Action("job", "save_log", "S", "Save", "Save all stored output into a file here."),
+    Action(
+        "logs",
+        "find",
+        "slash",
+        "Find",
+        "Look for a text, or a /regular expression/.",
+        shown=True,
+        priority=True,
+        display="/",
+    ),
+    Action("logs", "save_log", "S", "Save", "Save all stored output into a file here."),
+    Action(
+        "logs", "back", "escape,backspace", "Back", "Back to where one came from.", shown=True, display="esc"
+    ),
     Action(
         "list",
         "filter",
@@ -150,6 +176,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Give the job another priority, or the marked ones.",
         mutates=True,
     ),
+    Action("run", "merge", "L", "Logs", "Read the output of the marked jobs as one."),
     Action("run", "copy", "y", "Copy", "Copy the id of the job, over SSH as well."),
     Action("run", "back", "escape,backspace", "Back", "Back to the runs.", shown=True, display="esc"),
     Action(
@@ -208,6 +235,12 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("marks", "unmark_all", "u", "Unmark", "Take all marks off."),
     Action("log", "follow", "f", "Follow", "Follow the end of the log, or stop.", shown=True),
     Action("log", "times", "t", "Times", "Show when each line came, or not.", shown=True),
+    Action("log", "wrap", "w", "Wrap", "Break long lines, or cut them at the edge."),
+    Action("log", "next_match", "n", "Next match", "To the next line with what was found."),
+    Action("log", "previous_match", "N", "Match before", "To the line before with what was found."),
+    Action(
+        "log", "only", "ampersand", "Only", "Show only the lines with what was found, or all.", display="&"
+    ),
     Action("log", "line_up", "up,k", "Up", "One line up; stops following.", palette=False, display="↑ k"),
     Action("log", "line_down", "down,j", "Down", "One line down.", palette=False, display="↓ j"),
     Action("log", "log_page_up", "pageup,ctrl+b", "Page up", "One page up; stops following.", palette=False),

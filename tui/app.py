@@ -6,8 +6,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import App
@@ -24,8 +26,10 @@ from tui.command_line import CommandError
 from tui.commander import Commander
 from tui.commands import ActionProvider
 from tui.deeds import Deed
+from tui.draw.times import size
 from tui.screens.job import JobScreen
 from tui.screens.live import LiveScreen
+from tui.screens.logs import MAX_LOGS, LogsScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.reading import Reading
 from tui.screens.runs import RunScreen, RunsScreen
@@ -237,10 +241,27 @@ class DashboardApp(App[None], inherit_bindings=False):
         if self._options is not None:
             self.run_worker(self._look_up_run(run_id), group="run", exclusive=True)
 
-    def follow(self, job_id: str, buffer: LogBuffer, say: Callable[[str], None]) -> None:
-        """Fill a buffer with a job's log, instead of the one that was filled before."""
+    def follow(self, job_ids: Sequence[str], buffer: LogBuffer, say: Callable[[str], None]) -> None:
+        """Fill a buffer with the output of jobs, instead of the one that was filled before."""
         if self._options is not None:
-            self.run_worker(self._follow(job_id, buffer, say), group="log", exclusive=True)
+            self.run_worker(self._follow(job_ids, buffer, say), group="log", exclusive=True)
+
+    def open_logs(self, job_ids: Sequence[str]) -> None:
+        """The output of several jobs as one."""
+        if len(job_ids) > MAX_LOGS:
+            self.notify(f"At most {MAX_LOGS} logs are read as one.", severity="error", markup=False)
+        elif job_ids:
+            self.push_screen(LogsScreen(self.store, job_ids, read_only=self.read_only))
+
+    def close_logs(self) -> None:
+        """Back from the output of several jobs."""
+        self.workers.cancel_group(self, "log")
+        self.go_back()
+
+    def save_logs(self, job_ids: Sequence[str]) -> None:
+        """Write all stored output of jobs into a new file in the current folder."""
+        if self._options is not None:
+            self.run_worker(self._save_logs(job_ids), group="save")
 
     def carry_out(self, deed: Deed) -> None:
         """Do what the user said yes to, and say what came of it."""
@@ -280,11 +301,25 @@ class DashboardApp(App[None], inherit_bindings=False):
             if isinstance(screen, OverviewScreen):
                 screen.index_changed()
 
-    async def _follow(self, job_id: str, buffer: LogBuffer, say: Callable[[str], None]) -> None:
+    async def _save_logs(self, job_ids: Sequence[str]) -> None:
+        client = await (await self.feed()).client()
+        log_feed = import_module("tui.log_feed")
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.store.clock.now()))
+        path = Path(f"{job_ids[0] if len(job_ids) == 1 else 'qgjob-logs'}-{stamp}.log")
+        try:
+            written: int = await log_feed.save_logs(client, job_ids, path)
+        except QgjobError as error:
+            self.notify(error.message, severity="error", markup=False)
+        except OSError as error:
+            self.notify(f"The log was not saved: {error.strerror}.", severity="error", markup=False)
+        else:
+            self.notify(f"Saved {size(written)} to {path}", markup=False)
+
+    async def _follow(self, job_ids: Sequence[str], buffer: LogBuffer, say: Callable[[str], None]) -> None:
         feed = await self.feed()
         client = await feed.client()
         log_feed = import_module("tui.log_feed")
-        await log_feed.follow_log(client, self.store, job_id, buffer, say)
+        await log_feed.follow_logs(client, self.store, job_ids, buffer, say)
 
     async def _look_up_run(self, run_id: str) -> None:
         client = await (await self.feed()).client()

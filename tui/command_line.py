@@ -30,6 +30,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("slots", "[TEXT]", "Every slot with its device.", ("s", "agents", "devices")),
     Command("job", "ID", "One job with its log."),
     Command("run", "ID", "One run, its failures first."),
+    Command("log", "ID [ID…]", "The output of one job, or of several as one.", ("logs",)),
     Command("order", "NAME", "Order the jobs: latest, work, newest, priority, trouble, …"),
     Command("theme", "NAME", "Another theme: qgjob-dark, qgjob-light, ansi-dark, ansi-light, …"),
     Command("export", "csv|json [FILE]", "Write the jobs of the table to a file."),

@@ -53,6 +53,13 @@ class Commander:
             raise CommandError(f"No run {run_id!r} is known.")
         self._app.open_run(run_id)
 
+    def _log(self, *job_ids: str) -> None:
+        known = [self._known_job(job_id) for job_id in job_ids]
+        if len(known) == 1:
+            self._app.open_job(known[0])
+        else:
+            self._app.open_logs(known)
+
     def _order(self, name: str, *_: str) -> None:
         if name not in ORDERS:
             raise CommandError(f"There is no order {name!r}: {', '.join(ORDERS)}.")

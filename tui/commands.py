@@ -22,6 +22,7 @@ _LOOKED_AT = 20_000
 _SCOPES: dict[str, tuple[Scope, ...]] = {
     "overview": ("overview", "table", "marks", "app"),
     "job": ("job", "log", "app"),
+    "logs": ("logs", "log", "app"),
     "runs": ("list", "table", "app"),
     "run": ("run", "table", "marks", "app"),
     "slots": ("list", "slots", "table", "app"),

@@ -1,16 +1,18 @@
-"""Follows the output of one job into a buffer: what is stored, then what comes."""
+"""Follows the output of jobs into a buffer: what is stored, then what comes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
+from bus_schemas.requests import StoredChunk
 from qgjob.client import Client, Resync
 from qgjob.client.query import stored_logs
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
-from tui.store.log import LogBuffer
+from tui.store.log import MAX_BYTES, LogBuffer
 from tui.store.store import Store
 
 LOOK_EVERY_S: Final = 0.5
@@ -20,8 +22,66 @@ GRACE_S: Final = 3.0
 _ASK_AGAIN_S: Final = 1.0
 
 
-async def follow_log(
-    client: Client, store: Store, job_id: str, buffer: LogBuffer, say: Callable[[str], None]
+async def follow_logs(
+    client: Client, store: Store, job_ids: Sequence[str], buffer: LogBuffer, say: Callable[[str], None]
+) -> None:
+    """Fill the buffer with the output of all its jobs, until it is complete.
+
+    What is stored of several comes in the order in which it was stored, as if they had shared a
+    terminal; so does what comes live.
+    """
+    if len(job_ids) > 1:
+        await _load_merged(client, job_ids, buffer, say)
+    async with asyncio.TaskGroup() as group:
+        for source, job_id in enumerate(job_ids):
+            group.create_task(_follow_one(client, store, job_id, buffer, say, source))
+    buffer.close()
+
+
+async def save_logs(client: Client, job_ids: Sequence[str], path: Path) -> int:
+    """Write all that is stored of some jobs' output into a new file, as text; returns its bytes.
+
+    Raises what the client does, and `OSError`.
+    """
+    with path.open("x", encoding="utf-8", errors="replace", newline="") as file:
+        for job_id in job_ids:
+            if len(job_ids) > 1:
+                file.write(f"── {job_id} ──\n")
+            async for chunk in client.logs(job_id):
+                file.write("".join(text for _, text in chunk.parts))
+        return file.tell()
+
+
+async def _load_merged(
+    client: Client, job_ids: Sequence[str], buffer: LogBuffer, say: Callable[[str], None]
+) -> None:
+    async def load(source: int, job_id: str) -> list[tuple[int, int, StoredChunk]]:
+        found: list[tuple[int, int, StoredChunk]] = []
+        size = 0
+        try:
+            async for chunk in client.logs(job_id):
+                found.append((chunk.stream_seq, source, chunk))
+                size += sum(len(text) for _, text in chunk.parts)
+                while size > MAX_BYTES:  # more would not be kept anyway
+                    size -= sum(len(text) for _, text in found.pop(0)[2].parts)
+        except NotFoundError:
+            pass
+        except QgjobError as error:
+            say(error.message)
+        return found
+
+    loaded = await asyncio.gather(*(load(source, job_id) for source, job_id in enumerate(job_ids)))
+    for _, source, chunk in sorted((c for chunks in loaded for c in chunks), key=lambda c: c[:2]):
+        buffer.add(chunk, source)
+
+
+async def _follow_one(
+    client: Client,
+    store: Store,
+    job_id: str,
+    buffer: LogBuffer,
+    say: Callable[[str], None],
+    source: int,
 ) -> None:
     """Fill the buffer until the job has ended and its output is complete.
 
@@ -34,7 +94,7 @@ async def follow_log(
         while True:
             if load:
                 try:
-                    await _load(client, job_id, buffer)
+                    await _load(client, job_id, buffer, source)
                 except UnreachableError as error:
                     say(error.message)
                     await asyncio.sleep(_ASK_AGAIN_S)
@@ -50,7 +110,7 @@ async def follow_log(
                 if isinstance(item, Resync):
                     load = True
                     break  # what came behind the gap is stored too; taken now, it would hide the gap
-                buffer.add(item)
+                buffer.add(item, source)
             if load:
                 continue
             job = store.jobs.get(job_id)
@@ -60,18 +120,17 @@ async def follow_log(
                     left = now + GRACE_S
                     load = True  # what was said before the end is stored by now
                     continue
-                if buffer.eof_of >= job.attempt or now >= left or job.started_at is None:
-                    buffer.close()
+                if buffer.sources[source].eof_of >= job.attempt or now >= left or job.started_at is None:
                     return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(live.ready(), LOOK_EVERY_S)
 
 
-async def _load(client: Client, job_id: str, buffer: LogBuffer) -> None:
+async def _load(client: Client, job_id: str, buffer: LogBuffer, source: int) -> None:
     while True:
-        answer = await stored_logs(client.bus, job_id, buffer.last_seq)
+        answer = await stored_logs(client.bus, job_id, buffer.sources[source].last_seq)
         for chunk in answer.chunks:
-            buffer.add(chunk)
+            buffer.add(chunk, source)
         if not answer.more or not answer.chunks:
             return
         await asyncio.sleep(0)

@@ -19,7 +19,7 @@ from tui.widgets.canvas import Canvas
 _KEYS = 12
 _FILTER = 21
 _TWO_COLUMNS = 100
-_LEFT: tuple[Scope, ...] = ("overview", "app", "job", "list", "run", "slots")
+_LEFT: tuple[Scope, ...] = ("overview", "app", "job", "list", "run", "slots", "logs")
 _RIGHT: tuple[Scope, ...] = ("table", "marks", "log", "dialog")
 _FILTERS = (
     ("login", "in the test, build, organisation, id or slot"),

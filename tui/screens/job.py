@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.widgets import Footer
 
 from tui.actions import bindings
-from tui.screens.live import LiveScreen
+from tui.screens.log_keys import LogKeys
 from tui.store.index import JobIndex
 from tui.store.log import LogBuffer
 from tui.store.store import Changes, Store
@@ -18,7 +18,7 @@ from tui.widgets.log_view import LogView
 from tui.widgets.status_bar import StatusBar
 
 
-class JobScreen(LiveScreen):
+class JobScreen(LogKeys):
     """A card and a log."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("job")
@@ -52,11 +52,6 @@ class JobScreen(LiveScreen):
         """Show the job."""
         self.show(self.job_id)
 
-    @property
-    def log_view(self) -> LogView:
-        """The log."""
-        return self.query_one("#log", LogView)
-
     def show(self, job_id: str) -> None:
         """Show a job, and follow its log from now on."""
         self.job_id = job_id
@@ -66,7 +61,7 @@ class JobScreen(LiveScreen):
         buffer = LogBuffer()
         self.log_view.show(buffer)
         self._log_version = -1
-        self.dashboard.follow(job_id, buffer, self._say)
+        self.dashboard.follow([job_id], buffer, self.say)
         self.on_screen_resume()
 
     def update(self, changes: Changes) -> None:
@@ -120,8 +115,3 @@ class JobScreen(LiveScreen):
             self.app.bell()
             return
         self.show(self._index[wanted])
-
-    def _say(self, problem: str) -> None:
-        for view in self.query(LogView):  # none before the first layout, nor when the screen is gone
-            view.problem = problem
-            view.sync()

@@ -127,6 +127,10 @@ class LiveScreen(Screen[None]):
         """Give the selected jobs another priority."""
         self.ask(deeds.reprioritise(self.jobs_of(self.selected_jobs(), ended=False)))
 
+    def action_merge(self) -> None:
+        """Show the output of the selected jobs as one."""
+        self.dashboard.open_logs(self.selected_jobs())
+
     def action_copy(self) -> None:
         """Copy the ids of the selected jobs."""
         self.dashboard.copy(" ".join(self.selected_jobs()))

@@ -6,9 +6,12 @@ a number and not a distance from either end.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from tui.draw.ansi import PLAIN, Look, has_escapes, look_after
+from tui.store.log_page import LINES, LogLine, LogPage
 
 if TYPE_CHECKING:
     from bus_schemas.requests import StoredChunk
@@ -17,59 +20,61 @@ MAX_BYTES: Final = 16 * 2**20
 MAX_LINES: Final = 200_000
 MAX_LINE_CHARS: Final = 4000
 """A longer line is continued on the next."""
-_PAGE: Final = 256
 _MARGIN: Final = 64
 
-STREAMS: Final = ("out", "err", "sys")
 
+@dataclass(slots=True)
+class Source:
+    """One job whose output is in the buffer."""
 
-class LogLine(NamedTuple):
-    """A line as it came, and the attributes in force where it begins."""
-
-    data: bytes
-    stream: str
-    at: float
-    look: Look
-    continued: bool
-
-    @property
-    def text(self) -> str:
-        """The line's text, still hostile."""
-        return self.data.decode("utf-8", "replace")
+    label: str = ""
+    last_seq: int = 0
+    """The last chunk's place in the log stream."""
+    eof_of: int = 0
+    """The last attempt whose output is complete."""
+    attempt: int = 0
+    partial: dict[str, tuple[str, float, bool]] = field(default_factory=dict[str, tuple[str, float, bool]])
+    looks: dict[str, Look] = field(default_factory=dict[str, Look])
 
 
 class LogBuffer:
     """The lines of a log in the order they came; dropped from the front when there are too many."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES, max_lines: int = MAX_LINES) -> None:
-        self._pages: list[list[LogLine]] = []
-        self._page_bytes: list[int] = []
+    def __init__(
+        self, max_bytes: int = MAX_BYTES, max_lines: int = MAX_LINES, *, labels: Sequence[str] = ("",)
+    ) -> None:
+        self._pages: list[LogPage] = []
         self._first_page = 0
         self._max_bytes = max_bytes
         self._max_lines = max_lines
-        self._partial: dict[str, tuple[str, float, bool]] = {}
-        self._looks: dict[str, Look] = {}
-        self._attempt = 0
+        self.sources = [Source(label) for label in labels]
+        """The jobs whose output it takes; mostly one."""
         self.bytes = 0
         """Bytes kept."""
         self.seen_bytes = 0
-        self.last_seq = 0
-        """The last chunk's place in the log stream."""
         self.left_out = 0
         """Bytes that the agent did not send, the log being over its limit."""
         self.errors = 0
         """Lines that came on stderr."""
-        self.eof_of = 0
-        """The last attempt whose output is complete."""
         self.complete = False
         """Whether the job has ended and everything is here."""
         self.version = 0
         """Goes up with every change."""
 
     @property
+    def last_seq(self) -> int:
+        """The place in the log stream of the only job's last chunk."""
+        return self.sources[0].last_seq
+
+    @property
+    def eof_of(self) -> int:
+        """The only job's last attempt whose output is complete."""
+        return self.sources[0].eof_of
+
+    @property
     def first(self) -> int:
         """The number of the first line that is still here; so many were dropped."""
-        return self._first_page * _PAGE
+        return self._first_page * LINES
 
     @property
     def end(self) -> int:
@@ -82,7 +87,7 @@ class LogBuffer:
     @property
     def _ended(self) -> int:
         whole = len(self._pages) - 1
-        return self.first + whole * _PAGE + len(self._pages[-1]) if self._pages else self.first
+        return self.first + whole * LINES + len(self._pages[-1]) if self._pages else self.first
 
     def line(self, number: int) -> LogLine:
         """A line by its number; raises `IndexError` when it is not here."""
@@ -91,88 +96,100 @@ class LogBuffer:
         over = number - self._ended
         if over >= 0:
             return self._unfinished()[over]
-        page, row = divmod(number - self.first, _PAGE)
-        return self._pages[page][row]
+        page, row = divmod(number - self.first, LINES)
+        return self._pages[page].line(row)
 
-    def add(self, chunk: StoredChunk) -> None:
+    def page_from(self, number: int) -> tuple[LogPage | None, int]:
+        """The page that a line is in, and the number behind its last line; None: not packed yet."""
+        if number < self.first or number >= self._ended:
+            return None, self.end
+        page = (number - self.first) // LINES
+        return self._pages[page], self.first + page * LINES + len(self._pages[page])
+
+    def add(self, chunk: StoredChunk, source: int = 0) -> None:
         """Take in a chunk; one that came before changes nothing."""
-        if chunk.stream_seq <= self.last_seq:
+        of = self.sources[source]
+        if chunk.stream_seq <= of.last_seq:
             return
-        self.last_seq = chunk.stream_seq
+        of.last_seq = chunk.stream_seq
         self.version += 1
-        if chunk.attempt != self._attempt:
-            self._finish_partial()
-            if self._attempt or chunk.attempt > 1:
-                self._say(f"── attempt {chunk.attempt} ──", chunk.at)
-            self._attempt = chunk.attempt
-            self._looks.clear()
+        if chunk.attempt != of.attempt:
+            self._finish_partial(source)
+            if of.attempt or chunk.attempt > 1:
+                self._say(f"── attempt {chunk.attempt} ──", chunk.at, source)
+            of.attempt = chunk.attempt
+            of.looks.clear()
         if chunk.dropped:
             self.left_out += chunk.dropped
-            self._say(f"… {chunk.dropped:,} bytes of output were left out here", chunk.at)
+            self._say(f"… {chunk.dropped:,} bytes of output were left out here", chunk.at, source)
         for stream, text in chunk.parts:
-            self._write(stream, text, chunk.at)
+            self._write(stream, text, chunk.at, source)
         if chunk.eof:
-            self._finish_partial()
-            self.eof_of = max(self.eof_of, chunk.attempt)
+            self._finish_partial(source)
+            of.eof_of = max(of.eof_of, chunk.attempt)
         self._trim()
 
     def close(self) -> None:
-        """The job has ended, and nothing more will come."""
-        self._finish_partial()
+        """The jobs have ended, and nothing more will come."""
+        for source in range(len(self.sources)):
+            self._finish_partial(source)
         self.complete = True
         self.version += 1
 
-    def _write(self, stream: str, text: str, at: float) -> None:
+    def _write(self, stream: str, text: str, at: float, source: int) -> None:
         self.seen_bytes += len(text)
-        pending, began, continued = self._partial.pop(stream, ("", at, False))
+        partial = self.sources[source].partial
+        pending, began, continued = partial.pop(stream, ("", at, False))
         *lines, rest = (pending + text).split("\n")
         for line in lines:
             for piece in _pieces(line.rstrip("\r")):
-                self._append(stream, piece, began, continued=continued)
+                self._append(stream, piece, began, source, continued=continued)
                 continued = True
             began, continued = at, False
         *pieces, rest = _pieces(rest)
         for piece in pieces:
-            self._append(stream, piece, began, continued=continued)
+            self._append(stream, piece, began, source, continued=continued)
             continued = True
         if rest:
-            self._partial[stream] = (rest, began, continued)
+            partial[stream] = (rest, began, continued)
 
-    def _append(self, stream: str, text: str, at: float, *, continued: bool) -> None:
-        look = self._looks.get(stream, PLAIN)
+    def _append(self, stream: str, text: str, at: float, source: int, *, continued: bool) -> None:
+        looks = self.sources[source].looks
+        look = looks.get(stream, PLAIN)
         if has_escapes(text):
             after = look_after(text, look)
             if after != look:
-                self._looks[stream] = after
+                looks[stream] = after
         data = text.encode("utf-8", "replace")
-        if not self._pages or len(self._pages[-1]) == _PAGE:
-            self._pages.append([])
-            self._page_bytes.append(0)
-        self._pages[-1].append(LogLine(data, stream, at, look, continued))
-        self._page_bytes[-1] += len(data)
+        if not self._pages or len(self._pages[-1]) == LINES:
+            self._pages.append(LogPage())
+        self._pages[-1].add(LogLine(data, stream, at, look, continued, source))
         self.bytes += len(data)
         self.errors += stream == "err"
 
-    def _say(self, text: str, at: float) -> None:
-        self._append("sys", text, at, continued=False)
+    def _say(self, text: str, at: float, source: int) -> None:
+        self._append("sys", text, at, source, continued=False)
 
-    def _finish_partial(self) -> None:
-        for stream, (text, at, continued) in list(self._partial.items()):
-            self._append(stream, text.rstrip("\r"), at, continued=continued)
-        self._partial.clear()
+    def _finish_partial(self, source: int) -> None:
+        partial = self.sources[source].partial
+        for stream, (text, at, continued) in list(partial.items()):
+            self._append(stream, text.rstrip("\r"), at, source, continued=continued)
+        partial.clear()
 
     def _unfinished(self) -> list[LogLine]:
         return [
-            LogLine(text.encode("utf-8", "replace"), stream, at, self._looks.get(stream, PLAIN), continued)
-            for stream, (text, at, continued) in self._partial.items()
+            LogLine(
+                text.encode("utf-8", "replace"), stream, at, of.looks.get(stream, PLAIN), continued, number
+            )
+            for number, of in enumerate(self.sources)
+            for stream, (text, at, continued) in of.partial.items()
         ]
 
     def _trim(self) -> None:
         while len(self._pages) > 1 and (
-            self.bytes > self._max_bytes or (len(self._pages) - 1) * _PAGE >= self._max_lines
+            self.bytes > self._max_bytes or (len(self._pages) - 1) * LINES >= self._max_lines
         ):
-            del self._pages[0]
-            self.bytes -= self._page_bytes.pop(0)
+            self.bytes -= self._pages.pop(0).bytes
             self._first_page += 1
 
 

@@ -51,6 +51,7 @@ INKS: Final[dict[str, Ink]] = {
     "busy-soft": Ink("primary", 0.5),
     "track": Ink("foreground", 0.12, "dim"),
     "mark": Ink("warning", 1.0, "bold"),
+    "found": Ink("warning", 1.0, "bold", 0.35),
     "chip-good": Ink("success", 1.0, "bold", 0.16),
     "chip-busy": Ink("primary", 1.0, "bold", 0.16),
     "chip-bad": Ink("error", 1.0, "bold", 0.22),

@@ -1,29 +1,31 @@
 """A job's log: only visible lines are parsed, and the reader's place holds while old lines go.
 
 The end of the log is the last line of the view while it is followed; a step upwards stops that.
+Where only matching lines are shown, positions count those; otherwise a position is a line's number.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar
 
-from rich.segment import Segment
+from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 
 from tui.actions import bindings
-from tui.draw.ansi import parse
 from tui.draw.spans import Line
-from tui.draw.times import count, moment, size
+from tui.draw.times import count, size
 from tui.store.log import LogBuffer
-from tui.widgets.inks import look_style, style_of
+from tui.store.log_search import AllLines, LogMatches
+from tui.widgets.log_lines import Manner, parts_of, row_of
 from tui.widgets.tall import TallCanvas
 
-_GUTTER = {"out": ("  ", ""), "err": ("▌ ", "bad"), "sys": ("▌ ", "accent")}
 _MAX_ASIDE = 4000
+_WHEEL = 3
 SCROLL_BAR = 1
-_Row = tuple[int, int, int]
+_Row = tuple[int, int, int, int]
 
 
 class LogView(TallCanvas):
@@ -36,23 +38,34 @@ class LogView(TallCanvas):
         self.buffer = LogBuffer()
         self.following = True
         self.show_times = False
+        self.wrap = False
+        self.only = False
+        """Show only the lines that match what is looked for."""
+        self.matches: LogMatches | None = None
         self.problem = ""
         """Why there is no log, or no more of it."""
+        self._all = AllLines(self.buffer)
         self._top = 0
         self._aside = 0
         self._seen_end = 0
+        self._current = -1
+        self._places: list[tuple[int, int]] = []
         self._rows: list[_Row] = []
         self._ours = False
         self.lines_parsed = 0
         """How many lines were parsed so far: what drawing costs, for tests."""
 
     def show(self, buffer: LogBuffer) -> None:
-        """Show another log, from its end."""
+        """Show another log, from its end; what is looked for stays."""
         self.buffer = buffer
+        self._all = AllLines(buffer)
         self.following = True
         self.problem = ""
         self._top = self._aside = self._seen_end = 0
+        self._current = -1
         self._rows = []
+        text = self.matches.text if self.matches else ""
+        self.matches = LogMatches(buffer, text) if text else None
         self.sync()
         self.refresh()
 
@@ -64,35 +77,159 @@ class LogView(TallCanvas):
     @property
     def new_below(self) -> int:
         """How many lines came since the end was last in view."""
-        return 0 if self.following else max(0, self.buffer.end - self._seen_end)
+        return 0 if self.following else max(0, self._lines.end - self._seen_end)
+
+    @property
+    def _lines(self) -> AllLines | LogMatches:
+        return self.matches if self.only and self.matches is not None else self._all
+
+    # --- Looking for something ---------------------------------------------------------------
+
+    def find(self, text: str) -> None:
+        """Look for a text from now on, or for nothing; raises `SearchError` for a wrong expression."""
+        number = self._number_at_top()
+        self.matches = LogMatches(self.buffer, text) if text else None
+        self.only = self.only and bool(text)
+        self._current = -1
+        if self.matches is not None:
+            self.matches.step()
+            if not self.matches.complete:
+                self.run_worker(self._search(self.matches), group="search", exclusive=True)
+        self._stay_at(number)
+
+    async def _search(self, matches: LogMatches) -> None:
+        more = True
+        while more and matches is self.matches:
+            await asyncio.sleep(0)  # keys come first
+            more = matches.step()
+        self.sync()
+
+    def action_next_match(self) -> None:
+        """To the next line in which it was found."""
+        self._go_to_match(forward=True)
+
+    def action_previous_match(self) -> None:
+        """To the one before."""
+        self._go_to_match(forward=False)
+
+    def action_only(self) -> None:
+        """Show only what matches, or all of it with what was found marked."""
+        if self.matches is None:
+            self.app.bell()
+            return
+        number = self._current if self._current >= 0 else self._number_at_top()
+        self.only = not self.only
+        self._stay_at(number)
+
+    def _go_to_match(self, *, forward: bool) -> None:
+        if self.matches is None:
+            self.app.bell()
+            return
+        here = self._current
+        if here < 0:
+            top = self._number_at_top()
+            here = top - 1 if forward else top + self.size.height
+        found = self.matches.after(here) if forward else self.matches.before(here)
+        if found is None:
+            self.app.bell()
+            return
+        self._current = found
+        self.following = False
+        position = self._lines.position(found)
+        if not self._top <= position < self._top + self.size.height:
+            self._top = max(self._lines.first, position - self.size.height // 3)
+        self._rows = []
+        self.sync()
+
+    def _number_at_top(self) -> int:
+        lines = self._lines
+        return lines.number(self._top) if lines.first <= self._top < lines.end else self.buffer.first
+
+    def _stay_at(self, number: int) -> None:
+        self._top = self._lines.position(number)
+        self._rows = []
+        self._seen_end = min(self._seen_end, self._lines.end)
+        self.sync()
+
+    # --- Following ---------------------------------------------------------------------------
 
     def sync(self) -> None:
         """Take what came, hold the place, and repaint what differs."""
         height = self.size.height
         if not self.is_attached or not height:
             return
-        buffer = self.buffer
+        if self.matches is not None:
+            self.matches.step()
+        lines = self._lines
         if self.following:
-            self._top = max(buffer.first, buffer.end - height)
+            self._top = max(lines.first, lines.end - height)
         else:
-            self._top = max(buffer.first, min(self._top, max(buffer.first, buffer.end - 1)))
-        if self._top + height >= buffer.end:
-            self._seen_end = buffer.end
-        self.stretch(len(buffer))
+            self._top = max(lines.first, min(self._top, max(lines.first, lines.end - 1)))
+        self._places = self._lay_out(height)
+        last = self._places[-1][0] if self._places else lines.end
+        if last + 1 >= lines.end:
+            self._seen_end = lines.end
+        self.stretch(lines.end - lines.first)
         # Lines that went at the front take the scroll position with them, not the reader.
         self._ours = True
-        self.scroll_to(y=self._top - buffer.first, animate=False, force=True)
+        self.scroll_to(y=self._top - lines.first, animate=False, force=True)
         self._ours = False
         self._say()
         self._repaint()
 
+    def _lay_out(self, height: int) -> list[tuple[int, int]]:
+        """Which part of which position stands in which row."""
+        lines = self._lines
+        if not self.wrap:
+            return [(at, 0) for at in range(self._top, min(self._top + height, lines.end))]
+        room = max(1, self.size.width - SCROLL_BAR - self._manner.head_width)
+        if self.following:  # from the end upwards: the last row is the end of the last line
+            places: list[tuple[int, int]] = []
+            at = lines.end
+            while at > lines.first and len(places) < height:
+                at -= 1
+                parts = parts_of(self.buffer.line(lines.number(at)), room)
+                places[:0] = [(at, part) for part in range(parts)]
+            places = places[-height:]
+            self._top = places[0][0] if places else self._top
+            return places
+        places = []
+        at = self._top
+        while at < lines.end and len(places) < height:
+            parts = parts_of(self.buffer.line(lines.number(at)), room)
+            places += [(at, part) for part in range(parts)]
+            at += 1
+        return places[:height]
+
+    @property
+    def _manner(self) -> Manner:
+        labels = tuple(source.label for source in self.buffer.sources)
+        return Manner(
+            self.show_times,
+            self.wrap,
+            self._aside,
+            labels if len(labels) > 1 else (),
+            self.matches.pattern if self.matches is not None else None,
+            self._current,
+        )
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """The wheel or the scroll bar moved: the reader wants to be there."""
+        """The scroll bar moved: the reader wants to be there."""
         super().watch_scroll_y(old_value, new_value)
         if not self._ours:
-            self._top = self.buffer.first + round(new_value)
-            self.following = self._top + self.size.height >= self.buffer.end
+            self._top = self._lines.first + round(new_value)
+            self.following = self._top + self.size.height >= self._lines.end
             self.sync()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """A few lines up; stops following."""
+        event.stop()
+        self._go(-_WHEEL)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """A few lines down."""
+        event.stop()
+        self._go(_WHEEL)
 
     def on_resize(self) -> None:
         """More or fewer lines fit."""
@@ -108,6 +245,12 @@ class LogView(TallCanvas):
     def action_times(self) -> None:
         """Show when lines came, or not."""
         self.show_times = not self.show_times
+        self._rows = []
+        self.sync()
+
+    def action_wrap(self) -> None:
+        """Break long lines, or cut them at the edge."""
+        self.wrap = not self.wrap
         self._rows = []
         self.sync()
 
@@ -129,7 +272,7 @@ class LogView(TallCanvas):
 
     def action_log_first(self) -> None:
         """To the oldest line that is kept."""
-        self._go(-len(self.buffer))
+        self._go(self._lines.first - self._lines.end)
 
     def action_log_last(self) -> None:
         """To the end, and follow it."""
@@ -143,8 +286,9 @@ class LogView(TallCanvas):
         self.sync()
 
     def _go(self, lines: int) -> None:
-        last = max(self.buffer.first, self.buffer.end - self.size.height)
-        self._top = max(self.buffer.first, min(last, self._top + lines))
+        first, end = self._lines.first, self._lines.end
+        last = max(first, end - self.size.height)
+        self._top = max(first, min(last, self._top + lines))
         # Whoever walks down to the end wants to stay there.
         self.following = lines > 0 and self._top >= last
         self.sync()
@@ -158,62 +302,54 @@ class LogView(TallCanvas):
     def render_line(self, y: int) -> Strip:
         """A line as Textual wants it."""
         width = self.size.width
-        number = self._top + y
-        if number >= self.buffer.end or number < self.buffer.first:
-            if not len(self.buffer) and y == self.size.height // 2:
+        lines = self._lines
+        if y >= len(self._places) or not lines.first <= self._places[y][0] < lines.end:
+            if lines.end == lines.first and y == self.size.height // 2:
                 return self.to_strip(self._nothing(width), width)
             return Strip.blank(width, self.base)
         self.lines_parsed += 1
         self.lines_painted += 1
+        position, part = self._places[y]
+        number = lines.number(position)
         line = self.buffer.line(number)
-        gutter, ink = _GUTTER[line.stream]
-        inks = self.inks
-        ground = self.base
-        head = [
-            Segment("↪ ", ground + inks["faint"])
-            if line.continued
-            else Segment(gutter, ground + style_of(inks, ink))
-        ]
-        if self.show_times:
-            head.append(Segment(moment(line.at) + " ", ground + inks["dim"]))
-        base = ground + inks["accent"] if line.stream == "sys" else ground
-        body = Strip([Segment(text, base + look_style(look)) for text, look in parse(line.text, line.look)])
-        room = max(0, width - SCROLL_BAR - sum(len(segment.text) for segment in head))
-        shown = body.crop(self._aside, self._aside + room)
-        if body.cell_length > self._aside + room > 0:
-            shown = Strip(
-                [*body.crop(self._aside, self._aside + room - 1), Segment("…", ground + inks["faint"])]
-            )
-        return Strip([*head, *shown]).adjust_cell_length(width, ground)
+        return row_of(line, number, part, self._manner, width, SCROLL_BAR, self.base, self.inks)
 
     def _repaint(self) -> None:
         """Compare what is to be seen with what was, line by line, without parsing any of it."""
         height = self.size.height
-        buffer = self.buffer
+        buffer, lines = self.buffer, self._lines
         rows: list[_Row] = []
-        for number in range(self._top, min(self._top + height, buffer.end)):
-            line = buffer.line(number)
-            rows.append((number, len(line.data), id(buffer)))
+        for position, part in self._places:
+            number = lines.number(position)
+            rows.append((number, part, len(buffer.line(number).data), id(buffer)))
         if not rows:
-            rows = [(-1, hash(self.problem), int(buffer.complete))]
+            rows = [(-1, 0, hash(self.problem), int(buffer.complete))]
         for y in range(height):
             old = self._rows[y] if y < len(self._rows) else None
             new = rows[y] if y < len(rows) else None
             if old != new:
                 self.refresh(Region(0, y, self.size.width, 1))
-        if not len(buffer):
+        if lines.end == lines.first:
             self.refresh()
         self._rows = rows
 
     def _nothing(self, width: int) -> Line:
-        text = self.problem or ("No output." if self.buffer.complete else "No output yet.")
+        if self.only and self.matches is not None:
+            text = f"No line has {self.matches.text!r}."
+        else:
+            text = self.problem or ("No output." if self.buffer.complete else "No output yet.")
         return ((" " * max(0, (width - len(text)) // 2) + text, "bad" if self.problem else "dim"),)
 
     def _say(self) -> None:
         buffer = self.buffer
         dropped = f" · {count(buffer.first)} dropped" if buffer.first else ""
         left_out = f" · {size(buffer.left_out)} left out by the agent" if buffer.left_out else ""
-        title = f"Log · {count(buffer.end)} lines · {size(buffer.seen_bytes)}{dropped}{left_out}"
+        jobs = f"{len(buffer.sources)} logs" if len(buffer.sources) > 1 else "Log"
+        title = f"{jobs} · {count(buffer.end)} lines · {size(buffer.seen_bytes)}{dropped}{left_out}"
+        if self.matches is not None:
+            found = self.matches.end - self.matches.first
+            more = "" if self.matches.complete else "+"
+            title += f" · {count(found)}{more} with {self.matches.text[:30]}"
         if self.new_below:
             below = f"▼ {count(self.new_below)} new below"
         elif buffer.complete:

@@ -15,7 +15,7 @@ from tests.support.lab.output import chunks_of
 from tests.support.lab.service import LabService
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
-from tui.log_feed import follow_log
+from tui.log_feed import follow_logs
 from tui.store.log import LogBuffer
 from tui.store.store import Store
 
@@ -29,7 +29,7 @@ async def following(
     buffer = LogBuffer()
     said: list[str] = []
     async with open_client(ServerOptions(url=url)) as client:
-        task = asyncio.create_task(follow_log(client, store, job_id, buffer, said.append))
+        task = asyncio.create_task(follow_logs(client, store, [job_id], buffer, said.append))
         try:
             yield buffer, said, task
         finally:

@@ -23,6 +23,7 @@ from tui.commands import ActionProvider
 from tui.screens.confirm import Confirm
 from tui.screens.help import HelpScreen
 from tui.screens.job import JobScreen
+from tui.screens.logs import LogsScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.reading import Reading
 from tui.screens.runs import RunScreen, RunsScreen
@@ -32,7 +33,7 @@ from tui.themes import DARK, LIGHT
 from tui.widgets.agent_table import AgentTable
 from tui.widgets.group_table import GroupTable
 from tui.widgets.job_table import JobTable
-from tui.widgets.line_bar import CommandBar, FilterBar
+from tui.widgets.line_bar import CommandBar, FilterBar, FindBar
 from tui.widgets.log_view import LogView
 from tui.widgets.queue_panel import QueuePanel
 from tui.widgets.run_table import RunTable
@@ -423,6 +424,92 @@ async def something_is_read(s: Stage, key: str) -> None:
     await wait_for(lambda: isinstance(s.app.screen, JobScreen))
 
 
+async def logs_screen(s: Stage) -> LogView:
+    s.app.open_logs([s.app.index[0], s.app.index[1]])
+    await wait_for(lambda: isinstance(s.app.screen, LogsScreen) and s.app.screen.query("#log"))
+    await s.pilot.pause()
+    screen = s.app.screen
+    assert isinstance(screen, LogsScreen)
+    return screen.log_view
+
+
+def finds(several: bool) -> Callable[[Stage, str], Awaitable[None]]:
+    async def text_is_found(s: Stage, key: str) -> None:
+        view = await (logs_screen(s) if several else s.open())
+        s.write(view, 50, 30)
+        await s.press(key)
+        await wait_for(lambda: s.app.screen.query(FindBar))
+        await s.press(*"line", "space", *"17", "enter")
+        await wait_for(lambda: view.matches is not None and not s.app.screen.query(FindBar))
+        await wait_for(lambda: "▶" in text_of(s.played) and "with line 17" in text_of(s.played))
+
+    return text_is_found
+
+
+def saves(several: bool) -> Callable[[Stage, str], Awaitable[None]]:
+    async def output_is_saved(s: Stage, key: str) -> None:
+        asked: list[list[str]] = []
+        s.app.save_logs = lambda job_ids: asked.append(list(job_ids))  # type: ignore[method-assign]
+        await (logs_screen(s) if several else s.open(s.app.index[0]))
+        await s.press(key)
+        await wait_for(lambda: asked == [[s.app.index[0], s.app.index[1]] if several else [s.app.index[0]]])
+
+    return output_is_saved
+
+
+async def logs_go_back(s: Stage, key: str) -> None:
+    await logs_screen(s)
+    await s.press(key)
+    await wait_for(lambda: s.app.screen is s.overview)
+
+
+async def marked_are_merged(s: Stage, key: str) -> None:
+    await s.press("space", "space", key)
+    await wait_for(lambda: isinstance(s.app.screen, LogsScreen) and len(s.app.screen.job_ids) == 2)
+
+
+async def run_is_merged(s: Stage, key: str) -> None:
+    screen = await run_screen(s)
+    screen.jobs.action_mark()
+    screen.jobs.action_mark()
+    await s.press(key)
+    await wait_for(lambda: isinstance(s.app.screen, LogsScreen) and len(s.app.screen.job_ids) == 2)
+
+
+async def long_lines_are_wrapped(s: Stage, key: str) -> None:
+    view = await s.open()
+    long = "word " * 100 + "end-of-it"
+    view.buffer.add(StoredChunk(stream_seq=9, attempt=1, at=1.0, parts=(("out", long + "\n"),)))
+    s.played.draw()
+    await wait_for(lambda: "end-of-it" not in text_of(s.played))
+    await s.press(key)
+    await wait_for(lambda: "end-of-it" in text_of(s.played) and "↪" in text_of(s.played))
+
+
+async def next_match_is_shown(s: Stage, key: str) -> None:
+    view = await s.open()
+    view.action_log_first()
+    view.find("9")
+    await s.press(key, key)
+    await wait_for(lambda: "▶ line 19" in text_of(s.played))
+
+
+async def match_before_is_shown(s: Stage, key: str) -> None:
+    view = await s.open()
+    view.find("line 1")
+    await s.press(key, key)
+    await wait_for(lambda: "▶ line 198" in text_of(s.played))
+
+
+async def only_matches_are_shown(s: Stage, key: str) -> None:
+    view = await s.open()
+    view.find("7")
+    await s.press(key)
+    await wait_for(lambda: "line 197" in text_of(s.played) and "line 198" not in text_of(s.played))
+    await s.press(key)
+    await wait_for(lambda: "line 198" in text_of(s.played))
+
+
 async def run_screen(s: Stage) -> RunScreen:
     runs = s.app.store.jobs.runs.latest()
     run = next(r for r in runs if r.ended and not r.over)
@@ -496,6 +583,17 @@ SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "slots.hold('resume')": holds("resume"),
     "job.explain": something_is_read,
     "job.found": something_is_read,
+    "job.find": finds(False),
+    "logs.find": finds(True),
+    "job.save_log": saves(False),
+    "logs.save_log": saves(True),
+    "logs.back": logs_go_back,
+    "overview.merge": marked_are_merged,
+    "run.merge": run_is_merged,
+    "log.wrap": long_lines_are_wrapped,
+    "log.next_match": next_match_is_shown,
+    "log.previous_match": match_before_is_shown,
+    "log.only": only_matches_are_shown,
     "run.cancel": run_asks("cancel", ended=False),
     "run.retry": run_asks("retry", ended=True),
     "run.reprioritise": run_asks("reprioritise", ended=False, typed="2"),
@@ -578,6 +676,7 @@ def test_ids_and_keys_are_unique_within_a_place() -> None:
     places: tuple[tuple[Scope, ...], ...] = (
         ("app", "overview", "table", "marks"),
         ("app", "job", "log"),
+        ("app", "logs", "log"),
         ("app", "list", "slots", "table"),
         ("app", "run", "table", "marks"),
     )
@@ -597,6 +696,7 @@ def test_all_keys_of_our_widgets_come_from_the_table() -> None:
         RunsScreen,
         RunScreen,
         SlotsScreen,
+        LogsScreen,
         RunTable,
         SlotTable,
         Confirm,

@@ -1,0 +1,48 @@
+"""What the screens with a log share: finding something in it, and saving it."""
+
+from __future__ import annotations
+
+from tui.screens.live import LiveScreen
+from tui.store.log_search import SearchError
+from tui.widgets.line_bar import FindBar, LineBar
+from tui.widgets.log_view import LogView
+
+
+class LogKeys(LiveScreen):
+    """A screen with a log."""
+
+    @property
+    def log_view(self) -> LogView:
+        """The log."""
+        return self.query_one("#log", LogView)
+
+    async def action_find(self) -> None:
+        """Open the line in which one types what to look for."""
+        matches = self.log_view.matches
+        await self.open_bar(FindBar(matches.text if matches is not None else ""))
+
+    def bar_changed(self, bar: LineBar, text: str) -> None:
+        """Look for what was typed."""
+        if not isinstance(bar, FindBar):
+            super().bar_changed(bar, text)
+            return
+        try:
+            self.log_view.find(text)
+        except SearchError as error:
+            self.notify(str(error), severity="error", markup=False, timeout=2)
+
+    def bar_closed(self, bar: LineBar, text: str, *, keep: bool) -> None:
+        """Go to the last place where it was found."""
+        super().bar_closed(bar, text, keep=keep)
+        if keep and isinstance(bar, FindBar) and text and self.log_view.matches is not None:
+            self.log_view.action_previous_match()
+
+    def action_save_log(self) -> None:
+        """Write all of the output that is stored into a file."""
+        self.dashboard.save_logs(self.selected_jobs())
+
+    def say(self, problem: str) -> None:
+        """Say what is in the way of the log, or that nothing is any more."""
+        for view in self.query(LogView):  # none before the first layout, nor when the screen is gone
+            view.problem = problem
+            view.sync()

@@ -11,6 +11,7 @@ BENCHMARKS = {
     "throughput": ("bench.pipeline", "run_throughput"),
     "commands": ("bench.pipeline", "run_commands"),
     "dashboard": ("bench.tui_load", "run_dashboard"),
+    "placement": ("bench.placement", "run_placement"),
     "projection": ("bench.projection", "run_projection"),
     "gateway": ("bench.gateway", "run_gateway"),
     "startup": ("bench.startup", "run_startup"),

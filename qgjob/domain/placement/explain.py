@@ -99,7 +99,10 @@ def _out(state: LabState, released: Released, now: float) -> ExplainAnswer:
     if released.started:
         summary = f"It runs on {released.slot}."
     elif released.slot is not None:
-        summary = f"It was released to {released.slot}, which is about to take it."
+        slot = state.slots.get(released.slot)
+        busy = slot is not None and any(other.started for other in slot.held.values())
+        when = "takes it after what it runs now" if busy else "is about to take it"
+        summary = f"It was released to {released.slot}, which {when}."
     else:
         summary = "It was released, but its slot is lost or held: the next slot of its group takes it."
     return ExplainAnswer(

@@ -69,7 +69,7 @@ class Question:
         if slot.name in job.avoid and self._elsewhere():
             why = "an earlier attempt met an infrastructure error there, and other slots will do"
             return SlotWhy(slot.name, "avoided", why, (), None, has_build)
-        if slot.name not in state.free:
+        if slot.held or slot.name not in state.free:
             mine = slot.bound == key or has_build
             why = "it is busy with this build" if mine else "it is busy with another build"
             return SlotWhy(slot.name, "busy", why, (), max(self.now, slot.until), has_build)

@@ -1,0 +1,206 @@
+"""Slots that operators hold, and explain, on a whole system."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.system import submit
+from bus_schemas.agents import SlotStatus
+from bus_schemas.events import Ended, Started
+from bus_schemas.explain import ExplainAnswer
+from qgjob.bus.connect import Bus
+from qgjob.client import Client
+from qgjob.clock import SystemClock
+from qgjob.errors import NotFoundError, RefusedError
+from tests.support.pipeline import Witness, counted, idle_slots, overview, planned, system
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
+
+SLOT = "local-1/s0"
+ONLY = "local/s0"
+"""Of a system with a single agent."""
+
+
+def client_of(bus: Bus) -> Client:
+    return Client(bus, SystemClock())
+
+
+async def slot_named(client: Client, name: str) -> SlotStatus:
+    agents = await client.agents()
+    return next(s for a in agents for s in a.slots if f"{a.agent}/{s.name}" == name)
+
+
+async def shows(client: Client, name: str, state: str, *, instance: int | None = None) -> SlotStatus:
+    """Wait until a slot's heartbeat shows that state, of another process than `instance`."""
+
+    async def so() -> SlotStatus:
+        agents = await client.agents()
+        agent = next(a for a in agents if a.agent == name.rpartition("/")[0])
+        assert agent.pid != instance
+        found = await slot_named(client, name)
+        assert found.state == state, found
+        return found
+
+    return await wait_for(so, 30, f"{name} {state}")
+
+
+def starts_at(witness: Witness, slot: str) -> list[str]:
+    events = [event for events in witness.events.values() for event in events]
+    return [e.job_id for e in events if isinstance(e, Started) and f"{e.agent}/{e.slot}" == slot]
+
+
+async def test_a_pause_lets_the_running_job_finish_and_outlives_agent_and_leader(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"agents": 2, "slots": 1}
+    async with system(tmp_path, **options) as (running, bus), Witness().watching(bus) as witness:
+        client = client_of(bus)
+        first = planned(2, runner="sleep", argv=("2",))
+        await submit(bus, first)
+        await wait_for(lambda: len(witness.started()) == 2, 20, "both slots busy")
+        answer = await client.hold("pause", SLOT, note="new cable", for_s=3600, by="ann")
+        assert answer.slots == (SLOT,)
+        assert answer.running == {SLOT: starts_at(witness, SLOT)[0]}
+        more = planned(6, runner="noop")
+        await submit(bus, more)
+        await counted(bus, first.run_id, {"passed": 2})
+        await counted(bus, more.run_id, {"passed": 6})
+        assert len(starts_at(witness, SLOT)) == 1
+
+        status = await shows(client, SLOT, "paused")
+        assert status.hold is not None
+        assert (status.hold.by, status.hold.note) == ("ann", "new cable")
+        assert status.hold.until is not None
+
+        old = running.pids()["agent-local-1"]
+        for victim in ("agent-local-1", next(n for n in running.pids() if n.startswith("scheduler"))):
+            os.kill(running.pids()[victim], signal.SIGKILL)
+        await shows(client, SLOT, "paused", instance=old)
+        still = planned(4, runner="noop")
+        await submit(bus, still)
+        await counted(bus, still.run_id, {"passed": 4})
+        assert len(starts_at(witness, SLOT)) == 1
+
+        assert (await client.hold("resume", SLOT)).changed
+        assert not (await client.hold("resume", SLOT)).changed
+        await idle_slots(bus, 2)
+
+
+async def test_a_borrowed_slot_comes_back_by_itself_and_is_not_borrowed_twice(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=1, slots=2) as (_, bus):
+        client = client_of(bus)
+        await client.hold("reserve", ONLY, for_s=600, by="ann")
+        await shows(client, ONLY, "reserved")
+        with pytest.raises(RefusedError, match="reserved by ann already"):
+            await client.hold("reserve", ONLY, for_s=600, by="bob")
+        with pytest.raises(RefusedError, match="2 slots"):
+            await client.hold("reserve", "local", for_s=600, by="bob")
+        await client.hold("reserve", ONLY, for_s=1, by="ann")
+        await idle_slots(bus, 2)
+        assert (await shows(client, ONLY, "idle")).hold is None
+        with pytest.raises(NotFoundError):
+            await client.hold("pause", "nobody/s0")
+
+
+async def test_an_agent_is_drained_as_a_whole(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=2, slots=2) as (_, bus), Witness().watching(bus) as witness:
+        client = client_of(bus)
+        await client.hold("drain", "local-1", note="to be taken away", by="ann")
+        run = planned(8, runner="noop")
+        await submit(bus, run)
+        await counted(bus, run.run_id, {"passed": 8})
+        assert not starts_at(witness, "local-1/s0")
+        assert not starts_at(witness, "local-1/s1")
+        await shows(client, "local-1/s1", "draining")
+        with pytest.raises(RefusedError, match="as a whole"):
+            await client.hold("resume", "local-1/s1")
+        assert [hold.name for hold in await client.holds()] == ["local-1"]
+        seen = await overview(bus)
+        assert seen is not None
+        assert (seen.slots_held, seen.slots_idle) == (2, 2)
+        assert set((await client.hold("resume", "local-1")).slots) == {"local-1/s0", "local-1/s1"}
+        await idle_slots(bus, 4)
+
+
+async def test_an_agent_that_stops_gets_nothing_more(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=1, slots=2) as (running, bus), Witness().watching(bus) as witness:
+        client = client_of(bus)
+        long = planned(1, runner="sleep", argv=("4",))
+        await submit(bus, long)
+        await wait_for(lambda: len(witness.started()) == 1, 20, "a slot busy")
+        old = running.pids()["agent-local"]
+        os.kill(old, signal.SIGTERM)
+
+        async def none_idle() -> bool:
+            seen = await overview(bus)
+            assert seen is not None
+            return seen.slots_idle == 0
+
+        await wait_for(none_idle, 10, "the idle slot to be out of play")
+        run = planned(1, runner="noop")
+        await submit(bus, run)
+
+        async def why() -> ExplainAnswer:
+            answer = await client.explain(run.specs[0].job_id)
+            assert answer.state == "queued", "released to a slot that stops"
+            assert "its agent stops" in {row.why for row in answer.slots}
+            return answer
+
+        await wait_for(why, 3, "the reason")
+        await counted(bus, run.run_id, {"passed": 1})
+        await counted(bus, long.run_id, {"passed": 1})
+
+
+async def test_explain_on_a_whole_system(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus), Witness().watching(bus) as witness:
+        client = client_of(bus)
+        done = planned(1, runner="noop")
+        await submit(bus, done)
+        await counted(bus, done.run_id, {"passed": 1})
+        ended = await client.explain(done.specs[0].job_id)
+        assert ended.state == "passed"
+        assert ended.attempts[0].slot == ONLY
+        released = [e for e in witness.events[done.specs[0].job_id] if e.kind == "released"]
+        assert ended.attempts[0].because
+        assert ended.attempts[0].because == released[0].because
+        assert ended.attempts[0].because in ended.summary
+
+        long = planned(1, runner="sleep", argv=("30",))
+        await submit(bus, long)
+        await wait_for(lambda: long.specs[0].job_id in witness.started(), 20, "it runs")
+
+        async def runs() -> bool:
+            answer = await client.explain(long.specs[0].job_id)
+            assert answer.state == "running"
+            return f"It runs on {ONLY}." in answer.summary
+
+        await wait_for(runs, 10, "it to be said to run")
+        waiting = planned(3, runner="noop", app="v2")
+        impossible = planned(1, runner="noop")
+        spec = impossible.specs[0].model_copy(update={"requires": ("android-99",)})
+        impossible.specs[0] = spec
+        await submit(bus, waiting)
+        await submit(bus, impossible)
+
+        async def waits() -> ExplainAnswer:
+            return await client.explain(waiting.specs[1].job_id)
+
+        answer = await wait_for(waits, 10, "an answer")
+        assert [row.kind for row in answer.slots] == ["busy"]
+        assert answer.starts_at is not None
+        nothing = await client.explain(spec.job_id)
+        assert nothing.summary == "No slot can ever run it: no slot has android-99."
+        await client.pause_queue(org_id="bench", note="lunch")
+        paused = await client.explain(waiting.specs[1].job_id)
+        assert [gate.kind for gate in paused.gates] == ["paused"]
+        await client.resume_queue(org_id="bench")
+        await client.cancel(long.run_id)
+        await counted(bus, waiting.run_id, {"passed": 3})
+        with pytest.raises(NotFoundError):
+            await client.explain("j_" + "0" * 26)
+        ends = [e for e in witness.events[waiting.specs[0].job_id] if isinstance(e, Ended)]
+        assert len(ends) == 1

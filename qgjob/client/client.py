@@ -9,10 +9,10 @@ from pathlib import Path
 from bus_schemas.agents import Heartbeat
 from bus_schemas.builds import BuildRecord
 from bus_schemas.cases import CaseReport
+from bus_schemas.crons import CronView
 from bus_schemas.events import Attempt
 from bus_schemas.explain import ExplainAnswer
 from bus_schemas.holds import SlotHold
-from bus_schemas.crons import CronView
 from bus_schemas.jobs import BlobRef
 from bus_schemas.lab import HoldVerb, SlotsAnswer
 from bus_schemas.requests import (
@@ -280,8 +280,8 @@ class Client:
         """Have a run submitted again and again; returns the schedule, and whether it replaced one.
 
         `expression`: five fields as crontab has them, six with the second before them, or `@hourly`,
-        `@every 30m`, …; `zone`: of the IANA's database, else UTC. With a `run_key` the schedule of that key is
-        replaced. Raises `UsageError` when the server takes no such schedule.
+        `@every 30m`, …; `zone`: of the IANA's database, else UTC. With a `run_key`, the one of that
+        key is replaced. Raises `UsageError` when the server takes no such schedule.
         """
         return await crons.add(self.bus, request, expression, zone, clock=self.clock, by=by)
 

@@ -179,11 +179,13 @@ async def _main(session: Session, *, as_json: bool) -> None:
 
     depths = ", ".join(f"{name} {overview.depths.get(name, 0)}" for name in ("high", "medium", "low"))
     out.line(f"waiting:   {overview.waiting} ({depths}); {overview.delayed} for their time")
-    out.line(f"running:   {overview.running}; slots {overview.slots_busy} busy, {overview.slots_idle} idle")
+    out_of_play = f", {overview.slots_held} held or not in order" if overview.slots_held else ""
+    slots = f"slots {overview.slots_busy} busy, {overview.slots_idle} idle{out_of_play}"
+    out.line(f"running:   {overview.running}; {slots}")
     if overview.oldest_wait_s is not None:
         out.line(f"oldest:    {show_duration(overview.oldest_wait_s)}")
     if overview.held:
-        out.line(f"held:      {overview.held} by a pause or a limit")
+        out.line(f"held:      {overview.held} by a pause, a limit, or because their build is held")
     out.line(f"installs:  {overview.installs} made, {overview.installs_avoided} avoided")
     if overview.leader:
         out.line(f"leader:    {overview.leader.replica} (epoch {overview.leader.epoch})")
@@ -191,6 +193,11 @@ async def _main(session: Session, *, as_json: bool) -> None:
         note = f": {pause.note}" if pause.note else ""
         since = rfc3339(pause.at)
         out.say(f"paused:    {_what(pause.org_id, pause.capability)}, by {pause.by} at {since}{note}")
+    for build in overview.builds_held:
+        named = f"{build.app_version_id} --org-id {build.org_id}"
+        out.say(
+            f"build:     held until {rfc3339(build.until)}: {build.why}; `qgjob app resume {named}` lets it go"
+        )
     for org in overview.orgs:
         most = "any number" if org.max_running is None else f"at most {org.max_running}"
         weight = f"; weight {org.weight:g}" if org.weight is not None else ""

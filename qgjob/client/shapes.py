@@ -193,7 +193,9 @@ def org_rule_json(org: OrgRule | OrgView) -> dict[str, Any]:
 
 def overview_json(overview: Overview) -> dict[str, Any]:
     """The queues and groups."""
-    document = overview.model_dump(mode="json", exclude={"v", "problem", "at", "leader", "groups", "pauses"})
+    document = overview.model_dump(
+        mode="json", exclude={"v", "problem", "at", "leader", "groups", "pauses", "holds", "builds_held"}
+    )
     leader = overview.leader
     return {
         "at": rfc3339(overview.at),
@@ -201,6 +203,11 @@ def overview_json(overview: Overview) -> dict[str, Any]:
         and {"replica": leader.replica, "epoch": leader.epoch, "since": rfc3339(leader.since)},
         **document,
         "pauses": [pause_json(pause) for pause in overview.pauses],
+        "holds": [hold_json(hold) for hold in overview.holds],
+        "builds_held": [
+            {**build.model_dump(), "since": rfc3339(build.since), "until": rfc3339(build.until)}
+            for build in overview.builds_held
+        ],
         "groups": [
             {**group.group.model_dump(), **group.model_dump(mode="json", exclude={"group"})}
             for group in overview.groups

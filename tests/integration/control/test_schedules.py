@@ -1,0 +1,84 @@
+"""Schedules on a whole system: each time one run, also over a kill of the leader."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from bus_schemas import streams
+from qgjob.bus.direct import read_page
+from qgjob.client.crons import expression_of
+from qgjob.client.models import SubmitRequest
+from qgjob.errors import NotFoundError, UsageError
+from tests.integration.control.conftest import lab
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+NIGHTLY = SubmitRequest(
+    org_id="bench",
+    app_version_id="v1",
+    tests=("a.py", "b.py"),
+    runner="noop",
+    name="nightly",
+    run_key="night",
+)
+
+
+async def test_a_schedule_submits_one_run_each_time_over_a_kill(tmp_path: Path) -> None:
+    async with lab(tmp_path) as (running, bus, client, witness):
+        schedule, replaced = await client.add_schedule(NIGHTLY, "* * * * * *", by="ann")
+        assert (schedule.tests, schedule.expression, replaced) == (2, "* * * * * *", False)
+        await wait_for(lambda: len(witness.ends) >= 2, 30, "a first run")
+        os.kill(running.pids()["scheduler"], signal.SIGKILL)
+        before = len(witness.ends)
+        await wait_for(lambda: len(witness.ends) >= before + 6, 60, "runs after the kill")
+        (listed,) = await client.schedules(org_id="bench")
+        assert listed.last_run_id is not None
+        assert listed.last_at is not None
+        assert listed.next_at is not None
+        assert listed.next_at > listed.last_at
+        assert await client.schedules(org_id="other") == []
+        assert (await client.delete_schedule(schedule.schedule_id)).schedule_id == schedule.schedule_id
+        assert await client.schedules() == []
+        with pytest.raises(NotFoundError):
+            await client.delete_schedule(schedule.schedule_id)
+        due = len((await read_page(bus, streams.CRON, "qg.cron.due.*.*")).messages)
+        await wait_for(lambda: len(witness.ends) == 2 * due, 30, "one run of two jobs each time")
+        assert set(witness.ends.values()) == {1}
+        run = await client.run(next(iter(witness.events.values()))[0].run_id)
+        assert (run.name, run.state, run.size) == ("nightly", "passed", 2)
+
+
+async def test_a_schedule_of_the_same_key_replaces_it_and_what_the_server_refuses_is_said(
+    tmp_path: Path,
+) -> None:
+    async with lab(tmp_path) as (_, _bus, client, _witness):
+        first, _ = await client.add_schedule(NIGHTLY, "30 5 * * 1-5", "Europe/Berlin")
+        assert (first.expression, first.zone) == ("0 30 5 * * 1-5", "Europe/Berlin")
+        second, replaced = await client.add_schedule(NIGHTLY, "@hourly")
+        assert (second.schedule_id, replaced) == (first.schedule_id, True)
+        assert [s.expression for s in await client.schedules()] == ["@hourly"]
+        for wrong in ("bad", "61 * * * *", "0 0 31 2 *", "@every", "* * * * * * *"):
+            with pytest.raises(UsageError, match="takes no schedule"):
+                await client.add_schedule(NIGHTLY, wrong)
+        with pytest.raises(UsageError, match="no time zone 'Mars/Base'"):
+            await client.add_schedule(NIGHTLY, "@hourly", "Mars/Base")
+        with pytest.raises(UsageError, match="not with @every"):
+            await client.add_schedule(NIGHTLY, "@every 5m", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("30 5 * * 1-5", "0 30 5 * * 1-5"),
+        ("  0  30 5 * * mon ", "0 30 5 * * mon"),
+        ("@hourly", "@hourly"),
+        ("@every 2h", "@every 2h"),
+    ],
+)
+def test_five_fields_begin_with_the_minute(given: str, taken: str) -> None:
+    assert expression_of(given) == taken

@@ -54,7 +54,6 @@ class Kept(NamedTuple):
 
     artifacts: tuple[Artifact, ...] = ()
     left_out: int = 0
-    junit: BlobRef | None = None
 
 
 def gather(dirs: JobDirs, limits: ArtifactLimits) -> Gathered:
@@ -106,11 +105,7 @@ async def keep(bus: Bus, dirs: JobDirs, limits: ArtifactLimits, say: Callable[[s
         say(f"artifact left out: {line}")
     if len(left_out) > _MAX_TOLD:
         say(f"artifacts left out: {len(left_out) - _MAX_TOLD} more")
-    junit = f"{REPORTS}/{dirs.junit.name}"
-    kept.sort(key=lambda artifact: artifact.name)
-    return Kept(
-        tuple(kept), len(left_out), next((artifact.blob for artifact in kept if artifact.name == junit), None)
-    )
+    return Kept(tuple(sorted(kept, key=lambda artifact: artifact.name)), len(left_out))
 
 
 def safe_name(name: str) -> str:

@@ -114,7 +114,7 @@ def outcome(
 
 def with_artifacts(outcome: Outcome, kept: Kept) -> Outcome:
     """The outcome with what the job left."""
-    update = {"artifacts": kept.artifacts, "artifacts_left_out": kept.left_out, "report": kept.junit}
+    update = {"artifacts": kept.artifacts, "artifacts_left_out": kept.left_out}
     return outcome._replace(result=outcome.result.model_copy(update=update))
 
 

@@ -17,10 +17,11 @@ from agent.interruption import Interruption
 from agent.launch import EndReason, JobDirs
 from agent.lease import lease_of
 from agent.logs import LogShipper
+from agent.masking import masker_of
 from agent.outcome import Progress
 from agent.processes import SlotProcesses
 from agent.removal import remove_tree
-from agent.reports.stored import case_report, store_cases
+from agent.reports.stored import case_report, hide_in, store_cases
 from agent.runners.base import (
     AnyRunner,
     AppiumSession,
@@ -219,8 +220,13 @@ class Steps:
         if not result.cases or not self.has_folders or self.slot.interruption.reason in unwanted:
             return
         try:
-            report = case_report(self._spec.job_id, self._message.attempt, runner, result.cases)
-            self.progress.report = await store_cases(self.slot.bus, self.dirs.reports, report)
+            report = case_report(
+                self._spec.job_id,
+                self._message.attempt,
+                runner,
+                hide_in(result.cases, masker_of(self.secrets)),
+            )
+            self.progress.report = await store_cases(self.slot.bus, self.dirs.root, report)
         except (QgjobError, OSError) as error:  # the counts are in the result all the same
             self.shipper.say(f"the report's cases could not be stored: {error}")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.masking import Masker
 from agent.runners.base import CaseResult, CaseStatus
 from bus_schemas.cases import (
     MAX_CASE_CHARS,
@@ -70,6 +72,24 @@ def case_report(job_id: str, attempt: int, runner: str, cases: Sequence[CaseResu
     return CaseReport(
         job_id=job_id, attempt=attempt, runner=runner, cases=tuple(kept), left_out=len(cases) - len(kept)
     )
+
+
+def hide_in(cases: Sequence[CaseResult], masker: Masker) -> Sequence[CaseResult]:
+    """The cases without secrets in what they say."""
+    if not masker:
+        return cases
+
+    def hidden(text: str | None) -> str | None:
+        return masker.text(text) if text else text
+
+    return [
+        dataclasses.replace(
+            case,
+            message=hidden(case.message),
+            tries=tuple(dataclasses.replace(one, message=hidden(one.message)) for one in case.tries),
+        )
+        for case in cases
+    ]
 
 
 async def store_cases(bus: Bus, folder: Path, report: CaseReport) -> BlobRef:

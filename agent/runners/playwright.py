@@ -83,7 +83,7 @@ def playwright_launch(
             "test",
             # Playwright matches it against the file's real path.
             pattern_of(os.path.realpath(test)),
-            "--reporter=line,junit,json",
+            "--reporter=list,junit,json",
             f"--output={dirs.artifacts / 'test-results'}",
             *options,
             *job.argv,

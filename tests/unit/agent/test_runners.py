@@ -229,7 +229,7 @@ def test_playwright_is_started_by_node_where_its_config_is(dirs: JobDirs, tmp_pa
         str(modules / "@playwright/test/cli.js"),
         "test",
         str(dirs.bundle).replace(".", r"\.") + r"/e2e/t/a\+b \(1\)\.spec\.ts$",
-        "--reporter=line,junit,json",
+        "--reporter=list,junit,json",
         f"--output={dirs.artifacts}/test-results",
         "--workers=1",
     )

@@ -194,10 +194,8 @@ async def _main(session: Session, *, as_json: bool) -> None:
         since = rfc3339(pause.at)
         out.say(f"paused:    {_what(pause.org_id, pause.capability)}, by {pause.by} at {since}{note}")
     for build in overview.builds_held:
-        named = f"{build.app_version_id} --org-id {build.org_id}"
-        out.say(
-            f"build:     held until {rfc3339(build.until)}: {build.why}; `qgjob app resume {named}` lets it go"
-        )
+        lift = f"qgjob app resume {build.app_version_id} --org-id {build.org_id}"
+        out.say(f"build:     {build.why}: held until {rfc3339(build.until)}, or `{lift}`")
     for org in overview.orgs:
         most = "any number" if org.max_running is None else f"at most {org.max_running}"
         weight = f"; weight {org.weight:g}" if org.weight is not None else ""

@@ -25,7 +25,8 @@ SHARE: Final = 0.5
 """Of the lab's slots, at most so many are in quarantine."""
 FIRST_S: Final = 60.0
 LONGEST_S: Final = 3600.0
-_MAX_JOBS: Final = 16
+_MAX_JOBS: Final = ERRORS + 2
+_MAX_RECORDS: Final = 2000
 _MAX_SLOTS: Final = 16
 _MAX_GOOD: Final = 500
 
@@ -142,6 +143,9 @@ def failed(health: Health, failure: Failure, now: float) -> list[Change]:
     if blamed is not None and blamed.until is not None:
         return changes  # it is the build that is at fault
     record = health.slots.setdefault(failure.slot, SlotRecord())
+    if len(health.slots) > _MAX_RECORDS:  # most are of slots that are gone
+        forgotten = next((n for n, r in health.slots.items() if not r.times and n != failure.slot), None)
+        health.slots.pop(forgotten or "", None)
     record.jobs.pop(failure.job_id, None)
     record.jobs[failure.job_id] = failure.build
     while len(record.jobs) > _MAX_JOBS:
@@ -209,6 +213,9 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
     if build in health.good:
         return []
     record = health.builds.setdefault(build, BuildRecord())
+    if len(health.builds) > _MAX_RECORDS:
+        old = next((b for b, r in health.builds.items() if r.until is None and b != build), None)
+        health.builds.pop(old or ("", ""), None)
     record.slots[failure.slot] = None
     while len(record.slots) > _MAX_SLOTS:
         del record.slots[next(iter(record.slots))]

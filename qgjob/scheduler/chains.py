@@ -78,6 +78,8 @@ class Chains:
             event = decode_event(stored.data)
         except BadMessageError:
             return  # set aside by the projector, which reads all events
+        if isinstance(event, Started) and event.left:
+            return  # nobody holds it now; its slot says by itself that it is gone
         if isinstance(event, Started | TakenOver):
             events.append(JobStarted(event.job_id, event.attempt, f"{event.agent}/{event.slot}"))
             if isinstance(event, TakenOver):

@@ -180,7 +180,7 @@ def holder_of(link: ChainLink | None) -> str | None:
     """The `agent/slot` that holds a chain, if any."""
     if isinstance(link, Cancelling):
         link = link.holder
-    if link is None or isinstance(link, Ended):
+    if link is None or isinstance(link, Ended) or link.left:
         return None
     return f"{link.agent}/{link.slot}"
 

@@ -30,8 +30,6 @@ from agent.drivers.base import (
 from agent.drivers.ledger import Ledger
 from agent.errors import JobError
 
-ASK_S: Final = 8.0
-"""How long a device may take to answer a small question."""
 UNINSTALL_S: Final = 30.0
 EVIDENCE_S: Final = 8.0
 RECOVERY_LOOKS: Final = 5
@@ -50,6 +48,8 @@ class Host:
     server: AdbServer
     context: DriverContext
     limits: Limits = field(default_factory=Limits)
+    answer_s: float = 8.0
+    """How long a device may take to answer a small question."""
     may_reboot: bool = False
     at_work: set[str] = field(default_factory=set[str])
     """Serials of the devices that have a job: nothing is done that would cut their links."""
@@ -142,7 +142,10 @@ class AdbDevice(Device):
                     if self.network:
                         await server.connect(self.serial)
                 case Step.REBOOT:
-                    async with deadline(ASK_S, self.serial), server.service(self.serial, "reboot:"):
+                    async with (
+                        deadline(self._host.answer_s, self.serial),
+                        server.service(self.serial, "reboot:"),
+                    ):
                         pass
         health = await self.health()
         for _ in range(RECOVERY_LOOKS):
@@ -260,7 +263,7 @@ class AdbDevice(Device):
             raise JobError(
                 f"{app_id} is not installed on {self.serial}", reason="app_missing", retryable=True
             )
-        self._host.at_work.add(self.serial)
+        self.claim()
         self._package = app_id
         return RunningApp(
             package=app_id,
@@ -272,6 +275,10 @@ class AdbDevice(Device):
                 "QGJOB_APP_PACKAGE": app_id,
             },
         )
+
+    def claim(self) -> None:
+        """A job works on it: until `settle`, nothing is done to the host that would cut its link."""
+        self._host.at_work.add(self.serial)
 
     async def stop_app(self, app_id: str) -> None:
         """See `Device.stop_app`."""
@@ -302,18 +309,22 @@ class AdbDevice(Device):
         await self._server.remove_forwards(self.serial)
         with contextlib.suppress(AdbError):  # devices before Android 5 have none
             async with (
-                deadline(ASK_S, self.serial),
+                deadline(self._host.answer_s, self.serial),
                 self._server.service(self.serial, "reverse:killforward-all") as connection,
             ):
                 await connection.rest()
 
     # -- asking --
 
-    async def ask(self, command: str, *, timeout_s: float = ASK_S, doubt: bool = True) -> str:
+    async def ask(self, command: str, *, timeout_s: float | None = None, doubt: bool = True) -> str:
         """What a command on the device writes, whatever its exit code. Raises `AdbError`."""
         try:
             v2 = not self.features or "shell_v2" in self.features
-            return (await self._server.shell(self.serial, command, timeout_s=timeout_s, v2=v2)).output
+            return (
+                await self._server.shell(
+                    self.serial, command, timeout_s=timeout_s or self._host.answer_s, v2=v2
+                )
+            ).output
         except AdbError as error:
             if doubt:
                 self._doubt(error.message)

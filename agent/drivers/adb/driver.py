@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from agent.drivers.adb.device import AdbDevice, Host, is_address
 from agent.drivers.adb.errors import AdbError
-from agent.drivers.adb.gates import Limits
+from agent.drivers.adb.gates import Limits, number
 from agent.drivers.adb.server import AdbServer, parse_devices
 from agent.drivers.base import Driver, DriverContext, Presence
 from agent.errors import JobError
@@ -20,7 +20,7 @@ from qgjob.errors import UsageError
 
 log = logging.getLogger(__name__)
 
-OPTIONS: Final = ("port", "adb", "allow_reboot", "min_battery", "max_temperature", "min_free_mib")
+OPTIONS: Final = ("port", "adb", "allow_reboot", "answer_s", "min_battery", "max_temperature", "min_free_mib")
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0", "")
 LOOK_S: Final = 2.0
 _RETRY_S: Final = (0.2, 1.0, 2.0, 5.0, 15.0, 30.0)
@@ -56,6 +56,7 @@ class AdbDriver(Driver):
             server=self._server,
             context=context,
             limits=Limits.of(context.options),
+            answer_s=max(0.1, number(context.options, "answer_s", 8)),
             may_reboot=reboot in _YES,
         )
         self._wanted = frozenset(context.devices)

@@ -111,6 +111,8 @@ class Heartbeat(Message):
     at: Timestamp
     state: Literal["up", "draining", "gone"] = "up"
     slots: tuple[SlotStatus, ...] = ()
+    runners: tuple[Id, ...] = ()
+    """What its jobs may name as their runner, sorted; empty from agents that do not say."""
 
 
 class LogChunk(Message):

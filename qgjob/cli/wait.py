@@ -27,7 +27,7 @@ def wait(
     junit: opt.JUnit = None,
     as_json: opt.Json = False,
 ) -> None:
-    """Wait for a job or a run; the exit code is the verdict. Ctrl-C detaches."""
+    """Wait for a job or a run; the exit code is the verdict. Ctrl-C asks whether to cancel."""
     from qgjob.cli.waiting import WaitWishes, detachable
     from qgjob.client.models import WaitOptions
 
@@ -39,7 +39,7 @@ def wait(
         as_json=as_json,
     )
     session = session_of(ctx)
-    raise typer.Exit(detachable(session.out, lambda: any_id, lambda: run(_main(session, any_id, wishes))))
+    raise typer.Exit(detachable(session, lambda: any_id, lambda: run(_main(session, any_id, wishes))))
 
 
 async def _main(session: Session, any_id: str, wishes: WaitWishes) -> int:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bus_schemas.requests import RunView
+from qgjob.cli.ci import in_ci
 from qgjob.cli.output import Output
 from qgjob.cli.progress import progress_for
 from qgjob.cli.render import summary, why
+from qgjob.cli.session import Session, run
 from qgjob.client.models import Submitted, Waited, WaitOptions
 from qgjob.client.shapes import job_json
 from qgjob.clock import SystemClock
 from qgjob.domain.verdict import counts_of, run_state_of
-from qgjob.errors import ExitCode
+from qgjob.errors import ExitCode, QgjobError
 
 if TYPE_CHECKING:
     from qgjob.client import Client
@@ -62,7 +68,7 @@ def tell(out: Output, waited: Waited, wishes: WaitWishes) -> None:
         for job in waited.jobs:
             if job.state != "passed" or job.flaky:
                 reason = why(job)
-                out.state_line(job.state, f"{job.job_id} {job.test}" + (f" · {reason}" if reason else ""))
+                out.state_line(job.state, f"{job.job_id} {job.title}" + (f" · {reason}" if reason else ""))
         out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
     if waited.timed_out:
         limit = wishes.options.timeout_s or 0.0
@@ -101,18 +107,65 @@ def _reasons(waited: Waited) -> dict[str, int]:
     return found
 
 
-def detachable(out: Output, resume: Callable[[], str | None], work: Callable[[], int]) -> int:
-    """Run `work`; Ctrl-C detaches: says how to go on, and returns 130.
+def detachable(session: Session, resume: Callable[[], str | None], work: Callable[[], int]) -> int:
+    """Run `work`; Ctrl-C asks whether to cancel the jobs or to detach from them, and returns 130.
 
-    `resume` gives the id to go on with, None while nothing was submitted.
+    In CI nobody can answer, and the build that wanted the result is gone: there they are cancelled,
+    also at a SIGTERM. `resume` gives the id that is waited for, None while nothing was submitted.
     """
+    out = session.out
+    ci = in_ci(os.environ)
     try:
-        return work()
+        with _interrupted_by_sigterm(ci):
+            return work()
     except KeyboardInterrupt:
         any_id = resume()
         if any_id is None:
             out.note("Interrupted before the submit was confirmed; `qgjob list` shows whether it is there.")
+        elif ci or _wants_cancel(out):
+            _cancel(session, any_id)
         else:
             out.note("Detached; the jobs go on.")
             out.note(f"Wait again with: qgjob wait {any_id}  (or end them: qgjob cancel {any_id})")
         return int(ExitCode.DETACHED)
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm(wanted: bool) -> Generator[None]:
+    if not wanted:
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _wants_cancel(out: Output) -> bool:
+    """Ask; whoever says nothing, or cannot be asked, detaches."""
+    if not sys.stdin.isatty() or not sys.stderr.isatty():
+        return False
+    out.note("Interrupted. Type c and Enter to cancel the jobs; Enter alone lets them go on.")
+    try:
+        return sys.stdin.readline().strip().lower() in {"c", "cancel"}
+    except KeyboardInterrupt:
+        return False
+
+
+def _cancel(session: Session, any_id: str) -> None:
+    async def cancel() -> int:
+        async with session.client() as client:
+            return len((await client.cancel(any_id, reason="interrupted", by="cli")).affected)
+
+    try:
+        count = run(cancel())
+    except QgjobError as error:
+        session.out.error(f"{any_id} could not be cancelled: {error.message}", error.hint)
+    else:
+        session.out.note(f"Interrupted: {count} jobs of {any_id} were cancelled.")

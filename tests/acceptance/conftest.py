@@ -73,7 +73,8 @@ class Qgjob:
 
 
 def clean_env(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("QGJOB_", "XDG_"))}
+    ours = ("QGJOB_", "XDG_", "CI", "GITHUB_", "GITLAB_", "JENKINS_", "BUILDKITE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"QGJOB_STATE_DIR": str(folder), "HOME": str(folder), "COLUMNS": "200"}
 
 

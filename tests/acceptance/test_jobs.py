@@ -7,6 +7,7 @@ import re
 import signal
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -191,6 +192,22 @@ async def test_ctrl_c_detaches_and_the_jobs_go_on(qgjob: Qgjob, script: Script):
     assert "Traceback" not in err
     assert runs()
     qgjob("cancel", run_id)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_in_ci_an_interrupted_wait_cancels_its_jobs(qgjob: Qgjob, script: Script, number: int):
+    script("a.py", SLOW)
+    in_ci = replace(qgjob, env=qgjob.env | {"CI": "true"})
+    waiting = in_ci.start("submit", "--test", "a.py", "--wait", *RUN)
+    assert waiting.stdout is not None
+    run_id = waiting.stdout.readline().split()[0]
+    waiting.stdout.readline()
+    await wait_for(lambda: qgjob("status", run_id, "--json").json["counts"] == {"running": 1}, 20)
+    waiting.send_signal(number)
+    _, err = waiting.communicate(timeout=10)
+    assert waiting.returncode == 130
+    assert f"1 jobs of {run_id} were cancelled" in err
+    await wait_for(lambda: qgjob("status", run_id, "--json").json["counts"] == {"cancelled": 1}, 20)
 
 
 def test_a_failure_that_passes_in_the_second_attempt_is_flaky_and_passed(qgjob: Qgjob, script: Script):

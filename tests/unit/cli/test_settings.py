@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_read_is_named(project: Path):
 def test_a_wrong_value_names_the_line_of_the_file(project: Path, capsys: pytest.CaptureFixture[str]):
     (project / "qgjob.toml").write_text('org = "a"\napp_version = "1"\ntests = "t.py"\npriority = "urgent"\n')
     assert run(["submit"]) == 2
-    assert "qgjob.toml line 4: --priority 'urgent' is none" in capsys.readouterr().err
+    assert "qgjob.toml line 4: --priority 'urgent' is no" in capsys.readouterr().err
 
 
 def test_flags_go_before_the_environment_and_that_before_the_file(

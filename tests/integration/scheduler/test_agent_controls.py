@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -10,14 +11,23 @@ from typing import Any
 import pytest
 
 from bench.system import submit
-from bus_schemas.agents import SlotStatus
+from bus_schemas import subjects
+from bus_schemas.agents import SlotNext, SlotStatus
 from bus_schemas.events import Ended, Started
 from bus_schemas.explain import ExplainAnswer
-from qgjob.bus.connect import Bus
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.publisher import Publisher
+from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client
-from qgjob.clock import SystemClock
+from qgjob.clock import ManualClock, SystemClock
 from qgjob.errors import NotFoundError, RefusedError
+from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.dispatch import Dispatcher
+from qgjob.scheduler.holds import Holds
+from qgjob.scheduler.lab import Lab
+from qgjob.scheduler.slots import SILENT_S, Slots
 from tests.support.pipeline import Witness, counted, idle_slots, overview, planned, system
+from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
@@ -204,3 +214,34 @@ async def test_explain_on_a_whole_system(tmp_path: Path) -> None:
             await client.explain("j_" + "0" * 26)
         ends = [e for e in witness.events[waiting.specs[0].job_id] if isinstance(e, Ended)]
         assert len(ends) == 1
+
+
+async def test_an_agent_without_a_heartbeat_is_missed_when_its_slots_fall_silent(
+    nats_server: NatsServer,
+) -> None:
+    clock = ManualClock(1000.0)
+    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
+        await ensure_topology(bus)
+        lab = Lab(clock, lambda _: None, lambda _: None, lambda _: None)
+
+        def ended(entry: Entry, end: Ended) -> None:
+            raise AssertionError(f"{entry} ended: {end}")
+
+        dispatcher = Dispatcher(bus, clock, 1, 0, Backlog(), Publisher(bus), 30.0, ended, lambda _: None)
+        agents: dict[str, set[str]] = {}
+        holds = Holds(bus, clock, 1, lab.state, lab.feed, agents)
+        listening = asyncio.create_task(Slots(bus, clock, lab, dispatcher, holds, agents).run())
+        try:
+
+            async def heard() -> bool:
+                report = SlotNext(agent="mute", slot="s0", state="idle", driver="none")
+                await bus.nc.publish(subjects.slot_next("mute", "s0"), report.encode())
+                return "mute/s0" in lab.state.slots
+
+            await wait_for(heard, 10, "the slot to be heard")
+            await bus.requests.round_trip(timeout=5)  # all reports have come
+            clock.advance(SILENT_S + 1)
+            await wait_for(lambda: "mute/s0" not in lab.state.slots, 20, "the slot to be missed")
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)

@@ -94,7 +94,9 @@ async def run_agent(
                     limits=settings.limits,
                 )
 
-            options_of_agent = AgentOptions(settings.name, folder, settings.grace_s)
+            options_of_agent = AgentOptions(
+                settings.name, folder, settings.grace_s, tuple(sorted(runners.names))
+            )
             agent = Agent(bus, options_of_agent, Roster(driver, make_runner))
             try:
                 await agent.run(stop, ready, hurry)

@@ -47,6 +47,8 @@ class AgentOptions:
     data_dir: Path
     grace_s: float | None = None
     """How long running jobs may go on after a stop before they are handed back; None: to their end."""
+    runners: tuple[str, ...] = ()
+    """The names of the runners there are, sorted."""
 
 
 class Agent:
@@ -211,6 +213,7 @@ class Agent:
                 "at": time.time(),
                 "state": self._state,
                 "slots": tuple(slot.status() for slot in self._slots.values()),
+                "runners": self._options.runners,
             }
         )
 

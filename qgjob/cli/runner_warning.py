@@ -26,4 +26,4 @@ async def warn_of_runner(client: Client, out: Output, name: str) -> None:
         return  # an agent of an older release does not say
     known = sorted({runner for agent in agents for runner in agent.runners})
     if name not in known:
-        out.note(f"No agent has a runner {name} now: the jobs will fail there. Known are {', '.join(known)}.")
+        out.note(f"No agent has a runner {name}: such jobs end in errors. There are: {', '.join(known)}.")

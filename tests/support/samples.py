@@ -81,6 +81,7 @@ HEARTBEAT = agents.Heartbeat(
     started_at=1_790_000_000.0,
     at=1_790_000_005.0,
     slots=(agents.SlotStatus(name="s0", driver="process", state="busy", labels=("process",), job_id="j_01"),),
+    runners=("command", "pytest"),
 )
 HOLD = holds.SlotHold(
     name="lab-1/s0",

@@ -15,7 +15,9 @@ from qgjob.cli.session import session_of
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
+    from bus_schemas.requests import JobView
     from qgjob.cli.output import Output
+    from qgjob.cli.session import Session
     from qgjob.simulate.compare import Report
     from qgjob.simulate.labs import NamedLab
     from qgjob.simulate.trace import TraceJob
@@ -25,6 +27,7 @@ app = typer.Typer(add_completion=False)
 _LAB: Final = "The lab"
 _TRACE: Final = "The trace"
 _MAX_RUNS: Final = 500
+_MAX_HISTORY: Final = 100_000
 
 
 @app.command()
@@ -90,6 +93,11 @@ def simulate(
             help="Instead of a file: N jobs as CI makes them, another trace with every seed.",
         ),
     ] = None,
+    from_history: Annotated[
+        bool,
+        option("--from-history", panel=_TRACE, help="Instead of a file: what the running system did lately."),
+    ] = False,
+    org_id: opt.MaybeOrgId = None,
     load: Annotated[
         float,
         option(
@@ -129,22 +137,20 @@ def simulate(
         raise UsageError(f"That makes more than {_MAX_RUNS} simulations.")
     _check_plot(plot)
     opt.writable("--save", save)
-    if (trace is None) == (generate is None):
+    if [trace is not None, generate is not None, from_history].count(True) != 1:
         raise UsageError(
-            "Name a trace, or give --generate N to make one.", hint="See `qgjob simulate --help`."
+            "Name a trace, or give --generate N or --from-history to make one.",
+            hint="See `qgjob simulate --help`.",
         )
-    traces = (
-        _read(trace, seeds)
-        if trace is not None
-        else _generated(
-            labs[0],
-            jobs=generate or 0,
-            load=load,
-            tests=tests_per_push,
-            orgs=orgs,
-            seeds=range(seed, seed + seeds),
+    if from_history:
+        traces = [_history(session_of(ctx), org_id)] * seeds
+    elif trace is not None:
+        traces = _read(trace, seeds)
+    else:
+        numbers = range(seed, seed + seeds)
+        traces = _generated(
+            labs[0], jobs=generate or 0, load=load, tests=tests_per_push, orgs=orgs, seeds=numbers
         )
-    )
     if save is not None:
         write_trace(traces[0], save)
         out.note(f"{save} has the trace.")
@@ -214,6 +220,23 @@ def _read(trace: Path, seeds: int) -> list[list[TraceJob]]:
     from qgjob.simulate.trace import read_trace
 
     return [read_trace(trace)] * seeds
+
+
+def _history(session: Session, org_id: str | None) -> list[TraceJob]:
+    from qgjob.cli.session import run
+    from qgjob.simulate.history import trace_of
+
+    if org_id is not None:
+        opt.identifier("--org-id", org_id)
+
+    async def ask() -> list[JobView]:
+        async with session.client() as client:
+            return list(await client.jobs(org_id=org_id, limit=_MAX_HISTORY))
+
+    jobs = trace_of(run(ask()))
+    if not jobs:
+        raise UsageError("No job of the history has run its test.", hint="History is kept for 24 hours.")
+    return jobs
 
 
 def _generated(

@@ -135,6 +135,19 @@ def submit(
         str | None,
         option("--at", metavar="TIME", help="Start nothing before: 2027-01-31T06:00:00Z.", panel=_HOW),
     ] = None,
+    cron: Annotated[
+        str | None,
+        option(
+            "--cron",
+            metavar="EXPR",
+            help="Submit it again and again: '30 5 * * 1-5', @hourly, '@every 2h'; see `qgjob cron`.",
+            panel=_HOW,
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        option("--time-zone", metavar="ZONE", help="Of --cron: Europe/Berlin; else UTC.", panel=_HOW),
+    ] = None,
     max_parallel: Annotated[
         int | None,
         option("--max-parallel", min=1, help="Most jobs of this run that run at once.", panel=_HOW),
@@ -147,7 +160,7 @@ def submit(
         option(
             "--meta",
             metavar="K=V",
-            help="Something to remember with the run; branch, commit and url in CI by itself.",
+            help="Something to remember with the run; in CI also branch, commit, url.",
             panel=_THEN,
         ),
     ] = None,
@@ -194,6 +207,7 @@ def submit(
         meta={**detected_meta(os.environ), **opt.metadata(meta or ())},
         run_key=None if run_key is None else opt.identifier("--run-key", run_key),
     )
+    schedule = opt.schedule(cron, time_zone, at=at, wait=wait)
     grace_s = opt.grace(no_slot_grace)
     wishes = None
     if wait:
@@ -209,7 +223,7 @@ def submit(
         raise UsageError("Which tests? Name files, folders or globs with --test.")
     session = session_of(ctx)
     ignore = ctx.meta[_DEFAULTS].ignore
-    submission = _Submission(session, request, wishes, ignore, as_json=as_json)
+    submission = _Submission(session, request, wishes, ignore, as_json=as_json, cron=schedule)
     from qgjob.bundle import collect_tests
 
     selection = collect_tests(tests, Path.cwd())
@@ -227,7 +241,9 @@ class _Submission:
         ignore: Sequence[str],
         *,
         as_json: bool,
+        cron: tuple[str, str | None] | None = None,
     ) -> None:
+        self._cron = cron
         self._session = session
         self._request = request
         self._wishes = wishes
@@ -258,6 +274,12 @@ class _Submission:
                 packed = await asyncio.to_thread(build_bundle, selection, target, ignore=self._ignore)
                 bundle = await client.upload_bundle(packed.path)
             request = dataclasses.replace(self._request, tests=selection.tests, bundle=bundle)
+            if self._cron is not None:
+                from qgjob.cli.cron import tell_added
+
+                view, replaced = await client.add_schedule(request, *self._cron)
+                tell_added(self._session.out, view, replaced=replaced, as_json=self._as_json)
+                return 0
             from qgjob.cli.runner_warning import warn_of_runner
 
             await warn_of_runner(client, self._session.out, request.runner)

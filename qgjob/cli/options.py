@@ -143,7 +143,7 @@ def moment(option_name: str, value: str) -> float:
     from datetime import datetime
 
     try:
-        at = datetime.fromisoformat(value.strip())
+        at = datetime.fromisoformat(value.strip().upper())
     except ValueError:
         at = None
     if at is None or "T" not in value.upper().strip().replace(" ", "T"):

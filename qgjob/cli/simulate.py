@@ -233,7 +233,7 @@ def _history(session: Session, org_id: str | None) -> list[TraceJob]:
         async with session.client() as client:
             return list(await client.jobs(org_id=org_id, limit=_MAX_HISTORY))
 
-    jobs = trace_of(run(ask()))
+    jobs = trace_of(reversed(run(ask())))  # newest first
     if not jobs:
         raise UsageError("No job of the history has run its test.", hint="History is kept for 24 hours.")
     return jobs

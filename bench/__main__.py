@@ -15,6 +15,8 @@ BENCHMARKS = {
     "projection": ("bench.projection", "run_projection"),
     "gateway": ("bench.gateway", "run_gateway"),
     "startup": ("bench.startup", "run_startup"),
+    "handover": ("bench.handover", "run_handover"),
+    "verbs": ("bench.verbs", "run_verbs"),
 }
 
 

@@ -1,0 +1,92 @@
+"""How long a request takes until its event is stored: cancel, reprioritise and retry."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from bench.system import percentiles, planned, running, submit
+from bus_schemas.events import decode_event
+from bus_schemas.requests import CtlAnswer
+from qgjob.client import Client
+from qgjob.clock import SystemClock
+from tests.support.wait import wait_for
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+Act = Callable[[str], Awaitable[CtlAnswer]]
+SAMPLES = 100
+WAITING = 1000
+
+
+class _Events:
+    """When each event of a job was heard, on this process's clock."""
+
+    def __init__(self) -> None:
+        self.heard: dict[tuple[str, str], float] = {}
+
+    async def hear(self, msg: Msg) -> None:
+        event = decode_event(msg.data)
+        self.heard[event.job_id, event.kind] = time.monotonic()
+
+    def have(self, kind: str, jobs: list[str]) -> bool:
+        return all((job_id, kind) in self.heard for job_id in jobs)
+
+
+async def _measure(events: _Events, jobs: list[str], kind: str, act: Act) -> dict[str, float]:
+    took: list[float] = []
+    for job_id in jobs:
+        events.heard.pop((job_id, kind), None)
+        began = time.monotonic()
+        answer = await act(job_id)
+        assert job_id in {*answer.affected, *answer.later}, answer
+        await wait_for(lambda key=(job_id, kind): key in events.heard, 10, f"{kind} of {job_id}")
+        took.append((events.heard[job_id, kind] - began) * 1000)
+    return {name: round(value, 1) for name, value in percentiles(took).items()}
+
+
+async def verbs() -> dict[str, Any]:
+    """Milliseconds from the request to its stored event, each verb on jobs one by one.
+
+    1,000 more jobs wait; two slots, one host. `cancel_running` is to the `cancelling` event, with which
+    the slot is told; its process gets the signal right then.
+    """
+    events, found = _Events(), dict[str, Any]()
+    async with running(agents=1, slots=2) as bus:
+        client = Client(bus, SystemClock())
+        await bus.nc.subscribe("qg.live.events.>", cb=events.hear)
+        await submit(bus, done := planned(SAMPLES, runner="noop"))
+        ended = [spec.job_id for spec in done.specs]
+        await wait_for(lambda: events.have("ended", ended), 60, "ended jobs")
+        await client.pause_queue()
+        await submit(bus, planned(WAITING, runner="noop"))
+        await submit(bus, queued := planned(SAMPLES, runner="noop"))
+        waiting = [spec.job_id for spec in queued.specs]
+        await wait_for(lambda: events.have("queued", waiting), 60, "waiting jobs")
+        found["retry"] = await _measure(events, ended, "retrying", client.retry)
+        found["reprioritise"] = await _measure(
+            events, waiting, "reprioritised", lambda job_id: client.reprioritise(job_id, 9)
+        )
+        found["cancel_waiting"] = await _measure(events, waiting, "ended", client.cancel)
+        await submit(bus, long := planned(20, runner="sleep", argv=("60",), app="v2"))
+        await client.reprioritise(long.run_id, 10)
+        await client.resume_queue()
+        took: list[dict[str, float]] = []
+        left = {spec.job_id for spec in long.specs}
+        while left:
+            await wait_for(lambda: any((i, "started") in events.heard for i in left), 60, "a running job")
+            job_id = next(i for i in left if (i, "started") in events.heard)
+            took.append(await _measure(events, [job_id], "cancelling", client.cancel))
+            left.discard(job_id)
+        found["cancel_running"] = {
+            name: round(value, 1) for name, value in percentiles(one["max"] for one in took).items()
+        }
+    return found
+
+
+def run_verbs() -> dict[str, Any]:
+    """The benchmark of the control verbs."""
+    return asyncio.run(verbs())

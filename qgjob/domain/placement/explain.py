@@ -150,8 +150,8 @@ def _summary(gates: list[Gate], whys: list[SlotWhy], ahead: int | None) -> str:
         else f" {_jobs(ahead)} of its build go first;"
     )
     busy = sum(1 for why in working if why.kind == "busy")
-    state = "all are busy" if busy == len(working) else f"{busy} are busy"
-    return f"It waits for its turn:{first} {of}, {state}."
+    state = ", all are busy" if busy == len(working) else f", {busy} are busy" if busy else ""
+    return f"It waits for its turn:{first} {of}{state}."
 
 
 def _nobody(whys: list[SlotWhy]) -> str:

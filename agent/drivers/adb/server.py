@@ -65,7 +65,8 @@ class AdbServer:
                     "there is no adb on this machine",
                     reason="adb_missing",
                     retryable=True,
-                    hint="Install it (Debian: apt-get install adb), or: --driver-option adb=/path/to/adb",
+                    hint="Install it (Debian: apt-get install adb), or name it in agent.toml: "
+                    '[driver_options] adb = "/path/to/adb".',
                 )
             await self._run_start(self._binary)
 

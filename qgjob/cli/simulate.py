@@ -36,7 +36,7 @@ def simulate(
     trace: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[TRACE.csv]",
+            metavar="TRACE.csv",
             help="arrival_s,app_version_id,test,duration_s,priority[,target][,org_id]",
             show_default=False,
         ),
@@ -57,7 +57,7 @@ def simulate(
             "--labels",
             metavar="FILE",
             panel=_LAB,
-            help="The slots one by one, instead of --slots: TOML with [[[[slots]]] (labels, count, "
+            help="The slots one by one, instead of --slots: TOML with tables `slots` (labels, count, "
             "install_seconds), or a line a slot with its labels, a,b,c.",
         ),
     ] = None,
@@ -97,7 +97,10 @@ def simulate(
         bool,
         option("--from-history", panel=_TRACE, help="Instead of a file: what the running system did lately."),
     ] = False,
-    org_id: opt.MaybeOrgId = None,
+    org_id: Annotated[
+        str | None,
+        option("--org-id", metavar="ORG", panel=_TRACE, help="Of --from-history: this organisation alone."),
+    ] = None,
     load: Annotated[
         float,
         option(

@@ -86,7 +86,7 @@ def simulate_all(
 
 
 def findings(results: Sequence[Result]) -> list[str]:
-    """What the comparison says: other labs against the first, then the first policy against others in it."""
+    """What the comparison says: other labs against the first, then ours (or the first) against others in it."""
     first_lab = results[0].lab
     base = {result.policy: result for result in results if result.lab == first_lab}
     found = [
@@ -94,7 +94,7 @@ def findings(results: Sequence[Result]) -> list[str]:
         for result in results
         if result.lab != first_lab
     ]
-    main = results[0]
+    main = base.get("qgjob", results[0])
     found += [
         f"{main.policy} against {other.policy}, {first_lab.name}: {_against(main, other)}."
         for other in base.values()

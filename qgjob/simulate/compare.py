@@ -86,7 +86,7 @@ def simulate_all(
 
 
 def findings(results: Sequence[Result]) -> list[str]:
-    """What the comparison says: other labs against the first, then ours (or the first) against others in it."""
+    """What the comparison says: other labs against the first, then ours (or the first) against its others."""
     first_lab = results[0].lab
     base = {result.policy: result for result in results if result.lab == first_lab}
     found = [

@@ -58,12 +58,13 @@ async def _kill(system: LocalSystem, bus: Bus) -> float:
     assert len(schedulers) == 2
     released = asyncio.get_running_loop().create_future()
 
-    async def on_event(msg: Msg) -> None:
-        if b'"kind":"released"' in msg.data and killed and not released.done():
+    async def on_release(msg: Msg) -> None:
+        del msg
+        if killed and not released.done():
             released.set_result(time.monotonic())
 
     killed = 0.0
-    subscription = await bus.nc.subscribe("qg.live.events.*.*.*.*.info", cb=on_event)
+    subscription = await bus.nc.subscribe("qg.work.*.*.*.*", cb=on_release)
     os.kill(next(pid for pid in schedulers.values() if replica.endswith(f"-{pid}")), signal.SIGKILL)
     await asyncio.sleep(0.05)  # what it had sent has come
     killed = time.monotonic() - 0.05

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 KEY = "leader"
 _RENEW_S = 0.5
-_LOOK_S = 0.5
+_LOOK_S = 0.2
 _GIVE_UP_S = LEADER_TTL_S * 0.75
 
 

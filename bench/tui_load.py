@@ -122,7 +122,7 @@ async def dashboard(minutes: float) -> dict[str, Any]:
             first_paint = await until(lambda: b"Queue" in terminal.raw, 30, "first paint")
             first_row = first_paint + await until(lambda: b"bench/suite" in terminal.raw, 30, "row")
             all_rows = first_row + await until(
-                lambda: _ALL.search(terminal.raw) is not None, 120, "100,000 jobs"
+                lambda: _ALL.search(terminal.raw) is not None, 400, "100,000 jobs"
             )
             meter = Meter(psutil.Process(terminal.pid))
             await asyncio.sleep(WARM_UP_S)

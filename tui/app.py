@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from qgjob.bus.connect import ServerOptions
     from tui.doing import Outcome
     from tui.feed import Feed
+    from tui.replay import Replay
+    from tui.store.tape import Tape
 
 DRAWS_PER_SECOND: Final = 4
 """How often what came is drawn; what a key does is drawn at once."""
@@ -76,8 +78,13 @@ class DashboardApp(App[None], inherit_bindings=False):
             self.register_theme(theme)
         self.theme = theme_for(os.environ, self.available_themes)
         server = options.url if options else ""
-        self.store = store or Store(clock or SystemClock(), server=server)
-        self.index = JobIndex(self.store.jobs)
+        self.live_store = store or Store(clock or SystemClock(), server=server)
+        self.store = self.live_store
+        """What the screens show: the live store, or that of a replay."""
+        self.replay: Replay | None = None
+        self.index = self._live_index = JobIndex(self.store.jobs)
+        self._base = 1
+        """How many screens lie below all others: the overview, and that of a replay."""
         self.read_only = read_only
         self.failure: QgjobError | None = None
         """Why the dashboard gave up, to be said when the terminal is the user's again."""
@@ -104,6 +111,9 @@ class DashboardApp(App[None], inherit_bindings=False):
         """Put what changed on the screens that can be seen."""
         if not self.screen_stack:
             return  # on the way out
+        if self.replay is not None:
+            self.replay.tick(1 / DRAWS_PER_SECOND)
+            self.live_store.take()
         changes = self.store.take()
         for notice in self._notices():
             self.notify(notice, markup=False, severity="warning")
@@ -126,7 +136,7 @@ class DashboardApp(App[None], inherit_bindings=False):
     async def _run_feed(self, options: ServerOptions) -> None:
         # Loading the client takes longer than painting: in a thread, the screen answers meanwhile.
         feed_module = await asyncio.to_thread(import_module, "tui.feed")
-        feed: Feed = feed_module.Feed(options, self.store)
+        feed: Feed = feed_module.Feed(options, self.live_store)
         self._feed = feed
         self._feeding.set()
         try:
@@ -167,13 +177,13 @@ class DashboardApp(App[None], inherit_bindings=False):
 
     def go_back(self) -> None:
         """To the screen below."""
-        if len(self.screen_stack) > 1:
+        if len(self.screen_stack) > self._base:
             self.pop_screen()
 
     def go_home(self) -> None:
         """To the overview."""
         self.workers.cancel_group(self, "log")
-        while len(self.screen_stack) > 1:
+        while len(self.screen_stack) > self._base:
             self.pop_screen()
 
     def show_filtered(self, text: str) -> None:
@@ -236,6 +246,50 @@ class DashboardApp(App[None], inherit_bindings=False):
         except QgjobError as error:
             reading.fail(error.message)
 
+    def start_replay(self, ago_s: float) -> None:
+        """Show the lab as it was, from so many seconds ago."""
+        if self._options is not None:
+            self.run_worker(self._start_replay(ago_s), group="replay", exclusive=True)
+
+    def show_replay(self, replay: Replay) -> None:
+        """Let the screens show a replay."""
+        self.end_replay()
+        self.go_home()
+        self.replay = replay
+        self.store = replay.store
+        self.index = JobIndex(replay.store.jobs)
+        self._base = 2
+        self.push_screen(OverviewScreen(self.store, self.index, read_only=self.read_only))
+        self.show_jobs()
+
+    def end_replay(self) -> None:
+        """Back to what is now."""
+        if self.replay is not None:
+            self.replay = None
+            self._base = 1
+            self.go_home()
+            self.store = self.live_store
+            self.index = self._live_index
+            self.show_jobs()
+
+    async def _start_replay(self, ago_s: float) -> None:
+        client = await (await self.feed()).client()
+        module = import_module("tui.replay")
+        since = self.live_store.clock.now() - ago_s
+        try:
+            tape: Tape = await module.record(client, since, self._say_progress)
+        except (QgjobError, TimeoutError) as error:
+            self.notify(f"What happened cannot be read: {error}", severity="error", markup=False)
+            return
+        if not len(tape):
+            self.notify("Nothing happened in that time.", markup=False)
+            return
+        self.show_replay(module.Replay(tape, self.live_store.link.server))
+
+    def _say_progress(self, sentence: str) -> None:
+        self.live_store.link.silent = ""
+        self.sub_title = sentence
+
     def look_up_run(self, run_id: str) -> None:
         """Ask for what events do not tell of a run: its name and metadata."""
         if self._options is not None:
@@ -265,7 +319,9 @@ class DashboardApp(App[None], inherit_bindings=False):
 
     def carry_out(self, deed: Deed) -> None:
         """Do what the user said yes to, and say what came of it."""
-        if self._options is not None and not self.read_only:
+        if self.replay is not None:
+            self.notify("That was then: nothing of it can be changed.", severity="error", markup=False)
+        elif self._options is not None and not self.read_only:
             self.run_worker(self._carry_out(deed), group="control")
 
     def copy(self, text: str) -> None:
@@ -350,12 +406,38 @@ class DashboardApp(App[None], inherit_bindings=False):
         """Where something is typed, a colon is a colon."""
         if action == "command" and isinstance(self.focused, Input):
             return False
+        if action.startswith("replay_") and self.replay is None:
+            return False
         return super().check_action(action, parameters)
 
     async def action_command(self) -> None:
         """Open the line in which a command is typed."""
         if isinstance(self.screen, LiveScreen):
             await self.screen.open_command()
+
+    def action_replay_pause(self) -> None:
+        """Play, or pause."""
+        if self.replay is not None:
+            self.replay.toggle()
+
+    def action_replay_step(self, events: int) -> None:
+        """Some events onwards or back."""
+        if self.replay is not None:
+            self.replay.step(events)
+
+    def action_replay_wind(self, seconds: int) -> None:
+        """Some seconds onwards or back."""
+        if self.replay is not None:
+            self.replay.seek(self.replay.clock.at + seconds)
+
+    def action_replay_faster(self, steps: int) -> None:
+        """Another speed."""
+        if self.replay is not None:
+            self.replay.faster(steps)
+
+    def action_replay_end(self) -> None:
+        """Back to what is now."""
+        self.end_replay()
 
     def action_runs(self) -> None:
         """Show the runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 
@@ -34,6 +35,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("order", "NAME", "Order the jobs: latest, work, newest, priority, trouble, …"),
     Command("theme", "NAME", "Another theme: qgjob-dark, qgjob-light, ansi-dark, ansi-light, …"),
     Command("export", "csv|json [FILE]", "Write the jobs of the table to a file."),
+    Command("replay", "[AGO]", "Show the lab as it was: `replay 2h`, at most 24 h ago."),
+    Command("seek", "AGO|HH:MM[:SS]", "In a replay: go to a time."),
+    Command("live", "", "Back from a replay to what is now."),
     Command("pause", "[ORG]", "Start nothing more: of an organisation, or at all; asks first."),
     Command("resume", "[ORG]", "Start work again that was paused."),
     Command("hold", "VERB NAME", "Drain, pause, quarantine or resume a slot or an agent."),
@@ -72,6 +76,21 @@ def parse_command(line: str) -> tuple[str, list[str]]:
     if arguments and not command.arguments:
         raise CommandError(f"{command.name} takes nothing more.")
     return (command.name, arguments)
+
+
+def parse_moment(text: str, now: float) -> float:
+    """A time of day, the last one that was, or how long ago. Raises `CommandError`."""
+    if ":" not in text:
+        return now - parse_ago(text)
+    try:
+        parts = [int(part) for part in text.split(":")]
+        then = datetime.fromtimestamp(now).replace(  # noqa: DTZ006  (a reader's time of day is a local one)
+            hour=parts[0], minute=parts[1], second=parts[2] if len(parts) > 2 else 0, microsecond=0
+        )
+    except (ValueError, IndexError):
+        raise CommandError(f"{text!r} is no time of day: 14:03 or 14:03:20.") from None
+    at = then.timestamp()
+    return at if at <= now else at - 86_400
 
 
 def parse_ago(text: str) -> float:

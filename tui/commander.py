@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui import deeds
-from tui.command_line import CommandError, parse_command
+from tui.command_line import CommandError, parse_ago, parse_command, parse_moment
 from tui.export import export_jobs
 from tui.store.filter import FilterError, parse_filter
 from tui.store.index import ORDERS
@@ -87,6 +87,17 @@ class Commander:
         except OSError as error:
             raise CommandError(f"{path} was not written: {error.strerror}.") from None
         self._app.notify(f"Wrote {len(jobs):,} jobs to {path}", markup=False)
+
+    def _replay(self, ago: str = "1h", *_: str) -> None:
+        self._app.start_replay(parse_ago(ago))
+
+    def _seek(self, text: str, *_: str) -> None:
+        if self._app.replay is None:
+            raise CommandError("Nothing is replayed; `:replay 1h` begins.")
+        self._app.replay.seek(parse_moment(text, self._app.live_store.clock.now()))
+
+    def _live(self) -> None:
+        self._app.end_replay()
 
     def _pause(self, *orgs: str) -> None:
         self._app.ask(deeds.queue("pause", *orgs[:1]))

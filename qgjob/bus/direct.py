@@ -14,6 +14,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage
 from qgjob.bus.kv import is_tombstone
 from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, denial_of
+from qgjob.clock import rfc3339
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -37,17 +38,19 @@ async def read_page(
     pattern: str,
     *,
     start_seq: int = 1,
+    since: float | None = None,
     limit: int = MAX_BATCH,
     max_bytes: int = 0,
     timeout: float = 5.0,
 ) -> Page:
-    """Messages of a stream on subjects that match, from a place on.
+    """Messages of a stream on subjects that match, from a place on, or since a time (seconds since 1970).
 
     `max_bytes` (0: no bound) ends the page after the message that reaches it. Raises
     `RequestTimeoutError` when the page does not arrive whole within `timeout` seconds,
     `NoRespondersError` when there is no such stream, `JsError` when the server refuses.
     """
-    body: dict[str, Any] = {"seq": max(1, start_seq), "next_by_subj": pattern, "batch": min(limit, MAX_BATCH)}
+    body: dict[str, Any] = {"next_by_subj": pattern, "batch": min(limit, MAX_BATCH)}
+    body |= {"seq": max(1, start_seq)} if since is None else {"start_time": rfc3339(since)}
     if max_bytes:
         body["max_bytes"] = max_bytes
     return await _get(bus, stream, body, timeout)

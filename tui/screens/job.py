@@ -66,7 +66,7 @@ class JobScreen(LogKeys):
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
-        if not self.is_mounted or not self.query("#card"):
+        if not self.ready:
             return
         if changes.link or changes.second or changes.overview:
             self.query_one(StatusBar).sync()

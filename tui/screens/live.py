@@ -43,6 +43,11 @@ class LiveScreen(Screen[None]):
         """Our app."""
         return cast("DashboardApp", self.app)
 
+    @property
+    def ready(self) -> bool:
+        """Whether its widgets are there."""
+        return self.is_mounted and bool(self.query("Footer"))
+
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
         raise NotImplementedError

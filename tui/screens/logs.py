@@ -56,7 +56,7 @@ class LogsScreen(LogKeys):
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
-        if not self.is_mounted or not self.query("#log"):
+        if not self.ready:
             return
         if changes.link or changes.second:
             self.query_one(StatusBar).sync()

@@ -76,7 +76,7 @@ class OverviewScreen(LiveScreen):
 
     def update(self, changes: Changes) -> None:
         """Draw what changed; what is not displayed costs nothing."""
-        if not self.is_mounted:
+        if not self.ready:
             return
         second = changes.second
         if changes.link or second or changes.overview:
@@ -92,7 +92,7 @@ class OverviewScreen(LiveScreen):
 
     def index_changed(self) -> None:
         """The rows of the job table are others now."""
-        if self.is_mounted:
+        if self.ready:
             self.jobs.sync()
 
     # --- Actions -----------------------------------------------------------------------------

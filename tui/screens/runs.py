@@ -54,7 +54,7 @@ class RunsScreen(LiveScreen):
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
-        if not self.is_mounted:
+        if not self.ready:
             return
         if changes.link or changes.second:
             self.query_one(StatusBar).sync()
@@ -125,7 +125,7 @@ class RunScreen(LiveScreen):
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
-        if not self.is_mounted or not self.query("#jobs"):
+        if not self.ready:
             return
         if changes.link or changes.second:
             self.query_one(StatusBar).sync()

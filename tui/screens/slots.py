@@ -55,7 +55,7 @@ class SlotsScreen(LiveScreen):
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
-        if not self.is_mounted:
+        if not self.ready:
             return
         if changes.link or changes.second:
             self.query_one(StatusBar).sync()

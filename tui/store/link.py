@@ -38,6 +38,8 @@ class Link:
     """Set while nobody answers queries, with the reason."""
     notices: list[str] = field(default_factory=list[str])
     """Sentences to be shown once: that a gap was found, that everything was read again."""
+    replay: str = ""
+    """Set while a tape is played: where it is and how fast it goes."""
     changed: bool = True
 
     def move(self, phase: Phase, now: float, reason: str = "", hint: str = "") -> None:
@@ -62,6 +64,8 @@ class Link:
 
     def status(self, now: float) -> LinkStatus:
         """What to show at this moment."""
+        if self.replay:
+            return LinkStatus("busy", self.replay)
         silence = now - self.last_sign
         age = f"{max(0, int(now - self.since))} s"
         match self.phase:

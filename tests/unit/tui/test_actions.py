@@ -20,6 +20,7 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tui.actions import ACTIONS, Action, Scope, actions_of, bindings, key_text, mutating
 from tui.commands import ActionProvider
+from tui.replay import Replay
 from tui.screens.confirm import Confirm
 from tui.screens.help import HelpScreen
 from tui.screens.job import JobScreen
@@ -29,6 +30,7 @@ from tui.screens.reading import Reading
 from tui.screens.runs import RunScreen, RunsScreen
 from tui.screens.slots import SlotsScreen
 from tui.store.filter import parse_filter
+from tui.store.tape import Moment, Tape
 from tui.themes import DARK, LIGHT
 from tui.widgets.agent_table import AgentTable
 from tui.widgets.group_table import GroupTable
@@ -510,6 +512,31 @@ async def only_matches_are_shown(s: Stage, key: str) -> None:
     await wait_for(lambda: "line 198" in text_of(s.played))
 
 
+def replays(seen: Callable[[Replay], bool]) -> Callable[[Stage, str], Awaitable[None]]:
+    async def tape_is_turned(s: Stage, key: str) -> None:
+        model = LabModel(seed=8, mean_test_s=12)
+        tape = Tape()
+        tape.record(Moment(e.at, n, e) for n, e in enumerate(model.play(300, keep_waiting=10), start=1))
+        replay = Replay(tape, "")
+        replay.speed = 1.0
+        s.app.show_replay(replay)
+        replay.seek(tape.begin + 120)
+        await s.pilot.pause()
+        await s.press(key)
+        await wait_for(lambda: seen(replay))
+
+    return tape_is_turned
+
+
+async def replay_ends(s: Stage, key: str) -> None:
+    await replays(lambda _: s.app.replay is None)(s, key)
+    assert s.app.store is s.played.store
+
+
+def since_begin(replay: Replay) -> float:
+    return replay.clock.at - replay.tape.begin
+
+
 async def run_screen(s: Stage) -> RunScreen:
     runs = s.app.store.jobs.runs.latest()
     run = next(r for r in runs if r.ended and not r.over)
@@ -594,6 +621,14 @@ SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "log.next_match": next_match_is_shown,
     "log.previous_match": match_before_is_shown,
     "log.only": only_matches_are_shown,
+    "app.replay_pause": replays(lambda replay: not replay.playing),
+    "app.replay_step(-1)": replays(lambda replay: not replay.playing and since_begin(replay) <= 120),
+    "app.replay_step(1)": replays(lambda replay: not replay.playing and since_begin(replay) >= 120),
+    "app.replay_wind(-60)": replays(lambda replay: 60 <= since_begin(replay) < 100),
+    "app.replay_wind(60)": replays(lambda replay: 180 <= since_begin(replay) < 220),
+    "app.replay_faster(-1)": replays(lambda replay: replay.speed == 0.25),
+    "app.replay_faster(1)": replays(lambda replay: replay.speed == 5.0),
+    "app.replay_end": replay_ends,
     "run.cancel": run_asks("cancel", ended=False),
     "run.retry": run_asks("retry", ended=True),
     "run.reprioritise": run_asks("reprioritise", ended=False, typed="2"),
@@ -741,7 +776,8 @@ async def test_the_palette_offers_every_action_of_the_place() -> None:
     async with shown(played):
         provider = ActionProvider(played.app.screen)
         offered = {action.id for action in provider.offered()}
-        assert {a.id for a in actions_of("overview", "table", "marks", "app") if a.palette} == offered | {
+        here = actions_of("overview", "table", "marks", "app")
+        assert {a.id for a in here if a.palette and not a.name.startswith("replay")} == offered | {
             "overview.cancel",  # the first job has ended
             "overview.reprioritise",
         }

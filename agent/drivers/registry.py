@@ -22,8 +22,10 @@ PLUGINS_VARIABLE: Final = "QGJOB_DRIVER_PLUGINS"
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "adb": "agent.drivers.adb.driver:AdbDriver",
+    "devicectl": "agent.drivers.apple.driver:DevicectlDriver",
     "none": "agent.drivers.marker:NoneDriver",
     "process": "agent.drivers.process:ProcessDriver",
+    "simctl": "agent.drivers.apple.driver:SimctlDriver",
 }
 
 

@@ -139,7 +139,7 @@ async def test_an_agent_is_drained_as_a_whole(tmp_path: Path) -> None:
 async def test_an_agent_that_stops_gets_nothing_more(tmp_path: Path) -> None:
     async with system(tmp_path, agents=1, slots=2) as (running, bus), Witness().watching(bus) as witness:
         client = client_of(bus)
-        long = planned(1, runner="sleep", argv=("4",))
+        long = planned(1, runner="sleep", argv=("7",))
         await submit(bus, long)
         await wait_for(lambda: len(witness.started()) == 1, 20, "a slot busy")
         old = running.pids()["agent-local"]

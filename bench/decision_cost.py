@@ -15,6 +15,7 @@ import psutil
 
 from qgjob.domain.placement.core import decide, note
 from qgjob.domain.placement.model import (
+    Effect,
     GroupKey,
     Job,
     JobArrived,
@@ -106,7 +107,7 @@ class _Lab:
         gc.unfreeze()
         return sorted(took)
 
-    def take(self, effects: list[object]) -> None:
+    def take(self, effects: list[Effect]) -> None:
         """The slots start what was released for them."""
         for effect in effects:
             if isinstance(effect, Release):

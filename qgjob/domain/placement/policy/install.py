@@ -11,12 +11,12 @@ from qgjob.domain.placement.policy.picks import give, spare
 from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
-_LOOKED_AT: Final = 16
+_LOOKED_AT: Final = 12
 _WORK: Final = (8.0, 8.0, 6.0)
 """By level: a slot that joins others must find so many installs of work."""
 _PRICE: Final = (10.0, 10.0, 40.0)
 """By level: how much more than its own time an install costs those who wait elsewhere."""
-_PRESSURE: Final[Slope] = (0.1, 0.1, 0.6, 1.0)
+_PRESSURE: Final[Slope] = (0.4, 0.05, 0.8, 1.0)
 """By load: how much of both counts."""
 _ALONE: Final = 20.0
 """A build that nobody works on is taken to wait for so many installs more than its work takes."""

@@ -14,7 +14,7 @@ from qgjob.domain.placement.policy.picks import give, ready, spare
 from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
-_LOOKED_AT: Final = 64
+_LOOKED_AT: Final = 32
 _DUE_QUANTILE: Final = 0.9
 _DUE_WORK: Final = 4.0
 """A build that slots work on is due for another one only with so many installs of work for it."""
@@ -77,19 +77,19 @@ def _due(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
     """Medium work that waits long already, or would: before low work that has its build installed."""
     if not view.idle or not any(pool.waiting[1] for pool in pools):
         return None
-    bounds = {pool.capability: due_after_s(view, pool) for pool in pools}
-    late = [
-        group
-        for group in merged((pool.turns[1] for pool in pools), _LOOKED_AT)
-        if is_due(view, group, bounds[group.capability])
-    ]
+    after_s = {pool.capability: due_after_s(view, pool) for pool in pools}
+    late: list[tuple[bool, float, int, Group]] = []
+    for group in merged((pool.turns[1] for pool in pools), _LOOKED_AT):
+        last_s = view.last_start_s(group, 2)
+        if last_s > after_s[group.capability] and has_work(view, group):
+            late.append((view.workers(group) > 0, -last_s, group.number, group))
     if not late:
         return None
     for _, slot, group in stays:
         if choice := stays_aged(view, slot, group):
             return choice
-    late.sort(key=lambda group: (view.workers(group) > 0, -view.last_start_s(group, 2)))
-    for group in late:
+    late.sort(key=lambda entry: entry[:3])
+    for *_, group in late:
         for slot in spare(view, group):
             if choice := give(view, slot, group, "it is due; the build is installed first"):
                 return choice
@@ -107,10 +107,8 @@ def due_after_s(view: View, of: Group | Pool) -> float:
     return 0.0 if usual_s is None else usual_s * between(record.behind(1), _SLACK)
 
 
-def is_due(view: View, group: Group, after_s: float) -> bool:
-    """Whether a medium job of the group will wait longer than `after_s`, and a slot more has enough to do."""
-    if view.last_start_s(group, 2) <= after_s:
-        return False
+def has_work(view: View, group: Group) -> bool:
+    """Whether a slot more would find enough medium work to be worth its install."""
     workers = view.workers(group)
     return not workers or view.work_s(group, 2) >= _DUE_WORK * view.install_s(group) * (workers + 1)
 

@@ -31,37 +31,39 @@ def ready(view: View, group: Group) -> Iterator[Slot]:
         yield ahead
 
 
-def spare(view: View, group: Group) -> list[Slot]:
+def spare(view: View, group: Group) -> Iterator[Slot]:
     """The idle slots on which the group's build could be installed, the best first.
 
     A common slot before a rare one that others may need, one whose build nobody waits for before others,
-    and then the one least recently used.
+    and then the longest idle.
     """
-    fitting = [slot for slot in view.idle if group.labels <= slot.labels]
-    if len(fitting) > 1:
-        fitting.sort(key=lambda slot: _price(view, group, slot))
-    return fitting
+    rivals = _rarer(view, group)
+    others: list[tuple[int, int, int, Slot]] = []
+    for number, slot in enumerate(view.idle):
+        if not group.labels <= slot.labels:
+            continue
+        rare = sum(labels <= slot.labels for labels in rivals) if rivals else 0
+        wanted = view.wanted(slot)
+        if wanted is None and not rare:
+            yield slot
+        else:
+            others.append((rare, 0 if wanted is None else 3 - wanted, number, slot))
+    others.sort(key=lambda entry: entry[:3])
+    for *_, slot in others:
+        yield slot
 
 
-def _price(view: View, group: Group, slot: Slot) -> tuple[int, int, float, str]:
-    wanted = view.wanted(slot)
-    return rarity(view, group, slot), 0 if wanted is None else 3 - wanted, slot.last_used, slot.name
-
-
-def rarity(view: View, group: Group, slot: Slot) -> int:
-    """How many kinds of work wait that fewer slots can do, this one among them."""
+def _rarer(view: View, group: Group) -> list[frozenset[str]]:
+    """The labels of work that waits for fewer slots than the group's."""
     pools = view.state.index.pools
     if len(pools) == 1:
-        return 0
-    records = view.state.measures.records
-    mine = view.record(group).slots
-    return sum(
-        1
+        return []
+    records, slots = view.state.measures.records, view.record(group).slots
+    return [
+        pool.labels
         for pool in pools.values()
-        if pool.labels <= slot.labels
-        and (record := records.get(pool.capability)) is not None
-        and record.slots < mine
-    )
+        if (record := records.get(pool.capability)) is not None and record.slots < slots
+    ]
 
 
 def _job(view: View, slot: Slot, group: Group, level: int | None) -> Job | None:

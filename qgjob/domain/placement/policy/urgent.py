@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.index import merged
+from qgjob.domain.placement.index import Pool, merged
 from qgjob.domain.placement.policy.picks import give, ready, spare
 from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
-_LOOKED_AT: Final = 64
+_LOOKED_AT: Final = 32
 _INSTALLS: Final = 1.2
 """How many installs long urgent work waits for a slot that has the build, at least."""
 _USUAL: Final = 0.8
@@ -39,8 +39,11 @@ def urgent(view: View) -> Choice | None:
                 return choice
     if not view.idle:
         return None
+    usual = {pool.capability: usual_s(view, pool) for pool in pools}
     for group in groups:
-        if comes_free_s(view, group) <= patience_s(view, group):
+        if view.workers(group) and comes_free_s(view, group) <= patience_s(
+            view, group, *usual[group.capability]
+        ):
             continue
         for slot in spare(view, group):
             if choice := give(view, slot, group, "urgent; the build is installed first", level=0):
@@ -58,13 +61,20 @@ def comes_free_s(view: View, group: Group) -> float:
     return turn_s * min(1.0, jobs / workers) + max(0.0, jobs - workers) * view.mean_s(group) / workers
 
 
-def patience_s(view: View, group: Group) -> float:
+def usual_s(view: View, of: Group | Pool) -> tuple[float, float]:
+    """How long urgent jobs usually wait with first come, first served, and how much of that we may take.
+
+    Less when our urgent jobs wait longer than they would there.
+    """
+    record = view.record(of)
+    return record.line.waits[0].quantile(_USUAL) or 0.0, between(record.behind(0), _HASTE)
+
+
+def patience_s(view: View, group: Group, usual_s: float, share: float) -> float:
     """How long urgent jobs of the group may wait for a slot that has the build.
 
-    An install and some, or what is usual with first come, first served, if that is longer; less when
-    our urgent jobs wait longer than they would there.
+    An install and some, or what is usual, if that is longer; but not much longer than an install.
     """
-    install_s, record = view.install_s(group), view.record(group)
-    usual_s = record.line.waits[0].quantile(_USUAL) or 0.0
+    install_s = view.install_s(group)
     most_s = min(max(_INSTALLS * install_s, usual_s), install_s + _TESTS * view.mean_s(group))
-    return max(_UNNOTICED_S, most_s * between(record.behind(0), _HASTE))
+    return max(_UNNOTICED_S, most_s * share)

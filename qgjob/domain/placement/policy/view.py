@@ -92,11 +92,11 @@ class View:
 
     def wanted(self, slot: Slot) -> int | None:
         """The most urgent level at which jobs wait for a build that the slot has."""
-        builds = self.state.index.builds
-        levels = [
-            level
-            for build in slot.installed
-            for group in builds.get(build, {}).values()
-            if (level := group.level()) is not None and group.labels <= slot.labels
-        ]
-        return min(levels, default=None)
+        best: int | None = None
+        for build in slot.installed:
+            groups = self.state.index.builds.get(build)
+            for group in groups.values() if groups else ():
+                level = group.level()
+                if level is not None and (best is None or level < best) and group.labels <= slot.labels:
+                    best = level
+        return best

@@ -126,8 +126,9 @@ async def bench(
     dirs.bundle.mkdir()
     packages = NpmPackages(tmp_path / "npm", tools, NpmSettings.from_environ(os.environ, tools), mark=mark)
     kit = Kit(tools, packages, tmp_path / "appium", f"{mark}appium:")
-    yield Bench(tools, kit, supervisor, dirs)
-    await kit.close()
+    bench = Bench(tools, kit, supervisor, dirs)
+    yield bench
+    await bench.kit.close()
     await packages.close()
     forget_short_tmp(tmp_path)
     assert sweep_leftovers(f"{mark}appium:") == 0, "Appium left processes behind"

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "gateway": ("bench.gateway", "run_gateway"),
     "startup": ("bench.startup", "run_startup"),
     "handover": ("bench.handover", "run_handover"),
+    "devices": ("bench.devices", "run_devices"),
     "verbs": ("bench.verbs", "run_verbs"),
 }
 

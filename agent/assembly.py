@@ -23,6 +23,7 @@ from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_topology
+from agent.shorttmp import sweep_short_tmps
 from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.clock import SystemClock
@@ -55,6 +56,7 @@ async def run_agent(
         if leftovers:
             log.warning("%d processes that a former agent left behind were ended", leftovers)
         await asyncio.to_thread(remove_tree, folder / "work")  # left behind by an agent that was killed
+        await asyncio.to_thread(sweep_short_tmps)
         tools = await asyncio.to_thread(Toolchain.discover, os.environ)
         runners = Runners.load(tools, os.environ)
         options = ServerOptions(

@@ -44,3 +44,11 @@ def forget_short_tmp(work_dir: Path) -> None:
 def _link_of(work_dir: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(work_dir)).hexdigest()
     return _BASE / f"qgjob-{digest[:12]}"
+
+
+def sweep_short_tmps() -> None:
+    """Remove the links of agents that were killed: those that lead nowhere any more. Blocking."""
+    for link in _BASE.glob("qgjob-" + "[0-9a-f]" * 12):
+        with contextlib.suppress(OSError):
+            if link.is_symlink() and not link.exists() and link.lstat().st_uid == os.geteuid():
+                link.unlink()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
-from agent.shorttmp import MAX_BYTES, forget_short_tmp, short_tmp
+from agent.shorttmp import MAX_BYTES, forget_short_tmp, short_tmp, sweep_short_tmps
 
 
 def test_a_deep_folder_gets_a_short_name_which_moves_with_the_jobs(tmp_path: Path):
@@ -28,3 +29,16 @@ def test_a_deep_folder_gets_a_short_name_which_moves_with_the_jobs(tmp_path: Pat
 
 def test_a_short_name_stays():
     assert short_tmp(Path("/data/work/s0/j_1/tmp")) == Path("/data/work/s0/j_1/tmp")
+
+
+def test_links_that_lead_nowhere_are_swept(tmp_path: Path):
+    names: list[Path] = []
+    for slot in ("gone", "here"):
+        tmp = tmp_path / ("deep" * 20) / slot / "j_1" / "tmp"
+        tmp.mkdir(parents=True)
+        names.append(short_tmp(tmp))
+    shutil.rmtree(tmp_path / ("deep" * 20) / "gone")
+    sweep_short_tmps()
+    assert [name.is_symlink() for name in names] == [False, True]
+    forget_short_tmp(tmp_path / ("deep" * 20) / "here")
+    assert not names[1].is_symlink()

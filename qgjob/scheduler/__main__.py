@@ -14,8 +14,8 @@ def main(argv: list[str] | None = None) -> int:
     from qgjob.bus.connect import ServerOptions
     from qgjob.clock import SystemClock
     from qgjob.config import resolve_redis_url, resolve_server, resolve_token
-    from qgjob.scheduler.reign import ReignSettings
     from qgjob.scheduler.service import SchedulerOptions, run_scheduler
+    from qgjob.scheduler.wiring import ReignSettings
     from qgjob.serve import serve
     from qgjob.store.connect import DEFAULT_URL
 

@@ -17,7 +17,8 @@ from qgjob.scheduler.leader import Election
 from qgjob.scheduler.overview import OverviewPublisher
 from qgjob.scheduler.projector import Projector
 from qgjob.scheduler.queries import QueryService
-from qgjob.scheduler.reign import ReignSettings, reign
+from qgjob.scheduler.reign import reign
+from qgjob.scheduler.wiring import ReignSettings
 from qgjob.store.connect import open_store
 from qgjob.store.reader import Reader
 

@@ -34,12 +34,13 @@ def main(argv: list[str] | None = None) -> int:
 def run(settings: AgentSettings) -> int:
     """Run an agent with these settings."""
     from agent.assembly import run_agent
-    from agent.stopping import StopRequests
+    from agent.stopping import StopRequests, stopped_early
     from qgjob.serve import serve
 
     async def service(stop: Any, ready: Any) -> None:
         with StopRequests(stop) as requests:
-            await run_agent(settings, stop=stop, ready=ready, hurry=requests.hurry)
+            agent = run_agent(settings, stop=stop, ready=ready, hurry=requests.hurry)
+            await stopped_early(agent, stop=stop, ready=ready)
 
     return serve(service)
 

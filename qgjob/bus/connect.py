@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 MIN_SERVER = (2, 14)
 _PING_INTERVAL_S = 5
 _RECONNECT_WAIT_S = 0.25
+_REFUSALS = 3
+"""A server that refuses our credentials so often will not learn to like them."""
 _PENDING_BYTES = 64 * 2**20
 
 
@@ -97,7 +99,8 @@ async def connect(options: ServerOptions) -> Bus:
         errors.append(error)
         del errors[:-20]
         if bus is None:
-            if not options.wait_for_server and len(errors) >= len(urls):
+            refused = sum("authorization" in str(each).lower() for each in errors)
+            if refused >= _REFUSALS * len(urls) or (not options.wait_for_server and len(errors) >= len(urls)):
                 failed.set()
         elif "permissions violation" in str(error).lower():
             bus.denied.append(str(error))
@@ -205,7 +208,7 @@ def explain(error: BaseException, url: str) -> QgjobError:
     if isinstance(error, AuthorizationError) or "authorization" in text or "authentication" in text:
         return NotAllowedError(
             f"The server at {shown} refused the credentials.",
-            hint="Check --creds (or QGJOB_CREDS) or the token (QGJOB_TOKEN), and that they are this server's.",
+            hint="Check --creds (QGJOB_CREDS) or the token (QGJOB_TOKEN), and that they are this server's.",
         )
     if isinstance(error, ssl.SSLError) or "tls" in text or "certificate" in text:
         return UnreachableError(

@@ -14,6 +14,8 @@ import zlib
 from typing import Final, Protocol
 
 from agent.drivers.base import Device, Health, Presence
+from agent.drivers.ownership import TAKEN
+from agent.errors import JobError
 from bus_schemas.agents import SlotState
 from qgjob.errors import QgjobError
 
@@ -127,9 +129,7 @@ class Keeper:
 
     async def _look_at_it(self) -> float:
         if not self._open:
-            async with asyncio.timeout(OPEN_S):
-                await self._device.open()
-            self._open = True
+            await self._open_it()
         self._doubted = None
         async with asyncio.timeout(HEALTH_S):
             health = await self._device.health()
@@ -138,6 +138,21 @@ class Keeper:
             async with asyncio.timeout(RECOVER_S):
                 health = await self._device.recover()
         return self._judged(health)
+
+    async def _open_it(self) -> None:
+        try:
+            async with asyncio.timeout(OPEN_S):
+                await self._device.open()
+        except (JobError, TimeoutError) as error:
+            if isinstance(error, JobError) and error.reason == TAKEN:
+                raise  # not ours to tamper with
+            async with asyncio.timeout(RECOVER_S):
+                health = await self._device.recover()
+            if not health.ok:
+                raise
+            async with asyncio.timeout(OPEN_S):
+                await self._device.open()
+        self._open = True
 
     def _judged(self, health: Health) -> float:
         if not self._present:

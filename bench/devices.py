@@ -47,14 +47,14 @@ async def _run() -> dict[str, Any]:
         folder = Path(name)
         async with running_system(folder / "process", agents=1, slots=DEVICES):
             result["process_agent"] = (await _measure(idle_s, agent=_agent()))["agent"]
-        async with _phones(DEVICES) as serials, AdbHost(folder / "adb") as host:
+        async with _phones(DEVICES + 1) as (spare, *serials), AdbHost(folder / "adb") as host:
             environment = {name: value for name, value in host.environment.items() if name != "HOME"}
             os.environ.update(environment)
             arguments = ("--driver", "adb", "--devices", ",".join(serials))
             async with running_system(folder / "adb-up", agents=1, slots=DEVICES, agent_args=arguments):
                 measured = await _measure(idle_s, agent=_agent(), adb=_adb_server(host.port))
                 result["adb_agent"], result["adb_server"] = measured["agent"], measured["adb"]
-            result["skipped_install_ms"] = await _skips(folder, host.port, serials[0])
+            result["skipped_install_ms"] = await _skips(folder, host.port, spare)
     return result
 
 

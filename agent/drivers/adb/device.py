@@ -28,6 +28,7 @@ from agent.drivers.base import (
     RunningApp,
 )
 from agent.drivers.ledger import Ledger
+from agent.drivers.ownership import Ownership
 from agent.errors import JobError
 
 UNINSTALL_S: Final = 30.0
@@ -71,6 +72,7 @@ class AdbDevice(Device):
         self._host = host
         self._server = host.server
         self._folder = context.device_folder(name)
+        self._ownership = Ownership(name)
         self.ledger = Ledger(self._folder / "installed.json")
         self.features: frozenset[str] = frozenset()
         self._resting = False
@@ -87,7 +89,8 @@ class AdbDevice(Device):
     # -- its life --
 
     async def open(self) -> None:
-        """See `Device.open`. Raises `AdbError` when it does not answer."""
+        """See `Device.open`. Raises `AdbError`, or `JobError` when another agent has it."""
+        self._ownership.take()
         self._folder.mkdir(parents=True, exist_ok=True)
         self.ledger.load()
         self.features = await self._server.features(self.serial)
@@ -158,6 +161,7 @@ class AdbDevice(Device):
     async def close(self) -> None:
         """See `Device.close`."""
         self._host.at_work.discard(self.serial)
+        self._ownership.release()
 
     # -- builds --
 

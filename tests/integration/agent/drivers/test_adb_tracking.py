@@ -205,6 +205,21 @@ async def test_an_unwell_or_senseless_device_rests(host: AdbHost, link: PhoneLin
         assert (await device.health()).ok
 
 
+async def test_two_agents_of_a_machine_do_not_share_a_device(host: AdbHost, link: PhoneLink, tmp_path: Path):
+    async with (
+        driving(host, tmp_path / "one", link.serial) as first,
+        driving(host, tmp_path / "two", link.serial) as second,
+    ):
+        (mine,), (theirs,) = await first.discover(), await second.discover()
+        await mine.device.open()
+        with pytest.raises(JobError, match="another agent of this machine serves"):
+            await theirs.device.open()
+        await mine.device.open()  # again, as after it was away
+        await mine.device.close()
+        await theirs.device.open()
+        await theirs.device.close()
+
+
 async def test_what_the_driver_cannot_work_with(host: AdbHost, tmp_path: Path):
     with pytest.raises(UsageError, match="no option colour"):
         async with driving(host, tmp_path, colour="red"):

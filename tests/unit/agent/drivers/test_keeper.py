@@ -204,6 +204,18 @@ async def test_no_fault_of_a_driver_ends_the_keeper(
     assert slot.held is None
 
 
+async def test_a_device_that_cannot_be_opened_is_recovered_unless_it_is_anothers(
+    keeper: Keeper, thing: Thing, slot: FakeSlot
+):
+    keeper.seen(Presence(thing, True))
+    thing.fault = JobError("another agent has it", reason="device_taken", retryable=True)
+    await keeper.look()
+    assert (thing.recoveries, slot.held) == (0, ("quarantined", "another agent has it"))
+    thing.fault = JobError("no answer", reason="device_silent", retryable=True)
+    await keeper.look()
+    assert (thing.recoveries, slot.held) == (1, ("quarantined", "no answer"))
+
+
 def test_drivers_are_found_by_name():
     assert find_driver("adb", {}).dynamic
     mine = {PLUGINS_VARIABLE: f"{__name__}:ThingDriver"}

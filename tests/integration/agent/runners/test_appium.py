@@ -18,7 +18,7 @@ from agent.errors import JobError
 from agent.runners.base import CaseStatus, Verdict
 from tests.integration.agent.runners.conftest import PHONE, Bench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 PYTEST = """
 import json, os
@@ -64,7 +64,7 @@ import { defineConfig, Platform } from "appwright";
 export default defineConfig({
   testDir: ".",
   retries: 1,
-  use: { expectTimeout: 2000 },
+  use: { expectTimeout: 20000 },
   projects: [
     { name: "ios", use: { platform: Platform.IOS, device: { provider: "emulator", name: "iPhone" }, buildPath: "x.app" } },
     { name: "android", use: { platform: Platform.ANDROID, device: { provider: "local-device" }, buildPath: "no/such.apk" } },

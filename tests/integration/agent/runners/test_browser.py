@@ -13,7 +13,7 @@ from agent.runners.base import CaseStatus, Verdict
 from tests.conftest import required_program
 from tests.integration.agent.runners.conftest import Bench
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 FLAGS = [
     "--no-sandbox",
@@ -31,7 +31,7 @@ def config() -> str:
     launch = {"executablePath": found or required_program("chromium"), "args": FLAGS}
     return (
         "import { defineConfig } from '@playwright/test';\n"
-        "export default defineConfig({ retries: 1, timeout: 5000, workers: 1, reporter: [['html']],\n"
+        "export default defineConfig({ retries: 1, timeout: 60000, workers: 1, reporter: [['html']],\n"
         f"  use: {{ screenshot: 'only-on-failure', trace: 'retain-on-failure', launchOptions: {json.dumps(launch)} }} }});\n"
     )
 

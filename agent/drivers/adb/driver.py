@@ -161,3 +161,5 @@ class AdbDriver(Driver):
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
+        for device in self._devices.values():
+            await device.close()

@@ -13,7 +13,7 @@ DEV := .venv/.dev
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench docs screenshots lock clean
+.PHONY: help demo test unit check format bench chaos docs screenshots lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -41,6 +41,9 @@ format: $(DEV) ## Format the code and mend what the linter can
 
 bench: $(DEV) ## Measure, as written down in docs/performance.md
 	@$(BIN)/python -m bench $(ARGS)
+
+chaos: $(DEV) ## Run 500 jobs under random kills, and look for what they leave behind
+	@$(BIN)/python -m bench.chaos $(ARGS)
 
 docs: $(DEV) ## Write the pages that are made from the code
 	@$(BIN)/python scripts/lifecycle_doc.py

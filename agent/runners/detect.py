@@ -39,7 +39,8 @@ def detect_runner(bundle: Path, test: str) -> str:
       requirements file, `pyproject.toml`, `Pipfile` or `setup.cfg` beside it names Appium-Python-Client;
     - `pytest`: named `test_*.py` or `*_test.py`, and beside it there is a `conftest.py`, a `pytest.ini`, a
       `pyproject.toml` with `[tool.pytest…]`, or a `tox.ini` or `setup.cfg` with a pytest section;
-      or it imports `pytest` or defines tests without running them: as a program it would do nothing, and pass;
+      or it imports `pytest` or defines tests without running them: as a program it would do nothing, and
+      pass;
     - `command` otherwise.
     """
     name = test.rpartition("/")[2]

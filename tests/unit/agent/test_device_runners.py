@@ -17,11 +17,13 @@ from agent.appium.capabilities import device_capabilities, job_capabilities
 from agent.drivers.base import RunningApp
 from agent.errors import JobError, RunnerError
 from agent.launch import Exit, JobDirs
+from agent.npm.packages import NpmPackages, NpmSettings
 from agent.runners.appwright import AppwrightRunner
 from agent.runners.base import AppiumSession, CaseStatus, RunnerJob, Verdict
 from agent.runners.command import CommandRunner
 from agent.runners.detect import detect_runner
 from agent.runners.environment import job_environment
+from agent.runners.kit import Kit
 from agent.runners.maestro import MaestroRunner
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
@@ -288,6 +290,37 @@ def test_maestro_says_what_it_needs(dirs: JobDirs):
         Verdict.INFRASTRUCTURE,
         "maestro ended with exit code 1 and reported no flow",
     )
+
+
+@pytest.mark.parametrize(
+    ("runner", "labels", "missing"),
+    [
+        ("appium-pytest", frozenset[str](), True),
+        ("wdio", frozenset({"android"}), True),
+        ("wdio", frozenset({"process"}), False),
+        ("pytest", frozenset({"android"}), False),
+    ],
+)
+async def test_appium_is_missed_before_the_build_is_installed(
+    dirs: JobDirs, tmp_path: Path, runner: str, labels: frozenset[str], *, missing: bool
+):
+    add(dirs, {"test_a.py": "", "wdio.conf.js": "", "node_modules/@wdio/cli/bin/wdio.js": ""})
+    tools = Toolchain(python="/py", pytest_python="/py", node="/node")
+    packages = NpmPackages(tmp_path / "npm", tools, NpmSettings(environment={}), mark="test:")
+    kit = Kit(tools, packages, tmp_path / "appium", "test:")
+    found = Runners.load(tools, {}).find(runner, dirs.bundle, "test_a.py")
+
+    async def equip() -> None:
+        async with kit.equipped(found, dirs.bundle, "test_a.py", org_id="o", labels=labels, say=print):
+            pass
+
+    if not missing:
+        await equip()
+        return
+    with pytest.raises(RunnerError, match="this machine has no Appium") as caught:
+        await equip()
+    assert caught.value.reason == "tool_missing"
+    assert "npm install -g appium" in (caught.value.hint or "")
 
 
 class LabsRunner(CommandRunner):

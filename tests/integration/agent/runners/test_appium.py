@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 import urllib.request
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,6 +21,8 @@ from agent.runners.base import CaseStatus, Verdict
 from tests.integration.agent.runners.conftest import PHONE, Bench
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[4]
 
 PYTEST = """
 import json, os
@@ -210,3 +214,46 @@ async def test_a_driver_that_is_not_installed_is_said(server: AppiumServer):
     assert (caught.value.reason, caught.value.retryable) == ("appium_failed", True)
     assert "appium driver install" in (caught.value.hint or "")
     assert not server.alive
+
+
+AGENT = """
+import asyncio, json, sys
+from pathlib import Path
+from agent.appium.server import AppiumServer, AppiumSetup
+from agent.runners.toolchain import AppiumTool
+
+async def main():
+    given = json.loads(sys.argv[1])
+    tool = AppiumTool(main=Path(given["main"]), home=Path(given["home"]))
+    server = AppiumServer(AppiumSetup(tool=tool, node=given["node"], environment=given["environment"],
+                                      folder=Path(given["folder"]), mark=given["mark"]))
+    print(await server.ready(given["capabilities"]), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_server_ends_with_its_agent_even_when_that_is_killed(bench: Bench, tmp_path: Path):
+    tools = bench.tools
+    assert tools.appium is not None
+    given = {
+        "main": str(tools.appium.main),
+        "home": str(tools.appium.home),
+        "node": tools.node,
+        "environment": dict(tools.environment),
+        "folder": str(tmp_path),
+        "mark": bench.kit.mark,
+        "capabilities": device_capabilities(PHONE),
+    }
+    agent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", AGENT, json.dumps(given), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    assert agent.stdout is not None
+    assert (await agent.stdout.readline()).startswith(b"http://127.0.0.1:")
+    tree = psutil.Process(agent.pid).children(recursive=True)
+    assert any("appium/index.js" in " ".join(process.cmdline()) for process in tree)
+    agent.kill()
+    await agent.wait()
+    _, alive = await asyncio.to_thread(psutil.wait_procs, tree, 30)
+    assert alive == []

@@ -17,6 +17,7 @@ BENCHMARKS = {
     "startup": ("bench.startup", "run_startup"),
     "handover": ("bench.handover", "run_handover"),
     "devices": ("bench.devices", "run_devices"),
+    "slot": ("bench.slot", "run_slot"),
     "verbs": ("bench.verbs", "run_verbs"),
 }
 

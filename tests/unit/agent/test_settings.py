@@ -1,0 +1,120 @@
+"""Settings of an agent: what goes before what, and a sentence for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.__main__ import settings_of
+from agent.configfile import read_config
+from agent.secrets import checked_secrets, read_secrets
+from qgjob.errors import UsageError
+from qgjob.local.listen import listen_at
+from qgjob.tokenfile import read_token
+
+
+def config(folder: Path, text: str, mode: int = 0o600) -> Path:
+    path = folder / "agent.toml"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_the_command_line_goes_before_the_environment_before_the_file(tmp_path: Path) -> None:
+    path = config(
+        tmp_path, 'name = "file"\nslots = 3\nlabels = ["a"]\ninstall_timeout = "2m"\ncache_size = "1GiB"'
+    )
+    env = {"HOME": str(tmp_path), "QGJOB_SLOTS": "5", "QGJOB_CONFIG": str(path), "QGJOB_LABELS": "b, c"}
+    settings = settings_of({"name": "said"}, env)
+    assert (settings.name, settings.slots, settings.labels) == ("said", 5, ("b", "c"))
+    assert settings.limits.install_timeout_s == 120
+    assert settings.cache_bytes == 2**30
+    assert settings.grace_s is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("slot = 3", "there is no key slot"),
+        ("slots = 0", "slots"),
+        ('labels = ["UPPER"]', "labels.0"),
+        ('[device.R58M]\nlabels = ["x y"]', "device.R58M.labels.0"),
+        ('[artifacts]\nmax_file = "much"', "artifacts.max_file"),
+        ('install_timeout = "soon"', "install_timeout"),
+        ("[secrets]\n1A = 'x'", "secrets"),
+        ("not toml", "no TOML"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read_config(config(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"slots": "many"}, "--slots"),
+        ({"labels": "a,B"}, "--labels"),
+        ({"grace": "soon"}, "--grace"),
+        ({"cache_size": "big"}, "--cache-size"),
+        ({"name": "../x"}, "--name"),
+        ({"config": "/no/such/agent.toml"}, "agent.toml"),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_named(tmp_path: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        settings_of(given, {"HOME": str(tmp_path)})
+
+
+def test_files_with_secrets_must_be_closed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="open to others"):
+        read_config(config(tmp_path, '[secrets]\nKEY = "value-value"', 0o644))
+    path = tmp_path / "secrets.env"
+    path.write_text("# keys\nexport A='x y z w'\nB=plain=with=equals\n\n")
+    path.chmod(0o604)
+    with pytest.raises(UsageError, match="open to others"):
+        read_secrets(path)
+    path.chmod(0o640)
+    assert read_secrets(path) == {"A": "x y z w", "B": "plain=with=equals"}
+    path.write_text("A=1\nnonsense hunter2\n")
+    with pytest.raises(UsageError, match="Line 2") as error:
+        read_secrets(path)
+    assert "hunter2" not in f"{error.value.message} {error.value.hint}"
+
+
+def test_a_secret_that_cannot_be_hidden_is_refused() -> None:
+    with pytest.raises(UsageError, match="PIN"):
+        checked_secrets({"PIN": "123"}, "agent.toml")
+
+
+def test_a_token_is_read_from_a_closed_file_or_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("abcdefgh-ABCDEFGH\n")
+    path.chmod(0o600)
+    assert read_token(str(path)) == read_token("abcdefgh-ABCDEFGH") == "abcdefgh-ABCDEFGH"
+    path.chmod(0o644)
+    with pytest.raises(UsageError, match="open to others"):
+        read_token(str(path))
+    for bad in ("short", 'with"quote-and-more-chars', "with space and more chars", str(tmp_path / "none")):
+        with pytest.raises(UsageError):
+            read_token(bad)
+
+
+def test_only_loopback_goes_without_a_token(tmp_path: Path) -> None:
+    assert listen_at(None, None, 4300).port == 4300
+    assert listen_at("127.0.0.2:4300", None, None).host == "127.0.0.2"
+    for address in ("0.0.0.0", "192.0.2.2", "[::]:4222"):
+        with pytest.raises(UsageError, match="without a token"):
+            listen_at(address, None, None)
+    path = tmp_path / "token"
+    path.write_text("abcdefgh-ABCDEFGH")
+    path.chmod(0o600)
+    listen = listen_at("0.0.0.0:4301", path, None)
+    assert (listen.port, listen.reached_at, listen.token) == (4301, "127.0.0.1", "abcdefgh-ABCDEFGH")
+    for wrong in ("host:port", ":4222", "no.such.host.invalid"):
+        with pytest.raises(UsageError, match="--listen"):
+            listen_at(wrong, path, None)
+    with pytest.raises(UsageError, match="--port"):
+        listen_at("0.0.0.0:4301", path, 4302)

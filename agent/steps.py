@@ -161,7 +161,7 @@ class Steps:
             usual = "install_failed" if result.retryable else "build_broken"
             raise JobError(
                 result.detail or f"the build {spec.app_version_id} could not be installed",
-                reason=TIMED_OUT if result.reason == TIMED_OUT else usual,
+                reason=result.reason or usual,
                 retryable=result.retryable,
             )
         if not result.skipped:

@@ -21,7 +21,8 @@ from textual.widgets import Input
 from qgjob.clock import Clock, SystemClock
 from qgjob.errors import QgjobError, UsageError
 from tui import garbage
-from tui.actions import Action, bindings
+from tui.actions import ACTIONS, Action, bindings
+from tui.announcer import Announcer
 from tui.command_line import CommandError
 from tui.commander import Commander
 from tui.commands import ActionProvider
@@ -34,8 +35,9 @@ from tui.screens.overview import OverviewScreen
 from tui.screens.reading import Reading
 from tui.screens.runs import RunScreen, RunsScreen
 from tui.screens.slots import SlotsScreen
+from tui.settings import Settings, read_settings, settings_path
 from tui.store.filter import JobFilter
-from tui.store.index import JobIndex
+from tui.store.index import ORDERS, JobIndex
 from tui.store.log import LogBuffer
 from tui.store.store import Store
 from tui.themes import ROUND, own_themes, theme_for
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from tui.doing import Outcome
     from tui.feed import Feed
     from tui.replay import Replay
-    from tui.store.tape import Tape
+    from tui.tape import Tape
 
 DRAWS_PER_SECOND: Final = 4
 """How often what came is drawn; what a key does is drawn at once."""
@@ -70,6 +72,7 @@ class DashboardApp(App[None], inherit_bindings=False):
         read_only: bool = False,
         store: Store | None = None,
         clock: Clock | None = None,
+        settings: Settings | None = None,
     ) -> None:
         no_color = os.environ.get("NO_COLOR") is not None
         # The terminal's own colours can be left out altogether; others would become shades of grey.
@@ -77,6 +80,10 @@ class DashboardApp(App[None], inherit_bindings=False):
         for theme in own_themes():
             self.register_theme(theme)
         self.theme = theme_for(os.environ, self.available_themes)
+        self.settings = settings or Settings()
+        if self.settings.theme in self.available_themes and os.environ.get("NO_COLOR") is None:
+            self.theme = self.settings.theme or self.theme
+        self._announcer = Announcer(self.settings.notify)
         server = options.url if options else ""
         self.live_store = store or Store(clock or SystemClock(), server=server)
         self.store = self.live_store
@@ -100,7 +107,8 @@ class DashboardApp(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Start the timer, and the feed once the first screen is painted."""
-        self.show_jobs()
+        self.set_keymap(dict(self.settings.keymap))
+        self.show_jobs(order=self.settings.order)
         self.set_interval(1 / DRAWS_PER_SECOND, self.tick)
         self.set_interval(_PUT_ASIDE_EVERY_S, garbage.put_aside)
         self.call_after_refresh(self._start)
@@ -117,6 +125,12 @@ class DashboardApp(App[None], inherit_bindings=False):
         changes = self.store.take()
         for notice in self._notices():
             self.notify(notice, markup=False, severity="warning")
+        if changes.second and self.replay is None:
+            said, bell = self._announcer.look(self.store)
+            for sentence in said:
+                self.notify(sentence, markup=False, severity="warning")
+            if bell:
+                self.bell()
         if changes.jobs:
             self.index.update(changes.jobs)
         top = self.screen
@@ -478,7 +492,7 @@ class DashboardApp(App[None], inherit_bindings=False):
             self._feed.read_again("Everything was read again.")
 
 
-def run(options: ServerOptions, *, read_only: bool) -> int:
+def run(options: ServerOptions, *, read_only: bool, settings: Settings | None = None) -> int:
     """Show the dashboard until it is left; returns the exit code.
 
     Raises `UsageError` when there is no terminal, and `NotAllowedError` or `UsageError` when the
@@ -489,7 +503,14 @@ def run(options: ServerOptions, *, read_only: bool) -> int:
             "The dashboard needs a terminal.",
             hint="In scripts use `qgjob status`, `qgjob list --json` or `qgjob queue status`.",
         )
-    app = DashboardApp(options, read_only=read_only)
+    settings = settings or read_settings(
+        settings_path(os.environ),
+        actions=[action.id for action in ACTIONS],
+        orders=ORDERS,
+        needed="QGJOB_TUI_CONFIG" in os.environ,
+    )
+    read_only = read_only or settings.read_only
+    app = DashboardApp(options, read_only=read_only, settings=settings)
     garbage.take_charge()
     try:
         app.run()

@@ -12,9 +12,9 @@ from qgjob.bus.direct import read_page
 from qgjob.bus.follow import StreamMessage
 from qgjob.client import Client
 from qgjob.errors import BadMessageError
-from tui.store.rebuild import rebuilt_agents, rebuilt_overview
+from tui.rebuild import rebuilt_agents, rebuilt_overview
 from tui.store.store import Store
-from tui.store.tape import MAX_EVENTS, Moment, Player, Tape
+from tui.tape import MAX_EVENTS, Moment, Player, Tape
 
 SPEEDS: Final = (0.25, 1.0, 5.0, 20.0, 60.0, 300.0, 1200.0)
 _TURNED_BACK_S: Final = 100_000.0

@@ -17,6 +17,7 @@ from tui.store.filter import FilterError, JobFilter, parse_filter
 from tui.store.index import ORDERS, JobIndex
 from tui.store.store import Changes, Store
 from tui.widgets.agent_table import AgentTable
+from tui.widgets.alert_bar import AlertBar
 from tui.widgets.group_table import GroupTable
 from tui.widgets.job_table import JobTable
 from tui.widgets.line_bar import FilterBar, LineBar
@@ -62,6 +63,7 @@ class OverviewScreen(LiveScreen):
     def compose(self) -> ComposeResult:
         """The panels between the status and the keys."""
         yield StatusBar(self._store, read_only=self._read_only)
+        yield AlertBar(self._store)
         with Container(id="panels"):
             yield QueuePanel(self._store, "queue")
             yield AgentTable(self._store, "agents")
@@ -81,6 +83,8 @@ class OverviewScreen(LiveScreen):
         second = changes.second
         if changes.link or second or changes.overview:
             self.query_one(StatusBar).sync()
+        if changes.overview or changes.lab or second:
+            self.query_one(AlertBar).sync()
         if changes.overview or second:
             self._sync("#queue", QueuePanel)
             self._sync("#groups", GroupTable)

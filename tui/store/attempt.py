@@ -61,14 +61,19 @@ class Run(NamedTuple):
     at: float | None
     installed: bool
     install_s: float | None
+    takeovers: int = 0
+    """Of the holder who said so: a former one may say it late."""
 
     def join(self, other: Run) -> Run:
-        """What both together say."""
+        """What both together say; of two holders the later one counts."""
+        if self.takeovers != other.takeovers:
+            return self if self.takeovers > other.takeovers else other
         return Run(
             max(self.seq, other.seq),
             later(self.at, other.at),
             self.installed or other.installed,
             later(self.install_s, other.install_s),
+            self.takeovers,
         )
 
 
@@ -130,12 +135,16 @@ class AttemptFacts:
     def phase(self) -> int:
         """Whether the holder prepares or runs.
 
-        A `running` event does not say which holder wrote it; the one before a takeover does not
-        count, which their places in the stream tell.
+        What a former holder said does not count, which its number of takeovers tells, and in older
+        messages its place in the stream.
         """
         if self.held is None:
             return RUNNING if self.run is not None else PREPARING
-        if self.run is not None and self.run.seq > self.held.seq:
+        if (
+            self.run is not None
+            and self.run.takeovers >= self.held.takeovers
+            and self.run.seq > self.held.seq
+        ):
             return RUNNING
         return self.held.phase
 
@@ -210,7 +219,7 @@ def facts_of(attempt: Attempt, *, phase: int, final: bool) -> AttemptFacts:
             )
         )
     if attempt.running_at is not None or attempt.installed:
-        facts.ran(Run(0, attempt.running_at, attempt.installed, attempt.install_s))
+        facts.ran(Run(0, attempt.running_at, attempt.installed, attempt.install_s, attempt.takeovers))
     if attempt.outcome is not None:
         facts.finish(_end(attempt, attempt.outcome, final=final, at=attempt.finished_at or 0.0))
     return facts

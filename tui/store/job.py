@@ -107,7 +107,7 @@ class Job:
             case "progress":
                 self.facts(number).say(seq, event.message)
             case "running":
-                self.facts(number).ran(Run(seq, event.at, event.installed, event.install_s))
+                self.facts(number).ran(Run(seq, event.at, event.installed, event.install_s, event.takeovers))
             case "cancelling":
                 facts = self.facts(number)
                 facts.cancelling = True

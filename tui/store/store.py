@@ -11,6 +11,7 @@ from tui.store.jobs import JobBook
 from tui.store.lab import Lab
 from tui.store.link import Link
 from tui.store.streaks import Streaks
+from tui.store.waits import Waits
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
@@ -44,6 +45,9 @@ class Store:
         self.link = Link(server=server, since=clock.monotonic(), last_sign=clock.monotonic())
         self.history = History()
         self.streaks = Streaks()
+        self.waits = Waits()
+        self.failures_heard = 0
+        """Jobs that were heard to fail, since the beginning."""
         self.overview: Overview | None = None
         self.unreadable = 0
         """Messages off the bus that could not be read."""
@@ -54,10 +58,13 @@ class Store:
         before = self.jobs.get(event.job_id)
         was = before.ended if before else False
         job = self.jobs.hear(event, seq, self.clock.now())
+        if event.kind == "started" and event.attempt == 1 and (begin := job.queued_at or job.created_at):
+            self.waits.note(job.job_id, event.at - begin)
         if event.kind == "ended":
             self.streaks.hear(event, seq)
         if job.ended and not was and event.kind == "ended":
             self.history.count_end(failed=job.state in FAILURES)
+            self.failures_heard += job.state in FAILURES
 
     def hear_overview(self, overview: Overview) -> bool:
         """Take in the scheduler's overview; an older one, or one of a past reign, changes nothing."""

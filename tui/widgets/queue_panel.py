@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tui.draw.bars import area, nice_maximum, rule
 from tui.draw.spans import Line, fit, pad
-from tui.draw.times import age, short_count
+from tui.draw.times import age, short_count, span
 from tui.store.store import Store
 from tui.widgets.canvas import Canvas
 
@@ -102,7 +102,22 @@ class QueuePanel(Canvas, can_focus=True):
             used = sum(len(text) for text, _ in first)
             if used + len(number) + len(words) <= width:
                 first += [(number, ink), (f"{words}  ", "dim")]
-        return [pad(tuple(first), width), self._installs(width), self._ends(width)]
+        return [pad(tuple(first), width), self._installs(width), self._ends(width), self._waits(width)]
+
+    def _waits(self, width: int) -> Line:
+        """How long the jobs waited that began last: half of them, and all but one in twenty."""
+        waits = self._store.waits
+        half, most = waits.at(0.5), waits.at(0.95)
+        if half is None or most is None:
+            return ((fit("", width), ""),)
+        return (
+            ("waits ", "dim"),
+            (span(half), "bold"),
+            (" p50  ", "dim"),
+            (span(most), "bold"),
+            (" p95", "dim"),
+            (f"  of the last {len(waits)}" if width >= 44 else "", "faint"),
+        )
 
     def _installs(self, width: int) -> Line:
         overview = self._store.overview

@@ -30,7 +30,7 @@ from tui.screens.reading import Reading
 from tui.screens.runs import RunScreen, RunsScreen
 from tui.screens.slots import SlotsScreen
 from tui.store.filter import parse_filter
-from tui.store.tape import Moment, Tape
+from tui.tape import Moment, Tape
 from tui.themes import DARK, LIGHT
 from tui.widgets.agent_table import AgentTable
 from tui.widgets.group_table import GroupTable

@@ -14,7 +14,7 @@ from tests.support.wait import wait_for
 from tui.command_line import CommandError, parse_ago, parse_moment
 from tui.replay import Replay
 from tui.store.store import Store
-from tui.store.tape import Moment, Player, Tape
+from tui.tape import Moment, Player, Tape
 
 
 def events(seconds: int = 200) -> list[AnyEvent]:

@@ -111,7 +111,14 @@ def unrolled(moment: Moment) -> Iterator[Moment]:
             yield Moment(
                 min(result.running_at, at),
                 seq - 1,
-                Running.model_validate({**about, "at": result.running_at, "installed": result.installed}),
+                Running.model_validate(
+                    {
+                        **about,
+                        "at": result.running_at,
+                        "installed": result.installed,
+                        "takeovers": result.takeovers,
+                    }
+                ),
             )
     yield Moment(at, seq, event)
 

@@ -1,0 +1,64 @@
+"""What an operator should know of now: worked out from the store, the loudest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from tui.draw.times import age, count
+
+if TYPE_CHECKING:
+    from tui.store.store import Store
+
+AGED_S: Final = 3600.0
+_NAMED: Final = 3
+
+Level = Literal["bad", "warn"]
+
+
+class Alert(NamedTuple):
+    """One of them."""
+
+    key: str
+    """Stays the same while the reason does: what was said once is not said again."""
+    level: Level
+    text: str
+
+
+def alerts_of(store: Store) -> list[Alert]:
+    """The alerts of this moment."""
+    now = store.clock.monotonic()
+    found: list[Alert] = []
+    overview = store.overview
+    agents = store.lab.agents()
+    lost = [record.name for record in agents if record.state(now) == "lost"]
+    if lost:
+        found.append(Alert("lost", "bad", f"{_some(lost)} silent for more than 15 s"))
+    bad = [
+        f"{record.name}/{slot.name}"
+        for record in agents
+        for slot in record.beat.slots
+        if record.slot_state(slot, now) == "quarantined"
+    ]
+    if bad:
+        found.append(Alert("quarantine", "bad", f"{_some(bad)} in quarantine"))
+    if overview is None:
+        return found
+    builds = [f"{hold.app_version_id} of {hold.org_id}: {hold.why}" for hold in overview.builds_held]
+    if builds:
+        found.append(Alert("builds", "bad", f"held back: {_some(builds)}"))
+    if overview.dead_letters:
+        found.append(Alert("dead", "bad", f"{count(overview.dead_letters)} messages could not be read"))
+    if overview.waiting and agents and not overview.slots_busy + overview.slots_idle:
+        found.append(Alert("slots", "bad", f"{count(overview.waiting)} jobs wait, and no slot takes any"))
+    for pause in overview.pauses:
+        what = " of ".join(part for part in (pause.capability, pause.org_id) if part) or "the whole queue"
+        note = f": {pause.note}" if pause.note else ""
+        found.append(Alert(f"pause {what}", "warn", f"{what} is paused by {pause.by}{note}"))
+    if overview.oldest_wait_s is not None and overview.oldest_wait_s > AGED_S:
+        found.append(Alert("aged", "warn", f"a job waits for {age(overview.oldest_wait_s)}"))
+    return found
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -274,7 +274,7 @@ def _withheld(hold: SlotHold | None) -> Withheld | None:
     """A hold as the placement core takes it."""
     if hold is None:
         return None
-    return Withheld(hold.kind, hold_text(hold), hold.until)
+    return Withheld(hold.kind, hold_text(hold), hold.until, hold.name)
 
 
 def hold_text(hold: SlotHold) -> str:

@@ -43,7 +43,7 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
         fix = f"Raise the limit: qgjob queue limit --org-id {key.org_id} --max-running {limit + 1}"
         gates.append(Gate(kind="org_limit", why=why, fix=fix))
     gate = state.gates.state_of(job.run_id) if job.max_parallel is not None else None
-    if job.parked and gate is not None:
+    if gate is not None and (job.parked or (job.delayed and gate[1] >= gate[0])):
         rest = f"and {gate[1]} are" if gate[1] >= gate[0] else "and others of it go first"
         why = f"its run may have {_jobs(gate[0])} running at once, {rest}"
         fix = "Wait for a job of its run to end: it was submitted with --max-parallel."
@@ -172,11 +172,10 @@ def _changes(job: Job, gates: list[Gate], whys: list[SlotWhy]) -> list[str]:
     labels = "" if job.group.capability == "any" else f" with {job.group.capability.replace('+', ', ')}"
     if not able:
         return [*found, f"Connect a slot{labels}: {_nobody(whys)}."]
+    held = {why.resume: why.why for why in able if why.resume is not None}
     found += [
-        f"Let {why.slot} work again ({why.why}): qgjob agents resume {why.slot}"
-        for why in able
-        if why.kind == "held"
-    ][:2]
+        f"Let {name} work again ({why}): qgjob agents resume {name}" for name, why in list(held.items())[:2]
+    ]
     found += [f"See to {why.slot}: {why.why}." for why in able if why.kind == "out_of_order"][:2]
     if any(why.kind in {"busy", "other_work"} for why in able):
         if job.priority < 10:

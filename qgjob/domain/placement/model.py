@@ -103,6 +103,8 @@ class Withheld(NamedTuple):
     why: str
     until: float | None = None
     """When that ends by itself."""
+    resume: str | None = None
+    """What an operator would resume: the slot, or its whole agent."""
 
 
 @dataclass(slots=True, eq=False)

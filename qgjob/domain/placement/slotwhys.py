@@ -35,6 +35,8 @@ class SlotWhy(NamedTuple):
     missing: tuple[str, ...] = ()
     free_at: float | None = None
     has_build: bool = False
+    resume: str | None = None
+    """What an operator would resume, when it is held."""
 
 
 @dataclass(slots=True)
@@ -63,7 +65,8 @@ class Question:
             return SlotWhy(slot.name, "labels", f"it lacks {', '.join(missing)}", missing)
         withheld = state.withheld.get(slot.name)
         if withheld is not None:
-            return SlotWhy(slot.name, "held", withheld.why, (), withheld.until, has_build)
+            resume = withheld.resume or slot.name
+            return SlotWhy(slot.name, "held", withheld.why, (), withheld.until, has_build, resume)
         if not slot.open:
             return SlotWhy(slot.name, "out_of_order", slot.note or "its agent says that it takes nothing")
         if slot.name in job.avoid and self._elsewhere():

@@ -18,11 +18,12 @@ from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, InstalledBuild, SlotNext, SlotState, SlotStatus
 from bus_schemas.holds import SlotHold
 from bus_schemas.jobs import JobMessage
+from qgjob import __version__
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.follow import stream_message
 from qgjob.bus.pull import NAK, Puller
-from qgjob.errors import BadMessageError, QgjobError
+from qgjob.errors import BadMessageError, NewerMessageError, QgjobError
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S: Final = 15.0
+_SKEW: Final = "version"
 _ORDERED: Final = "operator"
 _AVOID_DELAY_S: Final = 0.2
 _AVOID_TRIES: Final = 10
@@ -306,6 +308,13 @@ class SlotWorker:
     async def _read(self, msg: Msg) -> JobMessage | None:
         try:
             message = JobMessage.decode(msg.data)
+        except NewerMessageError:
+            # Nothing is wrong with the job: another slot, or this one after an upgrade, can run it.
+            await self._bus.nc.publish(msg.reply, NAK)
+            note = f"this agent (qgjob {__version__}) is too old for the jobs of this system: upgrade it"
+            log.warning("%s: %s", self.who.name, note)
+            self.hold(_SKEW, "quarantined", note)
+            return None
         except BadMessageError as error:
             if await set_aside(self._bus, streams.WORK, msg.subject, msg.data, str(error)):
                 self._acknowledge(msg.reply)

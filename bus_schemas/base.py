@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from qgjob.errors import BadMessageError
+from qgjob.errors import BadMessageError, NewerMessageError
 
 SCHEMA_VERSION = 1
 MAX_ID_CHARS = 256
@@ -72,7 +72,7 @@ class Message(Model):
         except ValidationError as error:
             raise BadMessageError(f"not a {cls.__name__}: {first_problem(error)}") from None
         if message.v > cls.SUPPORTED:
-            raise BadMessageError(
+            raise NewerMessageError(
                 f"a {cls.__name__} of schema version {message.v} was written by a newer qgjob "
                 f"(this one reads up to {cls.SUPPORTED})",
                 hint="Upgrade this qgjob.",

@@ -82,5 +82,9 @@ class BadMessageError(QgjobError):
     """A message off the bus that cannot be read."""
 
 
+class NewerMessageError(BadMessageError):
+    """A message of a later schema than ours: nothing is wrong with it, but we are too old to read it."""
+
+
 class IllegalTransitionError(QgjobError):
     """A job was asked to make a step that its lifecycle does not have."""

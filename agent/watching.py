@@ -29,7 +29,7 @@ def watched(
     """End the attempt when the test is silent for too long, or fills the disk (None: has none)."""
     tasks: list[asyncio.Task[None]] = []
     if dirs is not None:
-        watch = _watch_disk(dirs.root, interruption, limits.disk_bytes)
+        watch = _watch_disk(dirs.root, _free(dirs.root), interruption, limits.disk_bytes)
         tasks.append(asyncio.create_task(watch, name="disk"))
     if spec.silence_timeout_s is not None:
         shipper.listen()
@@ -52,10 +52,9 @@ async def _watch_silence(shipper: LogShipper, interruption: Interruption, limit_
         await asyncio.sleep(left)
 
 
-async def _watch_disk(root: Path, interruption: Interruption, limit: int) -> None:
+async def _watch_disk(root: Path, at_first: int | None, interruption: Interruption, limit: int) -> None:
     """A look at the file system costs nothing; only when much was written is the folder looked through."""
     await asyncio.sleep(min(1.0, LOOK_EVERY_S))
-    at_first = _free(root)
     while True:
         free = _free(root)
         if free is None or at_first is None:

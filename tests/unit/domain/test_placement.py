@@ -292,8 +292,8 @@ def test_equal_histories_give_equal_decisions(history: History) -> None:
     ]
 
 
-def play(history: History) -> tuple[World, set[str]]:
-    world = World()
+def play(history: History, world: World | None = None) -> tuple[World, set[str]]:
+    world = world or World()
     cancelled: set[str] = set()
     for number, step in enumerate(history):
         world.now += 0.5

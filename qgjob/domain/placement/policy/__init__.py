@@ -1,6 +1,6 @@
 """The policy: which free slot gets which waiting job next. `docs/placement.md` says why.
 
-1. Work whose slot was lost. 2. Urgent work. 3. The oldest aged work, once in so many starts. 4. Ordinary
+1. Work whose slot was lost. 2. The oldest aged work, once in so many starts. 3. Urgent work. 4. Ordinary
 work: medium before low, staying on the build that a slot has; a slot changes its build for medium work
 that is due, or where that pays.
 """
@@ -29,7 +29,7 @@ def choose(state: LabState, now: float) -> Choice | None:
     state.measures.advance(state, now)
     view = View.of(state, now)
     view.favoured = favoured(state)
-    choice = _orphan(view) or urgent(view) or aged(view) or ordinary(view)
+    choice = _orphan(view) or aged(view) or urgent(view) or ordinary(view)
     if choice is not None and choice[2] is not None:
         _measure(view, choice[0], choice[1], choice[2])
     return choice

@@ -54,16 +54,12 @@ def spare(view: View, group: Group) -> Iterator[Slot]:
 
 
 def _rarer(view: View, group: Group) -> list[frozenset[str]]:
-    """The labels of work that waits for fewer slots than the group's."""
-    pools = view.state.index.pools
-    if len(pools) == 1:
+    """The labels of work, waiting or known of old, for which there are fewer slots than for the group's."""
+    records = view.state.measures.records
+    if len(records) == 1:
         return []
-    records, slots = view.state.measures.records, view.record(group).slots
-    return [
-        pool.labels
-        for pool in pools.values()
-        if (record := records.get(pool.capability)) is not None and record.slots < slots
-    ]
+    slots = view.record(group).slots
+    return [record.line.labels for record in records.values() if record.slots < slots]
 
 
 def _job(view: View, slot: Slot, group: Group, level: int | None) -> Job | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from qgjob.cli import options as opt
 from qgjob.cli.options import option
@@ -19,12 +21,29 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
+class UploadCommand(TyperCommand):
+    """Takes what the project file says of the build."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Whose build it is, and which, may stand in the project file."""
+        if not {"--help", "-h"}.intersection(args):
+            from typer.main import get_command
+
+            from qgjob.cli.settings.defaults import defaults_of
+            from qgjob.cli.submit import app as submit
+
+            # The file is a submit's: its other keys are no mistakes.
+            said = defaults_of(get_command(submit).params, Path.cwd(), os.environ).as_map()
+            ctx.default_map = {parameter.name: said.get(parameter.name) for parameter in self.params}
+        return super().parse_args(ctx, args)
+
+
 @app.callback()
 def builds() -> None:
     """Upload builds, and list them."""
 
 
-@app.command("upload")
+@app.command("upload", cls=UploadCommand)
 def upload(
     ctx: typer.Context,
     file: Annotated[

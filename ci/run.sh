@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Submit, wait, and tell GitHub: annotations, the step's summary, reports, outputs, the verdict.
+set -euo pipefail
+
+home="${RUNNER_TEMP:?}/qgjob"
+qgjob="$home/venv/bin/qgjob"
+mkdir -p "$home"
+junit="$home/junit.xml" html="$home/report.html" result="$home/result.json"
+
+export QGJOB_SERVER="${INPUT_SERVER:?the input server is missing}"
+if [[ -n "${INPUT_CREDS:-}" ]]; then
+  (umask 077 && printf '%s\n' "$INPUT_CREDS" > "$home/lab.creds")
+  trap 'rm -f "$home/lab.creds"' EXIT
+  export QGJOB_CREDS="$home/lab.creds"
+fi
+# An input that is not given must not hide what qgjob.toml says.
+if [[ -n "${INPUT_ORG_ID:-}" ]]; then export QGJOB_ORG_ID="$INPUT_ORG_ID"; fi
+if [[ -n "${INPUT_APP_VERSION_ID:-}" ]]; then export QGJOB_APP_VERSION_ID="$INPUT_APP_VERSION_ID"; fi
+
+if [[ -n "${INPUT_APP:-}" ]]; then "$qgjob" app upload "$INPUT_APP"; fi
+
+words=(submit --wait --json --junit "$junit")
+while IFS= read -r test; do
+  if [[ -n "$test" ]]; then words+=(--test "$test"); fi
+done <<< "${INPUT_TESTS:-}"
+while IFS= read -r word; do
+  if [[ -n "$word" ]]; then words+=("$word"); fi
+done <<< "${INPUT_ARGS:-}"
+
+# GitHub interrupts this shell alone when a workflow is cancelled; qgjob is told, and cancels its jobs.
+"$qgjob" "${words[@]}" > "$result" &
+pid=$!
+trap 'kill -TERM "$pid" 2> /dev/null || true' INT TERM
+code=0
+wait "$pid" || code=$?
+while kill -0 "$pid" 2> /dev/null; do # the wait was ended by a signal, not by its end
+  code=0
+  wait "$pid" || code=$?
+done
+read -r run state < <(
+  "$home/venv/bin/python" -c '
+import json, sys
+try:
+    result = json.load(open(sys.argv[1]))
+    print(result["run_id"], result["state"])
+except ValueError:
+    print("- errored")
+' "$result"
+)
+if [[ "$run" != - ]]; then
+  "$qgjob" report "$run" --format github || true
+  "$qgjob" report "$run" --format markdown >> "${GITHUB_STEP_SUMMARY:-/dev/null}" || true
+  "$qgjob" report "$run" --format html --output "$html" || true
+  {
+    echo "run-id=$run"
+    echo "state=$state"
+    echo "junit=$junit"
+    echo "html=$html"
+  } >> "${GITHUB_OUTPUT:-/dev/null}"
+fi
+exit "$code"

@@ -10,6 +10,7 @@ BENCHMARKS = {
     "latency": ("bench.pipeline", "run_latency"),
     "throughput": ("bench.pipeline", "run_throughput"),
     "commands": ("bench.pipeline", "run_commands"),
+    "decision_cost": ("bench.decision_cost", "run_decision_cost"),
     "dashboard": ("bench.tui_load", "run_dashboard"),
     "placement": ("bench.placement", "run_placement"),
     "projection": ("bench.projection", "run_projection"),

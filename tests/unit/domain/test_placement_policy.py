@@ -7,7 +7,7 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +18,7 @@ from qgjob.domain.placement.index import Index
 from qgjob.domain.placement.measures import AGED_ACCRUES, AGED_SHARE, HORIZON_S
 from qgjob.domain.placement.model import (
     Bind,
+    Effect,
     Event,
     Expire,
     GroupKey,
@@ -144,7 +145,13 @@ def test_the_shortest_and_the_longest_are_found_to_a_fifth(
 
 
 def told(effect: Bind | Release | Expire) -> tuple[Any, ...]:
-    return (effect.slot, effect.group) if isinstance(effect, Bind) else (effect.job.job_id, *effect[1:])
+    match effect:
+        case Bind():
+            return (effect.slot, effect.group)
+        case Release():
+            return (effect.job.job_id, effect.slot, effect.because)
+        case Expire():
+            return (effect.job.job_id,)
 
 
 @dataclass
@@ -176,7 +183,7 @@ def test_replayed_from_any_crash_point_the_state_decides_the_same(history: Histo
     for event, now in world.events[crash_at:]:
         _, effects = decide(state, event, now)
         log.extend(effects)
-    assert [told(e) for e in log] == [told(e) for e in world.log[before:]]
+    assert [told(e) for e in log] == [told(e) for e in cast("list[Effect]", world.log[before:])]
     assert picture(state) == picture(world.state)
 
 
@@ -348,7 +355,7 @@ def test_the_shadow_waits_as_first_come_first_served_does() -> None:
     ran = Simulation(jobs, Lab.uniform(6, 30.0), chooser, noise=0.0, seed=0).run()
     shadow = Shadow()
     shadow.line("any", frozenset())
-    shadow.equip([frozenset()] * 6, 0.0)
+    shadow.equip(Lab.uniform(6, 30.0).slots, 0.0)
     for number, one in enumerate(jobs):
         shadow.advance(one.arrival_s, lambda _org, _app: 30.0)
         key = GroupKey("any", one.org_id, one.app_version_id)

@@ -54,7 +54,7 @@ COMMANDS: Final = (
     CommandEntry("agents", "qgjob.cli.agents", LAB, "See agents and slots; drain, pause, reserve them."),
     CommandEntry("queue", "qgjob.cli.queue", LAB, "See what waits; pause, resume and limit it."),
     CommandEntry("cron", "qgjob.cli.cron", LAB, "See and delete schedules of runs."),
-    CommandEntry("tui", "qgjob.cli.tui", LAB, "Open the live dashboard.", needs="tui.app"),
+    CommandEntry("tui", "qgjob.cli.tui", LAB, "Open the live dashboard.", needs="tui.launch"),
     CommandEntry("health", "qgjob.cli.health", LAB, "Check that everything works; exits 1 if not."),
     CommandEntry("up", "qgjob.cli.up", SYSTEM, "Run the whole system on this machine."),
     CommandEntry(

@@ -18,7 +18,7 @@ def tui(
     read_only: Annotated[bool, option("--read-only", help="Look only: no key changes anything.")] = False,
 ) -> None:
     """Open the live dashboard: queues, agents, jobs and their logs."""
-    from tui.app import run
+    from tui.launch import run
 
     options = session_of(ctx).server_options("qgjob tui")
     raise typer.Exit(run(options, read_only=read_only))

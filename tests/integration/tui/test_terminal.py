@@ -23,7 +23,7 @@ PROGRAM = """
 import sys
 from qgjob.bus.connect import ServerOptions
 from qgjob.errors import QgjobError
-from tui.app import run
+from tui.launch import run
 try:
     sys.exit(run(ServerOptions(url=sys.argv[1]), read_only=False))
 except QgjobError as error:

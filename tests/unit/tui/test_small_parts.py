@@ -263,7 +263,7 @@ def test_the_store_and_the_drawing_need_no_textual_and_no_bus() -> None:
         "    for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):\n"
         "        importlib.import_module(module.name)\n"
         "print([m for m in ('textual', 'nats', 'pydantic', 'asyncio') if m in sys.modules])\n"
-        "import tui.app\n"
+        "import tui.launch\n"
         "print([m for m in ('nats', 'pydantic', 'bus_schemas', 'redis', 'typer') if m in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", headless], capture_output=True, text=True, check=True)

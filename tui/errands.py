@@ -1,0 +1,145 @@
+"""What is asked of the bus while the dashboard goes on: logs, answers, deeds, the past.
+
+The modules that speak to the bus are imported when they are needed: the first screen does not wait for them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from qgjob.errors import QgjobError
+from tui.deeds import Deed
+from tui.draw.times import size
+from tui.navigator import Navigator
+from tui.screens.reading import Reading
+from tui.store.log import LogBuffer
+
+if TYPE_CHECKING:
+    from tui.doing import Outcome
+    from tui.tape import Tape
+
+_SENTENCES: Final = 5
+"""So many different refusals are said."""
+
+
+class Errands(Navigator):
+    """Runs errands in the background; without a bus they are left alone."""
+
+    def explain(self, job_id: str) -> None:
+        """Ask the scheduler why a job is where it is, and show the answer."""
+        self._read_about(Reading(f"Why is {job_id} where it is?"), "explained", job_id)
+
+    def show_report(self, job_id: str) -> None:
+        """Show what a job's report found and what it left."""
+        self._read_about(Reading(f"What {job_id} found and left"), "reported", job_id)
+
+    def _read_about(self, reading: Reading, teller: str, job_id: str) -> None:
+        self.push_screen(reading)
+        if self._options is not None:
+            self.run_worker(self._read(reading, teller, job_id), group="reading", exclusive=True)
+
+    async def _read(self, reading: Reading, teller: str, job_id: str) -> None:
+        client = await (await self.feed()).client()
+        asking = import_module("tui.asking")
+        try:
+            reading.show(await getattr(asking, teller)(client, job_id))
+        except QgjobError as error:
+            reading.fail(error.message)
+
+    def look_up_run(self, run_id: str) -> None:
+        """Ask for what events do not tell of a run: its name and metadata."""
+        if self._options is not None:
+            self.run_worker(self._look_up_run(run_id), group="run", exclusive=True)
+
+    async def _look_up_run(self, run_id: str) -> None:
+        client = await (await self.feed()).client()
+        try:
+            view = await client.run(run_id)
+        except QgjobError:
+            return  # what the events told is shown
+        for job in view.jobs:
+            self.store.see_job(job)
+        self.store.jobs.runs.tell(run_id, view.org_id, size=view.size, name=view.name or "")
+
+    # --- Logs ----------------------------------------------------------------------------------
+
+    def follow(self, job_ids: Sequence[str], buffer: LogBuffer, say: Callable[[str], None]) -> None:
+        """Fill a buffer with the output of jobs, instead of the one that was filled before."""
+        if self._options is not None:
+            self.run_worker(self._follow(job_ids, buffer, say), group="log", exclusive=True)
+
+    async def _follow(self, job_ids: Sequence[str], buffer: LogBuffer, say: Callable[[str], None]) -> None:
+        feed = await self.feed()
+        client = await feed.client()
+        log_feed = import_module("tui.log_feed")
+        await log_feed.follow_logs(client, self.store, job_ids, buffer, say)
+
+    def save_logs(self, job_ids: Sequence[str]) -> None:
+        """Write all stored output of jobs into a new file in the current folder."""
+        if self._options is not None:
+            self.run_worker(self._save_logs(job_ids), group="save")
+
+    async def _save_logs(self, job_ids: Sequence[str]) -> None:
+        client = await (await self.feed()).client()
+        log_feed = import_module("tui.log_feed")
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.store.clock.now()))
+        path = Path(f"{job_ids[0] if len(job_ids) == 1 else 'qgjob-logs'}-{stamp}.log")
+        try:
+            written: int = await log_feed.save_logs(client, job_ids, path)
+        except QgjobError as error:
+            self.notify(error.message, severity="error", markup=False)
+        except OSError as error:
+            self.notify(f"The log was not saved: {error.strerror}.", severity="error", markup=False)
+        else:
+            self.notify(f"Saved {size(written)} to {path}", markup=False)
+
+    # --- Deeds ---------------------------------------------------------------------------------
+
+    def carry_out(self, deed: Deed) -> None:
+        """Do what the user said yes to, and say what came of it."""
+        if self.replay is not None:
+            self.notify("That was then: nothing of it can be changed.", severity="error", markup=False)
+        elif self._options is not None and not self.read_only:
+            self.run_worker(self._carry_out(deed), group="control")
+
+    async def _carry_out(self, deed: Deed) -> None:
+        client = await (await self.feed()).client()
+        doing = import_module("tui.doing")
+        outcome: Outcome = await doing.carry_out(client, deed)
+        name = f"qgjob {deed.verb}"
+        if outcome.done:
+            what = outcome.done[0] if len(outcome.done) == 1 else f"{len(outcome.done):,} done."
+            self.notify(f"{name}: {what}", markup=False)
+        if outcome.already:
+            self.notify(f"{name}: nothing to do for {len(outcome.already):,}.", markup=False)
+        for sentence in list(dict.fromkeys(outcome.refused))[:_SENTENCES]:
+            self.notify(sentence, severity="error", markup=False)
+
+    # --- The past ------------------------------------------------------------------------------
+
+    def start_replay(self, ago_s: float) -> None:
+        """Show the lab as it was, from so many seconds ago."""
+        if self._options is not None:
+            self.run_worker(self._start_replay(ago_s), group="replay", exclusive=True)
+
+    async def _start_replay(self, ago_s: float) -> None:
+        client = await (await self.feed()).client()
+        module = import_module("tui.replay")
+        since = self.live_store.clock.now() - ago_s
+        try:
+            tape: Tape = await module.record(client, since, self._say_progress)
+        except (QgjobError, TimeoutError) as error:
+            self.notify(f"What happened cannot be read: {error}", severity="error", markup=False)
+            return
+        if not len(tape):
+            self.notify("Nothing happened in that time.", markup=False)
+            return
+        self.show_replay(module.Replay(tape, self.live_store.link.server))
+
+    def _say_progress(self, sentence: str) -> None:
+        self.live_store.link.silent = ""
+        self.sub_title = sentence

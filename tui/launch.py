@@ -1,0 +1,46 @@
+"""Opens the dashboard in the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from qgjob.errors import UsageError
+from tui import garbage
+from tui.actions import ACTIONS
+from tui.app import DashboardApp
+from tui.settings import Settings, read_settings, settings_path
+from tui.store.index import ORDERS
+
+if TYPE_CHECKING:
+    from qgjob.bus.connect import ServerOptions
+
+
+def run(options: ServerOptions, *, read_only: bool, settings: Settings | None = None) -> int:
+    """Show the dashboard until it is left; returns the exit code.
+
+    Raises `UsageError` when there is no terminal, and `NotAllowedError` or `UsageError` when the
+    server refuses the credentials or the address cannot be one.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The dashboard needs a terminal.",
+            hint="In scripts use `qgjob status`, `qgjob list --json` or `qgjob queue status`.",
+        )
+    settings = settings or read_settings(
+        settings_path(os.environ),
+        actions=[action.id for action in ACTIONS],
+        orders=ORDERS,
+        needed="QGJOB_TUI_CONFIG" in os.environ,
+    )
+    read_only = read_only or settings.read_only
+    app = DashboardApp(options, read_only=read_only, settings=settings)
+    garbage.take_charge()
+    try:
+        app.run()
+    finally:
+        garbage.hand_back()
+    if app.failure is not None:
+        raise app.failure
+    return app.return_code or 0

@@ -1,0 +1,160 @@
+"""The dashboard's life: the store, the feed that fills it, and the timer that draws what changed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from textual.app import App
+from textual.screen import Screen
+
+from qgjob.clock import Clock, SystemClock
+from qgjob.errors import QgjobError
+from tui import garbage
+from tui.announcer import Announcer
+from tui.screens.live import LiveScreen
+from tui.screens.overview import OverviewScreen
+from tui.settings import Settings
+from tui.store.filter import JobFilter
+from tui.store.index import JobIndex
+from tui.store.store import Store
+from tui.themes import own_themes, theme_for
+
+if TYPE_CHECKING:
+    from qgjob.bus.connect import ServerOptions
+    from tui.feed import Feed
+    from tui.replay import Replay
+
+DRAWS_PER_SECOND: Final = 4
+"""How often what came is drawn; what a key does is drawn at once."""
+_PUT_ASIDE_EVERY_S: Final = 60
+_SLICE: Final = 2000
+
+
+class Shell(App[None]):
+    """The app without its keys. Without `options` it shows a store that somebody else fills."""
+
+    TITLE = "qgjob"
+    NOTIFICATION_TIMEOUT = 6.0
+
+    def __init__(
+        self,
+        options: ServerOptions | None = None,
+        *,
+        read_only: bool = False,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        no_color = os.environ.get("NO_COLOR") is not None
+        # The terminal's own colours can be left out altogether; others would become shades of grey.
+        super().__init__(ansi_color=True if no_color else None)
+        for theme in own_themes():
+            self.register_theme(theme)
+        self.theme = theme_for(os.environ, self.available_themes)
+        self.settings = settings or Settings()
+        if self.settings.theme in self.available_themes and os.environ.get("NO_COLOR") is None:
+            self.theme = self.settings.theme or self.theme
+        self._announcer = Announcer(self.settings.notify)
+        server = options.url if options else ""
+        self.live_store = store or Store(clock or SystemClock(), server=server)
+        self.store = self.live_store
+        """What the screens show: the live store, or that of a replay."""
+        self.replay: Replay | None = None
+        self.index = self._live_index = JobIndex(self.store.jobs)
+        self._base = 1
+        """How many screens lie below all others: the overview, and that of a replay."""
+        self.read_only = read_only
+        self.failure: QgjobError | None = None
+        """Why the dashboard gave up, to be said when the terminal is the user's again."""
+        self._options = options
+        self._feed: Feed | None = None
+        self._feeding = asyncio.Event()
+
+    def get_default_screen(self) -> Screen[None]:
+        """The overview."""
+        return OverviewScreen(self.store, self.index, read_only=self.read_only)
+
+    def on_mount(self) -> None:
+        """Start the timer, and the feed once the first screen is painted."""
+        self.set_keymap(dict(self.settings.keymap))
+        self.show_jobs(order=self.settings.order)
+        self.set_interval(1 / DRAWS_PER_SECOND, self.tick)
+        self.set_interval(_PUT_ASIDE_EVERY_S, garbage.put_aside)
+        self.call_after_refresh(self._start)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self.exit)
+
+    def tick(self) -> None:
+        """Put what changed on the screens that can be seen."""
+        if not self.screen_stack:
+            return  # on the way out
+        if self.replay is not None:
+            self.replay.tick(1 / DRAWS_PER_SECOND)
+            self.live_store.take()
+        changes = self.store.take()
+        for notice in self._notices():
+            self.notify(notice, markup=False, severity="warning")
+        if changes.second and self.replay is None:
+            said, bell = self._announcer.look(self.store)
+            for sentence in said:
+                self.notify(sentence, markup=False, severity="warning")
+            if bell:
+                self.bell()
+        if changes.jobs:
+            self.index.update(changes.jobs)
+        top = self.screen
+        for screen in self.screen_stack:
+            if isinstance(screen, LiveScreen) and (screen is top or top.is_modal):
+                screen.update(changes)
+
+    def _notices(self) -> list[str]:
+        notices = self.store.link.notices[:]
+        self.store.link.notices.clear()
+        return notices
+
+    def _start(self) -> None:
+        if self._options is not None:
+            self.run_worker(self._run_feed(self._options), group="feed", exclusive=True)
+
+    async def _run_feed(self, options: ServerOptions) -> None:
+        # Loading the client takes longer than painting: in a thread, the screen answers meanwhile.
+        feed_module = await asyncio.to_thread(import_module, "tui.feed")
+        feed: Feed = feed_module.Feed(options, self.live_store)
+        self._feed = feed
+        self._feeding.set()
+        try:
+            await feed.run()
+        except QgjobError as error:
+            self.failure = error
+            self.exit(return_code=int(error.exit_code))
+
+    async def feed(self) -> Feed:
+        """The feed; waits until it is there."""
+        while self._feed is None:
+            await self._feeding.wait()
+        return self._feed
+
+    # --- The jobs that are shown ---------------------------------------------------------------
+
+    def show_jobs(self, *, filter: JobFilter | None = None, order: str | None = None) -> None:  # noqa: A002
+        """Filter or order the jobs anew; the first of them are there at once, the rest follow."""
+        self.index.show(filter=filter, order=order)
+        self.index.step(_SLICE)
+        self._index_changed()
+        if not self.index.complete:
+            self.run_worker(self._work_in(), group="index", exclusive=True)
+
+    async def _work_in(self) -> None:
+        while not self.index.complete:
+            await asyncio.sleep(0)
+            self.index.step(_SLICE)
+        self._index_changed()
+
+    def _index_changed(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, OverviewScreen):
+                screen.index_changed()

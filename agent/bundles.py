@@ -20,6 +20,7 @@ from agent.archive import DEFAULT_LIMITS, Limits, unpack
 from agent.cache import BlobCache
 from agent.errors import ArchiveError, FetchError
 from agent.removal import FOLDER_MODE, remove_tree
+from agent.transfer import Transferred
 
 _State = dict[str, tuple[int, int, int, int]]
 """Relative name → what tells that an entry is as it was made; see `_look`."""
@@ -69,7 +70,7 @@ class BundleStore:
         (self._folder / "masters").mkdir(parents=True)
         (self._folder / "parked").mkdir()
 
-    async def check_out(self, digest: str, into: Path) -> None:
+    async def check_out(self, digest: str, into: Path, progress: Transferred | None = None) -> None:
         """Put a working copy of the bundle at the new folder `into` (on the same file system, to be quick).
 
         Raises `FetchError` when it cannot be fetched or there is no room, `ArchiveError` when it is corrupt
@@ -80,7 +81,7 @@ class BundleStore:
         try:
             if await asyncio.to_thread(self._unpark, digest, into):
                 return
-            await self._make_master(digest)
+            await self._make_master(digest, progress)
             await asyncio.to_thread(self._copy, digest, into)
         except OSError as error:
             raise FetchError(f"cannot unpack a test bundle: {error.strerror}", reason="disk_error") from error
@@ -99,12 +100,12 @@ class BundleStore:
 
     # -- masters ------------------------------------------------------------------------------------
 
-    async def _make_master(self, digest: str) -> None:
+    async def _make_master(self, digest: str, progress: Transferred | None) -> None:
         lock = self._unpacking.setdefault(digest, asyncio.Lock())
         async with lock:
             if digest in self._masters:
                 return
-            async with self._cache.hold(digest) as blob:
+            async with self._cache.hold(digest, progress) as blob:
                 self._masters[digest] = await asyncio.to_thread(self._unpack, digest, blob)
         await asyncio.to_thread(self._forget_old)
 

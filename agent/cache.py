@@ -11,13 +11,14 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 
 from agent.errors import FetchError
+from agent.transfer import Transferred
 
-Fetch = Callable[[str, Path], Awaitable[None]]
-"""Brings the blob of a digest to a path, which does not exist yet; raises `FetchError`."""
+Fetch = Callable[[str, Path, Transferred], Awaitable[None]]
+"""Brings the blob of a digest to a path that does not exist yet; says how far it is; raises `FetchError`."""
 
 DEFAULT_LIMIT_BYTES = 10 * 1024**3
 
@@ -33,13 +34,15 @@ class BlobCache:
         self._limit_bytes = limit_bytes
         self._pins: dict[str, int] = {}
         self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._listening: dict[str, list[Transferred]] = {}
 
     @contextlib.asynccontextmanager
-    async def hold(self, digest: str) -> AsyncGenerator[Path]:
+    async def hold(self, digest: str, progress: Transferred | None = None) -> AsyncGenerator[Path]:
         """The blob's file, there to be read within the block; fetched first when it is not here.
 
-        Several that ask for a missing blob at once wait for one fetch. Raises `FetchError` for a digest
-        that is none, for a fetch that fails, and for bytes that are not the digest's.
+        Several that ask for a missing blob at once wait for one fetch, and each hears of its `progress`.
+        Raises `FetchError` for a digest that is none, for a fetch that fails, and for bytes that are not
+        the digest's.
         """
         if _DIGEST.fullmatch(digest) is None:
             raise FetchError(f"not a SHA-256 digest: {digest[:100]!r}", retryable=False)
@@ -47,7 +50,8 @@ class BlobCache:
         try:
             path = self._path(digest)
             if not path.exists():
-                await self._fetch_once(digest)
+                with self._heard(digest, progress):
+                    await self._fetch_once(digest)
             with contextlib.suppress(OSError):
                 # The time of the last use, for whoever decides what goes: kept over restarts.
                 os.utime(path)
@@ -59,6 +63,24 @@ class BlobCache:
 
     def _path(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest
+
+    @contextlib.contextmanager
+    def _heard(self, digest: str, progress: Transferred | None) -> Generator[None]:
+        if progress is None:
+            yield
+            return
+        listening = self._listening.setdefault(digest, [])
+        listening.append(progress)
+        try:
+            yield
+        finally:
+            listening.remove(progress)
+            if not listening:
+                self._listening.pop(digest, None)
+
+    def _tell(self, digest: str, done: int, total: int) -> None:
+        for progress in self._listening.get(digest, ()):
+            progress(done, total)
 
     async def _fetch_once(self, digest: str) -> None:
         task = self._fetching.get(digest)
@@ -79,7 +101,7 @@ class BlobCache:
         incoming = self._folder / "incoming" / f"{digest}.{uuid.uuid4().hex}"
         try:
             incoming.parent.mkdir(parents=True, exist_ok=True)
-            await self._fetch(digest, incoming)
+            await self._fetch(digest, incoming, lambda done, total: self._tell(digest, done, total))
             found = await asyncio.to_thread(_digest_and_sync, incoming)
             if found != digest:
                 raise FetchError(

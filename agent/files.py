@@ -12,6 +12,7 @@ from agent.bundles import BundleStore
 from agent.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.drivers.base import DEFAULT_APP_ID, Build
 from agent.errors import FetchError, JobError
+from agent.transfer import Tell, Transferred, shown_size, told
 from bus_schemas.builds import BuildRecord, build_key
 from bus_schemas.jobs import JobSpec
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUNDLE_OBJECTS
@@ -53,19 +54,24 @@ class JobFiles:
         looked = self._absent.get(build_key(spec.org_id, spec.app_version_id, spec.platform))
         return looked is not None and time.monotonic() - looked < _LOOK_AGAIN_S
 
-    async def unpack_bundle(self, spec: JobSpec, into: Path) -> None:
-        """Put a working copy of the job's bundle at a new folder; raises `JobError`."""
+    async def unpack_bundle(self, spec: JobSpec, into: Path, tell: Tell) -> None:
+        """Put a working copy of the job's bundle at a new folder; raises `JobError`.
+
+        `tell` hears of a download that takes its time.
+        """
         if spec.bundle is not None:
-            await self._bundles.check_out(spec.bundle.digest, into)
+            async with told(tell) as progress:
+                await self._bundles.check_out(spec.bundle.digest, into, progress)
 
     async def return_bundle(self, path: Path) -> None:
         """Take a working copy back; never raises."""
         await self._bundles.check_in(path)
 
     @contextlib.asynccontextmanager
-    async def build(self, spec: JobSpec, say: Say) -> AsyncGenerator[Build]:
+    async def build(self, spec: JobSpec, say: Say, tell: Tell) -> AsyncGenerator[Build]:
         """The job's build, its file there within the block; a marker when none was uploaded.
 
+        `say` writes into the job's log, `tell` hears of a download that takes its time.
         Raises `JobError`: `build_missing` on devices that need a real one.
         """
         record = await self._record(spec)
@@ -80,8 +86,10 @@ class JobFiles:
                 )
             yield Build(org_id=spec.org_id, app_version_id=spec.app_version_id, app_id=app_id)
             return
-        say(f"fetching {record.file_name} ({_shown_size(record.blob.size)})")
-        async with self._builds.hold(record.blob.digest) as path:
+        say(f"fetching {record.file_name} ({shown_size(record.blob.size)})")
+        async with contextlib.AsyncExitStack() as stack:
+            async with told(tell) as progress:
+                path = await stack.enter_async_context(self._builds.hold(record.blob.digest, progress))
             yield Build(
                 org_id=spec.org_id,
                 app_version_id=spec.app_version_id,
@@ -111,20 +119,16 @@ class JobFiles:
         self._absent[build_key(spec.org_id, spec.app_version_id, spec.platform)] = time.monotonic()
         return None
 
-    async def _fetch_build(self, digest: str, dest: Path) -> None:
-        await self._fetch(BUILD_OBJECTS, digest, dest, "build_missing")
+    async def _fetch_build(self, digest: str, dest: Path, progress: Transferred) -> None:
+        await self._fetch(BUILD_OBJECTS, digest, dest, progress, "build_missing")
 
-    async def _fetch_bundle(self, digest: str, dest: Path) -> None:
-        await self._fetch(BUNDLE_OBJECTS, digest, dest, "bundle_missing")
+    async def _fetch_bundle(self, digest: str, dest: Path, progress: Transferred) -> None:
+        await self._fetch(BUNDLE_OBJECTS, digest, dest, progress, "bundle_missing")
 
-    async def _fetch(self, bucket: str, digest: str, dest: Path, reason: str) -> None:
+    async def _fetch(self, bucket: str, digest: str, dest: Path, progress: Transferred, reason: str) -> None:
         try:
-            await get_file(self._bus, bucket, digest, dest)
+            await get_file(self._bus, bucket, digest, dest, progress=progress)
         except NotFoundError as error:
             raise FetchError(error.message, reason=reason, retryable=False) from error
         except QgjobError as error:
             raise FetchError(error.message) from error
-
-
-def _shown_size(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{max(1, size // 1024)} KiB"

@@ -147,15 +147,25 @@ class Steps:
         spec = self._spec
         await asyncio.to_thread(_fresh, self.dirs, bundle=spec.bundle is None)
         if spec.bundle is not None:
-            await self._tell(Preparing, step="bundle", takeovers=self.claim.takeovers)
-            await self.slot.files.unpack_bundle(spec, self.dirs.bundle)
+            await self._preparing("bundle")
+            await self.slot.files.unpack_bundle(
+                spec, self.dirs.bundle, lambda text: self._preparing("bundle", text)
+            )
 
     # -- install --
 
     async def _install(self, say: Callable[[str], None]) -> None:
         spec = self._spec
-        await self._tell(Preparing, step="install", takeovers=self.claim.takeovers)
-        async with self.slot.files.build(spec, say) as build:
+        await self._preparing("install")
+        fetched: list[str] = []
+
+        async def fetching(text: str) -> None:
+            fetched.append(text)
+            await self._preparing("download", text)
+
+        async with self.slot.files.build(spec, say, fetching) as build:
+            if fetched:  # who was shown the download should not think that it still goes on
+                await self._preparing("install")
             result = await self._install_in_time(build, say)
         if not result.ok:
             usual = "install_failed" if result.retryable else "build_broken"
@@ -255,6 +265,9 @@ class Steps:
         )
 
     # -- what others see of it --
+
+    async def _preparing(self, step: str, message: str | None = None) -> None:
+        await self._tell(Preparing, step=step, message=message, takeovers=self.claim.takeovers)
 
     async def _tell(self, kind: type[events.Event], **fields: object) -> None:
         """Publish an event beside the chain; lost ones are missed by nobody but the eye."""

@@ -35,6 +35,8 @@ MAX_ATTEMPTS: Final = 256
 """How many attempts of a job are remembered: the most recent."""
 UNKNOWN: Final = "unknown"
 """Stands in a view for what only an event told that is gone."""
+CANCELLING: Final = "cancelling"
+"""The reason shown of a job that somebody cancelled and whose holder has not ended it yet."""
 
 
 @dataclass(slots=True)
@@ -176,14 +178,14 @@ def _step(doc: JobDoc, event: AnyEvent, at: float) -> None:
         case Preparing() | Running() if event.takeovers < _takeovers(doc, event.attempt):
             pass  # of a holder that lost the attempt
         case Preparing():
-            if _onwards(doc, "preparing") or doc.state == "preparing":
-                doc.message = event.message or doc.message
+            if (_onwards(doc, "preparing") or doc.state == "preparing") and doc.reason != CANCELLING:
+                doc.message = event.message
         case Running():
             _run(doc, event)
         case Progress():
             doc.message = event.message
         case Cancelling():
-            doc.reason = "cancelling"
+            doc.reason = CANCELLING
             doc.message = event.reason
         case Ended():
             _end(doc, event, at)
@@ -271,7 +273,8 @@ def _start(doc: JobDoc, event: Started) -> None:
 
 
 def _run(doc: JobDoc, event: Running) -> None:
-    _onwards(doc, "running")
+    if _onwards(doc, "running") and doc.reason != CANCELLING:
+        doc.message = None  # what was prepared is done
     known = doc.attempts.get(event.attempt) or Attempt(number=event.attempt)
     changes = {"running_at": event.at, "installed": event.installed, "install_s": event.install_s}
     _remember(doc, known.model_copy(update=changes))

@@ -9,7 +9,10 @@ from typing import Self
 
 
 class Proxy:
-    """Forwards to a port of this machine; `deaf` drops the server's answers, `cut` the connections."""
+    """Forwards to a port of this machine; `deaf` drops the server's answers, `cut` the connections.
+
+    `rate`: how many bytes a second the server's answers may bring, 0 for as many as come.
+    """
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -18,6 +21,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.deaf = False
         self.swallowed = 0
+        self.rate = 0
 
     @property
     def url(self) -> str:
@@ -63,11 +67,16 @@ class Proxy:
     async def _pump(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, answers: bool
     ) -> None:
+        loop = asyncio.get_running_loop()
+        free = 0.0
         with contextlib.suppress(OSError):
             while data := await source.read(65_536):
                 if answers and self.deaf:
                     self.swallowed += len(data)
                     continue
+                if answers and self.rate:
+                    free = max(free, loop.time()) + len(data) / self.rate
+                    await asyncio.sleep(free - loop.time())
                 target.write(data)
                 await target.drain()
         target.close()

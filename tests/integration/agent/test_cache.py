@@ -14,7 +14,9 @@ import pytest
 from agent.bundles import BundleStore
 from agent.cache import BlobCache
 from agent.errors import ArchiveError, FetchError
+from agent.transfer import Transferred
 from qgjob.bundle import build_bundle, collect_tests
+from tests.support.wait import wait_for
 
 
 class Source:
@@ -30,13 +32,15 @@ class Source:
         self.blobs[digest] = data
         return digest
 
-    async def fetch(self, digest: str, path: Path) -> None:
+    async def fetch(self, digest: str, path: Path, progress: Transferred) -> None:
         self.fetched.append(digest)
+        progress(0, len(self.blobs.get(digest, b"")))
         if self.gate is not None:
             await self.gate.wait()
         if digest not in self.blobs:
             raise FetchError("there is no such blob")
         path.write_bytes(self.blobs[digest])
+        progress(len(self.blobs[digest]), len(self.blobs[digest]))
 
 
 @pytest.fixture
@@ -73,6 +77,28 @@ async def test_many_that_ask_at_once_wait_for_one_fetch(cache: BlobCache, source
     results = await asyncio.gather(*readers, return_exceptions=True)
     assert [type(results[0]), *results[1:]] == [asyncio.CancelledError, *[b"x"] * 9]
     assert source.fetched == [digest]
+
+
+async def test_all_who_wait_hear_how_far_it_is_and_who_came_later_what_is_left(
+    cache: BlobCache, source: Source
+):
+    digest = source.add(b"12345")
+    source.gate = asyncio.Event()
+    heard: list[list[tuple[int, int]]] = [[], [], []]
+
+    async def wait(listener: int) -> None:
+        async with cache.hold(digest, lambda done, total: heard[listener].append((done, total))):
+            pass
+
+    first = asyncio.create_task(wait(0))
+    await wait_for(lambda: heard[0])
+    others = [asyncio.create_task(wait(1)), asyncio.create_task(wait(2))]
+    await asyncio.sleep(0)
+    others[1].cancel()
+    await asyncio.gather(others[1], return_exceptions=True)
+    source.gate.set()
+    await asyncio.gather(first, others[0])
+    assert heard == [[(0, 5), (5, 5)], [(5, 5)], []]
 
 
 async def test_when_nobody_waits_any_more_the_fetch_ends(cache: BlobCache, source: Source, tmp_path: Path):

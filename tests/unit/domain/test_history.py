@@ -8,7 +8,16 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus_schemas.events import AnyEvent, Preparing, Released, Reprioritised, Retrying, Running, TakenOver
+from bus_schemas.events import (
+    AnyEvent,
+    Cancelling,
+    Preparing,
+    Released,
+    Reprioritised,
+    Retrying,
+    Running,
+    TakenOver,
+)
 from qgjob.domain.history import JobDoc, apply
 from qgjob.domain.lifecycle import TERMINAL, WAITING, is_legal, is_onwards
 from tests.support.histories import BEGIN, Ids, ended, lives, queued, said, started
@@ -103,6 +112,18 @@ def test_what_is_told_late_is_no_step_back() -> None:
     assert (doc.state, doc.message) == ("running", None)
     doc = after([queued(ONE), RUNNING, started(ONE, phase="preparing")])
     assert (doc.state, doc.attempts[1].running_at, doc.attempts[1].agent) == ("running", RUNNING.at, "lab-0")
+
+
+def test_what_is_said_of_a_download_lasts_no_longer_than_that() -> None:
+    begun: list[AnyEvent] = [queued(ONE), started(ONE, phase="preparing")]
+    fetching = Preparing(**said(ONE), step="download", message="fetched 1.0 of 8.0 MiB (12 %)")
+    installing = Preparing(**said(ONE), step="install")
+    assert after([*begun, fetching]).message == fetching.message
+    assert after([*begun, fetching, installing]).message is None
+    assert after([*begun, fetching, RUNNING]).message is None
+    cancelling = Cancelling(**said(ONE), by="ada", reason="enough")
+    doc = after([*begun, fetching, cancelling, fetching, RUNNING])
+    assert (doc.reason, doc.message) == ("cancelling", "enough")
 
 
 def test_an_earlier_holder_says_nothing_of_a_later_one() -> None:

@@ -1,0 +1,63 @@
+"""A build that comes over a slow network: whoever watches the job sees how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.claim import claim
+from bus_schemas.events import Preparing, Running
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.topology import ensure_topology
+from qgjob.client import Client
+from qgjob.clock import SystemClock
+from tests.integration.agent.test_attempt_ends import runner_in
+from tests.support.pipeline import Witness, planned
+from tests.support.proxy import Proxy
+from tests.support.servers import NatsServer
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+RATE = 3 * 2**19
+"""Bytes a second: eight MiB take more than five seconds."""
+
+
+async def test_a_slow_download_is_shown_as_it_gets_on(nats_server: NatsServer, tmp_path: Path) -> None:
+    (tmp_path / "app.apk").write_bytes(os.urandom(8 * 2**20))
+    async with (
+        open_bus(ServerOptions(url=nats_server.url)) as bus,
+        Proxy(nats_server.port) as proxy,
+        open_bus(ServerOptions(url=proxy.url)) as far,
+    ):
+        await ensure_topology(bus)
+        message = JobMessage(spec=planned(1, runner="noop").specs[0])
+        spec = message.spec
+        await Client(bus, SystemClock()).upload_app(
+            tmp_path / "app.apk", org_id=spec.org_id, app_version_id=spec.app_version_id
+        )
+        runner = await runner_in(far, tmp_path, tmp_path / "work")
+        async with Witness().watching(bus) as witness:
+            runner.expect()
+            held = await claim(far, message, runner.who, await runner.phase(message))
+            assert held is not None
+            proxy.rate = RATE
+            now = asyncio.get_running_loop().time()
+            outcome = await runner.run(held, "qg.no_ack", 30.0, since=now)
+            proxy.rate = 0
+            assert outcome is not None
+            assert (outcome.state, outcome.result.installed) == ("passed", True)
+            events = witness.events[spec.job_id]
+            await wait_for(lambda: any(isinstance(event, Running) for event in events))
+        await runner.close()
+    steps = [(event.step, event.message) for event in events if isinstance(event, Preparing)]
+    said = [message or "" for step, message in steps if step == "download"]
+    assert said, steps
+    assert all(re.fullmatch(r"fetched [\d.]+ of 8\.0 MiB \(\d+ %\)", text) for text in said), said
+    assert len(set(said)) == len(said), "nothing is said twice"
+    assert (steps[0], steps[-1]) == (("install", None), ("install", None)), "and then it is installed"

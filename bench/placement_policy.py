@@ -1,0 +1,202 @@
+"""The placement policy on a virtual clock: the musts, trace by trace, against what labs use today.
+
+`python -m bench placement_policy [--quick]`: shapes like those of the reference scenarios, then held-out
+ones drawn by chance, which nobody chose; `--quick` leaves out the one of 200 slots at load 0.9. The rows of
+the table come on standard error as they are ready, as Markdown; the figures at the end on standard output.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from qgjob.simulate.baselines import POLICIES
+from qgjob.simulate.engine import Lab, Simulation
+from qgjob.simulate.generate import CiShape, ci_trace
+from qgjob.simulate.summary import Summary, summarize
+
+NOISE: Final = 0.3
+NOISE_SEED: Final = 3
+COMPARED: Final = ("fifo", "sticky", "qgjob")
+BUSY_LOAD: Final = 0.7
+BUSY_BUILDS_PER_SLOT: Final = 3.0
+HELD_OUT: Final = 10
+HELD_OUT_SEED: Final = 2026
+
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A trace, by its shape, and whether it is the one that has goals of its own."""
+
+    name: str
+    shape: CiShape
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Must:
+    """One figure of ours and the most that it may be."""
+
+    name: str
+    value: float
+    most: float
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is reached; a millionth is rounding."""
+        return self.value <= self.most * (1 + 1e-6)
+
+
+LIKE_THE_REFERENCE: Final = (
+    Case("S", CiShape(jobs=2000, slots=8, orgs=3, install_s=40, tests_per_push=40, seed=11)),
+    Case("MS", CiShape(jobs=5000, slots=40, orgs=6, install_s=60, tests_per_push=12, seed=13)),
+    Case("MB", CiShape(jobs=5000, slots=40, orgs=4, install_s=30, load=4.0, seed=12)),
+    Case("LB", CiShape(jobs=20000, slots=200, orgs=6, install_s=20, load=4.0, seed=15)),
+)
+HARD: Final = Case("L", CiShape(jobs=20000, slots=200, orgs=6, install_s=60, seed=14), hard=True)
+
+
+def held_out() -> Iterator[Case]:
+    """Shapes drawn by chance; long enough for about five builds a slot."""
+    chance = random.Random(HELD_OUT_SEED)
+    for number in range(1, HELD_OUT + 1):
+        slots, tests = chance.randint(8, 60), chance.choice((12, 20, 40, 60))
+        shape = CiShape(
+            jobs=max(2000, 5 * slots * tests),
+            slots=slots,
+            orgs=chance.randint(3, 6),
+            install_s=chance.randint(15, 90),
+            load=chance.randint(70, 95) / 100,
+            tests_per_push=tests,
+            seed=1000 + number,
+        )
+        yield Case(f"H{number}", shape)
+
+
+def run_placement_policy(*, quick: bool = False) -> dict[str, Any]:
+    """Every trace with every policy, what passes, and how many traces pass everything."""
+    traces: dict[str, Any] = {}
+    _row(
+        "trace",
+        "policy",
+        "urgent p95",
+        "medium p95",
+        "mean wait",
+        "longest",
+        "installs",
+        "makespan",
+        "missed",
+    )
+    _row(*["---"] * 9)
+    for case in (*LIKE_THE_REFERENCE, *held_out(), *(() if quick else (HARD,))):
+        traces[case.name] = measure(case)
+    passing = sum(trace["passes"] for trace in traces.values())
+    print(f"\n{passing} of {len(traces)} traces pass every must.", file=sys.stderr, flush=True)
+    return {"noise": NOISE, "traces": traces, "passing": passing, "of": len(traces)}
+
+
+def measure(case: Case) -> dict[str, Any]:
+    """The figures of one trace, and our musts on it."""
+    shape = case.shape
+    jobs, lab = ci_trace(shape), Lab.uniform(shape.slots, shape.install_s)
+    builds_per_slot = len({job.build for job in jobs}) / shape.slots
+    figures: dict[str, dict[str, float]] = {}
+    took: dict[str, float] = {}
+    for name in COMPARED:
+        began = time.process_time()
+        ran = Simulation(jobs, lab, POLICIES[name](NOISE_SEED), noise=NOISE, seed=NOISE_SEED).run()
+        took[name] = round(time.process_time() - began, 2)
+        figures[name] = figures_of(summarize(name, jobs, lab, ran))
+    found = musts(case, builds_per_slot, figures)
+    for name in COMPARED:
+        _show(case, builds_per_slot, name, figures, found)
+    return {
+        "shape": asdict(shape),
+        "builds_per_slot": round(builds_per_slot, 2),
+        "policies": figures,
+        "to_fifo": {name: _ratios(figures[name], figures["fifo"]) for name in COMPARED[1:]},
+        "musts": [{**asdict(must), "passes": must.passes} for must in found],
+        "passes": all(must.passes for must in found),
+        "processor_s": took,
+    }
+
+
+def figures_of(summary: Summary) -> dict[str, float]:
+    """What is compared: waits in seconds, counts, and the makespan over its bound."""
+    waits = summary.wait_s
+    return {
+        "urgent_p95_s": round(waits["high"].p95, 1),
+        "medium_p95_s": round(waits["medium"].p95, 1),
+        "low_p95_s": round(waits["low"].p95, 1),
+        "mean_wait_s": round(waits["all"].mean, 1),
+        "longest_wait_s": round(waits["all"].max, 1),
+        "installs": summary.installs,
+        "makespan_over_bound": round(summary.makespan_s / summary.makespan_lower_bound_s, 4),
+    }
+
+
+def musts(case: Case, builds_per_slot: float, figures: Mapping[str, Figures]) -> list[Must]:
+    """What has to be reached on a trace.
+
+    Against first come, first served where a lab is busy and its builds many; elsewhere nothing may be worse
+    than with `sticky`. A backlog (more work than its time has room for) must be done soon after its bound.
+    """
+    ours, fifo, sticky = figures["qgjob"], figures["fifo"], figures["sticky"]
+
+    def against(base: Figures, name: str, times: float) -> Must:
+        return Must(name, ours[name], round(times * base[name], 4))
+
+    if case.shape.load >= BUSY_LOAD and builds_per_slot >= BUSY_BUILDS_PER_SLOT:
+        installs, mean = (0.35, 0.35) if case.hard else (0.62, 0.86)
+        found = [
+            against(fifo, "urgent_p95_s", 1.05 if case.hard else 1.1),
+            against(fifo, "medium_p95_s", 1.0 if case.hard else 1.05),
+            against(fifo, "longest_wait_s", 1.0),
+            against(fifo, "installs", installs),
+            against(fifo, "mean_wait_s", mean),
+        ]
+    else:
+        found = [against(sticky, name, 1.0) for name in ours if name != "low_p95_s"]
+    if case.hard:
+        found += [
+            against(fifo, "low_p95_s", 1.0),
+            Must("installs at all", ours["installs"], 4000),
+            Must("mean wait at all", ours["mean_wait_s"], 600),
+        ]
+    if case.shape.load > 1:
+        found.append(Must("backlog's makespan", ours["makespan_over_bound"], 1.06))
+    return found
+
+
+def _ratios(ours: Figures, base: Figures) -> dict[str, float | None]:
+    return {name: round(ours[name] / base[name], 3) if base[name] else None for name in ours}
+
+
+def _show(
+    case: Case, builds_per_slot: float, policy: str, figures: Mapping[str, Figures], found: list[Must]
+) -> None:
+    shape, ours, first = case.shape, figures[policy], policy == COMPARED[0]
+    ratios = _ratios(ours, figures["fifo"])
+    lab = f"{case.name}: {shape.slots} slots, {shape.install_s:g} s, load {shape.load:g}"
+    cells = [
+        f"{ours[name]:,.0f}" + ("" if first or ratios[name] is None else f" ({ratios[name]:.2f})")
+        for name in ("urgent_p95_s", "medium_p95_s", "mean_wait_s", "longest_wait_s", "installs")
+    ]
+    missed = [
+        f"{must.name.removesuffix('_s').replace('_', ' ')} {must.value:,.5g} > {must.most:,.5g}"
+        for must in found
+        if not must.passes
+    ]
+    said = ("; ".join(missed) or "none") if policy == "qgjob" else ""
+    trace = f"{lab}, {builds_per_slot:.1f} builds a slot" if first else ""
+    _row(trace, policy, *cells, f"{ours['makespan_over_bound']:.3f}", said)
+
+
+def _row(*cells: str) -> None:
+    print("| " + " | ".join(cells) + " |", file=sys.stderr, flush=True)

@@ -127,19 +127,24 @@ class Errands(Navigator):
             self.run_worker(self._start_replay(ago_s), group="replay", exclusive=True)
 
     async def _start_replay(self, ago_s: float) -> None:
-        client = await (await self.feed()).client()
-        module = import_module("tui.replay")
-        since = self.live_store.clock.now() - ago_s
+        self.say_progress("Reading what happened …")
         try:
-            tape: Tape = await module.record(client, since, self._say_progress)
+            client = await (await self.feed()).client()
+            module = import_module("tui.replay")
+            since = self.live_store.clock.now() - ago_s
+            tape: Tape = await module.record(client, since, self.say_progress)
         except (QgjobError, TimeoutError) as error:
             self.notify(f"What happened cannot be read: {error}", severity="error", markup=False)
             return
+        finally:
+            self.say_progress("")
         if not len(tape):
             self.notify("Nothing happened in that time.", markup=False)
             return
         self.show_replay(module.Replay(tape, self.live_store.link.server))
 
-    def _say_progress(self, sentence: str) -> None:
-        self.live_store.link.silent = ""
-        self.sub_title = sentence
+    def say_progress(self, sentence: str) -> None:
+        """Show in the top line how far something is that takes a while; nothing when it is empty."""
+        for store in (self.live_store, self.store):
+            store.link.progress = sentence
+            store.link.changed = True

@@ -38,6 +38,8 @@ class Link:
     """Set while nobody answers queries, with the reason."""
     notices: list[str] = field(default_factory=list[str])
     """Sentences to be shown once: that a gap was found, that everything was read again."""
+    progress: str = ""
+    """Set while something is read that takes a while: how far it is."""
     replay: str = ""
     """Set while a tape is played: where it is and how fast it goes."""
     changed: bool = True
@@ -65,7 +67,7 @@ class Link:
     def status(self, now: float) -> LinkStatus:
         """What to show at this moment."""
         if self.replay:
-            return LinkStatus("busy", self.replay)
+            return LinkStatus("busy", self.replay, self.progress)
         silence = now - self.last_sign
         age = f"{max(0, int(now - self.since))} s"
         match self.phase:
@@ -79,5 +81,5 @@ class Link:
                 return LinkStatus("busy", "loading")
             case "live":
                 if self.silent:
-                    return LinkStatus("bad", "no scheduler")
-                return LinkStatus("good", "live")
+                    return LinkStatus("bad", "no scheduler", self.progress)
+                return LinkStatus("good", "live", self.progress)

@@ -96,3 +96,20 @@ async def test_after_a_restart_it_says_that_everything_was_read_again(
         await wait_for(lambda: lab.bus.connected, 20)
         await wait_for(lambda: "● live" in text(app), 20)
         await wait_for(lambda: any("everything was read again" in toast for toast in toasts(app)))
+
+
+async def test_a_replay_without_a_scheduler_leaves_the_reason_where_it_is(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    async with dashboard(nats_server) as (app, _):
+        await lab.fall_silent()
+        app.action_read_again()
+        await wait_for(lambda: app.live_store.link.silent, 20)
+        reason = app.live_store.link.silent
+        app.start_replay(3600)
+        await wait_for(lambda: app.replay is not None, 20)
+        assert app.live_store.link.silent == reason
+        assert app.live_store.link.progress == app.store.link.progress == ""
+        await wait_for(lambda: len(app.store.jobs) > 0)
+        app.end_replay()
+        await wait_for(lambda: "▲ no scheduler" in text(app))

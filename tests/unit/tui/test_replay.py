@@ -146,3 +146,22 @@ def test_what_is_no_time(text: str) -> None:
 def test_a_time_of_day_is_the_last_one() -> None:
     assert 0 <= START - parse_moment("09:00", START) < 86_400
     assert 0 <= START - parse_moment("23:59:30", START) < 86_400
+
+
+async def test_while_it_is_read_the_progress_stands_beside_the_reason_why_no_scheduler_answers() -> None:
+    played = PlayedDashboard(LabModel(seed=4, mean_test_s=15))
+    played.play(20)
+    played.live()
+    played.store.link.silent = "No answer in 5 s."
+    async with shown(played, (140, 40)) as pilot:
+        played.app.say_progress("Reading what happened: 2,000 events …")
+        played.draw()
+        await pilot.pause()
+        said = text_of(played)
+        for part in ("▲ no scheduler", "Reading what happened: 2,000 events …", "No answer in 5 s."):
+            assert part in said
+        played.app.say_progress("")
+        played.draw()
+        await pilot.pause()
+        assert "Reading" not in text_of(played)
+        assert "No answer in 5 s." in text_of(played)

@@ -54,6 +54,7 @@ def test_a_backlog_must_end_soon_and_the_hard_trace_has_goals_of_its_own() -> No
         "installs at all",
         "mean wait at all",
     }
+    assert missed(hard, 2.9, installs=340.0, mean_wait_s=50.0, urgent_p95_s=104.0) == {"urgent_p95_s"}
 
 
 def test_what_is_zero_on_both_sides_passes() -> None:

@@ -47,7 +47,7 @@ async def _run() -> dict[str, Any]:
         folder = Path(name)
         async with running_system(folder / "process", agents=1, slots=DEVICES):
             result["process_agent"] = (await _measure(idle_s, agent=_agent()))["agent"]
-        async with _phones(DEVICES + 1) as (spare, *serials), AdbHost(folder / "adb") as host:
+        async with simulated_phones(DEVICES + 1) as (spare, *serials), AdbHost(folder / "adb") as host:
             environment = {name: value for name, value in host.environment.items() if name != "HOME"}
             os.environ.update(environment)
             arguments = ("--driver", "adb", "--devices", ",".join(serials))
@@ -123,7 +123,8 @@ def _adb_server(port: int) -> psutil.Process:
 
 
 @contextlib.asynccontextmanager
-async def _phones(count: int) -> AsyncGenerator[list[str]]:
+async def simulated_phones(count: int) -> AsyncGenerator[list[str]]:
+    """That many phones in a process of their own; yields their serials."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.adbsim", "--count", str(count)),
         stdout=asyncio.subprocess.PIPE,

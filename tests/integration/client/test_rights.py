@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from agent.reports.stored import store_cases
+from bus_schemas.artifacts import Artifact
+from bus_schemas.cases import CaseReport
+from bus_schemas.events import Attempt
+from bus_schemas.jobs import BlobRef
+from bus_schemas.streams import ARTIFACT_OBJECTS
 from qgjob.bus.connect import open_bus
+from qgjob.bus.objects import put_file
 from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client, ServerOptions, SubmitRequest, WaitOptions, open_client
+from qgjob.client.downloads import JobArtifact
 from qgjob.errors import NotAllowedError
+from qgjob.local.binaries import nats_config_file
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer
 from tests.support.views import ended
@@ -28,6 +39,8 @@ PUBLISH = (
     "$JS.API.DIRECT.GET.QG_JOBS.qg.jobs.run.>",
     "$JS.API.DIRECT.GET.OBJ_qg_bundle_files",
     "$O.qg_bundle_files.>",
+    # What jobs left: to be read, never written.
+    "$JS.API.DIRECT.GET.OBJ_qg_artifact_files",
 )
 UPLOAD = (
     "$JS.API.DIRECT.GET.OBJ_qg_build_files",
@@ -37,6 +50,19 @@ UPLOAD = (
     "$KV.qg_builds.>",
 )
 SUBSCRIBE = ("_INBOX.>", "qg.live.>")
+
+
+def sample_rights() -> dict[str, list[str]]:
+    """What the sample in nats.conf gives to `ci`; lines that are commented out twice give nothing."""
+    text = "\n".join(
+        line.removeprefix("#").split("#", 1)[0] for line in nats_config_file().read_text().splitlines()
+    )
+    _, _, ci = text.partition("user: ci,")
+    publish, _, rest = ci.partition("subscribe:")
+    return {
+        "publish": re.findall(r'"([^"]+)"', publish.partition("publish:")[2]),
+        "subscribe": re.findall(r'"([^"]+)"', rest.partition("]")[0]),
+    }
 
 
 def quoted(subjects: tuple[str, ...]) -> str:
@@ -84,6 +110,27 @@ async def ci(scheduler: Answering, guarded: Guarded) -> AsyncIterator[Client]:
     del scheduler
     async with open_client(guarded.user("ci")) as client:
         yield client
+
+
+def test_the_sample_configuration_gives_these_rights():
+    assert sample_rights() == {"publish": list(PUBLISH), "subscribe": list(SUBSCRIBE)}
+
+
+async def test_what_jobs_left_may_be_read_and_not_written(ci: Client, guarded: Guarded, folder: Path):
+    (folder / "shot").write_bytes(b"x" * 300_000)
+    digest = hashlib.sha256(b"x" * 300_000).hexdigest()
+    report = CaseReport(job_id="j1", attempt=1, runner="pytest", cases=())
+    async with open_bus(guarded.user("service")) as bus:
+        await put_file(bus, ARTIFACT_OBJECTS, folder / "shot", digest)
+        stored = await store_cases(bus, folder, report)
+    found = JobArtifact("j1", 1, Artifact(name="shot.png", blob=BlobRef(digest=digest, size=300_000)))
+    place = await ci.download_artifact(found, folder / "here")
+    assert place.stat().st_size == 300_000
+    assert await ci.cases(Attempt(number=1, report=stored)) == report
+    assert [text for text in ci.bus.denied if "_inbox" not in text] == []
+    (folder / "other").write_bytes(b"y")
+    with pytest.raises(NotAllowedError):
+        await put_file(ci.bus, ARTIFACT_OBJECTS, folder / "other", hashlib.sha256(b"y").hexdigest())
 
 
 async def test_a_ci_step_needs_no_more(ci: Client, scheduler: Answering, folder: Path):

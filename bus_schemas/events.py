@@ -97,6 +97,8 @@ class Queued(Event):
     spec: JobSpec
     run_size: Annotated[int, Field(ge=1)] = 1
     run_name: Text | None = None
+    run_meta: dict[str, Text] = Field(default_factory=dict)
+    """The run's metadata, told with its first job alone."""
     not_before: Timestamp | None = None
 
 

@@ -98,6 +98,8 @@ class RunView(Model):
     size: int
     counts: dict[str, int] = Field(default_factory=dict)
     created_at: Timestamp | None = None
+    meta: dict[str, Text] = Field(default_factory=dict)
+    """What its submitter said of it: branch, commit, whatever `--meta` gave."""
     jobs: tuple[JobView, ...] = ()
 
 

@@ -63,7 +63,7 @@ class Errands(Navigator):
             return  # what the events told is shown
         for job in view.jobs:
             self.store.see_job(job)
-        self.store.jobs.runs.tell(run_id, view.org_id, size=view.size, name=view.name or "")
+        self.store.jobs.runs.tell(run_id, view.org_id, size=view.size, name=view.name or "", meta=view.meta)
 
     # --- Logs ----------------------------------------------------------------------------------
 

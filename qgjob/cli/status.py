@@ -53,6 +53,7 @@ async def _main(session: Session, wanted: str, *, as_json: bool) -> None:
             state=f"{found.state}: {counts_text(found.counts)}",
             org=found.org_id,
             created=rfc3339(found.created_at),
+            meta="  ".join(f"{key}={value}" for key, value in found.meta.items()),
         )
         jobs_table(out, found.jobs)
         return

@@ -77,6 +77,7 @@ def run_json(run: RunView) -> dict[str, Any]:
         "state": run.state,
         "org_id": run.org_id,
         "name": run.name,
+        "meta": dict(run.meta),
         "size": run.size,
         "created_at": rfc3339(run.created_at),
         "counts": dict(run.counts),

@@ -27,7 +27,7 @@ from qgjob.domain.placement.model import Event, JobArrived
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Backlog, Entry, placement_job
 from qgjob.scheduler.retries import retrying_event
-from qgjob.scheduler.runs import OpenRun, RunKey, Runs
+from qgjob.scheduler.runs import OpenRun, RunKey, Runs, shown_meta
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -185,6 +185,7 @@ class Intake:
             spec=spec,
             run_size=marker.size if marker else 1,
             run_name=marker.name if marker else None,
+            run_meta=shown_meta(marker) if marker and spec.position == 0 else {},
             not_before=message.not_before,
         )
         subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, 1, "info")

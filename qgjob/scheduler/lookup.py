@@ -23,6 +23,7 @@ from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc, apply
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.eventletters import read_event
+from qgjob.scheduler.runs import shown_meta
 from qgjob.store.connect import StoreUnavailableError
 from qgjob.store.documents import RunDoc
 from qgjob.store.projection import StoredEvent
@@ -160,6 +161,7 @@ class Lookup:
             run = run or RunDoc(run_id, marker.org_id)
             run.size = max(run.size, marker.size)
             run.name = run.name or marker.name
+            run.meta = run.meta or shown_meta(marker)
             run.created_at = marker.created_at if run.created_at is None else run.created_at
             refused = marker.state == "refused"
             if run.known < marker.size and marker.parts == 1 and not refused:

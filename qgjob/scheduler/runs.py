@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage, RunMarker
@@ -15,6 +17,8 @@ from qgjob.bus.requester import JsError
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Entry
 
+MAX_META_BYTES: Final = 16 * 1024
+"""How much of a run's metadata events and answers carry, below `JOB_ROOM_BYTES`."""
 _MAX_KNOWN = 20_000
 
 RunKey = tuple[str, str]
@@ -98,3 +102,15 @@ class Runs:
                 return False
             return True
         return marker.state == "refused"
+
+
+def shown_meta(marker: RunMarker) -> dict[str, str]:
+    """A run's metadata, the first of them when all would not fit into an event or an answer."""
+    shown: dict[str, str] = {}
+    room = MAX_META_BYTES
+    for key, value in marker.meta.items():
+        room -= len(json.dumps({key: value}))  # no encoding of it is longer
+        if room < 0:
+            break
+        shown[key] = value
+    return shown

@@ -17,6 +17,7 @@ from qgjob.errors import BadMessageError
 
 _attempts: TypeAdapter[list[Attempt]] = TypeAdapter(list[Attempt])
 _counts: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
+_texts: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 _states: TypeAdapter[JobState] = TypeAdapter(JobState)
 
 
@@ -96,6 +97,8 @@ class RunDoc:
     run_id: str
     org_id: str
     name: str | None = None
+    meta: dict[str, str] = field(default_factory=dict[str, str])
+    """What its submitter said of it."""
     size: int = 0
     """How many jobs it has by its own account; 0 until an event told."""
     created_at: float | None = None
@@ -148,6 +151,7 @@ class RunDoc:
             size=self.whole,
             counts=counts,
             created_at=self.created_at,
+            meta=self.meta,
             jobs=jobs,
         )
 
@@ -157,6 +161,7 @@ class RunDoc:
             *("run_id", self.run_id),
             *("org_id", self.org_id),
             *("name", self.name or ""),
+            *("meta", json.dumps(self.meta)),
             *("size", str(self.size)),
             *("created_at", _time(self.created_at)),
             *("state", run_state(self.view().counts, begun=self.begun > 0)),
@@ -174,6 +179,7 @@ class RunDoc:
                 run_id=fields["run_id"],
                 org_id=fields["org_id"],
                 name=fields["name"] or None,
+                meta=_texts.validate_json(fields.get("meta", "{}")),
                 size=int(fields["size"]),
                 created_at=_read_time(fields["created_at"]),
                 counts=_counts.validate_json(fields["counts"]),

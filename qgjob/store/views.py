@@ -37,6 +37,7 @@ def apply_to_run(
         run.created_at = created if run.created_at is None else min(run.created_at, created)
         run.size = max(run.size, event.run_size)
         run.name = event.run_name or run.name
+        run.meta = event.run_meta or run.meta
     return run
 
 

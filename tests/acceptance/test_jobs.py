@@ -65,7 +65,17 @@ def test_a_run_with_a_failure_is_10_and_says_which(qgjob: Qgjob, script: Script)
 
 def test_ids_states_and_logs_of_a_run_can_be_asked_for(qgjob: Qgjob, script: Script):
     run_id, (job_id,) = submitted(
-        qgjob("submit", "--test", script("a.py", FAILING), "--name", "Nightly", "--json", *RUN)
+        qgjob(
+            "submit",
+            "--test",
+            script("a.py", FAILING),
+            "--name",
+            "Nightly",
+            "--meta",
+            "branch=main",
+            "--json",
+            *RUN,
+        )
     )
     assert qgjob("wait", run_id).code == 10
     assert qgjob("wait", job_id).code == 10
@@ -87,6 +97,8 @@ def test_ids_states_and_logs_of_a_run_can_be_asked_for(qgjob: Qgjob, script: Scr
         {"failed": 1},
         "Nightly",
     )
+    assert run["meta"]["branch"] == "main"
+    assert "branch=main" in qgjob("status", run_id).out
     assert run["jobs"] == [job]
     assert qgjob("list", "--run-id", run_id, "--json").json == {"jobs": [job]}
     assert qgjob("list", "--state", "passed", "--run-id", run_id, "--json").json == {"jobs": []}

@@ -41,6 +41,7 @@ async def submit(
             "parts": jobs[0].parts,
             "digest": "0" * 64,
             "name": "nightly",
+            "meta": {"branch": "main"},
             "created_at": spec.created_at,
         }
     )

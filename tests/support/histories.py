@@ -67,13 +67,20 @@ def said(ids: Ids, attempt: int = 1) -> dict[str, Any]:
 
 
 def queued(
-    ids: Ids, *, position: int = 0, priority: int = 5, size: int = 1, not_before: float | None = None
+    ids: Ids,
+    *,
+    position: int = 0,
+    priority: int = 5,
+    size: int = 1,
+    not_before: float | None = None,
+    meta: dict[str, str] | None = None,
 ) -> Queued:
     return Queued(
         **said(ids),
         spec=spec_of(ids, position=position, priority=priority),
         run_size=size,
         run_name="nightly",
+        run_meta=meta or {},
         not_before=not_before,
     )
 

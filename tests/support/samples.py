@@ -120,7 +120,7 @@ SAMPLES: tuple[Message, ...] = (
         meta={"branch": "main"},
         created_at=1_790_000_000.0,
     ),
-    events.Queued(**WHERE, spec=SPEC, run_size=4, run_name="nightly"),
+    events.Queued(**WHERE, spec=SPEC, run_size=4, run_name="nightly", run_meta={"branch": "main"}),
     events.Released(**WHERE, group="g_1", because="the build is installed there"),
     STARTED,
     events.TakenOver(
@@ -273,7 +273,13 @@ SAMPLES: tuple[Message, ...] = (
     requests.GetQuery(id="r_01", offset=500, limit=100),
     requests.GetAnswer(
         run=requests.RunView(
-            run_id="r_01", org_id="acme", state="failed", size=1, counts={"failed": 1}, jobs=(VIEW,)
+            run_id="r_01",
+            org_id="acme",
+            state="failed",
+            size=1,
+            counts={"failed": 1},
+            meta={"branch": "main"},
+            jobs=(VIEW,),
         )
     ),
     requests.ListQuery(state="failed", org_id="acme", limit=10),

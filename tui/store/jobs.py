@@ -47,7 +47,8 @@ class JobBook:
             job = self._add(Job(event.job_id, event.org_id, event.run_id))
         job.hear(event, seq, now)
         if event.kind == "queued":
-            self.runs.tell(job.run_id, job.org_id, size=event.run_size, name=event.run_name or "")
+            name, meta = event.run_name or "", event.run_meta
+            self.runs.tell(job.run_id, job.org_id, size=event.run_size, name=name, meta=meta)
         self._note(job)
         return job
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from qgjob.domain.lifecycle import TERMINAL
 from tui.store.job import FAILURES, Job
@@ -11,13 +11,26 @@ from tui.store.job import FAILURES, Job
 class RunRecord:
     """One run as its known jobs tell."""
 
-    __slots__ = ("build", "counts", "created_at", "flaky", "job_ids", "name", "org_id", "run_id", "size")
+    __slots__ = (
+        "build",
+        "counts",
+        "created_at",
+        "flaky",
+        "job_ids",
+        "meta",
+        "name",
+        "org_id",
+        "run_id",
+        "size",
+    )
 
     def __init__(self, run_id: str, org_id: str) -> None:
         self.run_id = run_id
         self.org_id = org_id
         self.build = ""
         self.name = ""
+        self.meta: Mapping[str, str] = {}
+        """What its submitter said of it."""
         self.size = 0
         """How many jobs were submitted, as an event said; 0 while none did."""
         self.created_at = 0.0
@@ -69,11 +82,20 @@ class RunBook:
         """A run, or None."""
         return self._runs.get(run_id)
 
-    def tell(self, run_id: str, org_id: str, *, size: int = 0, name: str = "") -> None:
+    def tell(
+        self,
+        run_id: str,
+        org_id: str,
+        *,
+        size: int = 0,
+        name: str = "",
+        meta: Mapping[str, str] | None = None,
+    ) -> None:
         """Hear what the run is."""
         run = self._run(run_id, org_id)
         run.size = max(run.size, size)
         run.name = max(run.name, name)
+        run.meta = meta or run.meta
 
     def count(self, job: Job) -> None:
         """Let a job count as what it is now, instead of what it was."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from tui.draw.progress import progress
 from tui.draw.spans import Line, fit, pad
 from tui.draw.states import JOB_GLYPH, JOB_INK, word
@@ -33,8 +31,6 @@ class RunCard(Canvas):
         super().__init__(widget_id)
         self._store = store
         self._run_id = run_id
-        self.meta: Mapping[str, str] = {}
-        """What its submitter said of it."""
 
     def sync(self) -> None:
         """Name the run in the border, and repaint what differs."""
@@ -61,7 +57,7 @@ class RunCard(Canvas):
         if run.flaky:
             counts.append((f"{count(run.flaky)} flaky   ", "prep"))
         lines = [pad(tuple(words), width), progress(run.counts, run.total, width), pad(tuple(counts), width)]
-        if self.meta:
-            said = "   ".join(f"{key}={value}" for key, value in self.meta.items())
+        if run.meta:
+            said = "   ".join(f"{key}={value}" for key, value in run.meta.items())
             lines.append(((fit(said, width), "dim"),))
         return lines[:height]

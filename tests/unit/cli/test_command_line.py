@@ -105,10 +105,12 @@ def test_a_run_and_a_submit_have_the_names_of_the_contract():
         state="running",
         size=1,
         counts={"queued": 1},
+        meta={"branch": "main"},
         created_at=NOW,
         jobs=(view(),),
     )
     assert {"run_id", "state", "counts", "jobs"} <= set(run_json(run_view))
+    assert run_json(run_view)["meta"] == {"branch": "main"}
     document = submitted_json(Submitted("r_1", (view(),)))
     assert document["run_id"] == "r_1"
     assert document["jobs"] == [{"job_id": "j_1", "test": "tests/a.py", "variant": None, "state": "queued"}]

@@ -87,6 +87,30 @@ async def keys(played: PlayedDashboard, pilot: Pilot[None]) -> None:
     await pilot.press("question_mark")
 
 
+async def runs(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """All runs."""
+    del played
+    await pilot.press("5")
+
+
+async def slots(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """All slots."""
+    del played
+    await pilot.press("6")
+
+
+async def a_run(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """A run, its failures first."""
+    del pilot
+    played.open_failed_run()
+
+
+async def explained(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """Why a job waits."""
+    del pilot
+    played.explain_waiting()
+
+
 PICTURES: tuple[tuple[str, tuple[int, int], str, Scene], ...] = (
     ("tui-overview", MIDDLE, "qgjob-dark", nothing),
     ("tui-overview-light", MIDDLE, "qgjob-light", nothing),
@@ -97,6 +121,10 @@ PICTURES: tuple[tuple[str, tuple[int, int], str, Scene], ...] = (
     ("tui-agents", MIDDLE, "qgjob-dark", agents),
     ("tui-cancel", MIDDLE, "qgjob-dark", question),
     ("tui-help", MIDDLE, "qgjob-dark", keys),
+    ("tui-runs", MIDDLE, "qgjob-dark", runs),
+    ("tui-run", MIDDLE, "qgjob-dark", a_run),
+    ("tui-slots", MIDDLE, "qgjob-dark", slots),
+    ("tui-explain", MIDDLE, "qgjob-dark", explained),
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from textual.pilot import Pilot
 
 from bus_schemas.events import AnyEvent
+from bus_schemas.explain import ExplainAnswer, SlotsWhy
 from bus_schemas.requests import StoredChunk
 from qgjob.clock import ManualClock
 from tests.support.lab.model import START, LabModel
@@ -16,8 +17,10 @@ from tests.support.pictures import grid_of
 from tests.support.wait import wait_for
 from tui.app import DashboardApp
 from tui.deeds import Deed
+from tui.screens.reading import Reading
 from tui.store.log import LogBuffer
 from tui.store.store import Store
+from tui.widgets.explanation import explanation
 
 
 class RecordingApp(DashboardApp):
@@ -71,6 +74,35 @@ class PlayedDashboard:
         self.store.hear_overview(self.model.overview())
         for beat in self.model.heartbeats():
             self.store.hear_heartbeat(beat)
+
+    def open_failed_run(self) -> None:
+        """Show a run some of whose jobs failed, with what a CI build says of it."""
+        runs = self.store.jobs.runs
+        run = max(runs.latest(), key=lambda run: (run.failed, run.run_id))
+        meta = {"branch": "main", "commit": "4f1c2ab", "pr": "1287"}
+        runs.tell(run.run_id, run.org_id, name="nightly", meta=meta)
+        self.app.open_run(run.run_id)
+
+    def explain_waiting(self) -> None:
+        """Show why a job waits, with a slot that is busy and one that is held."""
+        job = next(j for i in self.app.index if (j := self.store.jobs.get(i)) and j.state == "queued")
+        self.app.open_job(job.job_id)
+        answer = ExplainAnswer(
+            job_id=job.job_id,
+            state="queued",
+            summary="It waits for a slot: those that can run it are busy.",
+            ahead=3,
+            starts_at=self.clock.now() + 40,
+            slots=(
+                SlotsWhy(kind="busy", why="They run other jobs.", count=2, slots=("lab-1/s0", "lab-2/s1")),
+                SlotsWhy(kind="held", why="In quarantine.", count=1, slots=("lab-1/s3",)),
+            ),
+            slots_total=3,
+            changes=(f"Make it more urgent: qgjob reprioritise {job.job_id} 10",),
+        )
+        reading = Reading(f"Why is {job.job_id} where it is?")
+        reading.show(lambda width: explanation(answer, width))
+        self.app.push_screen(reading)
 
     def live(self) -> None:
         """As if connected and up to date."""

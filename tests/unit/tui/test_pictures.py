@@ -156,3 +156,26 @@ async def test_question(tmp_path: Path) -> None:
         await pilot.press("space", "space", "c")
 
     await taken("question", MIDDLE, tmp_path, before=ask)
+
+
+@pytest.mark.parametrize("screen", ["runs", "slots"])
+async def test_all_runs_and_all_slots(screen: str, tmp_path: Path) -> None:
+    async def show(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+        await pilot.press({"runs": "5", "slots": "6"}[screen])
+
+    await taken(screen, MIDDLE, tmp_path, before=show)
+
+
+async def test_run_with_its_metadata(tmp_path: Path) -> None:
+    async def show(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+        played.open_failed_run()
+
+    await taken("run", MIDDLE, tmp_path, before=show)
+    assert "branch=main   commit=4f1c2ab   pr=1287" in (PICTURES / "run.txt").read_text()
+
+
+async def test_explanation(tmp_path: Path) -> None:
+    async def show(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+        played.explain_waiting()
+
+    await taken("explain", MIDDLE, tmp_path, before=show)

@@ -1,9 +1,9 @@
 # Every target sets up what it needs in .venv, from a Python 3.11+ alone: make demo, make test.
-# Options: PYTHON=/path/to/python3 (to make .venv with), WORKERS=2 (processes that run tests),
+# Options: PYTHON=/path/to/python3 (to make .venv with), WORKERS=3 (processes that run tests),
 # ARGS='-k name' (for pytest, demo or bench), UPGRADE=1 (make lock: take newer versions).
 
 BIN := .venv/bin
-WORKERS ?= 2
+WORKERS ?= 3
 ARGS ?=
 
 RUNTIME := .venv/.runtime

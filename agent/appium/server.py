@@ -143,7 +143,13 @@ class AppiumServer:
                 "--tmp",
                 str(tmp),
             ),
-            env={**setup.environment, "HOME": str(home), "APPIUM_HOME": str(setup.tool.home)},
+            env={
+                **setup.environment,
+                "HOME": str(home),
+                "APPIUM_HOME": str(setup.tool.home),
+                # Appium asks npm for newer drivers before it listens: without the internet, for minutes.
+                "npm_config_offline": "true",
+            },
             cwd=setup.folder,
         )
         self._running = asyncio.create_task(self._supervisor.run(launch, self._note), name="appium")

@@ -178,6 +178,8 @@ def relieved(state: LabState, case: Case, row: SlotsWhy, name: str) -> set[str] 
     number = int(name.removeprefix("a/s")) if name.startswith("a/s") else -1
     if number < 0:
         return None  # it is there for the limits
+    if case.avoids and number == 0 and len(case.slots) > 1:
+        return None  # another slot may be preferred to the one that an earlier attempt met trouble on
     slot = case.slots[number]
     match row.kind:
         case "held" if not slot.busy and not slot.out_of_order:
@@ -189,9 +191,7 @@ def relieved(state: LabState, case: Case, row: SlotsWhy, name: str) -> set[str] 
         case "labels" if not (slot.busy or slot.withheld or slot.out_of_order):
             assert set(row.missing) == set(NEEDS) - slot.labels
             fitting = SlotCase(slot.labels | set(row.missing))
-            released = feed(state, seen(number, fitting, available=True))
-            # Another slot may be preferred to the one that an earlier attempt met trouble on.
-            return None if case.avoids and number == 0 else released
+            return feed(state, seen(number, fitting, available=True))
         case _:
             return None
 

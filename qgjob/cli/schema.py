@@ -27,7 +27,7 @@ def export(
     ],
 ) -> None:
     """Write one JSON Schema file for each message of the bus."""
-    from bus_schemas import MESSAGES
+    from bus_schemas.messages import MESSAGES
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus_schemas import Message, agents, crons, events, explain, holds, lab, requests, rules
+from bus_schemas import agents, crons, events, explain, holds, lab, requests, rules
 from bus_schemas.artifacts import Artifact
+from bus_schemas.base import Message
 from bus_schemas.builds import BuildRecord
 from bus_schemas.cases import CaseRecord, CaseReport, CaseTry
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bus_schemas import MESSAGES, Message
-from bus_schemas.base import SCHEMA_VERSION
+from bus_schemas.base import SCHEMA_VERSION, Message
 from bus_schemas.events import EVENT_KINDS, Queued, decode_event
 from bus_schemas.jobs import JobMessage, capability_of, labels_of, priority_class
+from bus_schemas.messages import MESSAGES
 from qgjob.errors import BadMessageError
 from tests.support.samples import SAMPLES
 

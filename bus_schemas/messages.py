@@ -1,0 +1,110 @@
+"""Every message of the bus in one table: what is exported as JSON Schema, and whose form is under test."""
+
+from __future__ import annotations
+
+from bus_schemas.agents import Binding, CancelAttempt, DeadLetter, Heartbeat, Hello, LogChunk, SlotNext
+from bus_schemas.base import Message
+from bus_schemas.builds import BuildRecord
+from bus_schemas.cases import CaseReport
+from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
+from bus_schemas.events import (
+    Cancelling,
+    Ended,
+    Preparing,
+    Progress,
+    Queued,
+    Refused,
+    Released,
+    Reprioritised,
+    Retrying,
+    Running,
+    Started,
+    TakenOver,
+)
+from bus_schemas.explain import ExplainAnswer, ExplainRequest
+from bus_schemas.jobs import JobMessage, RunMarker
+from bus_schemas.lab import BuildResumeRequest, HoldOrder, LabHealth, SlotHolds, SlotsAnswer, SlotsRequest
+from bus_schemas.learned import Learned
+from bus_schemas.requests import (
+    AgentsAnswer,
+    CancelRequest,
+    CtlAnswer,
+    GetAnswer,
+    GetQuery,
+    HealthAnswer,
+    ListAnswer,
+    ListQuery,
+    LogsAnswer,
+    LogsQuery,
+    Overview,
+    Query,
+)
+from bus_schemas.rules import (
+    LimitRequest,
+    PauseRequest,
+    PriorityMark,
+    QueueRules,
+    ReprioritiseRequest,
+    ResumeRequest,
+    RetryRequest,
+)
+
+MESSAGES: tuple[type[Message], ...] = (
+    JobMessage,
+    RunMarker,
+    BuildRecord,
+    CaseReport,
+    Queued,
+    Released,
+    Started,
+    TakenOver,
+    Cancelling,
+    Ended,
+    Preparing,
+    Running,
+    Progress,
+    Retrying,
+    Reprioritised,
+    Refused,
+    Hello,
+    SlotNext,
+    Binding,
+    CancelAttempt,
+    Heartbeat,
+    LogChunk,
+    DeadLetter,
+    Learned,
+    CancelRequest,
+    CtlAnswer,
+    QueueRules,
+    PauseRequest,
+    ResumeRequest,
+    LimitRequest,
+    ReprioritiseRequest,
+    PriorityMark,
+    RetryRequest,
+    CronPlan,
+    CronView,
+    CronDelete,
+    CronList,
+    CronAnswer,
+    SlotsRequest,
+    SlotsAnswer,
+    BuildResumeRequest,
+    SlotHolds,
+    HoldOrder,
+    LabHealth,
+    ExplainRequest,
+    ExplainAnswer,
+    GetQuery,
+    GetAnswer,
+    ListQuery,
+    ListAnswer,
+    LogsQuery,
+    LogsAnswer,
+    Overview,
+    AgentsAnswer,
+    HealthAnswer,
+    Query,
+)
+"""Every message that travels on the bus: each has golden JSON and a JSON Schema."""

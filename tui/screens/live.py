@@ -45,8 +45,8 @@ class LiveScreen(Screen[None]):
 
     @property
     def ready(self) -> bool:
-        """Whether its widgets are there."""
-        return self.is_mounted and bool(self.query("Footer"))
+        """Whether all its widgets are there: not before it is mounted, nor once it is taken away."""
+        return self.is_mounted and self.display and bool(self.query("Footer"))
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""

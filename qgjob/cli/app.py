@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from qgjob.cli import options as opt
 from qgjob.cli.options import option
-from qgjob.cli.output import Output, size_text
+from qgjob.cli.output import size_text
 from qgjob.cli.session import Session, run, session_of
+from qgjob.cli.transfers import transfer
 from qgjob.clock import rfc3339
-
-if TYPE_CHECKING:
-    from qgjob.client import TransferProgress
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -71,25 +69,14 @@ def upload(
 
 async def _upload(session: Session, file: Path, ids: dict[str, Any], *, as_json: bool) -> None:
     async with session.client() as client:
-        record = await client.upload_app(file, **ids, progress=_progress(session.out))
+        with transfer(session.out, file.name) as progress:
+            record = await client.upload_app(file, **ids, progress=progress)
     if as_json:
         from qgjob.client.shapes import build_json
 
         session.out.json(build_json(record))
         return
     session.out.line(f"{record.blob.digest}  {record.org_id} {record.app_version_id}")
-
-
-def _progress(out: Output) -> TransferProgress | None:
-    if not out.err_on_terminal:
-        return None
-    console = out.console(err=True)
-
-    def show(done: int, total: int) -> None:
-        end = "\n" if done >= total else "\r"
-        console.print(f"{size_text(done)} of {size_text(total)}", end=end)
-
-    return show
 
 
 @app.command("list")

@@ -38,15 +38,30 @@ MaybeAppVersionId = Annotated[
 ]
 Json = Annotated[bool, option("--json", help="Print one JSON document.")]
 JUnit = Annotated[
-    Path | None, option("--junit", metavar="FILE", help="Write a JUnit report when everything ended.")
+    Path | None,
+    option("--junit", metavar="FILE", help="Write a JUnit report when everything ended.", panel="Waiting"),
 ]
+WAITING: Final = "Waiting"
 NoSlotGrace = Annotated[
     str,
     option(
         "--no-slot-grace",
         metavar="DURATION",
         help="Cancel a job after so long without any slot that could ever run it; `off`: never.",
+        panel=WAITING,
     ),
+]
+FailFast = Annotated[
+    bool,
+    option("--fail-fast", help="Cancel what is left once the run cannot pass any more.", panel=WAITING),
+]
+FailOnFlaky = Annotated[
+    bool,
+    option("--fail-on-flaky", help="Passing only after a failure counts as failing.", panel=WAITING),
+]
+AllowFailures = Annotated[
+    int,
+    option("--allow-failures", min=0, max=100_000, help="Pass in spite of so many failures.", panel=WAITING),
 ]
 NO_SLOT_GRACE: Final = "60s"
 AnyId = Annotated[str, typer.Argument(metavar="ID", help="A job (j_…) or a run (r_…).", show_default=False)]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand
@@ -15,20 +12,16 @@ from typer.core import TyperCommand
 from qgjob.cli import options as opt
 from qgjob.cli.ci import detected_meta
 from qgjob.cli.options import option
-from qgjob.cli.session import Session, run, session_of
+from qgjob.cli.session import session_of
 from qgjob.cli.settings.defaults import ARGV, Defaults, defaults_of
-from qgjob.errors import NotFoundError, UnreachableError, UsageError
-
-if TYPE_CHECKING:
-    from qgjob.bundle import Selection
-    from qgjob.cli.waiting import WaitWishes
-    from qgjob.client import Client, SubmitRequest, Submitted
+from qgjob.errors import UsageError
 
 _ARGV: Final = "qgjob.argv"
 _DEFAULTS: Final = "qgjob.defaults"
 _WHERE = "Where it runs"
 _HOW = "How it runs"
 _THEN = "And then"
+_NEEDS_WAIT: Final = ("junit", "fail_fast", "fail_on_flaky", "allow_failures", "no_slot_grace")
 
 
 class SubmitCommand(TyperCommand):
@@ -66,14 +59,21 @@ app = typer.Typer(add_completion=False)
 
 @app.command(
     cls=SubmitCommand,
-    options_metavar="--org-id ORG --app-version-id V --test PATH_OR_GLOB… [OPTIONS] [-- ARGV…]",
+    options_metavar="--org-id ORG --app-version-id V|--app FILE --test PATH_OR_GLOB… [OPTIONS] [-- ARGV…]",
     epilog="Behind -- stands the command of runner `command`, with {test} and {bundle} filled in; "
     "to other runners its words are further arguments.",
 )
 def submit(
     ctx: typer.Context,
     org_id: opt.OrgId,
-    app_version_id: opt.AppVersionId,
+    app_version_id: Annotated[
+        str | None,
+        option("--app-version-id", metavar="V", help="The build under test; by --app when left out."),
+    ] = None,
+    app: Annotated[
+        Path | None,
+        option("--app", metavar="FILE", help="The build itself: uploaded unless it is there already."),
+    ] = None,
     test: Annotated[
         list[str] | None,
         option(
@@ -99,7 +99,6 @@ def submit(
         str | None,
         option("--matrix", metavar="L1,L2", help="Run each test once on each of these labels.", panel=_WHERE),
     ] = None,
-    no_slot_grace: opt.NoSlotGrace = opt.NO_SLOT_GRACE,
     runner: Annotated[
         str,
         option("--runner", metavar="NAME", help="command, pytest, appwright …; by the file.", panel=_HOW),
@@ -174,19 +173,35 @@ def submit(
         ),
     ] = None,
     wait: Annotated[
-        bool, option("--wait", help="Wait for the end; exit with the verdict.", panel=_THEN)
+        bool,
+        option(
+            "--wait/--detach",
+            help="Wait for the end and exit with the verdict; or, the default, do not.",
+            panel=opt.WAITING,
+        ),
     ] = False,
+    fail_fast: opt.FailFast = False,
+    fail_on_flaky: opt.FailOnFlaky = False,
+    allow_failures: opt.AllowFailures = 0,
+    no_slot_grace: opt.NoSlotGrace = opt.NO_SLOT_GRACE,
     junit: opt.JUnit = None,
     as_json: opt.Json = False,
 ) -> None:
     """Submit tests of an app version as one run, one job for each test file."""
+    from qgjob.cli.submission import Submission
     from qgjob.client.models import SubmitRequest, WaitOptions
+    from qgjob.domain.verdict import VerdictRules
 
-    if junit is not None and not wait:
-        raise UsageError("--junit needs --wait: the report is written when all jobs have ended.")
+    if not wait:
+        _refuse_without_wait(ctx)
+    if app_version_id is None and app is None:
+        raise UsageError(
+            "Which build? Name it with --app-version-id V, or give its file with --app FILE.",
+            hint='In qgjob.toml: app_version = {git = "sha"}, or app = "build/app.apk".',
+        )
     request = SubmitRequest(
         org_id=opt.identifier("--org-id", org_id),
-        app_version_id=opt.identifier("--app-version-id", app_version_id),
+        app_version_id="" if app_version_id is None else opt.identifier("--app-version-id", app_version_id),
         tests=(),
         priority=opt.priority(priority),
         target=opt.target(target),
@@ -207,134 +222,50 @@ def submit(
         meta={**detected_meta(os.environ), **opt.metadata(meta or ())},
         run_key=None if run_key is None else opt.identifier("--run-key", run_key),
     )
-    schedule = opt.schedule(cron, time_zone, at=at, wait=wait)
+    schedule = opt.schedule(cron, time_zone, at=at, wait=wait and _was_said(ctx, "wait"))
     grace_s = opt.grace(no_slot_grace)
     wishes = None
-    if wait:
+    if wait and schedule is None:
         from qgjob.cli.waiting import WaitWishes
 
         wishes = WaitWishes(
-            options=WaitOptions(no_slot_grace_s=grace_s),
+            options=WaitOptions(
+                no_slot_grace_s=grace_s,
+                rules=VerdictRules(fail_on_flaky=fail_on_flaky, allow_failures=allow_failures),
+                fail_fast=fail_fast,
+            ),
             junit=opt.writable("--junit", junit),
             as_json=as_json,
         )
     tests = [*(test or ()), *(more_tests or ())]
     if not tests:
         raise UsageError("Which tests? Name files, folders or globs with --test.")
-    session = session_of(ctx)
-    ignore = ctx.meta[_DEFAULTS].ignore
-    submission = _Submission(session, request, wishes, ignore, as_json=as_json, cron=schedule)
+    if app is not None and not app.exists():
+        raise UsageError(f"--app {app} does not exist.", hint="Build it first.")
     from qgjob.bundle import collect_tests
 
-    selection = collect_tests(tests, Path.cwd())
-    raise typer.Exit(submission.carry_out(selection))
+    submission = Submission(
+        session=session_of(ctx),
+        request=request,
+        selection=collect_tests(tests, Path.cwd()),
+        app_file=app,
+        wishes=wishes,
+        ignore=ctx.meta[_DEFAULTS].ignore,
+        as_json=as_json,
+        cron=schedule,
+    )
+    raise typer.Exit(submission.carry_out())
 
 
-class _Submission:
-    """One call of `submit`, its options being checked."""
-
-    def __init__(
-        self,
-        session: Session,
-        request: SubmitRequest,
-        wishes: WaitWishes | None,
-        ignore: Sequence[str],
-        *,
-        as_json: bool,
-        cron: tuple[str, str | None] | None = None,
-    ) -> None:
-        self._cron = cron
-        self._session = session
-        self._request = request
-        self._wishes = wishes
-        self._ignore = ignore
-        self._as_json = as_json
-        self._submitted: Submitted | None = None
-
-    def carry_out(self, selection: Selection) -> int:
-        """Submit, and wait if that was wished; returns the exit code."""
-        if self._wishes is None:
-            return run(self._main(selection))
-        from qgjob.cli.waiting import detachable
-
-        return detachable(
-            self._session,
-            lambda: self._submitted.run_id if self._submitted else None,
-            lambda: run(self._main(selection)),
-        )
-
-    async def _main(self, selection: Selection) -> int:
-        import dataclasses
-
-        from qgjob.bundle import build_bundle
-
-        async with self._session.client() as client:
-            with tempfile.TemporaryDirectory(prefix="qgjob-bundle-") as folder:
-                target = Path(folder) / "bundle.tar.gz"
-                packed = await asyncio.to_thread(build_bundle, selection, target, ignore=self._ignore)
-                bundle = await client.upload_bundle(packed.path)
-            request = dataclasses.replace(self._request, tests=selection.tests, bundle=bundle)
-            if self._cron is not None:
-                from qgjob.cli.cron import tell_added
-
-                view, replaced = await client.add_schedule(request, *self._cron)
-                tell_added(self._session.out, view, replaced=replaced, as_json=self._as_json)
-                return 0
-            from qgjob.cli.runner_warning import warn_of_runner
-
-            await warn_of_runner(client, self._session.out, request.runner)
-            submitted = self._submitted = await client.submit(request)
-            if submitted.accepted_before and self._wishes is None:
-                submitted = await _as_they_are(client, submitted)
-            self._tell(submitted)
-            if self._wishes is None:
-                return 0
-            from qgjob.cli.waiting import wait_and_tell
-
-            return await wait_and_tell(
-                client, self._session.out, submitted.run_id, self._wishes, known=submitted
-            )
-
-    def _tell(self, submitted: Submitted) -> None:
-        out = self._session.out
-        if submitted.accepted_before:
-            out.note("This run key was submitted before: nothing was added, this is that run.")
-        if self._as_json:
-            if self._wishes is None:
-                from qgjob.client.shapes import submitted_json
-
-                out.json(submitted_json(submitted))
-            else:  # the one document comes at the end
-                out.note(f"Submitted {submitted.run_id}.")
-            return
-        out.write(
-            "\n".join(
-                [
-                    f"{submitted.run_id}  {_count(len(submitted.jobs))}",
-                    *(f"{job.job_id}  {_shown(job.title)}" for job in submitted.jobs),
-                    "",
-                ]
-            )
-        )
+def _refuse_without_wait(ctx: typer.Context) -> None:
+    """Refuse an option of waiting that was said on the command line, in a call that does not wait."""
+    for name in _NEEDS_WAIT:
+        if _was_said(ctx, name):
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag} needs --wait: it is about the end of the run.")
 
 
-async def _as_they_are(client: Client, submitted: Submitted) -> Submitted:
-    """The jobs of a run that was submitted before, in the states they have by now; if that is known."""
-    import dataclasses
-
-    try:
-        run = await client.run(submitted.run_id)
-    except (UnreachableError, NotFoundError):
-        return submitted
-    known = {job.job_id: job for job in run.jobs}
-    return dataclasses.replace(submitted, jobs=tuple(known.get(job.job_id, job) for job in submitted.jobs))
-
-
-def _count(jobs: int) -> str:
-    return "1 job" if jobs == 1 else f"{jobs} jobs"
-
-
-def _shown(text: str) -> str:
-    from qgjob.cli.output import clean
-
-    return clean(text)
+def _was_said(ctx: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line, and not only in the environment or a file."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

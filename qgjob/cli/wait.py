@@ -21,8 +21,16 @@ def wait(
     any_id: opt.AnyId,
     timeout: Annotated[
         str | None,
-        opt.option("--timeout", metavar="DURATION", help="Give up waiting (exit 16); the jobs go on."),
+        opt.option(
+            "--timeout",
+            metavar="DURATION",
+            help="Give up waiting (exit 16); the jobs go on.",
+            panel=opt.WAITING,
+        ),
     ] = None,
+    fail_fast: opt.FailFast = False,
+    fail_on_flaky: opt.FailOnFlaky = False,
+    allow_failures: opt.AllowFailures = 0,
     no_slot_grace: opt.NoSlotGrace = opt.NO_SLOT_GRACE,
     junit: opt.JUnit = None,
     as_json: opt.Json = False,
@@ -30,10 +38,14 @@ def wait(
     """Wait for a job or a run; the exit code is the verdict. Ctrl-C asks whether to cancel."""
     from qgjob.cli.waiting import WaitWishes, detachable
     from qgjob.client.models import WaitOptions
+    from qgjob.domain.verdict import VerdictRules
 
     wishes = WaitWishes(
         options=WaitOptions(
-            timeout_s=opt.maybe_duration("--timeout", timeout), no_slot_grace_s=opt.grace(no_slot_grace)
+            timeout_s=opt.maybe_duration("--timeout", timeout),
+            no_slot_grace_s=opt.grace(no_slot_grace),
+            rules=VerdictRules(fail_on_flaky=fail_on_flaky, allow_failures=allow_failures),
+            fail_fast=fail_fast,
         ),
         junit=opt.writable("--junit", junit),
         as_json=as_json,

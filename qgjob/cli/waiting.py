@@ -20,7 +20,7 @@ from qgjob.cli.session import Session, run
 from qgjob.client.models import Submitted, Waited, WaitOptions
 from qgjob.client.shapes import job_json
 from qgjob.clock import SystemClock
-from qgjob.domain.verdict import counts_of, run_state_of
+from qgjob.domain.verdict import counts_of, failures_of, run_state_of
 from qgjob.errors import ExitCode, QgjobError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def tell(out: Output, waited: Waited, wishes: WaitWishes) -> None:
                 reason = why(job)
                 out.state_line(job.state, f"{job.job_id} {job.title}" + (f" · {reason}" if reason else ""))
         out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
+    _tell_rules(out, waited)
     if waited.timed_out:
         limit = wishes.options.timeout_s or 0.0
         out.error(
@@ -83,6 +84,20 @@ def tell(out: Output, waited: Waited, wishes: WaitWishes) -> None:
         )
 
 
+def _tell_rules(out: Output, waited: Waited) -> None:
+    """Say where the rules of the one who waits have made another verdict of it, or an early end."""
+    rules = waited.rules
+    if waited.stopped_by is not None:
+        out.note(f"--fail-fast: the rest was cancelled because of {waited.stopped_by.title}.")
+    failures = failures_of(waited.jobs, rules)
+    flaky = sum(job.flaky for job in failures)
+    if flaky:
+        out.note(f"--fail-on-flaky: {flaky} that passed only after a failure count as failed.")
+    if failures and rules.allow_failures:
+        over = "over" if len(failures) > rules.allow_failures else "within"
+        out.note(f"--allow-failures: {len(failures)} is {over} the {rules.allow_failures} allowed.")
+
+
 def waited_json(waited: Waited) -> dict[str, Any]:
     """The document of `wait --json` and `submit --wait --json`."""
     runs = {job.run_id for job in waited.jobs}
@@ -90,6 +105,7 @@ def waited_json(waited: Waited) -> dict[str, Any]:
         "run_id": waited.run.run_id if waited.run else next(iter(runs), waited.id),
         "state": _state(waited),
         "exit_code": int(waited.verdict),
+        "app_version_id": waited.jobs[0].app_version_id if waited.jobs else None,
         "counts": counts_of(waited.jobs),
         "jobs": [job_json(job) for job in waited.jobs],
     }

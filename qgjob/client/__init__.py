@@ -21,6 +21,7 @@ from qgjob.client.models import (
     WaitOptions,
 )
 from qgjob.client.watch import Watch
+from qgjob.domain.verdict import VerdictRules
 
 __all__ = [
     "Client",
@@ -31,6 +32,7 @@ __all__ = [
     "SubmitRequest",
     "Submitted",
     "TransferProgress",
+    "VerdictRules",
     "WaitOptions",
     "Waited",
     "Watch",

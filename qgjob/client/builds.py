@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,9 @@ from qgjob.clock import Clock
 from qgjob.errors import BadMessageError, RefusedError, UnreachableError, UsageError
 
 MAX_BUILD_BYTES: Final = 2 * 2**30
+_NOT_IN_VERSION: Final = re.compile(r"[^A-Za-z0-9._+-]+")
+_MAX_NAME: Final = 40
+_DIGITS: Final = 12
 
 
 async def upload(
@@ -33,7 +37,8 @@ async def upload(
     path: Path,
     *,
     org_id: str,
-    app_version_id: str,
+    app_version_id: str | None,
+    version_name: str | None = None,
     platform: str | None,
     app_id: str | None,
     clock: Clock,
@@ -43,7 +48,8 @@ async def upload(
     from qgjob.bundle import pack_folder
 
     checked_id("The organisation id", org_id)
-    checked_id("The app version id", app_version_id)
+    if app_version_id is not None:
+        checked_id("The app version id", app_version_id)
     if not path.exists():
         raise UsageError(f"{path} does not exist.")
     with tempfile.TemporaryDirectory(prefix="qgjob-build-") as folder:
@@ -58,6 +64,7 @@ async def upload(
             raise RefusedError(
                 f"The build has {blob.size / 2**20:.0f} MiB; at most {MAX_BUILD_BYTES >> 20} are taken."
             )
+        app_version_id = app_version_id or version_of(blob.digest, version_name)
         try:
             record = BuildRecord(
                 org_id=org_id,
@@ -77,6 +84,15 @@ async def upload(
         # The bytes go first, so that a record never names what is not there.
         await bundles.store(bus, BUILD_OBJECTS, file, blob, now=clock.now(), progress=progress)
     return before or await _register(bus, record)
+
+
+def version_of(digest: str, version_name: str | None = None) -> str:
+    """The id of a build that nobody named: `1.4.0-3f2a9c1b04de`, the version it says it is and its bytes'.
+
+    The same bytes have the same id, and other bytes another one, though they call themselves the same.
+    """
+    named = _NOT_IN_VERSION.sub("_", (version_name or "").strip())[:_MAX_NAME].strip("_")
+    return f"{named}-{digest[:_DIGITS]}" if named else digest[:_DIGITS]
 
 
 async def find(bus: Bus, org_id: str, app_version_id: str, platform: str | None) -> BuildRecord | None:

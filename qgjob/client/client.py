@@ -98,20 +98,25 @@ class Client:
         path: Path,
         *,
         org_id: str,
-        app_version_id: str,
+        app_version_id: str | None = None,
+        version_name: str | None = None,
         platform: str | None = None,
         app_id: str | None = None,
         progress: TransferProgress | None = None,
     ) -> BuildRecord:
         """Store a build, a file or a folder, as (organisation, app version, platform).
 
-        Raises `RefusedError` when that id has other bytes already, or the build is too large.
+        Without an `app_version_id` it gets one made from its bytes, behind its `version_name` if there
+        is one; the record says which. `progress` is called only when there is something to send: bytes
+        that are stored already are not sent again. Raises `RefusedError` when that id has other bytes
+        already, or the build is too large.
         """
         return await builds.upload(
             self.bus,
             path,
             org_id=org_id,
             app_version_id=app_version_id,
+            version_name=version_name,
             platform=platform,
             app_id=app_id,
             clock=self.clock,

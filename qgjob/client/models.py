@@ -9,6 +9,7 @@ from typing import Literal
 from bus_schemas.events import AnyEvent
 from bus_schemas.jobs import BlobRef
 from bus_schemas.requests import JobView, RunView
+from qgjob.domain.verdict import STRICT, VerdictRules, verdict_of
 from qgjob.errors import ExitCode
 
 TransferProgress = Callable[[int, int], None]
@@ -96,6 +97,10 @@ class WaitOptions:
     """Give up waiting, the jobs going on; None: as long as it takes."""
     no_slot_grace_s: float | None = 60.0
     """Cancel a job when no live slot's labels could ever run it for so long; None: never."""
+    rules: VerdictRules = STRICT
+    """What counts as a failure."""
+    fail_fast: bool = False
+    """Cancel what is left as soon as the whole cannot pass any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +114,15 @@ class Waited:
     no_slot: Mapping[str, str] = field(default_factory=dict[str, str])
     """Jobs cancelled because nothing could ever run them: which labels are missing."""
     timed_out: bool = False
+    rules: VerdictRules = STRICT
+    stopped_by: JobView | None = None
+    """The job because of which the rest was cancelled, with `fail_fast`."""
 
     @property
     def verdict(self) -> ExitCode:
         """The exit code of the whole, by the order of the contract; WAIT_TIMEOUT when it ran out."""
-        from qgjob.domain.verdict import verdict_of
-
         if self.timed_out:
             return ExitCode.WAIT_TIMEOUT
         missing = self.run is not None and len(self.jobs) < self.run.size
-        verdict = verdict_of(self.jobs, no_slot=self.no_slot)
+        verdict = verdict_of(self.jobs, no_slot=self.no_slot, rules=self.rules)
         return ExitCode.CANCELLED if missing and verdict is ExitCode.OK else verdict

@@ -90,6 +90,7 @@ def submitted_json(submitted: Submitted) -> dict[str, Any]:
     return {
         "run_id": submitted.run_id,
         "accepted_before": submitted.accepted_before,
+        "app_version_id": submitted.jobs[0].app_version_id,
         "jobs": [
             {"job_id": job.job_id, "test": job.test, "variant": job.variant, "state": job.state}
             for job in submitted.jobs

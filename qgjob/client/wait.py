@@ -16,6 +16,7 @@ from qgjob.client.models import Resync, Submitted, Waited, WaitOptions
 from qgjob.client.slots import LiveSlots, NoSlotTimer
 from qgjob.client.watch import Watch
 from qgjob.clock import Clock
+from qgjob.domain.verdict import spoiler_of
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ async def wait(
     deadline = None if options.timeout_s is None else started + options.timeout_s
     async with Watch(bus, any_id, known=known, clock=clock) as watch, live.agents(bus) as heartbeats:
         slots = _SlotWatch(bus, heartbeats, options.no_slot_grace_s, clock)
+        stop = _FailFast(bus, any_id, options)
         while True:
             if on_change is not None:
                 on_change(watch)
@@ -52,12 +54,40 @@ async def wait(
                     jobs=watch.jobs,
                     no_slot=slots.cancelled,
                     timed_out=not watch.ended,
+                    rules=options.rules,
+                    stopped_by=stop.because,
                 )
             # A server that is away may hold a question for longer than there is time.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if deadline is None else deadline - now):
+                    await stop.look(watch.jobs)
                     await slots.look(watch.jobs)
                     await watch.changes(slots.next_look_in)
+
+
+class _FailFast:
+    """Cancels what is left once the whole cannot pass any more."""
+
+    def __init__(self, bus: Bus, any_id: str, options: WaitOptions) -> None:
+        self.because: JobView | None = None
+        self._bus = bus
+        self._id = any_id
+        self._options = options
+
+    async def look(self, jobs: tuple[JobView, ...]) -> None:
+        """Look whether it is time to, and do it; what cannot be done now is tried at the next look."""
+        if not self._options.fail_fast or self.because is not None:
+            return
+        spoiler = spoiler_of(jobs, self._options.rules)
+        if spoiler is None:
+            return
+        word = "flaky" if spoiler.flaky else spoiler.state.replace("_", " ")
+        try:
+            await control.cancel(self._bus, self._id, reason=f"fail-fast: {spoiler.title} {word}"[:1000])
+        except QgjobError as error:
+            log.debug("cancelling the rest of %s: %s", self._id, error)
+        else:
+            self.because = spoiler
 
 
 class _SlotWatch:

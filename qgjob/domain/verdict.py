@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from bus_schemas.events import EndState
 from bus_schemas.requests import JobState, JobView, RunState
 from qgjob.domain.history import has_begun
-from qgjob.domain.lifecycle import NOT_STARTED, TERMINAL
+from qgjob.domain.lifecycle import FAILURES, NOT_STARTED, TERMINAL
 from qgjob.errors import ExitCode
 
 
@@ -26,6 +27,19 @@ _VERDICTS: Final[tuple[_Verdict, ...]] = (
     _Verdict(frozenset({"passed"}), "passed", ExitCode.OK),
 )
 """The first of these that any job calls for is the whole's: the lab's errors weigh most."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRules:
+    """What whoever waits counts as a failure, and how many failures they put up with."""
+
+    fail_on_flaky: bool = False
+    """A job that passed only after a failure counts as one that failed."""
+    allow_failures: int = 0
+    """So many failures of tests pass all the same; the lab's errors are not among them."""
+
+
+STRICT: Final = VerdictRules()
 
 
 def run_state(counts: Mapping[str, int], *, begun: bool) -> RunState:
@@ -54,7 +68,26 @@ def counts_of(jobs: Iterable[JobView]) -> dict[str, int]:
     return dict(Counter[str](job.state for job in jobs))
 
 
-def verdict_of(jobs: Iterable[JobView], *, no_slot: Collection[str] = ()) -> ExitCode:
+def failures_of(jobs: Iterable[JobView], rules: VerdictRules = STRICT) -> list[JobView]:
+    """The jobs whose tests count as failed by these rules."""
+    return [job for job in jobs if job.state in FAILURES or (rules.fail_on_flaky and job.flaky)]
+
+
+def spoiler_of(jobs: Collection[JobView], rules: VerdictRules = STRICT) -> JobView | None:
+    """A job because of which the whole cannot pass any more, whatever becomes of the others.
+
+    That is the last of the failures that are one too many, or what the lab failed. What was cancelled
+    or has expired is none: whoever cancels one job does not mean the others.
+    """
+    failures = failures_of(jobs, rules)
+    if len(failures) > rules.allow_failures:
+        return max(failures, key=lambda job: job.ended_at or 0.0)
+    return next((job for job in jobs if job.state == "errored"), None)
+
+
+def verdict_of(
+    jobs: Collection[JobView], *, no_slot: Collection[str] = (), rules: VerdictRules = STRICT
+) -> ExitCode:
     """The exit code of jobs that have ended; those in `no_slot` were cancelled for want of a slot.
 
     That weighs less than the lab's errors and more than failures. A job that has not ended counts
@@ -65,7 +98,9 @@ def verdict_of(jobs: Iterable[JobView], *, no_slot: Collection[str] = ()) -> Exi
     for job in jobs:
         if job.state == "cancelled" and job.job_id in no_slot:
             without_slot = True
-        else:
+        elif job.state not in FAILURES:
             present.add(job.state)
+    if len(failures_of(jobs, rules)) > rules.allow_failures:
+        present.add("failed")
     code = next((verdict.code for verdict in _VERDICTS if present & verdict.ends), ExitCode.OK)
     return ExitCode.NO_SLOT if without_slot and code is not ExitCode.INFRASTRUCTURE else code

@@ -32,7 +32,7 @@ ARGV: Final = "argv"
 """The key for what stands behind `--` on the command line."""
 BUNDLE: Final = "bundle"
 """The table with rules for the test bundle."""
-_PATHS: Final = frozenset({"test", "junit"})
+_PATHS: Final = frozenset({"app", "test", "junit"})
 _NEVER: Final = frozenset({"help", "json", "more_tests"})
 
 

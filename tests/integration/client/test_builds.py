@@ -55,6 +55,25 @@ async def test_the_same_build_again_is_accepted_and_other_bytes_are_refused(clie
     assert await client.builds() == [first]
 
 
+async def test_a_build_that_nobody_named_is_called_by_its_bytes_and_sent_once(client: Client, folder: Path):
+    sent: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        sent.append(done * 100 // total)
+
+    path = make_zip(folder / "a.zip")
+    first = await client.upload_app(path, org_id=ORG, version_name="2.0 beta", progress=progress)
+    assert first.app_version_id == f"2.0_beta-{first.blob.digest[:12]}"
+    assert sent[-1] == 100
+    sent.clear()
+    copy = make_zip(folder / "copy.zip")
+    assert await client.upload_app(copy, org_id=ORG, version_name="2.0 beta", progress=progress) == first
+    assert (await client.upload_app(copy, org_id=ORG, progress=progress)).blob == first.blob
+    assert sent == []
+    other = await client.upload_app(make_zip(folder / "b.zip", "x"), org_id=ORG, version_name="2.0 beta")
+    assert other.app_version_id != first.app_version_id
+
+
 async def test_platforms_and_organisations_have_builds_of_their_own(client: Client, folder: Path):
     path, other = make_zip(folder / "a.zip"), make_zip(folder / "b.zip", "x")
     await client.upload_app(path, org_id=ORG, app_version_id="1", platform="android")

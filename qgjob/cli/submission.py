@@ -1,0 +1,129 @@
+"""One call of `submit`: upload what is needed, store the run, tell of it, and wait if that was wished."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qgjob.cli.output import clean
+from qgjob.cli.session import Session, run
+from qgjob.errors import NotFoundError, UnreachableError
+
+if TYPE_CHECKING:
+    from bus_schemas.jobs import BlobRef
+    from qgjob.bundle import Selection
+    from qgjob.cli.waiting import WaitWishes
+    from qgjob.client import Client, SubmitRequest, Submitted
+
+
+@dataclass(slots=True, kw_only=True)
+class Submission:
+    """What is to be submitted, its options being checked."""
+
+    session: Session
+    request: SubmitRequest
+    """Without tests and bundle, which the selection gives; with `app_file` its version may be empty."""
+    selection: Selection
+    app_file: Path | None = None
+    wishes: WaitWishes | None = None
+    """How to wait; None: not at all."""
+    ignore: Sequence[str] = ()
+    as_json: bool = False
+    cron: tuple[str, str | None] | None = None
+    _submitted: Submitted | None = None
+
+    def carry_out(self) -> int:
+        """Submit, and wait if that was wished; returns the exit code."""
+        if self.wishes is None:
+            return run(self._main())
+        from qgjob.cli.waiting import detachable
+
+        return detachable(
+            self.session,
+            lambda: self._submitted.run_id if self._submitted else None,
+            lambda: run(self._main()),
+        )
+
+    async def _main(self) -> int:
+        out = self.session.out
+        async with self.session.client() as client:
+            version = self.request.app_version_id
+            if self.app_file is not None:
+                from qgjob.cli.transfers import bring_build
+
+                build = await bring_build(
+                    client, out, self.app_file, org_id=self.request.org_id, app_version_id=version or None
+                )
+                version = build.app_version_id
+            bundle = await self._bundle(client)
+            request = dataclasses.replace(
+                self.request, app_version_id=version, tests=self.selection.tests, bundle=bundle
+            )
+            if self.cron is not None:
+                from qgjob.cli.cron import tell_added
+
+                view, replaced = await client.add_schedule(request, *self.cron)
+                tell_added(out, view, replaced=replaced, as_json=self.as_json)
+                return 0
+            from qgjob.cli.runner_warning import warn_of_runner
+
+            await warn_of_runner(client, out, request.runner)
+            submitted = self._submitted = await client.submit(request)
+            if submitted.accepted_before and self.wishes is None:
+                submitted = await _as_they_are(client, submitted)
+            self._tell(submitted)
+            if self.wishes is None:
+                return 0
+            from qgjob.cli.waiting import wait_and_tell
+
+            return await wait_and_tell(client, out, submitted.run_id, self.wishes, known=submitted)
+
+    async def _bundle(self, client: Client) -> BlobRef:
+        from qgjob.bundle import build_bundle
+        from qgjob.cli.transfers import transfer
+
+        with tempfile.TemporaryDirectory(prefix="qgjob-bundle-") as folder:
+            target = Path(folder) / "bundle.tar.gz"
+            packed = await asyncio.to_thread(build_bundle, self.selection, target, ignore=self.ignore)
+            with transfer(self.session.out, "tests") as progress:
+                return await client.upload_bundle(packed.path, progress=progress)
+
+    def _tell(self, submitted: Submitted) -> None:
+        out = self.session.out
+        if submitted.accepted_before:
+            out.note("This run key was submitted before: nothing was added, this is that run.")
+        if self.as_json:
+            if self.wishes is None:
+                from qgjob.client.shapes import submitted_json
+
+                out.json(submitted_json(submitted))
+            else:  # the one document comes at the end
+                out.note(f"Submitted {submitted.run_id}.")
+            return
+        out.write(
+            "\n".join(
+                [
+                    f"{submitted.run_id}  {_count(len(submitted.jobs))}",
+                    *(f"{job.job_id}  {clean(job.title)}" for job in submitted.jobs),
+                    "",
+                ]
+            )
+        )
+
+
+async def _as_they_are(client: Client, submitted: Submitted) -> Submitted:
+    """The jobs of a run that was submitted before, in the states they have by now; if that is known."""
+    try:
+        known = {job.job_id: job for job in (await client.run(submitted.run_id)).jobs}
+    except (UnreachableError, NotFoundError):
+        return submitted
+    return dataclasses.replace(submitted, jobs=tuple(known.get(job.job_id, job) for job in submitted.jobs))
+
+
+def _count(jobs: int) -> str:
+    return "1 job" if jobs == 1 else f"{jobs} jobs"

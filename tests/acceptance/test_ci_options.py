@@ -1,0 +1,73 @@
+"""What a CI author says of builds, failures and older runs, on a whole system with real agents."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.conftest import Qgjob
+from tests.acceptance.test_jobs import FAILING, PASSING, RUN, SLOW, Script
+from tests.support.adbsim.apk import make_apk
+
+pytestmark = pytest.mark.acceptance
+
+UNNAMED = {"QGJOB_APP_VERSION_ID": ""}
+"""An environment that does not say which build."""
+
+
+def test_submit_brings_its_build_and_says_which_version_it_is(qgjob: Qgjob, script: Script):
+    test = script("a.py", PASSING)
+    build = make_apk(qgjob.folder / "app.apk", version_name="3.1")
+    qgjob.file("qgjob.toml", 'app = "app.apk"\n')
+    first = qgjob("submit", "--test", test, "--json", *RUN, env=UNNAMED)
+    assert first.code == 0, first.err
+    version = first.json["app_version_id"]
+    assert version.startswith("3.1-")
+    assert f"Build {version}: app.apk, " in first.err
+    assert "uploaded" in first.err
+    again = qgjob("submit", "--test", test, "--json", *RUN, env=UNNAMED)
+    assert (again.json["app_version_id"], "there already" in again.err) == (version, True)
+    make_apk(build, version_name="3.2")
+    refused = qgjob("submit", "--test", test, "--app-version-id", version, *RUN)
+    assert refused.code == 7, refused.err
+    assert "has other bytes already" in refused.err
+
+
+def test_without_a_build_submit_says_what_to_give(qgjob: Qgjob, script: Script):
+    done = qgjob("submit", "--test", script("a.py", PASSING), env=UNNAMED)
+    assert (done.code, done.out) == (2, "")
+    assert "--app-version-id V, or give its file with --app FILE" in done.err
+    missing = qgjob("submit", "--test", "a.py", "--app", "no.apk")
+    assert (missing.code, "--app no.apk does not exist" in missing.err) == (2, True)
+
+
+def test_fail_fast_cancels_the_rest(qgjob: Qgjob, script: Script):
+    script("a.py", FAILING)
+    script("b.py", SLOW)
+    done = qgjob("submit", "--test", "*.py", "--wait", "--fail-fast", "--json", *RUN)
+    assert done.code == 10, done.err
+    states = {job["test"]: (job["state"], job["message"]) for job in done.json["jobs"]}
+    assert states["a.py"][0] == "failed"
+    assert states["b.py"] == ("cancelled", "fail-fast: a.py failed")
+    assert "--fail-fast: the rest was cancelled because of a.py." in done.err
+
+
+def test_failures_and_flakes_are_judged_as_whoever_waits_wants_it(qgjob: Qgjob, script: Script):
+    script("a.py", FAILING)
+    flaky = "import os, sys\nsys.exit(os.environ['QGJOB_JOB_ATTEMPT'] == '1')\n"
+    script("b.py", flaky)
+    done = qgjob("submit", "--test", "*.py", "--retries", "1", "--wait", "--allow-failures", "1", *RUN)
+    assert done.code == 0, done.err
+    assert "--allow-failures: 1 is within the 1 allowed." in done.err
+    run_id = done.out.split()[0]
+    for options, code in (((), 10), (("--allow-failures", "1", "--fail-on-flaky"), 10),
+                          (("--allow-failures", "2", "--fail-on-flaky"), 0)):  # fmt: skip
+        assert qgjob("wait", run_id, *options).code == code
+
+
+def test_detach_goes_before_what_the_project_file_says_of_waiting(qgjob: Qgjob, script: Script):
+    script("a.py", PASSING)
+    qgjob.file("qgjob.toml", "wait = true\nfail_fast = true\n")
+    done = qgjob("submit", "--test", "a.py", "--detach", *RUN)
+    assert (done.code, len(done.out.splitlines())) == (0, 2)
+    wrong = qgjob("submit", "--test", "a.py", "--detach", "--fail-fast", *RUN)
+    assert (wrong.code, "--fail-fast needs --wait" in wrong.err) == (2, True)

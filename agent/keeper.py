@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 import zlib
 from typing import Final, Protocol
 
 from agent.drivers.base import Device, Health, Presence
 from agent.drivers.ownership import TAKEN
 from agent.errors import JobError
-from bus_schemas.agents import SlotState
+from bus_schemas.agents import DeviceHealth, SlotState
 from qgjob.errors import QgjobError
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ class KeptSlot(Protocol):
 
     def lose_device(self, why: str) -> None:
         """End the running job: its device is gone."""
+
+    def show(self, health: DeviceHealth) -> None:
+        """What the device was found to be, for the heartbeat."""
 
 
 class Keeper:
@@ -155,6 +159,7 @@ class Keeper:
         self._open = True
 
     def _judged(self, health: Health) -> float:
+        self._slot.show(told(health, time.time()))
         if not self._present:
             return 0.0
         if not health.ok:
@@ -168,6 +173,7 @@ class Keeper:
 
     def _failed(self, note: str) -> float:
         self._open = False
+        self._slot.show(DeviceHealth(at=time.time(), ok=False))
         self._hold("quarantined" if self._present else "lost", note if self._present else self._note)
         return self._pause()
 
@@ -178,3 +184,15 @@ class Keeper:
 
     def _hold(self, state: SlotState, note: str) -> None:
         self._slot.hold(HELD_BY, state, note)
+
+
+def told(health: Health, at: float) -> DeviceHealth:
+    """A look at a device as the heartbeat tells of it, without figures that cannot be true."""
+    battery, heat, free = health.battery_percent, health.temperature_c, health.free_mib
+    return DeviceHealth(
+        at=at,
+        ok=health.ok,
+        battery_percent=battery if battery is not None and 0 <= battery <= 100 else None,
+        temperature_c=heat if heat is not None and -100 <= heat <= 300 else None,
+        free_mib=free if free is not None and free >= 0 else None,
+    )

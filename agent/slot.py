@@ -15,7 +15,7 @@ from agent.claim import claim
 from agent.identity import Identity
 from agent.lease import acknowledge
 from bus_schemas import streams, subjects
-from bus_schemas.agents import Binding, InstalledBuild, SlotNext, SlotState, SlotStatus
+from bus_schemas.agents import Binding, DeviceHealth, InstalledBuild, SlotNext, SlotState, SlotStatus
 from bus_schemas.holds import SlotHold
 from bus_schemas.jobs import JobMessage
 from qgjob import __version__
@@ -63,6 +63,7 @@ class SlotWorker:
         self._ordered: SlotHold | None = None
         self._message: JobMessage | None = None
         self._since = time.time()
+        self._health: DeviceHealth | None = None
         self.jobs_done = 0
 
     # -- what the agent tells it --
@@ -117,6 +118,10 @@ class SlotWorker:
         if self._message is not None:
             self.runner.lose_device(why)
 
+    def show(self, health: DeviceHealth) -> None:
+        """What its device was found to be; the next heartbeat says so."""
+        self._health = health
+
     def stop(self) -> None:
         """Take nothing more; a running job is finished."""
         self._stopping = self._report_due = True
@@ -168,6 +173,7 @@ class SlotWorker:
             jobs_done=self.jobs_done,
             note=self.note,
             hold=self._ordered,
+            health=self._health,
         )
 
     # -- the loop --

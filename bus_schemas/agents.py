@@ -81,6 +81,16 @@ class CancelAttempt(Message):
     reason: Text
 
 
+class DeviceHealth(Model):
+    """How a slot's device was when it was last looked at; None for what it does not tell."""
+
+    at: Timestamp
+    ok: bool
+    battery_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    temperature_c: Annotated[float, Field(ge=-100, le=300)] | None = None
+    free_mib: Annotated[int, Field(ge=0)] | None = None
+
+
 class SlotStatus(Model):
     """A slot as its agent's heartbeat shows it."""
 
@@ -97,6 +107,8 @@ class SlotStatus(Model):
     note: Text | None = None
     hold: SlotHold | None = None
     """What keeps it from taking more, when an operator or the scheduler does."""
+    health: DeviceHealth | None = None
+    """None until its device was looked at once, and from agents that do not say."""
 
 
 class Heartbeat(Message):

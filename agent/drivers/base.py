@@ -73,16 +73,19 @@ class InstallResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether a device may be given work, and if not the sentence why; `facts` are for display.
+    """Whether a device may be given work, and if not the sentence why.
 
     `silent`: it did not answer at all, or with nonsense, so that recovery may help; a flat battery needs
-    patience only.
+    patience only. The rest is shown to operators; None is what the device does not tell.
     """
 
     ok: bool
     detail: str | None = None
     silent: bool = False
-    facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    battery_percent: int | None = None
+    temperature_c: float | None = None
+    free_mib: int | None = None
+    """Storage for builds and what tests write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

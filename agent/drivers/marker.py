@@ -66,12 +66,8 @@ class MarkerDevice(Device):
             free = shutil.disk_usage(self._folder).free
         except OSError as error:
             return Health(ok=False, detail=f"the slot's folder {self._folder} is gone: {error.strerror}")
-        facts = {"disk_free_mib": str(free // 1024**2)}
-        if free < MIN_FREE_BYTES:
-            return Health(
-                ok=False, detail=f"less than {MIN_FREE_BYTES // 1024**2} MiB of disk left", facts=facts
-            )
-        return Health(ok=True, facts=facts)
+        tight = f"less than {MIN_FREE_BYTES // 1024**2} MiB of disk left" if free < MIN_FREE_BYTES else None
+        return Health(ok=tight is None, detail=tight, free_mib=free // 1024**2)
 
     def installed(self) -> Sequence[InstalledApp]:
         """See `Device.installed`."""

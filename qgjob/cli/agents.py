@@ -149,7 +149,7 @@ async def _list(session: Session, *, as_json: bool) -> None:
         return
     if found:
         session.out.table(
-            ["SLOT", "STATE", "DRIVER", "LABELS", "INSTALLED", "JOB", "INSTALLS", "DONE", "NOTE"],
+            ["SLOT", "STATE", "DRIVER", "LABELS", "INSTALLED", "JOB", "INSTALLS", "DONE", "HEALTH", "NOTE"],
             (
                 [
                     f"{agent.agent}/{slot.name}",
@@ -160,6 +160,7 @@ async def _list(session: Session, *, as_json: bool) -> None:
                     slot.job_id or "",
                     str(slot.installs),
                     str(slot.jobs_done),
+                    _health(slot),
                     _note(slot),
                 ]
                 for agent in found
@@ -176,6 +177,21 @@ def _state(agent: Heartbeat, slot: SlotStatus) -> str:
     if agent.state != "up":
         return agent.state
     return "drained" if slot.state == "draining" else slot.state  # a slot that still runs something is busy
+
+
+def _health(slot: SlotStatus) -> str:
+    """`88 % 27 °C 5.1 GiB`: battery, temperature and free storage at the last look, as far as it tells."""
+    from qgjob.cli.output import size_text
+
+    seen = slot.health
+    if seen is None:
+        return ""
+    told = (
+        None if seen.battery_percent is None else f"{seen.battery_percent} %",
+        None if seen.temperature_c is None else f"{seen.temperature_c:g} °C",
+        None if seen.free_mib is None else size_text(seen.free_mib * 1024**2),
+    )
+    return " ".join(part for part in told if part)
 
 
 def _note(slot: SlotStatus) -> str:

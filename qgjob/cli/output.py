@@ -50,10 +50,11 @@ def clean_log(text: str) -> str:
 
 
 def size_text(size: int) -> str:
-    """A number of bytes: `812 B`, `3.4 KiB`, `48.1 MiB`."""
-    if size < 1024:
-        return f"{size} B"
-    return f"{size / 2**10:.1f} KiB" if size < 2**20 else f"{size / 2**20:.1f} MiB"
+    """A number of bytes: `812 B`, `3.4 KiB`, `48.1 MiB`, `5.2 GiB`."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} B"
 
 
 class Output:

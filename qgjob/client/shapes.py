@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus_schemas.agents import Heartbeat, InstalledBuild, SlotStatus
+from bus_schemas.agents import DeviceHealth, Heartbeat, InstalledBuild, SlotStatus
 from bus_schemas.artifacts import Artifact
 from bus_schemas.builds import BuildRecord
 from bus_schemas.events import Attempt
@@ -114,6 +114,18 @@ def slot_json(agent: Heartbeat, slot: SlotStatus) -> dict[str, Any]:
         "jobs_done": slot.jobs_done,
         "note": slot.note,
         "hold": slot.hold and hold_json(slot.hold),
+        "health": slot.health and health_json(slot.health),
+    }
+
+
+def health_json(health: DeviceHealth) -> dict[str, Any]:
+    """What was seen at the last look at a device."""
+    return {
+        "at": rfc3339(health.at),
+        "ok": health.ok,
+        "battery_percent": health.battery_percent,
+        "temperature_c": health.temperature_c,
+        "free_mib": health.free_mib,
     }
 
 

@@ -59,7 +59,11 @@ def test_agents_and_queues(qgjob: Qgjob):
     slots = [slot for agent in agents for slot in agent["slots"]]
     assert len(slots) == 4
     assert {"process", "emulator", "device", "simulator"} <= set(slots[0]["labels"])
-    assert slots[0]["slot"] in qgjob("agents", "list").out
+    assert slots[0]["health"]["ok"]
+    assert slots[0]["health"]["free_mib"] > 0
+    listed = qgjob("agents", "list").out
+    assert slots[0]["slot"] in listed
+    assert "iB" in listed
     queue = qgjob("queue", "status", "--json").json
     assert {"depths", "waiting", "running", "groups", "leader"} <= set(queue)
     assert "waiting:" in qgjob("queue", "status").out

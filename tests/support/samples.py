@@ -81,7 +81,18 @@ HEARTBEAT = agents.Heartbeat(
     version="0.1.0",
     started_at=1_790_000_000.0,
     at=1_790_000_005.0,
-    slots=(agents.SlotStatus(name="s0", driver="process", state="busy", labels=("process",), job_id="j_01"),),
+    slots=(
+        agents.SlotStatus(
+            name="s0",
+            driver="process",
+            state="busy",
+            labels=("process",),
+            job_id="j_01",
+            health=agents.DeviceHealth(
+                at=1_790_000_001.0, ok=True, battery_percent=88, temperature_c=27.5, free_mib=5120
+            ),
+        ),
+    ),
     runners=("command", "pytest"),
 )
 HOLD = holds.SlotHold(

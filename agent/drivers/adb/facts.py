@@ -89,15 +89,6 @@ class Vitals:
     temperature_c: float | None = None
     free_mib: int | None = None
 
-    def facts(self) -> dict[str, str]:
-        """For display."""
-        shown = {
-            "battery_percent": self.battery_percent,
-            "temperature_c": self.temperature_c,
-            "free_mib": self.free_mib,
-        }
-        return {name: f"{value:g}" for name, value in shown.items() if value is not None}
-
 
 VITALS_COMMAND: Final = joined("getprop sys.boot_completed", "dumpsys battery", "df -k /data || df /data")
 
@@ -112,10 +103,11 @@ def vitals(output: str) -> Vitals | None:
     level = _field(battery, "level") if _text_field(battery, "present") != "false" else None
     scale = _field(battery, "scale") or 100
     tenths = _field(battery, "temperature") if level is not None else None
+    percent = None if level is None else round(100 * level / max(1, scale))
     return Vitals(
         booted=booted == "1",
-        battery_percent=None if level is None else round(100 * level / max(1, scale)),
-        temperature_c=None if tenths is None else tenths / 10,
+        battery_percent=percent if percent is not None and 0 <= percent <= 100 else None,
+        temperature_c=tenths / 10 if tenths is not None and -1000 <= tenths <= 3000 else None,
         free_mib=_free_mib(storage),
     )
 

@@ -49,7 +49,6 @@ def judge(vitals: Vitals | None, limits: Limits, *, resting: bool = False) -> He
     if vitals is None:
         return Health(ok=False, silent=True, detail="the device answers nonsense")
     spare_percent, spare_c, spare = (5, 2, 1.25) if resting else (0, 0, 1.0)
-    facts = vitals.facts()
     battery, heat, free = vitals.battery_percent, vitals.temperature_c, vitals.free_mib
     why = None
     if not vitals.booted:
@@ -60,7 +59,7 @@ def judge(vitals: Vitals | None, limits: Limits, *, resting: bool = False) -> He
         why = f"battery at {battery} %, {limits.battery_percent + spare_percent:g} % wanted"
     elif heat is not None and heat > limits.temperature_c - spare_c:
         why = f"{heat:g} °C, at most {limits.temperature_c - spare_c:g} °C wanted"
-    return Health(ok=why is None, detail=why, facts=facts)
+    return Health(ok=why is None, detail=why, battery_percent=battery, temperature_c=heat, free_mib=free)
 
 
 def needs_room(vitals: Vitals | None, limits: Limits) -> bool:

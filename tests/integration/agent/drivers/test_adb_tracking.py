@@ -188,7 +188,7 @@ async def test_an_unwell_or_senseless_device_rests(host: AdbHost, link: PhoneLin
     async with driving(host, tmp_path, link.serial) as driver, watched(driver) as seen:
         device = seen.of[name_of(link)].device
         await device.open()
-        assert (await device.health()).facts["battery_percent"] == "88"
+        assert (await device.health()).battery_percent == 88
         phone.battery = 9
         assert "battery at 9 %" in ((await device.health()).detail or "")
         phone.battery = 60

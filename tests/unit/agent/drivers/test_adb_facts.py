@@ -69,6 +69,11 @@ def test_a_device_without_a_battery_and_an_old_df():
     assert facts.vitals(output + old) == Vitals(booted=True, free_mib=1536)
 
 
+def test_figures_that_cannot_be_true_are_none():
+    output = f"1\n{'--qgjob--'}\n  level: 4711\n  scale: 100\n  temperature: 99999\n{'--qgjob--'}\n"
+    assert facts.vitals(output) == Vitals(booted=True)
+
+
 def test_the_running_version_of_a_package_is_its_proof():
     dump = (
         "Packages:\n  Package [com.other] (1):\n    versionCode=9 minSdk=1\n    lastUpdateTime=x\n"

@@ -23,7 +23,7 @@ from agent.drivers.base import (
 from agent.drivers.registry import PLUGINS_VARIABLE, find_driver
 from agent.errors import JobError
 from agent.keeper import Keeper
-from bus_schemas.agents import SlotState
+from bus_schemas.agents import DeviceHealth, SlotState
 from qgjob.errors import UsageError
 from tests.support.wait import wait_for
 
@@ -87,6 +87,7 @@ class FakeSlot:
         self.busy = False
         self.held: tuple[SlotState, str] | None = None
         self.lost: str | None = None
+        self.shown: DeviceHealth | None = None
 
     def hold(self, by: str, state: SlotState, note: str) -> None:
         self.held = (state, note)
@@ -96,6 +97,9 @@ class FakeSlot:
 
     def lose_device(self, why: str) -> None:
         self.lost = why
+
+    def show(self, health: DeviceHealth) -> None:
+        self.shown = health
 
 
 @pytest.fixture
@@ -129,6 +133,28 @@ async def test_a_device_that_is_unwell_rests_and_is_not_tampered_with(
     thing.now = WELL
     await keeper.look()
     assert slot.held is None
+
+
+async def test_what_a_device_tells_of_itself_is_shown_unless_it_cannot_be_true(
+    keeper: Keeper, thing: Thing, slot: FakeSlot
+):
+    keeper.seen(Presence(thing, True))
+    thing.now = Health(ok=True, battery_percent=88, temperature_c=27.5, free_mib=5000)
+    await keeper.look()
+    assert slot.shown is not None
+    assert slot.shown.model_dump(exclude={"at"}) == {
+        "ok": True,
+        "battery_percent": 88,
+        "temperature_c": 27.5,
+        "free_mib": 5000,
+    }
+    thing.now = Health(ok=True, battery_percent=4711, temperature_c=float("nan"), free_mib=-1)
+    await keeper.look()
+    nothing = {"battery_percent": None, "temperature_c": None, "free_mib": None}
+    assert slot.shown.model_dump(exclude={"at"}) == {"ok": True, **nothing}
+    thing.fault = thing.now = None  # type: ignore[assignment]  # a driver that answers nonsense
+    await keeper.look()
+    assert slot.shown.model_dump(exclude={"at"}) == {"ok": False, **nothing}
 
 
 async def test_a_silent_device_is_recovered_ever_more_patiently(keeper: Keeper, thing: Thing, slot: FakeSlot):

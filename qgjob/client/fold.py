@@ -10,6 +10,18 @@ from qgjob.domain.history import UNKNOWN, JobDoc, apply
 from qgjob.domain.lifecycle import TERMINAL, WAITING
 
 _ANY_TIME: Final = float("-inf")
+_ANNOUNCED: Final = (
+    "app_version_id",
+    "test",
+    "variant",
+    "position",
+    "priority",
+    "target",
+    "requires",
+    "runner",
+    "created_at",
+    "queued_at",
+)
 
 
 def apply_event(view: JobView | None, event: AnyEvent) -> JobView | None:
@@ -28,6 +40,17 @@ def apply_event(view: JobView | None, event: AnyEvent) -> JobView | None:
         return view
     after = doc.view(_ANY_TIME)
     return view if after == view.model_copy(update={"updated_at": after.updated_at}) else after
+
+
+def is_announced(view: JobView) -> bool:
+    """Whether the scheduler has told what job this is; a quick test may end before that is stored."""
+    return view.runner != UNKNOWN
+
+
+def with_spec_of(before: JobView, view: JobView) -> JobView:
+    """The view, with what only the announcement tells taken from an earlier view of the same job."""
+    told = {name: getattr(before, name) for name in _ANNOUNCED}
+    return view.model_copy(update=told)
 
 
 def _document(view: JobView) -> JobDoc:

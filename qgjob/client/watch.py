@@ -13,7 +13,7 @@ from bus_schemas.events import END_STATES, AnyEvent, Queued
 from bus_schemas.requests import GetAnswer, GetQuery, JobView, RunView
 from qgjob.bus.connect import Bus
 from qgjob.client import live, query
-from qgjob.client.fold import apply_event
+from qgjob.client.fold import apply_event, is_announced, with_spec_of
 from qgjob.client.ids import kind_of
 from qgjob.client.models import LiveEvent, Resync, Submitted
 from qgjob.clock import Clock
@@ -26,6 +26,7 @@ LOOK_AGAIN_S: Final = 30.0
 """How often the snapshot is compared again: a subscription has no promise of delivery."""
 _SOON_S: Final = 0.5
 _SETTLE_S: Final = 5.0
+_SETTLE_PAUSE_S: Final = 0.2
 
 
 class Watch:
@@ -145,10 +146,16 @@ class Watch:
         return changed
 
     async def settle(self) -> None:
-        """Load once more what events alone do not tell, such as the scheduler's own times; if it can."""
+        """Load once more what events alone do not tell, such as the scheduler's own times; if it can.
+
+        A test may have ended before the scheduler told what job it is: that is waited for.
+        """
         try:
             async with asyncio.timeout(_SETTLE_S):
                 self._take(await query.look_up(self._bus, self.id))
+                while not all(map(is_announced, self.jobs)):
+                    await asyncio.sleep(_SETTLE_PAUSE_S)
+                    self._take(await query.look_up(self._bus, self.id))
         except (UnreachableError, NotFoundError, TimeoutError) as error:
             log.debug("%s is shown as its events tell: %s", self.id, error)
 
@@ -211,7 +218,10 @@ class Watch:
                 if known.as_of < self._places.get(view.job_id, 0):
                     continue  # an event came meanwhile that this does not know yet
                 self._places[view.job_id] = known.as_of
-            if self._jobs.get(view.job_id) != view:
+            before = self._jobs.get(view.job_id)
+            if before is not None and not is_announced(view) and is_announced(before):
+                view = with_spec_of(before, view)  # noqa: PLW2901
+            if before != view:
                 self._put(view)
 
     def _put(self, view: JobView) -> None:

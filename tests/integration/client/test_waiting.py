@@ -81,6 +81,33 @@ async def test_a_retry_is_waited_for(client: Client, scheduler: Answering):
     assert waited.jobs[0].flaky
 
 
+def before_it_is_announced(job: JobView) -> JobView:
+    """As the projection has a job whose end is stored before its announcement."""
+    return view(job_id=job.job_id, run_id=job.run_id, state="passed", test="", runner="unknown")
+
+
+async def test_a_job_that_ends_before_it_was_announced_keeps_its_name(
+    client: Client, scheduler: Answering
+) -> None:
+    (job,) = make_run(1)
+    scheduler.knows(before_it_is_announced(job))
+    waited = await client.wait(job.run_id, known=Submitted(run_id=job.run_id, jobs=(job,)))
+    assert [(known.state, known.test, known.runner) for known in waited.jobs] == [("passed", "t0.py", "auto")]
+
+
+async def test_a_wait_that_knows_only_the_id_ends_with_the_announcement(
+    client: Client, scheduler: Answering
+) -> None:
+    (job,) = make_run(1)
+    scheduler.knows(before_it_is_announced(job))
+    waiting = asyncio.create_task(client.wait(job.run_id))
+    await wait_for(lambda: scheduler.asked.count("get") >= 3)
+    assert not waiting.done()
+    scheduler.knows(job.model_copy(update={"state": "passed"}))
+    waited = await asyncio.wait_for(waiting, 10)
+    assert [known.test for known in waited.jobs] == ["t0.py"]
+
+
 async def test_an_unknown_id_is_not_found(client: Client, scheduler: Answering):
     for any_id in (*new_ids("run", 1, NOW), *new_ids("job", 1, NOW), "r_x", "*", ""):
         with pytest.raises(NotFoundError):

@@ -52,11 +52,11 @@ class DashboardApp(Errands, inherit_bindings=False):
 
     def do(self, action: Action) -> None:
         """Carry out an action where it belongs."""
-        target: DOMNode = self if action.scope == "app" else self.screen
-        if action.scope in {"table", "marks", "log"}:
-            focused = self.screen.focused
-            main = self.screen.query("#log" if action.scope == "log" else "#jobs, #runs, #slots")
-            target = focused if focused is not None and hasattr(focused, action.method) else main.first()
+        screen = self.screen
+        target: DOMNode = self if action.scope == "app" else screen
+        if action.scope in {"table", "marks", "log"} and isinstance(screen, LiveScreen):
+            focused = screen.focused
+            target = focused if focused is not None and hasattr(focused, action.method) else screen.main
         self.call_later(self.run_action, action.name, target)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

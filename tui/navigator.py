@@ -55,18 +55,12 @@ class Navigator(Shell):
     def open_runs(self, text: str = "") -> None:
         """All runs, or those that have a text in their names."""
         self.go_home()
-        screen = RunsScreen(self.store, read_only=self.read_only)
-        self.push_screen(screen)
-        if text:
-            self.call_after_refresh(lambda: screen.table.want(text))
+        self.push_screen(RunsScreen(self.store, text, read_only=self.read_only))
 
     def open_slots(self, text: str = "") -> None:
         """All slots, or those in which a text occurs."""
         self.go_home()
-        screen = SlotsScreen(self.store, read_only=self.read_only)
-        self.push_screen(screen)
-        if text:
-            self.call_after_refresh(lambda: screen.table.want(text))
+        self.push_screen(SlotsScreen(self.store, text, read_only=self.read_only))
 
     def open_run(self, run_id: str) -> None:
         """One run, its failures first."""

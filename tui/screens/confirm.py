@@ -41,6 +41,10 @@ class Confirm(ModalScreen[Deed]):
     def __init__(self, deed: Deed) -> None:
         super().__init__()
         self._deed = deed
+        self._commands = Static(id="commands", classes="commands")
+        self._argument = Input(id="argument", placeholder=_ASKED[deed.asks]) if deed.asks else None
+        self._count = Input(id="count", placeholder=str(len(deed.targets))) if deed.many else None
+        self._wrong = Static("", id="wrong", markup=False)
 
     def compose(self) -> ComposeResult:
         """What will happen, how else it could be done, what else is asked, and two buttons."""
@@ -48,13 +52,13 @@ class Confirm(ModalScreen[Deed]):
         with Vertical() as box:
             box.border_title = deed.title
             yield Static(Content("\n".join(self._some(deed.lines))))
-            yield Static(id="commands", classes="commands")
-            if deed.asks:
-                yield Input(id="argument", placeholder=_ASKED[deed.asks])
-            if deed.many:
+            yield self._commands
+            if self._argument is not None:
+                yield self._argument
+            if self._count is not None:
                 yield Static(Content(f"These are many: type {len(deed.targets)} to go on."))
-                yield Input(id="count", placeholder=str(len(deed.targets)))
-            yield Static("", id="wrong", markup=False)
+                yield self._count
+            yield self._wrong
             with Horizontal():
                 yield Button("Leave it  n", id="no")
                 yield Button(f"{deed.yes}  {'⏎' if self._typed else 'y'}", id="yes", variant="error")
@@ -66,7 +70,7 @@ class Confirm(ModalScreen[Deed]):
     @property
     def _typed(self) -> bool:
         """Whether there is a line to type in: then `y` is a letter, and Enter says yes."""
-        return bool(self._deed.asks) or self._deed.many
+        return self._argument is not None or self._count is not None
 
     def on_input_changed(self) -> None:
         """The command says what was typed."""
@@ -87,10 +91,10 @@ class Confirm(ModalScreen[Deed]):
         """Do it, if all is said that has to be."""
         deed = self._said()
         wrong = deed.wrong()
-        if deed.many and self.query_one("#count", Input).value.strip() != str(len(deed.targets)):
+        if self._count is not None and self._count.value.strip() != str(len(deed.targets)):
             wrong = wrong or f"Type {len(deed.targets)}, or leave it with escape."
         if wrong:
-            self.query_one("#wrong", Static).update(Content(wrong))
+            self._wrong.update(Content(wrong))
             return
         self.dismiss(deed)
 
@@ -99,7 +103,7 @@ class Confirm(ModalScreen[Deed]):
         self.dismiss(None)
 
     def _said(self) -> Deed:
-        return self._deed.saying(self.query_one("#argument", Input).value) if self._deed.asks else self._deed
+        return self._deed if self._argument is None else self._deed.saying(self._argument.value)
 
     def _show_commands(self) -> None:
         deed = self._said()
@@ -107,7 +111,7 @@ class Confirm(ModalScreen[Deed]):
         more = len(deed.targets) - len(commands)
         if more:
             commands.append(f"… and {more:,} more")
-        self.query_one("#commands", Static).update(Content("\n".join(commands)))
+        self._commands.update(Content("\n".join(commands)))
 
     def _some(self, lines: tuple[str, ...]) -> list[str]:
         some = [clean(line) for line in lines[:_SHOWN]]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Footer
+from textual.widget import Widget
 
 from tui.actions import bindings
 from tui.screens.log_keys import LogKeys
@@ -14,15 +14,12 @@ from tui.store.index import JobIndex
 from tui.store.log import LogBuffer
 from tui.store.store import Changes, Store
 from tui.widgets.job_card import JobCard
-from tui.widgets.log_view import LogView
-from tui.widgets.status_bar import StatusBar
 
 
 class JobScreen(LogKeys):
     """A card and a log."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("job")
-    AUTO_FOCUS = "#log"
     DEFAULT_CSS = """
     JobScreen #card, JobScreen #log {
         border: round $border-blurred; padding: 0 1; border-title-color: $foreground 70%;
@@ -34,19 +31,15 @@ class JobScreen(LogKeys):
     """
 
     def __init__(self, store: Store, index: JobIndex, job_id: str, *, read_only: bool) -> None:
-        super().__init__("job")
-        self._store = store
+        super().__init__("job", store, read_only=read_only)
         self._index = index
-        self._read_only = read_only
-        self._log_version = -1
+        self._card = JobCard(store, "card")
         self.job_id = job_id
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         """The card above the log."""
-        yield StatusBar(self._store, read_only=self._read_only)
-        yield JobCard(self._store, "card")
-        yield LogView("log")
-        yield Footer(show_command_palette=False)
+        yield self._card
+        yield self.log_view
 
     def on_mount(self) -> None:
         """Show the job."""
@@ -55,32 +48,24 @@ class JobScreen(LogKeys):
     def show(self, job_id: str) -> None:
         """Show a job, and follow its log from now on."""
         self.job_id = job_id
-        card = self.query_one("#card", JobCard)
-        card.job_id = job_id
-        card.say("Job")
+        self._card.job_id = job_id
+        self._card.say("Job")
         buffer = LogBuffer()
         self.log_view.show(buffer)
-        self._log_version = -1
+        self._drawn_version = -1
         self.dashboard.follow([job_id], buffer, self.say)
         self.on_screen_resume()
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
-        if not self.ready:
-            return
-        if changes.link or changes.second or changes.overview:
-            self.query_one(StatusBar).sync()
+        super().update(changes)
         if changes.second or changes.link or self.job_id in changes.jobs:
-            card = self.query_one("#card", JobCard)
+            card = self._card
             height = card.wanted_height + 2
             if card.styles.height is None or card.styles.height.value != height:
                 card.styles.height = height
             card.sync()
             self.check_selection()
-        version = self.log_view.buffer.version
-        if version != self._log_version:
-            self._log_version = version
-            self.log_view.sync()
 
     # --- Actions -----------------------------------------------------------------------------
 

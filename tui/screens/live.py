@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
+from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
@@ -15,8 +16,9 @@ from tui.actions import mutating
 from tui.command_line import COMMANDS
 from tui.deeds import Deed
 from tui.store.job import Job
-from tui.store.store import Changes
+from tui.store.store import Changes, Store
 from tui.widgets.line_bar import CommandBar, LineBar
+from tui.widgets.status_bar import StatusBar
 
 if TYPE_CHECKING:
     from tui.app import DashboardApp
@@ -27,30 +29,46 @@ _LOOKED_AT = 1000
 
 
 class LiveScreen(Screen[None]):
-    """A screen that the app's timer keeps up to date."""
+    """A screen that the app's timer keeps up to date.
+
+    It holds its widgets itself instead of looking for them: a screen may be told of changes before
+    they are mounted, and once they are taken away, and then there would be nothing to find.
+    """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (64, "-narrow"), (150, "-wide")]  # noqa: RUF012  (as Textual declares it)
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-normal"), (50, "-tall")]  # noqa: RUF012
     ALLOW_SELECT = False
 
-    def __init__(self, name: str) -> None:
+    main: Widget
+    """The table or the log that keys go to when nothing else has the focus."""
+
+    def __init__(self, name: str, store: Store, *, read_only: bool) -> None:
         super().__init__(name=name)
+        self._store = store
         self._selected_states: set[bool] = set()
         self._before_bar: Widget | None = None
+        self._status = StatusBar(store, read_only=read_only)
+        self._footer = Footer(show_command_palette=False)
 
     @property
     def dashboard(self) -> DashboardApp:
         """Our app."""
         return cast("DashboardApp", self.app)
 
-    @property
-    def ready(self) -> bool:
-        """Whether all its widgets are there: not before it is mounted, nor once it is taken away."""
-        return self.is_mounted and self.display and bool(self.query("Footer"))
+    def compose(self) -> ComposeResult:
+        """What the screen is about, between the status and the keys."""
+        yield self._status
+        yield from self.body()
+        yield self._footer
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets between the top and the bottom line."""
+        raise NotImplementedError
 
     def update(self, changes: Changes) -> None:
-        """Draw what changed."""
-        raise NotImplementedError
+        """Draw what changed; what is not displayed costs nothing."""
+        if changes.link or changes.second or changes.overview:
+            self._status.sync()
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while it was hidden."""
@@ -65,7 +83,7 @@ class LiveScreen(Screen[None]):
             await old.remove()
         else:
             self._before_bar = self.focused
-        await self.mount(bar, before=self.query_one(Footer))
+        await self.mount(bar, before=self._footer)
         self.set_focus(bar.field)
 
     async def open_command(self) -> None:

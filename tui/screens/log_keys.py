@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tui.screens.live import LiveScreen
 from tui.store.log_search import SearchError
+from tui.store.store import Changes, Store
 from tui.widgets.line_bar import FindBar, LineBar
 from tui.widgets.log_view import LogView
 
@@ -11,10 +12,21 @@ from tui.widgets.log_view import LogView
 class LogKeys(LiveScreen):
     """A screen with a log."""
 
-    @property
-    def log_view(self) -> LogView:
-        """The log."""
-        return self.query_one("#log", LogView)
+    AUTO_FOCUS = "#log"
+
+    def __init__(self, name: str, store: Store, *, read_only: bool) -> None:
+        super().__init__(name, store, read_only=read_only)
+        self.log_view = LogView("log")
+        self.main = self.log_view
+        self._drawn_version = -1
+
+    def update(self, changes: Changes) -> None:
+        """Draw what changed."""
+        super().update(changes)
+        version = self.log_view.buffer.version
+        if version != self._drawn_version:
+            self._drawn_version = version
+            self.log_view.sync()
 
     async def action_find(self) -> None:
         """Open the line in which one types what to look for."""
@@ -43,6 +55,5 @@ class LogKeys(LiveScreen):
 
     def say(self, problem: str) -> None:
         """Say what is in the way of the log, or that nothing is any more."""
-        for view in self.query(LogView):  # none before the first layout, nor when the screen is gone
-            view.problem = problem
-            view.sync()
+        self.log_view.problem = problem
+        self.log_view.sync()

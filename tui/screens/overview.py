@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from tui.actions import bindings
 from tui.screens.live import LiveScreen
@@ -22,7 +21,6 @@ from tui.widgets.group_table import GroupTable
 from tui.widgets.job_table import JobTable
 from tui.widgets.line_bar import FilterBar, LineBar
 from tui.widgets.queue_panel import QueuePanel
-from tui.widgets.status_bar import StatusBar
 from tui.widgets.table import LineTable
 
 
@@ -55,55 +53,44 @@ class OverviewScreen(LiveScreen):
     """
 
     def __init__(self, store: Store, index: JobIndex, *, read_only: bool) -> None:
-        super().__init__("overview")
-        self._store = store
+        super().__init__("overview", store, read_only=read_only)
         self._index = index
-        self._read_only = read_only
+        self._alerts = AlertBar(store)
+        self._queue = QueuePanel(store, "queue")
+        self._agents = AgentTable(store, "agents")
+        self._groups = GroupTable(store, "groups")
+        self.jobs = self.main = JobTable(store, index, "jobs")
+        self._panels = Container(self._queue, self._agents, self._groups, self.jobs, id="panels")
 
-    def compose(self) -> ComposeResult:
-        """The panels between the status and the keys."""
-        yield StatusBar(self._store, read_only=self._read_only)
-        yield AlertBar(self._store)
-        with Container(id="panels"):
-            yield QueuePanel(self._store, "queue")
-            yield AgentTable(self._store, "agents")
-            yield GroupTable(self._store, "groups")
-            yield JobTable(self._store, self._index, "jobs")
-        yield Footer(show_command_palette=False)
-
-    @property
-    def jobs(self) -> JobTable:
-        """The job table."""
-        return self.query_one("#jobs", JobTable)
+    def body(self) -> Iterable[Widget]:
+        """The alerts, and below them the panels."""
+        yield self._alerts
+        yield self._panels
 
     def update(self, changes: Changes) -> None:
         """Draw what changed; what is not displayed costs nothing."""
-        if not self.ready:
-            return
+        super().update(changes)
         second = changes.second
-        if changes.link or second or changes.overview:
-            self.query_one(StatusBar).sync()
         if changes.overview or changes.lab or second:
-            self.query_one(AlertBar).sync()
+            self._alerts.sync()
         if changes.overview or second:
-            self._sync("#queue", QueuePanel)
-            self._sync("#groups", GroupTable)
+            _sync(self._queue)
+            _sync(self._groups)
         if changes.lab or second or changes.jobs:
-            self._sync("#agents", AgentTable)
+            _sync(self._agents)
         if changes.jobs or second or changes.link:
-            self._sync("#jobs", JobTable)
+            _sync(self.jobs)
             self.check_selection()
 
     def index_changed(self) -> None:
         """The rows of the job table are others now."""
-        if self.ready:
-            self.jobs.sync()
+        self.jobs.sync()
 
     # --- Actions -----------------------------------------------------------------------------
 
     def action_panel(self, panel: str) -> None:
         """Go to a panel; if it has the focus already, show it alone."""
-        widget = self.query_one(f"#{panel}")
+        widget = self._panels.get_child_by_id(panel)
         if widget.has_focus and widget.display:
             self._zoom(None if widget.has_class("zoom") else widget)
         else:
@@ -175,11 +162,6 @@ class OverviewScreen(LiveScreen):
 
     # --- Inner things ------------------------------------------------------------------------
 
-    def _sync(self, selector: str, kind: type[QueuePanel | LineTable]) -> None:
-        widget = self.query_one(selector, kind)
-        if widget.display:
-            widget.sync()
-
     def selected_jobs(self) -> list[str]:
         """The marked jobs, or the one that the focused panel stands on."""
         focused = self.focused
@@ -205,18 +187,21 @@ class OverviewScreen(LiveScreen):
 
     def _panel_in_use(self) -> Widget:
         focused = self.focused
-        return focused if focused is not None and focused.parent is self.query_one("#panels") else self.jobs
+        return focused if focused is not None and focused.parent is self._panels else self.jobs
 
     def _zoomed(self) -> Widget | None:
-        found = self.query("#panels > .zoom")
-        return found.first() if found else None
+        return next((panel for panel in self._panels.children if panel.has_class("zoom")), None)
 
     def _zoom(self, widget: Widget | None) -> None:
-        self.query("#panels > .zoom").remove_class("zoom")
-        self.query_one("#panels").set_class(widget is not None, "zoomed")
-        agents = self.query_one("#agents", AgentTable)
-        agents.unfolded = widget is agents
+        for panel in self._panels.children:
+            panel.set_class(panel is widget, "zoom")
+        self._panels.set_class(widget is not None, "zoomed")
+        self._agents.unfolded = widget is self._agents
         if widget is not None:
-            widget.add_class("zoom")
             widget.focus()
         self.call_after_refresh(self.on_screen_resume)
+
+
+def _sync(panel: QueuePanel | LineTable) -> None:
+    if panel.display:
+        panel.sync()

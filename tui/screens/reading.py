@@ -56,20 +56,18 @@ class Reading(ModalScreen[None]):
     def __init__(self, title: str) -> None:
         super().__init__()
         self._title = title
-        self._text: Text = lambda _: [(("Asking …", "dim"),)]
+        self._text = ReadingText(lambda _: [(("Asking …", "dim"),)])
 
     def compose(self) -> ComposeResult:
         """The text in a box."""
         with VerticalScroll() as box:
             box.border_title = self._title
             box.border_subtitle = "esc closes"
-            yield ReadingText(self._text)
+            yield self._text
 
     def show(self, text: Text) -> None:
         """Put the text into the box."""
-        self._text = text
-        for widget in self.query(ReadingText):
-            widget.show(text)
+        self._text.show(text)
 
     def fail(self, sentence: str) -> None:
         """There is no text, and why."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Footer
+from textual.widget import Widget
 
 from tui.actions import bindings
 from tui.screens.live import LiveScreen
@@ -17,7 +17,6 @@ from tui.widgets.job_table import JobTable
 from tui.widgets.line_bar import LineBar, TextBar
 from tui.widgets.run_card import RunCard
 from tui.widgets.run_table import RunTable
-from tui.widgets.status_bar import StatusBar
 from tui.widgets.table import LineTable
 
 _PANEL = """
@@ -36,28 +35,18 @@ class RunsScreen(LiveScreen):
     RunsScreen #runs:focus {{ border: round $primary; border-title-color: $primary; }}
     """
 
-    def __init__(self, store: Store, *, read_only: bool) -> None:
-        super().__init__("runs")
-        self._store = store
-        self._read_only = read_only
+    def __init__(self, store: Store, text: str = "", *, read_only: bool) -> None:
+        super().__init__("runs", store, read_only=read_only)
+        self.table = self.main = RunTable(store, "runs")
+        self.table.wanted = text
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         """The table."""
-        yield StatusBar(self._store, read_only=self._read_only)
-        yield RunTable(self._store, "runs")
-        yield Footer(show_command_palette=False)
-
-    @property
-    def table(self) -> RunTable:
-        """The table of runs."""
-        return self.query_one("#runs", RunTable)
+        yield self.table
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
-        if not self.ready:
-            return
-        if changes.link or changes.second:
-            self.query_one(StatusBar).sync()
+        super().update(changes)
         if changes.jobs or changes.second:
             self.table.sync()
 
@@ -100,18 +89,16 @@ class RunScreen(LiveScreen):
     """
 
     def __init__(self, store: Store, run_id: str, *, read_only: bool) -> None:
-        super().__init__("run")
-        self._store = store
-        self._read_only = read_only
+        super().__init__("run", store, read_only=read_only)
         self.run_id = run_id
         self._index = JobIndex(store.jobs, within=self._job_ids)
+        self._card = RunCard(store, run_id, "card")
+        self.jobs = self.main = JobTable(store, self._index, "jobs", "Jobs, what went wrong first")
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         """The card above the jobs."""
-        yield StatusBar(self._store, read_only=self._read_only)
-        yield RunCard(self._store, self.run_id, "card")
-        yield JobTable(self._store, self._index, "jobs", "Jobs, what went wrong first")
-        yield Footer(show_command_palette=False)
+        yield self._card
+        yield self.jobs
 
     def on_mount(self) -> None:
         """Put its jobs in order, and ask for what events do not tell."""
@@ -125,21 +112,13 @@ class RunScreen(LiveScreen):
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
-        if not self.ready:
-            return
-        if changes.link or changes.second:
-            self.query_one(StatusBar).sync()
+        super().update(changes)
         if changes.jobs:
             self._index.update(changes.jobs)
         if changes.jobs or changes.second:
-            self.query_one("#card", RunCard).sync()
+            self._card.sync()
             self.jobs.sync()
             self.check_selection()
-
-    @property
-    def jobs(self) -> JobTable:
-        """The table of its jobs."""
-        return self.query_one("#jobs", JobTable)
 
     def selected_jobs(self) -> list[str]:
         """The marked jobs, or the one under the cursor."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Footer
+from textual.widget import Widget
 
 from tui import deeds
 from tui.actions import bindings
@@ -15,7 +15,6 @@ from tui.store.store import Changes, Store
 from tui.widgets.lab_map import LabMap
 from tui.widgets.line_bar import LineBar, TextBar
 from tui.widgets.slot_table import SlotTable
-from tui.widgets.status_bar import StatusBar
 from tui.widgets.table import LineTable
 
 _MAP_SHARE = 3
@@ -36,31 +35,22 @@ class SlotsScreen(LiveScreen):
     SlotsScreen #slots:focus { border: round $primary; border-title-color: $primary; }
     """
 
-    def __init__(self, store: Store, *, read_only: bool) -> None:
-        super().__init__("slots")
-        self._store = store
-        self._read_only = read_only
+    def __init__(self, store: Store, text: str = "", *, read_only: bool) -> None:
+        super().__init__("slots", store, read_only=read_only)
+        self._map = LabMap(store, "map")
+        self.table = self.main = SlotTable(store, "slots")
+        self.table.wanted = text
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         """The map above the table."""
-        yield StatusBar(self._store, read_only=self._read_only)
-        yield LabMap(self._store, "map")
-        yield SlotTable(self._store, "slots")
-        yield Footer(show_command_palette=False)
-
-    @property
-    def table(self) -> SlotTable:
-        """The table of slots."""
-        return self.query_one("#slots", SlotTable)
+        yield self._map
+        yield self.table
 
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
-        if not self.ready:
-            return
-        if changes.link or changes.second:
-            self.query_one(StatusBar).sync()
+        super().update(changes)
         if changes.lab or changes.second:
-            lab_map = self.query_one("#map", LabMap)
+            lab_map = self._map
             height = min(lab_map.wanted_height + 1, max(2, self.size.height // _MAP_SHARE)) + 2
             if lab_map.styles.height is None or lab_map.styles.height.value != height:
                 lab_map.styles.height = height

@@ -50,23 +50,18 @@ class LineBar(Horizontal):
 
     def __init__(self, text: str = "", suggester: Suggester | None = None) -> None:
         super().__init__()
-        self._text = text
-        self._suggester = suggester
         self._timer: Timer | None = None
+        self.field = Input(text, placeholder=self.placeholder, suggester=suggester)
+        """Where one types."""
+        self.field.cursor_blink = False
+        self._wrong = Static("", id="wrong", markup=False)
 
     def compose(self) -> ComposeResult:
         """The prompt, the input, and room for what is wrong."""
         yield Static(self.prompt, id="prompt")
-        field = Input(self._text, placeholder=self.placeholder, suggester=self._suggester)
-        field.cursor_blink = False
-        yield field
-        yield Static("", id="wrong", markup=False)
+        yield self.field
+        yield self._wrong
         yield Static(self.keys, id="keys", markup=False)
-
-    @property
-    def field(self) -> Input:
-        """Where one types."""
-        return self.query_one(Input)
 
     def wrong(self, text: str) -> str:  # noqa: ARG002
         """What is wrong with a text; nothing if it will do."""
@@ -95,7 +90,7 @@ class LineBar(Horizontal):
 
     def _apply(self) -> bool:
         wrong = self.wrong(self.field.value)
-        self.query_one("#wrong", Static).update(f" {wrong}" if wrong else "")
+        self._wrong.update(f" {wrong}" if wrong else "")
         if not wrong:
             self.post_message(self.Changed(self, self.field.value))
         return not wrong

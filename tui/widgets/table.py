@@ -169,6 +169,8 @@ class LineTable(TallCanvas):
 
     def sync(self) -> None:
         """Follow the rows, then repaint what differs."""
+        if not self.is_attached:
+            return  # what is drawn first is drawn from the rows as they are then
         self._settle()
         self.stretch(len(self.ids()) + self.header_height)
         super().sync()

@@ -51,7 +51,7 @@ docs: $(DEV) ## Write the pages that are made from the code
 screenshots: $(DEV) ## Draw the dashboard's pictures for the docs
 	@$(BIN)/python scripts/screenshots.py
 
-COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra web --generate-hashes \
 	--no-emit-index-url --annotation-style line --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 lock: $(RUNTIME) ## Write the lock files anew from pyproject.toml

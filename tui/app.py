@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -15,6 +17,7 @@ from tui.commander import Commander
 from tui.commands import ActionProvider
 from tui.deeds import Deed
 from tui.errands import Errands
+from tui.saving import new_file, saved_at
 from tui.screens.live import LiveScreen
 from tui.themes import ROUND
 
@@ -124,12 +127,15 @@ class DashboardApp(Errands, inherit_bindings=False):
 
     def action_save_picture(self) -> None:
         """Save the screen as a picture in the current folder."""
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.store.clock.now()))
+        path = Path(f"qgjob-{stamp}.svg")
         try:
-            path = self.save_screenshot(path=".")
+            with new_file(self, path) as file:
+                file.write(self.export_screenshot())
         except OSError as error:
             self.notify(f"The picture was not saved: {error}.", severity="error", markup=False)
         else:
-            self.notify(f"Saved {path}", markup=False)
+            self.notify(f"Saved {saved_at(self, path)}", markup=False)
 
     def action_read_again(self) -> None:
         """Read everything again."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tui import deeds
 from tui.command_line import CommandError, parse_ago, parse_command, parse_moment
 from tui.export import export_jobs
+from tui.saving import new_file, saved_at
 from tui.store.filter import FilterError, parse_filter
 from tui.store.index import ORDERS
 
@@ -80,13 +81,13 @@ class Commander:
         known = self._app.store.jobs
         jobs = [job for job_id in self._app.index if (job := known.get(job_id)) is not None]
         try:
-            with path.open("x", encoding="utf-8", newline="") as file:
+            with new_file(self._app, path) as file:
                 file.write(export_jobs(jobs, "csv" if kind == "csv" else "json"))
         except FileExistsError:
             raise CommandError(f"{path} is there already; name another file.") from None
         except OSError as error:
             raise CommandError(f"{path} was not written: {error.strerror}.") from None
-        self._app.notify(f"Wrote {len(jobs):,} jobs to {path}", markup=False)
+        self._app.notify(f"Wrote {len(jobs):,} jobs to {saved_at(self._app, path)}", markup=False)
 
     def _replay(self, ago: str = "1h", *_: str) -> None:
         self._app.start_replay(parse_ago(ago))

@@ -15,6 +15,7 @@ from qgjob.errors import QgjobError
 from tui.deeds import Deed
 from tui.draw.times import size
 from tui.navigator import Navigator
+from tui.saving import new_file, saved_at
 from tui.screens.reading import Reading
 from tui.store.log import LogBuffer
 
@@ -89,13 +90,14 @@ class Errands(Navigator):
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.store.clock.now()))
         path = Path(f"{job_ids[0] if len(job_ids) == 1 else 'qgjob-logs'}-{stamp}.log")
         try:
-            written: int = await log_feed.save_logs(client, job_ids, path)
+            with new_file(self, path) as file:
+                written: int = await log_feed.save_logs(client, job_ids, file)
         except QgjobError as error:
             self.notify(error.message, severity="error", markup=False)
         except OSError as error:
             self.notify(f"The log was not saved: {error.strerror}.", severity="error", markup=False)
         else:
-            self.notify(f"Saved {size(written)} to {path}", markup=False)
+            self.notify(f"Saved {size(written)} to {saved_at(self, path)}", markup=False)
 
     # --- Deeds ---------------------------------------------------------------------------------
 

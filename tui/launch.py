@@ -1,4 +1,4 @@
-"""Opens the dashboard in the terminal."""
+"""Opens the dashboard."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def run(options: ServerOptions, *, read_only: bool, settings: Settings | None = 
             "The dashboard needs a terminal.",
             hint="In scripts use `qgjob status`, `qgjob list --json` or `qgjob queue status`.",
         )
+    return show(options, read_only=read_only, settings=settings)
+
+
+def show(options: ServerOptions, *, read_only: bool, settings: Settings | None = None) -> int:
+    """Show the dashboard wherever Textual draws to: a terminal, or a page in a browser; as `run`."""
     settings = settings or read_settings(
         settings_path(os.environ),
         actions=[action.id for action in ACTIONS],

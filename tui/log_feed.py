@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from bus_schemas.requests import StoredChunk
 from qgjob.client import Client, Resync
@@ -38,18 +37,17 @@ async def follow_logs(
     buffer.close()
 
 
-async def save_logs(client: Client, job_ids: Sequence[str], path: Path) -> int:
-    """Write all that is stored of some jobs' output into a new file, as text; returns its bytes.
+async def save_logs(client: Client, job_ids: Sequence[str], file: TextIO) -> int:
+    """Write all that is stored of some jobs' output into a file, as text; returns its bytes.
 
     Raises what the client does, and `OSError`.
     """
-    with path.open("x", encoding="utf-8", errors="replace", newline="") as file:
-        for job_id in job_ids:
-            if len(job_ids) > 1:
-                file.write(f"── {job_id} ──\n")
-            async for chunk in client.logs(job_id):
-                file.write("".join(text for _, text in chunk.parts))
-        return file.tell()
+    for job_id in job_ids:
+        if len(job_ids) > 1:
+            file.write(f"── {job_id} ──\n")
+        async for chunk in client.logs(job_id):
+            file.write("".join(text for _, text in chunk.parts))
+    return file.tell()
 
 
 async def _load_merged(

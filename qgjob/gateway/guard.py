@@ -1,22 +1,15 @@
-"""Who may ask: a token if there is one, and never a page in somebody's browser.
-
-Without a token the gateway is for this machine alone. A web page that the machine's user happens to
-look at can send requests to it too; so a request with a foreign `Origin`, or (against DNS rebinding)
-for another host than this one, is refused.
-"""
+"""Who may ask: a token if there is one, and never a page in somebody's browser; see `qgjob.callers`."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from qgjob.callers import is_for_this_machine, is_foreign, same_secret
 from qgjob.gateway.problems import problem
 
 _OPEN: Final = frozenset({"/api/health"})
@@ -24,7 +17,6 @@ _OPEN: Final = frozenset({"/api/health"})
 _LARGE: Final = frozenset({"/api/bundles"})
 """Reads its body bit by bit and has a limit of its own."""
 _MAX_BODY_BYTES: Final = 8 * 2**20
-_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +42,16 @@ class Guard:
     def _refused(self, path: str, headers: Headers) -> tuple[int, str] | None:
         origin = headers.get("origin")
         host = headers.get("host", "")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if is_foreign(origin, host):
             return 403, "Pages of other sites may not ask this gateway."
         if self.token is None:
-            if _host_name(host) not in _LOCAL:
+            if not is_for_this_machine(host):
                 return 403, f"This gateway answers to localhost, not to {host!r}."
             return None
         if path in _OPEN:
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and _same(given.strip(), self.token):
+        if scheme.lower() == "bearer" and same_secret(given.strip(), self.token):
             return None
         return 401, "A token is needed: send it as `Authorization: Bearer TOKEN`."
 
@@ -77,16 +69,3 @@ def _limited(receive: Receive) -> Receive:
         return message
 
     return counting
-
-
-def _host_name(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _same(given: str, token: str) -> bool:
-    """Compare in a time that tells nothing, not even the length."""
-    digests = (hashlib.sha256(text.encode()).digest() for text in (given, token))
-    return hmac.compare_digest(*digests)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 from collections.abc import Generator
@@ -13,8 +12,9 @@ from typing import Final
 
 import uvicorn
 
+from qgjob.callers import is_loopback, listening_at
 from qgjob.client import ServerOptions, open_client
-from qgjob.errors import RefusedError, UsageError
+from qgjob.errors import UsageError
 from qgjob.gateway.app import make_app
 from qgjob.gateway.guard import Guard
 
@@ -62,7 +62,7 @@ async def run_gateway(options: GatewayOptions, *, stop: asyncio.Event, ready: as
             f"The gateway would be open to everybody at {options.host}: give it a token.",
             hint="Write a secret into a file and name it with --token FILE.",
         )
-    listening = _listen(options.host, options.port)
+    listening = listening_at(options.host, options.port, "The gateway")
     async with open_client(options.server) as client:
         config = uvicorn.Config(
             Guard(make_app(client), options.token),
@@ -82,29 +82,3 @@ async def run_gateway(options: GatewayOptions, *, stop: asyncio.Event, ready: as
             stopping.cancel()
             server.should_exit = True
             await serving
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        raise RefusedError(
-            f"The gateway cannot listen at {host}:{port}: {error.strerror or error}.",
-            hint="Name another port with --port, or stop what has this one.",
-        ) from None
-    listening.listen(1024)
-    return listening

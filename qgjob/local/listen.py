@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from qgjob.callers import split_address
 from qgjob.errors import UsageError
 from qgjob.tokenfile import read_token_file
 
@@ -51,7 +52,7 @@ def listen_at(address: str | None, token_file: Path | None, port: int | None) ->
     Raises `UsageError` when they contradict each other, when the token cannot be used, and when other
     machines could reach it without one.
     """
-    host, said = _split(address) if address else (LOOPBACK, None)
+    host, said = split_address(address.removeprefix("nats://")) if address else (LOOPBACK, None)
     if said is not None and port is not None and said != port:
         raise UsageError(f"--listen says port {said} and --port says {port}.", hint="Name the port once.")
     listen = Listen(host, said or port, token_file.expanduser().absolute() if token_file else None)
@@ -81,22 +82,6 @@ def config_with_token(plain: Path, token: str, folder: Path) -> Path:
         file.write(f'\nauthorization {{ token: "{token}" }}\n')
     draft.replace(path)
     return path
-
-
-def _split(address: str) -> tuple[str, int | None]:
-    text = address.strip().removeprefix("nats://")
-    host, colon, port = text, "", ""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        colon, port = rest[:1], rest[1:]
-    elif text.count(":") == 1:
-        host, colon, port = text.partition(":")
-    if not host or (colon and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536)):
-        raise UsageError(
-            f"--listen {address!r} is no address to listen at.",
-            hint="Write HOST or HOST:PORT, such as 0.0.0.0.",
-        )
-    return host, int(port) if port else None
 
 
 def _is_loopback(host: str) -> bool:

@@ -68,10 +68,11 @@ PARTS = (
     Part("adb", "the driver for Android devices", program("adb"), ("adb",)),
     Part(
         "chromium",
-        "the tests of runner playwright with a browser",
+        "the tests of runner playwright with a browser, and of the dashboard in one",
         program("chromium", "chromium-browser", "google-chrome"),
         ("chromium",),
     ),
+    Part("tmux", "the dashboard in a terminal", program("tmux"), ("tmux",)),
     Part(
         "npm",
         "the tests of the JavaScript runners and of Appium",

@@ -135,7 +135,7 @@ class DashboardApp(Errands, inherit_bindings=False):
         except OSError as error:
             self.notify(f"The picture was not saved: {error}.", severity="error", markup=False)
         else:
-            self.notify(f"Saved {saved_at(self, path)}", markup=False)
+            self.notify(f"Saved to {saved_at(self, path)}", markup=False)
 
     def action_read_again(self) -> None:
         """Read everything again."""

@@ -19,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HEADERS: Final = {
     # Everything comes from here: the pages work without the internet, and nothing is loaded into them.
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self' ws: wss:; frame-ancestors 'none'; form-action 'self'",
+    "connect-src 'self'; frame-ancestors 'none'; form-action 'self'",
     "Referrer-Policy": "no-referrer",  # the first address has the token in it
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -35,7 +35,7 @@ class WebServer(Server):
         command = shlex.join([sys.executable, "-m", "tui.web.session"])
         super().__init__(command, options.host, options.port, title, templates_path=PAGE)
         self._guard = Guard(options.token, self._ask_for_token)
-        self._sessions: set[web.Request] = set()
+        self._sessions = 0
         self._stopping = asyncio.Event()
 
     async def make_app(self) -> web.Application:
@@ -63,7 +63,7 @@ class WebServer(Server):
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
         """A dashboard, until its page is closed or all have to end."""
         self._refuse_too_many()
-        self._sessions.add(request)
+        self._sessions += 1
         serving = asyncio.create_task(super().handle_websocket(request))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -74,10 +74,10 @@ class WebServer(Server):
         finally:
             stopping.cancel()
             serving.cancel()
-            self._sessions.discard(request)
+            self._sessions -= 1
 
     def _refuse_too_many(self) -> None:
-        if len(self._sessions) >= MAX_SESSIONS:
+        if self._sessions >= MAX_SESSIONS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_SESSIONS} dashboards are open already; close one.")
 
     def _ask_for_token(self, request: web.Request) -> web.Response:

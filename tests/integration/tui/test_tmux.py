@@ -1,0 +1,63 @@
+"""The installed command in tmux: it draws what an operator sees, and leaves the screen as it was."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import required_program
+from tests.support.lab.service import LabService
+from tests.support.servers import NatsServer
+from tests.support.tmux import Tmux
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def tmux() -> Iterator[Tmux]:
+    required_program("tmux")
+    with tempfile.TemporaryDirectory(prefix="qgjob-tmux-") as folder:  # a socket's path is short
+        window = Tmux(Path(folder))
+        window.start({"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": folder})
+        try:
+            yield window
+        finally:
+            window.close()
+
+
+async def test_it_draws_answers_and_restores_the_screen(
+    tmux: Tmux, lab: LabService, nats_server: NatsServer
+) -> None:
+    job_id = next(slot.job.spec.job_id for slot in lab.model.lab if slot.job)
+    tmux.type("echo what stood here before")
+    tmux.press("Enter")
+    tmux.type(f"qgjob --server {nats_server.url} tui; echo left with $?")
+    tmux.press("Enter")
+    await wait_for(lambda: "● live" in tmux.screen and "4 Jobs" in tmux.screen, 60)
+    lines = tmux.screen.splitlines()
+    assert lines[0].startswith(" qgjob   ● live")
+    assert "? Help" in lines[-1]
+    assert len(lines) == 40
+    assert all(line.rstrip()[-1] in "╮│╯" for line in lines[2:-2] if line.startswith("│"))
+
+    tmux.type(f"/{job_id}")
+    await wait_for(lambda: "1 of " in tmux.screen)
+    tmux.press("Enter")
+    await wait_for(lambda: "? Help" in tmux.screen)
+    tmux.press("Enter")
+    await wait_for(lambda: job_id in tmux.screen and "Log · " in tmux.screen)
+    tmux.press("Escape")
+    await wait_for(lambda: "4 Jobs" in tmux.screen)
+    tmux.resize(80, 24)
+    await wait_for(lambda: len(tmux.screen.splitlines()) == 24 and "? Help" in tmux.screen.splitlines()[-1])
+
+    tmux.type(":quit")
+    tmux.press("Enter")
+    await wait_for(lambda: "left with 0" in tmux.screen, 20)
+    assert "what stood here before" in tmux.screen
+    assert "Jobs" not in tmux.screen

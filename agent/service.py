@@ -17,9 +17,10 @@ from nats.errors import Error as NatsError
 
 from agent.attempt import AttemptRunner
 from agent.roster import Roster
-from agent.slot import SlotWorker
+from agent.slot import SKEW, SlotWorker
 from bus_schemas import subjects
 from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
+from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.lab import HoldOrder
 from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
 from bus_schemas.tokens import encode_token
@@ -27,7 +28,7 @@ from qgjob import __version__
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology
-from qgjob.errors import BadMessageError, QgjobError, RefusedError
+from qgjob.errors import BadMessageError, NewerMessageError, QgjobError, RefusedError
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -158,14 +159,22 @@ class Agent:
                 order = CancelAttempt.decode(msg.data)
                 for slot in self._slots.values():
                     slot.cancel(order.job_id, order.attempt, order.reason)
+        except NewerMessageError:
+            for slot in self._slots.values():
+                slot.too_old("scheduler")
         except BadMessageError as error:
             log.warning("ignored a message on %s: %s", msg.subject, error)
 
     async def _on_hello(self, msg: Msg) -> None:
         try:
-            self._epoch = Hello.decode(msg.data).epoch
+            hello = Hello.decode(msg.data)
         except BadMessageError as error:
             log.warning("ignored a message on %s: %s", msg.subject, error)
+        else:
+            self._epoch = hello.epoch
+            if hello.v <= SCHEMA_VERSION:  # what was too new came from another leader
+                for slot in self._slots.values():
+                    slot.release(SKEW)
         self._present_slots()
 
     def _on_reconnect(self) -> None:

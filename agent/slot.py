@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S: Final = 15.0
-_SKEW: Final = "version"
+SKEW: Final = "version"
+"""Holds a slot whose agent is too old for what it is sent."""
 _ORDERED: Final = "operator"
 _AVOID_DELAY_S: Final = 0.2
 _AVOID_TRIES: Final = 10
@@ -92,6 +93,12 @@ class SlotWorker:
         if self._holds.get(by) != (state, note):
             self._holds[by] = (state, note)
             self._held_or_released()
+
+    def too_old(self, whose: str) -> None:
+        """The agent cannot read what it is sent (`jobs`, `scheduler`): it takes nothing until it can."""
+        note = f"this agent (qgjob {__version__}) is too old for the {whose} of this system: upgrade it"
+        log.warning("%s: %s", self.who.name, note)
+        self.hold(SKEW, "quarantined", note)
 
     def release(self, by: str) -> None:
         """Work again, unless somebody else holds it too."""
@@ -317,9 +324,7 @@ class SlotWorker:
         except NewerMessageError:
             # Nothing is wrong with the job: another slot, or this one after an upgrade, can run it.
             await self._bus.nc.publish(msg.reply, NAK)
-            note = f"this agent (qgjob {__version__}) is too old for the jobs of this system: upgrade it"
-            log.warning("%s: %s", self.who.name, note)
-            self.hold(_SKEW, "quarantined", note)
+            self.too_old("jobs")
             return None
         except BadMessageError as error:
             if await set_aside(self._bus, streams.WORK, msg.subject, msg.data, str(error)):

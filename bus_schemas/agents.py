@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bus_schemas.base import SCHEMA_VERSION, Id, Label, Message, Model, Text, Timestamp
+from bus_schemas.base import SCHEMA_VERSION, Greeting, Id, Label, Message, Model, Text, Timestamp
 from bus_schemas.holds import SlotHold
 
 SlotState = Literal["idle", "busy", "paused", "draining", "quarantined", "reserved", "lost"]
@@ -29,7 +29,7 @@ class GroupRef(Model):
     app_version_id: Id
 
 
-class Hello(Message):
+class Hello(Greeting):
     """A leader begins to reign and wants to hear from all slots, on `qg.hello`.
 
     Bindings of earlier epochs are not followed from now on: an old leader that wakes up may send some.
@@ -38,7 +38,7 @@ class Hello(Message):
     epoch: int
 
 
-class SlotNext(Message):
+class SlotNext(Greeting):
     """A slot's report, on `qg.slot.<agent>.<slot>.next`: sent when idle, on `qg.hello`, every 15 s."""
 
     agent: Id
@@ -111,7 +111,7 @@ class SlotStatus(Model):
     """None until its device was looked at once, and from agents that do not say."""
 
 
-class Heartbeat(Message):
+class Heartbeat(Greeting):
     """An agent is alive; kept in the agents' bucket with a TTL, so gone agents disappear."""
 
     agent: Id

@@ -10,6 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from qgjob.errors import BadMessageError, NewerMessageError
 
 SCHEMA_VERSION = 1
+"""Raised only when an older release would misread what we write; fields that may be ignored do not count."""
+OLDEST_SCHEMA = 1
+"""Of agents that a scheduler of this release works with."""
 MAX_ID_CHARS = 256
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS)]
@@ -78,6 +81,15 @@ class Message(Model):
                 hint="Upgrade this qgjob.",
             )
         return message
+
+
+class Greeting(Message):
+    """What agents and schedulers learn of each other's release by: read whatever its version.
+
+    So that either can say that the other is too old, these only ever gain fields, and all of them optional.
+    """
+
+    SUPPORTED: ClassVar[int] = 2**31
 
 
 def is_label(text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bus_schemas.base import Id, Message, Model, Text, Timestamp
+from bus_schemas.base import Greeting, Id, Message, Model, Text, Timestamp
 from bus_schemas.holds import SlotHold, SlotName
 from bus_schemas.requests import Problem
 
@@ -45,7 +45,7 @@ class SlotsAnswer(Message):
     """Whether the request changed anything."""
 
 
-class HoldOrder(Message):
+class HoldOrder(Greeting):
     """What a slot has to heed, on `qg.agent.<agent>.hold`; sent again until the slot's report says so."""
 
     agent: Id

@@ -15,6 +15,7 @@ from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.agents import SlotNext
+from bus_schemas.base import OLDEST_SCHEMA, SCHEMA_VERSION
 from bus_schemas.holds import HoldKind, SlotHold
 from bus_schemas.lab import BuildResumeRequest, HoldOrder, HoldVerb, SlotHolds, SlotsAnswer, SlotsRequest
 from bus_schemas.requests import CtlAnswer
@@ -56,6 +57,8 @@ class Holds:
     """Slots by agent, as far as they are connected."""
     troubles: Troubles = field(init=False)
     _set: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
+    _strangers: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
+    """Slots of agents of a release that this scheduler does not work with."""
     _revision: int = 0
     _orders: deque[str] = field(default_factory=deque[str])
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,14 +87,21 @@ class Holds:
                     await self._change(lambda holds, over=over: [h for h in holds if h.name not in over])
 
     def of(self, slot: str) -> SlotHold | None:
-        """What keeps a slot from work: what an operator set for it or its agent, or its quarantine."""
+        """What keeps a slot from work: its agent's release, an operator's hold, or its quarantine."""
         agent = slot.rpartition("/")[0]
-        return self._set.get(slot) or self._set.get(agent) or self.troubles.quarantine_of(slot)
+        return (
+            self._strangers.get(slot)
+            or self._set.get(slot)
+            or self._set.get(agent)
+            or self.troubles.quarantine_of(slot)
+        )
 
     def all(self) -> list[SlotHold]:
         """Every hold, by name; a quarantine of our own only where no operator set something else."""
         own = [self.troubles.quarantine_of(name) for name in self.troubles.quarantined()]
         found = {hold.name: hold for hold in own if hold is not None} | self._set
+        connected = set[str]().union(*self.agents.values())
+        found |= {name: hold for name, hold in self._strangers.items() if name in connected}
         return [found[name] for name in sorted(found)]
 
     def refresh(self, slots: Iterable[str]) -> list[Event]:
@@ -106,9 +116,21 @@ class Holds:
 
     def reported(self, slot: str, report: SlotNext) -> list[Event]:
         """A slot reported itself: what the core has to hear before it hears of the slot."""
+        self._check_release(slot, report.schema_version)
         if report.hold != self.of(slot):
             self._order(slot)
         return self.refresh([slot])
+
+    def _check_release(self, slot: str, schema: int) -> None:
+        why = release_problem(schema)
+        if why is None:
+            self._strangers.pop(slot, None)
+        elif slot not in self._strangers or self._strangers[slot].note != why:
+            log.warning("slot %s gets no work: %s", slot, why)
+            now = self.clock.now()
+            self._strangers[slot] = SlotHold(
+                name=slot, kind="quarantined", by="scheduler", since=now, note=why
+            )
 
     async def control(self, data: bytes) -> SlotsAnswer:
         """The control verb `slots`; raises `NotFoundError` and `RefusedError`."""
@@ -268,6 +290,21 @@ async def read_holds(bus: Bus) -> Sequence[SlotHold]:
         return SlotHolds.decode(stored.data).holds
     except BadMessageError:
         return ()
+
+
+def release_problem(schema: int) -> str | None:
+    """Why no agent that writes this schema version can work for this scheduler; None when it can."""
+    if schema > SCHEMA_VERSION:
+        return (
+            f"this agent is newer than its scheduler, which reads schema versions up to {SCHEMA_VERSION} "
+            f"and not {schema}: upgrade the scheduler"
+        )
+    if schema < OLDEST_SCHEMA:
+        return (
+            f"this agent is too old for its scheduler, which reads schema versions from {OLDEST_SCHEMA} "
+            f"and not {schema}: upgrade the agent"
+        )
+    return None
 
 
 def _withheld(hold: SlotHold | None) -> Withheld | None:

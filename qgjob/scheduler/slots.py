@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from bus_schemas import subjects
 from bus_schemas.agents import GroupRef, Heartbeat, Hello, SlotNext
-from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.streams import AGENTS_BUCKET
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import follow
@@ -66,11 +65,6 @@ class Slots:
         except BadMessageError as error:
             self.bad_messages += 1
             log.warning("ignored a slot's report on %s: %s", msg.subject, error)
-            return
-        if report.schema_version > SCHEMA_VERSION:
-            log.warning(
-                "agent %s is newer than this scheduler; its slot %s is not used", report.agent, report.slot
-            )
             return
         name = f"{report.agent}/{report.slot}"
         self.agents.setdefault(report.agent, set()).add(name)

@@ -6,6 +6,7 @@ The names are the job's, so they are made safe; links are not followed, and what
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import time
@@ -88,6 +89,8 @@ def gather(dirs: JobDirs, limits: ArtifactLimits) -> Gathered:
 
 async def keep(bus: Bus, dirs: JobDirs, limits: ArtifactLimits, say: Callable[[str], None]) -> Kept:
     """Store what a job left; what cannot be stored is said in its log, and is no reason to fail."""
+    if not _any(dirs.reports) and not _any(dirs.artifacts):
+        return Kept()  # as most jobs end: not worth a thread
     gathered = await asyncio.to_thread(gather, dirs, limits)
     left_out = gathered.left_out
     kept: list[Artifact] = []
@@ -106,6 +109,13 @@ async def keep(bus: Bus, dirs: JobDirs, limits: ArtifactLimits, say: Callable[[s
     if len(left_out) > _MAX_TOLD:
         say(f"artifacts left out: {len(left_out) - _MAX_TOLD} more")
     return Kept(tuple(sorted(kept, key=lambda artifact: artifact.name)), len(left_out))
+
+
+def _any(folder: Path) -> bool:
+    """Whether anything is in a folder."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return next(entries, None) is not None
+    return False
 
 
 def safe_name(name: str) -> str:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from agent.drivers.base import Device, Health, Presence
 from agent.drivers.ownership import TAKEN
 from agent.errors import JobError
+from agent.holding import DEVICE
 from bus_schemas.agents import DeviceHealth, SlotState
 from qgjob.errors import QgjobError
 
@@ -31,7 +32,6 @@ HEALTH_S: Final = 60.0
 RECOVER_S: Final = 120.0
 SILENT_PAUSES_S: Final = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 """Between two tries to bring a device back that does not answer; the last is repeated."""
-HELD_BY: Final = "device"
 
 
 class KeptSlot(Protocol):
@@ -167,7 +167,7 @@ class Keeper:
             return self._pause() if health.silent else self._poll_s
         self._failures = 0
         if self._doubted is None:
-            self._slot.release(HELD_BY)
+            self._slot.release(DEVICE)
         # Not all devices of a host at once.
         return self._poll_s * (1 + zlib.crc32(self._device.name.encode()) % 256 / 1024)
 
@@ -183,7 +183,7 @@ class Keeper:
         return pause
 
     def _hold(self, state: SlotState, note: str) -> None:
-        self._slot.hold(HELD_BY, state, note)
+        self._slot.hold(DEVICE, state, note)
 
 
 def told(health: Health, at: float) -> DeviceHealth:

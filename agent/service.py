@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 from nats.errors import Error as NatsError
 
 from agent.attempt import AttemptRunner
+from agent.holding import SKEW
 from agent.roster import Roster
-from agent.slot import SKEW, SlotWorker
+from agent.slot import SlotWorker
 from bus_schemas import subjects
 from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
 from bus_schemas.base import SCHEMA_VERSION

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from agent.ahead import Ahead
 from agent.attempt import AttemptRunner
 from agent.claim import claim
+from agent.holding import SKEW, Holding
 from agent.identity import Identity
 from agent.lease import acknowledge
 from bus_schemas import streams, subjects
@@ -31,14 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S: Final = 15.0
-SKEW: Final = "version"
-"""Holds a slot whose agent is too old for what it is sent."""
-_ORDERED: Final = "operator"
 _AVOID_DELAY_S: Final = 0.2
 _AVOID_TRIES: Final = 10
 _GONE_PAUSE_S: Final = 0.2
-_GRAVEST_FIRST: Final[tuple[SlotState, ...]] = ("lost", "quarantined", "reserved", "paused", "draining")
-"""Which of several reasons for not working is shown."""
 
 
 class SlotWorker:
@@ -59,9 +56,9 @@ class SlotWorker:
         self._retiring: set[asyncio.Task[None]] = set()
         self._acks: set[asyncio.Task[bool]] = set()
         self._report_due = True
+        self._ahead = Ahead(bus)
         self._stopping = False
-        self._holds: dict[str, tuple[SlotState, str]] = {}
-        self._ordered: SlotHold | None = None
+        self._holding = Holding()
         self._message: JobMessage | None = None
         self._since = time.time()
         self._health: DeviceHealth | None = None
@@ -90,8 +87,7 @@ class SlotWorker:
 
         `by` names who holds it (`device`, `operator`, …): each has one reason at a time.
         """
-        if self._holds.get(by) != (state, note):
-            self._holds[by] = (state, note)
+        if self._holding.hold(by, state, note):
             self._held_or_released()
 
     def too_old(self, whose: str) -> None:
@@ -102,16 +98,12 @@ class SlotWorker:
 
     def release(self, by: str) -> None:
         """Work again, unless somebody else holds it too."""
-        if self._holds.pop(by, None) is not None:
+        if self._holding.release(by):
             self._held_or_released()
 
     def obey(self, hold: SlotHold | None) -> None:
         """Operators, or the scheduler, hold the slot or let it work again."""
-        self._ordered = hold
-        if hold is None:
-            self._holds.pop(_ORDERED, None)
-        else:
-            self._holds[_ORDERED] = (hold.kind, hold.note or f"{hold.kind} by {hold.by}")
+        self._holding.order(hold)
         self._held_or_released()
 
     def _held_or_released(self) -> None:
@@ -153,16 +145,7 @@ class SlotWorker:
             return "busy"
         if self._stopping:
             return "draining"
-        for state in _GRAVEST_FIRST:
-            if any(held == state for held, _ in self._holds.values()):
-                return state
-        return "idle"
-
-    @property
-    def note(self) -> str | None:
-        """Why it does not work, while it is held."""
-        notes = sorted(self._holds.values(), key=lambda held: _GRAVEST_FIRST.index(held[0]))
-        return "; ".join(note for _, note in notes)[:4000] or None
+        return self._holding.state
 
     def status(self) -> SlotStatus:
         """The slot's part of the heartbeat."""
@@ -178,8 +161,8 @@ class SlotWorker:
             since=self._since,
             installs=self.runner.installs,
             jobs_done=self.jobs_done,
-            note=self.note,
-            hold=self._ordered,
+            note=self._holding.note,
+            hold=self._holding.ordered,
             health=self._health,
         )
 
@@ -189,7 +172,7 @@ class SlotWorker:
         """Work until stopped."""
         try:
             while not self._stopping:
-                if self._holds:
+                if self._holding:
                     self._next_binding = None
                     if self._puller is not None:
                         self._unbind()
@@ -269,8 +252,8 @@ class SlotWorker:
             job_id=message.spec.job_id if message else None,
             attempt=message.attempt if message else None,
             closed=self._stopping,
-            note=self.note,
-            hold=self._ordered,
+            note=self._holding.note,
+            hold=self._holding.ordered,
             instance=self._instance,
         )
         with contextlib.suppress(Exception):  # not connected: said again when it is
@@ -315,8 +298,8 @@ class SlotWorker:
                 self._report_due = True
             if self._report_due:
                 await self._report()
-            for msg in self._puller.take() if self._puller else ():
-                await self._bus.nc.publish(msg.reply, NAK)  # an older request brought it: not for us now
+            if self._puller is not None and not self._ahead.asked:
+                await self._ahead.give_back(self._puller)  # an older request brought it: not for us now
 
     async def _read(self, msg: Msg) -> JobMessage | None:
         try:
@@ -350,8 +333,15 @@ class SlotWorker:
             await held.let_go()
             await self._bus.nc.publish(ack, NAK)
             return
-        if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
-            self._acknowledge(ack)
+        loop, puller = asyncio.get_running_loop(), self._puller
+        if puller is not None and not (self._stopping or self._holding or self._next_binding):
+            await self._ahead.ask(puller, loop.time())
+        try:
+            if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
+                self._acknowledge(ack)
+        finally:
+            if puller is not None:
+                await self._ahead.heed(puller, ack_wait, loop.time())
 
     def _acknowledge(self, ack: str) -> None:
         """Beside the way: the end is recorded, so nothing waits for this."""

@@ -57,15 +57,15 @@ async def test_an_agent_of_a_release_that_is_too_far_away_is_told_so_and_gets_no
             await bus.nc.publish(subjects.slot_next("other", "s0"), json.dumps(payload).encode())
 
         await registers(schema, added_in_a_later_release=True)
-        order = await wait_for(lambda: orders and orders[-1], 30, "the agent to be told")
-        assert order.hold is not None
-        assert (order.hold.kind, order.hold.by) == ("quarantined", "scheduler")
-        assert advice in (order.hold.note or "")
+        hold = await wait_for(lambda: orders[-1].hold if orders else None, 30, "the agent to be told")
+        assert hold is not None
+        assert (hold.kind, hold.by) == ("quarantined", "scheduler")
+        assert advice in (hold.note or "")
         seen = await overview(bus)
         assert seen is not None
         assert [hold.name for hold in seen.holds] == ["other/s0"]
         assert seen.slots_idle == 1, "the agent that fits goes on"
-        await registers(SCHEMA_VERSION, added_in_a_later_release=True, hold=order.hold.model_dump())
+        await registers(SCHEMA_VERSION, added_in_a_later_release=True, hold=hold.model_dump())
         await idle_slots(bus, 2)
         await wait_for(lambda: orders[-1].hold is None, 30, "the agent to be let go after its upgrade")
 

@@ -1,0 +1,63 @@
+"""Why a slot takes nothing more: each who holds it has one reason at a time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bus_schemas.agents import SlotState
+from bus_schemas.holds import SlotHold
+
+DEVICE: Final = "device"
+"""Holds a slot whose device is away or unwell."""
+SKEW: Final = "version"
+"""Holds a slot whose agent is too old for what it is sent."""
+_ORDERED: Final = "operator"
+_GRAVEST_FIRST: Final[tuple[SlotState, ...]] = ("lost", "quarantined", "reserved", "paused", "draining")
+"""Which of several reasons for not working is shown."""
+
+
+class Holding:
+    """The reasons of one slot. What changes something says so by True."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[str, tuple[SlotState, str]] = {}
+        self.ordered: SlotHold | None = None
+        """By operators, or the scheduler."""
+
+    def __bool__(self) -> bool:
+        """Whether anybody holds it."""
+        return bool(self._reasons)
+
+    def hold(self, by: str, state: SlotState, note: str) -> bool:
+        """`by` (`device`, `version`) holds it."""
+        if self._reasons.get(by) == (state, note):
+            return False
+        self._reasons[by] = (state, note)
+        return True
+
+    def release(self, by: str) -> bool:
+        """`by` holds it no more; others may."""
+        return self._reasons.pop(by, None) is not None
+
+    def order(self, hold: SlotHold | None) -> None:
+        """Operators, or the scheduler, hold the slot or let it work again."""
+        self.ordered = hold
+        if hold is None:
+            self._reasons.pop(_ORDERED, None)
+        else:
+            self._reasons[_ORDERED] = (hold.kind, hold.note or f"{hold.kind} by {hold.by}")
+
+    @property
+    def state(self) -> SlotState:
+        """The gravest."""
+        held = {state for state, _ in self._reasons.values()}
+        for state in _GRAVEST_FIRST:
+            if state in held:
+                return state
+        return "idle"
+
+    @property
+    def note(self) -> str | None:
+        """All reasons, the gravest first."""
+        reasons = sorted(self._reasons.values(), key=lambda held: _GRAVEST_FIRST.index(held[0]))
+        return "; ".join(note for _, note in reasons)[:4000] or None

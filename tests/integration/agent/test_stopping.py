@@ -1,0 +1,103 @@
+"""How an agent ends what runs when it is told to, as `deploy/`'s units and impatient people tell it."""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.__main__ import settings_of
+from agent.supervision.processes import marked, parents
+from agent.supervision.sweep import agent_mark
+from bench.system import submit
+from bus_schemas.events import Started
+from qgjob.client import Client, query
+from qgjob.clock import SystemClock
+from tests.support.pipeline import Witness, planned, system
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+
+
+@pytest.mark.parametrize("patient", [True, False], ids=["SIGTERM twice", "SIGQUIT"])
+async def test_what_runs_is_ended_and_another_goes_on_with_it(tmp_path: Path, *, patient: bool) -> None:
+    async with system(tmp_path, agents=2, slots=1) as (running, bus), Witness().watching(bus) as witness:
+        run = planned(1, runner="command", argv=("sleep", "600"))
+        await submit(bus, run)
+        job = run.specs[0].job_id
+
+        def starts() -> list[Started]:
+            return [event for event in witness.events[job] if isinstance(event, Started) and not event.left]
+
+        (first,) = await wait_for(starts, 20, "the job to start")
+        mark = agent_mark(first.agent, tmp_path / f"agent-{first.agent}")
+        pid = running.pids()[f"agent-{first.agent}"]
+        ours = await wait_for(lambda: sleeping(mark), 20, "its process to run")
+        if patient:
+            os.kill(pid, signal.SIGTERM)
+
+            async def drains() -> bool:
+                return "draining" in {a.state for a in await query.agents(bus) if a.agent == first.agent}
+
+            await wait_for(drains, 20, "the agent to drain")
+            assert sleeping(mark) == ours, "what runs may go on"
+        os.kill(pid, signal.SIGTERM if patient else signal.SIGQUIT)
+        again = await wait_for(lambda: starts()[1:], 30, "another slot to go on with it")
+        assert (again[0].attempt, again[0].lost) == (1, ()), "the same attempt, by nobody's fault"
+        assert not sleeping(mark) & ours, "nothing of it is left when another begins"
+        await Client(bus, SystemClock()).cancel(job)
+        await wait_for(lambda: witness.ends[job] == 1, 20, "the job to end")
+
+
+def sleeping(mark: str) -> set[int]:
+    """The processes of an agent's jobs that run `sleep`."""
+    found = marked(mark, parents())
+    return {pid for pid in found if b"sleep\x00600" in _cmdline(pid)}
+
+
+def _cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_the_samples_in_deploy_are_read(tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    shutil.copy(DEPLOY / "agent.toml", config)
+    config.chmod(0o600)
+    settings = settings_of({"config": str(config)}, {})
+    assert (settings.driver, settings.slots, settings.labels) == ("process", 4, ("rack-3",))
+    plist = plistlib.loads((DEPLOY / "qgjob.agent.plist").read_bytes())
+    assert plist["ProgramArguments"][1:3] == ["agent", "--config"]
+    assert plist["KeepAlive"]
+    grace = settings.grace_s
+    assert grace is not None
+    assert grace < plist["ExitTimeOut"], "what runs is handed back before launchd kills"
+    unit = (DEPLOY / "qgjob-agent.service").read_text()
+    assert "KillMode=mixed" in unit
+    assert f"TimeoutStopSec={plist['ExitTimeOut'] // 60}min" in unit
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("no systemd-analyze here")
+    unit = (DEPLOY / "qgjob-agent.service").read_text()
+    unit = unit.replace("/opt/qgjob/bin/qgjob", sys.executable).replace("User=qgjob", "User=root")
+    (tmp_path / "qgjob-agent.service").write_text(unit)
+    checked = subprocess.run(
+        [analyze, "verify", str(tmp_path / "qgjob-agent.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")

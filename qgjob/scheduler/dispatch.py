@@ -81,11 +81,14 @@ class Dispatcher:
         self._consumers.pop(streams.group_consumer_name(*group), None)
 
     async def run_binds(self) -> None:
-        """Make the group's consumer be there and tell the slot."""
+        """Make the groups' consumers be there and tell the slots; all of them at once, each as soon as it can."""
         while True:
             while self._binds:
-                bind = self._binds.popleft()
-                await self._bind(bind)
+                slots: dict[GroupKey, list[str]] = {}
+                for slot, group in {bind.slot: bind.group for bind in self._binds}.items():
+                    slots.setdefault(group, []).append(slot)
+                self._binds.clear()
+                await asyncio.gather(*(self._bind(group, names) for group, names in slots.items()))
             self._wake_bind.clear()
             await self._wake_bind.wait()
 
@@ -98,8 +101,7 @@ class Dispatcher:
             self._wake_release.clear()
             await self._wake_release.wait()
 
-    async def _bind(self, bind: Bind) -> None:
-        group = bind.group
+    async def _bind(self, group: GroupKey, slots: list[str]) -> None:
         consumer = streams.group_consumer_name(*group)
         now = self.clock.monotonic()
         if now - self._consumers.get(consumer, -_SURE_S) >= _SURE_S:
@@ -108,16 +110,17 @@ class Dispatcher:
             self._consumers[consumer] = now
             if len(self._consumers) > _MAX_SURE:
                 self._consumers = {n: at for n, at in self._consumers.items() if now - at < _SURE_S}
-        agent, _, slot = bind.slot.rpartition("/")
-        binding = Binding(
-            agent=agent,
-            slot=slot,
-            epoch=self.epoch,
-            group=group_ref(group),
-            consumer=consumer,
-            ack_wait_s=self.ack_wait_s,
-        )
-        await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
+        for name in slots:
+            agent, _, slot = name.rpartition("/")
+            binding = Binding(
+                agent=agent,
+                slot=slot,
+                epoch=self.epoch,
+                group=group_ref(group),
+                consumer=consumer,
+                ack_wait_s=self.ack_wait_s,
+            )
+            await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
 
     async def _release(self, batch: list[Release]) -> None:
         entries: list[tuple[Release, Entry]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bus_schemas import subjects
@@ -89,19 +89,28 @@ class Cancels:
         ids = sorted(self.backlog.runs.get(request.id, ())) or [request.id]
         entries = {i: self.backlog.entries[i] for i in ids if i in self.backlog.entries}
         self._take_out(entries.values(), request.reason)
-        known = await self.known(request.id)
-        if not entries and known is None:
-            raise NotFoundError(f"There is no job or run {request.id}.")
-        others = [doc for doc in known or () if doc.job_id not in entries]
-        done = await asyncio.gather(
-            *(self._end_entry(e, request.by, request.reason, "cancelled") for e in entries.values()),
-            *(self._end_other(doc, request) for doc in others),
+        # What is held is ended at once: looking up what else the id stands for may take its time.
+        done, others = await asyncio.gather(
+            asyncio.gather(
+                *(self._end_entry(e, request.by, request.reason, "cancelled") for e in entries.values())
+            ),
+            self._others(request.id, entries),
         )
+        done += await asyncio.gather(*(self._end_other(doc, request) for doc in others))
         names = [*entries, *(doc.job_id for doc in others)]
         return CtlAnswer(
             affected=tuple(i for i, did in zip(names, done, strict=True) if did),
             already=tuple(i for i, did in zip(names, done, strict=True) if not did),
         )
+
+    async def _others(self, name: str, entries: Mapping[str, Entry]) -> list[JobDoc]:
+        """The jobs that an id stands for and that are not held; raises `NotFoundError` when it has none at all."""
+        if name in entries:
+            return []
+        known = await self.known(name)
+        if known is None and not entries:
+            raise NotFoundError(f"There is no job or run {name}.")
+        return [doc for doc in known or () if doc.job_id not in entries]
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

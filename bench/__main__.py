@@ -16,6 +16,8 @@ BENCHMARKS = {
     "placement_policy": ("bench.placement_policy", "run_placement_policy"),
     "projection": ("bench.projection", "run_projection"),
     "gateway": ("bench.gateway", "run_gateway"),
+    "listing": ("bench.commandline", "run_listing"),
+    "waiting": ("bench.commandline", "run_waiting"),
     "startup": ("bench.startup", "run_startup"),
     "handover": ("bench.handover", "run_handover"),
     "devices": ("bench.devices", "run_devices"),

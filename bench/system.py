@@ -64,6 +64,7 @@ def planned(
     argv: tuple[str, ...] = (),
     test: str = "t{}.py",
     bundle: BlobRef | None = None,
+    requires: tuple[str, ...] = (),
 ) -> PlannedRun:
     """A run of jobs, without a bundle unless one is given."""
     now = time.time()
@@ -79,6 +80,7 @@ def planned(
             runner=runner,
             argv=argv,
             bundle=bundle,
+            requires=requires,
             created_at=now,
         )
         for position, job_id in enumerate(new_ids("job", count, now))

@@ -98,7 +98,9 @@ async def _waiting() -> dict[str, Any]:
     return figures
 
 
-def _waited(system: LocalSystem, root: Path, tests: str, sleep_s: float, terminal: bool) -> tuple[float, float]:
+def _waited(
+    system: LocalSystem, root: Path, tests: str, sleep_s: float, terminal: bool
+) -> tuple[float, float]:
     """CPU and wall seconds of one `submit --wait`."""
     began = time.perf_counter()
     argv = [_QGJOB, "--server", system.server, "submit", "--org-id", "bench", "--app-version-id", "v1"]

@@ -54,19 +54,17 @@ class Publisher:
         self._bus = bus
         self._queue: deque[OutMsg] = deque()
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
         self.refused = 0
+        self.posted = 0
+        """How many messages were to be published so far."""
+        self.done = 0
+        """How many of them, in the order of their posting, are stored (or given up)."""
 
     def post(self, message: OutMsg) -> None:
         """Have a message published."""
         self._queue.append(message)
-        self._idle.clear()
+        self.posted += 1
         self._wake.set()
-
-    async def drained(self) -> None:
-        """Wait until all that was posted is stored."""
-        await self._idle.wait()
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -74,7 +72,7 @@ class Publisher:
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), WINDOW))]
                 await self._store(batch)
-            self._idle.set()
+                self.done += len(batch)
             self._wake.clear()
             await self._wake.wait()
 

@@ -104,7 +104,7 @@ class Cancels:
         )
 
     async def _others(self, name: str, entries: Mapping[str, Entry]) -> list[JobDoc]:
-        """The jobs that an id stands for and that are not held; raises `NotFoundError` when it has none at all."""
+        """The jobs of an id that are not held; raises `NotFoundError` when it stands for none at all."""
         if name in entries:
             return []
         known = await self.known(name)

@@ -81,7 +81,7 @@ class Dispatcher:
         self._consumers.pop(streams.group_consumer_name(*group), None)
 
     async def run_binds(self) -> None:
-        """Make the groups' consumers be there and tell the slots; all of them at once, each as soon as it can."""
+        """Make the groups' consumers be there and tell the slots, all of them at once."""
         while True:
             while self._binds:
                 slots: dict[GroupKey, list[str]] = {}

@@ -25,6 +25,7 @@ from qgjob.bus.pull import ACK, Puller
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, JobArrived
 from qgjob.errors import BadMessageError
+from qgjob.scheduler.announced import Announced
 from qgjob.scheduler.backlog import Backlog, Entry, placement_job
 from qgjob.scheduler.retries import retrying_event
 from qgjob.scheduler.runs import OpenRun, RunKey, Runs, shown_meta
@@ -54,8 +55,8 @@ class Intake:
     feed: Callable[..., None]
     on_job: Callable[[Entry], None]
     """Called for each job that comes in, before it is fed."""
-    queued_through: int
-    """Jobs up to this sequence were announced as queued by an earlier reign."""
+    announced: Announced
+    """Jobs up to where it begins were announced as queued by an earlier reign."""
     horizon: int
     """The last sequence at the start; 0 when nothing waited."""
     open_run_s: float
@@ -91,12 +92,11 @@ class Intake:
                 if now - run.since > self.open_run_s:
                     await self._refuse(run)
 
-    async def announced_through(self) -> int:
+    def announced_through(self) -> int:
         """All jobs of complete runs up to this sequence are announced; the next reign starts behind it."""
-        seen = self.seen_through
         first_open = min((e.seq for run in self.runs.open.values() for _, e, _ in run.waiting), default=None)
-        await self.events.drained()
-        return seen if first_open is None else min(seen, first_open - 1)
+        read = self.seen_through if first_open is None else min(self.seen_through, first_open - 1)
+        return self.announced.step(read, posted=self.events.posted, stored=self.events.done)
 
     async def _take_all(self, msgs: list[Msg]) -> StreamMessage:
         arrivals: list[_Arrival] = []
@@ -169,7 +169,7 @@ class Intake:
         spec = message.spec
         priority = self.priority_of(spec.job_id, spec.run_id, spec.priority)
         events.append(JobArrived(placement_job(message, at, entry.seq, priority=priority)))
-        if entry.seq <= self.queued_through:
+        if entry.seq <= self.announced.through:
             return
         if message.attempt == 1:
             self._announce(message, at)
@@ -217,5 +217,8 @@ def _key(message: JobMessage) -> RunKey:
 def _check_subject(subject: str, message: JobMessage) -> None:
     """A job must stand where it says it belongs: else it could speak for another organisation."""
     spec = message.spec
-    if not any(subjects.job(p, spec.org_id, spec.job_id) == subject for p in subjects.PRIORITY_CLASSES):
+    named = subject.split(".", 3)[2]
+    if not any(
+        named == p and subjects.job(p, spec.org_id, spec.job_id) == subject for p in subjects.PRIORITY_CLASSES
+    ):
         raise BadMessageError(f"the job {spec.job_id} of {spec.org_id} does not belong on {subject}")

@@ -143,7 +143,7 @@ async def _keep_watermark(bus: Bus, intake: Intake) -> None:
     kept = 0
     while True:
         await asyncio.sleep(_WATERMARK_EVERY_S)
-        through = await intake.announced_through()
+        through = intake.announced_through()
         if through > kept:
             await kv.put(bus, streams.SETTINGS_BUCKET, QUEUED_THROUGH_KEY, str(through).encode())
             kept = through

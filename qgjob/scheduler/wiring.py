@@ -11,6 +11,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, Event, Expire, Release, forgotten
+from qgjob.scheduler.announced import Announced
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.cancels import Cancels, Known
 from qgjob.scheduler.chains import Chains
@@ -145,7 +146,7 @@ def wire(
         events,
         lab.feed,
         cancels.came_in,
-        found.queued_through,
+        Announced(found.queued_through),
         found.jobs_horizon,
         settings.open_run_s,
         priorities.of,

@@ -120,6 +120,7 @@ class Claim:
             result=result,
             final=follow_up is None,
             app_version_id=spec.app_version_id,
+            test=None if spec.tests else spec.test,
             next=follow_up,
             retryable=retryable,
         )

@@ -10,6 +10,7 @@ from agent.claim import Claim
 from agent.errors import JobError
 from agent.launch import EndReason
 from agent.masking import Masker
+from agent.reports.files import file_results
 from agent.runners.base import CaseCounts, RunResult, Verdict
 from bus_schemas import events
 from bus_schemas.events import Attempt, EndState
@@ -90,6 +91,8 @@ def outcome(
     claim: Claim, verdicted: Verdicted, progress: Progress, result: RunResult | None, *, now: float
 ) -> Outcome:
     """The outcome with the whole attempt in it, as it is recorded."""
+    tests = claim.message.spec.tests
+    files, left_out = file_results(result.cases, tests) if result and tests else ((), 0)
     attempt = Attempt(
         number=claim.message.attempt,
         agent=claim.who.agent,
@@ -108,6 +111,8 @@ def outcome(
         takeovers=claim.takeovers,
         cases=_counts(result.counts) if result and result.cases else None,
         report=progress.report,
+        files=files,
+        files_left_out=left_out,
     )
     return Outcome(verdicted.state, attempt, verdicted.retryable)
 

@@ -110,11 +110,12 @@ class Steps:
             return await self._run_with(self.runner, prepared=prepared)
         await self._make_folders()
         spec, slot = self._spec, self.slot
-        runner = self.runner or slot.runners.find(spec.runner, self.dirs.bundle, spec.test)
+        test = spec.files[0]
+        runner = self.runner or slot.runners.find(spec.runner, self.dirs.bundle, test)
         async with slot.kit.equipped(
             runner,
             self.dirs.bundle,
-            spec.test,
+            test,
             org_id=spec.org_id,
             labels=slot.device.labels,
             say=self.shipper.say,
@@ -253,6 +254,7 @@ class Steps:
             app_version_id=spec.app_version_id,
             attempt=self._message.attempt,
             test=spec.test,
+            tests=spec.tests,
             slot=who.name,
             device=who.device,
             argv=spec.argv,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from bus_schemas.artifacts import Artifact
 from bus_schemas.base import Id, Message, Model, Text, Timestamp, first_problem
+from bus_schemas.cases import CaseOutcome
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, Priority
 from bus_schemas.subjects import EventLane
 from qgjob.errors import BadMessageError
@@ -25,6 +26,16 @@ class CaseCounts(Model):
     failed: int = 0
     skipped: int = 0
     flaky: int = 0
+
+
+class FileResult(Model):
+    """How one file of a shard went, as its test report tells."""
+
+    file: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    outcome: CaseOutcome
+    """The worst of its cases; `skipped` when all were."""
+    duration_s: Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)] = 0.0
+    flaky: bool = False
 
 
 class Attempt(Model):
@@ -53,6 +64,10 @@ class Attempt(Model):
     cases: CaseCounts | None = None
     report: BlobRef | None = None
     """What the test's report said case by case: a `CaseReport` in the artifacts' bucket."""
+    files: tuple[FileResult, ...] = ()
+    """Of a shard, its files one by one, those that took longest first."""
+    files_left_out: Annotated[int, Field(ge=0)] = 0
+    """How many more files there were than fit into the event."""
     artifacts: tuple[Artifact, ...] = ()
     """What the attempt left, in the order of their names."""
     artifacts_left_out: Annotated[int, Field(ge=0)] = 0
@@ -155,6 +170,8 @@ class Ended(Event):
     final: bool = True
     """False when the job will be tried again, `next` being what to put into the backlog."""
     app_version_id: Id
+    test: str | None = None
+    """The job's test: what the history of a test is made from. Not said of a shard, whose files are."""
     next: JobMessage | None = None
     retryable: bool = True
     """Whether another slot might do better after an infrastructure error: then it counts against this one."""

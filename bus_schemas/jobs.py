@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -15,6 +15,9 @@ EnvValue = Annotated[str, StringConstraints(max_length=32_768)]
 TestPath = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Priority = Annotated[int, Field(ge=1, le=10)]
 RunnerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+
+
+MAX_SHARD_FILES: Final = 20_000
 
 
 class BlobRef(Model):
@@ -34,6 +37,9 @@ class JobSpec(Model):
     app_id: Id | None = None
     platform: Id | None = None
     test: TestPath
+    """The test's file; of a shard its name, such as `shard 2 of 4`."""
+    tests: Annotated[tuple[TestPath, ...], Field(max_length=MAX_SHARD_FILES)] = ()
+    """The files of a shard, which runs several; empty when the job is of one file."""
     variant: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
     """What tells the job from others of the same test in its run: `android-14`, `#3`, `android-14 #3`."""
     position: Annotated[int, Field(ge=0)] = 0
@@ -57,7 +63,14 @@ class JobSpec(Model):
     expires_s: Annotated[float, Field(gt=0)] = 43_200.0
     """How long the job may wait for its first start, from when it was stored."""
     max_parallel: Annotated[int, Field(ge=1)] | None = None
+    concurrency_key: Id | None = None
+    """A newer run of the same organisation and key takes the place of this one."""
     created_at: Timestamp
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that the job runs: one, or those of its shard."""
+        return self.tests or (self.test,)
 
 
 class JobMessage(Message):

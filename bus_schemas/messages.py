@@ -22,6 +22,7 @@ from bus_schemas.events import (
     TakenOver,
 )
 from bus_schemas.explain import ExplainAnswer, ExplainRequest
+from bus_schemas.history import DurationsAnswer, DurationsQuery, HistoryAnswer, HistoryQuery, OutcomeRecord
 from bus_schemas.jobs import JobMessage, RunMarker
 from bus_schemas.lab import BuildResumeRequest, HoldOrder, LabHealth, SlotHolds, SlotsAnswer, SlotsRequest
 from bus_schemas.learned import Learned
@@ -74,6 +75,11 @@ MESSAGES: tuple[type[Message], ...] = (
     LogChunk,
     DeadLetter,
     Learned,
+    OutcomeRecord,
+    HistoryQuery,
+    HistoryAnswer,
+    DurationsQuery,
+    DurationsAnswer,
     CancelRequest,
     CtlAnswer,
     QueueRules,

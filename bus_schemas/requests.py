@@ -64,6 +64,8 @@ class JobView(Model):
     org_id: Id
     app_version_id: Id
     test: str
+    tests: tuple[str, ...] = ()
+    """The files of a shard."""
     variant: str | None = None
     """What tells it from other jobs of this test in its run."""
     position: int = 0
@@ -85,7 +87,9 @@ class JobView(Model):
     @property
     def title(self) -> str:
         """The test, and what tells the job from others of it in its run."""
-        return f"{self.test} [{self.variant}]" if self.variant else self.test
+        files = "1 file" if len(self.tests) == 1 else f"{len(self.tests)} files"
+        test = f"{self.test} ({files})" if self.tests else self.test
+        return f"{test} [{self.variant}]" if self.variant else test
 
 
 class RunView(Model):

@@ -22,12 +22,15 @@ EVENTS: Final = "QG_EVENTS"
 LOGS: Final = "QG_LOGS"
 DEAD: Final = "QG_DEAD"
 CRON: Final = "QG_CRON"
+HISTORY: Final = "QG_HISTORY"
 
 LEADER_BUCKET: Final = "qg_leader"
 AGENTS_BUCKET: Final = "qg_agents"
 SETTINGS_BUCKET: Final = "qg_settings"
 PRIORITIES_BUCKET: Final = "qg_priorities"
 LEARNED_BUCKET: Final = "qg_learned"
+NEWEST_BUCKET: Final = "qg_newest"
+"""The newest run of each concurrency key."""
 BUILDS_BUCKET: Final = "qg_builds"
 BUNDLE_OBJECTS: Final = "qg_bundle_files"
 BUILD_OBJECTS: Final = "qg_build_files"
@@ -38,6 +41,9 @@ ACK_WAIT_S: Final = 30.0
 
 CRON_DUE_KEPT_S: Final = HOUR_S
 """For how long what was due is submitted late, when no leader was there."""
+HISTORY_KEPT_S: Final = 90 * 24 * HOUR_S
+HISTORY_EACH: Final = 50
+"""How many outcomes of a test are kept."""
 EVENTS_KEPT_S: Final = 24 * HOUR_S
 RUN_MARKER_TTL_S: Final = 7 * 24 * HOUR_S
 JOB_ROOM_BYTES: Final = 64 * 1024
@@ -111,6 +117,16 @@ def streams(replicas: int = 1) -> list[ApiConfig]:
             max_msgs=100_000,
             max_bytes=2**28,
         ),
+        _stream(
+            HISTORY,
+            subjects.HISTORY_ALL,
+            description="qgjob: the last outcomes of each test",
+            retention="limits",
+            max_age=HISTORY_KEPT_S * SECOND_NS,
+            max_msgs_per_subject=HISTORY_EACH,
+            max_msgs=2_000_000,
+            compression="s2",
+        ),
         # Only the scheduler writes here: `allow_msg_schedules` lets any writer roll up subjects.
         _stream(
             CRON,
@@ -172,6 +188,8 @@ def buckets(replicas: int = 1) -> list[ApiConfig]:
         kv_bucket(SETTINGS_BUCKET, history=5),
         kv_bucket(PRIORITIES_BUCKET, ttl_s=30 * day),
         kv_bucket(LEARNED_BUCKET),
+        # Kept for as long as the markers whose places they name.
+        kv_bucket(NEWEST_BUCKET, ttl_s=RUN_MARKER_TTL_S),
         kv_bucket(BUILDS_BUCKET),
         object_bucket(BUNDLE_OBJECTS, ttl_s=7 * day),
         object_bucket(BUILD_OBJECTS, ttl_s=30 * day),

@@ -9,6 +9,7 @@
 | `qg.events.<org>.<run>.<job>.<attempt>.<state,info>` | what happened |
 | `qg.logs.<org>.<job>.<attempt>` | output of a job, in chunks |
 | `qg.dead.<origin>` | what could not be read, with its reason |
+| `qg.history.<org>.<test>` | the last outcomes of each test |
 | `qg.cron.<plan,due>.<org>.<schedule>` | schedules, and what is due by them |
 | `qg.live.…` | events and logs once they are stored, repeated for live readers |
 | `qg.slot.<agent>.<slot>.next` | a slot reports itself |
@@ -35,6 +36,7 @@ EVENTS_ALL: Final = "qg.events.>"
 EVENT_CHAINS: Final = "qg.events.*.*.*.*.state"
 LOGS_ALL: Final = "qg.logs.>"
 DEAD_ALL: Final = "qg.dead.>"
+HISTORY_ALL: Final = "qg.history.>"
 CRON_ALL: Final = "qg.cron.>"
 CRON_PLANS: Final = "qg.cron.plan.*.*"
 CRON_DUE: Final = "qg.cron.due.*.*"
@@ -128,6 +130,11 @@ def logs(org: str, job_id: str, attempt: int) -> str:
 def dead(origin: str) -> str:
     """Where an unreadable message of a stream, or of a live subject, is set aside."""
     return f"qg.dead.{encode_token(origin)}"
+
+
+def history(org: str | None, test: str) -> str:
+    """Where the outcomes of a test stand; without `org`, of whatever organisation it is."""
+    return f"qg.history.{encode_token(org) if org else '*'}.{encode_token(test)}"
 
 
 def live_run_events(org: str | None, run: str) -> str:

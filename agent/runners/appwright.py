@@ -14,7 +14,7 @@ from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.runners.base import Need, Runner, RunnerJob, RunResult
 from agent.runners.node import find_in_packages, nearest, node_of
 from agent.runners.playwright import playwright_launch, playwright_result
-from agent.runners.testfile import find_test
+from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import Toolchain
 
 CONFIG_NAMES = tuple(f"appwright.config.{ending}" for ending in ("ts", "js", "mts", "mjs", "cts", "cjs"))
@@ -24,7 +24,7 @@ _PRELOAD = Path(__file__).parent / "preload" / "appwright.cjs"
 
 
 class AppwrightRunner(Runner):
-    """Runs one test file with Playwright's test runner, as AppWright does, from the nearest appwright.config.
+    """Runs test files with Playwright's test runner, as AppWright does, from the nearest appwright.config.
 
     On a slot with a device, the project is the first one of the device's platform, unless ARGV names one
     with `--project`. Without a device, ARGV has to name a project of a cloud's. One worker: one device.
@@ -43,7 +43,8 @@ class AppwrightRunner(Runner):
 
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
         """See `Runner.prepare`."""
-        test = find_test(dirs.bundle, job.test)
+        tests = find_tests(dirs.bundle, job.files)
+        test = tests[0]
         cli = self._cli(dirs.bundle, test)
         config = nearest(dirs.bundle, test, CONFIG_NAMES)
         options = ("--workers=1", *((f"--config={config}",) if config else ()))
@@ -52,7 +53,7 @@ class AppwrightRunner(Runner):
             dirs,
             self._tools,
             cli=cli,
-            test=test,
+            tests=tests,
             cwd=config.parent if config else dirs.bundle,
             options=options,
         )

@@ -58,10 +58,10 @@ class AppiumSession:
 class RunnerJob:
     """What a runner may know of a job: one attempt, on one slot, with the build in place.
 
-    `test` is relative to the bundle, POSIX. `argv` and `env` are the user's own. `app_dir` and
-    `app_url` say where the installed build is, when the driver has such a place; `app_package` is its
-    package or bundle id. `device_env` is how tests address the device, as its driver says. `appium` is
-    there when the runner wants it and Appium can reach the device.
+    `test` is relative to the bundle, POSIX; of a shard it is only a name, and `tests` are its files. `argv`
+    and `env` are the user's own. `app_dir` and `app_url` say where the installed build is, when the driver
+    has such a place; `app_package` is its package or bundle id. `device_env` is how tests address the
+    device, as its driver says. `appium` is there when the runner wants it and Appium can reach the device.
     """
 
     job_id: str
@@ -79,6 +79,12 @@ class RunnerJob:
     app_package: str | None = None
     device_env: Mapping[str, str] = field(default_factory=dict[str, str])
     appium: AppiumSession | None = None
+    tests: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files to be run: one, or those of the shard."""
+        return self.tests or (self.test,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,10 @@ _PLACEHOLDER = re.compile(r"\{(test|bundle)\}")
 class CommandRunner(Runner):
     """Runs ARGV with `{test}` and `{bundle}` filled in, each element by itself.
 
-    Without ARGV it runs the test file: as it is when it is executable and begins with `#!` or is a
-    binary, else by its ending: `.py` with Python, `.js`, `.mjs`, `.cjs` with Node, `.sh` with sh.
-    Exit code 0 has passed, all else has failed. A JUnit report written to `$QGJOB_JUNIT_FILE` is read.
+    Of a shard, the word `{test}` becomes as many as it has files. Without ARGV it runs the test file: as it
+    is when it is executable and begins with `#!` or is a binary, else by its ending: `.py` with Python,
+    `.js`, `.mjs`, `.cjs` with Node, `.sh` with sh. Exit code 0 has passed, all else has failed. A JUnit
+    report written to `$QGJOB_JUNIT_FILE` is read.
     """
 
     name: ClassVar[str] = "command"
@@ -33,15 +34,22 @@ class CommandRunner(Runner):
 
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
         """See `Runner.prepare`."""
+        first, *more = job.files
+        if more and "{test}" not in job.argv:
+            raise RunnerError(
+                "a shard has several files and a command takes one: with {test} as a word of its own "
+                "behind -- it gets them all",
+                reason="not_runnable",
+                retryable=False,
+            )
         # With an ARGV of its own a job may do without a bundle.
-        path = find_test(dirs.bundle, job.test, must_exist=not job.argv)
+        path, *_ = (find_test(dirs.bundle, test, must_exist=not job.argv) for test in job.files)
         if job.argv:
-            values = {"test": job.test, "bundle": str(dirs.bundle)}
-            argv = tuple(_fill(element, values) for element in job.argv)
+            argv = tuple(word for element in job.argv for word in _filled(element, job, dirs))
         elif _runs_by_itself(path):
-            argv = (f"./{job.test}",)
+            argv = (f"./{first}",)
         else:
-            argv = (*self._interpreter(job.test), f"./{job.test}")
+            argv = (*self._interpreter(first), f"./{first}")
         return LaunchSpec(
             argv=argv, env=job_environment(job, dirs, self._tools), cwd=dirs.bundle, reports=(dirs.junit,)
         )
@@ -76,6 +84,13 @@ class CommandRunner(Runner):
             retryable=False,
             hint="Make it executable with a #! line, or say how to run it: qgjob submit … -- PROGRAM {test}",
         )
+
+
+def _filled(element: str, job: RunnerJob, dirs: JobDirs) -> tuple[str, ...]:
+    """What a word of ARGV becomes: one word, but `{test}` alone all files of a shard."""
+    if element == "{test}":
+        return job.files
+    return (_fill(element, {"test": " ".join(job.files), "bundle": str(dirs.bundle)}),)
 
 
 def _fill(element: str, values: Mapping[str, str]) -> str:

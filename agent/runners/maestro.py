@@ -10,12 +10,12 @@ from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.junit import read_junit
 from agent.runners.base import CaseCounts, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
-from agent.runners.testfile import find_test
+from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import Toolchain
 
 
 class MaestroRunner(Runner):
-    """Runs `maestro test FLOW` on the device that the driver names (`QGJOB_UDID`), ARGV appended.
+    """Runs `maestro test FLOW…` on the device that the driver names (`QGJOB_UDID`), ARGV appended.
 
     The job's `-e` variables become the flow's, and `APP_ID` is the installed app's package, unless `-e` sets
     it. Exit code 0 has passed; any other has failed when the report has cases, and is infrastructure when
@@ -34,7 +34,7 @@ class MaestroRunner(Runner):
 
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
         """See `Runner.prepare`."""
-        find_test(dirs.bundle, job.test)
+        find_tests(dirs.bundle, job.files)
         udid = job.device_env.get("QGJOB_UDID")
         if not udid:
             raise RunnerError(
@@ -62,7 +62,7 @@ class MaestroRunner(Runner):
                 "--flatten-debug-output",
                 *(word for name, value in variables.items() for word in ("-e", f"{name}={value}")),
                 *job.argv,
-                f"./{job.test}",
+                *(f"./{test}" for test in job.files),
             ),
             env=env,
             cwd=dirs.bundle,

@@ -7,6 +7,7 @@ command line, so that the user's configuration is left as it is.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from agent.reports.playwright_json import PlaywrightReport, read_playwright
 from agent.runners.base import CaseCounts, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.node import find_in_packages, nearest, node_of, pattern_of
-from agent.runners.testfile import find_test
+from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import Toolchain
 
 CONFIG_NAMES = tuple(f"playwright.config.{ending}" for ending in ("ts", "js", "mts", "mjs", "cts", "cjs"))
@@ -24,7 +25,7 @@ _CLI = "@playwright/test/cli.js"
 
 
 class PlaywrightRunner(Runner):
-    """Runs `playwright test FILE` where the nearest playwright.config is, else in the bundle's root.
+    """Runs `playwright test FILE…` where the nearest playwright.config is, else in the bundle's root.
 
     `node_modules` is the bundle's own when there is one above it or a lock file to install it from, else the
     agent's (`QGJOB_AGENT_NODE_MODULES`), which is then linked into the working copy. Exit code 0 has passed;
@@ -45,11 +46,12 @@ class PlaywrightRunner(Runner):
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
         """See `Runner.prepare`."""
         node_of(self._tools)
-        test = find_test(dirs.bundle, job.test)
+        tests = find_tests(dirs.bundle, job.files)
+        test = tests[0]
         config = nearest(dirs.bundle, test, CONFIG_NAMES)
         cli = find_in_packages(dirs.bundle, test, self._tools, _CLI)
         return playwright_launch(
-            job, dirs, self._tools, cli=cli, test=test, cwd=config.parent if config else dirs.bundle
+            job, dirs, self._tools, cli=cli, tests=tests, cwd=config.parent if config else dirs.bundle
         )
 
     def collect(self, exit_: Exit, dirs: JobDirs) -> RunResult:
@@ -63,11 +65,11 @@ def playwright_launch(
     tools: Toolchain,
     *,
     cli: Path,
-    test: Path,
+    tests: Sequence[Path],
     cwd: Path,
     options: tuple[str, ...] = (),
 ) -> LaunchSpec:
-    """How Playwright's test runner is started for one test file, its reports written where we look."""
+    """How Playwright's test runner is started for test files, its reports written where we look."""
     env = job_environment(job, dirs, tools)
     env |= {
         "PLAYWRIGHT_JUNIT_OUTPUT_FILE": str(dirs.junit),
@@ -81,8 +83,8 @@ def playwright_launch(
             node_of(tools),
             str(cli),
             "test",
-            # Playwright matches it against the file's real path.
-            pattern_of(os.path.realpath(test)),
+            # Playwright matches them against the files' real paths.
+            *(pattern_of(os.path.realpath(test)) for test in tests),
             "--reporter=list,junit,json",
             f"--output={dirs.artifacts / 'test-results'}",
             *options,

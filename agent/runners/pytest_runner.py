@@ -10,12 +10,12 @@ from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.junit import read_junit
 from agent.runners.base import CaseCounts, Need, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
-from agent.runners.testfile import find_test
+from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import Toolchain
 
 
 class PytestRunner(Runner):
-    """Runs `python -m pytest TEST` in the bundle's root, ARGV appended.
+    """Runs `python -m pytest TEST…` in the bundle's root, ARGV appended.
 
     Exit codes: 0 passed; 1 failed; 2 (interrupted, which an error while collecting is too) failed when there
     is a report; 3 (internal) and 4 (usage, a conftest that cannot be imported) infrastructure;
@@ -34,12 +34,12 @@ class PytestRunner(Runner):
 
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
         """See `Runner.prepare`."""
-        find_test(dirs.bundle, job.test)
+        find_tests(dirs.bundle, job.files)
         argv = (
             self._python(),
             "-m",
             "pytest",
-            f"./{job.test}",
+            *(f"./{test}" for test in job.files),
             f"--junitxml={dirs.junit}",
             # The family that says which file and line a case is from.
             "-o",

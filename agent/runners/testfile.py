@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.errors import RunnerError
+
+
+def find_tests(bundle: Path, tests: Sequence[str]) -> list[Path]:
+    """Where all files of a job are; raises `RunnerError` like `find_test`."""
+    return [find_test(bundle, test) for test in tests]
 
 
 def find_test(bundle: Path, test: str, *, must_exist: bool = True) -> Path:

@@ -17,7 +17,7 @@ from agent.reports.wdio_lines import read_wdio
 from agent.runners.base import CaseCounts, Need, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.node import find_in_packages, nearest, node_of
-from agent.runners.testfile import find_test
+from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import Toolchain
 
 CONFIG_NAMES = tuple(f"wdio.conf.{ending}" for ending in ("ts", "js", "mts", "mjs", "cts", "cjs"))
@@ -27,7 +27,7 @@ _LAB_FILE = "qgjob-lab.mjs"
 
 
 class WdioRunner(Runner):
-    """Runs `wdio run` for one spec, with the nearest wdio.conf; ARGV is appended.
+    """Runs `wdio run` for one spec or a shard's, with the nearest wdio.conf; ARGV is appended.
 
     On a slot with a device the first capabilities of its platform are used, pointed at the slot's Appium
     server, and an `appium` service of the configuration's own is not started. Exit code 0 has passed; any
@@ -51,7 +51,8 @@ class WdioRunner(Runner):
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
         """See `Runner.prepare`."""
         node = node_of(self._tools)
-        test = find_test(dirs.bundle, job.test)
+        tests = find_tests(dirs.bundle, job.files)
+        test = tests[0]
         config = _config(dirs.bundle, test)
         cli = find_in_packages(dirs.bundle, test, self._tools, _CLI)
         lab = config.with_name(_LAB_FILE)
@@ -66,10 +67,11 @@ class WdioRunner(Runner):
             "export const config = inLab(user.config ?? user.default?.config ?? user.default);\n",
             "utf-8",
         )
+        specs = [word for path in tests for word in ("--spec", str(path))]
         lines = _lines(dirs)
         lines.mkdir(exist_ok=True)
         return LaunchSpec(
-            argv=(node, str(cli), "run", str(ours), "--spec", str(test), *job.argv),
+            argv=(node, str(cli), "run", str(ours), *specs, *job.argv),
             env={
                 **job_environment(job, dirs, self._tools),
                 "QGJOB_WDIO_LINES": str(lines),

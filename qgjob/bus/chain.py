@@ -82,6 +82,7 @@ def ended_event(
         result=result,
         final=following is None,
         app_version_id=spec.app_version_id,
+        test=None if spec.tests else spec.test,
         next=following,
     )
 

@@ -45,6 +45,7 @@ COMMANDS: Final = (
     CommandEntry("wait", "qgjob.cli.wait", JOBS, "Wait for a job or a run; exits with the verdict."),
     CommandEntry("logs", "qgjob.cli.logs", JOBS, "Print the output of a job, or follow it."),
     CommandEntry("report", "qgjob.cli.report", JOBS, "Write a report: JUnit, HTML, Markdown, annotations."),
+    CommandEntry("history", "qgjob.cli.history", JOBS, "Show how a test went the last times."),
     CommandEntry("explain", "qgjob.cli.explain", JOBS, "Say why a job waits, or why it ran where it did."),
     CommandEntry("artifacts", "qgjob.cli.artifacts", JOBS, "List or download what a job left."),
     CommandEntry("cancel", "qgjob.cli.cancel", JOBS, "Cancel a job, or what is left of a run."),

@@ -151,6 +151,16 @@ def submit(
         int | None,
         option("--max-parallel", min=1, help="Most jobs of this run that run at once.", panel=_HOW),
     ] = None,
+    shards: Annotated[
+        int | None,
+        option(
+            "--shards",
+            min=1,
+            max=400,
+            help="Make N jobs of several files each, by learned durations; else one for each file.",
+            panel=_HOW,
+        ),
+    ] = None,
     name: Annotated[
         str | None, option("--name", metavar="TEXT", help="A name of the run, for people.", panel=_THEN)
     ] = None,
@@ -169,6 +179,15 @@ def submit(
             "--run-key",
             metavar="KEY",
             help="Submit once: the same key again adds nothing and finds the same run.",
+            panel=_THEN,
+        ),
+    ] = None,
+    concurrency_key: Annotated[
+        str | None,
+        option(
+            "--concurrency-key",
+            metavar="KEY",
+            help="Cancel what is left of older runs of the organisation with the same key.",
             panel=_THEN,
         ),
     ] = None,
@@ -221,6 +240,10 @@ def submit(
         name=opt.one_line("--name", name),
         meta={**detected_meta(os.environ), **opt.metadata(meta or ())},
         run_key=None if run_key is None else opt.identifier("--run-key", run_key),
+        concurrency_key=None
+        if concurrency_key is None
+        else opt.identifier("--concurrency-key", concurrency_key),
+        shards=shards,
     )
     schedule = opt.schedule(cron, time_zone, at=at, wait=wait and _was_said(ctx, "wait"))
     grace_s = opt.grace(no_slot_grace)

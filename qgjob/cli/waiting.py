@@ -20,7 +20,7 @@ from qgjob.cli.session import Session, run
 from qgjob.client.models import Submitted, Waited, WaitOptions
 from qgjob.client.shapes import job_json
 from qgjob.clock import SystemClock
-from qgjob.domain.verdict import counts_of, failures_of, run_state_of
+from qgjob.domain.verdict import counts_of, failed_tests, failures_of, run_state_of
 from qgjob.errors import ExitCode, QgjobError
 
 if TYPE_CHECKING:
@@ -89,13 +89,13 @@ def _tell_rules(out: Output, waited: Waited) -> None:
     rules = waited.rules
     if waited.stopped_by is not None:
         out.note(f"--fail-fast: the rest was cancelled because of {waited.stopped_by.title}.")
-    failures = failures_of(waited.jobs, rules)
-    flaky = sum(job.flaky for job in failures)
+    failed = failed_tests(waited.jobs, rules)
+    flaky = sum(job.flaky for job in failures_of(waited.jobs, rules))
     if flaky:
         out.note(f"--fail-on-flaky: {flaky} that passed only after a failure count as failed.")
-    if failures and rules.allow_failures:
-        over = "over" if len(failures) > rules.allow_failures else "within"
-        out.note(f"--allow-failures: {len(failures)} is {over} the {rules.allow_failures} allowed.")
+    if failed and rules.allow_failures:
+        over = "over" if failed > rules.allow_failures else "within"
+        out.note(f"--allow-failures: {failed} is {over} the {rules.allow_failures} allowed.")
 
 
 def waited_json(waited: Waited) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bus_schemas.cases import CaseReport
 from bus_schemas.crons import CronView
 from bus_schemas.events import Attempt
 from bus_schemas.explain import ExplainAnswer
+from bus_schemas.history import HistoryAnswer
 from bus_schemas.holds import SlotHold
 from bus_schemas.jobs import BlobRef
 from bus_schemas.lab import HoldVerb, SlotsAnswer
@@ -188,6 +189,13 @@ class Client:
     async def explain(self, job_id: str) -> ExplainAnswer:
         """Why a job waits and what would change it, or why it went where it went; raises `NotFoundError`."""
         return await lab.explain(self.bus, job_id)
+
+    async def history(self, test: str, *, org_id: str | None = None, limit: int = 50) -> HistoryAnswer:
+        """The last outcomes of a test, newest first, of one organisation or of all.
+
+        They are remembered for months, 50 of each test. Raises `NotFoundError` when there is none.
+        """
+        return await query.history(self.bus, test, org_id, limit)
 
     async def health(self) -> HealthAnswer:
         """How the system is; a scheduler that does not answer is a finding, not an error."""

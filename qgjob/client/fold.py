@@ -67,6 +67,8 @@ def _document(view: JobView) -> JobDoc:
         org_id=view.org_id,
         app_version_id="" if view.app_version_id == UNKNOWN else view.app_version_id,
         test=view.test,
+        tests=view.tests,
+        variant=view.variant,
         position=view.position,
         priority=view.priority,
         target=view.target,

@@ -49,6 +49,12 @@ class SubmitRequest:
     """Labels: each test runs once on a slot of each."""
     repeat: int = 1
     """How many jobs are made of each test, to hunt a flake."""
+    shards: int | None = None
+    """So many jobs of several test files each, balanced by what is known of their durations; None: a
+    job for each file."""
+    concurrency_key: str | None = None
+    """This run takes the place of older ones of the organisation that have the same key: what is left of
+    them is cancelled."""
     app_id: str | None = None
     platform: str | None = None
     name: str | None = None

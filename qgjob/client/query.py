@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat
 from bus_schemas.base import Message
+from bus_schemas.history import MAX_ASKED, DurationsAnswer, DurationsQuery, HistoryAnswer, HistoryQuery
 from bus_schemas.holds import SlotHold
 from bus_schemas.requests import (
     AgentsAnswer,
@@ -201,6 +203,31 @@ async def holds(bus: Bus) -> list[SlotHold]:
     answer = await ask(bus, subjects.query("agents"), Query(), AgentsAnswer)
     checked(answer.problem)
     return sorted(answer.holds, key=lambda hold: hold.name)
+
+
+async def history(bus: Bus, test: str, org_id: str | None, limit: int) -> HistoryAnswer:
+    """The last outcomes of a test, newest first; raises `NotFoundError` when none is remembered."""
+    question = HistoryQuery(test=test, org_id=org_id, limit=limit)
+    answer = await ask(bus, subjects.query("history", org_id), question, HistoryAnswer)
+    checked(answer.problem)
+    if not answer.outcomes:
+        of = f" of {org_id}" if org_id else ""
+        raise NotFoundError(
+            f"Nothing is remembered of a test {test}{of}.",
+            hint="A test is named as its file in the bundle, as `qgjob list` shows it.",
+        )
+    return answer
+
+
+async def durations(bus: Bus, org_id: str, tests: Sequence[str]) -> dict[str, float]:
+    """Expected seconds of those tests of which something is known."""
+    found: dict[str, float] = {}
+    for start in range(0, len(tests), MAX_ASKED):
+        question = DurationsQuery(org_id=org_id, tests=tuple(tests[start : start + MAX_ASKED]))
+        answer = await ask(bus, subjects.query("durations", org_id), question, DurationsAnswer)
+        checked(answer.problem)
+        found |= answer.seconds
+    return found
 
 
 async def health(bus: Bus) -> HealthAnswer:

@@ -9,11 +9,13 @@ from bus_schemas.artifacts import Artifact
 from bus_schemas.builds import BuildRecord
 from bus_schemas.events import Attempt
 from bus_schemas.explain import ExplainAnswer
+from bus_schemas.history import HistoryAnswer
 from bus_schemas.holds import SlotHold
 from bus_schemas.requests import JobView, OrgView, Overview, PauseView, RunView
 from bus_schemas.rules import OrgRule, PauseMark
 from qgjob.client.models import Submitted
 from qgjob.clock import rfc3339
+from qgjob.domain.testhistory import HistorySummary
 
 
 def attempt_json(attempt: Attempt) -> dict[str, Any]:
@@ -35,6 +37,7 @@ def attempt_json(attempt: Attempt) -> dict[str, Any]:
         "exit_code": attempt.exit_code,
         "takeovers": attempt.takeovers,
         "cases": attempt.cases.model_dump() if attempt.cases else None,
+        "files": [file.model_dump() for file in attempt.files],
         "artifacts": [artifact_json(artifact) for artifact in attempt.artifacts],
         "artifacts_left_out": attempt.artifacts_left_out,
     }
@@ -54,6 +57,7 @@ def job_json(job: JobView) -> dict[str, Any]:
         "org_id": job.org_id,
         "app_version_id": job.app_version_id,
         "test": job.test,
+        "tests": list(job.tests),
         "variant": job.variant,
         "position": job.position,
         "target": job.target,
@@ -85,6 +89,28 @@ def run_json(run: RunView) -> dict[str, Any]:
     }
 
 
+def history_json(test: str, answer: HistoryAnswer, summary: HistorySummary) -> dict[str, Any]:
+    """The last outcomes of a test, and what they amount to."""
+    return {
+        "test": test,
+        "attempts": summary.attempts,
+        "jobs": summary.jobs,
+        "passed": summary.passed,
+        "failed": summary.failed,
+        "errored": summary.errored,
+        "flaky": summary.flaky,
+        "flakiness": round(summary.flakiness, 4),
+        "failure_rate": round(summary.failure_rate, 4),
+        "median_s": summary.median_s,
+        "slowest_s": summary.slowest_s,
+        "expected_s": answer.expected_s,
+        "outcomes": [
+            {**record.model_dump(exclude={"v", "test", "at"}), "at": rfc3339(record.at)}
+            for record in answer.outcomes
+        ],
+    }
+
+
 def submitted_json(submitted: Submitted) -> dict[str, Any]:
     """What a submit without `--wait` prints."""
     return {
@@ -92,7 +118,13 @@ def submitted_json(submitted: Submitted) -> dict[str, Any]:
         "accepted_before": submitted.accepted_before,
         "app_version_id": submitted.jobs[0].app_version_id,
         "jobs": [
-            {"job_id": job.job_id, "test": job.test, "variant": job.variant, "state": job.state}
+            {
+                "job_id": job.job_id,
+                "test": job.test,
+                "variant": job.variant,
+                "state": job.state,
+                **({"tests": list(job.tests)} if job.tests else {}),
+            }
             for job in submitted.jobs
         ],
     }

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from bus_schemas.jobs import JobSpec
+from bus_schemas.jobs import MAX_SHARD_FILES, JobSpec
 from bus_schemas.requests import JobState, JobView
 from qgjob.bus.connect import Bus
+from qgjob.client import query
 from qgjob.client.checks import checked_id, usage_error
 from qgjob.client.ids import derived_id, new_ids
 from qgjob.client.models import SubmitRequest, Submitted
 from qgjob.client.publish_run import PlannedRun, publish_run
 from qgjob.clock import Clock
 from qgjob.domain.lifecycle import waiting_state
-from qgjob.errors import NoTestsError, RefusedError
+from qgjob.domain.sharding import balanced
+from qgjob.errors import NoTestsError, RefusedError, UnreachableError, UsageError
+
+log = logging.getLogger(__name__)
 
 MAX_JOBS: Final = 100_000
 """Jobs of one run; more are a mistake more often than a wish."""
+MAX_SHARDS: Final = 400
+"""All of them fit into one batch, so that a repeated submit never mixes two ways of dealing out."""
 
 
 async def submit(bus: Bus, request: SubmitRequest, *, clock: Clock) -> Submitted:
     """See `Client.submit`."""
     now = clock.now()
-    specs = make_specs(request, now)
+    specs = make_specs(request, now, await expected_durations(bus, request))
     try:
         run = PlannedRun(
             run_id=specs[0].run_id,
@@ -46,11 +54,30 @@ async def submit(bus: Bus, request: SubmitRequest, *, clock: Clock) -> Submitted
     return Submitted(run.run_id, jobs, accepted_before=accepted_before)
 
 
-def make_specs(request: SubmitRequest, now: float) -> list[JobSpec]:
-    """The jobs of a request; raises `UsageError`, `NoTestsError` or `RefusedError` (too many)."""
+async def expected_durations(bus: Bus, request: SubmitRequest) -> dict[str, float]:
+    """How long its tests are expected to run, as far as they are to be balanced and that is known."""
+    if not request.shards:
+        return {}
+    try:
+        return await query.durations(bus, request.org_id, request.tests)
+    except UnreachableError as error:
+        # A submit needs no scheduler: then the files are dealt out evenly.
+        log.info("the shards are balanced without durations: %s", error)
+        return {}
+
+
+def make_specs(
+    request: SubmitRequest, now: float, durations: Mapping[str, float] | None = None
+) -> list[JobSpec]:
+    """The jobs of a request; raises `UsageError`, `NoTestsError` or `RefusedError` (too many).
+
+    `durations`: expected seconds of its tests, by which shards are balanced.
+    """
     checked_id("The organisation id", request.org_id)
     checked_id("The app version id", request.app_version_id)
-    plan = _plan(request)
+    if request.concurrency_key is not None:
+        checked_id("The concurrency key", request.concurrency_key)
+    plan = _plan(request, durations or {})
     count = len(plan)
     if not count:
         raise NoTestsError("A run needs at least one test.")
@@ -83,6 +110,7 @@ def make_specs(request: SubmitRequest, now: float) -> list[JobSpec]:
         "silence_timeout_s": request.silence_timeout_s,
         "secrets": tuple(dict.fromkeys(request.secrets)),
         "max_parallel": request.max_parallel,
+        "concurrency_key": request.concurrency_key,
         "created_at": now,
     }
     try:
@@ -90,6 +118,7 @@ def make_specs(request: SubmitRequest, now: float) -> list[JobSpec]:
             JobSpec(
                 job_id=job_id,
                 test=job.test,
+                tests=job.tests,
                 variant=job.variant,
                 requires=tuple(sorted(requires | job.labels)),
                 position=position,
@@ -105,22 +134,39 @@ class _Planned(NamedTuple):
     """A job to be made: a test, on one label of the matrix, for one of its repetitions."""
 
     test: str
+    tests: tuple[str, ...]
+    """The files of a shard."""
     labels: frozenset[str]
     variant: str | None
 
 
-def _plan(request: SubmitRequest) -> list[_Planned]:
+def _plan(request: SubmitRequest, durations: Mapping[str, float]) -> list[_Planned]:
+    if request.shards is not None and not 1 <= request.shards <= MAX_SHARDS:
+        raise UsageError(f"A run has 1 to {MAX_SHARDS} shards, not {request.shards}.")
     if len(request.tests) * max(1, len(request.matrix)) * request.repeat > MAX_JOBS:
         raise RefusedError(
             f"{len(request.tests)} tests, {max(1, len(request.matrix))} labels of the matrix and "
             f"{request.repeat} repetitions make more than the {MAX_JOBS} jobs that are taken at once."
         )
     return [
-        _Planned(test, frozenset({label} if label else ()), _variant(label, number, request.repeat))
-        for test in request.tests
+        _Planned(test, files, frozenset({label} if label else ()), _variant(label, number, request.repeat))
+        for test, files in _tests(request, durations)
         for label in request.matrix or (None,)
         for number in range(1, request.repeat + 1)
     ]
+
+
+def _tests(request: SubmitRequest, durations: Mapping[str, float]) -> list[tuple[str, tuple[str, ...]]]:
+    """What runs together: (the test, nothing), or (the shard's name, its files)."""
+    if request.shards is None:
+        return [(test, ()) for test in request.tests]
+    shards = balanced(list(dict.fromkeys(request.tests)), durations, request.shards)
+    if any(len(files) > MAX_SHARD_FILES for files in shards):
+        raise RefusedError(
+            f"{len(request.tests)} tests in {request.shards} shards are too many for each: "
+            f"at most {MAX_SHARD_FILES}."
+        )
+    return [(f"shard {number} of {len(shards)}", tuple(files)) for number, files in enumerate(shards, 1)]
 
 
 def _variant(label: str | None, number: int, repeat: int) -> str | None:
@@ -136,13 +182,27 @@ def digest_of(specs: list[JobSpec]) -> str:
     """
     first = specs[0].model_dump(mode="json", exclude=_NOT_IN_DIGEST)
     body: dict[str, Any] = {"shared": first, "tests": [spec.test for spec in specs]}
+    if specs[0].concurrency_key is not None:
+        body["concurrency_key"] = specs[0].concurrency_key
+    if specs[0].tests:  # by what is learned meanwhile they may be dealt out otherwise
+        body["files"] = sorted({file for spec in specs for file in spec.tests})
     if specs[0].variant is not None:
         body["variants"] = [[spec.variant, *spec.requires] for spec in specs]
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-_NOT_IN_DIGEST: Final = {"job_id", "run_id", "test", "variant", "position", "bundle", "created_at"}
+_NOT_IN_DIGEST: Final = {
+    "job_id",
+    "run_id",
+    "test",
+    "tests",
+    "variant",
+    "position",
+    "bundle",
+    "concurrency_key",
+    "created_at",
+}
 
 
 def view_of(spec: JobSpec, state: JobState = "queued") -> JobView:
@@ -153,6 +213,7 @@ def view_of(spec: JobSpec, state: JobState = "queued") -> JobView:
         org_id=spec.org_id,
         app_version_id=spec.app_version_id,
         test=spec.test,
+        tests=spec.tests,
         variant=spec.variant,
         position=spec.position,
         state=state,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -50,6 +50,12 @@ class Estimates:
         known = self.tests.get((org, test))
         return known.value if known else None
 
+    def known_of(self, org: str, tests: Sequence[str]) -> float | None:
+        """How long several tests are expected to run one after the other; None when none is known."""
+        known = [mean.value for test in tests if (mean := self.tests.get((org, test)))]
+        # Of the others we know nothing better than that they are like those.
+        return sum(known) * len(tests) / len(known) if known else None
+
     def test(self, org: str, test: str) -> float:
         """How long one test is expected to run."""
         known = self.tests.get((org, test))
@@ -81,9 +87,17 @@ class Estimates:
         if any_install is not None:
             self.any_install = Ewma(*any_install)
 
-    def ran(self, group: tuple[str, str, str], test: str, seconds: float) -> None:
-        """A test of a group ran that long."""
-        _add(self.tests, (group[1], test), TEST_PRIOR_S, seconds)
+    def ran(
+        self,
+        group: tuple[str, str, str],
+        test: str,
+        seconds: float,
+        *,
+        files: Sequence[tuple[str, float]] | None = None,
+    ) -> None:
+        """A test of a group ran that long; of a shard, which is no test, each of its `files` did."""
+        for name, own in [(test, seconds)] if files is None else files:
+            _add(self.tests, (group[1], name), TEST_PRIOR_S, own)
         _add(self.groups, group, TEST_PRIOR_S, seconds)
         _add(self.orgs, group[1], TEST_PRIOR_S, seconds)
         self.any_test.add(seconds)

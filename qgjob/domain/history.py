@@ -48,6 +48,7 @@ class JobDoc:
     org_id: str
     app_version_id: str = ""
     test: str = ""
+    tests: tuple[str, ...] = ()
     variant: str | None = None
     position: int = 0
     priority: int = 5
@@ -94,6 +95,7 @@ class JobDoc:
             org_id=self.org_id,
             app_version_id=self.app_version_id or UNKNOWN,
             test=self.test,
+            tests=self.tests,
             variant=self.variant,
             position=self.position,
             state=state,
@@ -234,6 +236,7 @@ def _announce(doc: JobDoc, event: Queued, seq: int, at: float) -> None:
     spec = event.spec
     doc.app_version_id = spec.app_version_id
     doc.test = spec.test
+    doc.tests = spec.tests
     doc.variant = spec.variant
     doc.position = spec.position
     doc.priority = spec.priority

@@ -73,6 +73,15 @@ def failures_of(jobs: Iterable[JobView], rules: VerdictRules = STRICT) -> list[J
     return [job for job in jobs if job.state in FAILURES or (rules.fail_on_flaky and job.flaky)]
 
 
+def failed_tests(jobs: Iterable[JobView], rules: VerdictRules = STRICT) -> int:
+    """How many tests count as failed: of a shard each of its files that failed, if its report tells."""
+    return sum(max(1, _failed_files(job)) for job in failures_of(jobs, rules))
+
+
+def _failed_files(job: JobView) -> int:
+    return sum(file.outcome == "failed" for file in job.attempts[-1].files) if job.attempts else 0
+
+
 def spoiler_of(jobs: Collection[JobView], rules: VerdictRules = STRICT) -> JobView | None:
     """A job because of which the whole cannot pass any more, whatever becomes of the others.
 
@@ -80,7 +89,7 @@ def spoiler_of(jobs: Collection[JobView], rules: VerdictRules = STRICT) -> JobVi
     or has expired is none: whoever cancels one job does not mean the others.
     """
     failures = failures_of(jobs, rules)
-    if len(failures) > rules.allow_failures:
+    if failed_tests(failures, rules) > rules.allow_failures:
         return max(failures, key=lambda job: job.ended_at or 0.0)
     return next((job for job in jobs if job.state == "errored"), None)
 
@@ -100,7 +109,7 @@ def verdict_of(
             without_slot = True
         elif job.state not in FAILURES:
             present.add(job.state)
-    if len(failures_of(jobs, rules)) > rules.allow_failures:
+    if failed_tests(jobs, rules) > rules.allow_failures:
         present.add("failed")
     code = next((verdict.code for verdict in _VERDICTS if present & verdict.ends), ExitCode.OK)
     return ExitCode.NO_SLOT if without_slot and code is not ExitCode.INFRASTRUCTURE else code

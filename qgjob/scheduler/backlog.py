@@ -82,6 +82,7 @@ def placement_job(message: JobMessage, arrived_at: float, order: int, *, priorit
         avoid=message.avoid,
         run_id=intern(spec.run_id),
         max_parallel=spec.max_parallel,
+        files=spec.tests,
     )
 
 

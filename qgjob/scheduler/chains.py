@@ -26,6 +26,7 @@ from qgjob.domain.retry import may_start_at
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.attempts import put_attempt
 from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.testhistory import outcomes_of
 from qgjob.scheduler.troubles import Troubles
 
 log = logging.getLogger(__name__)
@@ -105,8 +106,11 @@ class Chains:
                 install_s=result.install_s,
                 installed=result.installed,
                 good=event.state in {"passed", "failed"},
+                files=tuple((file.file, file.duration_s) for file in result.files),
             )
         )
+        for message in outcomes_of(event):
+            self.events.post(message)
         # In the same breath: a slot that is put into quarantine gets nothing more.
         events += self.troubles.ended(event, lambda: self._labels(event.job_id))
         entry = self.backlog.drop(event.job_id, event.attempt)

@@ -29,6 +29,7 @@ from qgjob.scheduler.announced import Announced
 from qgjob.scheduler.backlog import Backlog, Entry, placement_job
 from qgjob.scheduler.retries import retrying_event
 from qgjob.scheduler.runs import OpenRun, RunKey, Runs, shown_meta
+from qgjob.scheduler.superseding import Superseding
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -63,6 +64,7 @@ class Intake:
     """How long a run may stay incomplete."""
     priority_of: Callable[[str, str, int], int]
     """The priority of a job (its id, its run's, that of its submit) by now."""
+    superseding: Superseding
     on_inherited: Callable[[], None]
     """Called once, when everything that was there at the start has been read."""
     dead_letters: int = 0
@@ -107,11 +109,23 @@ class Intake:
             if message is not None:
                 arrivals.append((stored, msg.reply, message))
         await self.runs.learn(_key(message) for _, _, message in arrivals if message.attempt == 1)
+        over = await self._superseded_by(arrivals)
         events: list[Event] = []
         for arrival in arrivals:
             await self._take(arrival, events)
         self.feed(*events)
+        self.superseding.end(over)
         return stored
+
+    async def _superseded_by(self, arrivals: list[_Arrival]) -> list[tuple[str, str]]:
+        """Which runs are superseded by those that are here as a whole: a part of a run replaces none."""
+        return await self.superseding.learn(
+            message
+            for stored, _, message in arrivals
+            # A later attempt is of a run that is known, but to a new leader.
+            if (message.attempt == 1 or stored.seq <= self.horizon)
+            and (message.part == message.parts - 1 or self.runs.is_complete(_key(message)))
+        )
 
     async def _read(self, stored: StreamMessage, ack: str) -> JobMessage | None:
         try:

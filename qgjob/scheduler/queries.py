@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
 from bus_schemas.base import Message
+from bus_schemas.history import DurationsAnswer, DurationsQuery, HistoryAnswer, HistoryQuery
 from bus_schemas.requests import (
     AgentsAnswer,
     ErrorCode,
@@ -35,6 +36,7 @@ from qgjob.scheduler.healthcheck import HealthCheck, read_agents
 from qgjob.scheduler.holds import read_holds
 from qgjob.scheduler.joblogs import read_logs
 from qgjob.scheduler.lookup import FoundJob, FoundRun, Lookup
+from qgjob.scheduler.testhistory import read_durations, read_outcomes
 from qgjob.store.reader import Filters, Reader
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class _Question:
 
 
 class QueryService:
-    """Answers `get`, `list`, `logs`, `overview`, `agents` and `health`."""
+    """Answers `get`, `list`, `logs`, `overview`, `agents`, `health`, `history` and `durations`."""
 
     def __init__(
         self,
@@ -90,6 +92,8 @@ class QueryService:
             "overview": self._show_overview,
             "agents": self._agents,
             "health": self._show_health,
+            "history": self._history,
+            "durations": self._durations,
         }
 
     async def run(self) -> None:
@@ -184,11 +188,7 @@ class QueryService:
 
     async def _list(self, question: _Question) -> bytes:
         query = ListQuery.decode(question.data)
-        org = query.org_id
-        if question.org_token is not None:
-            org = org or decode_token(question.org_token)
-            if org is None or not question.sees(org):
-                raise BadMessageError("The query's subject and its org_id name different organisations.")
+        org = self._org_of(question, query.org_id)
         filters = Filters(query.state, org, query.app_version_id, query.run_id)
         listed = await self._reader.list(filters, limit=query.limit, offset=query.offset)
         now = self._clock.now()
@@ -221,6 +221,34 @@ class QueryService:
     async def _show_health(self, _: _Question) -> bytes:
         return (await self._health.answer()).encode()
 
+    async def _history(self, question: _Question) -> bytes:
+        query = HistoryQuery.decode(question.data)
+        org = self._org_of(question, query.org_id)
+        outcomes = await read_outcomes(self._bus, query.test, org)
+        orgs = {record.org_id for record in outcomes}
+        org = org or (orgs.pop() if len(orgs) == 1 else None)
+        expected = (await read_durations(self._bus, org)).get(query.test) if org else None
+
+        shown = tuple(outcomes[: query.limit])
+        while len(data := HistoryAnswer(outcomes=shown, expected_s=expected).encode()) > self._room:
+            shown = shown[: len(shown) // 2]
+        return data
+
+    async def _durations(self, question: _Question) -> bytes:
+        query = DurationsQuery.decode(question.data)
+        org = self._org_of(question, query.org_id)
+        known = await read_durations(self._bus, org or query.org_id)
+        return DurationsAnswer(seconds={t: known[t] for t in query.tests if t in known}).encode()
+
+    def _org_of(self, question: _Question, named: str | None) -> str | None:
+        """The one organisation that is asked about, if any; raises `BadMessageError` for another's."""
+        if question.org_token is None:
+            return named
+        org = named or decode_token(question.org_token)
+        if org is None or not question.sees(org):
+            raise BadMessageError("The query's subject and its org_id name different organisations.")
+        return org
+
 
 def _problem(msg: Msg, code: ErrorCode, message: str, hint: str | None = None) -> bytes:
     """An answer of the kind that was asked for, which says why it is none."""
@@ -234,6 +262,10 @@ def _problem(msg: Msg, code: ErrorCode, message: str, hint: str | None = None) -
             return Overview(problem=problem, at=0.0).encode()
         case "agents":
             return AgentsAnswer(problem=problem).encode()
+        case "history":
+            return HistoryAnswer(problem=problem).encode()
+        case "durations":
+            return DurationsAnswer(problem=problem).encode()
         case "health":
             return HealthAnswer(problem=problem, ok=False).encode()
         case _:

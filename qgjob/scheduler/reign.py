@@ -74,6 +74,8 @@ async def _reign(
             parts.priorities.recall(),
             parts.holds.recall(),
         )
+        over = await parts.superseding.learn(entry.message() for entry in inheritance.entries)
+        parts.superseding.end(over)
         on_wired(parts.overview)
         log.info(
             "epoch %d: %d released jobs found, backlog up to %d",
@@ -94,6 +96,7 @@ async def _reign(
             "open runs": parts.intake.watch_open_runs(),
             "control": parts.control.run(),
             "cancels": parts.cancels.run(),
+            "superseded": parts.superseding.run(),
             "rules": parts.rulebook.run(),
             "schedules": parts.crons.run(),
             "bundles": parts.crons.keep_bundles(),

@@ -32,6 +32,7 @@ from qgjob.scheduler.retries import Retries
 from qgjob.scheduler.rulebook import RuleBook
 from qgjob.scheduler.runs import Runs
 from qgjob.scheduler.slots import Slots
+from qgjob.scheduler.superseding import Superseding
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Parts:
     chains: Chains
     slots: Slots
     cancels: Cancels
+    superseding: Superseding
     priorities: Priorities
     rulebook: RuleBook
     crons: Crons
@@ -138,11 +140,13 @@ def wire(
         "explain": Explaining(bus, clock, lab.state, backlog, known).explain,
     }
 
+    runs = Runs(bus)
+    superseding = Superseding(bus, runs, cancels.cancel, ready)
     intake = Intake(
         bus,
         clock,
         backlog,
-        Runs(bus),
+        runs,
         events,
         lab.feed,
         cancels.came_in,
@@ -150,6 +154,7 @@ def wire(
         found.jobs_horizon,
         settings.open_run_s,
         priorities.of,
+        superseding,
         ready.set,
     )
     chains = Chains(
@@ -190,6 +195,7 @@ def wire(
         chains=chains,
         slots=slots,
         cancels=cancels,
+        superseding=superseding,
         priorities=priorities,
         rulebook=rulebook,
         crons=crons,

@@ -18,6 +18,7 @@ from qgjob.errors import BadMessageError
 _attempts: TypeAdapter[list[Attempt]] = TypeAdapter(list[Attempt])
 _counts: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
 _texts: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
+_tests: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 _states: TypeAdapter[JobState] = TypeAdapter(JobState)
 
 
@@ -31,6 +32,7 @@ def job_fields(doc: JobDoc) -> list[str]:
         *("org_id", doc.org_id),
         *("app_version_id", doc.app_version_id),
         *("test", doc.test),
+        *("tests", json.dumps(doc.tests) if doc.tests else ""),
         *("variant", doc.variant or ""),
         *("position", str(doc.position)),
         *("priority", str(doc.priority)),
@@ -65,6 +67,7 @@ def read_job(fields: Mapping[str, str]) -> JobDoc:
             org_id=fields["org_id"],
             app_version_id=fields["app_version_id"],
             test=fields["test"],
+            tests=_tests.validate_json(fields.get("tests") or "[]"),
             variant=fields.get("variant") or None,
             position=int(fields["position"]),
             priority=int(fields["priority"]),

@@ -7,6 +7,7 @@ import pytest
 from tests.acceptance.conftest import Qgjob
 from tests.acceptance.test_jobs import FAILING, PASSING, RUN, SLOW, Script
 from tests.support.adbsim.apk import make_apk
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.acceptance
 
@@ -71,3 +72,65 @@ def test_detach_goes_before_what_the_project_file_says_of_waiting(qgjob: Qgjob, 
     assert (done.code, len(done.out.splitlines())) == (0, 2)
     wrong = qgjob("submit", "--test", "a.py", "--detach", "--fail-fast", *RUN)
     assert (wrong.code, "--fail-fast needs --wait" in wrong.err) == (2, True)
+
+
+def test_a_newer_run_ends_the_older_one_of_its_key(qgjob: Qgjob, script: Script):
+    script("slow.py", SLOW)
+    script("a.py", PASSING)
+    key = ("--concurrency-key", "main")
+    old = qgjob("submit", "--test", "slow.py", "--json", *key, *RUN).json["run_id"]
+    new = qgjob("submit", "--test", "a.py", "--wait", *key, *RUN)
+    assert new.code == 0, new.err
+    waited = qgjob("wait", old)
+    assert waited.code == 19
+    assert f"superseded by {new.out.split()[0]}" in waited.out
+    (job,) = qgjob("status", old, "--json").json["jobs"]
+    assert f"superseded by {new.out.split()[0]}" in qgjob("explain", job["job_id"]).out
+
+
+async def test_shards_are_balanced_by_what_earlier_runs_took_and_a_test_has_a_history(
+    qgjob: Qgjob, script: Script
+):
+    for number in range(4):
+        seconds = 1.0 if number == 3 else 0.05
+        failing = "    assert False\n" if number == 0 else ""
+        script(f"t/test_{number}.py", f"import time\ndef test_it():\n    time.sleep({seconds})\n{failing}")
+    script("t/conftest.py", "")
+    first = qgjob("submit", "--test", "t/test_*.py", "--shards", "2", "--wait", "--json", "--junit", "r.xml")
+    assert first.code == 10, first.err
+    shards = first.json["jobs"]
+    assert [(job["test"], len(job["tests"])) for job in shards] == [("shard 1 of 2", 2), ("shard 2 of 2", 2)]
+    files = {f["file"]: f["outcome"] for job in shards for f in job["attempts"][0]["files"]}
+    assert files == {f"t/test_{n}.py": "failed" if n == 0 else "passed" for n in range(4)}
+    assert qgjob("wait", first.json["run_id"], "--allow-failures", "1").code == 0
+
+    later = ("--at", "2100-01-01T00:00:00Z", "--concurrency-key", "later")
+
+    def dealt() -> str | None:
+        again = qgjob("submit", "--test", "t/test_*.py", "--shards", "2", "--json", *later).json
+        files = [job["tests"] for job in again["jobs"]]
+        return again["run_id"] if files[0] == ["t/test_3.py"] and len(files[1]) == 3 else None
+
+    last = await wait_for(dealt, 30)  # what was learned is kept every few seconds
+    assert last is not None
+    qgjob("cancel", last)
+
+    told = qgjob("history", "t/test_0.py", "--json").json
+    assert (told["test"], told["outcomes"][-1]["outcome"]) == ("t/test_0.py", "failed")
+    assert told["outcomes"][-1]["job_id"] in {job["job_id"] for job in shards}
+    text = qgjob("history", "./t/test_3.py").out
+    assert text.startswith("t/test_3.py  ran ")
+    unknown = qgjob("history", "t/test_9.py")
+    assert (unknown.code, "Nothing is remembered" in unknown.err) == (6, True)
+
+
+def test_a_command_gets_the_files_of_its_shard(qgjob: Qgjob, script: Script):
+    for name in "abc":
+        script(f"{name}.txt", "")
+    echo = ("--", "sh", "-c", 'printf "<%s>" "$@"', "sh", "{test}")
+    done = qgjob("submit", "--test", "*.txt", "--shards", "1", "--wait", "--json", *echo)
+    assert done.code == 0, done.err
+    job_id = done.json["jobs"][0]["job_id"]
+    assert qgjob("logs", job_id).out.strip() == "<a.txt><b.txt><c.txt>"
+    wrong = qgjob("submit", "--test", "*.txt", "--shards", "1", "--wait", "--", "cat")
+    assert (wrong.code, "with {test} as a word of its own" in wrong.out) == (20, True)

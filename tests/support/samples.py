@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus_schemas import agents, crons, events, explain, holds, lab, requests, rules
+from bus_schemas import agents, crons, events, explain, history, holds, lab, requests, rules
 from bus_schemas.artifacts import Artifact
 from bus_schemas.base import Message
 from bus_schemas.builds import BuildRecord
@@ -29,8 +29,10 @@ SPEC = JobSpec(
     env={"LOCALE": "de"},
     bundle=BlobRef(digest=DIGEST, size=1234),
     retries=1,
+    concurrency_key="main",
     created_at=1_790_000_000.25,
 )
+SHARD = SPEC.model_copy(update={"test": "shard 1 of 2", "tests": ("tests/test_a.py", "tests/test_b.py")})
 JOB = JobMessage(spec=SPEC, attempt=2, failures=1, avoid=("lab-1/s0",))
 WHERE: dict[str, Any] = {
     "org_id": "acme",
@@ -55,6 +57,8 @@ ATTEMPT = events.Attempt(
     duration_s=7.0,
     exit_code=1,
     cases=events.CaseCounts(passed=2, failed=1),
+    files=(events.FileResult(file="tests/test_b.py", outcome="failed", duration_s=6.5),),
+    files_left_out=1,
     artifacts=(Artifact(name="shots/login.png", blob=BlobRef(digest=DIGEST, size=1234)),),
 )
 STARTED = events.Started(
@@ -67,7 +71,8 @@ VIEW = requests.JobView(
     run_id="r_01",
     org_id="acme",
     app_version_id="shop v1.2",
-    test="tests/test_login.py",
+    test="shard 1 of 2",
+    tests=("tests/test_a.py", "tests/test_b.py"),
     state="failed",
     priority=9,
     runner="pytest",
@@ -117,6 +122,19 @@ CRON_VIEW = crons.CronView(
     last_at=1_790_000_100.0,
     next_at=1_790_086_500.0,
 )
+RECORD = history.OutcomeRecord(
+    org_id="acme",
+    test="tests/test_login.py",
+    job_id="j_01",
+    run_id="r_01",
+    attempt=1,
+    app_version_id="shop v1.2",
+    outcome="failed",
+    duration_s=7.0,
+    slot="lab-1/s0",
+    message="1 of 3 cases failed",
+    at=1_790_000_009.0,
+)
 PROBLEM = requests.Problem(code="not_found", message="There is no job j_02.")
 
 SAMPLES: tuple[Message, ...] = (
@@ -132,7 +150,7 @@ SAMPLES: tuple[Message, ...] = (
         meta={"branch": "main"},
         created_at=1_790_000_000.0,
     ),
-    events.Queued(**WHERE, spec=SPEC, run_size=4, run_name="nightly", run_meta={"branch": "main"}),
+    events.Queued(**WHERE, spec=SHARD, run_size=4, run_name="nightly", run_meta={"branch": "main"}),
     events.Released(**WHERE, group="g_1", because="the build is installed there"),
     STARTED,
     events.TakenOver(
@@ -146,7 +164,14 @@ SAMPLES: tuple[Message, ...] = (
     ),
     events.Cancelling(**WHERE, by="ann", reason="wrong branch", holder=STARTED),
     events.Ended(
-        **WHERE, nonce="n1", state="failed", result=ATTEMPT, final=False, app_version_id="shop v1.2", next=JOB
+        **WHERE,
+        nonce="n1",
+        state="failed",
+        result=ATTEMPT,
+        final=False,
+        app_version_id="shop v1.2",
+        test="tests/test_login.py",
+        next=JOB,
     ),
     events.Preparing(**WHERE, step="install", message="unpacking"),
     events.Running(**WHERE, installed=True, install_s=0.9),
@@ -214,6 +239,11 @@ SAMPLES: tuple[Message, ...] = (
         installs=(("acme", "shop v1.2", 43.0, 1),),
         any_install=(30.0, 9),
     ),
+    RECORD,
+    history.HistoryQuery(test="tests/test_login.py", org_id="acme", limit=20),
+    history.HistoryAnswer(outcomes=(RECORD,), expected_s=7.5),
+    history.DurationsQuery(org_id="acme", tests=("tests/test_login.py", "tests/test_new.py")),
+    history.DurationsAnswer(seconds={"tests/test_login.py": 7.5}),
     requests.CancelRequest(id="r_01", by="ann", reason="wrong branch"),
     requests.CtlAnswer(affected=("j_01",), already=("j_02",)),
     rules.QueueRules(

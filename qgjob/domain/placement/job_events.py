@@ -109,7 +109,8 @@ def ended(state: LabState, event: JobEnded, now: float) -> None:
     if job is None or job.attempt != event.attempt:
         return
     if event.ran_s is not None and event.good:
-        state.estimates.ran(job.group, job.test, event.ran_s)
+        files = event.files if job.files else None
+        state.estimates.ran(job.group, job.test, event.ran_s, files=files)
     if event.installed:
         state.installs += 1
         if group := state.groups.get(job.group):

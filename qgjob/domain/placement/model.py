@@ -52,6 +52,8 @@ class Job:
     """How long its test is expected to run; None: nothing is known of it."""
     max_parallel: int | None = None
     """How many jobs of its run may be out at once."""
+    files: tuple[str, ...] = ()
+    """Of a shard, the test files it runs."""
     delayed: bool = False
     """Stands among the delayed, not in its group."""
     parked: bool = False
@@ -271,6 +273,8 @@ class JobEnded(NamedTuple):
     installed: bool
     good: bool
     """Whether the duration says something about the test (it ran to its end)."""
+    files: tuple[tuple[str, float], ...] = ()
+    """Of a shard, how long each of its files took."""
 
 
 def forgotten(job_id: str, attempt: int) -> JobEnded:

@@ -1,0 +1,68 @@
+"""What is remembered of each test for long: its last outcomes, and how long it is expected to run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from bus_schemas.base import Id, Message, Text, Timestamp
+from bus_schemas.jobs import TestPath
+from bus_schemas.requests import Problem
+
+Outcome = Literal["passed", "failed", "timed_out", "errored"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "timed_out", "errored")
+"""Ends that say something of a test, or of the lab when it ran; who cancels says nothing."""
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+MAX_ASKED: Final = 2000
+
+
+class OutcomeRecord(Message):
+    """One attempt at a test, in `QG_HISTORY`: kept for months, the last of each test."""
+
+    org_id: Id
+    test: TestPath
+    job_id: Id
+    run_id: Id
+    attempt: Annotated[int, Field(ge=1)]
+    app_version_id: Id
+    outcome: Outcome
+    flaky: bool = False
+    """Passed, but only after a failure within the attempt, as its report tells."""
+    duration_s: Seconds | None = None
+    slot: Text | None = None
+    """`agent/slot`."""
+    message: Text | None = None
+    at: Timestamp
+
+
+class HistoryQuery(Message):
+    """The last outcomes of a test (`qg.query.history.<org>`), newest first; without `org_id` anybody's."""
+
+    test: TestPath
+    org_id: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+class HistoryAnswer(Message):
+    """The outcomes that were asked for, each once."""
+
+    problem: Problem | None = None
+    outcomes: tuple[OutcomeRecord, ...] = ()
+    expected_s: Seconds | None = None
+    """How long the test is expected to run, when one organisation was asked for and that is known."""
+
+
+class DurationsQuery(Message):
+    """How long tests of an organisation are expected to run (`qg.query.durations.<org>`)."""
+
+    org_id: Id
+    tests: Annotated[tuple[TestPath, ...], Field(max_length=MAX_ASKED)]
+
+
+class DurationsAnswer(Message):
+    """Seconds by test, of those of which something is known."""
+
+    problem: Problem | None = None
+    seconds: dict[str, Seconds] = Field(default_factory=dict)

@@ -1,0 +1,88 @@
+"""The history of each test: its last outcomes in a stream of their own, which outlives events and store.
+
+The leader writes a record for each attempt that ended; the stream itself keeps the last of each test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from bus_schemas import streams, subjects
+from bus_schemas.events import Ended
+from bus_schemas.history import OUTCOMES, OutcomeRecord
+from bus_schemas.learned import Learned
+from qgjob.bus import kv
+from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_all
+from qgjob.bus.publish import OutMsg
+from qgjob.errors import BadMessageError
+from qgjob.scheduler.learning import KEY
+
+_MAX_READ: Final = 2000
+_MESSAGE_CHARS: Final = 300
+
+
+def outcomes_of(ended: Ended) -> Iterator[OutMsg]:
+    """The records that an end is worth: one, or of a shard one for each file that its report tells of."""
+    if ended.state not in OUTCOMES:
+        return
+    result = ended.result
+    shared: dict[str, Any] = {
+        "org_id": ended.org_id,
+        "job_id": ended.job_id,
+        "run_id": ended.run_id,
+        "attempt": ended.attempt,
+        "app_version_id": ended.app_version_id,
+        "slot": f"{result.agent}/{result.slot}" if result.agent else None,
+        "at": result.finished_at or ended.at,
+    }
+    if ended.test:
+        record = OutcomeRecord(
+            test=ended.test,
+            outcome=ended.state,
+            duration_s=result.duration_s,
+            message=result.message[:_MESSAGE_CHARS] if result.message else None,
+            **shared,
+        )
+        yield OutMsg(subjects.history(ended.org_id, ended.test), record.encode())
+    for file in result.files:
+        if file.outcome == "skipped":
+            continue
+        record = OutcomeRecord(
+            test=file.file,
+            outcome=file.outcome,
+            flaky=file.flaky,
+            duration_s=file.duration_s,
+            **shared,
+        )
+        yield OutMsg(subjects.history(ended.org_id, file.file), record.encode())
+
+
+async def read_outcomes(bus: Bus, test: str, org_id: str | None) -> list[OutcomeRecord]:
+    """What is remembered of a test, newest first, each attempt once."""
+    found: dict[tuple[str, str, int], OutcomeRecord] = {}
+    async for page in read_all(bus, streams.HISTORY, subjects.history(org_id, test)):
+        for message in page:
+            try:
+                record = OutcomeRecord.decode(message.data)
+            except BadMessageError:
+                continue
+            # A subject may be a hash; and a new leader may have told of an end once more.
+            if record.test == test and org_id in {None, record.org_id}:
+                found[record.org_id, record.job_id, record.attempt] = record
+        if len(found) > _MAX_READ:
+            break
+    return sorted(found.values(), key=lambda record: record.at, reverse=True)
+
+
+async def read_durations(bus: Bus, org_id: str) -> dict[str, float]:
+    """How long each test of an organisation is expected to run, as the leader last kept it."""
+    stored = await kv.get(bus, streams.LEARNED_BUCKET, KEY)
+    if stored is None or stored.deleted:
+        return {}
+    try:
+        learned = Learned.decode(stored.data)
+    except BadMessageError:
+        return {}
+    return {test: seconds for org, test, seconds, _ in learned.tests if org == org_id}

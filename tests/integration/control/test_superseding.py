@@ -1,0 +1,70 @@
+"""A newer run with the same concurrency key takes the place of an older one, whoever leads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.system import submit
+from qgjob.client import Client
+from qgjob.client.publish_run import PlannedRun
+from tests.integration.control.conftest import lab
+from tests.integration.control.test_verbs import is_in, run_of
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+def keyed(count: int, key: str, *, seconds: float = 0.05) -> PlannedRun:
+    return run_of(count, seconds=seconds, concurrency_key=key)
+
+
+async def states(client: Client, run: PlannedRun) -> set[tuple[str, str | None]]:
+    return {(job.state, job.message) for job in (await client.run(run.run_id)).jobs}
+
+
+async def test_the_older_run_is_cancelled_also_by_a_leader_that_inherits_both(tmp_path: Path) -> None:
+    async with lab(tmp_path) as (running, bus, client, _):
+        other = keyed(1, "other")
+        foreign = run_of(1, concurrency_key="main", org_id="else")
+        foreign = replace(foreign, org_id="else")
+        old = keyed(3, "main", seconds=60)
+        await submit(bus, old)
+        await is_in(client, old.specs[0].job_id, "running")
+        new = keyed(3, "main", seconds=60)
+        await asyncio.gather(submit(bus, other), submit(bus, foreign), submit(bus, new))
+
+        async def superseded(run: PlannedRun, by: PlannedRun) -> bool:
+            assert await states(client, run) == {("cancelled", f"superseded by {by.run_id}")}
+            return True
+
+        await wait_for(lambda: superseded(old, new), 30, "the older run")
+        await is_in(client, new.specs[0].job_id, "running")
+
+        # Nobody leads while the next one comes: who leads then finds one run at work, and both waiting.
+        os.kill(running.pids()["scheduler"], signal.SIGKILL)
+        newest = keyed(2, "main")
+        await submit(bus, newest)
+        await wait_for(lambda: superseded(new, newest), 60, "the run that was at work")
+        for run in (newest, other, foreign):
+            for job in run.specs:
+                assert (await is_in(client, job.job_id, "passed")).attempts[0].number == 1
+
+        # Somebody wants the old one after all: that counts, and costs the newest nothing.
+        quick = keyed(1, "late")
+        await submit(bus, quick)
+        later = keyed(1, "late")
+        await submit(bus, later)
+        await client.cancel(quick.run_id)
+        await is_in(client, quick.specs[0].job_id, "cancelled", "passed")
+        await client.retry(quick.run_id)
+        await wait_for(lambda: _passed(client, quick), 30, "a superseded run that was asked for again")
+
+
+async def _passed(client: Client, run: PlannedRun) -> bool:
+    return {state for state, _ in await states(client, run)} == {"passed"}

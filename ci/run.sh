@@ -14,10 +14,11 @@ if [[ -n "${INPUT_CREDS:-}" ]]; then
   export QGJOB_CREDS="$home/lab.creds"
 fi
 # An input that is not given must not hide what qgjob.toml says.
-if [[ -n "${INPUT_ORG_ID:-}" ]]; then export QGJOB_ORG_ID="$INPUT_ORG_ID"; fi
-if [[ -n "${INPUT_APP_VERSION_ID:-}" ]]; then export QGJOB_APP_VERSION_ID="$INPUT_APP_VERSION_ID"; fi
-
-if [[ -n "${INPUT_APP:-}" ]]; then "$qgjob" app upload "$INPUT_APP"; fi
+for name in ORG_ID APP_VERSION_ID APP RUNNER TARGET RETRIES SHARDS CONCURRENCY_KEY FAIL_FAST FAIL_ON_FLAKY \
+  ALLOW_FAILURES; do
+  input="INPUT_$name"
+  if [[ -n "${!input:-}" ]]; then export "QGJOB_$name=${!input}"; fi
+done
 
 words=(submit --wait --json --junit "$junit")
 while IFS= read -r test; do
@@ -37,14 +38,18 @@ while kill -0 "$pid" 2> /dev/null; do # the wait was ended by a signal, not by i
   code=0
   wait "$pid" || code=$?
 done
-read -r run state < <(
+read -r run state passed failed flaky version < <(
   "$home/venv/bin/python" -c '
 import json, sys
 try:
     result = json.load(open(sys.argv[1]))
-    print(result["run_id"], result["state"])
 except ValueError:
-    print("- errored")
+    print("- errored 0 0 0 -")
+else:
+    counts = result["counts"]
+    failed = counts.get("failed", 0) + counts.get("timed_out", 0)
+    flaky = sum(job["flaky"] for job in result["jobs"])
+    print(result["run_id"], result["state"], counts.get("passed", 0), failed, flaky, result["app_version_id"])
 ' "$result"
 )
 if [[ "$run" != - ]]; then
@@ -54,6 +59,10 @@ if [[ "$run" != - ]]; then
   {
     echo "run-id=$run"
     echo "state=$state"
+    echo "app-version-id=$version"
+    echo "passed=$passed"
+    echo "failed=$failed"
+    echo "flaky=$flaky"
     echo "junit=$junit"
     echo "html=$html"
   } >> "${GITHUB_OUTPUT:-/dev/null}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from bus_schemas.base import Id, Label, Text
 from bus_schemas.jobs import Digest, EnvName, EnvValue, RunnerName, TestPath
+from qgjob.client.submit import MAX_SHARDS
 from qgjob.domain.durations import parse_duration
 from qgjob.domain.priorities import PRIORITY_WORDS
 from qgjob.errors import UsageError
@@ -26,6 +28,18 @@ def _seconds(value: Any) -> Any:
         raise ValueError(error.message) from None
 
 
+def _moment(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("is a text such as 2027-01-31T06:00:00Z")  # noqa: TRY004 - what pydantic reports
+    try:
+        at = datetime.fromisoformat(value.strip().upper())
+    except ValueError:
+        raise ValueError(f"{value[:40]!r} is not a time such as 2027-01-31T06:00:00Z (RFC 3339)") from None
+    if at.tzinfo is None or not 1970 <= at.year <= 9998:
+        raise ValueError(f"{value[:40]!r} needs a zone (Z, or an offset) and a year from 1970 to 9998")
+    return at
+
+
 Priority = Annotated[
     int,
     BeforeValidator(_priority, json_schema_input_type=int | Literal["low", "medium", "high"]),
@@ -34,6 +48,7 @@ Priority = Annotated[
 Duration = Annotated[
     float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0, le=7 * 86_400)
 ]
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=datetime)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
@@ -77,14 +92,29 @@ class SubmitBody(Body):
     env: dict[EnvName, EnvValue] = Field(default_factory=dict)
     timeout: Duration = 900.0
     """Seconds, or a text such as `15m`."""
+    silence_timeout: Duration | None = None
+    """How long a test may say nothing."""
+    secrets: tuple[EnvName, ...] = ()
+    """Names of secrets of the agent; their values never travel."""
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     expires: Duration = 43_200.0
+    at: Moment | None = None
+    """Start nothing before: an RFC 3339 time."""
+    matrix: tuple[Label, ...] = ()
+    """Run each test once on a slot of each of these labels."""
+    repeat: Annotated[int, Field(ge=1, le=1000)] = 1
+    shards: Annotated[int, Field(ge=1, le=MAX_SHARDS)] | None = None
+    """So many jobs of several files each, balanced by learned durations."""
+    max_parallel: Annotated[int, Field(ge=1)] | None = None
+    """Most jobs of this run that run at once."""
     app_id: Id | None = None
     platform: Id | None = None
     name: Text | None = None
     meta: dict[str, Text] = Field(default_factory=dict)
     run_key: Id | None = None
     """With a key, a submit that is repeated adds nothing."""
+    concurrency_key: Id | None = None
+    """What is left of older runs of the organisation with the same key is cancelled."""
 
     @model_validator(mode="after")
     def _has_tests(self) -> Self:

@@ -24,7 +24,14 @@ MAX_LAG_S: Final = 15.0
 MAX_WAIT_S: Final = 12 * 3600.0
 """A job that waits longer should have expired."""
 _CHECK_S: Final = 2.5
-_STREAMS: Final = (streams.JOBS, streams.WORK, streams.EVENTS, streams.LOGS, streams.DEAD)
+_STREAMS: Final = (
+    streams.JOBS,
+    streams.WORK,
+    streams.EVENTS,
+    streams.LOGS,
+    streams.HISTORY,
+    streams.DEAD,
+)
 
 
 async def read_agents(bus: Bus) -> list[Heartbeat]:

@@ -116,6 +116,8 @@ def test_a_failure_is_shown_where_github_shows_failures(installed: Runner, proje
     assert "no button" in installed.summary
     outputs = installed.outputs
     assert outputs["state"] == "failed"
+    told = [outputs[name] for name in ("app-version-id", "passed", "failed", "flaky")]
+    assert told == ["v1", "1", "1", "0"]
     assert 'name="t/bad.py"' in Path(outputs["junit"]).read_text()
     assert "no button" in Path(outputs["html"]).read_text()
     run = qgjob("status", outputs["run-id"], "--json").json
@@ -131,6 +133,18 @@ def test_inputs_go_before_the_project_file(installed: Runner, project: Path, qgj
     assert done.returncode == 0, done.stderr
     (job,) = qgjob("status", installed.outputs["run-id"], "--json").json["jobs"]
     assert (job["org_id"], job["app_version_id"], job["test"]) == ("other", version, "t/good.py")
+
+
+def test_failures_that_are_allowed_and_shards_are_inputs_too(installed: Runner, project: Path, qgjob: Qgjob):
+    (project / "conftest.py").touch()
+    for name in ("one", "two"):
+        (project / f"test_{name}.py").write_text(f"def test_it():\n    assert '{name}' == 'one'\n")
+    inputs = {"shards": "1", "allow_failures": "1", "concurrency_key": "main", "tests": "t/test_*.py"}
+    done = installed.step("run.sh", server=server_of(qgjob), runner="pytest", retries="1", **inputs)
+    assert done.returncode == 0, done.stderr
+    (job,) = qgjob("status", installed.outputs["run-id"], "--json").json["jobs"]
+    assert (job["tests"], len(job["attempts"])) == (["t/test_one.py", "t/test_two.py"], 2)
+    assert "::error file=t/test_two.py,line=" in done.stdout
 
 
 async def test_a_cancelled_workflow_cancels_its_jobs(installed: Runner, project: Path, qgjob: Qgjob):
@@ -175,4 +189,7 @@ def test_the_action_hands_on_every_input():
     names = {line.strip(" :") for line in text.split("outputs:")[0].split("inputs:")[1].splitlines()
              if line.startswith("  ") and not line.startswith("   ")}  # fmt: skip
     assert names == {name for name in names if f"${{{{ inputs.{name} }}}}" in text}
-    assert len(names) >= 8
+    assert len(names) >= 17
+    script = (ROOT / "ci" / "run.sh").read_text()
+    handed = {name.upper().replace("-", "_") for name in names} - {"PYTHON", "WORKING_DIRECTORY"}
+    assert handed == {name for name in handed if f" {name}" in script or f"INPUT_{name}" in script}

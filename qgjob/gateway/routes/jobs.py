@@ -42,13 +42,21 @@ async def submit(body: SubmitBody, client: ClientOf) -> Response:
             argv=body.argv,
             env=body.env,
             timeout_s=body.timeout,
+            silence_timeout_s=body.silence_timeout,
+            secrets=body.secrets,
             retries=body.retries,
             expires_s=body.expires,
+            not_before=None if body.at is None else body.at.timestamp(),
+            matrix=body.matrix,
+            repeat=body.repeat,
+            shards=body.shards,
+            max_parallel=body.max_parallel,
             app_id=body.app_id,
             platform=body.platform,
             name=body.name,
             meta=body.meta,
             run_key=body.run_key,
+            concurrency_key=body.concurrency_key,
         )
     )
     return document(submitted_json(submitted), 202)

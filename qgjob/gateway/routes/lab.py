@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from bus_schemas.requests import CheckView, HealthAnswer
@@ -18,6 +20,21 @@ router = APIRouter(prefix="/api", tags=["lab"])
 async def agents(client: ClientOf) -> Response:
     """Agents by name."""
     return document({"agents": [agent_json(agent) for agent in await client.agents()]})
+
+
+@router.get("/tests/history", tags=["jobs"], summary="How a test went the last times")
+async def history(
+    client: ClientOf,
+    test: Annotated[str, Query(min_length=1, max_length=1024)],
+    org_id: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Response:
+    """Its last outcomes, newest first, how long it takes and how flaky it is."""
+    from qgjob.client.shapes import history_json
+    from qgjob.domain.testhistory import summarise
+
+    answer = await client.history(test, org_id=org_id, limit=limit)
+    return document(history_json(test, answer, summarise(answer.outcomes)))
 
 
 @router.get("/health", summary="Whether all is well")

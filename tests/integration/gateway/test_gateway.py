@@ -148,6 +148,11 @@ class TestGateway:
             ({"env": {"1X": "y"}}, "env.1X.[key]"),
             ({"tests": ["a", "b"]}, ""),
             ({"test_path": None}, ""),
+            ({"at": "tomorrow"}, "at"),
+            ({"at": 12}, "at"),
+            ({"shards": 0}, "shards"),
+            ({"concurrency_key": ""}, "concurrency_key"),
+            ({"matrix": ["Not A Label"]}, "matrix.0"),
         ],
     )
     async def test_a_wrong_value_is_named(self, http: Http, change: dict[str, Any], field: str):
@@ -159,6 +164,29 @@ class TestGateway:
     async def test_the_words_for_priorities_are_understood(self, http: Http):
         submitted = await http.post("/api/jobs/submit", submission(priority="high", timeout="2m"))
         assert (await http.ended(submitted.json["jobs"][0]["job_id"]))["priority"] == 9
+
+    async def test_what_a_submit_may_say_is_handed_on(self, http: Http):
+        said = submission(test_path=None, tests=["a", "b", "c"], shards=2, concurrency_key="main")
+        first = await http.post("/api/jobs/submit", said | {"at": "2100-01-01T00:00:00+01:00"})
+        assert [job["tests"] for job in first.json["jobs"]] == [["a", "c"], ["b"]]
+        second = await http.post("/api/jobs/submit", submission(concurrency_key="main", matrix=[], repeat=2))
+        assert [job["variant"] for job in second.json["jobs"]] == ["#1", "#2"]
+        over = await http.ended(first.json["jobs"][0]["job_id"])
+        assert over["message"] == f"superseded by {second.json['run_id']}"
+
+    async def test_a_test_has_a_history(self, http: Http):
+        submitted = await http.post("/api/jobs/submit", submission(test_path="t/once"))
+        await http.ended(submitted.json["jobs"][0]["job_id"])
+
+        async def told() -> Answer | None:
+            answer = await http.get("/api/tests/history?test=t/once")
+            return answer if answer.status == 200 else None
+
+        answer = await wait_for(told)
+        assert answer is not None
+        assert [o["job_id"] for o in answer.json["outcomes"]] == [submitted.json["jobs"][0]["job_id"]]
+        assert (await http.get("/api/tests/history?test=t/never")).status == 404
+        assert (await http.get("/api/tests/history")).json["errors"][0]["field"] == "test"
 
     @pytest.mark.parametrize(
         ("path", "body", "status"),

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 HEARTBEAT_S: Final = 30.0
 """A CI that hears nothing for long takes a step for hung."""
 _SHOWN_RUNNING: Final = 8
-_SHOWN_ENDED: Final = 5
+_SHOWN_BAD: Final = 5
+_SHOWN_GOOD: Final = 3
+_ROOM: Final = 4
+"""Lines of the terminal that are not for jobs: the bar, a problem, the cursor."""
 
 
 class Progress(Protocol):
@@ -95,7 +98,8 @@ class DrawnProgress:
         self._problem: str | None = None
         self._live: Live | None = None
         self._ended: set[str] = set()
-        self._latest: tuple[JobView, ...] = ()
+        self._good: tuple[JobView, ...] = ()
+        self._bad: tuple[JobView, ...] = ()
 
     def __enter__(self) -> Self:
         """Begin to draw."""
@@ -123,7 +127,9 @@ class DrawnProgress:
         """Note what the next drawing shows."""
         new = [job for job in watch.jobs if job.state in END_STATES and job.job_id not in self._ended]
         self._ended.update(job.job_id for job in new)
-        self._latest = (*self._latest, *new)[-_SHOWN_ENDED:]
+        # What went wrong stays in sight; what passed goes by.
+        self._good = (*self._good, *(job for job in new if job.state == "passed"))[-_SHOWN_GOOD:]
+        self._bad = (*self._bad, *(job for job in new if job.state != "passed"))[-_SHOWN_BAD:]
         self._jobs, self._size, self._problem = watch.jobs, watch.size, watch.problem
 
     def _draw(self) -> Text:
@@ -131,15 +137,18 @@ class DrawnProgress:
 
         text = Text(no_wrap=True, overflow="ellipsis")
         jobs, size = self._jobs, max(self._size, 1)
-        for job in self._latest:
-            text.append(f"  {job.state:<10}", STYLES.get(job.state, ""))
+        height = self._out.console(err=True).height - _ROOM
+        ended = [*self._bad, *self._good][: max(height // 2, 1)]
+        for job in ended:
+            text.append(f"  {job.state.replace('_', ' '):<10}", STYLES.get(job.state, ""))
             text.append(clean(ended_text(job)[10:]) + "\n")
         working = [job for job in jobs if job.state in {"preparing", "running"}]
-        for job in working[:_SHOWN_RUNNING]:
+        shown = working[: max(min(_SHOWN_RUNNING, height - len(ended)), 0)]
+        for job in shown:
             text.append(f"  {job.state:<10}", STYLES.get(job.state, ""))
-            text.append(clean(f"{job.title}  {where(last_attempt(job))}") + "\n")
-        if len(working) > _SHOWN_RUNNING:
-            text.append(f"  … and {len(working) - _SHOWN_RUNNING} more at work\n")
+            text.append(clean(self._working_text(job)) + "\n")
+        if len(working) > len(shown):
+            text.append(f"  … and {len(working) - len(shown)} more at work\n")
         counts = counts_of(jobs)
         done = sum(counts.get(state, 0) for state in END_STATES)
         filled = round(20 * done / size)
@@ -149,6 +158,13 @@ class DrawnProgress:
         if self._problem:
             text.append(f"\n{clean(self._problem)} Waiting for it.", "yellow")
         return text
+
+    def _working_text(self, job: JobView) -> str:
+        """A job at work: where, for how long, and what it is doing if it says so."""
+        last = last_attempt(job)
+        since = (last.running_at or last.started_at) if last else None
+        took_s = "" if since is None else show_duration(max(0.0, self._clock.now() - since))
+        return "  ".join(part for part in (job.title, where(last), took_s, job.message or "") if part)
 
 
 def ended_text(job: JobView) -> str:

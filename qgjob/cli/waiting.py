@@ -71,6 +71,7 @@ def tell(out: Output, waited: Waited, wishes: WaitWishes) -> None:
                 out.state_line(job.state, f"{job.job_id} {job.title}" + (f" · {reason}" if reason else ""))
         out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
     _tell_rules(out, waited)
+    _tell_more(out, waited)
     if waited.timed_out:
         limit = wishes.options.timeout_s or 0.0
         out.error(
@@ -82,6 +83,15 @@ def tell(out: Output, waited: Waited, wishes: WaitWishes) -> None:
             f"{jobs[0].upper()}{jobs[1:]} cancelled: {reason}.",
             hint="`qgjob agents list` shows what labels there are; --no-slot-grace waits longer.",
         )
+
+
+def _tell_more(out: Output, waited: Waited) -> None:
+    """Where to look when something went wrong."""
+    first = next((job for job in waited.jobs if job.state in {"failed", "timed_out", "errored"}), None)
+    if first is None or waited.timed_out:
+        return
+    of_all = f"; a page of all: qgjob report {waited.id} --format html -o report.html" if waited.run else ""
+    out.note(f"The output of {first.title}: qgjob logs {first.job_id}{of_all}")
 
 
 def _tell_rules(out: Output, waited: Waited) -> None:
@@ -186,4 +196,5 @@ def _cancel(session: Session, any_id: str) -> None:
     except QgjobError as error:
         session.out.error(f"{any_id} could not be cancelled: {error.message}", error.hint)
     else:
-        session.out.note(f"Interrupted: {count} jobs of {any_id} were cancelled.")
+        jobs = "1 job was" if count == 1 else f"{count} jobs were"
+        session.out.note(f"Interrupted: {jobs} cancelled of {any_id}.")

@@ -49,6 +49,7 @@ class Live(Generic[T]):
         self._read = read
         self._items: deque[T | Resync] = deque()
         self._wake = asyncio.Event()
+        self._nudged = False
         self._subscription: Subscription | None = None
         self.unreadable = 0
         """Messages that were no such message, and were left out."""
@@ -84,10 +85,16 @@ class Live(Generic[T]):
         return self._items.popleft()
 
     async def ready(self) -> None:
-        """Wait until there is something to take."""
-        while not self._items:
+        """Wait until there is something to take, or somebody nudges."""
+        while not self._items and not self._nudged:
             self._wake.clear()
             await self._wake.wait()
+        self._nudged = False
+
+    def nudge(self) -> None:
+        """Wake whoever waits in `ready`, though nothing came."""
+        self._nudged = True
+        self._wake.set()
 
     def take(self, limit: int | None = None) -> list[T | Resync]:
         """What has come already, without waiting, oldest first."""

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S: Final = 30.0
 """How often the snapshot is compared again: a subscription has no promise of delivery."""
+LOST: Final = "The connection to the server is lost."
 _SOON_S: Final = 0.5
 _SETTLE_S: Final = 5.0
 _SETTLE_PAUSE_S: Final = 0.2
@@ -68,6 +69,8 @@ class Watch:
         )
         try:
             self._live = await self._stack.enter_async_context(subscription)
+            self._bus.on_disconnect.append(self._on_lost)
+            self._stack.callback(self._bus.on_disconnect.remove, self._on_lost)
             self._look_in(0)
             if not self._known:
                 self._take(await query.look_up(self._bus, self.id))
@@ -144,6 +147,12 @@ class Watch:
         changed = frozenset(self._changed)
         self._changed.clear()
         return changed
+
+    def _on_lost(self) -> None:
+        """Say so at once: the next comparison may be half a minute away."""
+        self.problem = LOST
+        if self._live is not None:
+            self._live.nudge()
 
     async def settle(self) -> None:
         """Load once more what events alone do not tell, such as the scheduler's own times; if it can.

@@ -184,13 +184,18 @@ async def test_what_happened_while_the_server_was_away_is_caught_up(
     client: Client, scheduler: Answering, nats_server: NatsServer
 ):
     one, two = (scheduler.knows(job, run_size=2) for job in make_run(2))
-    waiting = asyncio.create_task(client.wait(one.run_id))
+    problems: list[str | None] = []
+    waiting = asyncio.create_task(
+        client.wait(one.run_id, on_change=lambda watch: problems.append(watch.problem))
+    )
     await wait_for(lambda: "get" in scheduler.asked)
     nats_server.kill()
+    await wait_for(lambda: problems[-1:] == [watch_module.LOST])
     for job in (one, two):
         scheduler.jobs[job.job_id] = job.model_copy(update={"state": "passed"})
     await nats_server.start()
     assert (await asyncio.wait_for(waiting, 15)).verdict == 0
+    assert problems[-1] is None
 
 
 async def test_a_lost_event_is_found_by_comparing(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import cast
 
 import pytest
@@ -80,6 +81,26 @@ def test_a_terminal_gets_a_drawing_that_goes_again(monkeypatch: pytest.MonkeyPat
     assert "tests/a.py" in drawn
     assert "\x1b[2J.py" not in drawn
     assert "Nobody answers." in drawn
+
+
+def test_a_low_terminal_keeps_the_bar_in_sight_and_failures_stay(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("LINES", "10")
+    clock, stderr = ManualClock(), Terminal()
+    ended = [view(job_id=f"j_{n}", test=f"p{n}", state="passed" if n else "timed_out") for n in range(9)]
+    since = Attempt(number=1, agent="a", slot="s", running_at=clock.now())
+    working = [view(job_id=f"k_{n}", test=f"w{n}", state="running", attempts=(since,)) for n in range(9)]
+    with progress_for(Output(io.StringIO(), stderr), clock) as progress:
+        assert isinstance(progress, DrawnProgress)
+        stderr.truncate(0)
+        clock.advance(75)
+        show(progress, Seen(*ended, *working))
+    *_, last = stderr.getvalue().split("━" * 10, 1)[0].split("\x1b[1A")  # the last drawing, down to its bar
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last)
+    assert "timed out p0" in plain
+    assert "w2  a/s  1m15s" in plain
+    assert "… and 6 more at work" in plain
+    assert len(plain.splitlines()) < 10
 
 
 def test_without_a_terminal_lines_are_plain(monkeypatch: pytest.MonkeyPatch):

@@ -4,8 +4,10 @@ from agent.reports.files import MAX_BYTES, file_results
 from agent.runners.base import CaseResult, CaseStatus
 
 
-def case(file: str | None, status: CaseStatus = CaseStatus.PASSED, seconds: float = 1.0, **more: bool):
-    return CaseResult(class_name="", name="n", status=status, duration_s=seconds, file=file, **more)
+def case(
+    file: str | None, status: CaseStatus = CaseStatus.PASSED, seconds: float = 1.0, *, flaky: bool = False
+) -> CaseResult:
+    return CaseResult(class_name="", name="n", status=status, duration_s=seconds, file=file, flaky=flaky)
 
 
 def test_a_file_is_what_its_cases_are():

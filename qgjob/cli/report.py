@@ -32,6 +32,14 @@ def report(
     output: Annotated[
         Path | None, option("--output", "-o", metavar="FILE", help="Where to write it; else stdout.")
     ] = None,
+    attachments: Annotated[
+        Path | None,
+        option(
+            "--attachments",
+            metavar="DIR",
+            help="With junit: download there what jobs that did not pass left, and name it in the report.",
+        ),
+    ] = None,
     logs: Annotated[
         str, option("--logs", metavar="WHICH", help="Whose output to include: failed, all or none.")
     ] = "failed",
@@ -43,17 +51,21 @@ def report(
         raise UsageError(f"--logs {logs!r} is unknown: it is one of {', '.join(LOGS)}.")
     if output is not None:
         opt.writable("--output", output)
-    session = session_of(ctx)
-    run(_main(session, any_id, format_, output, logs))
+    if attachments is not None and format_ != "junit":
+        raise UsageError("--attachments goes with --format junit: it names files that CI keeps beside it.")
+    run(_main(session_of(ctx), any_id, format_, output, logs, attachments))
 
 
-async def _main(session: Session, any_id: str, format_: str, output: Path | None, logs: str) -> None:
+async def _main(
+    session: Session, any_id: str, format_: str, output: Path | None, logs: str, attachments: Path | None
+) -> None:
     from qgjob.cli.reporting import Wanted, collect
 
     wanted = Wanted(
         logs=logs if format_ in {"html", "markdown"} else "none",  # pyright: ignore[reportArgumentType] - checked
         cases=format_ != "markdown",
         pictures=format_ == "html",
+        attachments=attachments,
     )
     async with session.client() as client:
         found = await collect(client, any_id, wanted)
@@ -76,7 +88,7 @@ def rendered(found: RunReport, format_: str) -> bytes:
         case "junit":
             from qgjob.report.junit import junit_xml
 
-            return junit_xml(found.jobs, name=found.title)
+            return junit_xml(found.jobs, name=found.title, run=found.run, attachments=found.attachments)
         case "html":
             from qgjob.report.html import html
 

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from bus_schemas.cases import CaseRecord
 from bus_schemas.requests import JobView, RunView
 from qgjob.client import Client
+from qgjob.client.downloads import of_jobs
 from qgjob.errors import QgjobError
 from qgjob.report.model import Picture, RunReport
 
@@ -34,6 +36,8 @@ class Wanted:
     """Whose output: of what did not simply pass, of all, or of none."""
     cases: bool = True
     pictures: bool = False
+    attachments: Path | None = None
+    """Where to download what jobs that did not simply pass left; None: nowhere."""
 
 
 async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
@@ -45,10 +49,14 @@ async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
     bad = [job for job in told if _bad(job)]
     gather = _Gather(client)
     with_logs = {"all": told, "failed": bad, "none": []}[wanted.logs][:MAX_LOGS]
-    logs, cases, pictures = await asyncio.gather(
+    logs, cases, pictures, attachments = await asyncio.gather(
         gather.each(with_logs, gather.log),
         gather.each(told[:MAX_REPORTS] if wanted.cases else [], gather.cases),
         gather.each(bad[:MAX_LOGS] if wanted.pictures else [], gather.pictures),
+        gather.each(
+            bad if wanted.attachments else [],
+            lambda job: gather.attachments(job, wanted.attachments or Path()),
+        ),
     )
     return RunReport(
         title=title,
@@ -58,6 +66,7 @@ async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
         logs=logs,
         cases=cases,
         pictures=pictures,
+        attachments=attachments,
     )
 
 
@@ -98,6 +107,14 @@ class _Gather:
         except QgjobError:  # kept for a time only
             return ()
         return found.cases if found else ()
+
+    async def attachments(self, job: JobView, folder: Path) -> Sequence[str]:
+        """Paths of what the attempts left, downloaded to `folder`."""
+        found: list[str] = []
+        for artifact in of_jobs([job]):
+            with contextlib.suppress(QgjobError):
+                found.append((await self._client.download_artifact(artifact, folder)).as_posix())
+        return found
 
     async def pictures(self, job: JobView) -> Sequence[Picture]:
         """Screenshots of the last attempt."""

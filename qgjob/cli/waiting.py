@@ -55,7 +55,7 @@ def write_junit(path: Path, waited: Waited) -> None:
 
     name = (waited.run.name if waited.run else None) or waited.id
     try:
-        path.write_bytes(junit_xml(waited.jobs, name=name))
+        path.write_bytes(junit_xml(waited.jobs, name=name, run=waited.run))
     except OSError as error:
         raise UsageError(f"--junit {path} cannot be written: {error.strerror or error}.") from None
 

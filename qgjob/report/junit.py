@@ -1,91 +1,209 @@
-"""A run as JUnit XML: one test case a job, its attempts told apart; well-formed whatever they said."""
+"""A run as JUnit XML: one test case a test file, its attempts told apart; well-formed whatever they said.
+
+Of the several dialects this is the one of Surefire that Jenkins checks and GitLab reads: a shard's
+files are cases of their own, properties stand at the suite, attachments in a case's output.
+"""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from bus_schemas.events import END_STATES, Attempt
-from bus_schemas.requests import JobView
+from bus_schemas.requests import JobView, RunView
+from qgjob.report.model import FAILURES, file_results, name_of
 
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-_FAILURES: Final = frozenset({"failed", "timed_out"})
+Kind = Literal["failure", "error", "skipped"]
 
 
-def junit_xml(jobs: Sequence[JobView], *, name: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """An earlier attempt that did not pass."""
+
+    failed: bool
+    """By the test itself, and not by the lab."""
+    message: str
+    type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A test case as it is written."""
+
+    classname: str
+    name: str
+    seconds: float
+    kind: Kind | None = None
+    """What it is beside passed."""
+    message: str = ""
+    type: str = ""
+    text: str = ""
+    earlier: Sequence[_Try] = ()
+    lines: Sequence[str] = field(default=())
+
+
+def junit_xml(
+    jobs: Sequence[JobView],
+    *,
+    name: str,
+    run: RunView | None = None,
+    attachments: Mapping[str, Sequence[str]] | None = None,
+) -> bytes:
     """The report of these jobs as a UTF-8 document.
 
     Failed and timed out are failures; errored, cancelled and expired are errors, since such a
-    test did not pass; a job that has not ended is skipped. Earlier attempts of a job that passed
-    are `flakyFailure`s or `flakyError`s, of one that did not `rerunFailure`s or `rerunError`s.
+    test did not pass; what has not ended or never ran is skipped. Earlier attempts of what passed
+    are `flakyFailure`s or `flakyError`s, of what did not `rerunFailure`s or `rerunError`s.
+    `attachments`: paths of downloaded files by job, as Jenkins and GitLab take them.
     """
-    failures = sum(job.state in _FAILURES for job in jobs)
-    open_jobs = sum(job.state not in END_STATES for job in jobs)
-    errors = sum(job.state in END_STATES and job.state != "passed" for job in jobs) - failures
+    files = attachments or {}
+    cases = [case for job in jobs for case in _cases(job, files.get(job.job_id, ()))]
     started = [a.started_at for job in jobs for a in job.attempts if a.started_at is not None]
+    kinds = [case.kind for case in cases]
     counts = {
         "name": _text(name),
-        "tests": str(len(jobs)),
-        "failures": str(failures),
-        "errors": str(errors),
-        "skipped": str(open_jobs),
-        "time": f"{sum(map(_seconds, jobs)):.3f}",
+        "tests": str(len(cases)),
+        "failures": str(kinds.count("failure")),
+        "errors": str(kinds.count("error")),
+        "time": f"{sum(case.seconds for case in cases):.3f}",
     }
     root = ET.Element("testsuites", counts)
-    suite = ET.SubElement(root, "testsuite", counts)
+    suite = ET.SubElement(root, "testsuite", {**counts, "skipped": str(kinds.count("skipped"))})
     if started:
         suite.set("timestamp", datetime.fromtimestamp(min(started), UTC).isoformat(timespec="seconds"))
-    for job in jobs:
-        _case(suite, job)
+    _properties(suite, jobs, run)
+    for case in cases:
+        _write(suite, case)
     ET.indent(root)
     return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
 
 
-def _case(suite: ET.Element, job: JobView) -> None:
-    case = ET.SubElement(
-        suite,
-        "testcase",
-        {
-            "classname": _text(f"{job.org_id}.{job.app_version_id}"),
-            "name": _text(job.test),
-            "file": _text(job.test),
-            "time": f"{_seconds(job):.3f}",
-        },
-    )
+def _properties(suite: ET.Element, jobs: Sequence[JobView], run: RunView | None) -> None:
+    told = {
+        "run_id": ", ".join(sorted({job.run_id for job in jobs})),
+        "org_id": ", ".join(sorted({job.org_id for job in jobs})),
+        "app_version_id": ", ".join(sorted({job.app_version_id for job in jobs})),
+        **({f"meta.{key}": value for key, value in run.meta.items()} if run else {}),
+    }
+    if run is not None:
+        suite.set("id", _text(run.run_id))
+        if url := run.meta.get("url"):
+            suite.set("url", _text(url))
+    properties = ET.SubElement(suite, "properties")
+    for key, value in told.items():
+        if value:
+            ET.SubElement(properties, "property", {"name": _text(key), "value": _text(value)})
+
+
+def _cases(job: JobView, attachments: Sequence[str]) -> Iterator[_Case]:
+    results = file_results(job)
+    if not results:
+        yield _job_case(job, attachments)
+        return
+    classname = _text(f"{job.org_id}.{job.app_version_id}")
+    failed = False
+    for place, file in enumerate(job.tests):
+        last, *before = results.get(file) or [None]
+        earlier = [
+            _Try(failed=True, message="failed", type="failed", text=f"attempt {number}: failed")
+            for number, result in before
+            if result.outcome == "failed"
+        ]
+        lines = [f"{file} in {name_of(job)}", *_output(job, attachments if place == 0 else ())]
+        if last is None:
+            over = job.state in END_STATES
+            why = "has no result of its own" if over else f"not ended: {job.state}"
+            # Of a shard that passed, a file without a result is one that did not fit into it.
+            kind: Kind | None = None if job.state == "passed" else "skipped"
+            yield _Case(classname, _text(_file_name(job, file)), 0.0, kind, why, lines=lines)
+            continue
+        _, result = last
+        failed = failed or result.outcome == "failed"
+        yield _Case(
+            classname,
+            _text(_file_name(job, file)),
+            max(result.duration_s, 0.0),
+            {"failed": "failure", "errored": "error", "skipped": "skipped"}.get(result.outcome),  # type: ignore[arg-type]
+            "" if result.outcome == "passed" else result.outcome,
+            result.outcome,
+            "" if result.outcome == "passed" else f"{result.outcome}; see the output of {job.job_id}",
+            earlier,
+            lines,
+        )
+    if job.state in END_STATES and job.state != "passed" and not failed:
+        yield _job_case(job, ())  # what went wrong is the shard's as a whole
+
+
+def _job_case(job: JobView, attachments: Sequence[str]) -> _Case:
     last = job.attempts[-1] if job.attempts else None
     message = _text(job.message or job.reason or "")
+    kind: Kind | None = None
+    type_, text = "", ""
     if job.state not in END_STATES:
-        ET.SubElement(case, "skipped", {"message": f"not ended: {job.state}"})
+        kind, message = "skipped", f"not ended: {job.state}"
     elif job.state != "passed":
-        tag = "failure" if job.state in _FAILURES else "error"
-        problem = ET.SubElement(
-            case, tag, {"message": message or job.state, "type": _text(job.reason or job.state)}
+        kind = "failure" if job.state in FAILURES else "error"
+        message = message or job.state
+        type_, text = _text(job.reason or job.state), _told(last) if last else message
+    earlier = [
+        _Try(
+            failed=attempt.outcome in FAILURES,
+            message=_text(attempt.message or attempt.outcome),
+            type=_text(attempt.reason or attempt.outcome),
+            text=_told(attempt),
         )
-        problem.text = _told(last) if last else message
-    for attempt in job.attempts[:-1]:
-        if attempt.outcome is None or attempt.outcome == "passed":
-            continue
-        kind = "Failure" if attempt.outcome in _FAILURES else "Error"
-        tag = ("flaky" if job.state == "passed" else "rerun") + kind
-        earlier = ET.SubElement(
-            case,
-            tag,
-            {
-                "message": _text(attempt.message or attempt.outcome),
-                "type": _text(attempt.reason or attempt.outcome),
-            },
-        )
-        earlier.text = _told(attempt)
+        for attempt in job.attempts[:-1]
+        if attempt.outcome is not None and attempt.outcome != "passed"
+    ]
+    return _Case(
+        _text(f"{job.org_id}.{job.app_version_id}"),
+        _text(name_of(job)),
+        max((last.duration_s or 0.0) if last else 0.0, 0.0),
+        kind,
+        message,
+        type_,
+        text,
+        earlier,
+        _output(job, attachments),
+    )
+
+
+def _write(suite: ET.Element, case: _Case) -> None:
+    element = ET.SubElement(
+        suite,
+        "testcase",
+        {"classname": case.classname, "name": case.name, "time": f"{case.seconds:.3f}"},
+    )
+    if case.kind is not None:
+        told = {"message": _text(case.message)} | ({"type": case.type} if case.type else {})
+        problem = ET.SubElement(element, case.kind, told)
+        problem.text = _text(case.text) or None
+    for one in case.earlier:
+        tag = ("flaky" if case.kind is None else "rerun") + ("Failure" if one.failed else "Error")
+        earlier = ET.SubElement(element, tag, {"message": one.message, "type": one.type})
+        ET.SubElement(earlier, "stackTrace").text = one.text
+    ET.SubElement(element, "system-out").text = _text("\n".join(case.lines))
+
+
+def _output(job: JobView, attachments: Sequence[str]) -> list[str]:
+    """Where it ran and how, what it left, and in the form that CI systems look for, what was downloaded."""
     lines = [f"job {job.job_id} of run {job.run_id}", *map(_told, job.attempts)]
-    ET.SubElement(case, "system-out").text = _text("\n".join(lines))
+    left = [artifact.name for attempt in job.attempts for artifact in attempt.artifacts]
+    if left and not attachments:
+        more = f" and {len(left) - 20} more" if len(left) > 20 else ""
+        lines.append(f"left {', '.join(left[:20])}{more}: qgjob artifacts {job.job_id}")
+    return [*lines, *(f"[[ATTACHMENT|{path}]]" for path in attachments)]
 
 
-def _seconds(job: JobView) -> float:
-    return max((job.attempts[-1].duration_s or 0.0) if job.attempts else 0.0, 0.0)
+def _file_name(job: JobView, file: str) -> str:
+    return f"{file} [{job.variant}]" if job.variant else file
 
 
 def _told(attempt: Attempt) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bus_schemas.cases import CaseRecord
-from bus_schemas.events import END_STATES
+from bus_schemas.events import END_STATES, FileResult
 from bus_schemas.requests import JobView, RunView
 
 BAD: Final = frozenset({"failed", "timed_out", "errored", "expired", "cancelled"})
@@ -38,6 +38,8 @@ class RunReport:
     logs: Mapping[str, str] = field(default_factory=dict[str, str])
     """The end of the output, by job."""
     pictures: Mapping[str, Sequence[Picture]] = field(default_factory=dict[str, Sequence[Picture]])
+    attachments: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """Paths of downloaded files by job."""
 
     @property
     def counts(self) -> Counter[str]:
@@ -80,7 +82,20 @@ def wait_seconds(job: JobView) -> float | None:
 
 def name_of(job: JobView) -> str:
     """The test, with what tells it from others of the same test."""
-    return f"{job.test} [{job.variant}]" if job.variant else job.test
+    return job.title
+
+
+def file_results(job: JobView) -> dict[str, list[tuple[int, FileResult]]]:
+    """Of a shard, the results of each file by attempt number, the latest attempt first.
+
+    Only files that a report told of are in it; of a job that is no shard there are none.
+    """
+    found: dict[str, list[tuple[int, FileResult]]] = {}
+    if job.tests:
+        for attempt in reversed(job.attempts):
+            for result in attempt.files:
+                found.setdefault(result.file, []).append((attempt.number, result))
+    return found
 
 
 def why(job: JobView) -> str:

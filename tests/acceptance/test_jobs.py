@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Done, Qgjob
+from tests.support.junit_format import problems
 from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -43,6 +44,7 @@ def test_a_run_that_passes(qgjob: Qgjob, script: Script):
     assert [line.split()[1] for line in jobs] == ["tests/a.py", "tests/b.py"]
     assert last == f"{first.split()[0]} passed: 2 passed"
     suite = ET.parse(qgjob.folder / "r.xml").getroot()
+    assert problems((qgjob.folder / "r.xml").read_bytes()) == []
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "0")
 
 

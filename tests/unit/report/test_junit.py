@@ -5,10 +5,12 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from junitparser import JUnitXml
+from junitparser import JUnitXml, xunit2
 
-from bus_schemas.events import END_STATES, Attempt
+from bus_schemas.events import END_STATES, Attempt, FileResult
+from bus_schemas.requests import JobView, RunView
 from qgjob.report.junit import junit_xml
+from tests.support.junit_format import problems
 from tests.support.views import NOW, view
 
 
@@ -68,8 +70,9 @@ def test_whatever_the_texts_hold_it_is_well_formed(message: str, name: str, test
         message=message[:4000],
         attempts=(attempt(1, "failed", message=message[:4000]), attempt(2, state, message=message[:4000])),
     )
-    root = parse(job, name=name)
-    assert len(list(root.iter("testcase"))) == 1
+    document = junit_xml([job], name=name)
+    assert problems(document) == []
+    assert len(list(ET.fromstring(document).iter("testcase"))) == 1
 
 
 def test_escapes_and_null_bytes_are_replaced():
@@ -77,3 +80,85 @@ def test_escapes_and_null_bytes_are_replaced():
     failure = root.find(".//failure")
     assert failure is not None
     assert failure.get("message") == "\ufffd[31mred\ufffd]]>&<"
+
+
+def shard(state: str, *attempts: Attempt) -> JobView:
+    return view(state=state, test="shard 1 of 2", tests=("a.py", "b.py", "c.py"), attempts=attempts)
+
+
+def files(**outcomes: str) -> tuple[FileResult, ...]:
+    return tuple(
+        FileResult.model_validate({"file": f"{name}.py", "outcome": outcome, "duration_s": 2})
+        for name, outcome in outcomes.items()
+    )
+
+
+def told(root: ET.Element) -> dict[str | None, list[str]]:
+    return {case.get("name"): [child.tag for child in case][:-1] for case in root.iter("testcase")}
+
+
+def test_the_files_of_a_shard_are_cases_of_their_own():
+    first = attempt(1, "failed", files=files(a="failed", b="passed"))
+    again = attempt(2, "failed", files=files(a="passed", b="failed"))
+    root = parse(shard("failed", first, again))
+    assert told(root) == {"a.py": ["flakyFailure"], "b.py": ["failure"], "c.py": ["skipped"]}
+    suite = root.find("testsuite")
+    assert suite is not None
+    assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped", "time")] == [
+        *("3", "1", "0", "1", "4.000")
+    ]
+
+
+def test_what_went_wrong_with_a_shard_as_a_whole_is_a_case_too():
+    timed_out = shard("timed_out", attempt(1, "timed_out", files=files(a="passed")))
+    assert told(parse(timed_out))["shard 1 of 2 (3 files)"] == ["failure"]
+    assert told(parse(shard("errored", attempt(1, "errored")))) == {"shard 1 of 2 (3 files)": ["error"]}
+    assert told(parse(shard("passed", attempt(1, "passed", files=files(a="passed")))))["c.py"] == []
+
+
+def test_the_suite_says_what_was_tested_and_the_cases_what_they_left():
+    artifact = {"name": "shots/a.png", "blob": {"digest": "0" * 64, "size": 1}}
+    job = view(state="failed", attempts=(attempt(1, "failed", artifacts=[artifact]),))
+    run = RunView(
+        run_id="r_1", org_id="acme", state="failed", size=1, meta={"branch": "main", "url": "https://ci/1"}
+    )
+    document = junit_xml([job], name="n", run=run)
+    assert problems(document) == []
+    root = ET.fromstring(document)
+    properties = {p.get("name"): p.get("value") for p in root.iter("property")}
+    assert properties["app_version_id"] == "v1"
+    assert properties["meta.branch"] == "main"
+    suite = root.find("testsuite")
+    assert suite is not None
+    assert (suite.get("id"), suite.get("url")) == ("r_1", "https://ci/1")
+    assert "left shots/a.png: qgjob artifacts j_1" in (root.findtext(".//system-out") or "")
+    there = ET.fromstring(junit_xml([job], name="n", attachments={"j_1": ["left/j_1/1/shots/a.png"]}))
+    assert (there.findtext(".//system-out") or "").endswith("[[ATTACHMENT|left/j_1/1/shots/a.png]]")
+
+
+def test_the_usual_reader_tells_attempts_apart():
+    flaky = view(state="passed", attempts=(attempt(1, "failed"), attempt(2, "passed")))
+    failed = view(state="failed", attempts=(attempt(1, "errored"), attempt(2, "failed")))
+    document = junit_xml(
+        [flaky, failed, shard("passed", attempt(1, "passed", files=files(a="passed")))], name="n"
+    )
+    assert problems(document) == []
+    (suite,) = xunit2.JUnitXml.fromstring(document)
+    first, second, *_ = suite
+    assert [result.stack_trace for result in first.flaky_failures()] == ["attempt 1: failed"]
+    assert [result.stack_trace for result in second.rerun_errors()] == ["attempt 1: errored"]
+    assert first.is_flaky
+    assert {prop.name for prop in suite.properties()} == {"run_id", "org_id", "app_version_id"}
+
+
+def test_what_the_schema_does_not_have_is_found():
+    """The check itself: each of these is refused by the schema that Jenkins uses."""
+    for wrong in (
+        "<testsuite name='a' tests='1' failures='0'/>",
+        "<testsuites skipped='1'/>",
+        "<testsuite name='a' tests='1' failures='0' errors='0'><testcase name='b' file='c'/></testsuite>",
+        "<testsuites><testcase name='a'/></testsuites>",
+        "<testsuites time='1e3'/>",
+        "<testcase name='b'><rerunError message='no type'/></testcase>",
+    ):
+        assert problems(wrong.encode()), wrong

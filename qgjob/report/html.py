@@ -10,11 +10,12 @@ from importlib.resources import files
 from typing import Final
 
 from bus_schemas.cases import CaseRecord
-from bus_schemas.events import END_STATES, Attempt
+from bus_schemas.events import END_STATES, Attempt, FileResult
 from bus_schemas.requests import JobView
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
-from qgjob.report.model import Picture, RunReport, job_seconds, name_of, wait_seconds, why, worst_first
+from qgjob.report.headline import counts_with_flaky, headline
+from qgjob.report.model import Picture, RunReport, file_results, job_seconds, name_of, why, worst_first
 from qgjob.report.plain import plain
 from qgjob.report.timeline import timeline
 
@@ -34,7 +35,7 @@ def html(report: RunReport) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">',
         '<meta name="viewport" content="width=device-width">',
         f"<title>{_text(title)}</title><style>{style}</style></head><body><main>",
-        *_head(report),
+        *headline(report),
         *timeline(report),
         *_filters(report),
         *(_job(report, job, place) for place, job in enumerate(ordered)),
@@ -44,44 +45,15 @@ def html(report: RunReport) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _head(report: RunReport) -> list[str]:
-    run = report.run
-    state = run.state if run and not report.open else (report.verdict if not report.open else "running")
-    builds = sorted({f"{job.org_id} {job.app_version_id}" for job in report.jobs})
-    shown = ", ".join(builds[:3]) + (f" and {len(builds) - 3} more" if len(builds) > 3 else "")
-    attempts = [attempt for job in report.jobs for attempt in job.attempts]
-    waits = sorted(wait for wait in map(wait_seconds, report.jobs) if wait is not None)
-    facts = [
-        shown,
-        f"{show_duration(sum(map(job_seconds, report.jobs)))} of tests",
-        f"{sum(attempt.installed for attempt in attempts)} installs",
-        *([f"median wait {show_duration(waits[len(waits) // 2])}"] if waits else []),
-        f"as of {rfc3339(report.at)}",
-    ]
-    parts = [
-        f'<h1>{_text(report.title)} <span class="chip {state}">{_text(report.verdict)}</span></h1>',
-        f'<div class="dim">{_text(" · ".join(facts))}</div>',
-    ]
-    if report.open:
-        size = run.size if run else len(report.jobs)
-        parts.append(
-            f'<p class="notice"><b>Not over yet.</b> {report.open} of {size} jobs have not ended; '
-            "this is how it stood when the report was made.</p>"
-        )
-    return parts
-
-
 def _filters(report: RunReport) -> list[str]:
-    counts = dict(report.counts)
-    if report.flaky:
-        counts["flaky"] = report.flaky
     buttons = [
         f'<button class="{state}" data-state="{state}" aria-pressed="false">'
         f"{count} {state.replace('_', ' ')}</button>"
-        for state, count in counts.items()
+        for state, count in counts_with_flaky(report).items()
     ]
     search = '<input id="search" type="search" placeholder="Test, reason, slot…" aria-label="Filter">'
-    return ["<h2>Jobs</h2>", '<div class="filters" hidden>', *buttons, search, "</div>"]
+    every = '<button id="every" type="button">open all</button>'
+    return ["<h2>Jobs</h2>", '<div class="filters" hidden>', *buttons, search, every, "</div>"]
 
 
 def _job(report: RunReport, job: JobView, place: int) -> str:
@@ -91,20 +63,18 @@ def _job(report: RunReport, job: JobView, place: int) -> str:
         told = "passed after a failure"
     states = f"{job.state} flaky" if job.flaky else job.state
     slots = " ".join(f"{a.agent}/{a.slot}" for a in job.attempts if a.agent)
-    text = f"{name_of(job)} {told} {slots} {job.job_id}".lower()
+    text = f"{name_of(job)} {' '.join(job.tests)} {told} {slots} {job.job_id}".lower()
     opened = " open" if place < _OPEN_AT_FIRST and job.state in END_STATES and job.state != "passed" else ""
-    attributes = (
-        f'class="job {kind}" id="{escape(job.job_id)}" data-states="{states}" data-text="{_text(text)}"'
-    )
+    attributes = f'class="job {kind}" id="{escape(job.job_id)}" data-states="{states}"'
+    facts = [job.job_id, f"{job.org_id} {job.app_version_id}", f"priority {job.priority}", job.runner]
+    facts += [f"needs {', '.join(job.requires)}"] if job.requires else []
     parts = [
         f'<details {attributes} data-text="{_text(text)}"{opened}>',
         f'<summary><span class="chip">{job.state.replace("_", " ")}</span>',
         f'<span class="name">{_text(name_of(job))}</span><span class="why">{_text(told)}</span>',
         f'<span class="time">{show_duration(job_seconds(job))}</span></summary><div class="body">',
-        (
-            f'<p class="dim">{_text(job.job_id)} · {_text(job.org_id)} {_text(job.app_version_id)} · '
-            f"priority {job.priority} · {_text(job.runner)}</p>"
-        ),
+        f'<p class="dim">{_text(" · ".join(facts))}</p>',
+        _shard(job),
         _attempts(job.attempts),
         _cases(report.cases.get(job.job_id, ())),
         _pictures(report.pictures.get(job.job_id, ())),
@@ -120,14 +90,40 @@ def _attempts(attempts: tuple[Attempt, ...]) -> str:
     rows = "".join(
         f'<tr class="{a.outcome or "running"}"><td>{a.number}</td>'
         f'<td class="state">{(a.outcome or "running").replace("_", " ")}</td>'
-        f"<td>{_text(f'{a.agent}/{a.slot}' if a.agent else '')}</td><td>{rfc3339(a.started_at) or ''}</td>"
+        f"<td>{_text(f'{a.agent}/{a.slot}' if a.agent else '')}</td>"
+        f'<td title="{rfc3339(a.started_at) or ""}">{(rfc3339(a.started_at) or "")[11:19]}</td>'
         f"<td>{show_duration(a.install_s) if a.installed and a.install_s is not None else '–'}</td>"
         f"<td>{show_duration(a.duration_s) if a.duration_s is not None else ''}</td>"
-        f"<td>{_text(a.message or a.reason or '')}</td></tr>"
+        f'<td class="wide">{_text(_why(a))}</td></tr>'
         for a in attempts
     )
-    heads = "".join(f"<th>{name}</th>" for name in ("#", "", "Slot", "Started", "Install", "Test", ""))
-    return f"<table><tr>{heads}</tr>{rows}</table>"
+    heads = "".join(f"<th>{name}</th>" for name in ("#", "", "Slot", "UTC", "Install", "Test", ""))
+    return f'<div class="scroll"><table class="facts"><tr>{heads}</tr>{rows}</table></div>'
+
+
+def _why(attempt: Attempt) -> str:
+    told = attempt.message or (attempt.reason or "").replace("_", " ")
+    times = "" if attempt.takeovers == 1 else f" {attempt.takeovers} times"
+    return "; ".join(part for part in (told, f"taken over{times}" if attempt.takeovers else "") if part)
+
+
+def _shard(job: JobView) -> str:
+    """The files of a shard, as they went in the end."""
+    if not job.tests:
+        return ""
+    results = file_results(job)
+    rows = "".join(_shard_row(file, results[file][0][1] if file in results else None) for file in job.tests)
+    return f'<table class="cases">{rows}</table>'
+
+
+def _shard_row(file: str, result: FileResult | None) -> str:
+    if result is None:
+        return f'<tr class="skipped"><td class="state">no result</td><td>{_text(file)}</td><td></td></tr>'
+    word = "flaky" if result.flaky else result.outcome
+    return (
+        f'<tr class="{word}"><td class="state">{word}</td><td>{_text(file)}</td>'
+        f"<td>{show_duration(result.duration_s)}</td></tr>"
+    )
 
 
 def _cases(cases: Sequence[CaseRecord]) -> str:
@@ -139,7 +135,7 @@ def _cases(cases: Sequence[CaseRecord]) -> str:
         + f"</td><td>{show_duration(case.duration_s)}</td></tr>"
         for case in cases
     )
-    return f"<table>{rows}</table>"
+    return f'<table class="cases">{rows}</table>'
 
 
 def _outcome(case: CaseRecord) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from bus_schemas.cases import CaseOutcome
 from bus_schemas.events import END_STATES, Attempt
 from bus_schemas.requests import JobView, RunView
 from qgjob.report.model import FAILURES, file_results, name_of
@@ -20,6 +21,12 @@ from qgjob.report.model import FAILURES, file_results, name_of
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Kind = Literal["failure", "error", "skipped"]
+_KINDS: Final[dict[CaseOutcome, Kind | None]] = {
+    "passed": None,
+    "failed": "failure",
+    "errored": "error",
+    "skipped": "skipped",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,31 +117,31 @@ def _cases(job: JobView, attachments: Sequence[str]) -> Iterator[_Case]:
     classname = _text(f"{job.org_id}.{job.app_version_id}")
     failed = False
     for place, file in enumerate(job.tests):
-        last, *before = results.get(file) or [None]
-        earlier = [
-            _Try(failed=True, message="failed", type="failed", text=f"attempt {number}: failed")
-            for number, result in before
-            if result.outcome == "failed"
-        ]
+        told = results.get(file, [])
         lines = [f"{file} in {name_of(job)}", *_output(job, attachments if place == 0 else ())]
-        if last is None:
+        if not told:
             over = job.state in END_STATES
             why = "has no result of its own" if over else f"not ended: {job.state}"
             # Of a shard that passed, a file without a result is one that did not fit into it.
-            kind: Kind | None = None if job.state == "passed" else "skipped"
-            yield _Case(classname, _text(_file_name(job, file)), 0.0, kind, why, lines=lines)
+            unknown: Kind | None = None if job.state == "passed" else "skipped"
+            yield _Case(classname, _text(_file_name(job, file)), 0.0, unknown, why, lines=lines)
             continue
-        _, result = last
-        failed = failed or result.outcome == "failed"
+        result = told[0][1]
+        outcome = result.outcome
+        failed = failed or outcome == "failed"
         yield _Case(
             classname,
             _text(_file_name(job, file)),
             max(result.duration_s, 0.0),
-            {"failed": "failure", "errored": "error", "skipped": "skipped"}.get(result.outcome),  # type: ignore[arg-type]
-            "" if result.outcome == "passed" else result.outcome,
-            result.outcome,
-            "" if result.outcome == "passed" else f"{result.outcome}; see the output of {job.job_id}",
-            earlier,
+            _KINDS[outcome],
+            outcome,
+            outcome,
+            f"{outcome}; see the output of {job.job_id}",
+            [
+                _Try(failed=True, message="failed", type="failed", text=f"attempt {number}: failed")
+                for number, before in told[1:]
+                if before.outcome == "failed"
+            ],
             lines,
         )
     if job.state in END_STATES and job.state != "passed" and not failed:

@@ -26,6 +26,12 @@ for (const button of buttons) {
   });
 }
 search.addEventListener("input", show);
+const every = document.getElementById("every");
+every.addEventListener("click", () => {
+  const open = every.textContent === "open all";
+  for (const job of jobs) if (!job.hidden) job.open = open;
+  every.textContent = open ? "close all" : "open all";
+});
 document.querySelector(".filters").hidden = false;
 for (const bar of document.querySelectorAll("[data-job]")) {
   bar.addEventListener("click", () => {

@@ -17,7 +17,28 @@ MAX_BARS: Final = 4000
 _WIDTH: Final = 1120
 _LEFT: Final = 150
 _ROW: Final = 18
-_TICKS: Final = 6
+_TICKS: Final = 8
+_STEPS: Final = (
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1200,
+    1800,
+    3600,
+    7200,
+    14_400,
+    43_200,
+)
 
 
 def timeline(report: RunReport) -> list[str]:
@@ -38,12 +59,14 @@ def timeline(report: RunReport) -> list[str]:
     height = _ROW * min(len(names), MAX_SLOTS) + 20
     parts = [
         "<h2>Timeline</h2>",
+        '<div class="scroll">',
         f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="What ran where and when">',
     ]
-    for tick in range(_TICKS + 1):
-        x = _LEFT + (_WIDTH - _LEFT) * tick / _TICKS
-        label = show_duration((end - begin) * tick / _TICKS) if tick else "0"
-        anchor = "end" if tick == _TICKS else "middle"
+    step = _step(end - begin)
+    for tick in range(int((end - begin) / step) + 1):
+        x = _LEFT + tick * step * scale
+        label = _tick_label(tick * step)
+        anchor = "end" if x > _WIDTH - 20 else "middle"
         parts.append(f'<line class="grid" x1="{x:.0f}" y1="0" x2="{x:.0f}" y2="{height - 18}"/>')
         parts.append(f'<text x="{x:.0f}" y="{height - 4}" text-anchor="{anchor}">{label}</text>')
     for number, name in enumerate(names[:MAX_SLOTS]):
@@ -58,10 +81,24 @@ def timeline(report: RunReport) -> list[str]:
             kind = "flaky" if job.flaky and attempt.outcome == "passed" else attempt.outcome or "running"
             title = f"{name_of(job)}: {kind}, {show_duration(ended - test)}"
             parts.append(_bar(f"bar {kind}", middle, max(right, middle + 1.5), y, title, job.job_id))
-    parts.append("</svg>")
+    parts.append("</svg></div>")
+    parts.append(
+        '<p class="dim legend"><i class="install"></i>install, then the test, coloured by its end</p>'
+    )
     if len(names) > MAX_SLOTS:
         parts.append(f'<p class="dim">… and {len(names) - MAX_SLOTS} more slots.</p>')
     return parts
+
+
+def _step(seconds: float) -> float:
+    """Seconds between two lines, such that there are few of them and their labels are round."""
+    return next((step for step in _STEPS if seconds / step <= _TICKS), seconds)
+
+
+def _tick_label(seconds: float) -> str:
+    if seconds and seconds < 10:
+        return f"{seconds:g}s"
+    return show_duration(seconds) if seconds else "0"
 
 
 def _bar(kind: str, left: float, right: float, y: int, title: str, job_id: str | None = None) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -143,7 +144,8 @@ def test_the_usual_reader_tells_attempts_apart():
         [flaky, failed, shard("passed", attempt(1, "passed", files=files(a="passed")))], name="n"
     )
     assert problems(document) == []
-    (suite,) = xunit2.JUnitXml.fromstring(document)
+    suites: Any = xunit2.JUnitXml.fromstring(document)
+    (suite,) = suites
     first, second, *_ = suite
     assert [result.stack_trace for result in first.flaky_failures()] == ["attempt 1: failed"]
     assert [result.stack_trace for result in second.rerun_errors()] == ["attempt 1: errored"]

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus_schemas.cases import CaseRecord
-from bus_schemas.events import Attempt
+from bus_schemas.events import Attempt, FileResult
 from bus_schemas.requests import JobView, RunView
 from qgjob.report.annotations import MAX_ANNOTATIONS, github, gitlab
 from qgjob.report.html import html
@@ -120,6 +121,28 @@ class TestHtml:
 
     def test_one_that_is_not_over_says_what_is_missing(self):
         assert "2 of 3 jobs have not ended" in Page(html(report(job(0), job(1, "running"), size=3))).text
+
+    def test_what_was_tested_for_whom_stands_at_the_top(self):
+        meta = {"zone": "lab 2", "url": "https://ci/9", "bad": "javascript:alert(1)", "branch": "<main>"}
+        found = report(job(0), job(1, flaky=True), job(2, "failed"))
+        assert found.run is not None
+        told = replace(found, run=found.run.model_copy(update={"meta": meta}))
+        page = Page(html(told))
+        assert "branch <main>url https://ci/9zone lab 2bad javascript:alert(1)" in page.text
+        assert [link["href"] for link in page.having("a")] == ["https://ci/9"]
+        shares = [found["title"] for found in page.having("i") if "title" in found]
+        assert shares == ["1 failed", "1 flaky", "1 passed"]
+        buttons = [found["data-state"] for found in page.having("button") if "data-state" in found]
+        assert buttons == ["failed", "flaky", "passed"]
+
+    def test_the_files_of_a_shard_are_shown_as_they_went(self):
+        files = (FileResult(file="a.py", outcome="failed", duration_s=2.0),)
+        attempt = Attempt(number=1, outcome="failed", started_at=T0, files=files, takeovers=1)
+        shard = job(0, "failed").model_copy(update={"tests": ("a.py", "b.py"), "attempts": (attempt,)})
+        page = Page(html(report(shard)))
+        assert "faileda.py2.0s" in page.text
+        assert "no resultb.py" in page.text
+        assert "taken over" in page.text
 
     @given(st.text() | st.just(HOSTILE))
     def test_nothing_that_a_test_says_becomes_markup(self, text: str):

@@ -188,6 +188,8 @@ class GroupView(Model):
     """`agent/slot` names bound to it."""
     oldest_wait_s: float | None = None
     installs: int = 0
+    expected_end: Timestamp | None = None
+    """When its slots are about to be through with all of it; None while none works on it."""
 
 
 class PauseView(Model):

@@ -17,9 +17,19 @@ ACTIONS: Final[tuple[Action, ...]] = (
         palette=False,
         display="^p",
     ),
-    Action("app", "replay_pause", "f8", "Play", "In a replay: play or pause."),
-    Action("app", "replay_step(-1)", "comma", "Step back", "In a replay: one event back.", display=","),
-    Action("app", "replay_step(1)", "full_stop", "Step", "In a replay: one event onwards.", display="."),
+    Action("app", "replay_pause", "f8", "Play", "In a replay: play or pause.", shown=True),
+    Action(
+        "app", "replay_step(-1)", "comma", "Back", "In a replay: one event back.", shown=True, display=","
+    ),
+    Action(
+        "app",
+        "replay_step(1)",
+        "full_stop",
+        "Step",
+        "In a replay: one event onwards.",
+        shown=True,
+        display=".",
+    ),
     Action(
         "app", "replay_wind(-60)", "less_than_sign", "Wind back", "In a replay: a minute back.", display="<"
     ),
@@ -28,7 +38,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action("app", "replay_faster(-1)", "left_curly_bracket", "Slower", "In a replay: slower.", display="{"),
     Action("app", "replay_faster(1)", "right_curly_bracket", "Faster", "In a replay: faster.", display="}"),
-    Action("app", "replay_end", "f9", "Live", "Back from a replay to what is now."),
+    Action("app", "replay_end", "f9", "Live", "Back from a replay to what is now.", shown=True),
     Action("app", "runs", "5", "Runs", "Show the runs, each with its progress."),
     Action("app", "slots", "6", "Slots", "Show every slot, and a map of the lab."),
     Action(
@@ -73,6 +83,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Order the jobs: latest first, at work, newest, most urgent.",
         shown=True,
     ),
+    Action("overview", "order_back", "O", "Order back", "Order the jobs by the way before."),
     Action(
         "overview",
         "cancel",

@@ -48,7 +48,7 @@ class DashboardApp(Errands, inherit_bindings=False):
 
     def allows(self, action: Action, screen: Screen[object]) -> bool:
         """Whether an action can be done on a screen just now."""
-        if action.mutates and self.read_only:
+        if action.mutates and not self.may_change:
             return False
         owner = self if action.scope == "app" else screen
         return owner.check_action(action.name.partition("(")[0], ()) is True

@@ -26,13 +26,9 @@ def rebuilt_overview(book: JobBook, now: float) -> Overview:
     running: Counter[_Group] = Counter()
     slots: dict[_Group, set[str]] = defaultdict(set)
     oldest: dict[_Group, float] = {}
-    installs = avoided = delayed = 0
+    delayed = 0
     for job in _jobs(book):
         group = (capability_of(job.spec.requires) if job.spec else "any", job.org_id, job.app_version_id)
-        for facts in job.attempts.values():
-            if facts.running_at is not None:
-                installs += facts.installed
-                avoided += not facts.installed
         if job.ended:
             ended[job.state] += 1
         elif job.active:
@@ -53,8 +49,6 @@ def rebuilt_overview(book: JobBook, now: float) -> Overview:
         delayed=delayed,
         running=sum(running.values()),
         slots_busy=sum(running.values()),
-        installs=installs,
-        installs_avoided=avoided,
         ended=dict(ended),
         oldest_wait_s=max(0.0, now - min(oldest.values())) if oldest else None,
         groups=tuple(
@@ -93,6 +87,7 @@ def rebuilt_agents(book: JobBook, now: float) -> list[Heartbeat]:
             SlotStatus(
                 name=place[1],
                 driver="-",
+                device=(busy or job).device or None,
                 state="busy" if busy else "idle",
                 job_id=busy.job_id if busy else None,
                 since=(busy.started_at if busy else job.ended_at) or None,

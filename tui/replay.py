@@ -17,6 +17,7 @@ from tui.store.store import Store
 from tui.tape import MAX_EVENTS, Moment, Player, Tape
 
 SPEEDS: Final = (0.25, 1.0, 5.0, 20.0, 60.0, 300.0, 1200.0)
+_A_LITTLE: Final = 500
 _TURNED_BACK_S: Final = 100_000.0
 
 
@@ -73,6 +74,10 @@ class Replay:
             self._turn(min(self.tape.end, self.clock.at + seconds * self.speed))
             self._player.go_to(self._wanted)
         self._tell()
+
+    def wind(self) -> None:
+        """Go some more of the way to where it was sent, so little that a key is answered soon."""
+        self._player.go_to(self._wanted, _A_LITTLE)
 
     def seek(self, at: float) -> None:
         """Go to a time."""

@@ -74,6 +74,11 @@ class Shell(App[None]):
         self._feed: Feed | None = None
         self._feeding = asyncio.Event()
 
+    @property
+    def may_change(self) -> bool:
+        """Whether something may be changed: not where one only looks, and nothing in the past."""
+        return not self.read_only and self.replay is None
+
     def get_default_screen(self) -> Screen[None]:
         """The overview."""
         return OverviewScreen(self.store, self.index, read_only=self.read_only)
@@ -94,6 +99,8 @@ class Shell(App[None]):
             return  # on the way out
         if self.replay is not None:
             self.replay.tick(1 / DRAWS_PER_SECOND)
+            if self.replay.seeking:
+                self.run_worker(self._wind(self.replay), group="wind", exclusive=True)
             self.live_store.take()
         changes = self.store.take()
         for notice in self._notices():
@@ -110,6 +117,12 @@ class Shell(App[None]):
         for screen in self.screen_stack:
             if isinstance(screen, LiveScreen) and (screen is top or top.is_modal):
                 screen.update(changes)
+
+    async def _wind(self, replay: Replay) -> None:
+        """Go the whole way to where the tape was sent, as fast as keys allow."""
+        while replay.seeking and self.replay is replay:
+            replay.wind()
+            await asyncio.sleep(0)
 
     def _notices(self) -> list[str]:
         notices = self.store.link.notices[:]

@@ -106,6 +106,7 @@ class OverviewPublisher:
             slots=tuple(sorted(group.slots)),
             oldest_wait_s=max(0.0, now - head.arrived_at) if head else None,
             installs=group.installs,
+            expected_end=group.expected_end(now, self.lab.state.estimates.group(group.key)),
         )
 
 

@@ -60,8 +60,9 @@ class PlayedDashboard:
             for event in events:
                 self.hear(event)
             self.say_state()
+            overview = self.model.overview()
             self.store.history.sample(
-                self.clock.monotonic(), self.model.overview().depths, self.model.overview().running
+                self.clock.monotonic(), overview.depths, overview.running, self.store.capabilities()
             )
 
     def hear(self, event: AnyEvent) -> None:

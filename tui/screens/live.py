@@ -124,7 +124,7 @@ class LiveScreen(Screen[None]):
         """Ask, then do it."""
         from tui.screens.confirm import Confirm
 
-        if not deed.targets or self.dashboard.read_only:
+        if not deed.targets or not self.dashboard.may_change:
             self.app.bell()
             return
 
@@ -166,8 +166,8 @@ class LiveScreen(Screen[None]):
             self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide what read-only mode forbids, grey out what cannot be done just now."""
-        if self.dashboard.read_only and mutating(action):
+        """Hide what read-only mode and the past forbid, grey out what cannot be done just now."""
+        if not self.dashboard.may_change and mutating(action):
             return False
         typing = self.focused is not None and isinstance(self.focused.parent, LineBar)
         if typing and action in {"filter", "find"}:

@@ -108,8 +108,11 @@ class OverviewScreen(LiveScreen):
 
     def action_order(self) -> None:
         """Order the jobs by the next of the ways."""
-        names = list(ORDERS)
-        self.dashboard.show_jobs(order=names[(names.index(self._index.order) + 1) % len(names)])
+        self._order_by(1)
+
+    def action_order_back(self) -> None:
+        """Order the jobs by the way before."""
+        self._order_by(-1)
 
     def action_back(self) -> None:
         """Undo one step: the zoom, the marks, the filter."""
@@ -141,6 +144,10 @@ class OverviewScreen(LiveScreen):
                 f"build:{shlex.quote(group.app_version_id)} org:{shlex.quote(group.org_id)}{needs}"
             )
 
+    def on_job_table_order_wanted(self, event: JobTable.OrderWanted) -> None:
+        """The title of a column was clicked."""
+        self.dashboard.show_jobs(order=event.order)
+
     def on_line_table_moved(self) -> None:
         """Another job is selected: it may be one that cannot be cancelled."""
         self.check_selection()
@@ -161,6 +168,10 @@ class OverviewScreen(LiveScreen):
             self.jobs.focus()
 
     # --- Inner things ------------------------------------------------------------------------
+
+    def _order_by(self, step: int) -> None:
+        names = list(ORDERS)
+        self.dashboard.show_jobs(order=names[(names.index(self._index.order) + step) % len(names)])
 
     def selected_jobs(self) -> list[str]:
         """The marked jobs, or the one that the focused panel stands on."""

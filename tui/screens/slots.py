@@ -18,6 +18,8 @@ from tui.widgets.slot_table import SlotTable
 from tui.widgets.table import LineTable
 
 _MAP_SHARE = 3
+_FRAME = 4
+"""Cells that the map's border and padding take."""
 
 
 class SlotsScreen(LiveScreen):
@@ -51,12 +53,17 @@ class SlotsScreen(LiveScreen):
         super().update(changes)
         if changes.lab or changes.second:
             lab_map = self._map
-            height = min(lab_map.wanted_height + 1, max(2, self.size.height // _MAP_SHARE)) + 2
+            wanted = lab_map.wanted_height(max(20, self.size.width - _FRAME))
+            height = min(wanted, max(2, self.size.height // _MAP_SHARE)) + 2
             if lab_map.styles.height is None or lab_map.styles.height.value != height:
                 lab_map.styles.height = height
             lab_map.say("Lab")
             lab_map.sync()
         self.table.sync()
+
+    def on_resize(self) -> None:
+        """The map may take another height."""
+        self.update(Changes(lab=True))
 
     def selected_jobs(self) -> list[str]:
         """The job on the slot."""

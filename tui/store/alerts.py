@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tui.draw.times import age, count
+from tui.store.health import lows
 
 if TYPE_CHECKING:
+    from tui.store.lab import AgentRecord
     from tui.store.store import Store
 
 AGED_S: Final = 3600.0
@@ -41,6 +43,7 @@ def alerts_of(store: Store) -> list[Alert]:
     ]
     if bad:
         found.append(Alert("quarantine", "bad", f"{_some(bad)} in quarantine"))
+    found += _low(agents)
     if overview is None:
         return found
     builds = [f"{hold.app_version_id} of {hold.org_id}: {hold.why}" for hold in overview.builds_held]
@@ -57,6 +60,16 @@ def alerts_of(store: Store) -> list[Alert]:
     if overview.oldest_wait_s is not None and overview.oldest_wait_s > AGED_S:
         found.append(Alert("aged", "warn", f"a job waits for {age(overview.oldest_wait_s)}"))
     return found
+
+
+def _low(agents: list[AgentRecord]) -> list[Alert]:
+    """Devices that will soon be no good for work."""
+    found: dict[str, list[str]] = {}
+    for record in agents:
+        for slot in record.beat.slots:
+            for vital in lows(slot.health):
+                found.setdefault(vital.kind, []).append(f"{record.name}/{slot.name} {vital.text}")
+    return [Alert(f"low {kind}", "warn", f"low {kind}: {_some(found[kind])}") for kind in sorted(found)]
 
 
 def _some(names: list[str]) -> str:

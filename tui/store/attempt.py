@@ -166,6 +166,11 @@ class AttemptFacts:
         return (self.end.slot if self.end else "") or (self.held.slot if self.held else None) or ""
 
     @property
+    def device(self) -> str:
+        """The slot's device."""
+        return (self.end.device if self.end else "") or (self.held.device if self.held else None) or ""
+
+    @property
     def started_at(self) -> float | None:
         """When a slot took it."""
         return (self.end.started_at if self.end else 0) or (self.held.started_at if self.held else None)

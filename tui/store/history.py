@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 STEPS_S: Final = (1, 10, 60)
 CAPACITY: Final = 720
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Ring:
@@ -77,9 +80,13 @@ class History:
     """What the overview plots."""
 
     MAX_GAP_S: Final = 30
+    MAX_CAPABILITIES: Final = 16
+    """Of more, those go of which least waits."""
 
     def __init__(self) -> None:
         self.depths: dict[str, Series] = {name: Series() for name in ("high", "medium", "low")}
+        self.capabilities: dict[str, Series] = {}
+        """How many jobs wait, by the labels that they need; those of which some waited."""
         self.running = Series()
         self.ended = Series()
         self.failed = Series()
@@ -92,7 +99,13 @@ class History:
         self._ended += 1
         self._failed += failed
 
-    def sample(self, monotonic: float, depths: dict[str, int], running: int) -> bool:
+    def sample(
+        self,
+        monotonic: float,
+        depths: Mapping[str, int],
+        running: int,
+        capabilities: Mapping[str, int] = _NONE,
+    ) -> bool:
         """Take in the present second, once; returns whether there was a new one."""
         second = int(monotonic)
         if self._second is not None and second <= self._second:
@@ -100,11 +113,22 @@ class History:
         # After a sleep of the machine the seconds in between were not seen: hold the last value.
         missed = 0 if self._second is None else min(second - self._second - 1, self.MAX_GAP_S)
         self._second = second
+        self._know(capabilities)
         for _ in range(missed + 1):
             for name, series in self.depths.items():
                 series.add(depths.get(name, 0))
+            for name, series in self.capabilities.items():
+                series.add(capabilities.get(name, 0))
             self.running.add(running)
             self.ended.add(self._ended)
             self.failed.add(self._failed)
             self._ended = self._failed = 0
         return True
+
+    def _know(self, capabilities: Mapping[str, int]) -> None:
+        known = self.capabilities
+        for name in capabilities:
+            if name not in known:
+                known[name] = Series()
+        while len(known) > self.MAX_CAPABILITIES:
+            del known[min(known, key=lambda name: (capabilities.get(name, 0), name))]

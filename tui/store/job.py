@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from qgjob.domain import lifecycle
 from qgjob.domain.lifecycle import HELD, TERMINAL, is_flaky, waiting_state
 from tui.store.attempt import RUNNING, AttemptFacts, End, Run, end_of, facts_of, held_of
+from tui.store.installs import NOTHING
 from tui.store.spec import Spec, spec_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Job:
         "flaky",
         "given",
         "guesses",
+        "installs",
         "job_id",
         "org_id",
         "queued_at",
@@ -85,6 +87,8 @@ class Job:
         self.flaky = False
         self.counted: tuple[str, bool] | None = None
         """As what its run has counted it: the state, and whether it is flaky."""
+        self.installs = NOTHING
+        """As what it counts among the installs of today: made, and avoided."""
         self.swept = 0
         """The last snapshot that spoke of it."""
         self.due: float | None = None
@@ -228,6 +232,12 @@ class Job:
     def place(self) -> str:
         """`agent/slot` where the last attempt is or was, or nothing."""
         return f"{self.agent}/{self.slot}" if self.agent else ""
+
+    @property
+    def device(self) -> str:
+        """The device of the slot where the last attempt is or was, if it is known."""
+        facts = self.attempts.get(self.attempt)
+        return facts.device if facts is not None else ""
 
     @property
     def active(self) -> bool:

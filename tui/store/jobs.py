@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from tui.store.installs import Installs
 from tui.store.job import Job
 from tui.store.runs import RunBook
 
@@ -26,6 +27,7 @@ class JobBook:
         self._due: list[tuple[float, str]] = []
         self._sweep = 0
         self.runs = RunBook()
+        self.installs = Installs()
         self.changed: set[str] = set()
         """Ids that changed, came or went since somebody last took them."""
         self.forgotten = 0
@@ -91,9 +93,11 @@ class JobBook:
         self._jobs.clear()
         self._due.clear()
         self.runs.clear()
+        self.installs.clear()
 
     def wake(self, now: float) -> None:
-        """Let scheduled jobs whose time has come be queued ones."""
+        """Let scheduled jobs whose time has come be queued ones, and a new day begin."""
+        self.installs.begin_day(now, self._jobs.values())
         while self._due and self._due[0][0] <= now:
             _, job_id = heapq.heappop(self._due)
             job = self._jobs.get(job_id)
@@ -116,6 +120,7 @@ class JobBook:
     def _note(self, job: Job) -> None:
         self.changed.add(job.job_id)
         self.runs.count(job)
+        self.installs.count(job)
         if job.due is not None:
             heapq.heappush(self._due, (job.due, job.job_id))
 

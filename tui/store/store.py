@@ -16,7 +16,7 @@ from tui.store.waits import Waits
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
     from bus_schemas.events import AnyEvent
-    from bus_schemas.requests import JobView, Overview
+    from bus_schemas.requests import GroupView, JobView, Overview
     from qgjob.clock import Clock
 
 
@@ -83,11 +83,21 @@ class Store:
         """Take in a job of a snapshot; returns whether it told anything new."""
         return self.jobs.see(view, self.clock.now())
 
+    def capabilities(self) -> dict[str, int]:
+        """How many jobs wait, by the labels that they need, as the overview's groups tell."""
+        found: dict[str, int] = {}
+        for view in self.overview.groups if self.overview else ():
+            if waiting := waiting_of(view):
+                found[view.group.capability] = found.get(view.group.capability, 0) + waiting
+        return found
+
     def forget(self) -> None:
         """The server is not the one it was: nothing that was heard counts."""
         self.jobs.clear()
         self.lab.clear()
         self.streaks = Streaks()
+        self.waits = Waits()
+        self.history = History()
         self.overview = None
         self._overview_changed = True
 
@@ -97,7 +107,7 @@ class Store:
         self.jobs.wake(self.clock.now())
         depths = self.overview.depths if self.overview else {}
         running = self.overview.running if self.overview else 0
-        second = self.history.sample(monotonic, depths, running)
+        second = self.history.sample(monotonic, depths, running, self.capabilities())
         if second:
             self.lab.sweep(monotonic)
         changes = Changes(
@@ -105,6 +115,11 @@ class Store:
         )
         self._overview_changed = self.lab.changed = self.link.changed = False
         return changes
+
+
+def waiting_of(view: GroupView) -> int:
+    """How many jobs of a group wait: in the queue, and at the slots that they were released to."""
+    return view.waiting + max(0, view.released - view.running)
 
 
 def _order(overview: Overview) -> tuple[int, float]:

@@ -10,6 +10,7 @@ from textual.geometry import Size
 from tui.draw.spans import Line, fit
 from tui.draw.states import AGENT_GLYPH, AGENT_INK, JOB_INK, SLOT_GLYPH, SLOT_INK
 from tui.draw.times import age, span
+from tui.store.health import lows
 from tui.store.lab import AgentRecord
 from tui.store.store import Store
 from tui.widgets.columns import Column, Ids, ListIds
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from bus_schemas.agents import SlotStatus
 
 _SEPARATOR = "\x00"
-_CHIP = 20
+_CHIP = 18
 """The least width of a slot where several share a line."""
 _COLUMNS = (Column("line", "", 20, share=1),)
 
@@ -182,7 +183,8 @@ class AgentTable(LineTable):
         if slot.job_id and state == "busy":
             text = (job.test if job is not None else "") or slot.job_id
         else:
-            text = f"{state} · {slot.note}" if slot.note else state
+            low = " ".join(f"{vital.kind} {vital.text}" for vital in lows(slot.health))
+            text = " · ".join(part for part in (state, low, slot.note) if part)
         time = span(now - since) if since and state != "lost" else ""
         wide = width >= 60
         name_width = min(16 if wide else 9, max(4, width // 5))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tui.draw.bars import rule
 from tui.draw.spans import Line, fit
 from tui.draw.times import age, count, short_count
-from tui.store.store import Store
+from tui.store.store import Store, waiting_of
 from tui.widgets.columns import Column, Ids, ListIds
 from tui.widgets.table import LineTable
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("build", "BUILD", 9, share=3),
-    Column("org", "ORG", 6, share=1, spare=3),
+    Column("org", "ORG", 6, share=1, spare=1),
     Column("needs", "NEEDS", 8, share=3, spare=4),
-    Column("waiting", "WAITING", 14, share=2),
-    Column("running", "RUN", 4, right=True),
-    Column("slots", "SLOTS", 8, share=1),
-    Column("installs", "INST", 4, right=True, spare=2),
-    Column("oldest", "OLDEST", 6, right=True, spare=1),
+    Column("waiting", "WAITING", 10, share=2),
+    Column("running", "RUN", 3, right=True),
+    Column("slots", "SLOTS", 5, share=1),
+    Column("installs", "INST", 4, right=True, spare=5),
+    Column("oldest", "OLDEST", 6, right=True, spare=3),
+    Column("end", "ENDS IN", 7, right=True, spare=2),
 )
 _NUMBER = 5
 
@@ -54,7 +55,7 @@ class GroupTable(LineTable):
         groups = overview.groups if overview else ()
         self._groups = {_row_id(g): g for g in groups}
         self._ids = ListIds(list(self._groups))
-        self._most = max((g.waiting + _ahead(g) for g in groups), default=0)
+        self._most = max((waiting_of(g) for g in groups), default=0)
         total = overview.groups_total if overview else 0
         text = f"{count(len(groups))} of {count(total)}" if total > len(groups) else count(len(groups))
         self.say("3 Groups", text)
@@ -78,11 +79,11 @@ class GroupTable(LineTable):
             case "needs":
                 return ((fit(view.group.capability, width), "dim"),)
             case "waiting":
-                waiting = view.waiting + _ahead(view)
+                waiting = waiting_of(view)
                 number = fit(short_count(waiting), _NUMBER - 1, right=True) + " "
                 room = width - _NUMBER
                 drawn = rule(waiting, self._most, room)
-                ahead = rule(_ahead(view), self._most, room).replace("╸", "━")[: len(drawn)]
+                ahead = rule(waiting - view.waiting, self._most, room).replace("╸", "━")[: len(drawn)]
                 return (
                     (number, "" if waiting else "dim"),
                     (ahead, "next"),
@@ -96,6 +97,14 @@ class GroupTable(LineTable):
                 return ((fit(text, width), "busy"),)
             case "installs":
                 return ((fit(short_count(view.installs), width, right=True), _if(view.installs, "prep")),)
+            case "end":
+                left = (
+                    None
+                    if view.expected_end is None
+                    else max(0.0, view.expected_end - self._store.clock.now())
+                )
+                text = "" if left is None else f"~{age(left)}"
+                return ((fit(text, width, right=True), ""),)
             case _:
                 text = "" if view.oldest_wait_s is None else age(view.oldest_wait_s)
                 return ((fit(text, width, right=True), "dim"),)
@@ -107,8 +116,3 @@ def _row_id(view: GroupView) -> str:
 
 def _if(number: int, ink: str) -> str:
     return ink if number else "dim"
-
-
-def _ahead(view: GroupView) -> int:
-    """Jobs that are released and not running: they wait too, at the slots."""
-    return max(0, view.released - view.running)

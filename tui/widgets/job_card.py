@@ -85,7 +85,8 @@ class JobCard(Canvas):
         if facts.end is not None:
             parts = [facts.end.reason.replace("_", " ")]
             if facts.end.exit_code:
-                parts[0] += f" {facts.end.exit_code}" if parts[0] else f"exit code {facts.end.exit_code}"
+                code = f"exit code {facts.end.exit_code}"
+                parts[0] = f"{parts[0]} ({code})" if parts[0] not in {"", "exit code"} else code
             if facts.end.message:
                 parts.append(facts.end.message)
             if job.state == "passed":

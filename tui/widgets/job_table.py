@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.binding import BindingType
+from textual.message import Message
 
 from tui.actions import bindings
 from tui.draw.spans import Line, fit
@@ -32,11 +33,31 @@ _COLUMNS = (
 )
 
 
+_ORDER_OF: Final = {
+    "state": "trouble",
+    "test": "test",
+    "build": "build",
+    "priority": "priority",
+    "place": "work",
+    "waited": "newest",
+    "took": "longest",
+    "ended": "latest",
+}
+"""What a click on a column's title orders by."""
+
+
 class JobTable(LineTable):
     """Jobs, as the index orders them."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("marks")
     columns: ClassVar[tuple[Column, ...]] = _COLUMNS
+
+    class OrderWanted(Message):
+        """The title of a column was clicked that stands for an order."""
+
+        def __init__(self, order: str) -> None:
+            super().__init__()
+            self.order = order
 
     def __init__(self, store: Store, index: JobIndex, widget_id: str, title: str = "4 Jobs") -> None:
         super().__init__(widget_id)
@@ -55,6 +76,11 @@ class JobTable(LineTable):
             return sorted(self.marks, key=lambda job_id: (self._index.row_of(job_id) or 0, job_id))
         cursor = self.cursor_id
         return [cursor] if cursor else []
+
+    def title_clicked(self, key: str) -> None:
+        """Ask for the order that goes with a column."""
+        if key in _ORDER_OF:
+            self.post_message(self.OrderWanted(_ORDER_OF[key]))
 
     def action_mark(self) -> None:
         """Mark the job under the cursor or take its mark off, and go on to the next."""

@@ -6,11 +6,13 @@ from typing import Final
 
 from tui.draw.spans import Line, fit
 from tui.draw.states import SLOT_GLYPH
+from tui.store.health import lows
 from tui.store.store import Store
 from tui.widgets.canvas import Canvas
 
 BUILD_INKS: Final = ("good", "busy", "lab", "medium", "low", "accent", "high", "next")
 _NAME = 14
+_LOW: Final = "▾"
 _HELD = {"lost": "bad", "quarantined": "bad"}
 
 
@@ -22,10 +24,9 @@ class LabMap(Canvas):
         self._store = store
         self._build_inks: dict[str, str] = {}
 
-    @property
-    def wanted_height(self) -> int:
-        """As many lines as it would like."""
-        return len(self._map(max(20, self.size.width)))
+    def wanted_height(self, width: int) -> int:
+        """As many lines as it would like at that width."""
+        return len(self._map(width)) + 1
 
     def draw(self, width: int, height: int) -> list[Line]:
         """The cells of each agent, then the legend."""
@@ -49,13 +50,18 @@ class LabMap(Canvas):
                     state = record.slot_state(slot, now)
                     build = slot.installed[0].app_version_id if slot.installed else ""
                     ink = _HELD.get(state) or (self._ink(build) if build else "faint")
-                    cells.append((f" {SLOT_GLYPH[state]}", ink))
+                    low = bool(lows(slot.health))
+                    cells += [(_LOW if low else " ", "bad"), (SLOT_GLYPH[state], ink)]
                 lines.append(tuple(cells))
         return lines
 
     def _legend(self, width: int) -> Line:
         line: list[tuple[str, str]] = [(fit("colour: build", _NAME), "faint")]
         used = _NAME
+        if any(lows(slot.health) for record in self._store.lab.agents() for slot in record.beat.slots):
+            text = f" {_LOW} low battery or storage "
+            line.append((text, "bad"))
+            used += len(text)
         for build, ink in self._build_inks.items():
             text = f" ■ {fit(build, min(18, len(build)))} "
             if used + len(text) > width:

@@ -1,10 +1,13 @@
-"""The queue at a glance: how much waits by priority and how that went, and what the lab made of it."""
+"""The queue at a glance: how much waits, by priority and by need, how that went, and what came of it."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from tui.draw.bars import area, nice_maximum, rule
 from tui.draw.spans import Line, fit, pad
 from tui.draw.times import age, short_count, span
+from tui.store.history import Series
 from tui.store.store import Store
 from tui.widgets.canvas import Canvas
 
@@ -15,8 +18,17 @@ _HEADROOM = 1.12
 """So that a full chart does not touch the one above it."""
 
 
+class Meter(NamedTuple):
+    """One quantity: now, and how it went."""
+
+    name: str
+    depth: int
+    series: Series
+    ink: str
+
+
 class QueuePanel(Canvas, can_focus=True):
-    """A bar and a chart for each priority, and the totals below."""
+    """A bar and a chart for each priority and for what the jobs need, and the totals below."""
 
     def __init__(self, store: Store, widget_id: str) -> None:
         super().__init__(widget_id)
@@ -30,31 +42,50 @@ class QueuePanel(Canvas, can_focus=True):
         super().sync()
 
     def draw(self, width: int, height: int) -> list[Line]:
-        """Charts as high as there is room, then one to three lines of totals."""
+        """Charts as high as there is room, then one to four lines of totals."""
         totals = self._totals(width)
         shown = totals[: max(1, min(len(totals), height - len(CLASSES)))]
-        rows = max(1, (height - len(shown)) // len(CLASSES))
+        room = height - len(shown)
+        urgencies = self._urgencies()
+        needs = self._needs()[: max(0, room - len(CLASSES))]
+        rows = max(1, min(6, (room - len(needs)) // len(CLASSES)))
+        label = min(max([_LABEL, *(len(meter.name) + 1 for meter in needs)]), max(_LABEL, width // 3))
+        most = max((meter.depth for meter in (*urgencies, *needs)), default=0)
         lines: list[Line] = []
-        for name in CLASSES:
-            lines.extend(self._chart(name, width, min(rows, 6)))
+        for meter in urgencies:
+            lines.extend(self._chart(meter, width, rows, label, most))
+        for meter in needs:
+            lines.extend(self._chart(meter, width, 1, label, most))
         blank: list[Line] = [()] * max(0, min(1, height - len(lines) - len(shown)))
         return [*lines, *blank, *shown][:height]
 
-    def _chart(self, name: str, width: int, rows: int) -> list[Line]:
+    def _urgencies(self) -> list[Meter]:
         overview = self._store.overview
         depths = overview.depths if overview else {}
-        depth = depths.get(name, 0)
-        most = max((depths.get(other, 0) for other in CLASSES), default=0)
-        head = _LABEL + _NUMBER + 1
+        history = self._store.history.depths
+        return [Meter(name, depths.get(name, 0), history[name], name) for name in CLASSES]
+
+    def _needs(self) -> list[Meter]:
+        """What waits by the labels that it needs, the most first; nothing where all can run anywhere."""
+        depths = self._store.capabilities()
+        history = self._store.history.capabilities
+        names = sorted(history, key=lambda name: (-depths.get(name, 0), name))
+        if names in ([], ["any"]):
+            return []
+        return [Meter(name, depths.get(name, 0), history[name], "busy") for name in names]
+
+    def _chart(self, meter: Meter, width: int, rows: int, label_width: int, most: int) -> list[Line]:
+        name, depth, series, ink = meter
+        head = label_width + _NUMBER + 1
         bar_width = max(4, (width - head - 1) // 2)
         plot_width = max(0, width - head - bar_width - 1)
-        values = self._store.history.depths[name].plot(plot_width)
+        values = series.plot(plot_width)
         top = nice_maximum(max(values, default=0))
         plot = area(values, plot_width, rows, top * _HEADROOM)
         drawn = rule(depth, most, bar_width)
         label = (
-            (fit(name, _LABEL), "text" if depth else "dim"),
-            (fit(short_count(depth), _NUMBER, right=True), f"bold {name}" if depth else "dim"),
+            (fit(name, label_width), "text" if depth else "dim"),
+            (fit(short_count(depth), _NUMBER, right=True), f"bold {ink}" if depth else "dim"),
             (" ", ""),
         )
         lines: list[Line] = []
@@ -62,26 +93,20 @@ class QueuePanel(Canvas, can_focus=True):
             last = row == rows - 1
             left = label if last else ((" " * head, ""),)
             middle = (
-                ((drawn, name), ("─" * (bar_width - len(drawn)), "track"))
+                ((drawn, ink), ("─" * (bar_width - len(drawn)), "track"))
                 if last
                 else ((" " * bar_width, ""),)
             )
-            lines.append(
-                (
-                    *left,
-                    *middle,
-                    (" ", ""),
-                    *self._plot_row(plot[row], name, top if row == 0 and rows > 1 and any(values) else 0),
-                )
-            )
+            scale = top if row == 0 and rows > 1 and any(values) else 0
+            lines.append((*left, *middle, (" ", ""), *self._plot_row(plot[row], ink, scale)))
         return lines
 
-    def _plot_row(self, text: str, name: str, top: float) -> Line:
+    def _plot_row(self, text: str, ink: str, top: float) -> Line:
         """A row of a chart; the first says what its upper edge means, where that is in nobody's way."""
         scale = short_count(top) if top else ""
         if scale and text.startswith(" " * (len(scale) + 1)):
-            return ((scale, "faint"), (text[len(scale) :], f"{name}-soft"))
-        return ((text, f"{name}-soft"),)
+            return ((scale, "faint"), (text[len(scale) :], f"{ink}-soft"))
+        return ((text, f"{ink}-soft"),)
 
     def _totals(self, width: int) -> list[Line]:
         overview = self._store.overview
@@ -120,17 +145,15 @@ class QueuePanel(Canvas, can_focus=True):
         )
 
     def _installs(self, width: int) -> Line:
-        overview = self._store.overview
-        made = overview.installs if overview else 0
-        avoided = overview.installs_avoided if overview else 0
-        words = f"{short_count(made)} installs, {short_count(avoided)} avoided "
+        made, avoided = self._store.jobs.installs.made, self._store.jobs.installs.avoided
+        words = f"{short_count(made)} installs, {short_count(avoided)} avoided today "
         room = min(30, max(0, width - len(words))) if made + avoided else 0
         saved = round(room * avoided / max(1, made + avoided))
         return (
             (short_count(made), "bold prep" if made else "dim"),
             (" installs, ", "dim"),
             (short_count(avoided), "bold good" if avoided else "dim"),
-            (" avoided ", "dim"),
+            (" avoided today ", "dim"),
             ("━" * saved, "good"),
             ("━" * (room - saved), "prep"),
         )

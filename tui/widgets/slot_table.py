@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from tui.draw.spans import Line, fit
+from tui.draw.spans import Line, fit, pad
 from tui.draw.states import SLOT_GLYPH, SLOT_INK
 from tui.draw.times import age, count, short_count, span
+from tui.store.health import lows, vitals
 from tui.store.lab import AgentRecord
 from tui.store.store import Store
 from tui.widgets.columns import Column, Ids, ListIds
@@ -21,6 +22,7 @@ _COLUMNS = (
     Column("state", "STATE", 13),
     Column("beat", "BEAT", 5, right=True, spare=5),
     Column("device", "DEVICE", 10, share=1, spare=6),
+    Column("health", "HEALTH", 13, spare=4),
     Column("labels", "LABELS", 10, share=2, spare=8),
     Column("builds", "BUILDS", 9, share=2, spare=3),
     Column("job", "JOB", 18, share=4),
@@ -28,7 +30,7 @@ _COLUMNS = (
     Column("done", "DONE", 5, right=True, spare=7),
     Column("installs", "INST", 4, right=True, spare=9),
     Column("streak", "ERR", 3, right=True, spare=2),
-    Column("note", "NOTE", 12, share=3, spare=4),
+    Column("note", "NOTE", 12, share=3, spare=5),
 )
 _LOUD: Final = ("lost", "quarantined", "draining", "paused", "reserved", "busy", "idle")
 
@@ -77,7 +79,7 @@ class SlotTable(LineTable):
         wanted = self.wanted.casefold()
         ids = [name for name, (_, slot) in self._slots.items() if wanted in _text(name, slot).casefold()]
         if self.trouble_first:
-            ids.sort(key=lambda name: _LOUD.index(_state(*self._slots[name], now)))
+            ids.sort(key=lambda name: _loudness(*self._slots[name], now))
         self._ids = ListIds(ids)
         busy, total = self._store.lab.busy_slots()
         title = f"Slots  /{self.wanted}" if self.wanted else "Slots"
@@ -107,6 +109,8 @@ class SlotTable(LineTable):
                 return ((fit(age(record.age(monotonic)), width, right=True), _late(record, monotonic)),)
             case "device":
                 return ((fit(slot.device or slot.driver, width), "" if slot.device else "dim"),)
+            case "health":
+                return _health(slot, width)
             case "labels":
                 return ((fit(" ".join(slot.labels), width), "dim"),)
             case "builds":
@@ -135,8 +139,25 @@ def _state(record: AgentRecord, slot: SlotStatus, monotonic: float) -> str:
     return record.slot_state(slot, monotonic)
 
 
+def _loudness(record: AgentRecord, slot: SlotStatus, monotonic: float) -> tuple[int, bool]:
+    state = _state(record, slot, monotonic)
+    low = bool(lows(slot.health))
+    return (min(_LOUD.index(state), _LOUD.index("paused")) if low else _LOUD.index(state), not low)
+
+
 def _late(record: AgentRecord, monotonic: float) -> str:
     return "bad" if record.state(monotonic) == "lost" else "dim"
+
+
+def _health(slot: SlotStatus, width: int) -> Line:
+    """Battery, temperature and free storage; what is low stands out."""
+    cells: list[tuple[str, str]] = []
+    for kind, room in (("battery", 4), ("temperature", 4), ("storage", 5)):
+        vital = next((vital for vital in vitals(slot.health) if vital.kind == kind), None)
+        cells.append(
+            (fit(vital.text if vital else "", room, right=True), "bad" if vital and vital.low else "dim")
+        )
+    return pad(tuple(cells), width)
 
 
 def _note(slot: SlotStatus) -> str:
@@ -149,4 +170,5 @@ def _note(slot: SlotStatus) -> str:
 def _text(name: str, slot: SlotStatus) -> str:
     """What a slot is found by."""
     builds = " ".join(build.app_version_id for build in slot.installed)
-    return f"{name} {slot.state} {slot.device or ''} {slot.driver} {' '.join(slot.labels)} {builds}"
+    low = " ".join(f"low {vital.kind}" for vital in lows(slot.health))
+    return f"{name} {slot.state} {slot.device or ''} {slot.driver} {' '.join(slot.labels)} {builds} {low}"

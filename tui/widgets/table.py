@@ -141,13 +141,28 @@ class LineTable(TallCanvas):
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor there, a double click opens."""
         offset = event.get_content_offset(self)
-        if offset is None or offset.y < self.header_height:
+        if offset is None:
+            return
+        if offset.y < self.header_height:
+            self.title_clicked(self._column_at(offset.x))
             return
         row = offset.y - self.header_height + round(self.scroll_y)
         if row < len(self.ids()):
             self.move_to(row)
             if event.chain == 2:
                 self.action_open()
+
+    def title_clicked(self, key: str) -> None:
+        """The title of a column was clicked; a table that has orders takes one."""
+
+    def _column_at(self, x: int) -> str:
+        """The key of the column that a cell belongs to."""
+        edge = 0
+        for column, width in lay_out(self.columns, self.room[0]):
+            edge += width + GAP
+            if x < edge:
+                return column.key
+        return ""
 
     # --- Drawing -----------------------------------------------------------------------------
 

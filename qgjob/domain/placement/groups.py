@@ -220,6 +220,15 @@ class Group:
         """Expected seconds until the slots that work on it are done, summed."""
         return max(0.0, self.ends_s - self.busy * now)
 
+    def expected_end(self, now: float, mean_s: float) -> float | None:
+        """When the slots bound to it are about to be through with all of it; None without any.
+
+        `mean_s` is what a test is expected to take of which nothing is known.
+        """
+        if not self.slots:
+            return None
+        return now + (self.work_s(mean_s) + self.running_s(now)) / len(self.slots)
+
     def works(self, until: float, slots: int) -> None:
         """`slots` more (or, with -1, less) slots work on it, expected to be done then."""
         self.busy += slots

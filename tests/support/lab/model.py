@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from bus_schemas.agents import DeviceHealth, Heartbeat, InstalledBuild, SlotStatus
 from bus_schemas.agents import GroupRef as Group
-from bus_schemas.agents import Heartbeat, InstalledBuild, SlotStatus
 from bus_schemas.events import (
     AnyEvent,
     Attempt,
@@ -406,6 +406,7 @@ class LabModel:
             installs=slot.installs,
             jobs_done=slot.done,
             note=slot.note,
+            health=_health(self.lab.index(slot), slot, self.now),
         )
 
     def overview(self) -> Overview:
@@ -430,6 +431,9 @@ class LabModel:
                 slots=tuple(f"{s.agent}/{s.name}" for s in working.get(key, ())),
                 oldest_wait_s=max((self.now - job.queued_at for job in jobs), default=None),
                 installs=sum(s.build == key[1:] and s.installs > 0 for s in self.lab),
+                expected_end=self.now + self.mean_test_s * (len(jobs) / len(working[key]) + 0.5)
+                if key in working
+                else None,
             )
             for key, jobs in groups.items()
         ]
@@ -471,6 +475,20 @@ class LabModel:
             created_at=at,
             jobs=jobs,
         )
+
+
+def _health(number: int, slot: PlayedSlot, now: float) -> DeviceHealth:
+    """A phone tells of its battery too; the ninth slot's is nearly empty."""
+    if slot.device is None:
+        return DeviceHealth(at=now, ok=True, free_mib=64_000 - 900 * number)
+    battery = 17 if number == 8 else 91 - 5 * number
+    return DeviceHealth(
+        at=now,
+        ok=True,
+        battery_percent=battery,
+        temperature_c=24 + number % 7,
+        free_mib=5200 + 311 * number,
+    )
 
 
 def _group(job: PlayedJob) -> tuple[str, str, str]:

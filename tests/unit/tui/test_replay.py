@@ -32,6 +32,32 @@ def states(store: Store) -> dict[str, tuple[str, int, str]]:
     return {i: (j.state, j.attempt, j.place) for i in store.jobs if (j := store.jobs.get(i)) is not None}
 
 
+def test_winding_back_forgets_what_was_still_to_come() -> None:
+    replay = Replay(tape_of(events()), "")
+    for _ in range(40):
+        replay.tick(0.25)
+        replay.store.take()
+    assert len(replay.store.waits) > 0
+    assert any(replay.store.history.depths["medium"].plot(50))
+    replay.seek(replay.tape.begin)
+    replay.store.take()
+    assert len(replay.store.waits) == 0
+    assert not any(replay.store.history.ended.plot(50))
+
+
+async def test_a_long_way_is_gone_in_small_steps_between_which_keys_are_answered() -> None:
+    played = PlayedDashboard()
+    async with shown(played) as pilot:
+        replay = Replay(tape_of(events(400)), "")
+        played.app.show_replay(replay)
+        replay.toggle()
+        vars(replay)["_wanted"] = len(replay.tape)
+        assert replay.seeking
+        played.draw()
+        await wait_for(lambda: not replay.seeking)
+        await pilot.pause()
+
+
 def test_the_end_of_the_tape_is_what_the_live_store_says() -> None:
     some = events()
     live = Store(ManualClock(max(event.at for event in some)))

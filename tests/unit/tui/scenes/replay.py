@@ -1,0 +1,41 @@
+"""Scenes of a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tests.support.lab.model import LabModel
+from tests.support.wait import wait_for
+from tests.unit.tui.scenes.stage import Stage
+from tui.replay import Replay
+from tui.tape import Moment, Tape
+
+
+def a_replay() -> Replay:
+    """Five minutes of another lab."""
+    model = LabModel(seed=8, mean_test_s=12)
+    tape = Tape()
+    tape.record(Moment(e.at, n, e) for n, e in enumerate(model.play(300, keep_waiting=10), start=1))
+    return Replay(tape, "")
+
+
+def replays(seen: Callable[[Replay], bool]) -> Callable[[Stage, str], Awaitable[None]]:
+    async def tape_is_turned(s: Stage, key: str) -> None:
+        replay = a_replay()
+        replay.speed = 1.0
+        s.app.show_replay(replay)
+        replay.seek(replay.tape.begin + 120)
+        await s.pilot.pause()
+        await s.press(key)
+        await wait_for(lambda: seen(replay))
+
+    return tape_is_turned
+
+
+async def replay_ends(s: Stage, key: str) -> None:
+    await replays(lambda _: s.app.replay is None)(s, key)
+    assert s.app.store is s.played.store
+
+
+def since_begin(replay: Replay) -> float:
+    return replay.clock.at - replay.tape.begin

@@ -1,0 +1,141 @@
+"""What is done to jobs and by the mouse, where several actions meet."""
+
+from __future__ import annotations
+
+import pytest
+from textual.css.query import NoMatches
+from textual.widgets import Input
+from textual.widgets._footer import FooterKey
+
+from tests.support.dashboard import PlayedDashboard, shown, text_of
+from tests.support.lab.model import LabModel
+from tests.support.wait import wait_for
+from tests.unit.tui.scenes.stage import Stage, stage
+from tui.commands import ActionProvider
+from tui.screens.job import JobScreen
+from tui.store.filter import parse_filter
+from tui.widgets.line_bar import FilterBar
+
+
+async def test_read_only_binds_nothing_that_changes_anything() -> None:
+    played = PlayedDashboard(LabModel(seed=4), read_only=True)
+    played.play(60)
+    played.live()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        s.jobs.move_to_id(s.running())
+        await s.press("c")
+        assert s.app.screen is s.overview
+        await wait_for(lambda: len(s.overview.query(FooterKey)) > 3)
+        assert "Cancel" not in {key.description for key in s.overview.query(FooterKey)}
+        assert not any(action.mutates for action in ActionProvider(s.app.screen).offered())
+        assert "read-only" in text_of(played)
+        await s.press("question_mark")
+        assert "Cancel the job" not in text_of(played)
+        await s.press("escape")
+        await s.open()
+        await s.press("c")
+        assert isinstance(s.app.screen, JobScreen)
+
+
+async def test_what_cannot_be_cancelled_is_greyed() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        ended = next(i for i in s.app.index if (j := s.app.store.jobs.get(i)) and j.ended)
+        s.jobs.move_to_id(ended)
+        s.overview.check_selection()
+        assert s.overview.check_action("cancel", ()) is None
+        assert s.overview.check_action("retry", ()) is True
+        s.jobs.move_to_id(s.running())
+        s.overview.check_selection()
+        assert s.overview.check_action("cancel", ()) is True
+
+
+async def test_all_marked_jobs_are_cancelled_with_one_question() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        s.app.show_jobs(filter=parse_filter("state:queued"))
+        await s.press(*["space"] * 7, "c")
+        text = text_of(played)
+        assert "Cancel 7 jobs?" in text
+        assert text.count("$ qgjob cancel j_") == 5
+        assert "and 2 more" in text
+        await s.press("y")
+        assert len(s.app.cancelled) == 7
+
+
+async def test_a_group_and_an_agent_show_their_jobs() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        await s.press("3", "enter")
+        assert s.app.index.filter.text.startswith("build:")
+        assert s.jobs.has_focus
+        assert len(s.app.index)
+        await s.press("escape", "2", "enter")
+        assert s.app.index.filter.text == "agent:lab-1"
+        await s.press("2", "down", "enter")
+        await wait_for(lambda: isinstance(s.app.screen, JobScreen))
+
+
+async def test_a_wrong_filter_says_why_and_leaves_the_table_alone() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        before = len(s.app.index)
+        await s.press("slash")
+        await wait_for(lambda: s.overview.query(Input))
+        s.overview.query_one(Input).value = "colour:red"
+        await wait_for(lambda: "no field 'colour'" in text_of(played))
+        assert len(s.app.index) == before
+        await s.press("enter")
+        assert s.overview.query(FilterBar)
+        await s.press("escape")
+        await wait_for(lambda: not s.overview.query(FilterBar))
+
+
+async def test_a_click_on_a_title_orders_by_its_column() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        for title, order in (("TEST", "test"), ("BUILD", "build"), ("TOOK", "longest"), ("ENDED", "latest")):
+            at = next(line for line in text_of(played).splitlines() if "TEST" in line and "ENDED" in line)
+            await pilot.click(s.jobs, offset=(at.index(title) + 1, 1))
+            await wait_for(lambda order=order: s.app.index.order == order)  # type: ignore[misc]
+
+
+async def test_the_mouse_moves_the_cursor_and_opens() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        await pilot.click("#jobs", offset=(10, 5))
+        assert s.app.index.row_of(s.jobs.cursor_id or "") == 3
+        await pilot.click("#jobs", offset=(10, 5), times=2)
+        await wait_for(lambda: isinstance(s.app.screen, JobScreen))
+
+
+async def test_the_wheel_scrolls_the_log_and_stops_following() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        log = await s.open()
+        await pilot.pause()
+        top = log.top
+        log.scroll_relative(y=-3, animate=False)
+        assert not log.following
+        assert log.top == top - 3
+        log.scroll_end(animate=False)
+        await pilot.pause()
+        assert log.following
+
+
+async def test_closing_help_with_the_key_that_opened_it() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        await s.press("question_mark", "question_mark")
+        assert s.app.screen is s.overview
+        with pytest.raises(NoMatches):
+            s.overview.query_one(FilterBar)

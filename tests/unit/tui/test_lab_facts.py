@@ -1,0 +1,104 @@
+"""What the lab's devices and installs come to: health and its alerts, installs of today, depths by need."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from bus_schemas.agents import DeviceHealth, GroupRef, Heartbeat, SlotStatus
+from bus_schemas.events import Running
+from bus_schemas.requests import GroupView, Overview
+from qgjob.clock import ManualClock
+from tests.support.lab.model import START, LabModel
+from tui.store.alerts import alerts_of
+from tui.store.health import lows, vitals
+from tui.store.history import History
+from tui.store.store import Store
+
+
+def health(**told: float) -> DeviceHealth:
+    return DeviceHealth.model_validate({"at": START, "ok": True, **told})
+
+
+def test_a_device_tells_what_it_knows() -> None:
+    assert vitals(None) == []
+    assert vitals(health()) == []
+    told = vitals(health(battery_percent=88, temperature_c=27.4, free_mib=5200))
+    assert [vital.text for vital in told] == ["88%", "27°", "5.1G"]
+    assert not lows(health(battery_percent=20, free_mib=500))
+    assert [vital.kind for vital in lows(health(battery_percent=19, free_mib=499))] == ["battery", "storage"]
+
+
+@pytest.mark.parametrize(
+    ("mib", "text"),
+    [(0, "0M"), (999, "999M"), (1000, "1.0G"), (65_536, "64G"), (2_000_000, "1.9T"), (10**12, "lots")],
+)
+def test_storage_takes_four_characters(mib: int, text: str) -> None:
+    (vital,) = vitals(health(free_mib=mib))
+    assert vital.text == text
+
+
+def test_what_is_low_is_an_alert_that_names_the_devices() -> None:
+    store = Store(ManualClock(START))
+    slots = tuple(
+        SlotStatus(name=f"s{n}", driver="adb", state="idle", health=health(battery_percent=percent))
+        for n, percent in enumerate((90, 12, 5))
+    )
+    store.hear_heartbeat(
+        Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=slots)
+    )
+    assert [alert.text for alert in alerts_of(store)] == ["low battery: lab-1/s1 12%, lab-1/s2 5%"]
+
+
+def test_installs_of_today_are_counted_once_and_begin_anew_at_midnight() -> None:
+    model = LabModel(seed=3, mean_test_s=5)
+    clock = ManualClock(START)
+    store = Store(clock)
+    store.take()
+    events = model.play(120, keep_waiting=20)
+    for _ in range(2):  # heard again, they change nothing
+        for seq, event in enumerate(events, start=1):
+            store.hear_event(event, seq)
+    ran = [event for event in events if isinstance(event, Running)]
+    installs = store.jobs.installs
+    assert (installs.made, installs.avoided) == (
+        sum(event.installed for event in ran),
+        sum(not event.installed for event in ran),
+    )
+    assert installs.made > 0
+    assert installs.avoided > 0
+
+    day = time.localtime(START)
+    clock.set_now(time.mktime((day.tm_year, day.tm_mon, day.tm_mday + 1, 0, 0, 1, 0, 0, -1)))
+    store.take()
+    assert (installs.made, installs.avoided) == (0, 0)
+
+
+def test_what_waits_is_told_by_what_it_needs() -> None:
+    store = Store(ManualClock(START))
+    groups = tuple(
+        GroupView(
+            group=GroupRef(capability=needs, org_id="acme", app_version_id=build),
+            waiting=waiting,
+            released=released,
+            running=running,
+        )
+        for needs, build, waiting, released, running in (
+            ("device", "v1", 5, 2, 1),
+            ("device", "v2", 3, 0, 0),
+            ("emulator", "v1", 0, 2, 2),
+        )
+    )
+    store.hear_overview(Overview(at=START, groups=groups))
+    store.take()
+    assert store.capabilities() == {"device": 9}
+    assert store.history.capabilities["device"].last(1) == [9]
+
+
+def test_the_history_keeps_the_needs_of_which_most_waits() -> None:
+    history = History()
+    history.sample(1, {}, 0, {f"c{n}": n for n in range(1, 40)})
+    assert len(history.capabilities) == History.MAX_CAPABILITIES
+    assert "c39" in history.capabilities
+    assert "c1" not in history.capabilities

@@ -17,7 +17,9 @@ class Announcer:
         self._failures = 0
 
     def look(self, store: Store) -> tuple[list[str], bool]:
-        """The sentences to be said, and whether to ring the bell."""
+        """The sentences to be said, and whether to ring the bell; nothing before all was read once."""
+        if not store.link.answered:
+            return [], False
         said: list[str] = []
         bell = False
         for occasion, sentences in (

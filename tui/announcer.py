@@ -34,10 +34,10 @@ class Announcer:
 
     def _new_alerts(self, store: Store) -> list[str]:
         alerts = alerts_of(store)
-        known, self._alerts = self._alerts, {alert.key for alert in alerts}
+        known, self._alerts = self._alerts, {key for alert in alerts for key in alert.keys}
         if known is None:
             return []  # what was so when one came is on the screen
-        return [alert.text for alert in alerts if alert.key not in known]
+        return [alert.text for alert in alerts if not alert.keys <= known]
 
     def _ended_runs(self, store: Store) -> list[str]:
         open_now = {run.run_id for run in store.jobs.runs if not run.over}

@@ -20,10 +20,16 @@ Level = Literal["bad", "warn"]
 class Alert(NamedTuple):
     """One of them."""
 
-    key: str
-    """Stays the same while the reason does: what was said once is not said again."""
+    kind: str
     level: Level
     text: str
+    about: tuple[str, ...] = ("",)
+    """What it is about, as many as there are."""
+
+    @property
+    def keys(self) -> set[str]:
+        """What stays the same while the reason does: of what was said once nothing is said again."""
+        return {f"{self.kind} {one}" for one in self.about}
 
 
 def alerts_of(store: Store) -> list[Alert]:
@@ -34,7 +40,7 @@ def alerts_of(store: Store) -> list[Alert]:
     agents = store.lab.agents()
     lost = [record.name for record in agents if record.state(now) == "lost"]
     if lost:
-        found.append(Alert("lost", "bad", f"{_some(lost)} silent for more than 15 s"))
+        found.append(Alert("lost", "bad", f"{_some(lost)} silent for more than 15 s", tuple(lost)))
     bad = [
         f"{record.name}/{slot.name}"
         for record in agents
@@ -42,13 +48,13 @@ def alerts_of(store: Store) -> list[Alert]:
         if record.slot_state(slot, now) == "quarantined"
     ]
     if bad:
-        found.append(Alert("quarantine", "bad", f"{_some(bad)} in quarantine"))
+        found.append(Alert("quarantine", "bad", f"{_some(bad)} in quarantine", tuple(bad)))
     found += _low(agents)
     if overview is None:
         return found
     builds = [f"{hold.app_version_id} of {hold.org_id}: {hold.why}" for hold in overview.builds_held]
     if builds:
-        found.append(Alert("builds", "bad", f"held back: {_some(builds)}"))
+        found.append(Alert("builds", "bad", f"held back: {_some(builds)}", tuple(builds)))
     if overview.dead_letters:
         found.append(Alert("dead", "bad", f"{count(overview.dead_letters)} messages could not be read"))
     if overview.waiting and agents and not overview.slots_busy + overview.slots_idle:
@@ -56,7 +62,7 @@ def alerts_of(store: Store) -> list[Alert]:
     for pause in overview.pauses:
         what = " of ".join(part for part in (pause.capability, pause.org_id) if part) or "the whole queue"
         note = f": {pause.note}" if pause.note else ""
-        found.append(Alert(f"pause {what}", "warn", f"{what} is paused by {pause.by}{note}"))
+        found.append(Alert("pause", "warn", f"{what} is paused by {pause.by}{note}", (what,)))
     if overview.oldest_wait_s is not None and overview.oldest_wait_s > AGED_S:
         found.append(Alert("aged", "warn", f"a job waits for {age(overview.oldest_wait_s)}"))
     return found
@@ -64,12 +70,16 @@ def alerts_of(store: Store) -> list[Alert]:
 
 def _low(agents: list[AgentRecord]) -> list[Alert]:
     """Devices that will soon be no good for work."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for record in agents:
         for slot in record.beat.slots:
             for vital in lows(slot.health):
-                found.setdefault(vital.kind, []).append(f"{record.name}/{slot.name} {vital.text}")
-    return [Alert(f"low {kind}", "warn", f"low {kind}: {_some(found[kind])}") for kind in sorted(found)]
+                name = f"{record.name}/{slot.name}"
+                found.setdefault(vital.kind, {})[name] = f"{name} {vital.text}"
+    return [
+        Alert(f"low {kind}", "warn", f"low {kind}: {_some(list(texts.values()))}", tuple(texts))
+        for kind, texts in sorted(found.items())
+    ]
 
 
 def _some(names: list[str]) -> str:

@@ -74,6 +74,8 @@ def test_an_alert_is_said_once_and_only_if_it_is_new() -> None:
     played.model.lab[1].state = "quarantined"
     played.play(1)
     said, bell = announcer.look(played.store)
-    assert "lab-1/s1 in quarantine" in said
+    assert said == ["lab-1/s0, lab-1/s1 in quarantine"]
     assert bell
+    played.model.lab[0].state = "idle"
+    played.play(1)
     assert announcer.look(played.store) == ([], False)

@@ -21,8 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     from qgjob.errors import QgjobError
 
-    parser = _parser()
-    given = parser.parse_args(argv)
+    given = parser().parse_args(argv)
     try:
         settings = settings_of(vars(given), os.environ)
     except QgjobError as error:
@@ -144,13 +143,14 @@ def _flag(option: str) -> str:
     return "--" + option.replace("_", "-")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """What an agent can be told."""
+    made = argparse.ArgumentParser(
         prog="qgjob agent",
         description="Run the slots of this lab machine.",
         epilog="Every option may also be given as QGJOB_<NAME>, or in the file of --config (docs/agents.md).",
     )
-    say = parser.add_argument
+    say = made.add_argument
     say("--config", metavar="FILE", help="an agent.toml: all of these, labels of single devices, secrets")
     say("--server", metavar="URL", help="the NATS server, such as nats://lab:4222")
     say("--creds", metavar="FILE", help="a NATS credentials file")
@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     say("--disk-limit", metavar="SIZE", help="what one job may write (10GiB)")
     say("--grace", metavar="DURATION", help="how long jobs may go on after a stop (to their end)")
     say("--install-seconds", metavar="S", help=argparse.SUPPRESS)
-    return parser
+    return made
 
 
 if __name__ == "__main__":

@@ -73,6 +73,9 @@ PARTS = (
         ("chromium",),
     ),
     Part("tmux", "the dashboard in a terminal", program("tmux"), ("tmux",)),
+    Part("zsh", "the tests of shell completion", program("zsh"), ("zsh",)),
+    Part("fish", "the tests of shell completion", program("fish"), ("fish",)),
+    Part("mandoc", "the check of the manual page", program("mandoc"), ("mandoc",)),
     Part(
         "npm",
         "the tests of the JavaScript runners and of Appium",

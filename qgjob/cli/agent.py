@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from qgjob.cli.passing import PASSED_ON, with_globals
+from qgjob.cli.passing import PASSED_ON, wants_help, with_globals
 from qgjob.cli.session import session_of
 
 app = typer.Typer(add_completion=False)
@@ -13,6 +13,8 @@ app = typer.Typer(add_completion=False)
 @app.command(context_settings=PASSED_ON, add_help_option=False)
 def agent(ctx: typer.Context) -> None:
     """Run an agent: the slots of this lab machine."""
-    from agent.__main__ import main
+    from agent.__main__ import main, parser
 
+    if wants_help(ctx.args, parser, "agent"):
+        return
     raise typer.Exit(main(with_globals(session_of(ctx), ctx.args)))

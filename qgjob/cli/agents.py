@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qgjob.cli import completing
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
 
@@ -18,7 +19,12 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 Name = Annotated[
     str,
-    typer.Argument(metavar="NAME[/SLOT]", help="An agent, or one of its slots.", show_default=False),
+    typer.Argument(
+        metavar="NAME[/SLOT]",
+        help="An agent, or one of its slots.",
+        show_default=False,
+        autocompletion=completing.agents_and_slots,
+    ),
 ]
 Note = Annotated[str | None, opt.option("--note", metavar="TEXT", help="Why, for those who look later.")]
 For = Annotated[
@@ -73,7 +79,13 @@ def resume(ctx: typer.Context, name: Name, as_json: opt.Json = False) -> None:
 def reserve(
     ctx: typer.Context,
     slot: Annotated[
-        str, typer.Argument(metavar="SLOT", help="The slot to borrow, as agent/slot.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SLOT",
+            help="The slot to borrow, as agent/slot.",
+            show_default=False,
+            autocompletion=completing.slots,
+        ),
     ],
     for_: Annotated[str, opt.option("--for", metavar="DURATION", help="For how long, such as 30m.")],
     note: Note = None,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from qgjob.cli import completing
 from qgjob.cli import options as opt
 from qgjob.cli.options import option
 from qgjob.cli.output import size_text
@@ -120,7 +121,13 @@ async def _list(session: Session, org_id: str | None, *, as_json: bool) -> None:
 def resume(
     ctx: typer.Context,
     app_version_id: Annotated[
-        str, typer.Argument(metavar="V", help="The build that is held.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="V",
+            help="The build that is held.",
+            show_default=False,
+            autocompletion=completing.builds,
+        ),
     ],
     org_id: opt.OrgId,
 ) -> None:

@@ -26,6 +26,8 @@ class CommandEntry:
     help: str
     needs: str | None = None
     """A module without which the command is absent."""
+    parser: str | None = None
+    """The module of a service that reads its own options: it has a function `parser`."""
 
     @property
     def present(self) -> bool:
@@ -71,17 +73,26 @@ COMMANDS: Final = (
         SYSTEM,
         "Run an agent: the slots of this lab machine.",
         needs="agent.__main__",
+        parser="agent.__main__",
     ),
-    CommandEntry("scheduler", "qgjob.cli.scheduler", SYSTEM, "Run a replica of the scheduler."),
+    CommandEntry(
+        "scheduler",
+        "qgjob.cli.scheduler",
+        SYSTEM,
+        "Run a replica of the scheduler.",
+        parser="qgjob.scheduler.__main__",
+    ),
     CommandEntry(
         "gateway",
         "qgjob.cli.gateway",
         SYSTEM,
         "Serve HTTP, for those with nothing but curl.",
         needs="qgjob.gateway.__main__",
+        parser="qgjob.gateway.__main__",
     ),
     CommandEntry("simulate", "qgjob.cli.simulate", OTHER, "Replay a trace of jobs on a lab of any size."),
     CommandEntry("context", "qgjob.cli.context", OTHER, "Remember labs by name; use one."),
     CommandEntry("config", "qgjob.cli.config", OTHER, "See what holds here, and where it was said."),
+    CommandEntry("completion", "qgjob.cli.completion", OTHER, "Print a script that completes for your shell."),
     CommandEntry("schema", "qgjob.cli.schema", OTHER, "Export the JSON Schemas of all messages."),
 )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli.completing import contexts
 from qgjob.cli.session import session_of
 from qgjob.cli.settings.contexts import FIELDS, Contexts, shown_server
 from qgjob.errors import UsageError
@@ -15,6 +16,7 @@ from qgjob.errors import UsageError
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Remember labs by name; use one.")
 
 _NAME = typer.Argument(metavar="NAME", show_default=False)
+_KNOWN = typer.Argument(metavar="NAME", show_default=False, autocompletion=contexts)
 _URL = typer.Argument(metavar="URL", show_default=False)
 
 
@@ -32,62 +34,62 @@ def add(
 
     if not name.strip() or any(not character.isprintable() for character in name):
         raise UsageError(f"{name!r} is no name for a context.")
-    contexts = Contexts.load({**os.environ, "QGJOB_CONTEXT": ""})
+    labs = Contexts.load({**os.environ, "QGJOB_CONTEXT": ""})
     session = session_of(ctx)
     files = {name: getattr(session, name) for name in FIELDS if name != "server"}
     # Absolute: a context is used from any folder.
     given = {key: str(Path(path).expanduser().absolute()) for key, path in files.items() if path}
-    contexts.known[name] = {"server": server, **given}
-    first = contexts.current is None
+    labs.known[name] = {"server": server, **given}
+    first = labs.current is None
     if first:
-        contexts.current = name
-    contexts.save()
+        labs.current = name
+    labs.save()
     now = " and is used from now on" if first else f"; `qgjob context use {name}` switches to it"
     session.out.note(f"The context {name} is remembered{now}.")
 
 
 @app.command("use")
-def use(ctx: typer.Context, name: Annotated[str, _NAME]) -> None:
+def use(ctx: typer.Context, name: Annotated[str, _KNOWN]) -> None:
     """Use a lab from now on."""
-    contexts = Contexts.load({**os.environ, "QGJOB_CONTEXT": ""})
-    server = contexts.get(name)["server"]
-    contexts.current = name
-    contexts.save()
+    labs = Contexts.load({**os.environ, "QGJOB_CONTEXT": ""})
+    server = labs.get(name)["server"]
+    labs.current = name
+    labs.save()
     session_of(ctx).out.note(f"Commands speak to {name} ({shown_server(server)}) from now on.")
 
 
 @app.command("remove")
-def remove(ctx: typer.Context, name: Annotated[str, _NAME]) -> None:
+def remove(ctx: typer.Context, name: Annotated[str, _KNOWN]) -> None:
     """Forget a lab."""
-    contexts = Contexts.load({**os.environ, "QGJOB_CONTEXT": ""})
-    contexts.get(name)
-    del contexts.known[name]
-    if contexts.current == name:
-        contexts.current = None
-    contexts.save()
+    labs = Contexts.load({**os.environ, "QGJOB_CONTEXT": ""})
+    labs.get(name)
+    del labs.known[name]
+    if labs.current == name:
+        labs.current = None
+    labs.save()
     session_of(ctx).out.note(f"The context {name} is forgotten.")
 
 
 @app.command("list")
 def list_(ctx: typer.Context, as_json: opt.Json = False) -> None:
     """List the labs; the one in use has a star."""
-    contexts = Contexts.load(os.environ)
+    labs = Contexts.load(os.environ)
     out = session_of(ctx).out
     if as_json:
         out.json(
             {
-                "current": contexts.current,
+                "current": labs.current,
                 "contexts": [
                     {"name": name, **fields, "server": shown_server(fields["server"])}
-                    for name, fields in sorted(contexts.known.items())
+                    for name, fields in sorted(labs.known.items())
                 ],
             }
         )
         return
-    if not contexts.known:
+    if not labs.known:
         out.note("There are no contexts. Add one: qgjob context add lab nats://lab:4222")
         return
-    width = max(len(name) for name in contexts.known)
-    for name, fields in sorted(contexts.known.items()):
-        star = "*" if name == contexts.current else " "
+    width = max(len(name) for name in labs.known)
+    for name, fields in sorted(labs.known.items()):
+        star = "*" if name == labs.current else " "
         out.write(f"{star} {name:<{width}}  {shown_server(fields['server'])}\n")

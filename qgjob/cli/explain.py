@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qgjob.cli import completing
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
 
@@ -19,7 +20,12 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def explain(
     ctx: typer.Context,
-    job_id: Annotated[str, typer.Argument(metavar="ID", help="A job (j_…).", show_default=False)],
+    job_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="A job (j_…).", show_default=False, autocompletion=completing.jobs
+        ),
+    ],
     as_json: opt.Json = False,
 ) -> None:
     """Say why a job waits and what would change it, or why it ran where it did."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from qgjob.cli.commands import COMMANDS
+from qgjob.cli.helptext import dress
 from qgjob.cli.roothelp import root_help
 from qgjob.config import contexts_file
 
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GLOBAL_VALUES: Final = frozenset({"--server", "--creds", "--tls-ca", "--tls-cert", "--tls-key"})
+MEANT: Final = {
+    "dashboard": "tui",
+    "devices": "agents list",
+    "ls": "list",
+    "ps": "list",
+    "run": "submit",
+    "runs": "list",
+    "slots": "agents list",
+    "start": "up",
+    "stop": "cancel",
+    "upload": "app upload",
+    "version": "--version",
+}
+"""What those mean who know other tools, where no name is near."""
 GLOBAL_FLAGS: Final = frozenset({"-v", "--verbose"})
 
 
@@ -38,6 +53,19 @@ def globals_first(args: Sequence[str]) -> list[str]:
     return first + rest
 
 
+class Word(NamedTuple):
+    """A word that a shell may complete to."""
+
+    value: str
+    help: str | None = None
+    type: str = "plain"
+
+
+def asked_for_help(args: Sequence[str]) -> list[str]:
+    """`help submit` is `submit --help`."""
+    return [*args[1:], "--help"] if args and args[0] == "help" else list(args)
+
+
 class LazyGroup(TyperGroup):
     """Commands from the table; only the one that is called is imported."""
 
@@ -54,7 +82,19 @@ class LazyGroup(TyperGroup):
             return None
         command = get_command(entry.load())
         command.name = entry.name
+        if entry.parser is None:
+            dress(command, entry.name)
         return command
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Complete the name of a command without importing any; options as typer does."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            Word(entry.name, entry.help)
+            for entry in COMMANDS
+            if entry.present and entry.name.startswith(incomplete)
+        ]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help without importing a command."""
@@ -63,6 +103,8 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; a misspelt one is answered with the likeliest."""
+        if args[0] in MEANT:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {MEANT[args[0]]!r}?")
         if self.get_command(ctx, args[0]) is None:
             # Typer looks for the likeliest among these names.
             self.commands = dict.fromkeys(self.list_commands(ctx))  # pyright: ignore[reportAttributeAccessIssue]
@@ -70,7 +112,7 @@ class LazyGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the global options, which may also stand behind the command."""
-        args = globals_first(args)
+        args = globals_first(asked_for_help(args))
         if not {"context", "-h", "--help"}.intersection(args):
             ctx.default_map = _context()
         return super().parse_args(ctx, args)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
+from qgjob.cli import completing
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
-from qgjob.errors import UsageError
+from qgjob.cli.values import checked_choice
+from qgjob.domain.lifecycle import STATES
 
 app = typer.Typer(add_completion=False)
 
@@ -17,19 +19,28 @@ app = typer.Typer(add_completion=False)
 def list_jobs(
     ctx: typer.Context,
     state: Annotated[
-        str | None, opt.option("--state", metavar="S", help="Only those in this state, such as failed.")
+        str | None,
+        opt.option(
+            "--state",
+            metavar="S",
+            help="Only those in this state, such as failed.",
+            autocompletion=completing.one_of(*STATES),
+        ),
     ] = None,
     org_id: opt.MaybeOrgId = None,
     app_version_id: opt.MaybeAppVersionId = None,
-    run_id: Annotated[str | None, opt.option("--run-id", metavar="R", help="Only those of this run.")] = None,
+    run_id: Annotated[
+        str | None,
+        opt.option(
+            "--run-id", metavar="R", help="Only those of this run.", autocompletion=completing.runs
+        ),
+    ] = None,
     limit: Annotated[int, opt.option("--limit", min=1, max=100_000, help="How many at most.")] = 50,
     as_json: opt.Json = False,
 ) -> None:
     """List jobs, newest first."""
-    from bus_schemas.requests import JobState
-
-    if state is not None and state not in get_args(JobState):
-        raise UsageError(f"--state {state!r} is unknown: it is one of {', '.join(get_args(JobState))}.")
+    if state is not None:
+        checked_choice("--state", state, STATES)
     filters = {"state": state, "org_id": org_id, "app_version_id": app_version_id, "run_id": run_id}
     for name, value in filters.items():
         if value is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -18,6 +19,7 @@ from qgjob.cli.output import Output
 from qgjob.cli.session import Session
 from qgjob.errors import ExitCode, QgjobError
 
+_POSSIBLE = re.compile(r" \(Possible options: (.+)\)\.\Z")
 _BROKEN_PIPE = 141  # as a program ends that SIGPIPE kills
 
 
@@ -126,7 +128,14 @@ def _usage(out: Output, error: Any) -> int:
         sys.stderr.write(message.rstrip("\n") + "\n")
         return int(error.exit_code)
     hint = f"See `{ctx.command_path} --help`." if ctx is not None else None
-    out.error(message[0].upper() + message[1:], hint)
+    message = message[0].upper() + message[1:].rstrip(".") + "."
+    likely = _POSSIBLE.search(message)
+    if likely:  # one that is likely says more than three that are possible
+        message = f"{message[: likely.start()]}. Did you mean {likely[1].split(', ')[0]}?"
+    variable = getattr(getattr(error, "param", None), "envvar", None)
+    if message.startswith("Missing option") and isinstance(variable, str):
+        hint = f"It may also stand in qgjob.toml or as {variable}. {hint or ''}".rstrip()
+    out.error(message.replace("?.", "?"), hint)
     return int(error.exit_code)
 
 

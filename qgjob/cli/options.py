@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from qgjob.cli import completing
+from qgjob.cli.values import checked_choice
 from qgjob.errors import UsageError
 
 TARGETS: Final = ("emulator", "device", "simulator")
@@ -28,13 +30,41 @@ def option(*flags: str, help: str, panel: str | None = None, **more: Any) -> Any
     return typer.Option(*flags, help=help, show_envvar=False, rich_help_panel=panel, **more)
 
 
-OrgId = Annotated[str, option("--org-id", metavar="ORG", help="The organisation whose work it is.")]
-MaybeOrgId = Annotated[str | None, option("--org-id", metavar="ORG", help="Only those of this organisation.")]
+OrgId = Annotated[
+    str,
+    option(
+        "--org-id",
+        metavar="ORG",
+        help="The organisation whose work it is.",
+        autocompletion=completing.organisations,
+    ),
+]
+MaybeOrgId = Annotated[
+    str | None,
+    option(
+        "--org-id",
+        metavar="ORG",
+        help="Only those of this organisation.",
+        autocompletion=completing.organisations,
+    ),
+]
 AppVersionId = Annotated[
-    str, option("--app-version-id", metavar="V", help="The build under test, as uploaded.")
+    str,
+    option(
+        "--app-version-id",
+        metavar="V",
+        help="The build under test, as uploaded.",
+        autocompletion=completing.builds,
+    ),
 ]
 MaybeAppVersionId = Annotated[
-    str | None, option("--app-version-id", metavar="V", help="Only those of this app version.")
+    str | None,
+    option(
+        "--app-version-id",
+        metavar="V",
+        help="Only those of this app version.",
+        autocompletion=completing.builds,
+    ),
 ]
 Json = Annotated[bool, option("--json", help="Print one JSON document.")]
 JUnit = Annotated[
@@ -64,7 +94,15 @@ AllowFailures = Annotated[
     option("--allow-failures", min=0, max=100_000, help="Pass in spite of so many failures.", panel=WAITING),
 ]
 NO_SLOT_GRACE: Final = "60s"
-AnyId = Annotated[str, typer.Argument(metavar="ID", help="A job (j_…) or a run (r_…).", show_default=False)]
+AnyId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A job (j_…) or a run (r_…).",
+        show_default=False,
+        autocompletion=completing.jobs_and_runs,
+    ),
+]
 
 
 def identifier(name: str, value: str) -> str:
@@ -91,12 +129,10 @@ def priority(value: str, name: str = "--priority") -> int:
 
 def target(value: str | None) -> str | None:
     """A target, or None; raises `UsageError`."""
-    if value is None or value in TARGETS:
-        return value
-    raise UsageError(
-        f"--target {value!r} is unknown: it is one of {', '.join(TARGETS)}.",
-        hint="Leave it out when any slot will do; name other labels with --require.",
-    )
+    if value is None:
+        return None
+    hint = "Leave it out when any slot will do; name other labels with --require."
+    return checked_choice("--target", value, TARGETS, hint)
 
 
 def labels(values: Iterable[str], option_name: str = "--require") -> tuple[str, ...]:

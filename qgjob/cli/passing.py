@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from qgjob.cli.session import Session
@@ -13,6 +15,17 @@ PASSED_ON: Final[dict[str, Any]] = {
     "help_option_names": [],
 }
 """Settings of such a command, `--help` included."""
+
+
+def wants_help(args: Sequence[str], parser: Callable[[], argparse.ArgumentParser], name: str) -> bool:
+    """Whether a service is asked for its help, which is printed then as that of all commands is."""
+    if not {"-h", "--help"}.intersection(args):
+        return False
+    from qgjob.cli.described import of_parser
+    from qgjob.cli.helptext import help_text
+
+    sys.stdout.write(help_text(of_parser(parser(), name)) + "\n")
+    return True
 
 
 def with_globals(session: Session, args: Sequence[str]) -> list[str]:

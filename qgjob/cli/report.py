@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli.completing import one_of
 from qgjob.cli.options import option
 from qgjob.cli.session import Session, run, session_of
+from qgjob.cli.values import checked_choice
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +29,12 @@ def report(
     any_id: opt.AnyId,
     format_: Annotated[
         str,
-        option("--format", metavar="FORMAT", help="junit, html, markdown, github (annotations) or gitlab."),
+        option(
+            "--format",
+            metavar="FORMAT",
+            help="junit, html, markdown, github (annotations) or gitlab.",
+            autocompletion=one_of(*FORMATS),
+        ),
     ] = "junit",
     output: Annotated[
         Path | None, option("--output", "-o", metavar="FILE", help="Where to write it; else stdout.")
@@ -41,14 +48,18 @@ def report(
         ),
     ] = None,
     logs: Annotated[
-        str, option("--logs", metavar="WHICH", help="Whose output to include: failed, all or none.")
+        str,
+        option(
+            "--logs",
+            metavar="WHICH",
+            help="Whose output to include: failed, all or none.",
+            autocompletion=one_of(*LOGS),
+        ),
     ] = "failed",
 ) -> None:
     """Write a report of a run or a job; one of a run that is not over says what is missing."""
-    if format_ not in FORMATS:
-        raise UsageError(f"--format {format_!r} is unknown: it is one of {', '.join(FORMATS)}.")
-    if logs not in LOGS:
-        raise UsageError(f"--logs {logs!r} is unknown: it is one of {', '.join(LOGS)}.")
+    checked_choice("--format", format_, FORMATS)
+    checked_choice("--logs", logs, LOGS)
     if output is not None:
         opt.writable("--output", output)
     if attachments is not None and format_ != "junit":

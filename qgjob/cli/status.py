@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from qgjob.cli import completing
 from qgjob.cli import options as opt
 from qgjob.cli.output import Output, clean
 from qgjob.cli.session import Session, run, session_of
@@ -19,7 +20,13 @@ app = typer.Typer(add_completion=False)
 def status(
     ctx: typer.Context,
     any_id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="A job (j_…) or a run (r_…).", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="ID",
+            help="A job (j_…) or a run (r_…).",
+            show_default=False,
+            autocompletion=completing.jobs_and_runs,
+        ),
     ] = None,
     job_id: Annotated[
         str | None, opt.option("--job-id", metavar="ID", help="The same, as an option.")

@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from qgjob.cli import options as opt
 from qgjob.cli.ci import detected_meta
+from qgjob.cli.completing import one_of
 from qgjob.cli.options import option
 from qgjob.cli.session import session_of
 from qgjob.cli.settings.defaults import ARGV, Defaults, defaults_of
@@ -89,7 +90,13 @@ def submit(
     ] = "5",
     target: Annotated[
         str | None,
-        option("--target", metavar="T", help="emulator, device or simulator; else any slot.", panel=_WHERE),
+        option(
+            "--target",
+            metavar="T",
+            help="emulator, device or simulator; else any slot.",
+            panel=_WHERE,
+            autocompletion=one_of(*opt.TARGETS),
+        ),
     ] = None,
     require: Annotated[
         list[str] | None,

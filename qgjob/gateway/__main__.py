@@ -13,32 +13,10 @@ def main(argv: list[str] | None = None) -> int:
     from qgjob.bus.connect import ServerOptions
     from qgjob.config import resolve_server, resolve_token
     from qgjob.errors import QgjobError
-    from qgjob.gateway.service import DEFAULT_PORT, GatewayOptions, run_gateway
+    from qgjob.gateway.service import GatewayOptions, run_gateway
     from qgjob.serve import serve
 
-    parser = argparse.ArgumentParser(
-        prog="qgjob gateway", description="Serve HTTP: submit, status, logs, cancel, health; see /docs."
-    )
-    parser.add_argument("--server", help="the NATS server (QGJOB_SERVER)")
-    parser.add_argument("--creds", default=os.environ.get("QGJOB_CREDS"), help="a NATS credentials file")
-    parser.add_argument(
-        "--host",
-        default=os.environ.get("QGJOB_HOST", "127.0.0.1"),
-        help="the address to listen at; any but loopback needs a token (127.0.0.1)",
-    )
-    parser.add_argument(
-        "--port",
-        type=int,
-        default=os.environ.get("PORT", str(DEFAULT_PORT)),
-        help=f"the port (PORT, else {DEFAULT_PORT})",
-    )
-    parser.add_argument(
-        "--token",
-        metavar="FILE",
-        default=os.environ.get("QGJOB_GATEWAY_TOKEN"),
-        help="a file with the token that callers must send",
-    )
-    given = parser.parse_args(argv)
+    given = parser().parse_args(argv)
     try:
         token = read_token(Path(given.token)) if given.token else None
     except QgjobError as error:
@@ -57,6 +35,35 @@ def main(argv: list[str] | None = None) -> int:
         token=token,
     )
     return serve(lambda stop, ready: run_gateway(options, stop=stop, ready=ready))
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the gateway can be told."""
+    from qgjob.gateway.service import DEFAULT_PORT
+
+    made = argparse.ArgumentParser(
+        prog="qgjob gateway", description="Serve HTTP: submit, status, logs, cancel, health; see /docs."
+    )
+    made.add_argument("--server", help="the NATS server (QGJOB_SERVER)")
+    made.add_argument("--creds", default=os.environ.get("QGJOB_CREDS"), help="a NATS credentials file")
+    made.add_argument(
+        "--host",
+        default=os.environ.get("QGJOB_HOST", "127.0.0.1"),
+        help="the address to listen at; any but loopback needs a token (127.0.0.1)",
+    )
+    made.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("PORT", str(DEFAULT_PORT)),
+        help=f"the port (PORT, else {DEFAULT_PORT})",
+    )
+    made.add_argument(
+        "--token",
+        metavar="FILE",
+        default=os.environ.get("QGJOB_GATEWAY_TOKEN"),
+        help="a file with the token that callers must send",
+    )
+    return made
 
 
 def read_token(path: Path) -> str:

@@ -10,7 +10,6 @@ import sys
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
-    from bus_schemas.streams import ACK_WAIT_S
     from qgjob.bus.connect import ServerOptions
     from qgjob.clock import SystemClock
     from qgjob.config import resolve_redis_url, resolve_server, resolve_token
@@ -19,19 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     from qgjob.serve import serve
     from qgjob.store.connect import DEFAULT_URL
 
-    parser = argparse.ArgumentParser(prog="qgjob scheduler", description="Run one replica of the scheduler.")
-    parser.add_argument("--server", help="the NATS server (QGJOB_SERVER)")
-    parser.add_argument("--creds", default=os.environ.get("QGJOB_CREDS"), help="a NATS credentials file")
-    parser.add_argument("--redis-url", help="the Redis or Valkey of the projection (REDIS_URL)")
-    parser.add_argument("--replica", default=f"{socket.gethostname()}-{os.getpid()}", help="its name")
-    parser.add_argument("--replicas", type=int, default=1, help="copies of each stream: 3 on a cluster")
-    parser.add_argument(
-        "--ack-wait", type=float, default=ACK_WAIT_S, help="seconds until an unrenewed lease is lost (30)"
-    )
-    parser.add_argument(
-        "--open-run", type=float, default=60.0, help="seconds until an incomplete run is refused (60)"
-    )
-    given = parser.parse_args(argv)
+    given = parser().parse_args(argv)
     options = SchedulerOptions(
         server=ServerOptions(
             url=resolve_server(given.server, os.environ),
@@ -46,6 +33,25 @@ def main(argv: list[str] | None = None) -> int:
         reign=ReignSettings(ack_wait_s=given.ack_wait, open_run_s=given.open_run),
     )
     return serve(lambda stop, ready: run_scheduler(options, SystemClock(), stop=stop, ready=ready))
+
+
+def parser() -> argparse.ArgumentParser:
+    """What a replica can be told."""
+    from bus_schemas.streams import ACK_WAIT_S
+
+    made = argparse.ArgumentParser(prog="qgjob scheduler", description="Run one replica of the scheduler.")
+    made.add_argument("--server", help="the NATS server (QGJOB_SERVER)")
+    made.add_argument("--creds", default=os.environ.get("QGJOB_CREDS"), help="a NATS credentials file")
+    made.add_argument("--redis-url", help="the Redis or Valkey of the projection (REDIS_URL)")
+    made.add_argument("--replica", default=f"{socket.gethostname()}-{os.getpid()}", help="its name")
+    made.add_argument("--replicas", type=int, default=1, help="copies of each stream: 3 on a cluster")
+    made.add_argument(
+        "--ack-wait", type=float, default=ACK_WAIT_S, help="seconds until an unrenewed lease is lost (30)"
+    )
+    made.add_argument(
+        "--open-run", type=float, default=60.0, help="seconds until an incomplete run is refused (60)"
+    )
+    return made
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""`qgjob completion`: the script with which a shell completes commands, options and live ids."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from qgjob.cli.completing import one_of
+from qgjob.cli.session import session_of
+from qgjob.cli.values import checked_choice
+
+app = typer.Typer(add_completion=False)
+
+SHELLS: Final = ("bash", "zsh", "fish")
+
+
+@app.command()
+def completion(
+    ctx: typer.Context,
+    shell: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHELL", help="bash, zsh or fish.", show_default=False, autocompletion=one_of(*SHELLS)
+        ),
+    ],
+) -> None:
+    """Print the script with which your shell completes commands, options, and ids of jobs, runs and agents.
+
+    `qgjob --install-completion` writes it to where your shell looks. The lab is asked for half a second
+    at most; when it does not answer, nothing of it is offered.
+    """
+    from typer.completion import get_completion_script
+
+    checked_choice("SHELL", shell, SHELLS)
+    script = get_completion_script(prog_name="qgjob", complete_var="_QGJOB_COMPLETE", shell=shell)
+    session_of(ctx).out.line(script)

@@ -1,0 +1,26 @@
+"""Values of which there are few: the likeliest one is named to who mistyped it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qgjob.errors import UsageError
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The likeliest of the known words; None when none is near."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word.lower(), list(known), n=1)
+    return found[0] if found else None
+
+
+def checked_choice(name: str, value: str, choices: Iterable[str], hint: str | None = None) -> str:
+    """The value, if it is one of the choices; else raises `UsageError`."""
+    known = tuple(choices)
+    if value in known:
+        return value
+    shown = value if len(value) <= 40 else value[:39] + "…"
+    likely = nearest(value, known)
+    meant = f"Did you mean {likely}? " if likely else ""
+    raise UsageError(f"{name} {shown!r} is unknown. {meant}It is one of {', '.join(known)}.", hint=hint)

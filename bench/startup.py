@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,16 @@ async def _startup() -> dict[str, float]:
             (root / "tests").mkdir()
             for number in range(2000):
                 (root / "tests" / f"t{number:04d}.py").write_text(f"print({number})\n")
+            os.environ |= {
+                "_QGJOB_COMPLETE": "complete_bash",
+                "COMP_WORDS": "qgjob\nstatus\nr_",
+                "COMP_CWORD": "2",
+                "QGJOB_SERVER": server,
+            }
+            figures["completion_s"] = await asyncio.to_thread(_timed, [_QGJOB], root, 10)
+            os.environ["QGJOB_SERVER"] = "nats://127.0.0.1:1"
+            figures["completion_no_server_s"] = await asyncio.to_thread(_timed, [_QGJOB], root, 10)
+            del os.environ["_QGJOB_COMPLETE"], os.environ["QGJOB_SERVER"]
             common = [_QGJOB, "--server", server, "submit", "--org-id", "bench", "--runner", "noop"]
             one = [*common, "--app-version-id", "v1", "--test", "tests/t0000.py"]
             figures["submit_1_s"] = await asyncio.to_thread(_timed, one, root, 7)

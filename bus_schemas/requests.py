@@ -270,12 +270,37 @@ class CheckView(Model):
     detail: Text
 
 
+class ClockView(Model):
+    """How far a clock goes ahead of the server's, in seconds (negative: it is late)."""
+
+    name: Id
+    ahead_s: float
+    bound_s: float
+    """By how much that may be wrong: what a message needs to travel."""
+
+
+class StorageView(Model):
+    """What JetStream keeps on disk for this account, in bytes."""
+
+    used: int
+    limit: int | None = None
+    """None: as much as the server's disk takes."""
+
+
 class HealthAnswer(Message):
-    """How the system is (`qg.query.health.<org>`)."""
+    """How the system is (`qg.query.health.<org>`), and facts for who looks for what is wrong."""
 
     problem: Problem | None = None
     ok: bool
     checks: tuple[CheckView, ...] = ()
+    at: Timestamp | None = None
+    """By the clock of the scheduler that answers."""
+    version: Id | None = None
+    """That scheduler's."""
+    schema_version: int | None = None
+    clocks: tuple[ClockView, ...] = ()
+    """Of that scheduler, called `scheduler`, and of the agents that are alive."""
+    storage: StorageView | None = None
 
 
 class Query(Message):

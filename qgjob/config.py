@@ -36,6 +36,8 @@ class RunningUp:
     """Seconds since the epoch."""
     token_file: str | None = None
     """Where the token of NATS is, if it asks for one."""
+    http: str | None = None
+    """The address of the HTTP gateway, if there is one."""
 
     def to_json(self) -> str:
         """Return the text of the state file."""
@@ -56,7 +58,10 @@ class RunningUp:
                 token_file = read.get("token_file")
                 if token_file is not None and not isinstance(token_file, str):
                     raise ValueError("not the state of a qgjob up")
-                return cls(server, redis_url, pid, data_dir, float(started_at), token_file)
+                http = read.get("http")
+                if http is not None and not isinstance(http, str):
+                    raise ValueError("not the state of a qgjob up")
+                return cls(server, redis_url, pid, data_dir, float(started_at), token_file, http)
             case _:
                 raise ValueError("not the state of a qgjob up")
 

@@ -45,6 +45,7 @@ COMMANDS: Final = (
     CommandEntry("status", "qgjob.cli.status", JOBS, "Show a job or a run."),
     CommandEntry("list", "qgjob.cli.listing", JOBS, "List jobs, newest first."),
     CommandEntry("wait", "qgjob.cli.wait", JOBS, "Wait for a job or a run; exits with the verdict."),
+    CommandEntry("watch", "qgjob.cli.watch", JOBS, "Follow a run, a job or the whole lab, line by line."),
     CommandEntry("logs", "qgjob.cli.logs", JOBS, "Print the output of a job, or follow it."),
     CommandEntry("report", "qgjob.cli.report", JOBS, "Write a report: JUnit, HTML, Markdown, annotations."),
     CommandEntry("history", "qgjob.cli.history", JOBS, "Show how a test went the last times."),
@@ -57,8 +58,10 @@ COMMANDS: Final = (
     CommandEntry("agents", "qgjob.cli.agents", LAB, "See agents and slots; drain, pause, reserve them."),
     CommandEntry("queue", "qgjob.cli.queue", LAB, "See what waits; pause, resume and limit it."),
     CommandEntry("cron", "qgjob.cli.cron", LAB, "See and delete schedules of runs."),
+    CommandEntry("top", "qgjob.cli.top", LAB, "Show the lab on one screen: queues, slots, running jobs."),
     CommandEntry("tui", "qgjob.cli.tui", LAB, "Open the live dashboard.", needs="tui.launch"),
     CommandEntry("health", "qgjob.cli.health", LAB, "Check that everything works; exits 1 if not."),
+    CommandEntry("doctor", "qgjob.cli.doctor", LAB, "Find out what is wrong here, and what to do about it."),
     CommandEntry("up", "qgjob.cli.up", SYSTEM, "Run the whole system on this machine."),
     CommandEntry(
         "demo",

@@ -164,6 +164,17 @@ class Output:
         else:
             self.line(f"{state} {clean(text)}")
 
+    def stamped(self, clock: str, state: str, text: str) -> None:
+        """A line of data with its time and a state in columns, written at once."""
+        if self.on_terminal:
+            from rich.text import Text
+
+            padded = f"{state:<10}"
+            styled = Text.assemble((clock, "dim"), "  ", (padded, STYLES.get(state, "")), " ", clean(text))
+            self.console().print(styled, soft_wrap=True)
+        else:
+            self.write(f"{clock}  {state:<10} {clean(text)}\n")
+
     @staticmethod
     def _cell(cell: str, *, as_state: bool) -> Text:
         from rich.text import Text

@@ -10,6 +10,7 @@ from __future__ import annotations
 from qgjob.bus.connect import ServerOptions
 from qgjob.client.client import Client, open_client
 from qgjob.client.fold import apply_event
+from qgjob.client.labfeed import LabFeed
 from qgjob.client.live import Live
 from qgjob.client.models import (
     LiveEvent,
@@ -25,6 +26,7 @@ from qgjob.domain.verdict import VerdictRules
 
 __all__ = [
     "Client",
+    "LabFeed",
     "Live",
     "LiveEvent",
     "Resync",

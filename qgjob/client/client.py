@@ -43,6 +43,7 @@ from qgjob.client import (
     watch,
 )
 from qgjob.client.downloads import JobArtifact
+from qgjob.client.labfeed import LabFeed
 from qgjob.client.live import Live
 from qgjob.client.models import (
     LiveEvent,
@@ -342,6 +343,10 @@ class Client:
         Raises `NotFoundError`. Close the generator to stop following.
         """
         return logs.read(self.bus, job_id, follow=follow, clock=self.clock)
+
+    def lab_feed(self) -> LabFeed:
+        """The whole lab, kept up to date while it is entered; see `LabFeed`."""
+        return LabFeed(self.bus, self.clock)
 
     def live_events(self, *, run_id: str | None = None, job_id: str | None = None) -> Live[LiveEvent]:
         """Events as they are stored: of one job, of one run, or all."""

@@ -238,6 +238,7 @@ class LocalSystem:
                     str(self.folder.path),
                     self._clock.now(),
                     str(token_file) if token_file else None,
+                    found.http,
                 )
                 stack.enter_context(published(state, os.environ))
             addresses.set_result(found)

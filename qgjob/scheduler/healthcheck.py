@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from bus_schemas import streams
 from bus_schemas.agents import Heartbeat
+from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.requests import CheckView, HealthAnswer
+from qgjob import __version__
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last
 from qgjob.bus.topology import stream_state
 from qgjob.clock import Clock
 from qgjob.errors import BadMessageError, QgjobError
+from qgjob.scheduler.labfacts import read_clocks, read_storage
 from qgjob.scheduler.leader import KEY as LEADER_KEY
 from qgjob.store.reader import Reader
+
+T = TypeVar("T")
 
 MAX_LAG: Final = 5_000
 """How many events the projection may be behind and still count as following."""
@@ -70,8 +75,20 @@ class HealthCheck:
             "queue": self._queue,
             "dead_letters": self._dead_letters,
         }
+        facts = asyncio.gather(
+            _known(read_clocks(self._bus, self._clock)), _known(read_storage(self._bus))
+        )
         views = await asyncio.gather(*(_guarded(name, check) for name, check in checks.items()))
-        return HealthAnswer(ok=all(view.ok for view in views), checks=tuple(views))
+        clocks, storage = await facts
+        return HealthAnswer(
+            ok=all(view.ok for view in views),
+            checks=tuple(views),
+            at=self._clock.now(),
+            version=__version__,
+            schema_version=SCHEMA_VERSION,
+            clocks=clocks or (),
+            storage=storage,
+        )
 
     async def _nats(self) -> CheckView:
         nc = self._bus.nc
@@ -145,6 +162,15 @@ class HealthCheck:
         count = int((await stream_state(self._bus, streams.DEAD))["messages"])
         detail = f"{_count(count, 'unreadable message')} set aside" if count else "none"
         return CheckView(name="dead_letters", ok=True, detail=detail)
+
+
+async def _known(fact: Awaitable[T]) -> T | None:
+    """A fact, or None when it cannot be had in time: a check says then what is wrong."""
+    try:
+        async with asyncio.timeout(_CHECK_S):
+            return await fact
+    except (QgjobError, TimeoutError):
+        return None
 
 
 async def _guarded(name: str, check: Callable[[], Awaitable[CheckView]]) -> CheckView:

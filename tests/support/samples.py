@@ -340,6 +340,14 @@ SAMPLES: tuple[Message, ...] = (
         groups_total=1,
     ),
     requests.AgentsAnswer(agents=(HEARTBEAT,)),
-    requests.HealthAnswer(ok=False, checks=(requests.CheckView(name="redis", ok=False, detail="no answer"),)),
+    requests.HealthAnswer(
+        ok=False,
+        checks=(requests.CheckView(name="redis", ok=False, detail="no answer"),),
+        at=1_700_000_000.0,
+        version="0.1.0",
+        schema_version=1,
+        clocks=(requests.ClockView(name="lab-1", ahead_s=-4.5, bound_s=1.0),),
+        storage=requests.StorageView(used=1_000_000, limit=2_000_000),
+    ),
     requests.Query(),
 )

@@ -1,0 +1,1 @@
+"""What `qgjob doctor` looks at: measured here, judged by pure functions, each with what to do about it."""

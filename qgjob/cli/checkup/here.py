@@ -1,0 +1,105 @@
+"""This machine: what runs the command, what it was told, and its disks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from qgjob import __version__
+from qgjob.cli.checkup.finding import Finding, Status
+from qgjob.cli.output import size_text
+from qgjob.config import RunningUp
+from qgjob.errors import QgjobError
+
+LOW_BYTES: Final = 5 * 2**30
+"""Less than that is soon gone where builds, bundles and artifacts of 100 MiB come in."""
+FULL_BYTES: Final = 2**29
+_HTTP_S: Final = 4.0
+
+
+def client() -> Finding:
+    """What runs here."""
+    detail = f"qgjob {__version__}, Python {platform.python_version()} on {platform.system()}"
+    return Finding("client", "ok", detail, facts={"version": __version__, "python": platform.python_version()})
+
+
+def source(server: str, given: str | None, env: Mapping[str, str], up: RunningUp | None) -> Finding:
+    """Which server is meant, and who said so."""
+    if env.get("QGJOB_SERVER") and given == env["QGJOB_SERVER"]:
+        said = "QGJOB_SERVER"
+    elif given:
+        said = "--server, or the context in use"
+    else:
+        said = "a `qgjob up` of yours" if up and up.server == server else "nothing was said: the default"
+    return Finding("address", "ok", f"{_without_secrets(server)} ({said})", facts={"server": _without_secrets(server)})
+
+
+def disks(up: RunningUp | None) -> list[Finding]:
+    """The disks on which this machine packs bundles, and keeps what a `qgjob up` of this user stores."""
+    found = [disk("disk", Path(tempfile.gettempdir()), "bundles are packed", "Free some of it.")]
+    if up is not None:
+        what = "`qgjob up` keeps its streams"
+        more = "Free some of it: a full disk stops submits and results. docs/troubleshooting.md says what may go."
+        found.append(disk("store disk", Path(up.data_dir), what, more))
+    return found
+
+
+def disk(name: str, path: Path, what: str, hint: str) -> Finding:
+    """How much is free where `path` lies."""
+    try:
+        usage = shutil.disk_usage(path)
+    except OSError as error:
+        return Finding(name, "wrong", f"{path}, where {what}, cannot be read: {error.strerror}.", hint)
+    facts = {"path": str(path), "free": usage.free, "total": usage.total}
+    status = disk_status(usage.free)
+    detail = f"{size_text(usage.free)} of {size_text(usage.total)} free where {what} ({path})"
+    return Finding(name, status, detail, None if status == "ok" else hint, facts)
+
+
+def disk_status(free: int) -> Status:
+    """Whether so many free bytes are enough."""
+    return "wrong" if free < FULL_BYTES else "warning" if free < LOW_BYTES else "ok"
+
+
+def http(url: str | None) -> Finding:
+    """Whether the gateway answers."""
+    import json
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    if url is None:
+        return Finding("http", "unknown", "where HTTP is served is not known here", "Name it with --http URL.")
+    url = url.rstrip("/")
+    if urlsplit(url).scheme not in {"http", "https"}:
+        return Finding("http", "wrong", f"{url} is no address of HTTP", "It begins with http:// or https://.")
+    facts = {"url": url}
+    try:
+        with urlopen(f"{url}/api/health", timeout=_HTTP_S) as answer:  # noqa: S310  (the scheme was checked)
+            json.loads(answer.read(65_536))
+    except HTTPError as error:
+        if error.code == 503:
+            return Finding("http", "ok", f"{url} answers, and says that not all is well", facts=facts)
+        return Finding("http", "wrong", f"{url}/api/health answers {error.code}", "Is it a qgjob gateway?", facts)
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        hint = "See the gateway's log; `qgjob up` starts one, or `qgjob gateway`."
+        return Finding("http", "wrong", f"{url} does not answer: {reason}", hint, facts)
+    return Finding("http", "ok", f"{url} answers", facts=facts)
+
+
+def unreachable(error: QgjobError) -> Finding:
+    """There is no connection: why, and what to do."""
+    return Finding("server", "wrong", error.message.rstrip("."), error.hint)
+
+
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return url.replace(f"{parts.netloc.rpartition('@')[0]}@", "…@") if "@" in parts.netloc else url

@@ -1,0 +1,129 @@
+"""What the query service says of the lab, judged: pure functions of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from bus_schemas.agents import Heartbeat
+from bus_schemas.base import SCHEMA_VERSION
+from bus_schemas.requests import CheckView, ClockView, HealthAnswer, Overview
+from qgjob import __version__
+from qgjob.cli.checkup.finding import Finding, Status
+
+SKEW_WARNING_S: Final = 2.0
+SKEW_WRONG_S: Final = 30.0
+"""Then times of `--at`, of expiries and of what people read are off by what they notice."""
+
+_NAMES: Final = {"nats": None, "server": None, "dead_letters": "dead letters", "projection": "projector"}
+"""What is told elsewhere, or goes by another name here."""
+_HINTS: Final = {
+    "scheduler": "Start one: `qgjob scheduler`, or the whole system with `qgjob up`. Does it run, see its log.",
+    "streams": "The scheduler makes them when it starts; start it again and see its log.",
+    "store": "Start Redis or Valkey again (REDIS_URL of the scheduler); what it held is rebuilt from the streams.",
+    "leader": "See the schedulers' logs: a replica takes over within seconds where one runs. Jobs wait, none is lost.",
+    "projector": "It catches up by itself; `list` and counts are late until then. If it does not: the scheduler's log.",
+    "agents": "Start one: `qgjob agent` on the machine with the devices. `qgjob agents list` shows who is there.",
+    "queue": "`qgjob explain JOB` says why it waits; docs/troubleshooting.md, a stuck queue.",
+}
+
+
+def of_health(answer: HealthAnswer) -> list[Finding]:
+    """What the scheduler found itself."""
+    found: list[Finding] = []
+    for check in answer.checks:
+        name = _NAMES.get(check.name, check.name)
+        if name is not None:
+            found.append(_checked(name, check))
+    return found
+
+
+def _checked(name: str, check: CheckView) -> Finding:
+    if not check.ok:
+        return Finding(name, "wrong", check.detail.rstrip("."), _HINTS.get(name))
+    if name == "dead letters" and check.detail != "none":
+        hint = "Another version, or somebody else, writes to the bus: look into the stream QG_DEAD."
+        return Finding(name, "warning", check.detail, hint)
+    return Finding(name, "ok", check.detail)
+
+
+def versions(answer: HealthAnswer, agents: Sequence[Heartbeat]) -> Finding:
+    """Whether all parts are of one version, and speak one schema."""
+    known = [("this command", __version__, SCHEMA_VERSION)]
+    if answer.version is not None:
+        known.append(("scheduler", answer.version, answer.schema_version or SCHEMA_VERSION))
+    known += [(agent.agent, agent.version, agent.schema_version) for agent in agents]
+    facts = {name: {"version": version, "schema": schema} for name, version, schema in known}
+    others = [f"{name} {schema}" for name, _, schema in known if schema != SCHEMA_VERSION]
+    if others:
+        hint = "Upgrade all parts; what an older part cannot read it leaves to others."
+        return Finding(
+            "versions", "warning", f"schema {SCHEMA_VERSION} here, but {_some(others)}", hint, facts
+        )
+    differing = [f"{name} {version}" for name, version, _ in known if version != __version__]
+    if differing:
+        hint = "They understand each other; upgrade when it suits."
+        return Finding("versions", "warning", f"{__version__} here, but {_some(differing)}", hint, facts)
+    parts = f"scheduler, {len(agents)} agents and this command"
+    return Finding("versions", "ok", f"{parts}: {__version__}, schema {SCHEMA_VERSION}", facts=facts)
+
+
+def clocks(views: Sequence[ClockView], here: ClockView | None) -> Finding:
+    """Whose clock goes wrong. `here`: this machine's as against the scheduler's."""
+    own = next((view for view in views if view.name == "scheduler"), None)
+    known = list(views)
+    if here is not None and own is not None:
+        bound = here.bound_s + own.bound_s
+        known.append(ClockView(name="this machine", ahead_s=here.ahead_s + own.ahead_s, bound_s=bound))
+    facts = {view.name: {"ahead_s": view.ahead_s, "bound_s": view.bound_s} for view in known}
+    off = [view for view in known if abs(view.ahead_s) - view.bound_s > SKEW_WARNING_S]
+    if not known:
+        return Finding("clocks", "unknown", "no scheduler tells")
+    if off:
+        gravest = max(abs(view.ahead_s) - view.bound_s for view in off)
+        status: Status = "wrong" if gravest > SKEW_WRONG_S else "warning"
+        detail = _some([_skew(view) for view in off]) + ", as against the server's"
+        return Finding("clocks", status, detail, "Let NTP keep those clocks (timedatectl, chronyc tracking).", facts)
+    bound = max(abs(view.ahead_s) + view.bound_s for view in known)
+    return Finding("clocks", "ok", f"{len(known)} clocks within {bound:.1f} s of the server's", facts=facts)
+
+
+def slots(agents: Sequence[Heartbeat]) -> list[Finding]:
+    """Slots that take no work, though their agent is there."""
+    all_slots = [(f"{agent.agent}/{slot.name}", slot) for agent in agents for slot in agent.slots]
+    if not agents:
+        return []
+    if not all_slots:
+        hint = "No device is connected, or none is in order: see the agent's log, `adb devices`."
+        return [Finding("slots", "wrong", "the agents have no slot", hint)]
+    held = [f"{name} {slot.state}" for name, slot in all_slots if slot.state not in {"idle", "busy"}]
+    facts = {"slots": len(all_slots), "held": held}
+    if not held:
+        return [Finding("slots", "ok", f"{len(all_slots)} in order", facts=facts)]
+    hint = "`qgjob agents list` says who holds them and why; `qgjob agents resume NAME` lets them work."
+    status: Status = "wrong" if len(held) == len(all_slots) else "warning"
+    return [Finding("slots", status, f"of {len(all_slots)}, {_some(held)}", hint, facts)]
+
+
+def rules(overview: Overview) -> Iterator[Finding]:
+    """What keeps work from starting though nothing is broken."""
+    for pause in overview.pauses:
+        options = [f"--org-id {pause.org_id}"] if pause.org_id else []
+        options += [f"--capability {pause.capability}"] if pause.capability else []
+        what = " ".join(options) or "the whole queue"
+        lift = " ".join(["qgjob queue resume", *options])
+        note = f": {pause.note}" if pause.note else ""
+        yield Finding("pause", "warning", f"{what}, by {pause.by}{note}", f"When it is over: `{lift}`.")
+    for build in overview.builds_held:
+        lift = f"qgjob app resume {build.app_version_id} --org-id {build.org_id}"
+        yield Finding("build held", "warning", build.why, f"It is tried again by itself, or at once: `{lift}`.")
+
+
+def _skew(view: ClockView) -> str:
+    way = "ahead" if view.ahead_s > 0 else "late"
+    return f"{view.name} is {abs(view.ahead_s):.1f} s {way} (±{view.bound_s:.1f} s)"
+
+
+def _some(parts: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(parts) - most} more" if len(parts) > most else ""
+    return ", ".join(parts[:most]) + more

@@ -1,0 +1,94 @@
+"""What these credentials may do, tried without any effect.
+
+A publish that expects another stream is refused by the stream, if the server lets it come that far; a
+control request about a job that cannot be is answered "no such job".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bus_schemas import subjects
+from bus_schemas.explain import ExplainAnswer, ExplainRequest
+from bus_schemas.streams import BUILD_OBJECTS, BUNDLE_OBJECTS
+from qgjob.bus.connect import Bus
+from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, denial_of
+from qgjob.cli.checkup.finding import Finding
+from qgjob.errors import NotAllowedError, QgjobError
+
+_OTHER_STREAM: Final = {"Nats-Expected-Stream": "QG_DOCTOR_STORES_NOTHING"}
+_TIMEOUT_S: Final = 3.0
+
+Attempt = Callable[[Bus], Awaitable[None]]
+
+
+async def rights(bus: Bus, org_id: str) -> list[Finding]:
+    """A finding for each of the things that users do; submits are tried for that organisation."""
+    attempts: dict[str, tuple[str, Attempt]] = {
+        "submit": ("submit runs", lambda bus: _submit(bus, org_id)),
+        "upload": ("upload builds", _upload),
+        "control": ("cancel, retry, pause", _control),
+        "follow": ("follow what happens", _follow),
+    }
+    return list(await asyncio.gather(*(_tried(bus, n, *attempt) for n, attempt in attempts.items())))
+
+
+async def _tried(bus: Bus, name: str, what: str, attempt: Attempt) -> Finding:
+    try:
+        await attempt(bus)
+    except NotAllowedError as error:
+        hint = "If they should: ask for credentials with that right (nats.conf shows which ones CI needs)."
+        return Finding(name, "warning", f"may not {what}: {error.message.rstrip('.')}", hint)
+    except (RequestTimeoutError, NoRespondersError):
+        return Finding(name, "unknown", f"whether these credentials may {what} cannot be told now")
+    except QgjobError as error:
+        return Finding(name, "wrong", f"cannot {what}: {error.message.rstrip('.')}", error.hint)
+    return Finding(name, "ok", f"may {what}")
+
+
+async def _submit(bus: Bus, org_id: str) -> None:
+    token = secrets.token_hex(8)
+    await _refused_by_stream(bus, subjects.run_marker(org_id, f"r_{token}"))
+    await _refused_by_stream(bus, f"$O.{BUNDLE_OBJECTS}.M.doctor-{token}")
+
+
+async def _upload(bus: Bus) -> None:
+    await _refused_by_stream(bus, f"$O.{BUILD_OBJECTS}.M.doctor-{secrets.token_hex(8)}")
+
+
+async def _refused_by_stream(bus: Bus, subject: str) -> None:
+    try:
+        await bus.requests.publish(subject, b"", headers=_OTHER_STREAM, timeout=_TIMEOUT_S)
+    except JsError as error:
+        if error.err_code != 10060:  # "expected stream does not match": all is well
+            raise
+
+
+async def _control(bus: Bus) -> None:
+    question = ExplainRequest(job_id="j_doctor")
+    reply = await bus.requests.request(subjects.ctl("explain", None), question.encode(), timeout=_TIMEOUT_S)
+    ExplainAnswer.decode(reply.data)
+
+
+async def _follow(bus: Bus) -> None:
+    subject = subjects.LIVE_EVENTS
+    denied: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def on_denied(text: str) -> None:
+        if denial_of(subject, text) and not denied.done():
+            denied.set_result(text)
+
+    async def ignore(_: object) -> None: ...
+
+    bus.on_denied.append(on_denied)
+    try:
+        subscription = await bus.nc.subscribe(subject, cb=ignore)
+        await bus.requests.round_trip(timeout=_TIMEOUT_S)
+        if denied.done():
+            raise NotAllowedError(f"These credentials may not subscribe to {subject}.")
+        await subscription.unsubscribe()
+    finally:
+        bus.on_denied.remove(on_denied)

@@ -1,0 +1,55 @@
+"""Facts that a doctor wants and only a scheduler may read: whose clock goes wrong, what the disk holds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from bus_schemas import streams
+from bus_schemas.agents import Heartbeat
+from bus_schemas.requests import ClockView, StorageView
+from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_last
+from qgjob.clock import Clock
+from qgjob.errors import BadMessageError
+
+TRAVELS_S: Final = 1.0
+"""A heartbeat that takes longer from an agent to the server is late in other ways too."""
+
+
+async def read_clocks(bus: Bus, clock: Clock) -> tuple[ClockView, ...]:
+    """How far the clocks of this scheduler and of the agents go ahead of the server's.
+
+    An agent's is told from the time in its last heartbeat and the time at which the server stored it.
+    """
+    return (await _own(bus, clock), *await _agents(bus))
+
+
+async def read_storage(bus: Bus) -> StorageView:
+    """What the streams of this account take on disk, and what they may."""
+    account = await bus.requests.api("INFO")
+    limit = int(account.get("limits", {}).get("max_storage", -1))
+    return StorageView(used=int(account["storage"]), limit=limit if limit >= 0 else None)
+
+
+async def _own(bus: Bus, clock: Clock) -> ClockView:
+    before, began = clock.now(), clock.monotonic()
+    info = await bus.requests.api(f"STREAM.INFO.{streams.EVENTS}")
+    took = clock.monotonic() - began
+    server = datetime.fromisoformat(info["ts"]).timestamp()
+    return ClockView(name="scheduler", ahead_s=before + took / 2 - server, bound_s=took / 2)
+
+
+async def _agents(bus: Bus) -> list[ClockView]:
+    bucket = streams.AGENTS_BUCKET
+    found: list[ClockView] = []
+    for message in await read_last(bus, f"KV_{bucket}", [f"$KV.{bucket}.>"]):
+        if message.deleted:
+            continue
+        try:
+            beat = Heartbeat.decode(message.data)
+        except BadMessageError:
+            continue
+        if beat.state != "gone":
+            found.append(ClockView(name=beat.agent, ahead_s=beat.at - message.at, bound_s=TRAVELS_S))
+    return found

@@ -1,0 +1,155 @@
+"""The doctor beside real parts that are really stopped, refused or out of step."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bus_schemas import streams
+from bus_schemas.agents import Heartbeat
+from qgjob.bus import kv
+from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.topology import ensure_topology
+from qgjob.cli.checkup.finding import Finding
+from qgjob.cli.doctor import examine
+from qgjob.cli.session import Session
+from qgjob.clock import SystemClock
+from qgjob.errors import ExitCode
+from qgjob.local.ports import free_port
+from qgjob.local.system import LocalSystem, UpOptions
+from qgjob.scheduler.queries import QueryService
+from qgjob.store.connect import open_store
+from qgjob.store.reader import Reader
+from tests.integration.client.test_rights import Guarded, quoted
+from tests.support.samples import SAMPLES
+from tests.support.servers import NatsServer, ValkeyServer
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+
+async def looked(server: str, http: str | None = None) -> tuple[dict[str, Finding], ExitCode]:
+    findings, code = await examine(Session(server=server), http)
+    for finding in findings:
+        assert finding.status in {"ok", "unknown"} or finding.hint, f"{finding} does not say what to do"
+    return {finding.name: finding for finding in findings}, code
+
+
+async def seen(server: str, http: str | None, names: tuple[str, ...]) -> bool:
+    found, code = await looked(server, http)
+    wrong = {name for name, finding in found.items() if finding.status == "wrong"}
+    return wrong >= set(names) and code != ExitCode.OK
+
+
+async def test_a_system_whose_parts_are_stopped_one_by_one(tmp_path: Path):
+    async with LocalSystem(UpOptions(data_dir=tmp_path, http=True, agents=1, slots=1)) as up:
+        assert up.http is not None
+
+        async def well() -> bool:
+            found, code = await looked(up.server, up.http)
+            assert [f for f in found.values() if f.status == "wrong"] == []
+            return code == ExitCode.OK
+
+        await wait_for(well, 30)
+        for parts, names in ((("valkey", "gateway"), ("store", "http")), (("scheduler",), ("scheduler",))):
+            for part in parts:
+                os.kill(up.pids()[part], signal.SIGSTOP)
+            try:
+                await wait_for(lambda names=names: seen(up.server, up.http, names), 30, str(names))
+            finally:
+                for part in parts:
+                    os.kill(up.pids()[part], signal.SIGCONT)
+        os.kill(up.pids()["nats"], signal.SIGSTOP)
+        try:
+            found, code = await looked(up.server)
+            assert (found["server"].status, code) == ("wrong", ExitCode.UNREACHABLE)
+        finally:
+            os.kill(up.pids()["nats"], signal.SIGCONT)
+
+
+async def test_nothing_listens():
+    found, code = await looked(f"nats://127.0.0.1:{free_port('127.0.0.1')}")
+    assert (found["server"].status, code) == ("wrong", ExitCode.UNREACHABLE)
+    assert "qgjob up" in (found["server"].hint or "")
+
+
+async def test_a_lab_without_leader_projection_agents_and_with_a_late_clock(
+    nats_server: NatsServer, valkey_server: ValkeyServer
+):
+    async with (
+        open_bus(ServerOptions(nats_server.url)) as bus,
+        open_store(valkey_server.url) as store,
+    ):
+        await ensure_topology(bus)
+        answering = asyncio.create_task(QueryService(bus, Reader(store), lambda: None).run())
+        try:
+            await wait_for(lambda: seen(nats_server.url, None, ("leader",)))
+            found, code = await looked(nats_server.url)
+            assert code == ExitCode.ERROR
+            assert {"leader", "projector", "agents"} <= {n for n, f in found.items() if f.status == "wrong"}
+            assert found["control"].status == "unknown"  # nobody is there to answer
+            (sample,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
+            now = SystemClock().now()
+            for name, at, schema in (("late", now - 100, 1), ("newer", now, 2)):
+                beat = sample.model_copy(update={"agent": name, "at": at, "schema_version": schema})
+                await kv.put(bus, streams.AGENTS_BUCKET, name, beat.encode())
+            found, _ = await looked(nats_server.url)
+            assert found["clocks"].status == "wrong"
+            assert "late is 100.0 s late (±1.0 s)" in found["clocks"].detail
+            assert found["versions"].status == "warning"
+            assert "newer 2" in found["versions"].detail
+            await bus.requests.api(f"STREAM.DELETE.{streams.LOGS}")
+            assert await seen(nats_server.url, None, ("streams",))
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
+    """Users with few rights, in an account whose store is nearly full."""
+    may = quoted(("qg.query.>", "qg.jobs.run.acme.>", "$O.qg_bundle_files.>"))
+    config = tmp_path / "nats.conf"
+    config.write_text(
+        "jetstream { max_file: 1GB }\naccounts { LAB: { jetstream: { max_file: 10485760 }, users: [\n"
+        "{ user: service, password: pw }\n"
+        '{ user: probe, password: pw, permissions: { publish: ["$JS.API.INFO"], subscribe: ["_INBOX.>"] } }\n'
+        f'{{ user: little, password: pw, permissions: {{ publish: {may}, subscribe: ["_INBOX.>"] }} }}\n'
+        "] } }\nno_auth_user: probe\n"
+    )
+    server = Guarded(tmp_path / "nats", config=config)
+    await server.start()
+    yield server
+    server.kill()
+
+
+async def test_rights_that_are_missing_and_a_store_that_is_full(guarded: Guarded):
+    async with open_bus(guarded.user("service")) as bus:
+        for name, subject in (("QG_JOBS", "qg.jobs.>"), ("OBJ_qg_bundle_files", "$O.qg_bundle_files.>")):
+            await bus.requests.api(f"STREAM.CREATE.{name}", {"name": name, "subjects": [subject]})
+        for number in range(10):
+            await bus.requests.publish(f"qg.jobs.low.acme.{number}", bytes(1_030_000))
+    little = f"nats://little:pw@{guarded.host}:{guarded.port}"
+    findings, _ = await examine(Session(server=little), org_id="acme")
+    found = {finding.name: finding for finding in findings}
+    assert {n: found[n].status for n in ("submit", "upload", "control", "follow")} == {
+        "submit": "ok",
+        "upload": "warning",
+        "control": "warning",
+        "follow": "warning",
+    }
+    assert "pw" not in found["address"].detail
+    assert found["jetstream"].status == "unknown"
+    assert (await looked(little))[0]["submit"].status == "warning"  # not for others than acme
+    service = f"nats://service:pw@{guarded.host}:{guarded.port}"
+    assert (await looked(service))[0]["jetstream"].status == "wrong"
+    async with open_bus(guarded.user("service")) as bus:
+        info = await bus.requests.api("STREAM.INFO.QG_JOBS")
+        assert info["state"]["messages"] == 10, "the doctor stores nothing"
+    refused = f"nats://little:wrong@{guarded.host}:{guarded.port}"
+    assert (await looked(refused))[1] == ExitCode.NOT_ALLOWED

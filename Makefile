@@ -46,7 +46,9 @@ chaos: $(DEV) ## Run 500 jobs under random kills, and look for what they leave b
 	@$(BIN)/python -m bench.chaos $(ARGS)
 
 docs: $(DEV) ## Write the pages that are made from the code
-	@$(BIN)/python scripts/lifecycle_doc.py
+	@$(BIN)/python -m scripts.lifecycle_doc
+	@$(BIN)/python -m scripts.cli_doc
+	@$(BIN)/python -m scripts.manpage
 
 screenshots: $(DEV) ## Draw the dashboard's pictures for the docs
 	@$(BIN)/python scripts/screenshots.py

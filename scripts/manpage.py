@@ -103,7 +103,9 @@ def _paragraphs(paragraphs: tuple[str, ...]) -> Iterator[str]:
 
 def _filled(text: str) -> list[str]:
     """Text in short lines, as linters want it; roff fills them anew."""
-    return [_escaped(line) for line in textwrap.wrap(text, 60, break_long_words=False, break_on_hyphens=False)]
+    return [
+        _escaped(line) for line in textwrap.wrap(text, 60, break_long_words=False, break_on_hyphens=False)
+    ]
 
 
 def _escaped(text: str) -> str:

@@ -96,6 +96,8 @@ COMMANDS: Final = (
     CommandEntry("simulate", "qgjob.cli.simulate", OTHER, "Replay a trace of jobs on a lab of any size."),
     CommandEntry("context", "qgjob.cli.context", OTHER, "Remember labs by name; use one."),
     CommandEntry("config", "qgjob.cli.config", OTHER, "See what holds here, and where it was said."),
-    CommandEntry("completion", "qgjob.cli.completion", OTHER, "Print a script that completes for your shell."),
+    CommandEntry(
+        "completion", "qgjob.cli.completion", OTHER, "Print the script for your shell's completion."
+    ),
     CommandEntry("schema", "qgjob.cli.schema", OTHER, "Export the JSON Schemas of all messages."),
 )

@@ -110,9 +110,15 @@ def _live(
 ) -> Words:
     """Ask the lab; no words when it does not answer, or answers what cannot be read."""
     params = ctx.find_root().params
-    given = {name: params.get(name) for name in ("server", "creds", "tls_ca", "tls_cert", "tls_key")}
+    session = Session(
+        server=params.get("server"),
+        creds=params.get("creds"),
+        tls_ca=params.get("tls_ca"),
+        tls_cert=params.get("tls_cert"),
+        tls_key=params.get("tls_key"),
+    )
     try:
-        return run(_ask(Session(**given), query, question, read, more))
+        return run(_ask(session, query, question, read, more))
     except Exception:  # noqa: BLE001  (a shell in the middle of a line is no place for an error)
         return []
 
@@ -172,5 +178,3 @@ def _checked(words: Iterable[tuple[object, object]], incomplete: str) -> Iterato
     for word, what in words:
         if isinstance(word, str) and word.startswith(incomplete) and _WORD.match(word):
             yield word, _NOT_PLAIN.sub(" ", str(what)).strip()[:60]
-
-

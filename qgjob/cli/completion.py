@@ -30,7 +30,8 @@ def completion(
     `qgjob --install-completion` writes it to where your shell looks. The lab is asked for half a second
     at most; when it does not answer, nothing of it is offered.
     """
-    from typer.completion import get_completion_script
+    # Typer's own scripts: what answers them is its as well.
+    from typer._completion_shared import get_completion_script
 
     checked_choice("SHELL", shell, SHELLS)
     script = get_completion_script(prog_name="qgjob", complete_var="_QGJOB_COMPLETE", shell=shell)

@@ -34,13 +34,14 @@ _NAME_WIDTH: Final = 12
 
 
 @app.command(
-    epilog="Exits with 0 when nothing is wrong (a warning is not wrong), 1 when something is, 5 when the server "
-    "cannot be reached and 4 when it refuses these credentials. Nothing is changed or stored."
+    epilog="Exits with 0 when nothing is wrong (a warning is not wrong), 1 when something is, 5 when the "
+    "server cannot be reached and 4 when it refuses these credentials. Nothing is changed or stored."
 )
 def doctor(
     ctx: typer.Context,
     http: Annotated[
-        str | None, opt.option("--http", metavar="URL", help="The gateway to look at; else that of `qgjob up`.")
+        str | None,
+        opt.option("--http", metavar="URL", help="The gateway to look at; else that of `qgjob up`."),
     ] = None,
     org_id: Annotated[
         str,
@@ -58,7 +59,9 @@ def doctor(
     org_id = opt.identifier("--org-id", org_id)
     findings, code = run(examine(session, http, org_id))
     if as_json:
-        session.out.json({"ok": code == ExitCode.OK, "exit_code": int(code), "findings": [_json(f) for f in findings]})
+        session.out.json(
+            {"ok": code == ExitCode.OK, "exit_code": int(code), "findings": [_json(f) for f in findings]}
+        )
     else:
         _tell(session, findings)
     raise typer.Exit(int(code))
@@ -76,7 +79,8 @@ async def examine(
     options = session.server_options("qgjob doctor")
     up = running_up(os.environ)
     findings = [here.client(), here.source(options.url, session.server, os.environ, up)]
-    local = [asyncio.to_thread(here.http, http or _gateway(up, options.url)), asyncio.to_thread(here.disks, up)]
+    asked = asyncio.to_thread(here.http, http or _gateway(up, options.url))
+    gateway = asyncio.create_task(asked)
     code = ExitCode.OK
     try:
         async with session.client() as client:
@@ -86,8 +90,7 @@ async def examine(
     except QgjobError as error:
         findings.append(here.unreachable(error))
         code = error.exit_code if isinstance(error, NotAllowedError | UnreachableError) else ExitCode.ERROR
-    gateway, disks = await asyncio.gather(*local)
-    findings += [gateway, *disks]  # pyright: ignore[reportGeneralTypeIssues]
+    findings += [await gateway, *here.disks(up)]
     if code == ExitCode.OK and worst(findings) == "wrong":
         code = ExitCode.ERROR
     return findings, code

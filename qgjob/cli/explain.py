@@ -22,9 +22,7 @@ def explain(
     ctx: typer.Context,
     job_id: Annotated[
         str,
-        typer.Argument(
-            metavar="ID", help="A job (j_…).", show_default=False, autocompletion=completing.jobs
-        ),
+        typer.Argument(metavar="ID", help="A job (j_…).", show_default=False, autocompletion=completing.jobs),
     ],
     as_json: opt.Json = False,
 ) -> None:

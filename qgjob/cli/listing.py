@@ -31,9 +31,7 @@ def list_jobs(
     app_version_id: opt.MaybeAppVersionId = None,
     run_id: Annotated[
         str | None,
-        opt.option(
-            "--run-id", metavar="R", help="Only those of this run.", autocompletion=completing.runs
-        ),
+        opt.option("--run-id", metavar="R", help="Only those of this run.", autocompletion=completing.runs),
     ] = None,
     limit: Annotated[int, opt.option("--limit", min=1, max=100_000, help="How many at most.")] = 50,
     as_json: opt.Json = False,

@@ -67,8 +67,8 @@ def per_minute(ends: Iterable[float], now: float) -> list[float]:
 
 def _head(seen: Seen, overview: Overview) -> list[Line]:
     leader = f"leader {overview.leader.replica}" if overview.leader else "no leader"
-    slots = overview.slots_idle + overview.slots_busy + overview.slots_held
-    held = f", {overview.slots_held} held" if overview.slots_held else ""
+    slots = sum(len(agent.slots) for agent in seen.agents)
+    held = f", {overview.slots_held} take nothing" if overview.slots_held else ""
     lines: list[Line] = [
         [("qgjob  ", "bold"), (f"{len(seen.agents)} agents, {slots} slots{held}; {clean(leader)}", "")]
     ]

@@ -23,8 +23,8 @@ _LOOK_S: Final = 3600.0
 
 
 @app.command(
-    epilog="With --json each line is one object, `event` being job, run or agent. A lost connection is said on "
-    "stderr and waited for. `qgjob wait` is what gives a verdict."
+    epilog="With --json each line is one object, `event` being job, run or agent. A lost connection is said "
+    "on stderr and waited for. `qgjob wait` is what gives a verdict."
 )
 def watch(
     ctx: typer.Context,
@@ -121,10 +121,8 @@ class _Lines:
     def lab(self, overview: Any, agents: int) -> None:
         """The lab as it is at first, for people."""
         if not self._as_json and overview is not None:
-            slots = overview.slots_idle + overview.slots_busy + overview.slots_held
             self._out.note(
-                f"{agents} agents, {slots} slots, {overview.waiting} waiting, {overview.running} running. "
-                "Ctrl-C ends."
+                f"{agents} agents, {overview.waiting} waiting, {overview.running} running. Ctrl-C ends."
             )
 
     def job(self, job: JobView, at: float) -> None:
@@ -157,7 +155,9 @@ class _Lines:
             self._object({"event": "agent", "at": rfc3339(change.at), **said})
         else:
             kind = "agent" if change.slot is None else "slot"
-            self._words(kind, f"{name} {change.what}" + (f": {change.note}" if change.note else ""), change.at)
+            self._words(
+                kind, f"{name} {change.what}" + (f": {change.note}" if change.note else ""), change.at
+            )
 
     def _total(self, jobs: tuple[JobView, ...], run: Any) -> None:
         from qgjob.cli.render import summary

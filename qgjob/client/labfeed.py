@@ -224,7 +224,9 @@ class LabFeed:
             self._gone(name)
         found = {job.job_id: job for page in (latest, *pages) for job in page}
         for job in sorted(found.values(), key=lambda job: job.updated_at or job.created_at):
-            if (known := self.jobs.get(job.job_id)) is None or (known.updated_at or 0) <= (job.updated_at or 0):
+            if (known := self.jobs.get(job.job_id)) is None or (known.updated_at or 0) <= (
+                job.updated_at or 0
+            ):
                 self._see(job, job.updated_at or job.created_at)
         at_work = {job.job_id for page in pages for job in page}
         for job in [job for job in self.at_work if job.job_id not in found and job.job_id not in at_work]:

@@ -75,9 +75,7 @@ class HealthCheck:
             "queue": self._queue,
             "dead_letters": self._dead_letters,
         }
-        facts = asyncio.gather(
-            _known(read_clocks(self._bus, self._clock)), _known(read_storage(self._bus))
-        )
+        facts = asyncio.gather(_known(read_clocks(self._bus, self._clock)), _known(read_storage(self._bus)))
         views = await asyncio.gather(*(_guarded(name, check) for name, check in checks.items()))
         clocks, storage = await facts
         return HealthAnswer(

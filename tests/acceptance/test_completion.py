@@ -30,15 +30,13 @@ async def terminal() -> AsyncIterator[Terminal]:
     terminal.close()
 
 
-async def taught(terminal: Terminal, shell: str, qgjob: Qgjob) -> Callable[[str], str]:
+async def taught(terminal: Terminal, shell: str, qgjob: Qgjob) -> Callable[[str], None]:
     """A shell that has been taught to complete; gives what types a line and presses TAB."""
     options, teach = SHELLS[shell]
     path = f"{Path(qgjob.argv[0]).parent}:{qgjob.env['PATH']}"
     env = {**qgjob.env, "PATH": path, "PS1": "$ ", "HOME": str(qgjob.folder)}
     # A shell that is not given the terminal as its own does not read keys.
-    terminal.start(
-        ["setsid", "-c", "-w", required_program(shell), *options], cwd=qgjob.folder, env=env
-    )
+    terminal.start(["setsid", "-c", "-w", required_program(shell), *options], cwd=qgjob.folder, env=env)
     terminal.press(f"{teach}; echo tau''ght\r")
     await wait_for(lambda: "taught" in terminal.text, 30, f"{shell} to be taught")
     return lambda line: terminal.press(f"{line}\t")
@@ -53,7 +51,9 @@ async def test_tab_completes_commands_options_and_live_ids(shell: str, qgjob: Qg
     async def completes(line: str, wanted: str) -> None:
         before = len(terminal.text)
         tab(line)
-        await wait_for(lambda: wanted in terminal.text[before:].replace("\r\n", ""), 20, f"TAB behind {line!r}")
+        await wait_for(
+            lambda: wanted in terminal.text[before:].replace("\r\n", ""), 20, f"TAB behind {line!r}"
+        )
         terminal.press("\x15")  # away with the line
 
     await completes("qgjob repri", "reprioritise")

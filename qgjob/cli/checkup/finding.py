@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 Status = Literal["ok", "unknown", "warning", "wrong"]
-_WEIGHT: Final[dict[Status, int]] = {"ok": 0, "unknown": 1, "warning": 2, "wrong": 3}
+_GRAVEST_FIRST: Final[tuple[Status, ...]] = ("wrong", "warning", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +24,5 @@ class Finding:
 
 def worst(findings: Iterable[Finding]) -> Status:
     """The gravest status among them."""
-    return max((finding.status for finding in findings), key=_WEIGHT.__getitem__, default="ok")
+    found = {finding.status for finding in findings}
+    return next((status for status in _GRAVEST_FIRST if status in found), "ok")

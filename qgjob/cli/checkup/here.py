@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import tempfile
@@ -26,7 +25,9 @@ _HTTP_S: Final = 4.0
 def client() -> Finding:
     """What runs here."""
     detail = f"qgjob {__version__}, Python {platform.python_version()} on {platform.system()}"
-    return Finding("client", "ok", detail, facts={"version": __version__, "python": platform.python_version()})
+    return Finding(
+        "client", "ok", detail, facts={"version": __version__, "python": platform.python_version()}
+    )
 
 
 def source(server: str, given: str | None, env: Mapping[str, str], up: RunningUp | None) -> Finding:
@@ -37,7 +38,9 @@ def source(server: str, given: str | None, env: Mapping[str, str], up: RunningUp
         said = "--server, or the context in use"
     else:
         said = "a `qgjob up` of yours" if up and up.server == server else "nothing was said: the default"
-    return Finding("address", "ok", f"{_without_secrets(server)} ({said})", facts={"server": _without_secrets(server)})
+    return Finding(
+        "address", "ok", f"{_without_secrets(server)} ({said})", facts={"server": _without_secrets(server)}
+    )
 
 
 def disks(up: RunningUp | None) -> list[Finding]:
@@ -45,7 +48,7 @@ def disks(up: RunningUp | None) -> list[Finding]:
     found = [disk("disk", Path(tempfile.gettempdir()), "bundles are packed", "Free some of it.")]
     if up is not None:
         what = "`qgjob up` keeps its streams"
-        more = "Free some of it: a full disk stops submits and results. docs/troubleshooting.md says what may go."
+        more = "Free some: a full disk stops submits and results (docs/troubleshooting.md: what may go)."
         found.append(disk("store disk", Path(up.data_dir), what, more))
     return found
 
@@ -74,7 +77,7 @@ def http(url: str | None) -> Finding:
     from urllib.request import urlopen
 
     if url is None:
-        return Finding("http", "unknown", "where HTTP is served is not known here", "Name it with --http URL.")
+        return Finding("http", "unknown", "where it is served is not known here", "Name it with --http URL.")
     url = url.rstrip("/")
     if urlsplit(url).scheme not in {"http", "https"}:
         return Finding("http", "wrong", f"{url} is no address of HTTP", "It begins with http:// or https://.")
@@ -85,7 +88,9 @@ def http(url: str | None) -> Finding:
     except HTTPError as error:
         if error.code == 503:
             return Finding("http", "ok", f"{url} answers, and says that not all is well", facts=facts)
-        return Finding("http", "wrong", f"{url}/api/health answers {error.code}", "Is it a qgjob gateway?", facts)
+        return Finding(
+            "http", "wrong", f"{url}/api/health answers {error.code}", "Is it a qgjob gateway?", facts
+        )
     except (URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         hint = "See the gateway's log; `qgjob up` starts one, or `qgjob gateway`."
@@ -96,8 +101,6 @@ def http(url: str | None) -> Finding:
 def unreachable(error: QgjobError) -> Finding:
     """There is no connection: why, and what to do."""
     return Finding("server", "wrong", error.message.rstrip("."), error.hint)
-
-
 
 
 def _without_secrets(url: str) -> str:

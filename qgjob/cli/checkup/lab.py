@@ -18,12 +18,12 @@ SKEW_WRONG_S: Final = 30.0
 _NAMES: Final = {"nats": None, "server": None, "dead_letters": "dead letters", "projection": "projector"}
 """What is told elsewhere, or goes by another name here."""
 _HINTS: Final = {
-    "scheduler": "Start one: `qgjob scheduler`, or the whole system with `qgjob up`. Does it run, see its log.",
+    "scheduler": "Start one: `qgjob scheduler`, or all with `qgjob up`. If it runs: see its log.",
     "streams": "The scheduler makes them when it starts; start it again and see its log.",
-    "store": "Start Redis or Valkey again (REDIS_URL of the scheduler); what it held is rebuilt from the streams.",
-    "leader": "See the schedulers' logs: a replica takes over within seconds where one runs. Jobs wait, none is lost.",
-    "projector": "It catches up by itself; `list` and counts are late until then. If it does not: the scheduler's log.",
-    "agents": "Start one: `qgjob agent` on the machine with the devices. `qgjob agents list` shows who is there.",
+    "store": "Start Redis or Valkey again (the scheduler's REDIS_URL); what it held is rebuilt by itself.",
+    "leader": "See the schedulers' logs: where one runs it leads within seconds. Jobs wait, none is lost.",
+    "projector": "It catches up by itself; until then lists and counts are late. Else: the scheduler's log.",
+    "agents": "Start one on the machine with the devices: `qgjob agent`. `qgjob agents list`: who is there.",
     "queue": "`qgjob explain JOB` says why it waits; docs/troubleshooting.md, a stuck queue.",
 }
 
@@ -83,7 +83,9 @@ def clocks(views: Sequence[ClockView], here: ClockView | None) -> Finding:
         gravest = max(abs(view.ahead_s) - view.bound_s for view in off)
         status: Status = "wrong" if gravest > SKEW_WRONG_S else "warning"
         detail = _some([_skew(view) for view in off]) + ", as against the server's"
-        return Finding("clocks", status, detail, "Let NTP keep those clocks (timedatectl, chronyc tracking).", facts)
+        return Finding(
+            "clocks", status, detail, "Let NTP keep those clocks (timedatectl, chronyc tracking).", facts
+        )
     bound = max(abs(view.ahead_s) + view.bound_s for view in known)
     return Finding("clocks", "ok", f"{len(known)} clocks within {bound:.1f} s of the server's", facts=facts)
 
@@ -116,7 +118,9 @@ def rules(overview: Overview) -> Iterator[Finding]:
         yield Finding("pause", "warning", f"{what}, by {pause.by}{note}", f"When it is over: `{lift}`.")
     for build in overview.builds_held:
         lift = f"qgjob app resume {build.app_version_id} --org-id {build.org_id}"
-        yield Finding("build held", "warning", build.why, f"It is tried again by itself, or at once: `{lift}`.")
+        yield Finding(
+            "build held", "warning", build.why, f"It is tried again by itself, or at once: `{lift}`."
+        )
 
 
 def _skew(view: ClockView) -> str:

@@ -52,7 +52,9 @@ def storage(used: int, limit: int | None, streams: int | None = None) -> Finding
     hint = "Raise max_file_store or the account's limit; docs/troubleshooting.md says what may go."
     if share > 0.95:
         return Finding("jetstream", "wrong", detail, hint, facts)
-    return Finding("jetstream", "warning" if share > 0.8 else "ok", detail, hint if share > 0.8 else None, facts)
+    return Finding(
+        "jetstream", "warning" if share > 0.8 else "ok", detail, hint if share > 0.8 else None, facts
+    )
 
 
 def _limit(account: dict[str, Any]) -> int | None:

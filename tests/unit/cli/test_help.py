@@ -56,13 +56,14 @@ def arguments(line: str) -> list[str]:
 def test_every_example_is_read_by_its_command(path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "qgjob.toml").write_text('org = "acme"\napp_version = "1"\ntests = ["*.py"]\n')
-    entry = next(entry for entry in COMMANDS if entry.name == path.split()[0])
+    entry = next(entry for entry in COMMANDS if entry.name == path.split(maxsplit=1)[0])
     for line, _ in EXAMPLES[path]:
         args = arguments(line)
         if entry.parser is not None:
             importlib.import_module(entry.parser).parser().parse_args(args[1:])
             continue
-        name, command = args.pop(0), get_command(entry.load())
+        name = args.pop(0)
+        command: Any = get_command(entry.load())
         assert name == entry.name
         while hasattr(command, "commands"):
             command = command.commands[args.pop(0)]
@@ -72,7 +73,9 @@ def test_every_example_is_read_by_its_command(path: str, monkeypatch: pytest.Mon
 def test_no_line_of_help_is_wider_than_the_terminal():
     for command in all_commands():
         examples = {f"  {line}" for line, _ in command.examples}
-        wide = [line for line in help_text(command, 80).splitlines() if len(line) > 80 and line not in examples]
+        wide = [
+            line for line in help_text(command, 80).splitlines() if len(line) > 80 and line not in examples
+        ]
         assert wide == []
 
 

@@ -24,5 +24,8 @@ class Finding:
 
 def worst(findings: Iterable[Finding]) -> Status:
     """The gravest status among them."""
-    found = {finding.status for finding in findings}
-    return next((status for status in _GRAVEST_FIRST if status in found), "ok")
+    found = [finding.status for finding in findings]
+    for status in _GRAVEST_FIRST:
+        if status in found:
+            return status
+    return "ok"

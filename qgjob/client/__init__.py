@@ -1,8 +1,21 @@
 """The one API of qgjob, for the command line, the dashboard, the gateway and users' own Python.
 
-async with open_client(ServerOptions("nats://lab:4222")) as client:
-    submitted = await client.submit(SubmitRequest(org_id="acme", app_version_id="1.0", tests=["t.py"]))
-    waited = await client.wait(submitted.run_id, known=submitted)
+Asynchronous and typed; scripts that are neither use `qgjob.connect`. Errors are
+`qgjob.errors.QgjobError`s, whose text is for people.
+
+>>> import asyncio, os
+>>> from qgjob.client import ServerOptions, SubmitRequest, open_client
+>>> from qgjob.config import resolve_server
+>>> async def main() -> str:
+...     async with open_client(ServerOptions(resolve_server(None, os.environ))) as client:
+...         request = SubmitRequest(
+...             org_id="acme", app_version_id="1.4.0", tests=["tests/*.py"], argv=["python3", "{test}"]
+...         )
+...         submitted = await client.submit_tests(request)
+...         waited = await client.wait(submitted.run_id, known=submitted)
+...         return waited.verdict.name
+>>> asyncio.run(main())
+'OK'
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ from qgjob.client import (
     lab,
     live,
     logs,
+    packed,
     query,
     submit,
     wait,
@@ -94,6 +95,17 @@ class Client:
         submit, a job is too large), `UnreachableError` (the server stayed away for 30 s).
         """
         return await submit.submit(self.bus, request, clock=self.clock)
+
+    async def submit_tests(
+        self, request: SubmitRequest, *, folder: Path | None = None, progress: TransferProgress | None = None
+    ) -> Submitted:
+        """Pack the tests' bundle out of a folder of this machine, upload it, and store the run.
+
+        `request.tests`: files, folders or globs, relative to `folder` (else the current one). Raises
+        `NoTestsError` when nothing matches, else as `submit` does.
+        """
+        place = folder or Path.cwd()
+        return await packed.submit_tests(self.bus, request, place, clock=self.clock, progress=progress)
 
     async def upload_app(
         self,

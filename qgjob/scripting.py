@@ -103,7 +103,7 @@ class Lab:
 
     def submit(
         self,
-        tests: str | Iterable[str],
+        tests: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         org_id: str,
         app_version_id: str,
@@ -137,7 +137,7 @@ class Lab:
         request = SubmitRequest(
             org_id=org_id,
             app_version_id=app_version_id,
-            tests=(tests,) if isinstance(tests, str) else tuple(tests),
+            tests=[os.fspath(test) for test in ((tests,) if isinstance(tests, str | os.PathLike) else tests)],
             argv=argv,
             env=dict(env or {}),
             **options,
@@ -196,10 +196,7 @@ class Lab:
 
         async def read(client: Client) -> str:
             parts = [
-                text
-                async for chunk in client.logs(job_id)
-                for stream, text in chunk.parts
-                if stream != "sys"
+                text async for chunk in client.logs(job_id) for stream, text in chunk.parts if stream != "sys"
             ]
             return "".join(parts)
 

@@ -68,7 +68,9 @@ def test_a_run_can_be_found_again_retried_and_reported(project: Path):
 
 
 def test_importing_the_package_imports_nothing_else():
-    program = "import sys, qgjob; print([m for m in sys.modules if m in ('nats', 'asyncio', 'pydantic', 'anyio')])"
+    program = (
+        "import sys, qgjob; print([m for m in sys.modules if m in ('nats', 'asyncio', 'pydantic', 'anyio')])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     with pytest.raises(AttributeError):

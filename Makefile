@@ -13,11 +13,11 @@ DEV := .venv/.dev
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench chaos docs screenshots lock clean
+.PHONY: help demo test unit check format bench chaos docs docs-serve screenshots lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(RUNTIME) ## Run the whole system on this machine with real sample tests
 	@$(BIN)/qgjob demo $(ARGS)
@@ -29,11 +29,12 @@ test: check ## Run the checks, then all tests
 unit: $(DEV) ## Run the tests that need no server, in seconds
 	@$(BIN)/python -m pytest -q tests/unit $(ARGS)
 
-check: $(DEV) ## Lint, formatting, types, layers
+check: $(DEV) ## Lint, formatting, types, layers, the docs' links
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m scripts.site
 
 format: $(DEV) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet || true
@@ -45,10 +46,15 @@ bench: $(DEV) ## Measure, as written down in docs/performance.md
 chaos: $(DEV) ## Run 500 jobs under random kills, and look for what they leave behind
 	@$(BIN)/python -m bench.chaos $(ARGS)
 
-docs: $(DEV) ## Write the pages that are made from the code
+docs: $(DEV) ## Write the pages that are made from the code, and build the site in build/site
 	@$(BIN)/python -m scripts.lifecycle_doc
+	@$(BIN)/python -m scripts.lifecycle_svg
 	@$(BIN)/python -m scripts.cli_doc
 	@$(BIN)/python -m scripts.manpage
+	@$(BIN)/python -m scripts.site
+
+docs-serve: docs ## Build the site and show it at http://127.0.0.1:8000
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site 8000
 
 screenshots: $(DEV) ## Draw the dashboard's pictures for the docs
 	@$(BIN)/python scripts/screenshots.py

@@ -7,6 +7,7 @@ from pathlib import Path
 from bus_schemas.events import EVENT_KINDS
 from qgjob.domain.lifecycle import LIFECYCLE, mermaid
 
+# The site shows docs/images/lifecycle.svg (scripts/lifecycle_svg.py) instead of the Mermaid text.
 DOC = Path(__file__).parent.parent / "docs" / "lifecycle.md"
 
 

@@ -70,7 +70,10 @@ def _head(seen: Seen, overview: Overview) -> list[Line]:
     slots = sum(len(agent.slots) for agent in seen.agents)
     held = f", {overview.slots_held} take nothing" if overview.slots_held else ""
     lines: list[Line] = [
-        [("qgjob  ", "bold"), (f"{len(seen.agents)} agents, {slots} slots{held}; {clean(leader)}", "")]
+        [
+            ("qgjob  ", "bold"),
+            (f"{_count(len(seen.agents), 'agent')}, {_count(slots, 'slot')}{held}; {clean(leader)}", ""),
+        ]
     ]
     if seen.problem:
         lines.append([(f"{clean(seen.problem)} What is below may be old.", "yellow")])
@@ -174,3 +177,7 @@ def _cut(line: Line, columns: int) -> Line:
             return [*cut, (_fit(text, room), style)] if room > 0 else cut
         cut.append((text, style))
     return cut
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -60,3 +60,10 @@ def test_the_page_in_the_docs_is_written_from_the_table() -> None:
     from scripts.lifecycle_doc import DOC, text
 
     assert DOC.read_text() == text(), "run `make docs`"
+
+
+def test_the_picture_in_the_docs_is_drawn_from_the_table() -> None:
+    from scripts.lifecycle_svg import DOC, text
+
+    assert DOC.read_text() == text(), "run `make docs`"
+    assert text().count('class="state ') == len(STATES)

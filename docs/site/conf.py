@@ -10,6 +10,7 @@ exclude_patterns = ["site"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["deflist"]
 nitpicky = True
+smartquotes = False  # an option is --wait, not –wait
 
 html_theme = "furo"
 html_static_path = ["site/site.css"]

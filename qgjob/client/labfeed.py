@@ -36,6 +36,8 @@ _TOLD: Final = 5_000
 """Changes that are kept for who reads slowly; of more the latest are told."""
 _AGAIN_S: Final = 1.0
 _AT_ONCE: Final = 8
+_QUIET_S: Final = 6.0
+"""A leader publishes the overview every second or two: who is silent for longer is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class LabFeed:
         self._bus = bus
         self._clock = clock
         self._heard: dict[str, float] = {}
+        self._overview_at = 0.0
         self._changes: deque[Change] = deque(maxlen=_TOLD)
         self._stale = True
         self._again_at = 0.0
@@ -143,8 +146,11 @@ class LabFeed:
         for overview in self._overviews.take():
             if not isinstance(overview, Resync):
                 self.overview = overview
+                self._overview_at = now
                 if self.problem:
                     self._stale = True
+        if now - self._overview_at > _QUIET_S:
+            self._stale = True
         unknown: dict[str, float] = {}
         for item in self._events.take(_SNAPSHOT):
             if isinstance(item, Resync):
@@ -216,6 +222,7 @@ class LabFeed:
             self._is_silent(error)
             return
         self._stale = False
+        self._overview_at = self._clock.monotonic()
         self.problem = None if overview.leader else "No scheduler leads just now."
         self.overview = overview
         for beat in agents:

@@ -1,0 +1,20 @@
+"""The manual page, read by a linter that knows no mercy."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from scripts.manpage import DOC
+from tests.conftest import required_program
+
+pytestmark = pytest.mark.integration
+
+
+def test_the_manual_page_renders_without_a_warning():
+    mandoc = required_program("mandoc")
+    done = subprocess.run([mandoc, "-T", "lint", str(DOC)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
+    shown = subprocess.run([mandoc, "-T", "utf8", str(DOC)], capture_output=True, text=True, check=True)
+    assert "qgjob submit" in shown.stdout

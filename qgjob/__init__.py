@@ -6,8 +6,7 @@ API, asynchronous. Importing this package alone costs nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as type checkers know it, without the import of typing
 if TYPE_CHECKING:
     from qgjob.scripting import connect
 

@@ -54,6 +54,11 @@ def organisations(ctx: typer.Context, incomplete: str) -> Words:
     return _fitting(_live(ctx, "list", {"limit": LATEST}, lambda a: _each(a, "org_id")), incomplete)
 
 
+def tests(ctx: typer.Context, incomplete: str) -> Words:
+    """Tests that were submitted lately."""
+    return _fitting(_live(ctx, "list", {"limit": LATEST}, lambda a: _each(a, "test", "org_id")), incomplete)
+
+
 def builds(ctx: typer.Context, incomplete: str) -> Words:
     """App versions that were submitted lately, or uploaded."""
     asked = _live(ctx, "list", {"limit": LATEST}, lambda a: _each(a, "app_version_id", "org_id"), _uploaded)

@@ -47,6 +47,10 @@ EXAMPLES: Final[dict[str, tuple[Example, ...]]] = {
         ("qgjob report r_01m874kaa0dp9zb8cfeadytmfg --format html --output report.html", "for people"),
         ("qgjob report r_01m874kaa0dp9zb8cfeadytmfg --format github", "annotations of a workflow"),
     ),
+    "history": (
+        ("qgjob history e2e/login.spec.ts", "how it went lately, and how flaky it is"),
+        ("qgjob history e2e/login.spec.ts --org-id acme --limit 200 --json", ""),
+    ),
     "explain": (("qgjob explain j_01m874kaa0dp9zb8cfeadytmfg", "why it waits, and what would change it"),),
     "artifacts": (
         ("qgjob artifacts r_01m874kaa0dp9zb8cfeadytmfg", "list them"),

@@ -73,11 +73,11 @@ def section(title: str, rows: Iterable[tuple[str, str]], columns: int, name_widt
 def examples(shown: Sequence[tuple[str, str]], columns: int) -> str:
     """Commands to copy, each with what it is for above it, or beside it where there is room."""
     lines = [bold("Examples:")]
-    room = max((len(line) for line, _ in shown), default=0)
-    beside = all(len(why) + room + 6 <= columns for _, why in shown)
+    fitting = [len(line) for line, why in shown if why and len(line) + len(why) + 6 <= columns]
     for line, why in shown:
-        if beside:
-            lines.append(f"  {line:<{room}}  # {why}" if why else f"  {line}")
+        room = max((length for length in fitting if length + len(why) + 6 <= columns), default=0)
+        if why and len(line) <= room:
+            lines.append(f"  {line:<{room}}  # {why}")
         else:
             lines += [f"  # {why}", f"  {line}"] if why else [f"  {line}"]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from qgjob.cli import completing
 from qgjob.cli import options as opt
 from qgjob.cli.output import Output, clean
 from qgjob.cli.session import Session, run, session_of
@@ -27,7 +28,10 @@ def history(
     test: Annotated[
         str,
         typer.Argument(
-            metavar="TEST", help="Its file in the bundle, as `list` shows it.", show_default=False
+            metavar="TEST",
+            help="Its file in the bundle, as `list` shows it.",
+            show_default=False,
+            autocompletion=completing.tests,
         ),
     ],
     org_id: opt.MaybeOrgId = None,

@@ -8,13 +8,14 @@ from bus_schemas.agents import GroupRef
 from bus_schemas.explain import ExplainAnswer, Gate
 from bus_schemas.requests import JobState
 from qgjob.domain.placement.gates import Pause
-from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.model import Job, LabState, Released
 from qgjob.domain.placement.slotwhys import Question, SlotWhy, gathered
+from qgjob.domain.placement.turns import Place, ageing, fairness, first_orgs, place_of
 
-COUNTED: Final = 20_000
-"""Queues longer than this are not counted through: nobody minds whether 20,000 or 30,000 go first."""
 MAX_CHANGES: Final = 6
+_LIMITS: Final = frozenset({"org_limit", "run_limit"})
+"""What lets in the most urgent first."""
+_TAKEN: Final = frozenset({"busy", "other_work"})
 
 
 def explain(state: LabState, job_id: str, now: float) -> ExplainAnswer | None:
@@ -62,28 +63,28 @@ def _paused(pause: Pause) -> Gate:
 
 def _waiting(state: LabState, job: Job, now: float) -> ExplainAnswer:
     gates = gates_of(state, job)
-    group = state.shelved.get(job.group) or state.groups.get(job.group)
-    ahead = _ahead(group, job)
-    question = Question(state, job, now, gated=bool(gates), first=not ahead)
+    place = place_of(state, job)
+    orgs = [] if gates else first_orgs(state, job)
+    question = Question(state, job, now, gated=bool(gates), first=not place.ahead, orgs=orgs)
     whys = [question.why(slot) for slot in state.slots.values()]
     waiting_state: JobState = "scheduled" if job.delayed else "queued"
     return ExplainAnswer(
         job_id=job.job_id,
         state=waiting_state,
         attempt=job.attempt,
-        summary=_summary(gates, whys, ahead),
+        summary=" ".join(filter(None, (_summary(gates, whys, place.ahead, orgs), ageing(job, now)))),
         group=_ref(job),
         priority=job.priority,
         waited_s=max(0.0, now - job.arrived_at),
-        ahead=ahead,
-        group_waiting=group.waiting if group else 0,
+        ahead=place.ahead,
+        group_waiting=place.waiting,
         class_waiting=state.depths[job.level],
         urgent_waiting=sum(state.depths[: job.level]),
         gates=tuple(gates),
         slots=gathered(whys),
         slots_total=len(whys),
-        starts_at=_starts_at(state, job, gates, whys, ahead, now),
-        changes=tuple(_changes(job, gates, whys)[:MAX_CHANGES]),
+        starts_at=_starts_at(state, job, gates, whys, place, now),
+        changes=tuple(_changes(state, job, gates, whys, orgs)[:MAX_CHANGES]),
     )
 
 
@@ -114,24 +115,11 @@ def _out(state: LabState, released: Released, now: float) -> ExplainAnswer:
         priority=job.priority,
         slots=gathered(whys) if released.slot is None else gathered(w for w in whys if w.kind == "chosen"),
         slots_total=len(whys),
-        changes=tuple(_changes(job, [], whys)[:MAX_CHANGES]) if released.slot is None else (),
+        changes=tuple(_changes(state, job, [], whys, [])[:MAX_CHANGES]) if released.slot is None else (),
     )
 
 
-def _ahead(group: Group | None, job: Job) -> int | None:
-    """How many jobs of its group go before a job; None when they are too many to count."""
-    if group is None or job.delayed:
-        return 0
-    before = sum(queue.waiting for number, queue in group.queues.items() if number > job.priority)
-    own = group.queues.get(job.priority)
-    if own is None:
-        return before
-    if own.waiting > COUNTED:
-        return None
-    return before + sum(1 for other in own.jobs() if other is not job and other < job)
-
-
-def _summary(gates: list[Gate], whys: list[SlotWhy], ahead: int | None) -> str:
+def _summary(gates: list[Gate], whys: list[SlotWhy], ahead: int | None, orgs: list[str]) -> str:
     if gates:
         return f"It waits: {'; '.join(gate.why for gate in gates)}."
     able = [why for why in whys if why.kind != "labels"]
@@ -147,8 +135,10 @@ def _summary(gates: list[Gate], whys: list[SlotWhy], ahead: int | None) -> str:
         if ahead == 0
         else " very many jobs go first;"
         if ahead is None
-        else f" {_jobs(ahead)} of its build go first;"
+        else f" {_jobs(ahead)} of its build {'goes' if ahead == 1 else 'go'} first;"
     )
+    if orgs:
+        first += f" {fairness(orgs)};"
     busy = sum(1 for why in working if why.kind == "busy")
     state = ", all are busy" if busy == len(working) else f", {busy} are busy" if busy else ""
     return f"It waits for its turn:{first} {of}{state}."
@@ -165,7 +155,7 @@ def _nobody(whys: list[SlotWhy]) -> str:
     return f"no slot has all of its labels; the nearest, {nearest.slot}, lacks {', '.join(nearest.missing)}"
 
 
-def _changes(job: Job, gates: list[Gate], whys: list[SlotWhy]) -> list[str]:
+def _changes(state: LabState, job: Job, gates: list[Gate], whys: list[SlotWhy], orgs: list[str]) -> list[str]:
     """What would let it start sooner, the most helpful first."""
     found = [gate.fix for gate in gates if gate.fix]
     able = [why for why in whys if why.kind != "labels"]
@@ -177,30 +167,48 @@ def _changes(job: Job, gates: list[Gate], whys: list[SlotWhy]) -> list[str]:
         f"Let {name} work again ({why}): qgjob agents resume {name}" for name, why in list(held.items())[:2]
     ]
     found += [f"See to {why.slot}: {why.why}." for why in able if why.kind == "out_of_order"][:2]
-    if any(why.kind in {"busy", "other_work"} for why in able):
-        if job.priority < 10:
-            found.append(f"Make it more urgent: qgjob reprioritise {job.job_id} 10")
+    taken = not gates and any(why.kind in _TAKEN for why in able)
+    if job.priority < 10 and (taken or (gates and _LIMITS.issuperset(gate.kind for gate in gates))):
+        found.append(f"Make it more urgent: qgjob reprioritise {job.job_id} 10")
+    if orgs:
+        org = job.group.org_id
+        weight = f"{2 * state.weights.get(org, 1.0):g}"
+        found.append(f"Give {org} a larger share: qgjob queue limit --org-id {org} --weight {weight}")
+    if taken:
         found.append(f"Add a slot{labels}.")
     return found
 
 
 def _starts_at(
-    state: LabState, job: Job, gates: list[Gate], whys: list[SlotWhy], ahead: int | None, now: float
+    state: LabState, job: Job, gates: list[Gate], whys: list[SlotWhy], place: Place, now: float
 ) -> float | None:
     """About when it starts: when the slots that could run it are through with what goes first."""
+    able = [why for why in whys if why.free_at is not None]
+    if not able or place.ahead is None:
+        return None
     opens = now
     for gate in gates:
-        if gate.until is None:
+        until = gate.until
+        if gate.kind == "run_limit" and not job.delayed:
+            until = now + _run_s(state, job, place.ahead)
+        if until is None:
             return None
-        opens = max(opens, gate.until)
-    able = [why for why in whys if why.free_at is not None]
-    if not able or ahead is None:
-        return None
+        opens = max(opens, until)
+    ahead = 0 if job.parked else place.ahead
     work = ahead * state.estimates.group(job.group) + _urgent_s(state, job)
     frees = sorted(max(opens, why.free_at or opens) for why in able)
     start = _filled(frees, work)
     build = (job.group.org_id, job.group.app_version_id)
     return start + (0.0 if any(why.has_build for why in able) else state.estimates.install(*build))
+
+
+def _run_s(state: LabState, job: Job, ahead: int) -> float:
+    """Seconds until a run at its limit has room for a job: those out and ahead end one after another."""
+    gate = state.gates.state_of(job.run_id)
+    if gate is None:
+        return 0.0
+    limit, out = gate
+    return max(0, ahead + 1 + out - limit) * state.estimates.group(job.group) / limit
 
 
 def _urgent_s(state: LabState, job: Job) -> float:

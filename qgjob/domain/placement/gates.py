@@ -105,6 +105,12 @@ class _Line:
             self._parked = [entry for entry in self._parked if entry[1].parked]
             heapify(self._parked)
 
+    def ahead(self, job: Job) -> int:
+        """How many parked jobs go before a parked one."""
+        parked = {other.job_id: other for _, other in self._parked if other.parked}
+        mine = (-job.priority, job)
+        return sum(1 for other in parked.values() if (-other.priority, other) < mine)
+
     def better(self, job: Job) -> bool:
         """Whether a job goes before the worst of the admitted."""
         worst = self.worst()
@@ -191,6 +197,15 @@ class Gates:
             _refill(gate, line, moves)
         self._tidy(job.run_id, gate)
         return moves
+
+    def place_of(self, job: Job, most: int) -> tuple[int | None, int]:
+        """How many of its run go before a parked job in its group, and how many wait for that in all.
+
+        None where more than `most` are parked.
+        """
+        line = self._gates[job.run_id].lines[job.group]
+        waiting = line.waiting + len(line.admitted)
+        return (None if line.waiting > most else len(line.admitted) + line.ahead(job)), waiting
 
     def state_of(self, run_id: str) -> tuple[int, int] | None:
         """The limit of a run and how many of its jobs are out; None for a run without a gate now."""

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from bus_schemas.explain import SlotsWhy, SlotWhyKind
 from bus_schemas.jobs import labels_of
 from qgjob.domain.placement.model import Job, LabState, Slot
+from qgjob.domain.placement.turns import fairness
 
 MAX_REASONS: Final = 40
 SOME: Final = 5
@@ -50,6 +51,8 @@ class Question:
     """Something keeps the job from starting, whatever slot is free."""
     first: bool
     """Nothing in its group goes before it."""
+    orgs: list[str] = field(default_factory=list[str])
+    """Organisations whose work goes first, as they have less than their share."""
     labels: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +84,8 @@ class Question:
     def _idle(self, slot: Slot, has_build: bool) -> SlotWhy:
         if self.gated:
             return SlotWhy(slot.name, "free", "it could take the job at once", (), self.now, has_build)
+        if self.orgs:
+            return SlotWhy(slot.name, "other_work", fairness(self.orgs), (), self.now, has_build)
         if not self.first or has_build:
             return SlotWhy(slot.name, "other_work", "other jobs go first there", (), self.now, has_build)
         group = self.state.groups.get(self.job.group)

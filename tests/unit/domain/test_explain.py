@@ -259,6 +259,50 @@ def test_its_place_counts_those_that_go_first() -> None:
     assert last.waited_s == pytest.approx(57.0)
 
 
+def test_a_job_at_the_gate_of_its_run_has_its_place_among_these() -> None:
+    state = LabState()
+    for number in range(2):
+        feed(state, seen(number, SlotCase(), available=True))
+    of_run = {"run_id": "run", "max_parallel": 1}
+    for number in range(5):
+        feed(state, JobArrived(replace(job(number, at=NOW + number), **of_run)))
+    feed(state, JobArrived(replace(job(9, priority=9, at=NOW + 9), **of_run)))
+    answer = explain(state, "j4", NOW + 60)
+    assert answer is not None
+    assert (answer.ahead, answer.group_waiting) == (4, 5)
+    assert answer.starts_at is not None
+    assert answer.starts_at > NOW + 60 + 4 * state.estimates.any_test.value
+    assert not any("Add a slot" in change for change in answer.changes), "there is a free one"
+    assert any("reprioritise" in change for change in answer.changes)
+
+
+def test_nothing_is_advised_that_does_not_help_a_job_whose_time_has_not_come() -> None:
+    assert answer_of(Case(delayed=True)).changes == ()
+
+
+def test_fairness_is_named_with_the_organisation_that_goes_first() -> None:
+    state = LabState()
+    for number in range(2):
+        feed(state, seen(number, SlotCase(), available=True))
+    for number in range(30):
+        feed(state, JobArrived(job(number, org="flood", app="f1", at=NOW + number)))
+    feed(state, JobArrived(job(90, org="small", app="s1", at=NOW + 90)))
+    answer = explain(state, "j29", NOW + 100)
+    assert answer is not None
+    assert "work of small goes first, as it has less than its share of the slots" in answer.summary
+    assert "Give flood a larger share: qgjob queue limit --org-id flood --weight 2" in answer.changes
+    favoured = explain(state, "j90", NOW + 100)
+    assert favoured is not None
+    assert "goes first" not in favoured.summary
+
+
+def test_what_waits_past_the_horizon_is_told_what_it_is_sure_of() -> None:
+    state = lab(Case((SlotCase(busy=True),)))
+    aged = explain(state, "j1", NOW + 3601)
+    assert aged is not None
+    assert aged.summary.endswith("It waits for more than 1h00m: one start in 10 goes to the oldest such job.")
+
+
 def test_nobody_knows_a_job_that_is_not_there() -> None:
     assert explain(LabState(), "j1", NOW) is None
 

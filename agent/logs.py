@@ -20,7 +20,9 @@ from agent.masking import Masker
 from bus_schemas import subjects
 from bus_schemas.agents import LogChunk
 from bus_schemas.jobs import JobMessage
+from bus_schemas.streams import LOGS
 from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_last
 from qgjob.errors import QgjobError
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ _LINGER_S: Final = 0.1
 _PATIENCE_S: Final = 90.0
 """How long text waits for a server that does not take it: longer than a restart."""
 _PAUSE_S: Final = 0.2
+_ANSWER_S: Final = 2.0
 _MAX_PARTS: Final = 2000
 
 Part = Literal["out", "err", "sys"]
@@ -225,10 +228,12 @@ class LogShipper:
         )
         self._seq += 1
         payload = chunk.encode()
+        again = False
         while True:
             try:
-                await self._bus.requests.publish(self._subject, payload, timeout=2.0)
+                await self._publish(payload, again=again)
             except QgjobError as error:
+                again = True
                 now = time.monotonic()
                 since = self._refused_since = self._refused_since or now
                 if now - since < _PATIENCE_S:
@@ -243,3 +248,11 @@ class LogShipper:
             else:
                 self._refused_since = None
             return
+
+    async def _publish(self, payload: bytes, *, again: bool) -> None:
+        """Store a chunk. `again`: it may be stored already, and only the answer was lost or late."""
+        if again:
+            last = await read_last(self._bus, LOGS, [self._subject], timeout=_ANSWER_S)
+            if last and last[-1].data == payload:
+                return
+        await self._bus.requests.publish(self._subject, payload, timeout=_ANSWER_S)

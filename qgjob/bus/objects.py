@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last, read_page
 from qgjob.bus.follow import StreamMessage
+from qgjob.bus.pace import Pace
 from qgjob.bus.publish import ROLLUP
 from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, read_ack
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 128 * 1024
-_PAGE_BYTES: Final = 4 * 2**20
-_IN_FLIGHT: Final = 48
+_FEW_BYTES: Final = 2 * CHUNK_BYTES
+_MANY_BYTES: Final = 48 * CHUNK_BYTES
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.5
-_ANSWER_TIMEOUT_S: Final = 5.0
+_ANSWER_TIMEOUT_S: Final = 15.0
+"""For two chunks, at worst: links of 20 KiB/s and more are fast enough."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NUID: Final = re.compile(r"[A-Za-z0-9]{1,64}\Z")
 
@@ -156,11 +158,18 @@ async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Pro
     subject = f"$O.{bucket}.C.{nuid}"
     hashed = hashlib.sha256()
     waiting: deque[tuple[asyncio.Future[Msg], int]] = deque()
-    done = chunks = 0
+    pace, clock = Pace(_FEW_BYTES, _MANY_BYTES), asyncio.get_running_loop().time
+    done = sent = chunks = measured = 0
+    since = clock()
 
     async def settle() -> int:
+        nonlocal measured, since
         future, length = waiting.popleft()
         read_ack(await future)
+        if done + length - measured >= pace.window:
+            now = clock()
+            pace.moved(done + length - measured, now - since)
+            measured, since = done + length, now
         return length
 
     try:
@@ -168,7 +177,8 @@ async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Pro
             hashed.update(chunk)
             chunks += 1
             waiting.append((await bus.requests.send(subject, chunk, timeout=_ANSWER_TIMEOUT_S), len(chunk)))
-            if len(waiting) >= _IN_FLIGHT:
+            sent += len(chunk)
+            while sent - done >= pace.window:
                 done += await settle()
                 if progress:
                     progress(done, total)
@@ -217,7 +227,9 @@ async def _get(bus: Bus, bucket: str, info: ObjectInfo, file: BinaryIO, progress
 async def _chunks(bus: Bus, bucket: str, info: ObjectInfo) -> AsyncGenerator[bytes]:
     """The chunks of a file in order; after a lost answer it goes on behind the last one."""
     start, left, silent = 1, info.chunks, 0
+    pace, clock = Pace(_FEW_BYTES, _MANY_BYTES), asyncio.get_running_loop().time
     while left > 0:
+        since = clock()
         try:
             page = await read_page(
                 bus,
@@ -225,15 +237,18 @@ async def _chunks(bus: Bus, bucket: str, info: ObjectInfo) -> AsyncGenerator[byt
                 f"$O.{bucket}.C.{info.nuid}",
                 start_seq=start,
                 limit=left,
-                max_bytes=_PAGE_BYTES,
+                max_bytes=pace.window,
+                timeout=_ANSWER_TIMEOUT_S,
             )
         except RequestTimeoutError:
+            pace.stalled()
             silent += 1
             if silent >= _TRIES:
                 raise
             continue
         if not page.messages:
             return
+        pace.moved(sum(len(message.data) for message in page.messages), clock() - since)
         for message in page.messages:
             yield message.data
         start, left, silent = page.messages[-1].seq + 1, left - len(page.messages), 0

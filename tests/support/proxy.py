@@ -11,7 +11,8 @@ from typing import Self
 class Proxy:
     """Forwards to a port of this machine; `deaf` drops the server's answers, `cut` the connections.
 
-    `rate`: how many bytes a second the server's answers may bring, 0 for as many as come.
+    `rate`: how many bytes a second the server's answers may bring, `up_rate`: how many go to the server; 0 for
+    as many as come.
     """
 
     def __init__(self, port: int) -> None:
@@ -21,7 +22,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.deaf = False
         self.swallowed = 0
-        self.rate = 0
+        self.rate = self.up_rate = 0
 
     @property
     def url(self) -> str:
@@ -70,12 +71,12 @@ class Proxy:
         loop = asyncio.get_running_loop()
         free = 0.0
         with contextlib.suppress(OSError):
-            while data := await source.read(65_536):
+            while data := await source.read(16_384):
                 if answers and self.deaf:
                     self.swallowed += len(data)
                     continue
-                if answers and self.rate:
-                    free = max(free, loop.time()) + len(data) / self.rate
+                if rate := self.rate if answers else self.up_rate:
+                    free = max(free, loop.time()) + len(data) / rate
                     await asyncio.sleep(free - loop.time())
                 target.write(data)
                 await target.drain()

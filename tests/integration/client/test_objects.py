@@ -11,8 +11,10 @@ import pytest
 
 from bus_schemas.streams import BUNDLE_OBJECTS as BUCKET
 from qgjob.bus import objects
+from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.client import Client
 from qgjob.errors import NotFoundError, UnreachableError
+from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 
 pytestmark = pytest.mark.integration
@@ -115,6 +117,21 @@ async def test_metadata_that_make_no_sense_are_refused(
     await client.bus.requests.publish(stored["message"]["subject"], json.dumps(meta).encode())
     with pytest.raises(objects.CorruptObjectError):
         await objects.stat(client.bus, BUCKET, digest)
+
+
+async def test_a_slow_link_takes_its_time(client: Client, nats_server: NatsServer, folder: Path):
+    rate = 2**18
+    path, digest = make_file(folder, 6 * rate)  # longer than any single answer is waited for otherwise
+    async with (
+        Proxy(nats_server.port) as proxy,
+        open_bus(ServerOptions(url=proxy.url)) as far,
+    ):
+        proxy.up_rate = rate
+        tries: list[int] = []
+        await objects.put_file(far, BUCKET, path, digest, progress=lambda done, _: tries.append(done))
+        assert tries == sorted(tries), "at the first try"
+        proxy.up_rate = 0
+    assert await objects.has(client.bus, BUCKET, digest)
 
 
 async def test_a_server_that_restarts_in_the_middle_is_sat_out(

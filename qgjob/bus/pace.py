@@ -1,0 +1,29 @@
+"""How much of a file to have on its way at once: what the link carries in about a second. Pure.
+
+More would not make it faster, and on a slow link everything else on the connection (leases, heartbeats, the
+server's pings) would wait behind it until it looked dead.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+AHEAD_S: Final = 1.0
+
+
+class Pace:
+    """`window` is how many bytes to have on their way; it begins with few and follows what was measured."""
+
+    def __init__(self, low: int, high: int) -> None:
+        self._low = low
+        self._high = high
+        self.window = low
+
+    def moved(self, size: int, seconds: float) -> None:
+        """So many bytes took so long, from being asked for to having arrived."""
+        carried = size / seconds * AHEAD_S if seconds > 0 else self._high
+        self.window = int(max(self._low, min(self._high, carried)))
+
+    def stalled(self) -> None:
+        """Nothing arrived in time."""
+        self.window = self._low

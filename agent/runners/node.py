@@ -65,7 +65,8 @@ def _how_to_install(bundle: Path, test: Path, package: str) -> str:
         for name in _FOREIGN_LOCKS:
             if (folder / name).is_file():
                 return (
-                    f"Packages are installed from npm's package-lock.json alone, not {name}: add one, {lab}"
+                    f"Packages are installed from npm's package-lock.json alone, not {name}: "
+                    f"add one (npm install --package-lock-only), {lab}"
                 )
         if folder == bundle:
             break

@@ -66,9 +66,9 @@ async def run_agent(
             name=f"qgjob agent {settings.name}",
             wait_for_server=True,
         )
+        driver = _driver(settings, tools, mark)  # before the server is waited for: it may not exist
         async with open_bus(options) as bus:
             await wait_for_topology(bus)
-            driver = _driver(settings, tools, mark)
             files = JobFiles(
                 bus, folder / "cache", needs_build=driver.needs_build, limit_bytes=settings.cache_bytes
             )

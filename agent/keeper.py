@@ -84,6 +84,7 @@ class Keeper:
         else:
             self._open = False
             self._away_since = self._away_since or asyncio.get_running_loop().time()
+            self._slot.show(DeviceHealth(at=time.time(), ok=False))
             self._hold("lost", self._note)
         self._failures = 0
         self._wake.set()

@@ -33,7 +33,8 @@ def serve(service: Service) -> int:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(service))
     except QgjobError as error:
-        logging.getLogger(__name__).error("%s%s", error.message, f" {error.hint}" if error.hint else "")  # noqa: TRY400
+        said = error.message if error.message.endswith(".") else f"{error.message}."
+        logging.getLogger(__name__).error("%s%s", said, f" {error.hint}" if error.hint else "")  # noqa: TRY400
         return int(error.exit_code)
     except KeyboardInterrupt:
         return 0

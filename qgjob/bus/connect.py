@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 MIN_SERVER = (2, 14)
 _PING_INTERVAL_S = 5
+_SAY_AFTER_S = 3.0
+_SAY_EVERY_S = 60.0
 _RECONNECT_WAIT_S = 0.25
 _REFUSALS = 3
 """A server that refuses our credentials so often will not learn to like them."""
@@ -120,6 +122,8 @@ async def connect(options: ServerOptions) -> Bus:
 
     async def on_disconnected() -> None:
         if bus is not None:
+            if nc.is_reconnecting:
+                log.warning("the connection to %s is lost; trying again", options.url)
             for callback in tuple(bus.on_disconnect):
                 callback()
 
@@ -145,8 +149,7 @@ async def connect(options: ServerOptions) -> Bus:
     nc = _Client()
     task = asyncio.ensure_future(nc.connect(**arguments))
     watch = asyncio.ensure_future(failed.wait())
-    timeout = None if options.wait_for_server else options.connect_timeout_s + 1
-    done, _ = await asyncio.wait({task, watch}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    done = await _first_of({task, watch}, options, errors)
     watch.cancel()
     try:
         if task not in done:
@@ -174,6 +177,20 @@ async def connect(options: ServerOptions) -> Bus:
         raise
     bus = Bus(nc, requests, shown_version, nc.max_payload)
     return bus
+
+
+async def _first_of(
+    tasks: set[asyncio.Future[Any]], options: ServerOptions, errors: list[BaseException]
+) -> set[asyncio.Future[Any]]:
+    """What is done first; whoever waits for the server says so, as nobody sees it otherwise."""
+    patience = _SAY_AFTER_S if options.wait_for_server else options.connect_timeout_s + 1
+    while True:
+        done, _ = await asyncio.wait(tasks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if done or not options.wait_for_server:
+            return done
+        why = f" ({errors[-1]})" if errors and str(errors[-1]) else ""
+        log.warning("no NATS server answers at %s yet%s; trying on", options.url, why)
+        patience = _SAY_EVERY_S
 
 
 class _Client(NatsClient):

@@ -1,0 +1,26 @@
+"""A program that waits for its server says so: an agent with a wrong address would be silent for ever."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from qgjob.bus import connect
+from qgjob.bus.connect import ServerOptions
+from qgjob.local.ports import free_port
+from tests.support.wait import wait_for
+
+
+async def test_who_waits_for_the_server_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connect, "_SAY_AFTER_S", 0.01)
+    port = free_port("127.0.0.1")
+    options = ServerOptions(url=f"nats://127.0.0.1:{port}", name="test", wait_for_server=True)
+    waiting = asyncio.create_task(connect.connect(options))
+    await wait_for(lambda: "no NATS server answers" in caplog.text, 10, "it to be said")
+    assert f"127.0.0.1:{port}" in caplog.text
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 
 import pytest
 
@@ -18,3 +19,9 @@ def test_the_manual_page_renders_without_a_warning():
     assert (done.stdout, done.returncode) == ("", 0)
     shown = subprocess.run([mandoc, "-T", "utf8", str(DOC)], capture_output=True, text=True, check=True)
     assert "qgjob submit" in shown.stdout
+
+
+def test_an_installation_brings_it():
+    project = tomllib.loads((DOC.parents[1] / "pyproject.toml").read_text())
+    shared = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+    assert shared == {f"docs/{DOC.name}": f"share/man/man1/{DOC.name}"}

@@ -87,7 +87,7 @@ async def test_top_is_drawn_on_a_terminal_and_leaves_it_as_it_was(qgjob: Qgjob, 
         assert qgjob("cancel", run["run_id"]).code == 0
     terminal.signal(signal.SIGINT)
     await wait_for(lambda: terminal.code == 0, 10)
-    assert terminal.raw.rfind(b"\x1b[?1049l") > terminal.raw.rfind(b"\x1b[?1049h") > 0
+    assert terminal.raw.rfind(b"\x1b[?1049l") > terminal.raw.rfind(b"\x1b[?1049h") >= 0
     assert terminal.raw.rfind(b"\x1b[?25h") > terminal.raw.rfind(b"\x1b[?25l")
 
 

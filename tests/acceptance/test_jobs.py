@@ -220,7 +220,7 @@ async def test_in_ci_an_interrupted_wait_cancels_its_jobs(qgjob: Qgjob, script: 
     waiting.send_signal(number)
     _, err = waiting.communicate(timeout=10)
     assert waiting.returncode == 130
-    assert f"1 jobs of {run_id} were cancelled" in err
+    assert f"1 job was cancelled of {run_id}" in err
     await wait_for(lambda: qgjob("status", run_id, "--json").json["counts"] == {"cancelled": 1}, 20)
 
 

@@ -55,7 +55,7 @@ def watch(
 async def _one(session: Session, lines: _Lines, any_id: str) -> None:
     async with session.client() as client, client.watch(any_id) as watched:
         told = {job.job_id: _place(job) for job in watched.jobs}
-        lines.begin(watched.jobs, watched.run)
+        lines.begin(watched.jobs, watched.run, ended=watched.ended)
         problem: str | None = None
         while not watched.ended:
             await watched.changes(_LOOK_S)
@@ -100,12 +100,12 @@ class _Lines:
         self._as_json = as_json
         self._wide = wide
 
-    def begin(self, jobs: tuple[JobView, ...], run: Any) -> None:
+    def begin(self, jobs: tuple[JobView, ...], run: Any, *, ended: bool) -> None:
         """A job or a run as it is at first; with --json every job of it."""
         if self._as_json:
             for job in jobs:
                 self.job(job, job.updated_at or job.created_at)
-        else:
+        elif not ended:
             self._total(jobs, run)
 
     def end(self, any_id: str, jobs: tuple[JobView, ...], run: Any) -> None:

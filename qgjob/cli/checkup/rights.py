@@ -13,14 +13,16 @@ from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.explain import ExplainAnswer, ExplainRequest
+from bus_schemas.requests import Query
 from bus_schemas.streams import BUILD_OBJECTS, BUNDLE_OBJECTS
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, denial_of
-from qgjob.cli.checkup.finding import Finding
+from qgjob.cli.checkup.finding import Finding, Status
 from qgjob.errors import NotAllowedError, QgjobError
 
 _OTHER_STREAM: Final = {"Nats-Expected-Stream": "QG_DOCTOR_STORES_NOTHING"}
 _TIMEOUT_S: Final = 3.0
+QUERY: Final = "query"
 
 Attempt = Callable[[Bus], Awaitable[None]]
 
@@ -30,6 +32,7 @@ async def rights(bus: Bus, org_id: str) -> list[Finding]:
     attempts: dict[str, tuple[str, Attempt]] = {
         "submit": ("submit runs", lambda bus: _submit(bus, org_id)),
         "upload": ("upload builds", _upload),
+        QUERY: ("look at jobs and runs", _query),
         "control": ("cancel, retry, pause", _control),
         "follow": ("follow what happens", _follow),
     }
@@ -41,7 +44,9 @@ async def _tried(bus: Bus, name: str, what: str, attempt: Attempt) -> Finding:
         await attempt(bus)
     except NotAllowedError as error:
         hint = "If they should: ask for credentials with that right (nats.conf shows which ones CI needs)."
-        return Finding(name, "warning", f"may not {what}: {error.message.rstrip('.')}", hint)
+        # Without this one nothing can be told of the lab; the others not everybody needs.
+        status: Status = "wrong" if name == QUERY else "warning"
+        return Finding(name, status, f"may not {what}: {error.message.rstrip('.')}", hint)
     except (RequestTimeoutError, NoRespondersError):
         return Finding(name, "unknown", f"whether these credentials may {what} cannot be told now")
     except QgjobError as error:
@@ -65,6 +70,10 @@ async def _refused_by_stream(bus: Bus, subject: str) -> None:
     except JsError as error:
         if error.err_code != 10060:  # "expected stream does not match": all is well
             raise
+
+
+async def _query(bus: Bus) -> None:
+    await bus.requests.request(subjects.query("overview"), Query().encode(), timeout=_TIMEOUT_S)
 
 
 async def _control(bus: Bus) -> None:

@@ -120,6 +120,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
         "{ user: service, password: pw }\n"
         '{ user: probe, password: pw, permissions: { publish: ["$JS.API.INFO"], subscribe: ["_INBOX.>"] } }\n'
         f'{{ user: little, password: pw, permissions: {{ publish: {may}, subscribe: ["_INBOX.>"] }} }}\n'
+        '{ user: blind, password: pw, permissions: { publish: ["qg.jobs.>"], subscribe: ["_INBOX.>"] } }\n'
         "] } }\nno_auth_user: probe\n"
     )
     server = Guarded(tmp_path / "nats", config=config)
@@ -151,5 +152,8 @@ async def test_rights_that_are_missing_and_a_store_that_is_full(guarded: Guarded
     async with open_bus(guarded.user("service")) as bus:
         info = await bus.requests.api("STREAM.INFO.QG_JOBS")
         assert info["state"]["messages"] == 10, "the doctor stores nothing"
+    blind = f"nats://blind:pw@{guarded.host}:{guarded.port}"
+    found, code = await looked(blind)
+    assert (found["query"].status, found["server"].status, code) == ("wrong", "ok", ExitCode.NOT_ALLOWED)
     refused = f"nats://little:wrong@{guarded.host}:{guarded.port}"
     assert (await looked(refused))[1] == ExitCode.NOT_ALLOWED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -19,11 +21,14 @@ SHELLS: Final = ("bash", "zsh", "fish")
 def completion(
     ctx: typer.Context,
     shell: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="SHELL", help="bash, zsh or fish.", show_default=False, autocompletion=one_of(*SHELLS)
+            metavar="SHELL",
+            help="bash, zsh or fish; else your login shell.",
+            show_default=False,
+            autocompletion=one_of(*SHELLS),
         ),
-    ],
+    ] = None,
 ) -> None:
     """Print the script with which your shell completes commands, options, and ids of jobs, runs and agents.
 
@@ -33,6 +38,6 @@ def completion(
     # Typer's own scripts: what answers them is its as well.
     from typer._completion_shared import get_completion_script
 
-    checked_choice("SHELL", shell, SHELLS)
+    shell = checked_choice("SHELL", shell or Path(os.environ.get("SHELL", "")).name, SHELLS)
     script = get_completion_script(prog_name="qgjob", complete_var="_QGJOB_COMPLETE", shell=shell)
     session_of(ctx).out.line(script)

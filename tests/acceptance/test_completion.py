@@ -51,9 +51,18 @@ async def test_tab_completes_commands_options_and_live_ids(shell: str, qgjob: Qg
     async def completes(line: str, wanted: str) -> None:
         before = len(terminal.text)
         tab(line)
-        await wait_for(
-            lambda: wanted in terminal.text[before:].replace("\r\n", ""), 20, f"TAB behind {line!r}"
-        )
+
+        def shown() -> bool:
+            return wanted in terminal.text[before:].replace("\r\n", "")
+
+        for left in reversed(range(6)):  # on a busy machine the lab's half a second may be over at first
+            try:
+                await wait_for(shown, 6, f"TAB behind {line!r}")
+                break
+            except AssertionError:
+                if not left:
+                    raise
+                terminal.press("\t")
         terminal.press("\x15")  # away with the line
 
     await completes("qgjob repri", "reprioritise")
@@ -70,12 +79,11 @@ def test_without_an_answer_nothing_is_offered_and_nothing_said(lonely: Qgjob):
             assert (done.out.strip(), done.err) == ("", "")
 
 
-def test_a_hostile_name_reaches_no_shell(qgjob: Qgjob):
+async def test_a_hostile_name_reaches_no_shell(qgjob: Qgjob):
     qgjob.file("$(touch hacked)'\"`.py", "print(1)\n")
     done = qgjob("submit", "--test", "*.py", "--json")
     assert done.code == 0, done.err
     job_id = done.json["jobs"][0]["job_id"]
     env = {"_QGJOB_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"qgjob status {job_id}"}
-    said = qgjob(env=env).out
-    assert job_id in said
+    said = await wait_for(lambda: out if job_id in (out := qgjob(env=env).out) else "", 30)
     assert not set("$`\\;&|<>") & set(said)

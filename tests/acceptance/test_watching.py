@@ -35,14 +35,21 @@ def submitted(qgjob: Qgjob, count: int = 3, text: str = BRIEF) -> dict[str, Any]
 
 
 def test_a_run_is_followed_to_its_end(qgjob: Qgjob):
-    run_id = submitted(qgjob)["run_id"]
-    done = qgjob("watch", run_id)
-    assert done.code == 0, done.err
-    first, *lines, last = done.out.splitlines()
-    assert first.startswith(f"{run_id} ")
+    gate = qgjob.folder / "gate"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n"
+    run_id = submitted(qgjob, text=wait)["run_id"]
+    watching = qgjob.start("watch", run_id)
+    assert watching.stdout is not None
+    assert watching.stdout.readline().startswith(f"{run_id} ")
+    gate.touch()
+    out, err = watching.communicate(timeout=60)
+    assert watching.returncode == 0, err
+    *lines, last = out.splitlines()
     assert last == f"{run_id} passed: 3 passed"
     ends = {line.split()[2] for line in lines if line.split()[1] == "passed"}
-    assert ends <= {"t0.py", "t1.py", "t2.py"}
+    assert ends == {"t0.py", "t1.py", "t2.py"}
+    done = qgjob("watch", run_id)
+    assert done.out.splitlines() == [last]
 
 
 def test_for_scripts_each_line_is_an_object_and_the_last_tells_of_the_run(qgjob: Qgjob):

@@ -205,7 +205,7 @@ def intake_consumer(epoch: int, number: int) -> ApiConfig:
 
     Memory storage: it must not survive its reign. The long ack wait keeps the server from
     delivering again what merely waits; a lost ack shows at the next reign, or then: before the
-    end that tells of it is forgotten.
+    end that tells of it is forgotten. As many copies as the stream has: a work queue wants that.
     """
     return {
         "name": f"intake_{epoch}_{number}",
@@ -216,7 +216,6 @@ def intake_consumer(epoch: int, number: int) -> ApiConfig:
         "max_deliver": -1,
         "max_ack_pending": -1,
         "mem_storage": True,
-        "num_replicas": 1,
         "inactive_threshold": 60 * SECOND_NS,
     }
 

@@ -97,8 +97,12 @@ async def follow(
             async with Puller(bus, stream, name, ahead=ahead) as puller:
                 while True:
                     first = await puller.next()
-                    batch = [stream_message(m) for m in (first, *puller.take())]
-                    last = max(last, batch[-1].seq)
+                    came = (stream_message(m) for m in (first, *puller.take()))
+                    # A server of a cluster that comes back begins such a consumer anew.
+                    batch = [message for message in came if message.seq > last]
+                    if not batch:
+                        continue
+                    last = batch[-1].seq
                     yield batch
                     fresh = fresh and batch[-1].pending > 0
                     if not caught_up and batch[-1].pending == 0:

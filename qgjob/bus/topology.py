@@ -7,12 +7,13 @@ from typing import Any
 
 from bus_schemas import streams
 from qgjob.bus.connect import Bus
-from qgjob.bus.requester import JsError
+from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.errors import RefusedError
 
 _STREAM_NOT_FOUND = 10059
 _NAME_IN_USE = 10058
 _CONSUMER_NOT_FOUND = 10014
+_CONSUMER_OFFLINE = 10119
 _NO_STORAGE = 10047
 _NO_MESSAGE = frozenset({10037, 10043, 10057})
 _LEAST_BYTES = 64 * 2**20
@@ -94,15 +95,27 @@ async def delete_consumer(bus: Bus, stream: str, name: str) -> None:
             raise
 
 
-async def list_consumers(bus: Bus, stream: str) -> list[dict[str, Any]]:
-    """The infos of all consumers of a stream."""
-    found: list[dict[str, Any]] = []
+async def consumer_names(bus: Bus, stream: str) -> list[str]:
+    """The names of all consumers of a stream; on a cluster also of those that have no leader just now."""
+    found: list[str] = []
     while True:
-        page = await bus.requests.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
-        consumers: list[dict[str, Any]] = page.get("consumers") or []
-        found.extend(consumers)
-        if not consumers or len(found) >= int(page.get("total", 0)):
+        page = await bus.requests.api(f"CONSUMER.NAMES.{stream}", {"offset": len(found)})
+        names: list[str] = page.get("consumers") or []
+        found.extend(names)
+        if not names or len(found) >= int(page.get("total", 0)):
             return found
+
+
+async def consumer_info(bus: Bus, stream: str, name: str) -> dict[str, Any] | None:
+    """What a consumer is and how far it has come; None when it is gone, or nobody can tell just now."""
+    try:
+        return await bus.requests.api(f"CONSUMER.INFO.{stream}.{name}")
+    except JsError as error:
+        if error.err_code in {_CONSUMER_NOT_FOUND, _CONSUMER_OFFLINE}:
+            return None
+        raise
+    except RequestTimeoutError:
+        return None
 
 
 async def list_subjects(bus: Bus, stream: str, pattern: str) -> dict[str, int]:
@@ -125,6 +138,11 @@ async def delete_message(bus: Bus, stream: str, seq: int) -> None:
     except JsError as error:
         if error.err_code not in _NO_MESSAGE:
             raise
+
+
+async def stream_copies(bus: Bus, stream: str) -> int:
+    """How many servers of a cluster keep a stream."""
+    return int((await bus.requests.api(f"STREAM.INFO.{stream}"))["config"]["num_replicas"])
 
 
 async def stream_state(bus: Bus, stream: str) -> dict[str, Any]:

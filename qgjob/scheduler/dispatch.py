@@ -18,14 +18,15 @@ from bus_schemas.agents import Binding, GroupRef
 from bus_schemas.events import Ended, Released
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
-from qgjob.bus.publish import OutMsg, expect, lost_compare
-from qgjob.bus.publisher import Publisher, publish_each
+from qgjob.bus.publish import OutMsg, lost_compare
+from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK
 from qgjob.bus.requester import JsError
 from qgjob.bus.topology import create_consumer
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, GroupKey, Release
 from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.fence import Fence
 from qgjob.scheduler.leader import DeposedError
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Dispatcher:
     bus: Bus
     clock: Clock
     epoch: int
-    fence: int
+    fence: Fence
     backlog: Backlog
     events: Publisher
     ack_wait_s: float
@@ -133,12 +134,9 @@ class Dispatcher:
         entries = await self._without_ended(entries)
         if not entries:
             return
-        fenced = expect(self.fence, subjects.WORK_FENCE)
-        messages = [
-            OutMsg(subjects.work(*r.job.group, r.job.job_id), entry.payload, fenced) for r, entry in entries
-        ]
+        messages = [OutMsg(subjects.work(*r.job.group, r.job.job_id), entry.payload) for r, entry in entries]
         try:
-            await publish_each(self.bus, messages)
+            await self.fence.publish(self.bus, messages)
         except JsError as error:
             if lost_compare(error):
                 raise DeposedError("a release was refused: another leader wrote the fence") from error

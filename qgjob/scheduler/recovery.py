@@ -25,10 +25,12 @@ from qgjob.bus.follow import StreamMessage
 from qgjob.bus.publish import expect, lost_compare
 from qgjob.bus.requester import JsError
 from qgjob.bus.topology import (
+    consumer_info,
+    consumer_names,
     create_consumer,
     delete_consumer,
     delete_message,
-    list_consumers,
+    stream_copies,
     stream_state,
 )
 from qgjob.domain.placement.model import JobWasReleased
@@ -48,6 +50,8 @@ class Inheritance:
     """What a reign finds."""
 
     fence: int
+    copies: int
+    """How many servers keep the work stream."""
     jobs_horizon: int
     """The last sequence of `QG_JOBS` at the start; 0 when nothing waits."""
     chains_horizon: int
@@ -68,6 +72,7 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
     chains = await _begin_chains(bus, epoch)
     found = Inheritance(
         fence=fence,
+        copies=await stream_copies(bus, streams.WORK),
         jobs_horizon=int(jobs["last_seq"]) if jobs["messages"] else 0,
         chains_horizon=int(events["last_seq"]),
         intake="",
@@ -110,7 +115,7 @@ def _fence_epoch(data: bytes) -> int:
 
 
 async def _delete_older_intakes(bus: Bus, epoch: int) -> None:
-    for name in _names(await list_consumers(bus, streams.JOBS), "intake_"):
+    for name in await _named(bus, streams.JOBS, "intake_"):
         if _epoch_of(name) > epoch:
             raise DeposedError("a later leader reads the backlog already")
         await delete_consumer(bus, streams.JOBS, name)
@@ -118,17 +123,19 @@ async def _delete_older_intakes(bus: Bus, epoch: int) -> None:
 
 async def _begin_chains(bus: Bus, epoch: int) -> str:
     """A consumer of our own, from the first link that the reigns before did not settle."""
-    older = [c for c in await list_consumers(bus, streams.EVENTS) if str(c["name"]).startswith("chains_")]
+    older = await _named(bus, streams.EVENTS, "chains_")
     start = 1
-    for consumer in older:
-        if _epoch_of(str(consumer["name"])) > epoch:
+    for name in older:
+        if _epoch_of(name) > epoch:
             raise DeposedError("a later leader reads the chains already")
-        start = max(start, _settled(consumer) + 1)
+        # Without its place, links are settled again, which does nothing.
+        if (consumer := await consumer_info(bus, streams.EVENTS, name)) is not None:
+            start = max(start, _settled(consumer) + 1)
     config = streams.chain_consumer(epoch, start)
     await create_consumer(bus, streams.EVENTS, config)
-    for consumer in older:
-        if consumer["name"] != config["name"]:
-            await delete_consumer(bus, streams.EVENTS, str(consumer["name"]))
+    for name in older:
+        if name != config["name"]:
+            await delete_consumer(bus, streams.EVENTS, name)
     return str(config["name"])
 
 
@@ -185,8 +192,8 @@ def holder_of(link: ChainLink | None) -> str | None:
     return f"{link.agent}/{link.slot}"
 
 
-def _names(consumers: list[dict[str, Any]], prefix: str) -> list[str]:
-    return [str(c["name"]) for c in consumers if str(c["name"]).startswith(prefix)]
+async def _named(bus: Bus, stream: str, prefix: str) -> list[str]:
+    return [name for name in await consumer_names(bus, stream) if name.startswith(prefix)]
 
 
 def _epoch_of(name: str) -> int:

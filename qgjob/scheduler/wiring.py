@@ -19,6 +19,7 @@ from qgjob.scheduler.control import Control
 from qgjob.scheduler.crons import Crons
 from qgjob.scheduler.dispatch import Dispatcher
 from qgjob.scheduler.explaining import Explaining
+from qgjob.scheduler.fence import Fence
 from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.intake import Intake
 from qgjob.scheduler.lab import Lab
@@ -89,7 +90,7 @@ def wire(
         bus,
         clock,
         mandate.epoch,
-        found.fence,
+        Fence(found.fence, copies=found.copies),
         backlog,
         events,
         settings.ack_wait_s,

@@ -22,10 +22,10 @@ from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
 from qgjob.bus.pull import Puller
 from qgjob.bus.topology import (
+    consumer_names,
     create_consumer,
     delete_consumer,
     ensure_topology,
-    list_consumers,
     list_subjects,
 )
 from qgjob.errors import RefusedError
@@ -73,8 +73,8 @@ async def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
         run = planned(12, runner="sleep", argv=("0.3",))
         await submit(bus, run)
         await wait_for(lambda: len(witness.ends) >= 2, 30, "two ends")
-        for consumer in await list_consumers(bus, streams.WORK):
-            await delete_consumer(bus, streams.WORK, str(consumer["name"]))
+        for name in await consumer_names(bus, streams.WORK):
+            await delete_consumer(bus, streams.WORK, name)
         await counted(bus, run.run_id, {"passed": 12})
         assert set(witness.ends.values()) == {1}
 
@@ -91,7 +91,7 @@ async def test_a_group_that_nobody_uses_loses_its_consumer_and_nothing_else(nats
         await bus.requests.publish(work_subject(message), message.encode())
 
         async def consumers() -> int:
-            return len(await list_consumers(bus, streams.WORK))
+            return len(await consumer_names(bus, streams.WORK))
 
         async def none() -> bool:
             return await consumers() == 0

@@ -125,7 +125,7 @@ class NatsServer(Server):
         super().__init__(folder)
         self._config = config or nats_config_file()
         self._extra = extra
-        self._name = f"test-{secrets.token_hex(8)}"
+        self.name = f"test-{secrets.token_hex(8)}"
 
     @property
     def url(self) -> str:
@@ -138,13 +138,13 @@ class NatsServer(Server):
             *("-c", str(self._config)),
             *("-a", self.host),
             *("-p", str(self.port)),
-            *("-n", self._name),
+            *("-n", self.name),
             *("-sd", str(self.folder / "store")),
             *self._extra,
         ]
 
     async def _ready(self) -> bool:
-        return await nats_ready(self.host, self.port, name=self._name)
+        return await nats_ready(self.host, self.port, name=self.name)
 
 
 class ValkeyServer(Server):

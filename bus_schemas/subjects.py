@@ -137,6 +137,11 @@ def history(org: str | None, test: str) -> str:
     return f"qg.history.{encode_token(org) if org else '*'}.{encode_token(test)}"
 
 
+def history_of(org: str | None) -> str:
+    """The outcomes of all tests of an organisation, or of any."""
+    return f"qg.history.{encode_token(org) if org else '*'}.*"
+
+
 def live_run_events(org: str | None, run: str) -> str:
     """The stored events of one run, as they come; without `org`, of whatever organisation it is."""
     return f"qg.live.events.{encode_token(org) if org else '*'}.{encode_token(run)}.>"

@@ -89,8 +89,7 @@ async def _main(
         except OSError as error:
             raise UsageError(f"--output {output} cannot be written: {error.strerror or error}.") from None
     if found.open:
-        total = found.run.size if found.run else len(found.jobs)
-        session.out.note(f"Not over yet: {found.open} of {total} jobs have not ended.")
+        session.out.note(f"Not over yet: {found.missing}.")
 
 
 def rendered(found: RunReport, format_: str) -> bytes:

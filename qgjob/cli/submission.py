@@ -70,9 +70,9 @@ class Submission:
                 view, replaced = await client.add_schedule(request, *self.cron)
                 tell_added(out, view, replaced=replaced, as_json=self.as_json)
                 return 0
-            from qgjob.cli.runner_warning import warn_of_runner
+            from qgjob.cli.lacking import warn_of_what_lacks
 
-            await warn_of_runner(client, out, request.runner)
+            await warn_of_what_lacks(client, out, request)
             submitted = self._submitted = await client.submit(request)
             if submitted.accepted_before and self.wishes is None:
                 submitted = await _as_they_are(client, submitted)

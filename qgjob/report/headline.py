@@ -27,10 +27,9 @@ def headline(report: RunReport) -> list[str]:
         *_bar(report),
     ]
     if report.open:
-        size = report.run.size if report.run else len(report.jobs)
         parts.append(
-            f'<p class="notice"><b>Not over yet.</b> {report.open} of {size} jobs have not ended; '
-            "this is how it stood when the report was made.</p>"
+            f'<p class="notice"><b>Not over yet.</b> {_text(report.missing)}. '
+            "This is how it stood when the report was made.</p>"
         )
     return parts
 

@@ -24,7 +24,7 @@ def markdown(report: RunReport) -> str:
     bad = [job for job in worst_first(report.jobs) if job.state != "passed" or job.flaky]
     parts = [f"## {_sign(report.verdict)} {_escaped(report.title)}", _summary(report)]
     if report.open:
-        parts.append(f"**Not over yet**: {report.open} of {_size(report)} jobs have not ended.")
+        parts.append(f"**Not over yet**: {_escaped(report.missing)}.")
     if bad:
         parts.append(_table(bad[:MAX_ROWS]))
         if len(bad) > MAX_ROWS:
@@ -59,10 +59,6 @@ def _log(job: JobView, text: str) -> str:
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", "\n".join(lines))), default=0))
     body = "\n".join([fence, *lines, fence])
     return f"<details><summary>{_html(name_of(job))}</summary>\n\n{body}\n\n</details>"
-
-
-def _size(report: RunReport) -> int:
-    return report.run.size if report.run else len(report.jobs)
 
 
 def _sign(state: str) -> str:

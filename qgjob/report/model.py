@@ -13,6 +13,7 @@ from bus_schemas.requests import JobView, RunView
 
 BAD: Final = frozenset({"failed", "timed_out", "errored", "expired", "cancelled"})
 FAILURES: Final = frozenset({"failed", "timed_out"})
+_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,16 @@ class RunReport:
         """How many jobs have not ended."""
         missing = self.run.size - len(self.jobs) if self.run else 0
         return max(0, missing) + sum(job.state not in END_STATES for job in self.jobs)
+
+    @property
+    def missing(self) -> str:
+        """What is missing of a run that is not over, in a sentence without its full stop."""
+        size = self.run.size if self.run else len(self.jobs)
+        waited = [job for job in self.jobs if job.state not in END_STATES]
+        named = ", ".join(f"{name_of(job)} ({job.state})" for job in waited[:_NAMED])
+        more = self.open - min(len(waited), _NAMED)
+        others = f" and {more} more" if more and named else ""
+        return f"{self.open} of {size} jobs have not ended" + (f": {named}{others}" if named else "")
 
     @property
     def flaky(self) -> int:

@@ -36,7 +36,7 @@ from qgjob.scheduler.healthcheck import HealthCheck, read_agents
 from qgjob.scheduler.holds import read_holds
 from qgjob.scheduler.joblogs import read_logs
 from qgjob.scheduler.lookup import FoundJob, FoundRun, Lookup
-from qgjob.scheduler.testhistory import read_durations, read_outcomes
+from qgjob.scheduler.testhistory import near_tests, read_durations, read_outcomes
 from qgjob.store.reader import Filters, Reader
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ MAX_WAITING: Final = 1000
 ANSWER_WITHIN_S: Final = 4.5
 """Clients wait 5 s."""
 _ROOM: Final = 4096
+_SUGGEST_WITHIN_S: Final = 1.5
 _LEAVE_S: Final = 2.0
 
 
@@ -225,6 +226,18 @@ class QueryService:
         query = HistoryQuery.decode(question.data)
         org = self._org_of(question, query.org_id)
         outcomes = await read_outcomes(self._bus, query.test, org)
+        if not outcomes:
+            near: list[str] = []
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SUGGEST_WITHIN_S):
+                    near = await near_tests(self._bus, query.test, org)
+            of = f" of {org}" if org else ""
+            raise NotFoundError(
+                f"Nothing is remembered of a test {query.test}{of}.",
+                hint=f"Did you mean {' or '.join(near)}?"
+                if near
+                else "A test is named as its file in the bundle, as `qgjob list` shows it.",
+            )
         orgs = {record.org_id for record in outcomes}
         org = org or (orgs.pop() if len(orgs) == 1 else None)
         expected = (await read_durations(self._bus, org)).get(query.test) if org else None

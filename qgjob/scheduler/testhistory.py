@@ -5,6 +5,7 @@ The leader writes a record for each attempt that ended; the stream itself keeps 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -12,14 +13,18 @@ from bus_schemas import streams, subjects
 from bus_schemas.events import Ended
 from bus_schemas.history import OUTCOMES, OutcomeRecord
 from bus_schemas.learned import Learned
+from bus_schemas.tokens import decode_token
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.publish import OutMsg
+from qgjob.bus.topology import list_subjects
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.learning import KEY
 
 _MAX_READ: Final = 2000
+_MAX_COMPARED: Final = 20_000
+_SUGGESTED: Final = 3
 _MESSAGE_CHARS: Final = 300
 
 
@@ -74,6 +79,18 @@ async def read_outcomes(bus: Bus, test: str, org_id: str | None) -> list[Outcome
         if len(found) > _MAX_READ:
             break
     return sorted(found.values(), key=lambda record: record.at, reverse=True)
+
+
+async def near_tests(bus: Bus, test: str, org_id: str | None) -> list[str]:
+    """Tests that are remembered and whose names are like that one: its ends first, then the similar."""
+    known: set[str] = set()
+    for subject in await list_subjects(bus, streams.HISTORY, subjects.history_of(org_id)):
+        name = decode_token(subject.rpartition(".")[2])  # a long name is a hash: it cannot be suggested
+        if name is not None:
+            known.add(name)
+    wanted = test.casefold()
+    ends = sorted(name for name in known if wanted in name.casefold())
+    return (ends or difflib.get_close_matches(test, sorted(known)[:_MAX_COMPARED], n=_SUGGESTED))[:_SUGGESTED]
 
 
 async def read_durations(bus: Bus, org_id: str) -> dict[str, float]:

@@ -122,6 +122,7 @@ async def test_shards_are_balanced_by_what_earlier_runs_took_and_a_test_has_a_hi
     assert text.startswith("t/test_3.py  ran ")
     unknown = qgjob("history", "t/test_9.py")
     assert (unknown.code, "Nothing is remembered" in unknown.err) == (6, True)
+    assert "Did you mean t/test_3.py?" in qgjob("history", "TEST_3").err
 
 
 def test_a_command_gets_the_files_of_its_shard(qgjob: Qgjob, script: Script):

@@ -144,6 +144,9 @@ def _converted(file: TomlFile, key: str, value: Any, option: Any) -> Any:
     if getattr(option, "min", None) is not None:
         if not isinstance(value, int) or isinstance(value, bool):
             raise file.error(key, f"{key} is a whole number.")
+        if value < option.min or (option.max is not None and value > option.max):
+            most = "" if option.max is None else f" to {option.max}"
+            raise file.error(key, f"{key} is a whole number from {option.min}{most}, not {value}.")
         return value
     return _text(file, key, value)
 
@@ -165,7 +168,10 @@ def _text(file: TomlFile, key: str, value: Any) -> str:
 def _ignore(file: TomlFile, value: Any) -> tuple[str, ...]:
     rules = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     if set(rules) != {"ignore"}:
-        raise file.error(BUNDLE, "[bundle] has one key: ignore, a list like the lines of .qgjobignore.")
+        wrong = next((f"; {name!r} is none" for name in rules if name != "ignore"), "")
+        raise file.error(
+            BUNDLE, f"[bundle] has one key: ignore, a list like the lines of .qgjobignore{wrong}."
+        )
     return tuple(_texts(file, BUNDLE, rules["ignore"]))
 
 

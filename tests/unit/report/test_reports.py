@@ -157,6 +157,15 @@ class TestHtml:
         assert "\x1b" not in page.text
 
 
+def test_what_is_missing_is_named_as_far_as_it_is_known():
+    assert report(job(0), job(1, "running"), size=3).missing == (
+        "2 of 3 jobs have not ended: tests/t1.py (running) and 1 more"
+    )
+    many = [job(n, "queued") for n in range(9)]
+    assert report(*many).missing.endswith("tests/t4.py (queued) and 4 more")
+    assert report(job(0), size=2).missing == "1 of 2 jobs have not ended"
+
+
 class TestMarkdown:
     def test_what_did_not_pass_is_listed(self):
         text = markdown(report(job(0), job(1, "failed", message="no | button"), logs={"j_1": "a\nb"}))

@@ -1,0 +1,81 @@
+"""What a lab lacks for a submit is spoken of, when that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from bus_schemas.agents import Heartbeat, SlotStatus
+from qgjob.cli.lacking import missing_runner, warn_of_what_lacks
+from qgjob.client import SubmitRequest
+from qgjob.errors import UnreachableError
+from tests.support.samples import HEARTBEAT
+
+OLD = HEARTBEAT.model_copy(update={"runners": ()})
+PHONE = SlotStatus(name="s1", driver="adb", state="idle", labels=("device", "android"))
+
+
+class Lab:
+    def __init__(self, agents: Sequence[Heartbeat] | None, *versions: str) -> None:
+        self._agents = agents
+        self._versions = versions
+
+    async def agents(self) -> Sequence[Heartbeat]:
+        if self._agents is None:
+            raise UnreachableError("nobody answers")
+        return self._agents
+
+    async def builds(self, *, org_id: str) -> list[Any]:
+        assert org_id == "acme"
+        return [SimpleNamespace(app_version_id=version) for version in self._versions]
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
+async def said(lab: Lab, **request: Any) -> list[str]:
+    notes = Notes()
+    asked = SubmitRequest(org_id="acme", app_version_id="v2", tests=["a.py"], **request)
+    await warn_of_what_lacks(cast("Any", lab), cast("Any", notes), asked)
+    return notes.said
+
+
+@pytest.mark.parametrize(
+    ("agents", "name", "text"),
+    [
+        ([HEARTBEAT], "pytest", None),
+        ([HEARTBEAT], "auto", None),
+        (
+            [HEARTBEAT],
+            "pytset",
+            "No agent has a runner pytset: such jobs end in errors. There are: command, pytest.",
+        ),
+        ([HEARTBEAT, OLD], "pytset", None),
+        ([], "pytset", None),
+    ],
+)
+def test_a_runner_that_no_agent_has(agents: Sequence[Heartbeat], name: str, text: str | None):
+    assert missing_runner(agents, name) == text
+
+
+async def test_devices_need_a_build_and_folders_do_not():
+    phones = HEARTBEAT.model_copy(update={"slots": (PHONE,)})
+    both = HEARTBEAT.model_copy(update={"slots": (PHONE, *HEARTBEAT.slots)})
+    assert "There is no build v2 of acme" in (await said(Lab([phones], "v1")))[0]
+    assert await said(Lab([phones], "v1", "v2")) == []
+    assert await said(Lab([both])) == []
+    assert len(await said(Lab([both]), target="device")) == 1
+    assert await said(Lab([phones]), target="simulator") == []  # that is another trouble
+
+
+async def test_what_is_not_known_is_not_spoken_of():
+    assert await said(Lab(None), runner="pytset") == []
+    assert len(await said(Lab([HEARTBEAT]), runner="pytset")) == 1

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S: Final = 30.0
 """A CI that hears nothing for long takes a step for hung."""
+_DRAWN_EACH_S: Final = 1
+"""Drawings a second: what is waited for takes minutes, and a drawing costs more than the news in it."""
 _SHOWN_RUNNING: Final = 8
 _SHOWN_BAD: Final = 5
 _SHOWN_GOOD: Final = 3
@@ -108,7 +110,7 @@ class DrawnProgress:
         self._live = Live(
             get_renderable=self._draw,
             console=self._out.console(err=True),
-            refresh_per_second=4,
+            refresh_per_second=_DRAWN_EACH_S,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,

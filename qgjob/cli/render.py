@@ -99,6 +99,24 @@ def attempts_table(out: Output, attempts: Sequence[Attempt]) -> None:
     )
 
 
+def files_table(out: Output, job: JobView) -> None:
+    """The files of a shard, as its last attempt tells of them."""
+    told = {file.file: file for file in job.attempts[-1].files} if job.attempts else {}
+    rows = ((name, told.get(name)) for name in job.tests)
+    out.table(
+        ["FILE", "OUTCOME", "TIME"],
+        (
+            [
+                name,
+                "" if result is None else "flaky" if result.flaky else result.outcome,
+                "" if result is None else show_duration(result.duration_s),
+            ]
+            for name, result in rows
+        ),
+        states="OUTCOME",
+    )
+
+
 def _why_attempt(attempt: Attempt) -> str:
     reason = attempt.message or (attempt.reason or "").replace("_", " ")
     times = "" if attempt.takeovers == 1 else f" {attempt.takeovers} times"

@@ -34,7 +34,8 @@ def _findings(report: RunReport) -> Iterator[_Finding]:
                 yield _Finding(case.file or job.test, case.line, case.name, case.message or "failed", level)
             continue
         told = "passed only after a failure" if job.flaky else why(job)
-        yield _Finding(job.test, None, f"{name_of(job)} {job.state.replace('_', ' ')}", told, level)
+        file = job.tests[0] if job.tests else job.test
+        yield _Finding(file, None, f"{name_of(job)} {job.state.replace('_', ' ')}", told, level)
 
 
 def github(report: RunReport) -> str:

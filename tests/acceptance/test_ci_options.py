@@ -103,6 +103,9 @@ async def test_shards_are_balanced_by_what_earlier_runs_took_and_a_test_has_a_hi
     files = {f["file"]: f["outcome"] for job in shards for f in job["attempts"][0]["files"]}
     assert files == {f"t/test_{n}.py": "failed" if n == 0 else "passed" for n in range(4)}
     assert qgjob("wait", first.json["run_id"], "--allow-failures", "1").code == 0
+    shown = qgjob("status", next(job["job_id"] for job in shards if job["state"] == "failed")).out
+    assert "(2 files)" in shown
+    assert any(line.split()[:2] == ["t/test_0.py", "failed"] for line in shown.splitlines())
 
     later = ("--at", "2100-01-01T00:00:00Z", "--concurrency-key", "later")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TypeVar
 
@@ -31,6 +32,8 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.requester import NoRespondersError
 from qgjob.bus.topology import ensure_topology
+from qgjob.clock import ManualClock
+from qgjob.scheduler.healthcheck import HealthCheck
 from qgjob.scheduler.leader import KEY
 from qgjob.scheduler.projector import Projector
 from qgjob.scheduler.queries import QueryService
@@ -469,3 +472,25 @@ async def test_two_replicas_share_the_questions(bus: Bus, store: Store) -> None:
         await wait_for(both)
     with pytest.raises(NoRespondersError):
         await get(bus, "j_1")
+
+
+async def test_a_lagging_projection_and_a_job_that_waits_for_too_long_are_seen(
+    bus: Bus, store: Store, queries: QueryService
+) -> None:
+    del queries  # its topology is all that is needed
+    projector = Projector(bus, store, look_every_s=0.1)
+    first, *rest = lifetime(ONE)
+    async with working(projector):
+        await wait_for(lambda: projector.position.seq >= 0)
+        await record(bus, [first])
+        await wait_for(lambda: projector.position.seq >= 1 and projector.lag == 0)
+
+    async def wrong(seconds: float) -> dict[str, str]:
+        check = HealthCheck(bus, Reader(store), ManualClock(time.time() + seconds))
+        return {view.name: view.detail for view in (await check.answer()).checks if not view.ok}
+
+    assert {"queue", "projection"}.isdisjoint(await wrong(0))
+    assert "the oldest waits for" in (await wrong(13 * 3600.0))["queue"]
+    await record(bus, rest)  # and nobody projects
+    assert {"queue", "projection"}.isdisjoint(await wrong(0))
+    assert (await wrong(60))["projection"] == f"{len(rest)} events behind"

@@ -49,7 +49,7 @@ async def _main(session: Session, wanted: str, *, as_json: bool) -> None:
     if as_json:
         session.out.json(run_json(found) if isinstance(found, RunView) else job_json(found))
         return
-    from qgjob.cli.render import attempts_table, counts_text, jobs_table, why
+    from qgjob.cli.render import attempts_table, counts_text, files_table, jobs_table, why
 
     out = session.out
     if isinstance(found, RunView):
@@ -69,7 +69,7 @@ async def _main(session: Session, wanted: str, *, as_json: bool) -> None:
         job=found.job_id,
         run=found.run_id,
         state=found.state + (f" ({why(found)})" if why(found) else ""),
-        test=found.test,
+        test=found.title,
         org=found.org_id,
         version=found.app_version_id,
         priority=str(found.priority),
@@ -79,6 +79,9 @@ async def _main(session: Session, wanted: str, *, as_json: bool) -> None:
     )
     if found.attempts:
         attempts_table(out, found.attempts)
+    if found.tests:
+        out.line()
+        files_table(out, found)
 
 
 def _lines(out: Output, **values: str | None) -> None:

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nats.errors import Error as NatsError
-
 from agent.attempt import AttemptRunner
 from agent.holding import SKEW
 from agent.roster import Roster
@@ -26,7 +24,7 @@ from bus_schemas.lab import HoldOrder
 from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
 from bus_schemas.tokens import encode_token
 from qgjob import __version__
-from qgjob.bus import kv
+from qgjob.bus import NatsError, kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.errors import BadMessageError, NewerMessageError, QgjobError, RefusedError

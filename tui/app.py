@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 from textual.dom import DOMNode
@@ -13,23 +14,33 @@ from textual.widgets import Input
 
 from tui.actions import Action, bindings
 from tui.command_line import CommandError
-from tui.commander import Commander
-from tui.commands import ActionProvider
 from tui.deeds import Deed
 from tui.errands import Errands
 from tui.saving import new_file, saved_at
 from tui.screens.live import LiveScreen
 from tui.themes import ROUND
 
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+
+def _palette() -> type[Provider]:
+    """What the command palette offers; imported when it is opened."""
+    from tui.commands import ActionProvider
+
+    return ActionProvider
+
 
 class DashboardApp(Errands, inherit_bindings=False):
     """The whole dashboard; without `options` it shows a store that somebody else fills."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
-    COMMANDS: ClassVar[set[type[ActionProvider]]] = {ActionProvider}  # pyright: ignore[reportIncompatibleVariableOverride]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
 
     def obey(self, line: str) -> None:
         """Do what was typed behind `:`."""
+        from tui.commander import Commander
+
         try:
             Commander(self).obey(line)
         except CommandError as error:

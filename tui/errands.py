@@ -16,11 +16,11 @@ from tui.deeds import Deed
 from tui.draw.times import size
 from tui.navigator import Navigator
 from tui.saving import new_file, saved_at
-from tui.screens.reading import Reading
-from tui.store.log import LogBuffer
 
 if TYPE_CHECKING:
     from tui.doing import Outcome
+    from tui.screens.reading import Reading
+    from tui.store.log import LogBuffer
     from tui.tape import Tape
 
 _SENTENCES: Final = 5
@@ -32,13 +32,16 @@ class Errands(Navigator):
 
     def explain(self, job_id: str) -> None:
         """Ask the scheduler why a job is where it is, and show the answer."""
-        self._read_about(Reading(f"Why is {job_id} where it is?"), "explained", job_id)
+        self._read_about(f"Why is {job_id} where it is?", "explained", job_id)
 
     def show_report(self, job_id: str) -> None:
         """Show what a job's report found and what it left."""
-        self._read_about(Reading(f"What {job_id} found and left"), "reported", job_id)
+        self._read_about(f"What {job_id} found and left", "reported", job_id)
 
-    def _read_about(self, reading: Reading, teller: str, job_id: str) -> None:
+    def _read_about(self, title: str, teller: str, job_id: str) -> None:
+        from tui.screens.reading import Reading
+
+        reading = Reading(title)
         self.push_screen(reading)
         if self._options is not None:
             self.run_worker(self._read(reading, teller, job_id), group="reading", exclusive=True)

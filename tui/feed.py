@@ -11,10 +11,9 @@ import asyncio
 import contextlib
 from typing import Final
 
-from nats.errors import Error as NatsError
-
 from bus_schemas.agents import Heartbeat
 from bus_schemas.requests import JobState, Overview
+from qgjob.bus import NatsError
 from qgjob.client import Client, Live, LiveEvent, Resync, ServerOptions, open_client
 from qgjob.errors import NotAllowedError, NotFoundError, QgjobError, UsageError
 from tui import garbage

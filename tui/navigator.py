@@ -1,15 +1,14 @@
-"""Which screen is shown: the ways to them and back, and into a replay."""
+"""Which screen is shown: the ways to them and back, and into a replay.
+
+Screens are imported when they are opened: the first one does not wait for the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui.screens.job import JobScreen
-from tui.screens.logs import MAX_LOGS, LogsScreen
 from tui.screens.overview import OverviewScreen
-from tui.screens.runs import RunScreen, RunsScreen
-from tui.screens.slots import SlotsScreen
 from tui.shell import Shell
 from tui.store.index import JobIndex
 
@@ -22,6 +21,8 @@ class Navigator(Shell):
 
     def open_job(self, job_id: str) -> None:
         """Show a job."""
+        from tui.screens.job import JobScreen
+
         if isinstance(self.screen, JobScreen):
             self.screen.show(job_id)
         else:
@@ -29,6 +30,8 @@ class Navigator(Shell):
 
     def close_job(self, job_id: str) -> None:
         """Back to where one came from, the cursor on the job that was shown."""
+        from tui.screens.runs import RunScreen
+
         self.workers.cancel_group(self, "log")
         self.go_back()
         if isinstance(self.screen, OverviewScreen | RunScreen):
@@ -54,20 +57,28 @@ class Navigator(Shell):
 
     def open_runs(self, text: str = "") -> None:
         """All runs, or those that have a text in their names."""
+        from tui.screens.runs import RunsScreen
+
         self.go_home()
         self.push_screen(RunsScreen(self.store, text, read_only=self.read_only))
 
     def open_slots(self, text: str = "") -> None:
         """All slots, or those in which a text occurs."""
+        from tui.screens.slots import SlotsScreen
+
         self.go_home()
         self.push_screen(SlotsScreen(self.store, text, read_only=self.read_only))
 
     def open_run(self, run_id: str) -> None:
         """One run, its failures first."""
+        from tui.screens.runs import RunScreen
+
         self.push_screen(RunScreen(self.store, run_id, read_only=self.read_only))
 
     def open_logs(self, job_ids: Sequence[str]) -> None:
         """The output of several jobs as one."""
+        from tui.screens.logs import MAX_LOGS, LogsScreen
+
         if len(job_ids) > MAX_LOGS:
             self.notify(f"At most {MAX_LOGS} logs are read as one.", severity="error", markup=False)
         elif job_ids:

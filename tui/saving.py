@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -22,6 +21,8 @@ def new_file(app: App[Any], path: Path) -> Generator[TextIO]:
         with path.open("x", encoding="utf-8", errors="replace", newline="") as file:
             yield file
         return
+    import tempfile
+
     file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace", newline="")  # noqa: SIM115
     try:
         yield file

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from nats.aio import transport
 from nats.aio.client import Client as NatsClient
 from nats.errors import AuthorizationError, NoServersError, UnexpectedEOF
 
@@ -255,7 +256,21 @@ def _checked_url(url: str) -> str:
             f"{_without_password(url)!r} is not the address of a NATS server.",
             hint="It looks like nats://host:4222 (or tls://…); several are separated by commas.",
         )
+    if parts.scheme in {"ws", "wss"}:
+        _bring_web_sockets()
     return url
+
+
+def _bring_web_sockets() -> None:
+    """Let nats-py have what it needs for them, which it was kept from importing by itself."""
+    try:
+        import aiohttp
+    except ImportError:
+        raise UsageError(
+            "An address with ws:// needs aiohttp, which is not installed.",
+            hint="Install it with pip install aiohttp, or name a nats:// address.",
+        ) from None
+    setattr(transport, "aiohttp", aiohttp)  # noqa: B010  (it has no such attribute to type checkers)
 
 
 def _without_password(url: str) -> str:

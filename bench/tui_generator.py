@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import itertools
 import random
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -321,6 +322,7 @@ async def main(url: str, load: Load) -> None:
     generator = Generator(await connect(ServerOptions(url=url, name="bench-generator")), load)
     await generator.open()
     print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)  # until then it only answers
     await generator.play()
 
 

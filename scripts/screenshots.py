@@ -23,8 +23,11 @@ from textual.pilot import Pilot  # noqa: E402
 from tests.support.dashboard import PlayedDashboard, shown  # noqa: E402
 from tests.support.lab.model import LabModel  # noqa: E402
 from tests.support.wait import wait_for  # noqa: E402
+from tui.replay import Replay  # noqa: E402
 from tui.screens.job import JobScreen  # noqa: E402
+from tui.screens.logs import LogsScreen  # noqa: E402
 from tui.store.filter import parse_filter  # noqa: E402
+from tui.tape import Moment, Tape  # noqa: E402
 
 Scene = Callable[[PlayedDashboard, Pilot[None]], Awaitable[None]]
 
@@ -111,6 +114,45 @@ async def explained(played: PlayedDashboard, pilot: Pilot[None]) -> None:
     played.explain_waiting()
 
 
+async def several_logs(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """The output of three jobs as one, with what is looked for marked."""
+    at_work = [i for i in played.app.index if (j := played.store.jobs.get(i)) and j.state == "running"][:3]
+    played.app.open_logs(at_work)
+    screen = played.app.screen
+    assert isinstance(screen, LogsScreen)
+    await wait_for(lambda: screen.query("#log"))
+    await pilot.pause()
+    chunks = [(source, played.log_of(job_id)) for source, job_id in enumerate(at_work)]
+    for turn in range(max(len(log) for _, log in chunks)):
+        for source, log in chunks:
+            if turn < len(log):
+                screen.log_view.buffer.add(log[turn], source)
+    screen.log_view.find("passed")
+    await pilot.press("t")
+
+
+async def in_the_past(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """A replay, paused."""
+    model = LabModel(seed=23, agents=4, slots=5, mean_test_s=16, install_s=7)
+    tape = Tape()
+    events = model.play(900, run_size=22, every_s=18)
+    tape.record(Moment(event.at, seq, event) for seq, event in enumerate(events, start=1))
+    replay = Replay(tape, "nats://lab.example:4222")
+    played.app.show_replay(replay)
+    for _ in range(100):
+        played.draw()
+    replay.toggle()
+    await pilot.pause()
+
+
+async def palette(played: PlayedDashboard, pilot: Pilot[None]) -> None:
+    """What the palette finds for some letters."""
+    await pilot.press("ctrl+p")
+    await wait_for(lambda: played.app.screen.query("CommandInput"))
+    await pilot.press(*"login")
+    await wait_for(lambda: played.app.screen.query("CommandList"))
+
+
 PICTURES: tuple[tuple[str, tuple[int, int], str, Scene], ...] = (
     ("tui-overview", MIDDLE, "qgjob-dark", nothing),
     ("tui-overview-light", MIDDLE, "qgjob-light", nothing),
@@ -125,6 +167,9 @@ PICTURES: tuple[tuple[str, tuple[int, int], str, Scene], ...] = (
     ("tui-run", MIDDLE, "qgjob-dark", a_run),
     ("tui-slots", MIDDLE, "qgjob-dark", slots),
     ("tui-explain", MIDDLE, "qgjob-dark", explained),
+    ("tui-logs", MIDDLE, "qgjob-dark", several_logs),
+    ("tui-replay", MIDDLE, "qgjob-dark", in_the_past),
+    ("tui-palette", MIDDLE, "qgjob-dark", palette),
 )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _JOBS = 8
 _LOOKED_AT = 20_000
+_BY_HELP = 0.2
+"""The score of an action in whose sentence the words stand."""
 _SCOPES: dict[str, tuple[Scope, ...]] = {
     "overview": ("overview", "table", "marks", "app"),
     "job": ("job", "log", "app"),
@@ -56,7 +58,9 @@ class ActionProvider(Provider):
         matcher = self.matcher(query)
         for action in self.offered():
             text = f"{action.label}  ({key_text(action)})"
-            score = max(matcher.match(text), matcher.match(action.help))
+            score = matcher.match(text)
+            if not score and query.casefold() in action.help.casefold():
+                score = _BY_HELP
             if score > 0:
                 yield Hit(score, matcher.highlight(text), self._doing(action), text=text, help=action.help)
         if len(query) < 3:

@@ -220,13 +220,16 @@ class Feed:
 
     async def _read_everything(self, client: Client, *, first: bool) -> None:
         store = self._store
-        overview, agents = await asyncio.gather(client.overview(), client.agents())
+        store.jobs.begin_snapshot()
+        (overview, agents), at_work = await asyncio.gather(
+            asyncio.gather(client.overview(), client.agents()),
+            asyncio.gather(*(client.jobs(state=state, limit=PAGE) for state in _AT_WORK)),
+        )
         store.hear_overview(overview)
         for beat in agents:
             store.hear_heartbeat(beat, snapshot=True)
-        store.jobs.begin_snapshot()
-        for state in _AT_WORK:
-            for view in await client.jobs(state=state, limit=PAGE):
+        for views in at_work:
+            for view in views:
                 store.see_job(view)
         for page in range(MAX_PAGES):
             views = await client.jobs(limit=PAGE, offset=page * PAGE)

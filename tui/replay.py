@@ -115,7 +115,7 @@ class Replay:
         store, clock = self.store, self.clock
         span = max(1.0, self.tape.end - self.tape.begin)
         share = (clock.at - self.tape.begin) / span
-        how = "seeking" if self.seeking else "▶" if self.playing else "⏸"
+        how = "seeking" if self.seeking else "▶" if self.playing else "‖"
         store.link.replay = f"replay {how} ×{self.speed:g} {share:.0%}"
         store.link.sign(clock.monotonic())
         store.link.changed = True

@@ -113,11 +113,20 @@ class PlayedDashboard:
         """What the timer does eight times a second."""
         self.app.tick()
 
+    def log_of(self, job_id: str, *, bad: bool = False) -> list[StoredChunk]:
+        """A plausible log."""
+        view = self.model.views[job_id]
+        return [
+            StoredChunk(stream_seq=seq, attempt=1, at=chunk.at, parts=chunk.parts, eof=chunk.eof)
+            for seq, chunk in enumerate(
+                chunks_of(job_id, view.test, at=self.clock.now() - 30, bad=bad), start=1
+            )
+        ]
+
     def fill_log(self, buffer: LogBuffer, job_id: str, *, bad: bool = False) -> None:
         """Put a plausible log into a buffer."""
-        view = self.model.views[job_id]
-        for seq, chunk in enumerate(chunks_of(job_id, view.test, at=self.clock.now() - 30, bad=bad), start=1):
-            buffer.add(StoredChunk(stream_seq=seq, attempt=1, at=chunk.at, parts=chunk.parts, eof=chunk.eof))
+        for chunk in self.log_of(job_id, bad=bad):
+            buffer.add(chunk)
 
 
 @contextlib.asynccontextmanager

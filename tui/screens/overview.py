@@ -23,6 +23,9 @@ from tui.widgets.line_bar import FilterBar, LineBar
 from tui.widgets.queue_panel import QueuePanel
 from tui.widgets.table import LineTable
 
+_CALM = 40
+"""Jobs that may change between two draws before the panels take turns."""
+
 
 class OverviewScreen(LiveScreen):
     """Four panels, of which each can be shown alone."""
@@ -60,6 +63,8 @@ class OverviewScreen(LiveScreen):
         self._agents = AgentTable(store, "agents")
         self._groups = GroupTable(store, "groups")
         self.jobs = self.main = JobTable(store, index, "jobs")
+        self._due: dict[AlertBar | QueuePanel | LineTable, None] = {}
+        """The panels that something changed for since they were drawn, those that wait longest first."""
         self._panels = Container(self._queue, self._agents, self._groups, self.jobs, id="panels")
 
     def body(self) -> Iterable[Widget]:
@@ -72,12 +77,15 @@ class OverviewScreen(LiveScreen):
         super().update(changes)
         second = changes.second
         if changes.overview or changes.lab or second:
-            self._alerts.sync()
+            self._due[self._alerts] = None
         if changes.overview or second:
-            _sync(self._queue)
-            _sync(self._groups)
+            self._due.update({self._queue: None, self._groups: None})
         if changes.lab or second or changes.jobs:
-            _sync(self._agents)
+            self._due[self._agents] = None
+        # Under load the panels take turns: a key should not have to wait for all of them at once.
+        for panel in list(self._due)[: 1 if len(changes.jobs) > _CALM else None]:
+            del self._due[panel]
+            _sync(panel)
         if changes.jobs or second or changes.link:
             _sync(self.jobs)
             self.check_selection()
@@ -213,6 +221,6 @@ class OverviewScreen(LiveScreen):
         self.call_after_refresh(self.on_screen_resume)
 
 
-def _sync(panel: QueuePanel | LineTable) -> None:
-    if panel.display:
+def _sync(panel: AlertBar | QueuePanel | LineTable) -> None:
+    if panel.display or isinstance(panel, AlertBar):  # which shows itself when there is something to say
         panel.sync()

@@ -51,9 +51,14 @@ class Canvas(Widget):
         if self._drawn_size != old_size:
             self.refresh()
             return
-        for y in range(self.size.height):
-            if _at(old, y) != _at(self._drawn, y):
-                self.refresh(Region(0, y, self.size.width, 1))
+        width, height = self.size
+        first = None
+        for y in range(height + 1):
+            if y < height and _at(old, y) != _at(self._drawn, y):
+                first = y if first is None else first
+            elif first is not None:  # lines below each other are repainted together
+                self.refresh(Region(0, first, width, y - first))
+                first = None
 
     def render_line(self, y: int) -> Strip:
         """A line as Textual wants it."""

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from tui.actions import bindings
-from tui.draw.spans import Line, fit, pad
+from tui.draw.spans import Line, fit
 from tui.widgets.columns import GAP, Column, Ids, lay_out
 from tui.widgets.tall import TallCanvas
 
@@ -169,6 +169,8 @@ class LineTable(TallCanvas):
     def draw(self, width: int, height: int) -> list[Line]:
         """The header and the visible rows."""
         widths = lay_out(self.columns, width)
+        left = width - sum(w + GAP for _, w in widths) + GAP
+        rest = ((" " * left, ""),) if left > 0 else ()
         lines = [self._header(widths)] if self.header_height else []
         ids = self.ids()
         if not len(ids):
@@ -179,7 +181,8 @@ class LineTable(TallCanvas):
             under = ""
             if row == self._row:
                 under = "on-cursor" if self.has_focus else "on-blurred" if self._pinned else ""
-            lines.append(((under, "*"), *pad(_spaced(self.cells(row_id, widths)), width)))
+            # Each cell is as wide as its column: nothing has to be measured.
+            lines.append(((under, "*"), *_spaced(self.cells(row_id, widths)), *rest))
         return lines
 
     def sync(self) -> None:

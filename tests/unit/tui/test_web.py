@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession, CookieJar, WSServerHandshakeError, web
+from textual_serve.app_service import AppService
 
 from qgjob.errors import UsageError
 from tui.web.options import DEFAULT_PORT, WebOptions, web_options
@@ -16,10 +17,19 @@ from tui.web.server import MAX_SESSIONS, WebServer
 TOKEN = "a-token-of-some-length"
 
 
+@pytest.fixture(autouse=True)
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages open no dashboards here: it is about who may open one."""
+
+    async def start(self: AppService, width: int, height: int) -> None:
+        pass
+
+    monkeypatch.setattr(AppService, "start", start)
+
+
 @contextlib.asynccontextmanager
 async def served(token: str | None = None) -> AsyncGenerator[tuple[WebServer, ClientSession, int]]:
     server = WebServer(WebOptions(token=token), "qgjob")
-    server.command = "true"  # a dashboard that ends at once
     runner = web.AppRunner(await server.make_app())
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import socket
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
+    given = parser().parse_args(argv)  # before the imports: `--help` need not wait for them
+    from agent.options import settings_of
     from qgjob.errors import QgjobError
 
-    given = parser().parse_args(argv)
     try:
         settings = settings_of(vars(given), os.environ)
     except QgjobError as error:
@@ -42,105 +37,6 @@ def run(settings: AgentSettings) -> int:
             await stopped_early(agent, stop=stop, ready=ready)
 
     return serve(service)
-
-
-def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettings:
-    """Put together what was said where; raises `UsageError` naming what is wrong."""
-    from agent.configfile import ConfigFile, read_config, size_of
-    from agent.secrets import checked_secrets, read_secrets
-    from agent.settings import DEFAULT_CACHE_BYTES, AgentSettings, ArtifactLimits, JobLimits
-    from bus_schemas.base import LABEL_RULE, is_label
-    from qgjob.config import default_data_dir
-    from qgjob.domain.durations import parse_duration
-    from qgjob.errors import UsageError
-
-    def said(option: str) -> str | None:
-        value = given.get(option)
-        return value if value is not None else env.get("QGJOB_" + option.upper()) or None
-
-    def number(option: str, low: float, high: float) -> int | None:
-        text = said(option)
-        if text is None:
-            return None
-        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
-            raise UsageError(f"{_flag(option)} {text!r}: a whole number from {low:g} to {high:g}.")
-        return int(text)
-
-    def duration(option: str) -> float | None:
-        text = said(option)
-        if text is None or text.strip() in {"0", "0s"}:
-            return None if text is None else 0.0
-        try:
-            return parse_duration(text)
-        except UsageError as error:
-            raise UsageError(f"{_flag(option)}: {error.message}", hint=error.hint) from None
-
-    def size(option: str) -> int | None:
-        text = said(option)
-        try:
-            return None if text is None else int(str(size_of(text)))
-        except ValueError as error:
-            raise UsageError(f"{_flag(option)} {text!r} is not {error}.") from None
-
-    path = said("config")
-    file = read_config(Path(path).expanduser()) if path else ConfigFile()
-    text = said("labels")
-    labels = file.labels or [] if text is None else [part.strip() for part in text.split(",") if part.strip()]
-    for label in labels:
-        if not is_label(label):
-            raise UsageError(f"--labels: {label!r} is not a label.", hint=LABEL_RULE)
-    name = said("name") or file.name or socket.gethostname().split(".")[0] or "agent"
-    if not _NAME.match(name):
-        raise UsageError(
-            f"--name {name!r} is no name for an agent.",
-            hint="Letters, digits, . _ and -, at most 100 of them.",
-        )
-    devices = said("devices")
-    secrets_file = said("secrets_file") or file.secrets_file
-    secrets = dict(file.secrets)
-    if secrets_file:
-        secrets |= read_secrets(Path(secrets_file).expanduser())
-    grace = duration("grace")
-    artifacts = file.artifacts
-    kept = ArtifactLimits()
-    limits = JobLimits()
-    return AgentSettings(
-        server=said("server") or file.server,
-        creds=said("creds") or file.creds,
-        token=said("token") or file.token,
-        name=name,
-        slots=number("slots", 1, 500) or file.slots or 1,
-        labels=tuple(sorted(set(labels))),
-        device_labels={name: frozenset(table.labels) for name, table in file.device.items()},
-        driver=said("driver") or file.driver or "process",
-        devices=tuple(file.devices or () if devices is None else _devices(devices)),
-        driver_options={key: str(value) for key, value in file.driver_options.items()},
-        data_dir=Path(
-            said("data_dir") or file.data_dir or default_data_dir(env) / "agents" / name
-        ).expanduser(),
-        install_seconds=duration("install_seconds") or 0.0,
-        grace_s=file.grace if grace is None else grace,
-        cache_bytes=size("cache_size") or file.cache_size or DEFAULT_CACHE_BYTES,
-        secrets=checked_secrets(secrets, str(secrets_file or path)),
-        limits=JobLimits(
-            install_timeout_s=duration("install_timeout") or file.install_timeout or limits.install_timeout_s,
-            disk_bytes=size("disk_limit") or file.disk_limit or limits.disk_bytes,
-            artifacts=ArtifactLimits(
-                file_bytes=artifacts.max_file or kept.file_bytes,
-                total_bytes=artifacts.max_total or kept.total_bytes,
-                count=kept.count if artifacts.max_count is None else artifacts.max_count,
-            ),
-        ),
-    )
-
-
-def _devices(text: str) -> list[str]:
-    serials = [part.strip() for part in text.split(",") if part.strip()]
-    return [] if serials == ["auto"] else serials
-
-
-def _flag(option: str) -> str:
-    return "--" + option.replace("_", "-")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.__main__ import settings_of
 from agent.configfile import read_config
+from agent.options import settings_of
 from agent.secrets import checked_secrets, read_secrets
 from qgjob.errors import UsageError
 from qgjob.local.listen import listen_at

@@ -1,12 +1,8 @@
-"""What a slot costs: logs at 5,000 lines a second, the gap between jobs, 32 idle slots, a cancel.
-
-`BENCH_IDLE_S` (60) is how long the idle agent is measured.
-"""
+"""What a slot costs: logs at 5,000 lines a second, the gap between jobs, a cancel. Idle ones: `devices`."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tempfile
 import time
@@ -96,26 +92,6 @@ async def _gap(runner: str, count: int, *argv: str) -> dict[str, float]:
         return {"p50_ms": round(cuts[49], 2), "p95_ms": round(cuts[94], 2)}
 
 
-async def _idle(slots: int, seconds: float) -> dict[str, float]:
-    async with _lab(slots) as (_, system, _):
-        pid = next(pid for name, pid in system.pids().items() if name.startswith("agent"))
-        agent = psutil.Process(pid)
-        await asyncio.sleep(5)
-        before, began = agent.cpu_times(), time.monotonic()
-        await asyncio.sleep(seconds)
-        after, took = agent.cpu_times(), time.monotonic() - began
-        used = after.user + after.system - before.user - before.system
-        children = agent.children(recursive=True)
-        return {
-            "slots": slots,
-            "seconds": round(took),
-            "rss_mb": round(agent.memory_info().rss / 1e6, 1),
-            "children": len(children),
-            "children_rss_mb": round(sum(child.memory_info().rss for child in children) / 1e6, 1),
-            "core_percent": round(100 * used / took, 2),
-        }
-
-
 async def _cancel() -> dict[str, float]:
     async with _lab(1) as (client, _, folder):
         mark = agent_mark("local", folder / "agent-local")
@@ -140,11 +116,9 @@ def _is_supervisor(pid: int) -> bool:
 
 def run_slot() -> dict[str, Any]:
     """All of them, each on a system of its own."""
-    seconds = float(os.environ.get("BENCH_IDLE_S", "60"))
     return {
         "logs": asyncio.run(_logs()),
         "gap_noop": asyncio.run(_gap("noop", 500)),
         "gap_command": asyncio.run(_gap("command", 100, "true")),
         "cancel": asyncio.run(_cancel()),
-        "idle": asyncio.run(_idle(32, seconds)),
     }

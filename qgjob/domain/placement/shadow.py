@@ -36,9 +36,15 @@ class Line:
     """By level: when it came, its group, and the seconds its test is expected to take."""
     waits: tuple[Waits, Waits, Waits] = field(default_factory=lambda: (Waits(), Waits(), Waits()))
 
-    def longest(self) -> float | None:
-        """The longest of the last waits, of whatever class."""
-        return max((w for one in self.waits if (w := one.quantile(1.0)) is not None), default=None)
+    def usual_s(self, level: int, share: float, now: float) -> float | None:
+        """How long a job of a level usually waits: this share of the last ones did not wait longer.
+
+        More, if the next one waits longer already; None before there are any.
+        """
+        waited, jobs = self.waits[level].quantile(share), self.jobs[level]
+        if waited is None:
+            return None
+        return max(waited, now - jobs[0][0]) if jobs else waited
 
 
 @dataclass(slots=True, eq=False)

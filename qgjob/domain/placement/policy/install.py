@@ -12,7 +12,7 @@ from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
 _LOOKED_AT: Final = 12
-_WORK: Final = (8.0, 8.0, 6.0)
+_WORK: Final = (8.0, 8.0, 12.0)
 """By level: a slot that joins others must find so many installs of work."""
 _PRICE: Final = (10.0, 10.0, 40.0)
 """By level: how much more than its own time an install costs those who wait elsewhere."""
@@ -38,17 +38,17 @@ class Terms:
 
 
 def best_install(view: View, pools: list[Pool]) -> Choice | None:
-    """The build that gains most by one more slot; if none pays, one that no slot works on."""
-    ranked: list[tuple[float, int, Group]] = []
+    """The build that gains most by one more slot, medium first; if none pays, one that no slot works on."""
+    ranked: list[tuple[int, float, int, Group]] = []
     for pool in pools:
         terms = Terms.of(view, pool)
         for level in (1, 2):
             for _, number, group in pool.shares[level].first(_LOOKED_AT):
                 gain_s = gain(view, group, terms, level)
                 if gain_s is not None:
-                    ranked.append((-gain_s, number, group))
-    ranked.sort(key=lambda entry: entry[:2])
-    for _, _, group in ranked:
+                    ranked.append((level, -gain_s, number, group))
+    ranked.sort(key=lambda entry: entry[:3])
+    for *_, group in ranked:
         for slot in spare(view, group):
             if choice := give(view, slot, group, "an install pays for what waits"):
                 return choice

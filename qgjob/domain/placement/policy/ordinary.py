@@ -1,4 +1,4 @@
-"""Ordinary work: stay on the build, change when medium work is due, install where it pays."""
+"""Ordinary work: stay on the build; a slot that is done with it goes where work is due, or where it pays."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.index import Pool, merged
+from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Slot
 from qgjob.domain.placement.policy.aged import stays_aged
+from qgjob.domain.placement.policy.due import due
 from qgjob.domain.placement.policy.install import best_install
 from qgjob.domain.placement.policy.picks import give, ready, spare
-from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
-_LOOKED_AT: Final = 32
-_DUE_QUANTILE: Final = 0.9
-_DUE_WORK: Final = 4.0
-"""A build that slots work on is due for another one only with so many installs of work for it."""
-_SLACK: Final[Slope] = (0.75, 1.5, 0.95, 0.5)
-"""By how far our medium waits are behind: how much longer than usual the last job of a build may wait."""
 _ALIKE: Final = 2
 """Work is rare beside other work when it has less than half of its slots."""
 
@@ -41,9 +35,12 @@ def _in_tier(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
     return (
         (_favoured(view, pools, 1) if view.favoured else None)
         or _stay(view, (stay for stay in stays if stay[0] <= 1))
-        or _due(view, pools, stays)
+        or _stay_aged(view, stays)
+        or next(due(view, pools, 1, forced=True), None)
         or (_favoured(view, pools, 2) if view.favoured else None)
         or _stay(view, stays)
+        or next(due(view, pools, 1), None)
+        or next(due(view, pools, 2), None)
         or (best_install(view, pools) if view.idle else None)
     )
 
@@ -73,44 +70,12 @@ def _stay(view: View, stays: Iterable[Stay]) -> Choice | None:
     return None
 
 
-def _due(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
-    """Medium work that waits long already, or would: before low work that has its build installed."""
-    if not view.idle or not any(pool.waiting[1] for pool in pools):
-        return None
-    after_s = {pool.capability: due_after_s(view, pool) for pool in pools}
-    late: list[tuple[bool, float, int, Group]] = []
-    for group in merged((pool.turns[1] for pool in pools), _LOOKED_AT):
-        last_s = view.last_start_s(group, 2)
-        if last_s > after_s[group.capability] and has_work(view, group):
-            late.append((view.workers(group) > 0, -last_s, group.number, group))
-    if not late:
-        return None
+def _stay_aged(view: View, stays: list[Stay]) -> Choice | None:
+    """Aged work where its build is installed: what the aged are sure of costs no install there."""
     for _, slot, group in stays:
         if choice := stays_aged(view, slot, group):
             return choice
-    late.sort(key=lambda entry: entry[:3])
-    for *_, group in late:
-        for slot in spare(view, group):
-            if choice := give(view, slot, group, "it is due; the build is installed first"):
-                return choice
     return None
-
-
-def due_after_s(view: View, of: Group | Pool) -> float:
-    """How long medium jobs may wait before something is done about it.
-
-    About what is usual with first come, first served; less when our medium jobs wait longer than they
-    would there.
-    """
-    record = view.record(of)
-    usual_s = record.line.waits[1].quantile(_DUE_QUANTILE)
-    return 0.0 if usual_s is None else usual_s * between(record.behind(1), _SLACK)
-
-
-def has_work(view: View, group: Group) -> bool:
-    """Whether a slot more would find enough medium work to be worth its install."""
-    workers = view.workers(group)
-    return not workers or view.work_s(group, 2) >= _DUE_WORK * view.install_s(group) * (workers + 1)
 
 
 def _favoured(view: View, pools: list[Pool], level: int) -> Choice | None:

@@ -16,6 +16,8 @@ from qgjob.domain.placement.policy.view import Choice, View
 
 _ALIKE: Final = 2
 """Work is rare beside other work when it has less than half of its slots."""
+_FAVOURED_WORK: Final = 4.0
+"""A slot that joins others for a favoured organisation must find so many installs of work."""
 
 Stay = tuple[int, Slot, Group]
 
@@ -87,7 +89,8 @@ def _favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
             for slot in ready(view, group):
                 if choice := give(view, slot, group, "the build is installed there"):
                     return choice
-            if view.workers(group):
+            workers = view.workers(group)
+            if workers and view.work_s(group) < _FAVOURED_WORK * view.install_s(group) * (workers + 1):
                 continue
             for slot in spare(view, group):
                 if choice := give(view, slot, group, "its organisation has less than its share"):

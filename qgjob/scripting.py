@@ -30,6 +30,7 @@ from qgjob.bus.connect import ServerOptions
 from qgjob.client.client import Client, open_client
 from qgjob.client.models import SubmitRequest, Submitted, Waited, WaitOptions
 from qgjob.config import resolve_server, resolve_token
+from qgjob.contexts import Contexts
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -49,11 +50,13 @@ def connect(
 ) -> Generator[Lab]:
     """A connection to a lab for the time of a block.
 
-    `server`: such as `nats://lab:4222`; else `QGJOB_SERVER`, a running `qgjob up` of this user, or
-    `nats://127.0.0.1:4222`. `creds` (else `QGJOB_CREDS`) and the TLS files are paths, `token` (else
-    `QGJOB_TOKEN`) is the token or the name of a file that holds it.
+    `server`: such as `nats://lab:4222`; else `QGJOB_SERVER`, the context in use (`qgjob context use`),
+    a running `qgjob up` of this user, or `nats://127.0.0.1:4222`. `creds` (else `QGJOB_CREDS`) and the
+    TLS files are paths, `token` (else `QGJOB_TOKEN`) is the token or the name of a file that holds it.
+    Credentials and TLS files of a context go with its server alone.
 
-    Raises `qgjob.errors.UnreachableError`, `NotAllowedError` or `UsageError`; all errors of this
+    Raises `qgjob.errors.UnreachableError`, `NotAllowedError`, `UsageError` or `NotFoundError` (a context
+    that is not there); all errors of this
     module are `qgjob.errors.QgjobError`s, whose `message` and `hint` are for people.
 
     >>> from qgjob.errors import QgjobError
@@ -64,20 +67,30 @@ def connect(
     ...     print(error.message, "Exit code:", int(error.exit_code))
     Nothing listens at nats://127.0.0.1:1. Exit code: 5
     """
-    options = ServerOptions(
-        url=resolve_server(server, os.environ),
-        creds=creds or os.environ.get("QGJOB_CREDS"),
-        token=token or resolve_token(None, server, os.environ),
-        tls_ca=tls_ca,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        name="qgjob script",
-    )
+    files = {"creds": creds, "tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
+    options = _options(server, token, files, os.environ)
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(open_client(options)) as client,
     ):
         yield Lab(portal, client)
+
+
+def _options(
+    server: str | None, token: str | None, files: Mapping[str, str | None], env: Mapping[str, str]
+) -> ServerOptions:
+    said = server or env.get("QGJOB_SERVER")
+    context = {} if said else Contexts.load(env).active()
+    server = said or context.get("server")
+    return ServerOptions(
+        url=resolve_server(server, env),
+        creds=files.get("creds") or env.get("QGJOB_CREDS") or context.get("creds"),
+        token=token or resolve_token(None, server, env),
+        tls_ca=files.get("tls_ca") or context.get("tls_ca"),
+        tls_cert=files.get("tls_cert") or context.get("tls_cert"),
+        tls_key=files.get("tls_key") or context.get("tls_key"),
+        name="qgjob script",
+    )
 
 
 class Lab:

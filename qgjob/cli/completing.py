@@ -87,7 +87,7 @@ def contexts(incomplete: str) -> Words:
     """Labs that were given names."""
     import os
 
-    from qgjob.cli.settings.contexts import Contexts, shown_server
+    from qgjob.contexts import Contexts, shown_server
     from qgjob.errors import QgjobError
 
     try:

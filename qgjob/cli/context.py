@@ -10,7 +10,7 @@ import typer
 from qgjob.cli import options as opt
 from qgjob.cli.completing import contexts
 from qgjob.cli.session import session_of
-from qgjob.cli.settings.contexts import FIELDS, Contexts, shown_server
+from qgjob.contexts import FIELDS, Contexts, shown_server
 from qgjob.errors import UsageError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Remember labs by name; use one.")

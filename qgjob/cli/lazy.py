@@ -122,6 +122,6 @@ def _context() -> dict[str, str]:
     """Global options of the context in use; of none without a look at a module more than needed."""
     if "QGJOB_CONTEXT" not in os.environ and not contexts_file(os.environ).exists():
         return {}
-    from qgjob.cli.settings.contexts import Contexts
+    from qgjob.contexts import Contexts
 
     return Contexts.load(os.environ).active()

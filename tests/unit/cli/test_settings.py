@@ -9,9 +9,9 @@ import pytest
 from typer.main import get_command
 
 from qgjob.cli.main import run
-from qgjob.cli.settings.contexts import Contexts
 from qgjob.cli.settings.defaults import Defaults, defaults_of, find_project
 from qgjob.cli.submit import app as submit
+from qgjob.contexts import Contexts
 from qgjob.errors import NotFoundError, UsageError
 
 

@@ -22,16 +22,19 @@ from tests.support.wait import wait_for
 # Ignores what can be ignored, in a session of its own, with a parent that is gone.
 STUBBORN_DAEMON = """
 import os, signal, sys
+ready, told = os.pipe()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         print(os.getpid(), flush=True)
+        os.write(told, b"!")
         while True:
             pass
     os._exit(0)
 os.wait()
+os.read(ready, 1)
 """
 
 

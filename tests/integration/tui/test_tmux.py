@@ -38,12 +38,17 @@ async def test_it_draws_answers_and_restores_the_screen(
     tmux.press("Enter")
     tmux.type(f"qgjob --server {nats_server.url} tui; echo left with $?")
     tmux.press("Enter")
-    await wait_for(lambda: "● live" in tmux.screen and "4 Jobs" in tmux.screen, 60)
-    lines = tmux.screen.splitlines()
-    assert lines[0].startswith(" qgjob   ● live")
-    assert "? Help" in lines[-1]
-    assert len(lines) == 40
-    assert all(line.rstrip()[-1] in "╮│╯" for line in lines[2:-2] if line.startswith("│"))
+
+    def drawn() -> bool:
+        lines = tmux.screen.splitlines()  # it may be read in the middle of being written
+        assert len(lines) == 40, lines
+        assert lines[0].startswith(" qgjob   ● live"), lines
+        assert any("4 Jobs" in line for line in lines), lines
+        assert "? Help" in lines[-1], lines
+        assert all(line.rstrip()[-1] in "╮│╯" for line in lines[2:-2] if line.startswith("│")), lines
+        return True
+
+    await wait_for(drawn, 60)
 
     tmux.type(f"/{job_id}")
     await wait_for(lambda: "1 of " in tmux.screen)
@@ -54,7 +59,7 @@ async def test_it_draws_answers_and_restores_the_screen(
     tmux.press("Escape")
     await wait_for(lambda: "4 Jobs" in tmux.screen)
     tmux.resize(80, 24)
-    await wait_for(lambda: len(tmux.screen.splitlines()) == 24 and "? Help" in tmux.screen.splitlines()[-1])
+    await wait_for(lambda: len(lines := tmux.screen.splitlines()) == 24 and "? Help" in lines[-1])
 
     tmux.type(":quit")
     tmux.press("Enter")

@@ -47,7 +47,7 @@ def export_jobs(jobs: Iterable[Job], kind: Format) -> str:
 
 
 def _row(job: Job) -> dict[str, Any]:
-    facts = job.attempts.get(job.attempt)
+    facts = job.heard_of(job.attempt)
     end = facts.end if facts is not None else None
     spec = job.spec
     return {

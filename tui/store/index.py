@@ -56,7 +56,7 @@ def _build(job: Job) -> Key:
 
 
 def _longest(job: Job) -> Key:
-    facts = job.attempts.get(job.attempt)
+    facts = job.heard_of(job.attempt)
     took = facts.end.duration_s if facts is not None and facts.end is not None else 0.0
     return (-took, -(job.ended_at or 0.0), 0, job.job_id)
 

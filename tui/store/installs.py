@@ -52,7 +52,7 @@ class Installs:
 
     def _of(self, job: Job) -> tuple[int, int]:
         made = avoided = 0
-        for facts in job.attempts.values():
+        for facts in job.attempts:
             at = facts.running_at
             if at is not None and self._since <= at < self._until:
                 made += facts.installed

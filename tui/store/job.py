@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _NO_TIMES: Final[MappingProxyType[int, float]] = MappingProxyType({})
 """What most jobs have of delays; a dict each would be many megabytes."""
+_AT_ONCE: Final[MappingProxyType[int, float]] = MappingProxyType({1: 0.0})
+"""What an event told of most others: the first attempt may start at once."""
 
 WAITING: Final = 0
 DISPATCHED: Final = 1
@@ -65,7 +67,8 @@ class Job:
         self.spec: Spec | None = None
         self.given: tuple[float, int] = (0.0, 0)
         """When it was heard last of the job's priority, and which it is: it may be changed."""
-        self.attempts: dict[int, AttemptFacts] = {}
+        self.attempts: tuple[AttemptFacts, ...] = ()
+        """By number. Nearly all jobs have one, for which a dict would take four times as much."""
         self.reached: tuple[int, int] = (1, WAITING)
         """The furthest attempt that waited or was dispatched, and which of the two."""
         self.waits: Mapping[int, float] = _NO_TIMES
@@ -144,7 +147,7 @@ class Job:
             )
             self._join(facts)
         if ended:
-            mine = self.attempts.get(last)
+            mine = self.heard_of(last)
             if mine is None or mine.end is None:
                 at = view.ended_at or view.updated_at or view.created_at
                 end = End(
@@ -167,18 +170,26 @@ class Job:
         self.updated_at = max(self.updated_at, view.updated_at or 0.0, view.ended_at or 0.0)
         self.settle(now)
 
+    def heard_of(self, number: int) -> AttemptFacts | None:
+        """The facts of an attempt, if anything was heard of it."""
+        for facts in reversed(self.attempts):
+            if facts.number == number:
+                return facts
+        return None
+
     def facts(self, number: int) -> AttemptFacts:
         """The facts of an attempt, made when nothing was heard of it before."""
-        found = self.attempts.get(number)
+        found = self.heard_of(number)
         if found is None:
-            found = self.attempts[number] = AttemptFacts(number)
+            found = AttemptFacts(number)
+            self.attempts = tuple(sorted((*self.attempts, found), key=lambda facts: facts.number))
         return found
 
     def settle(self, now: float) -> None:
         """Work out the state from the facts; `now` only tells whether a delay is over."""
         # An attempt behind a final end was asked for: the job lives again.
-        number = max(self.reached[0], max(self.attempts, default=1))
-        facts = self.attempts.get(number)
+        number = max(self.reached[0], self.attempts[-1].number if self.attempts else 1)
+        facts = self.heard_of(number)
         self.attempt = number
         self.cancelling = False
         self.due = None
@@ -205,7 +216,7 @@ class Job:
         self.agent = intern(facts.agent) if facts else ""
         self.slot = intern(facts.slot) if facts else ""
         self.started_at = facts.started_at if facts else None
-        earlier = (a.end.state for n, a in self.attempts.items() if n < number and a.end is not None)
+        earlier = (a.end.state for a in self.attempts if a.number < number and a.end is not None)
         self.flaky = is_flaky(self.state, earlier)
 
     @property
@@ -236,7 +247,7 @@ class Job:
     @property
     def device(self) -> str:
         """The device of the slot where the last attempt is or was, if it is known."""
-        facts = self.attempts.get(self.attempt)
+        facts = self.heard_of(self.attempt)
         return facts.device if facts is not None else ""
 
     @property
@@ -254,7 +265,7 @@ class Job:
         begin = self.queued_at or self.created_at
         if not begin:
             return None
-        first = self.attempts.get(1)
+        first = self.heard_of(1)
         start = first.started_at if first is not None else None
         if start is None:
             start = self.ended_at if self.ended else now
@@ -262,7 +273,7 @@ class Job:
 
     def took(self, now: float) -> float | None:
         """How long the last attempt is or was at work, in seconds."""
-        facts = self.attempts.get(self.attempt)
+        facts = self.heard_of(self.attempt)
         if facts is None:
             return None
         if facts.end is not None and facts.end.duration_s:
@@ -278,6 +289,9 @@ class Job:
 
     def _wait(self, number: int, not_before: float) -> None:
         self.reached = max(self.reached, (number, WAITING))
+        if number == 1 and not not_before and not self.waits:
+            self.waits = _AT_ONCE
+            return
         known = self.waits.get(number)
         self.waits = {**self.waits, number: not_before if known is None else min(known, not_before)}
 

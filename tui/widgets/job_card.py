@@ -79,7 +79,7 @@ class JobCard(Canvas):
         ]
 
     def _why(self, job: Job) -> str:
-        facts = job.attempts.get(job.attempt)
+        facts = job.heard_of(job.attempt)
         if facts is None:
             return ""
         if facts.end is not None:
@@ -95,7 +95,7 @@ class JobCard(Canvas):
         return facts.doing
 
     def _attempts(self, job: Job) -> list[AttemptFacts]:
-        return [job.attempts[n] for n in sorted(job.attempts) if job.attempts[n].held or job.attempts[n].end]
+        return [facts for facts in job.attempts if facts.held or facts.end]
 
     def _time_line(self, job: Job, width: int) -> list[Line]:
         attempts = self._attempts(job)

@@ -171,7 +171,7 @@ class JobTable(LineTable):
         return (mark, (fit(f"{JOB_GLYPH[job.state]} {state}", width - 1), ink))
 
     def _reason(self, job: Job) -> str:
-        facts = job.attempts.get(job.attempt)
+        facts = job.heard_of(job.attempt)
         if facts is None:
             return ""
         if facts.end is not None:

@@ -41,7 +41,7 @@ def told(job: Job) -> tuple[object, ...]:
         job.flaky,
         job.cancelling,
         job.due,
-        {n: (a.held, a.run, a.end, a.step, a.cancelling) for n, a in job.attempts.items()},
+        [(a.number, a.held, a.run, a.end, a.step, a.cancelling) for a in job.attempts],
     )
 
 

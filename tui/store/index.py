@@ -87,6 +87,10 @@ class JobIndex:
         self._rows: list[tuple[Key, str]] = []
         self._key_of: dict[str, Key] = {}
         self._todo: list[str] = []
+        self._narrowed: list[tuple[Key, str]] = []
+        """The rows before, last first, of which a narrower filter lets some through."""
+        self._before: tuple[object, ...] = ()
+        """What stood there before: to free 100,000 entries takes longer than a letter may."""
         self._found: list[tuple[Key, str]] = []
         self.filter = JobFilter()
         self.order = "latest"
@@ -106,7 +110,7 @@ class JobIndex:
     @property
     def complete(self) -> bool:
         """Whether every job was looked at since the last change of filter or order."""
-        return not self._todo
+        return not self._todo and not self._narrowed
 
     def slice(self, start: int, stop: int) -> list[str]:
         """The ids of some rows."""
@@ -123,25 +127,31 @@ class JobIndex:
     def show(self, *, filter: JobFilter | None = None, order: str | None = None) -> None:  # noqa: A002
         """Begin again with another filter or order."""
         narrower = filter is not None and self.complete and not order and filter.narrows(self.filter)
-        within = list(self) if narrower else None
         self.filter = self.filter if filter is None else filter
         self.order = order or self.order
+        # Newest known first: what a reader wants on the first page is there after the first slice.
+        self._before = (self._rows, self._key_of)
+        self._todo, self._narrowed = ([], self._rows) if narrower else (list(self._within()), [])
+        self._narrowed.reverse()
         self._rows = []
         self._key_of = {}
         self._found = []
-        # Newest known first: what a reader wants on the first page is there after the first slice.
-        self._todo = list(self._within()) if within is None else within[::-1]
 
     def step(self, budget: int = 4000) -> bool:
         """Look at some more jobs; returns whether rows were added."""
-        if not self._todo:
+        if self.complete:
             return False
-        part = self._todo[-budget:]
-        del self._todo[-budget:]
         before = len(self._rows)
-        self._find(part)
+        if self._narrowed:
+            self._find(job_id for _, job_id in reversed(self._narrowed[-budget:]))
+            del self._narrowed[-budget:]
+        else:
+            self._find(self._todo[-budget:])
+            del self._todo[-budget:]
+        if self.complete:
+            self._before = ()
         # Merging costs as much as there are rows: so it is done the more rarely, the more there are.
-        if not self._todo or len(self._found) * 2 > before:
+        if self.complete or len(self._found) * 2 > before:
             self._settle()
         return len(self._rows) != before
 

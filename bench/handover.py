@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bench.runners import PLUGINS
 from bench.system import planned, submit
 from bus_schemas import subjects
-from bus_schemas.requests import Overview, Query
+from bus_schemas.requests import LeaderView, Overview, Query
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.errors import QgjobError
 from qgjob.local.system import LocalSystem, UpOptions
@@ -51,10 +51,9 @@ async def handover(waiting: int, *, times: int = 3) -> dict[str, float | list[fl
 
 
 async def _kill(system: LocalSystem, bus: Bus) -> float:
-    seen = await _overview(bus)
-    assert seen is not None
-    assert seen.leader is not None
-    epoch, replica = seen.leader.epoch, seen.leader.replica
+    leader = await wait_for(lambda: _leader(bus), 30, "a leader")
+    assert leader is not None
+    epoch, replica = leader.epoch, leader.replica
     schedulers = {name: pid for name, pid in system.pids().items() if name.startswith("scheduler")}
     assert len(schedulers) == 2
     released = asyncio.get_running_loop().create_future()
@@ -85,6 +84,11 @@ async def _kill(system: LocalSystem, bus: Bus) -> float:
 async def _reads(bus: Bus, waiting: int) -> bool:
     seen = await _overview(bus)
     return seen is not None and seen.waiting >= waiting
+
+
+async def _leader(bus: Bus) -> LeaderView | None:
+    seen = await _overview(bus)
+    return None if seen is None else seen.leader
 
 
 async def _overview(bus: Bus) -> Overview | None:

@@ -94,12 +94,14 @@ class Meter:
 
     @property
     def growth_mib_per_minute(self) -> float:
-        """The slope of the sizes, by least squares."""
-        n = len(self._sizes)
-        mean_t = sum(t for t, _ in self._sizes) / n
-        mean_s = sum(s for _, s in self._sizes) / n
-        over = sum((t - mean_t) * (s - mean_s) for t, s in self._sizes)
-        under = sum((t - mean_t) ** 2 for t, _ in self._sizes)
+        """The slope of the sizes in the last half of the time, when the log's ring is full."""
+        half = (self._sizes[0][0] + self._sizes[-1][0]) / 2
+        sizes = [(t, s) for t, s in self._sizes if t >= half]
+        n = len(sizes)
+        mean_t = sum(t for t, _ in sizes) / n
+        mean_s = sum(s for _, s in sizes) / n
+        over = sum((t - mean_t) * (s - mean_s) for t, s in sizes)
+        under = sum((t - mean_t) ** 2 for t, _ in sizes)
         return round(over / under, 2) if under else 0.0
 
 

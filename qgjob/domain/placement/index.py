@@ -70,6 +70,8 @@ class Pool:
     """By the most urgent level of each group: where one more slot would find the most work first."""
     waiting: list[int] = field(default_factory=lambda: [0, 0, 0])
     """How many jobs wait, by level."""
+    work_s: float = 0.0
+    """Expected seconds of their tests."""
 
 
 class _Placed(NamedTuple):
@@ -78,9 +80,10 @@ class _Placed(NamedTuple):
     high: int
     medium: int
     low: int
+    work_s: float
 
 
-_NOTHING = _Placed(0, 0, 0)
+_NOTHING = _Placed(0, 0, 0, 0.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -121,7 +124,8 @@ class Index:
             if not group.waiting:
                 return
             pool = self.pools[capability] = Pool(capability, group.labels)
-        self._count(group, pool)
+        work_s = group.work_s(estimates.group(group.key))
+        self._count(group, pool, work_s)
         for level, turns in enumerate(pool.turns):
             queue = group.top(level) if group.levels[level] else None
             if queue is None:
@@ -134,25 +138,26 @@ class Index:
         most_urgent = group.level()
         for level, shares in enumerate(pool.shares):
             if level == most_urgent:
-                share = group.work_s(estimates.group(group.key)) / (group.busy + 1)
-                shares.put(group, (-share, 0.0, 0))
+                shares.put(group, (-work_s / (group.busy + 1), 0.0, 0))
             else:
                 shares.put(group, None)
         if not pool.ages:
             del self.pools[capability]
 
-    def _count(self, group: Group, pool: Pool) -> None:
+    def _count(self, group: Group, pool: Pool, work_s: float) -> None:
         """Correct what is counted of the group: in its pool, its organisation, and for its build."""
-        before, after = self._placed.get(group.number, _NOTHING), _Placed(*group.levels)
+        before, after = self._placed.get(group.number, _NOTHING), _Placed(*group.levels, work_s)
         if before == after:
             return
+        waiting, waited = sum(after[:3]), sum(before[:3])
+        pool.work_s += after.work_s - before.work_s
         for level in range(3):
             pool.waiting[level] += after[level] - before[level]
         org, build = group.key.org_id, group.key[1:]
-        total = self.orgs[org] = self.orgs.get(org, 0) + sum(after) - sum(before)
+        total = self.orgs[org] = self.orgs.get(org, 0) + waiting - waited
         if not total:
             del self.orgs[org]
-        if sum(after):
+        if waiting:
             self._placed[group.number] = after
             self.builds.setdefault(build, {})[group.number] = group
             return

@@ -52,6 +52,10 @@ class Record:
         """Test work that came lately over what the slots can do, the installs not counted."""
         return self._fading(now, mean_s) / (_MEMORY * max(1, self.slots))
 
+    def quiet_s(self, now: float) -> float:
+        """How long nothing came."""
+        return now - self._arrived_at
+
     def _fading(self, now: float, mean_s: float) -> float:
         return self._arrivals * exp((self._arrived_at - now) / (_MEMORY * max(mean_s, 1e-3)))
 

@@ -10,6 +10,7 @@ from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Slot
 from qgjob.domain.placement.policy.aged import stays_aged
 from qgjob.domain.placement.policy.due import due
+from qgjob.domain.placement.policy.ending import final, last_to_end
 from qgjob.domain.placement.policy.install import best_install
 from qgjob.domain.placement.policy.picks import give, ready, spare
 from qgjob.domain.placement.policy.view import Choice, View
@@ -34,16 +35,17 @@ def ordinary(view: View) -> Choice | None:
 
 
 def _in_tier(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
+    ending = all(view.ending(pool) for pool in pools)
+    last = ending and final(view, pools)
     return (
         (_favoured(view, pools, 1) if view.favoured else None)
         or _stay(view, (stay for stay in stays if stay[0] <= 1))
         or _stay_aged(view, stays)
-        or next(due(view, pools, 1, forced=True), None)
+        or (None if ending else next(due(view, pools, 1, forced=True), None))
         or (_favoured(view, pools, 2) if view.favoured else None)
         or _stay(view, stays)
-        or next(due(view, pools, 1), None)
-        or next(due(view, pools, 2), None)
-        or (best_install(view, pools) if view.idle else None)
+        or (None if last else next(due(view, pools, 1), None) or next(due(view, pools, 2), None))
+        or (last_to_end(view, pools) if ending else best_install(view, pools))
     )
 
 

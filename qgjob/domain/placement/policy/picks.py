@@ -9,9 +9,8 @@ from qgjob.domain.placement.groups import Group, Queue
 from qgjob.domain.placement.model import Job, LabState, Slot
 from qgjob.domain.placement.policy.view import Choice, View
 
-_TAIL_JOBS: Final = 2
-_TAIL_LOAD: Final = 0.3
-"""The end of a backlog: so few jobs wait for each slot, and so little comes."""
+_LONGEST: Final = 4.0
+"""At the end of a backlog, the longest test goes first once all that waits takes so many times its length."""
 _LOOKED_AT: Final = 16
 
 
@@ -81,8 +80,12 @@ def _by_rule(view: View, group: Group, queue: Queue) -> Job:
     oldest = queue.oldest()
     if oldest.level == 0:
         return oldest
-    longest = view.waiting(group) <= _TAIL_JOBS * view.record(group).slots and view.load(group) < _TAIL_LOAD
-    return queue.by_length(view.mean_s(group), longest=longest)
+    mean_s = view.mean_s(group)
+    if view.ending(group):
+        longest = queue.by_length(mean_s, longest=True)
+        if view.left_s(group) <= _LONGEST * view.state.expected_s(longest):
+            return longest
+    return queue.by_length(mean_s, longest=False)
 
 
 def _elsewhere(state: LabState, group: Group, job: Job) -> bool:

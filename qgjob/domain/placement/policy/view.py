@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.measures import Record
 from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
+
+_LITTLE: Final = 0.5
+"""The load under which a backlog may be ending."""
 
 Choice = tuple[Slot, Group, Job | None, str]
 """A slot, its next group and job (None: an orphan that is released already), and why."""
@@ -54,9 +58,17 @@ class View:
         """The test work that came lately for the same labels, over what their slots can do."""
         return self.record(of).load(self.now, self.state.estimates.any_test.value)
 
-    def waiting(self, of: Group | Pool) -> int:
-        """How many jobs wait that need the same labels."""
-        return sum(self.state.index.pools[of.capability].waiting)
+    def left_s(self, of: Group | Pool) -> float:
+        """How long the slots would need for all tests that wait for the same labels, evenly spread."""
+        return self.state.index.pools[of.capability].work_s / max(1, self.record(of).slots)
+
+    def ending(self, of: Group | Pool) -> bool:
+        """Whether that is likely to be done before much more comes.
+
+        Little comes, and nothing came for as long as it will take: who knows no more of arrivals than how
+        long there were none expects none for as long again.
+        """
+        return self.load(of) < _LITTLE and self.record(of).quiet_s(self.now) >= self.left_s(of)
 
     def install_s(self, group: Group) -> float:
         """How long the group's build is expected to take to install."""

@@ -149,10 +149,10 @@ class Index:
         before, after = self._placed.get(group.number, _NOTHING), _Placed(*group.levels, work_s)
         if before == after:
             return
-        waiting, waited = sum(after[:3]), sum(before[:3])
+        waiting, waited = after.high + after.medium + after.low, before.high + before.medium + before.low
         pool.work_s += after.work_s - before.work_s
-        for level in range(3):
-            pool.waiting[level] += after[level] - before[level]
+        for level, (now, then) in enumerate(zip(after[:3], before[:3], strict=True)):
+            pool.waiting[level] += now - then
         org, build = group.key.org_id, group.key[1:]
         total = self.orgs[org] = self.orgs.get(org, 0) + waiting - waited
         if not total:

@@ -24,29 +24,26 @@ def final(view: View, pools: list[Pool]) -> bool:
 def last_to_end(view: View, pools: list[Pool]) -> Choice | None:
     """One more slot for the build that would be done last, where it is done sooner so.
 
-    So slots fill up what is highest, as sand does, and all builds end at about the same time. The slot costs
-    nobody anything: it would idle.
+    Builds that no slot works on come first. So all builds end at about the same time; and the install costs
+    nobody anything, as the slot would idle. Of two builds that take as long, the one that waits longer.
     """
     if not view.idle:
         return None
-    ranked: list[tuple[float, int, Group]] = []
+    ranked: list[tuple[bool, float, int, Group]] = []
     for pool in pools:
         for shares in pool.shares:
             for _, number, group in shares.first(_LOOKED_AT):
-                ends_s = _ends_s(view, group)
-                if not view.workers(group) or ends_s > view.install_s(group) + view.mean_s(group):
-                    ranked.append((-ends_s, number, group))
-    ranked.sort(key=lambda entry: entry[:2])
+                workers = view.workers(group)
+                if not workers or _ends_s(view, group, workers) > view.install_s(group) + view.mean_s(group):
+                    ranked.append((workers > 0, -view.last_start_s(group), number, group))
+    ranked.sort(key=lambda entry: entry[:3])
     for *_, group in ranked:
         for slot in spare(view, group):
-            if choice := give(view, slot, group, "its build would be done last of all"):
+            if choice := give(view, slot, group, "little more comes, and its build would be done last"):
                 return choice
     return None
 
 
-def _ends_s(view: View, group: Group) -> float:
-    """How long until all tests of the group are done by the slots that work on it; else by one."""
-    work_s, workers = view.work_s(group), view.workers(group)
-    if not workers:
-        return view.install_s(group) + work_s
-    return (work_s + group.running_s(view.now)) / workers
+def _ends_s(view: View, group: Group, workers: int) -> float:
+    """How long until all tests of the group are done by the slots that work on it."""
+    return (view.work_s(group) + group.running_s(view.now)) / workers

@@ -146,10 +146,11 @@ class Index:
 
     def _count(self, group: Group, pool: Pool, work_s: float) -> None:
         """Correct what is counted of the group: in its pool, its organisation, and for its build."""
-        before, after = self._placed.get(group.number, _NOTHING), _Placed(*group.levels, work_s)
+        high, medium, low = group.levels
+        before, after = self._placed.get(group.number, _NOTHING), _Placed(high, medium, low, work_s)
         if before == after:
             return
-        waiting, waited = after.high + after.medium + after.low, before.high + before.medium + before.low
+        waiting, waited = group.waiting, before.high + before.medium + before.low
         pool.work_s += after.work_s - before.work_s
         for level, (now, then) in enumerate(zip(after[:3], before[:3], strict=True)):
             pool.waiting[level] += now - then

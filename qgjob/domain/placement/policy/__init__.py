@@ -2,7 +2,7 @@
 
 1. Work whose slot was lost. 2. The oldest aged work, once in so many starts. 3. Urgent work. 4. Ordinary
 work: medium before low, staying on the build that a slot has; a slot changes its build for medium work
-that is due, or where that pays.
+that is due, or where that pays. At the end of a backlog, what would be done last.
 """
 
 from __future__ import annotations

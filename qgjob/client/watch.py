@@ -43,6 +43,8 @@ class Watch:
         self.kind = kind_of(any_id)
         self.problem: str | None = None
         """Why the state may be old just now: no scheduler answers, …."""
+        self._told: str | None = None
+        """The problem when `changes` returned last: another may come up while nobody waits there."""
         self._bus = bus
         self._clock = clock
         self._known = known is not None
@@ -130,8 +132,7 @@ class Watch:
         if self._live is None:
             raise RuntimeError("a watch must be entered first")
         deadline = None if timeout is None else self._clock.monotonic() + timeout
-        before = self.problem
-        while not self._changed and self.problem == before:
+        while not self._changed and self.problem == self._told:
             now = self._clock.monotonic()
             if now >= self._look_at:
                 await self._look()
@@ -144,6 +145,7 @@ class Watch:
                     break
                 continue
             self._apply()
+        self._told = self.problem
         changed = frozenset(self._changed)
         self._changed.clear()
         return changed

@@ -70,6 +70,10 @@ class LiveScreen(Screen[None]):
         if changes.link or changes.second or changes.overview:
             self._status.sync()
 
+    def on_mount(self) -> None:
+        """Let the footer show the keys: what was said of them before it was there, it did not hear."""
+        self.refresh_bindings()
+
     def on_screen_resume(self) -> None:
         """Catch up with what happened while it was hidden."""
         self.update(Changes(overview=True, lab=True, link=True, second=True))

@@ -188,7 +188,7 @@ async def test_what_happened_while_the_server_was_away_is_caught_up(
     waiting = asyncio.create_task(
         client.wait(one.run_id, on_change=lambda watch: problems.append(watch.problem))
     )
-    await wait_for(lambda: "get" in scheduler.asked)
+    await wait_for(lambda: problems)  # the answer is there, not only on its way
     nats_server.kill()
     await wait_for(lambda: problems[-1:] == [watch_module.LOST])
     for job in (one, two):

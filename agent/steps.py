@@ -110,12 +110,11 @@ class Steps:
             return await self._run_with(self.runner, prepared=prepared)
         await self._make_folders()
         spec, slot = self._spec, self.slot
-        test = spec.files[0]
-        runner = self.runner or slot.runners.find(spec.runner, self.dirs.bundle, test)
+        runner = self.runner or slot.runners.find(spec.runner, self.dirs.bundle, *spec.files)
         async with slot.kit.equipped(
             runner,
             self.dirs.bundle,
-            test,
+            spec.files[0],
             org_id=spec.org_id,
             labels=slot.device.labels,
             say=self.shipper.say,

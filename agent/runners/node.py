@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -84,6 +85,25 @@ def nearest(bundle: Path, test: Path, names: tuple[str, ...]) -> Path | None:
     return None
 
 
+def nearest_to_all(bundle: Path, tests: Sequence[Path], names: tuple[str, ...]) -> Path | None:
+    """The `nearest` one, which has to be the same for all files of a shard: one run has one configuration.
+
+    Raises `RunnerError` when it is not: with the first one's the others would be left out in silence.
+    """
+    first = nearest(bundle, tests[0], names)
+    for test in tests[1:]:
+        if (other := nearest(bundle, test, names)) != first:
+            shown = [f"{path.relative_to(bundle)}" if path else f"no {names[0]}" for path in (first, other)]
+            raise RunnerError(
+                f"the files of this shard have different configurations: {tests[0].relative_to(bundle)} has "
+                f"{shown[0]}, {test.relative_to(bundle)} has {shown[1]}",
+                reason="not_runnable",
+                retryable=False,
+                hint="Submit the files of each configuration by themselves, or without --shards.",
+            )
+    return first
+
+
 def depends_on(folder: Path, package: str) -> bool:
     """Whether the package.json in a folder names `package` among what it needs."""
     return package in _dependencies(folder)
@@ -106,5 +126,9 @@ def _dependencies(folder: Path) -> frozenset[str]:
 
 
 def pattern_of(path: str) -> str:
-    """A regular expression, as JavaScript reads it, for exactly this path at the end of another."""
-    return re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", path) + "$"
+    """What Playwright takes for exactly this path.
+
+    Its arguments are regular expressions. One that stands between slashes is read as it is; any other would
+    be looked for in whatever case, and `Login.spec.ts` be run with `login.spec.ts`.
+    """
+    return "/^" + re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", path) + "$/"

@@ -67,12 +67,22 @@ class Runners:
         """What a job may ask for, besides `auto`."""
         return frozenset(self._runners)
 
-    def find(self, name: str, bundle: Path, test: str) -> AnyRunner:
-        """The runner of that name; for `auto` the one that `test`, unpacked in `bundle`, looks made for.
+    def find(self, name: str, bundle: Path, *tests: str) -> AnyRunner:
+        """The runner of that name; for `auto` the one that `tests`, unpacked in `bundle`, look made for.
 
-        Raises `RunnerError` when this agent has none of that name.
+        Raises `RunnerError` when this agent has none of that name, or the files of a shard are not all
+        made for the same.
         """
-        name = detect_runner(bundle, test) if name == AUTO else name
+        if name == AUTO:
+            name = detect_runner(bundle, tests[0])
+            for test in tests[1:]:
+                if (other := detect_runner(bundle, test)) != name:
+                    raise RunnerError(
+                        f"the files of this shard want different runners: {tests[0]} {name}, {test} {other}",
+                        reason="not_runnable",
+                        retryable=False,
+                        hint="Name one with --runner, or submit the files of each runner by themselves.",
+                    )
         if name not in self._runners:
             raise RunnerError(
                 f"this agent has no runner {name}; it has {', '.join(sorted(self._runners))}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.wdio_lines import read_wdio
 from agent.runners.base import CaseCounts, Need, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
-from agent.runners.node import find_in_packages, nearest, node_of
+from agent.runners.node import find_in_packages, nearest_to_all, node_of
 from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import Toolchain
 
@@ -45,16 +46,15 @@ class WdioRunner(Runner):
         """See `Runner.check`."""
         node_of(self._tools)
         path = find_test(bundle, test)
-        _config(bundle, path)
+        _config(bundle, [path])
         find_in_packages(bundle, path, self._tools, _CLI)
 
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
         """See `Runner.prepare`."""
         node = node_of(self._tools)
         tests = find_tests(dirs.bundle, job.files)
-        test = tests[0]
-        config = _config(dirs.bundle, test)
-        cli = find_in_packages(dirs.bundle, test, self._tools, _CLI)
+        config = _config(dirs.bundle, tests)
+        cli = find_in_packages(dirs.bundle, tests[0], self._tools, _CLI)
         lab = config.with_name(_LAB_FILE)
         shutil.copyfile(_PRELOAD, lab)
         # Of the same kind as the user's, or wdio would not load TypeScript.
@@ -103,8 +103,8 @@ def _lines(dirs: JobDirs) -> Path:
     return dirs.reports / "wdio"
 
 
-def _config(bundle: Path, test: Path) -> Path:
-    config = nearest(bundle, test, CONFIG_NAMES)
+def _config(bundle: Path, tests: Sequence[Path]) -> Path:
+    config = nearest_to_all(bundle, tests, CONFIG_NAMES)
     if config is None:
         raise RunnerError(
             "there is no wdio.conf.ts or wdio.conf.js above the test",

@@ -122,8 +122,9 @@ def _cases(job: JobView, attachments: Sequence[str]) -> Iterator[_Case]:
         if not told:
             over = job.state in END_STATES
             why = "has no result of its own" if over else f"not ended: {job.state}"
-            # Of a shard that passed, a file without a result is one that did not fit into it.
-            unknown: Kind | None = None if job.state == "passed" else "skipped"
+            # Of a shard that passed, a file without a result may be one that did not fit into it.
+            unfit = job.state == "passed" and job.attempts[-1].files_left_out > 0
+            unknown: Kind | None = None if unfit else "skipped"
             yield _Case(classname, _text(_file_name(job, file)), 0.0, unknown, why, lines=lines)
             continue
         result = told[0][1]

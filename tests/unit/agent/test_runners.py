@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -228,7 +229,7 @@ def test_playwright_is_started_by_node_where_its_config_is(dirs: JobDirs, tmp_pa
         "/node",
         str(modules / "@playwright/test/cli.js"),
         "test",
-        str(dirs.bundle).replace(".", r"\.") + r"/e2e/t/a\+b \(1\)\.spec\.ts$",
+        "/^" + str(dirs.bundle).replace(".", r"\.") + r"/e2e/t/a\+b \(1\)\.spec\.ts$/",
         "--reporter=list,junit,json",
         f"--output={dirs.artifacts}/test-results",
         "--workers=1",
@@ -331,6 +332,27 @@ def test_plug_ins_join_the_built_in_runners(tmp_path: Path):
         RunnerError, match="no runner detox; it has appium-pytest, appwright, command, echo, "
     ):
         runners.find("detox", tmp_path, "t.sh")
+
+
+def test_the_files_of_a_shard_want_the_same_runner(dirs: JobDirs):
+    add(dirs, "e2e/playwright.config.ts")
+    runners = Runners.load(TOOLS, {})
+    with pytest.raises(RunnerError, match=r"e2e/a\.spec\.ts playwright, smoke\.sh command") as caught:
+        runners.find("auto", dirs.bundle, "e2e/a.spec.ts", "e2e/b.spec.ts", "smoke.sh")
+    assert not caught.value.retryable
+    assert runners.find("playwright", dirs.bundle, "e2e/a.spec.ts", "smoke.sh").name == "playwright"
+    assert runners.find("auto", dirs.bundle, "e2e/a.spec.ts", "e2e/b.spec.ts").name == "playwright"
+
+
+def test_the_files_of_a_shard_have_one_configuration(dirs: JobDirs):
+    tests = ("a/e2e/x.spec.ts", "a/y.spec.ts", "b/z.spec.ts")
+    for name in (*tests, "a/playwright.config.ts", "node_modules/@playwright/test/cli.js"):
+        add(dirs, name)
+    runner = PlaywrightRunner(TOOLS)
+    launch = runner.prepare(replace(job("shard 1 of 1"), tests=tests[:2]), dirs)
+    assert launch.cwd == dirs.bundle / "a"
+    with pytest.raises(RunnerError, match=r"has a/playwright\.config\.ts, b/z\.spec\.ts has no playwright"):
+        runner.prepare(replace(job("shard 1 of 1"), tests=tests), dirs)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,13 @@ def test_what_went_wrong_with_a_shard_as_a_whole_is_a_case_too():
     timed_out = shard("timed_out", attempt(1, "timed_out", files=files(a="passed")))
     assert told(parse(timed_out))["shard 1 of 2 (3 files)"] == ["failure"]
     assert told(parse(shard("errored", attempt(1, "errored")))) == {"shard 1 of 2 (3 files)": ["error"]}
-    assert told(parse(shard("passed", attempt(1, "passed", files=files(a="passed")))))["c.py"] == []
+
+
+def test_a_file_of_which_nothing_was_told_is_no_pass_unless_it_was_left_out_for_want_of_room():
+    whole = attempt(1, "passed", files=files(a="passed", b="passed"))
+    assert told(parse(shard("passed", whole)))["c.py"] == ["skipped"]
+    cut = attempt(1, "passed", files=files(a="passed"), files_left_out=2)
+    assert told(parse(shard("passed", cut)))["c.py"] == []
 
 
 def test_the_suite_says_what_was_tested_and_the_cases_what_they_left():

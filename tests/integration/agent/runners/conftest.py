@@ -60,13 +60,15 @@ class Bench:
         runner: str = "auto",
         env: Mapping[str, str] | None = None,
         sink: OutputSink | None = None,
+        shard: tuple[str, ...] = (),
     ) -> RunResult:
-        """Run one test to its result; every process of it is gone then."""
-        found = Runners.load(self.tools, {}).find(runner, self.dirs.bundle, test)
+        """Run one test, or the files of a shard, to its result; every process of it is gone then."""
+        files = shard or (test,)
+        found = Runners.load(self.tools, {}).find(runner, self.dirs.bundle, *files)
         assert isinstance(found, Runner)
         labels = frozenset({"android"} if "QGJOB_PLATFORM" in self.app.env else ())
         async with self.kit.equipped(
-            found, self.dirs.bundle, test, org_id="acme", labels=labels, say=self.said.append
+            found, self.dirs.bundle, files[0], org_id="acme", labels=labels, say=self.said.append
         ):
             appium = await self.kit.appium(found, self.app)
             job = RunnerJob(
@@ -76,6 +78,7 @@ class Bench:
                 app_version_id="v1",
                 attempt=1,
                 test=test,
+                tests=shard,
                 slot="s1",
                 device="d1",
                 argv=argv,

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from agent.launch import EndReason
+from agent.reports.files import file_results
 from agent.runners.base import CaseStatus, Verdict
 from tests.conftest import required_program
 from tests.integration.agent.runners.conftest import Bench
@@ -111,3 +112,38 @@ async def test_a_browser_test_that_is_ended_leaves_its_report_and_no_process(
     assert not [process for process in browsers if process.is_running()]
     assert {case.name: case.status for case in result.cases}["first"] is CaseStatus.PASSED
     assert result.exit_code != 0
+
+
+async def test_a_shard_runs_its_own_files_and_none_that_looks_like_them(bench: Bench):
+    """Playwright takes arguments for regular expressions, whatever their case and what stands around them."""
+    passes = "import { test } from '@playwright/test';\ntest('it', () => {});\n"
+    waits = passes.replace("() => {}", "() => new Promise((done) => setTimeout(done, 300))")
+    shard = {
+        "e2e/login.spec.ts": waits,
+        "e2e/a/same.spec.ts": passes.replace("() => {}", "() => { throw new Error('no'); }"),
+        "e2e/b/same.spec.ts": passes,
+        "e2e/pay (new) [v1.2]+.spec.ts": passes,
+        "e2e/none.spec.ts": "export {};\n",
+    }
+    others = (
+        "e2e/login.spec.ts.old.spec.ts",
+        "e2e/Login.spec.ts",
+        "e2e/c/e2e/login.spec.ts",
+        "e2e/loginXspec.ts",
+        "e2e/same.spec.ts",
+        "e2e/pay new v1.spec.ts",
+    )
+    bench.add({**shard, **dict.fromkeys(others, passes)})
+    bench.add({"e2e/playwright.config.ts": "export default { workers: 1, testMatch: /spec.ts$/ };\n"})
+    result = await bench.run("shard 1 of 2", shard=tuple(shard))
+    assert (result.verdict, result.reason) == (Verdict.FAILED, "1 failed, 3 passed"), bench.text()
+    found, left_out = file_results(result.cases, tuple(shard))
+    assert left_out == 0
+    assert {file.file: file.outcome for file in found} == {
+        "e2e/login.spec.ts": "passed",
+        "e2e/a/same.spec.ts": "failed",
+        "e2e/b/same.spec.ts": "passed",
+        "e2e/pay (new) [v1.2]+.spec.ts": "passed",
+    }
+    assert found[0].file == "e2e/login.spec.ts"  # which took longest, and longer than it waits
+    assert found[0].duration_s >= 0.3

@@ -34,6 +34,7 @@ STYLES: Final[dict[str, str]] = {
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOT_IN_LOGS: Final = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\ud800-\udfff]")
+_CI_COMMAND: Final = re.compile(r"##(?=\w*\[)")
 _ESCAPE: Final = re.compile(r"\x1b(\[[0-9;:]*m)?")
 
 
@@ -163,6 +164,22 @@ class Output:
             self.console().print(styled, soft_wrap=True)
         else:
             self.line(f"{state} {clean(text)}")
+
+    def indented(self, text: str, *, err: bool = False) -> None:
+        """Lines of others' that belong to the one above: of data, or of words for people.
+
+        In CI none of them is a command to whoever reads the output: GitHub takes `::` at the beginning of
+        a line for one whatever the indent, and `##[` anywhere.
+        """
+        write = self.note if err else self.line
+        for line in text.splitlines():
+            shown = f"    │ {_CI_COMMAND.sub('# #', clean(line))}".rstrip()
+            if self.err_on_terminal if err else self.on_terminal:
+                from rich.text import Text
+
+                self.console(err=err).print(Text(shown, style="dim"), soft_wrap=True)
+            else:
+                write(shown)
 
     def stamped(self, clock: str, state: str, text: str) -> None:
         """A line of data with its time and a state in columns, written at once."""

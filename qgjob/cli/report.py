@@ -74,7 +74,8 @@ async def _main(
 
     wanted = Wanted(
         logs=logs if format_ in {"html", "markdown"} else "none",  # pyright: ignore[reportArgumentType] - checked
-        cases=format_ != "markdown",
+        cases=format_ == "html",
+        explained=format_ in {"junit", "github", "gitlab"},
         pictures=format_ == "html",
         attachments=attachments,
     )
@@ -98,7 +99,14 @@ def rendered(found: RunReport, format_: str) -> bytes:
         case "junit":
             from qgjob.report.junit import junit_xml
 
-            return junit_xml(found.jobs, name=found.title, run=found.run, attachments=found.attachments)
+            return junit_xml(
+                found.jobs,
+                name=found.title,
+                run=found.run,
+                attachments=found.attachments,
+                cases=found.cases,
+                logs=found.logs,
+            )
         case "html":
             from qgjob.report.html import html
 

@@ -5,25 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from bus_schemas.cases import CaseRecord
-from bus_schemas.requests import JobView, RunView
+from bus_schemas.requests import JobView, RunView, StoredChunk
 from qgjob.client import Client
 from qgjob.client.downloads import of_jobs
 from qgjob.errors import QgjobError
-from qgjob.report.model import Picture, RunReport
+from qgjob.report.excerpt import failed_cases
+from qgjob.report.model import Picture, RunReport, worst_first
 
 LOG_CHARACTERS: Final = 64 * 1024
 """The end of each log that a report keeps."""
+EXCERPT_CHARACTERS: Final = 16 * 1024
+"""The end of each log that lines are taken from."""
 MAX_LOGS: Final = 200
 MAX_REPORTS: Final = 2000
+MAX_EXPLAINED: Final = 50
+"""Of how many jobs that failed the output is fetched for a report that shows a few lines of each."""
 MAX_PICTURE_BYTES: Final = 2**20
 PICTURES: Final = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
 _PICTURES_EACH: Final = 4
 _AT_ONCE: Final = 8
+_JUST_NOW_S: Final = 5.0
+_EXPLAIN_S: Final = 20.0
+"""How long a verdict may wait for the words to it."""
+
+EXPLAINED: Final = frozenset({"failed", "timed_out", "errored"})
 
 T = TypeVar("T")
 
@@ -35,6 +45,8 @@ class Wanted:
     logs: Literal["failed", "all", "none"] = "failed"
     """Whose output: of what did not simply pass, of all, or of none."""
     cases: bool = True
+    explained: bool = False
+    """Instead of all these: cases, or else output, of what failed; see `explain`."""
     pictures: bool = False
     attachments: Path | None = None
     """Where to download what jobs that did not simply pass left; None: nowhere."""
@@ -49,6 +61,7 @@ async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
     bad = [job for job in told if _bad(job)]
     gather = _Gather(client)
     with_logs = {"all": told, "failed": bad, "none": []}[wanted.logs][:MAX_LOGS]
+    explained = await explain(client, jobs) if wanted.explained else None
     logs, cases, pictures, attachments = await asyncio.gather(
         gather.each(with_logs, gather.log),
         gather.each(told[:MAX_REPORTS] if wanted.cases else [], gather.cases),
@@ -63,15 +76,63 @@ async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
         jobs=jobs,
         run=found if isinstance(found, RunView) else None,
         at=client.clock.now(),
-        logs=logs,
-        cases=cases,
+        logs=explained.logs if explained else logs,
+        cases=explained.cases if explained else cases,
         pictures=pictures,
         attachments=attachments,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """By job, of its last attempt, what tells why it failed."""
+
+    cases: dict[str, Sequence[CaseRecord]] = field(default_factory=dict[str, Sequence[CaseRecord]])
+    logs: dict[str, str] = field(default_factory=dict[str, str])
+    """The end of the output of those whose cases tell nothing."""
+
+
+async def explain(
+    client: Client, jobs: Sequence[JobView], *, at_most: int = MAX_REPORTS, logs: int = MAX_EXPLAINED
+) -> Explained:
+    """Why jobs failed, of the first `at_most` that did; the output of at most `logs` of them.
+
+    Never raises: what cannot be had, or not soon, is left out.
+    """
+    gather, told = _Gather(client), Explained()
+    failed = [job for job in worst_first(jobs) if job.state in EXPLAINED and job.attempts][:at_most]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_EXPLAIN_S):
+            cases = await gather.each([job for job in failed if job.attempts[-1].report], gather.cases)
+            told.cases.update((job_id, found) for job_id, found in cases.items() if failed_cases(found))
+            silent = [job for job in failed if job.job_id not in told.cases][:logs]
+            told.logs.update(await gather.each(silent, gather.last_output))
+    return told
+
+
 def _bad(job: JobView) -> bool:
     return job.state != "passed" or job.flaky
+
+
+class _LastOutput:
+    """The end of the output of one attempt, the test's and the agent's own."""
+
+    def __init__(self, attempt: int) -> None:
+        self._attempt = attempt
+        self.written = ""
+        self.said = ""
+        self.whole = False
+
+    def take(self, chunk: StoredChunk) -> None:
+        """Add a chunk of the job's."""
+        if chunk.attempt != self._attempt:
+            return
+        self.whole = self.whole or chunk.eof
+        for stream, text in chunk.parts:
+            if stream != "sys":
+                self.written = (self.written + text)[-EXCERPT_CHARACTERS:]
+            elif not text.startswith("--- "):  # where it ran is told beside it
+                self.said = (self.said + text)[-EXCERPT_CHARACTERS:]
 
 
 class _Gather:
@@ -99,6 +160,23 @@ class _Gather:
         except QgjobError as error:
             kept += f"\n[the rest of the output cannot be read: {error.message}]"
         return kept
+
+    async def last_output(self, job: JobView) -> str:
+        """The end of what the last attempt's test wrote, or if that is nothing of what the agent says.
+
+        Of a job that has ended just now the last lines may still be on their way: they are waited for.
+        """
+        ended_s = self._client.clock.now() - (job.ended_at or 0.0)
+        found = _LastOutput(job.attempts[-1].number)
+        for follow in (False, True) if ended_s < _JUST_NOW_S else (False,):
+            found = _LastOutput(job.attempts[-1].number)
+            with contextlib.suppress(QgjobError):
+                async with contextlib.aclosing(self._client.logs(job.job_id, follow=follow)) as chunks:
+                    async for chunk in chunks:
+                        found.take(chunk)
+            if found.whole:
+                break
+        return found.written if found.written.strip() else found.said
 
     async def cases(self, job: JobView) -> Sequence[CaseRecord]:
         """What the last attempt's test report has."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bus_schemas.requests import RunView
 from qgjob.cli.ci import in_ci
@@ -24,7 +24,12 @@ from qgjob.domain.verdict import counts_of, failed_tests, failures_of, run_state
 from qgjob.errors import ExitCode, QgjobError
 
 if TYPE_CHECKING:
+    from qgjob.cli.reporting import Explained
     from qgjob.client import Client
+
+SHOWN_FAILURES: Final = 3
+"""Of how many of them it is shown at the end of a wait why."""
+SHOWN_LINES: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,33 +47,59 @@ async def wait_and_tell(
     """Wait, write the report, print how it ended; returns the exit code."""
     with progress_for(out, SystemClock()) as progress:
         waited = await client.wait(any_id, wishes.options, known=known, on_change=progress)
+    explained = await _explained(client, waited, wishes)
     if wishes.junit is not None:
-        write_junit(wishes.junit, waited)
-    tell(out, waited, wishes)
+        write_junit(wishes.junit, waited, explained)
+    tell(out, waited, wishes, explained)
     return int(waited.verdict)
 
 
-def write_junit(path: Path, waited: Waited) -> None:
+async def _explained(client: Client, waited: Waited, wishes: WaitWishes) -> Explained | None:
+    """Why it failed, as far as that will be shown; None when nothing failed."""
+    if all(job.state == "passed" for job in waited.jobs):
+        return None
+    from qgjob.cli.reporting import explain
+
+    if wishes.junit is not None:
+        return await explain(client, waited.jobs)
+    return await explain(client, waited.jobs, at_most=SHOWN_FAILURES)
+
+
+def write_junit(path: Path, waited: Waited, explained: Explained | None) -> None:
     """Write the JUnit report; raises `UsageError` when the file cannot be written."""
     from qgjob.errors import UsageError
     from qgjob.report.junit import junit_xml
 
     name = (waited.run.name if waited.run else None) or waited.id
     try:
-        path.write_bytes(junit_xml(waited.jobs, name=name, run=waited.run))
+        path.write_bytes(
+            junit_xml(
+                waited.jobs,
+                name=name,
+                run=waited.run,
+                cases=explained.cases if explained else None,
+                logs=explained.logs if explained else None,
+            )
+        )
     except OSError as error:
         raise UsageError(f"--junit {path} cannot be written: {error.strerror or error}.") from None
 
 
-def tell(out: Output, waited: Waited, wishes: WaitWishes) -> None:
-    """Print how waiting ended."""
+def tell(out: Output, waited: Waited, wishes: WaitWishes, explained: Explained | None = None) -> None:
+    """Print how waiting ended, and of the first failures why."""
+    shown = _shown(waited, explained) if explained else {}
     if wishes.as_json:
         out.json(waited_json(waited))
+        for job in waited.jobs:
+            if text := shown.get(job.job_id):
+                out.note(f"{job.state} {job.job_id} {job.title}")
+                out.indented(text, err=True)
     else:
         for job in waited.jobs:
             if job.state != "passed" or job.flaky:
                 reason = why(job)
                 out.state_line(job.state, f"{job.job_id} {job.title}" + (f" · {reason}" if reason else ""))
+                out.indented(shown.get(job.job_id, ""))
         out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
     _tell_rules(out, waited)
     _tell_more(out, waited)
@@ -83,6 +114,19 @@ def tell(out: Output, waited: Waited, wishes: WaitWishes) -> None:
             f"{jobs[0].upper()}{jobs[1:]} cancelled: {reason}.",
             hint="`qgjob agents list` shows what labels there are; --no-slot-grace waits longer.",
         )
+
+
+def _shown(waited: Waited, explained: Explained) -> dict[str, str]:
+    """The lines to the first failures, by job."""
+    from qgjob.report.excerpt import excerpt
+    from qgjob.report.model import worst_first
+
+    found: dict[str, str] = {}
+    for job in worst_first(waited.jobs):
+        cases, output = explained.cases.get(job.job_id, ()), explained.logs.get(job.job_id, "")
+        if len(found) < SHOWN_FAILURES and (text := excerpt(cases, output, lines=SHOWN_LINES)):
+            found[job.job_id] = text
+    return found
 
 
 def _tell_more(out: Output, waited: Waited) -> None:

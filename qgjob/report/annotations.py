@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bus_schemas.requests import JobView
+from qgjob.report.excerpt import last_lines
 from qgjob.report.model import BAD, FAILURES, RunReport, name_of, why, worst_first
 
 MAX_ANNOTATIONS: Final = 50
 """GitHub shows 10 errors and 10 warnings of a step, and 50 of a run."""
+
+
+_LINES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,14 @@ def _findings(report: RunReport) -> Iterator[_Finding]:
             for case in cases:
                 yield _Finding(case.file or job.test, case.line, case.name, case.message or "failed", level)
             continue
-        told = "passed only after a failure" if job.flaky else why(job)
+        told = "passed only after a failure" if job.flaky else _why(report, job)
         file = job.tests[0] if job.tests else job.test
         yield _Finding(file, None, f"{name_of(job)} {job.state.replace('_', ' ')}", told, level)
+
+
+def _why(report: RunReport, job: JobView) -> str:
+    shown = last_lines(report.logs.get(job.job_id, ""), lines=_LINES)
+    return f"{why(job)}\n{shown}" if shown else why(job)
 
 
 def github(report: RunReport) -> str:

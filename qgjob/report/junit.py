@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from bus_schemas.cases import CaseOutcome
+from bus_schemas.cases import CaseOutcome, CaseRecord
 from bus_schemas.events import END_STATES, Attempt
 from bus_schemas.requests import JobView, RunView
+from qgjob.report.excerpt import JUNIT_LINES, excerpt, failed_cases
 from qgjob.report.model import FAILURES, file_results, name_of
 
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -62,31 +63,41 @@ def junit_xml(
     name: str,
     run: RunView | None = None,
     attachments: Mapping[str, Sequence[str]] | None = None,
+    cases: Mapping[str, Sequence[CaseRecord]] | None = None,
+    logs: Mapping[str, str] | None = None,
 ) -> bytes:
     """The report of these jobs as a UTF-8 document.
 
     Failed and timed out are failures; errored, cancelled and expired are errors, since such a
     test did not pass; what has not ended or never ran is skipped. Earlier attempts of what passed
     are `flakyFailure`s or `flakyError`s, of what did not `rerunFailure`s or `rerunError`s.
-    `attachments`: paths of downloaded files by job, as Jenkins and GitLab take them.
+    `attachments`: paths of downloaded files by job, as Jenkins and GitLab take them. `cases` and
+    `logs`, the cases and the output of the last attempt by job: of what did not pass a part of one
+    of them is the text of its failure.
     """
-    files = attachments or {}
-    cases = [case for job in jobs for case in _cases(job, files.get(job.job_id, ()))]
+    files, told, output = attachments or {}, cases or {}, logs or {}
+    written = [
+        case
+        for job in jobs
+        for case in _cases(
+            job, files.get(job.job_id, ()), told.get(job.job_id, ()), output.get(job.job_id, "")
+        )
+    ]
     started = [a.started_at for job in jobs for a in job.attempts if a.started_at is not None]
-    kinds = [case.kind for case in cases]
+    kinds = [case.kind for case in written]
     counts = {
         "name": _text(name),
-        "tests": str(len(cases)),
+        "tests": str(len(written)),
         "failures": str(kinds.count("failure")),
         "errors": str(kinds.count("error")),
-        "time": f"{sum(case.seconds for case in cases):.3f}",
+        "time": f"{sum(case.seconds for case in written):.3f}",
     }
     root = ET.Element("testsuites", counts)
     suite = ET.SubElement(root, "testsuite", {**counts, "skipped": str(kinds.count("skipped"))})
     if started:
         suite.set("timestamp", datetime.fromtimestamp(min(started), UTC).isoformat(timespec="seconds"))
     _properties(suite, jobs, run)
-    for case in cases:
+    for case in written:
         _write(suite, case)
     ET.indent(root)
     return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
@@ -109,10 +120,12 @@ def _properties(suite: ET.Element, jobs: Sequence[JobView], run: RunView | None)
             ET.SubElement(properties, "property", {"name": _text(key), "value": _text(value)})
 
 
-def _cases(job: JobView, attachments: Sequence[str]) -> Iterator[_Case]:
+def _cases(
+    job: JobView, attachments: Sequence[str], cases: Sequence[CaseRecord], output: str
+) -> Iterator[_Case]:
     results = file_results(job)
     if not results:
-        yield _job_case(job, attachments)
+        yield _job_case(job, attachments, excerpt(cases, output, lines=JUNIT_LINES))
         return
     classname = _text(f"{job.org_id}.{job.app_version_id}")
     failed = False
@@ -130,14 +143,15 @@ def _cases(job: JobView, attachments: Sequence[str]) -> Iterator[_Case]:
         result = told[0][1]
         outcome = result.outcome
         failed = failed or outcome == "failed"
+        own = [] if outcome == "passed" else failed_cases(case for case in cases if case.file == file)
         yield _Case(
             classname,
             _text(_file_name(job, file)),
             max(result.duration_s, 0.0),
             _KINDS[outcome],
+            excerpt(own[:1], "", lines=2).replace("\n ", ":") if own else outcome,
             outcome,
-            outcome,
-            f"{outcome}; see the output of {job.job_id}",
+            excerpt(own, "", lines=JUNIT_LINES) or f"{outcome}; see the output of {job.job_id}",
             [
                 _Try(failed=True, message="failed", type="failed", text=f"attempt {number}: failed")
                 for number, before in told[1:]
@@ -146,10 +160,11 @@ def _cases(job: JobView, attachments: Sequence[str]) -> Iterator[_Case]:
             lines,
         )
     if job.state in END_STATES and job.state != "passed" and not failed:
-        yield _job_case(job, ())  # what went wrong is the shard's as a whole
+        # What went wrong is the shard's as a whole.
+        yield _job_case(job, (), excerpt((), output, lines=JUNIT_LINES))
 
 
-def _job_case(job: JobView, attachments: Sequence[str]) -> _Case:
+def _job_case(job: JobView, attachments: Sequence[str], shown: str) -> _Case:
     last = job.attempts[-1] if job.attempts else None
     message = _text(job.message or job.reason or "")
     kind: Kind | None = None
@@ -159,7 +174,8 @@ def _job_case(job: JobView, attachments: Sequence[str]) -> _Case:
     elif job.state != "passed":
         kind = "failure" if job.state in FAILURES else "error"
         message = message or job.state
-        type_, text = _text(job.reason or job.state), _told(last) if last else message
+        type_ = _text(job.reason or job.state)
+        text = "\n\n".join(part for part in (_told(last) if last else message, shown) if part)
     earlier = [
         _Try(
             failed=attempt.outcome in FAILURES,
@@ -203,7 +219,7 @@ def _write(suite: ET.Element, case: _Case) -> None:
 def _output(job: JobView, attachments: Sequence[str]) -> list[str]:
     """Where it ran and how, what it left, and in the form that CI systems look for, what was downloaded."""
     lines = [f"job {job.job_id} of run {job.run_id}", *map(_told, job.attempts)]
-    left = [artifact.name for attempt in job.attempts for artifact in attempt.artifacts]
+    left = list(dict.fromkeys(artifact.name for attempt in job.attempts for artifact in attempt.artifacts))
     if left and not attachments:
         more = f" and {len(left) - 20} more" if len(left) > 20 else ""
         lines.append(f"left {', '.join(left[:20])}{more}: qgjob artifacts {job.job_id}")
@@ -215,17 +231,18 @@ def _file_name(job: JobView, file: str) -> str:
 
 
 def _told(attempt: Attempt) -> str:
-    """An attempt in one line."""
-    parts = [f"attempt {attempt.number}: {attempt.outcome or 'running'}"]
-    if attempt.agent:
-        parts.append(f"on {attempt.agent}/{attempt.slot}")
-    if attempt.exit_code is not None:
-        parts.append(f"exit code {attempt.exit_code}")
-    if attempt.reason:
-        parts.append(attempt.reason)
-    if attempt.message:
-        parts.append(attempt.message)
-    return _text(", ".join(parts))
+    """An attempt in one line, nothing of it twice."""
+    outcome = (attempt.outcome or "running").replace("_", " ")
+    where = f" on {attempt.agent}/{attempt.slot}" if attempt.agent else ""
+    message = " ".join((attempt.message or "").split())
+    code = f"exit code {attempt.exit_code}"
+    known = attempt.exit_code is None or attempt.exit_code == 0 or code in message
+    reason = "" if message or attempt.reason == "test_failed" else (attempt.reason or "").replace("_", " ")
+    told = message or reason
+    if not known:
+        told = f"{told} ({code})" if told else code
+    head = f"attempt {attempt.number}: {outcome}{where}"
+    return _text(f"{head}: {told}" if told else head)
 
 
 def _text(text: str) -> str:

@@ -111,7 +111,7 @@ def test_the_first_step_installs_the_action_itself(runner: Runner):
 def test_a_failure_is_shown_where_github_shows_failures(installed: Runner, project: Path, qgjob: Qgjob):
     done = installed.step("run.sh", server=server_of(qgjob), args="--name\npull request 12")
     assert done.returncode == 10, done.stderr
-    assert "::error file=t/bad.py,title=t/bad.py failed::exit code 3\n" in done.stdout
+    assert "::error file=t/bad.py,title=t/bad.py failed::exit code 3%0Ano button\n" in done.stdout
     assert "| ❌ | `t/bad.py` | exit code 3 |" in installed.summary
     assert "no button" in installed.summary
     outputs = installed.outputs

@@ -63,6 +63,14 @@ def test_a_run_with_a_failure_is_10_and_says_which(qgjob: Qgjob, script: Script)
         for case in ET.parse(qgjob.folder / "r.xml").iter("testcase")
     }
     assert cases == {"a.py": ["system-out"], "b.py": ["failure", "system-out"]}
+    failure = ET.parse(qgjob.folder / "r.xml").find(".//failure")
+    assert failure is not None
+    assert (failure.text or "").endswith(": exit code 3\n\nbroken")
+    assert "b.py\n    │ broken\n" in done.err
+    again = qgjob("wait", document["run_id"])
+    assert " b.py · exit code 3\n    │ broken\n" in again.out
+    for format_ in ("junit", "github", "gitlab"):
+        assert "broken" in qgjob("report", document["run_id"], "--format", format_).out
 
 
 def test_ids_states_and_logs_of_a_run_can_be_asked_for(qgjob: Qgjob, script: Script):

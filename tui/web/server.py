@@ -56,7 +56,7 @@ class WebServer(Server):
         """The page; `?fontsize=` makes it larger or smaller."""
         self._refuse_too_many()
         size = request.query.get("fontsize", "")
-        wanted = int(size) if size.isdecimal() and int(size[:4]) in _FONT_SIZES else 16
+        wanted = int(size) if size.isdecimal() and len(size) <= 2 and int(size) in _FONT_SIZES else 16
         context = {"font_size": wanted, "application": {"name": self.title}}
         return aiohttp_jinja2.render_template("app_index.html", request, context)
 

@@ -48,6 +48,21 @@ def test_an_error_and_its_hint_go_to_stderr():
     assert stderr.getvalue() == "Error: It failed.\nDo this.\n"
 
 
+def test_lines_of_others_obey_neither_a_terminal_nor_ci():
+    out, stdout, stderr = make()
+    out.indented("::error::no\n\n  ##[add-mask]x ##vso[task] # ## [1]\x1b[2J")
+    assert stdout.getvalue().splitlines() == [
+        "    │ ::error::no",
+        "    │",
+        "    │   # #[add-mask]x # #vso[task] # ## [1]\\x1b[2J",
+    ]
+    out.indented("for people", err=True)
+    assert stderr.getvalue() == "    │ for people\n"
+    out, stdout, _ = make(terminal=True)
+    out.indented("[b]a line[/b]")
+    assert "│ [b]a line[/b]" in stdout.getvalue()
+
+
 def test_json_is_one_document():
     out, stdout, _ = make()
     out.json({"a": "ü\x1b"})

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import JUnitXml, xunit2
 
+from bus_schemas.cases import CaseRecord
 from bus_schemas.events import END_STATES, Attempt, FileResult
 from bus_schemas.requests import JobView, RunView
 from qgjob.report.junit import junit_xml
@@ -71,7 +72,9 @@ def test_whatever_the_texts_hold_it_is_well_formed(message: str, name: str, test
         message=message[:4000],
         attempts=(attempt(1, "failed", message=message[:4000]), attempt(2, state, message=message[:4000])),
     )
-    document = junit_xml([job], name=name)
+    case = CaseRecord(name="c", outcome="failed", message=message[:4000])
+    document = junit_xml([job], name=name, logs={"j_1": message}, cases={"j_1": [case]})
+    assert problems(junit_xml([job], name=name, logs={"j_1": message})) == []
     assert problems(document) == []
     assert len(list(ET.fromstring(document).iter("testcase"))) == 1
 
@@ -114,6 +117,48 @@ def test_what_went_wrong_with_a_shard_as_a_whole_is_a_case_too():
     timed_out = shard("timed_out", attempt(1, "timed_out", files=files(a="passed")))
     assert told(parse(timed_out))["shard 1 of 2 (3 files)"] == ["failure"]
     assert told(parse(shard("errored", attempt(1, "errored")))) == {"shard 1 of 2 (3 files)": ["error"]}
+
+
+def failure(document: bytes) -> tuple[str, str]:
+    assert problems(document) == []
+    found = ET.fromstring(document).find(".//failure")
+    assert found is not None
+    return found.get("message") or "", found.text or ""
+
+
+def test_a_failure_that_no_case_tells_of_shows_the_end_of_the_output():
+    last = attempt(
+        1, "failed", agent="lab", slot="s0", reason="test_failed", message="exit code 3", exit_code=3
+    )
+    job = view(state="failed", message="exit code 3", attempts=(last,))
+    output = (
+        "".join(f"line {number}\n" for number in range(100)) + "10%\r100%\r\n\x1b[31mno <button>\x1b[0m\n\n"
+    )
+    message, text = failure(junit_xml([job], name="n", logs={"j_1": output}))
+    first, empty, *shown = text.splitlines()
+    assert (message, first, empty) == ("exit code 3", "attempt 1: failed on lab/s0: exit code 3", "")
+    assert (len(shown), shown[0], shown[-2:]) == (40, "line 62", ["100%", "no <button>"])
+
+
+def test_what_a_case_says_goes_before_the_output():
+    case = CaseRecord(
+        name="buys", suite="shop", outcome="failed", message="no button\nat x", file="a.py", line=3
+    )
+    passed = CaseRecord(name="looks", outcome="passed", file="a.py")
+    last = attempt(1, "failed", message="1 failed, 1 passed", exit_code=1)
+    told = junit_xml(
+        [view(state="failed", attempts=(last,))],
+        name="n",
+        cases={"j_1": [passed, case]},
+        logs={"j_1": "dots"},
+    )
+    assert failure(told)[1] == (
+        "attempt 1: failed: 1 failed, 1 passed (exit code 1)\n\nshop › buys (a.py:3)\n  no button\n  at x"
+    )
+    job = shard("failed", attempt(1, "failed", files=files(a="failed", b="passed", c="passed")))
+    message, text = failure(junit_xml([job], name="n", cases={"j_1": [passed, case]}))
+    assert message == "shop › buys (a.py:3): no button"
+    assert text == "shop › buys (a.py:3)\n  no button\n  at x"
 
 
 def test_a_file_of_which_nothing_was_told_is_no_pass_unless_it_was_left_out_for_want_of_room():

@@ -28,6 +28,8 @@ def run(options: ServerOptions, *, read_only: bool, settings: Settings | None = 
             "The dashboard needs a terminal.",
             hint="In scripts use `qgjob status`, `qgjob list --json` or `qgjob queue status`.",
         )
+    for name in ("COLUMNS", "LINES"):  # the terminal's own size counts, which follows when it is resized
+        os.environ.pop(name, None)
     return show(options, read_only=read_only, settings=settings)
 
 

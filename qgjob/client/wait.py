@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from bus_schemas.agents import Heartbeat
 from bus_schemas.requests import JobView
@@ -41,28 +42,76 @@ async def wait(
     async with Watch(bus, any_id, known=known, clock=clock) as watch, live.agents(bus) as heartbeats:
         slots = _SlotWatch(bus, heartbeats, options.no_slot_grace_s, clock)
         stop = _FailFast(bus, any_id, options)
+        async with _Attendant(watch, stop, slots) as attendant:
+            while True:
+                if on_change is not None:
+                    on_change(watch)
+                now = clock.monotonic()
+                if watch.ended or (deadline is not None and now >= deadline):
+                    if watch.ended:
+                        await attendant.finish()
+                        await watch.settle()
+                    return Waited(
+                        id=any_id,
+                        run=watch.run,
+                        jobs=watch.jobs,
+                        no_slot=slots.cancelled,
+                        timed_out=not watch.ended,
+                        rules=options.rules,
+                        stopped_by=stop.because,
+                    )
+                attendant.attend()
+                # A server that is away may hold a question for longer than there is time.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(None if deadline is None else deadline - now):
+                        await watch.changes()
+
+
+class _Attendant:
+    """Acts on what is seen beside the watching: while a question hangs, changes are still told."""
+
+    def __init__(self, watch: Watch, stop: _FailFast, slots: _SlotWatch) -> None:
+        self._watch = watch
+        self._stop = stop
+        self._slots = slots
+        self._due = asyncio.Event()
+        self._acting = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin; the first look is due at once."""
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(lambda _: self._watch.nudge())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End, whatever hangs."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def attend(self) -> None:
+        """Something has changed. Raises what ended the attendant, if anything has."""
+        self._due.set()
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    async def finish(self) -> None:
+        """Wait for the answers to what it does just now."""
+        async with self._acting:
+            pass
+
+    async def _run(self) -> None:
         while True:
-            if on_change is not None:
-                on_change(watch)
-            now = clock.monotonic()
-            if watch.ended or (deadline is not None and now >= deadline):
-                if watch.ended:
-                    await watch.settle()
-                return Waited(
-                    id=any_id,
-                    run=watch.run,
-                    jobs=watch.jobs,
-                    no_slot=slots.cancelled,
-                    timed_out=not watch.ended,
-                    rules=options.rules,
-                    stopped_by=stop.because,
-                )
-            # A server that is away may hold a question for longer than there is time.
+            self._due.clear()
+            async with self._acting:
+                await self._stop.look(self._watch.jobs)
+                await self._slots.look(self._watch.jobs)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if deadline is None else deadline - now):
-                    await stop.look(watch.jobs)
-                    await slots.look(watch.jobs)
-                    await watch.changes(slots.next_look_in)
+                async with asyncio.timeout(self._slots.next_look_in):
+                    await self._due.wait()
 
 
 class _FailFast:

@@ -45,6 +45,7 @@ class Watch:
         """Why the state may be old just now: no scheduler answers, …."""
         self._told: str | None = None
         """The problem when `changes` returned last: another may come up while nobody waits there."""
+        self._nudged = False
         self._bus = bus
         self._clock = clock
         self._known = known is not None
@@ -132,7 +133,7 @@ class Watch:
         if self._live is None:
             raise RuntimeError("a watch must be entered first")
         deadline = None if timeout is None else self._clock.monotonic() + timeout
-        while not self._changed and self.problem == self._told:
+        while not self._changed and not self._nudged and self.problem == self._told:
             now = self._clock.monotonic()
             if now >= self._look_at:
                 await self._look()
@@ -146,9 +147,16 @@ class Watch:
                 continue
             self._apply()
         self._told = self.problem
+        self._nudged = False
         changed = frozenset(self._changed)
         self._changed.clear()
         return changed
+
+    def nudge(self) -> None:
+        """Let `changes` return though nothing has changed."""
+        self._nudged = True
+        if self._live is not None:
+            self._live.nudge()
 
     def _on_lost(self) -> None:
         """Say so at once: the next comparison may be half a minute away."""

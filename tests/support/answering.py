@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Answering:
-    """Keeps views of the jobs whose events it publishes; `quiet` lets it answer nothing."""
+    """Keeps views of the jobs whose events it publishes; `silent` questions are heard, and not answered."""
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
@@ -43,6 +43,7 @@ class Answering:
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self.refused: set[str] = set()
+        self.silent: set[str] = set()
         self.page = 500
         self._as_of = 0
         self._subscriptions: list[Subscription] = []
@@ -108,6 +109,8 @@ class Answering:
     async def _on_request(self, msg: Msg) -> None:
         name = msg.subject.split(".")[2]
         self.asked.append(name)
+        if name in self.silent:
+            return
         match name:
             case "get":
                 answer: Message = self._get(GetQuery.decode(msg.data))

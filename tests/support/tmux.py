@@ -35,8 +35,8 @@ class Tmux:
 
     @property
     def screen(self) -> str:
-        """What is on the screen."""
-        return self._run("capture-pane", "-p")
+        """What is on the screen, lines that were wrapped in one piece."""
+        return self._run("capture-pane", "-p", "-J")
 
     def close(self) -> None:
         """End the shell and whatever runs in it."""

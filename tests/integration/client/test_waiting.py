@@ -181,14 +181,16 @@ async def test_without_a_scheduler_an_unknown_run_cannot_be_waited_for(
 
 
 async def test_what_happened_while_the_server_was_away_is_caught_up(
-    client: Client, scheduler: Answering, nats_server: NatsServer
+    client: Client, scheduler: Answering, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(query, "NO_SCHEDULER_S", 60.0)
     one, two = (scheduler.knows(job, run_size=2) for job in make_run(2))
+    scheduler.silent.add("agents")  # a question that hangs keeps nothing from being said
     problems: list[str | None] = []
     waiting = asyncio.create_task(
         client.wait(one.run_id, on_change=lambda watch: problems.append(watch.problem))
     )
-    await wait_for(lambda: problems)  # the answer is there, not only on its way
+    await wait_for(lambda: problems and "agents" in scheduler.asked)
     nats_server.kill()
     await wait_for(lambda: problems[-1:] == [watch_module.LOST])
     for job in (one, two):

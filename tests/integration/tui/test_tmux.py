@@ -23,7 +23,9 @@ def tmux() -> Iterator[Tmux]:
     required_program("tmux")
     with tempfile.TemporaryDirectory(prefix="qgjob-tmux-") as folder:  # a socket's path is short
         window = Tmux(Path(folder))
-        window.start({"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": folder})
+        # A shell that exports COLUMNS says what the size was once.
+        size = {"COLUMNS": "80", "LINES": "24"}
+        window.start({"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": folder, **size})
         try:
             yield window
         finally:
@@ -34,8 +36,10 @@ async def test_it_draws_answers_and_restores_the_screen(
     tmux: Tmux, lab: LabService, nats_server: NatsServer
 ) -> None:
     job_id = next(slot.job.spec.job_id for slot in lab.model.lab if slot.job)
+    await wait_for(lambda: tmux.screen.startswith("$ "))  # what is typed sooner is echoed twice
     tmux.type("echo what stood here before")
     tmux.press("Enter")
+    await wait_for(lambda: "\nwhat stood here before\n$ " in tmux.screen)
     tmux.type(f"qgjob --server {nats_server.url} tui; echo left with $?")
     tmux.press("Enter")
 
@@ -44,6 +48,7 @@ async def test_it_draws_answers_and_restores_the_screen(
         assert len(lines) == 40, lines
         assert lines[0].startswith(" qgjob   ● live"), lines
         assert any("4 Jobs" in line for line in lines), lines
+        assert "? Help" in lines[-1], lines
         assert all(line.rstrip()[-1] in "╮│╯" for line in lines[2:-2] if line.startswith("│")), lines
         return True
 
@@ -52,16 +57,16 @@ async def test_it_draws_answers_and_restores_the_screen(
     tmux.type(f"/{job_id}")
     await wait_for(lambda: "1 of " in tmux.screen)
     tmux.press("Enter")
-    await wait_for(lambda: "4 Jobs" in tmux.screen)
+    await wait_for(lambda: "? Help" in tmux.screen)
     tmux.press("Enter")
     await wait_for(lambda: job_id in tmux.screen and "Log · " in tmux.screen)
     tmux.press("Escape")
     await wait_for(lambda: "4 Jobs" in tmux.screen)
     tmux.resize(80, 24)
-    await wait_for(lambda: len(tmux.screen.splitlines()) == 24)
+    await wait_for(lambda: len(lines := tmux.screen.splitlines()) == 24 and "? Help" in lines[-1])
 
     tmux.type(":quit")
     tmux.press("Enter")
     await wait_for(lambda: "left with 0" in tmux.screen, 20)
-    assert "what stood here before" in tmux.screen
+    assert "\nwhat stood here before\n" in tmux.screen
     assert "Jobs" not in tmux.screen

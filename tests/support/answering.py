@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from bus_schemas import streams, subjects
+from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat, LogChunk
 from bus_schemas.base import Message
 from bus_schemas.events import EVENT_KINDS, AnyEvent, Queued
@@ -20,12 +20,11 @@ from bus_schemas.requests import (
     LogsQuery,
     Problem,
     RunView,
-    StoredChunk,
 )
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_page
 from qgjob.client.fold import apply_event
 from qgjob.domain.verdict import counts_of, run_state_of
+from qgjob.scheduler.joblogs import read_logs
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -143,19 +142,8 @@ class Answering:
         return GetAnswer(run=run, more=query.offset + size < len(jobs), as_of=self._as_of)
 
     async def _logs(self, query: LogsQuery) -> LogsAnswer:
-        page = await read_page(
-            self.bus,
-            streams.LOGS,
-            f"qg.logs.*.{query.job_id}.*",
-            start_seq=query.after_seq + 1,
-            limit=min(query.limit, self.page),
-        )
-        chunks: list[StoredChunk] = []
-        for message in page.messages:
-            chunk = LogChunk.decode(message.data)
-            fields = chunk.model_dump(include={"attempt", "at", "parts", "dropped", "eof"})
-            chunks.append(StoredChunk(stream_seq=message.seq, **fields))
-        return LogsAnswer(chunks=tuple(chunks), more=page.pending > 0)
+        limit = min(query.limit, self.page)
+        return await read_logs(self.bus, query.model_copy(update={"limit": limit}), None)
 
     def _cancel(self, request: CancelRequest) -> str:
         self.cancelled.append(request.id)

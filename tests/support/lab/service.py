@@ -18,13 +18,12 @@ from bus_schemas.requests import (
     GetQuery,
     ListAnswer,
     ListQuery,
-    LogsAnswer,
     LogsQuery,
     Problem,
-    StoredChunk,
 )
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology
+from qgjob.scheduler.joblogs import read_logs
 from tests.support.lab.model import LabModel
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ class LabService:
         self.model = model
         self.asked: list[str] = []
         """The subjects of the questions that came, in order."""
-        self.chunks: dict[str, list[StoredChunk]] = {}
         self._subscriptions: list[Subscription] = []
         self._org_of: dict[str, str] = {}
 
@@ -90,19 +88,7 @@ class LabService:
     async def publish_log(self, org: str, chunks: Iterable[LogChunk]) -> None:
         """Store output."""
         for chunk in chunks:
-            ack = await self.bus.requests.publish(
-                subjects.logs(org, chunk.job_id, chunk.attempt), chunk.encode()
-            )
-            self.chunks.setdefault(chunk.job_id, []).append(
-                StoredChunk(
-                    stream_seq=ack.seq,
-                    attempt=chunk.attempt,
-                    at=chunk.at,
-                    parts=chunk.parts,
-                    dropped=chunk.dropped,
-                    eof=chunk.eof,
-                )
-            )
+            await self.bus.requests.publish(subjects.logs(org, chunk.job_id, chunk.attempt), chunk.encode())
 
     async def say_state(self) -> None:
         """Publish the overview and each agent's heartbeat."""
@@ -150,9 +136,7 @@ class LabService:
         return GetAnswer(problem=Problem(code="not_found", message=f"There is no job or run {query.id}."))
 
     async def _logs(self, data: bytes) -> Message:
-        query = LogsQuery.decode(data)
-        chunks = [c for c in self.chunks.get(query.job_id, []) if c.stream_seq > query.after_seq]
-        return LogsAnswer(chunks=tuple(chunks[: query.limit]), more=len(chunks) > query.limit)
+        return await read_logs(self.bus, LogsQuery.decode(data), None)
 
     async def _cancel(self, data: bytes) -> Message:
         request = CancelRequest.decode(data)

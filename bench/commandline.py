@@ -11,10 +11,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bench.system import percentiles, planned, running_system, submit
+from bench.system import installed_env, percentiles, planned, running_system, submit
 from bus_schemas.requests import ListAnswer, ListQuery
 from bus_schemas.subjects import query
 from qgjob.bus.connect import Bus
@@ -45,7 +46,8 @@ async def _listing() -> dict[str, Any]:
                 run = planned(_RUN, runner="noop", app=f"v{number}", requires=("none",))
                 await submit(bus, run)
             await wait_for(lambda: _listed(bus), 240, f"{LISTED} listed jobs")
-            took = [await asyncio.to_thread(_timed, system) for _ in range(_SAMPLES + 1)]
+            env = installed_env(Path(folder) / "compiled")
+            took = [await asyncio.to_thread(_timed, system, env) for _ in range(_SAMPLES + 1)]
     return {name: round(value * 1000) for name, value in percentiles(took[1:]).items()}
 
 
@@ -56,10 +58,10 @@ async def _listed(bus: Bus) -> bool:
     return False
 
 
-def _timed(system: LocalSystem) -> float:
+def _timed(system: LocalSystem, env: Mapping[str, str]) -> float:
     began = time.perf_counter()
     argv = [_QGJOB, "--server", system.server, "list", "--limit", "100"]
-    done = subprocess.run(argv, check=True, capture_output=True)
+    done = subprocess.run(argv, check=True, capture_output=True, env=env)
     took = time.perf_counter() - began
     assert len(done.stdout.splitlines()) >= 100
     return took

@@ -11,14 +11,17 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.system import running
+from bench.system import installed_env, running
 
 _QGJOB = str(Path(sys.executable).with_name("qgjob"))
 
 
 def run_startup() -> dict[str, float]:
     """Seconds, medians of whole processes."""
-    return asyncio.run(_startup())
+    with tempfile.TemporaryDirectory(prefix="qgjob-bench-") as folder:
+        os.environ |= installed_env(Path(folder))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        return asyncio.run(_startup())
 
 
 async def _startup() -> dict[str, float]:

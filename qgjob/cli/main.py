@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import re
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +82,22 @@ def build() -> Any:
 
 def main() -> None:
     """Run the command line of this process and exit."""
-    sys.exit(run(sys.argv[1:]))
+    codes: list[int] = []
+    atexit.register(_leave, codes)  # before any other, so that it is called after them
+    codes.append(run(sys.argv[1:]))
+    sys.exit(codes[0])
+
+
+def _leave(codes: Sequence[int]) -> None:
+    """End the process here: to take hundreds of modules apart first is a tenth of a short command's time.
+
+    Threads have ended and all that others left to be done at the exit is done.
+    """
+    if codes:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it any more
+                stream.flush()
+        os._exit(codes[0])
 
 
 def run(args: list[str]) -> int:

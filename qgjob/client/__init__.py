@@ -20,22 +20,46 @@ Asynchronous and typed; scripts that are neither use `qgjob.connect`. Errors are
 
 from __future__ import annotations
 
-from qgjob.bus.connect import ServerOptions
-from qgjob.client.client import Client, open_client
-from qgjob.client.fold import apply_event
-from qgjob.client.labfeed import LabFeed
-from qgjob.client.live import Live
-from qgjob.client.models import (
-    LiveEvent,
-    Resync,
-    SubmitRequest,
-    Submitted,
-    TransferProgress,
-    Waited,
-    WaitOptions,
-)
-from qgjob.client.watch import Watch
-from qgjob.domain.verdict import VerdictRules
+from typing import TYPE_CHECKING, Any
+
+from qgjob.client.later import Later
+
+if TYPE_CHECKING:
+    from qgjob.bus.connect import ServerOptions
+    from qgjob.client.client import Client, open_client
+    from qgjob.client.fold import apply_event
+    from qgjob.client.labfeed import LabFeed
+    from qgjob.client.live import Live
+    from qgjob.client.models import (
+        LiveEvent,
+        Resync,
+        SubmitRequest,
+        Submitted,
+        TransferProgress,
+        Waited,
+        WaitOptions,
+    )
+    from qgjob.client.watch import Watch
+    from qgjob.domain.verdict import VerdictRules
+
+_MODULES = {
+    "Client": "qgjob.client.client",
+    "LabFeed": "qgjob.client.labfeed",
+    "Live": "qgjob.client.live",
+    "LiveEvent": "qgjob.client.models",
+    "Resync": "qgjob.client.models",
+    "ServerOptions": "qgjob.bus.connect",
+    "SubmitRequest": "qgjob.client.models",
+    "Submitted": "qgjob.client.models",
+    "TransferProgress": "qgjob.client.models",
+    "VerdictRules": "qgjob.domain.verdict",
+    "WaitOptions": "qgjob.client.models",
+    "Waited": "qgjob.client.models",
+    "Watch": "qgjob.client.watch",
+    "apply_event": "qgjob.client.fold",
+    "open_client": "qgjob.client.client",
+}
+"""Where each name is: imported when it is asked for, so that no command pays for what others use."""
 
 __all__ = [
     "Client",
@@ -54,3 +78,11 @@ __all__ = [
     "apply_event",
     "open_client",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(Later(_MODULES[name]), name)
+    globals()[name] = found
+    return found

@@ -5,57 +5,80 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bus_schemas.agents import Heartbeat
-from bus_schemas.builds import BuildRecord
-from bus_schemas.cases import CaseReport
-from bus_schemas.crons import CronView
-from bus_schemas.events import Attempt
-from bus_schemas.explain import ExplainAnswer
-from bus_schemas.history import HistoryAnswer
-from bus_schemas.holds import SlotHold
-from bus_schemas.jobs import BlobRef
-from bus_schemas.lab import HoldVerb, SlotsAnswer
-from bus_schemas.requests import (
-    CtlAnswer,
-    HealthAnswer,
-    JobState,
-    JobView,
-    Overview,
-    RunView,
-    StoredChunk,
-)
-from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
-from qgjob.client import (
-    artifacts,
-    builds,
-    bundles,
-    control,
-    crons,
-    downloads,
-    lab,
-    live,
-    logs,
-    packed,
-    query,
-    submit,
-    wait,
-    watch,
-)
-from qgjob.client.downloads import JobArtifact
-from qgjob.client.labfeed import LabFeed
-from qgjob.client.live import Live
-from qgjob.client.models import (
-    LiveEvent,
-    SubmitRequest,
-    Submitted,
-    TransferProgress,
-    Waited,
-    WaitOptions,
-)
-from qgjob.client.watch import Watch
+from qgjob.client.later import Later
 from qgjob.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from bus_schemas.agents import Heartbeat
+    from bus_schemas.builds import BuildRecord
+    from bus_schemas.cases import CaseReport
+    from bus_schemas.crons import CronView
+    from bus_schemas.events import Attempt
+    from bus_schemas.explain import ExplainAnswer
+    from bus_schemas.history import HistoryAnswer
+    from bus_schemas.holds import SlotHold
+    from bus_schemas.jobs import BlobRef
+    from bus_schemas.lab import HoldVerb, SlotsAnswer
+    from bus_schemas.requests import (
+        CtlAnswer,
+        HealthAnswer,
+        JobState,
+        JobView,
+        Overview,
+        RunView,
+        StoredChunk,
+    )
+    from bus_schemas.rules import QueueRules
+    from qgjob.client import (
+        artifacts,
+        builds,
+        bundles,
+        control,
+        crons,
+        downloads,
+        lab,
+        labfeed,
+        live,
+        logs,
+        models,
+        packed,
+        query,
+        submit,
+        wait,
+        watch,
+    )
+    from qgjob.client.downloads import JobArtifact
+    from qgjob.client.labfeed import LabFeed
+    from qgjob.client.live import Live
+    from qgjob.client.models import (
+        LiveEvent,
+        SubmitRequest,
+        Submitted,
+        TransferProgress,
+        Waited,
+        WaitOptions,
+    )
+    from qgjob.client.watch import Watch
+else:  # a command uses one or two of them, and waits for the import of each
+    artifacts = Later("qgjob.client.artifacts")
+    builds = Later("qgjob.client.builds")
+    bundles = Later("qgjob.client.bundles")
+    control = Later("qgjob.client.control")
+    crons = Later("qgjob.client.crons")
+    downloads = Later("qgjob.client.downloads")
+    lab = Later("qgjob.client.lab")
+    labfeed = Later("qgjob.client.labfeed")
+    live = Later("qgjob.client.live")
+    logs = Later("qgjob.client.logs")
+    models = Later("qgjob.client.models")
+    packed = Later("qgjob.client.packed")
+    query = Later("qgjob.client.query")
+    submit = Later("qgjob.client.submit")
+    wait = Later("qgjob.client.wait")
+    watch = Later("qgjob.client.watch")
 
 
 @contextlib.asynccontextmanager
@@ -343,7 +366,7 @@ class Client:
         return await wait.wait(
             self.bus,
             any_id,
-            options or WaitOptions(),
+            options or models.WaitOptions(),
             clock=self.clock,
             known=known,
             on_change=on_change,
@@ -358,7 +381,7 @@ class Client:
 
     def lab_feed(self) -> LabFeed:
         """The whole lab, kept up to date while it is entered; see `LabFeed`."""
-        return LabFeed(self.bus, self.clock)
+        return labfeed.LabFeed(self.bus, self.clock)
 
     def live_events(self, *, run_id: str | None = None, job_id: str | None = None) -> Live[LiveEvent]:
         """Events as they are stored: of one job, of one run, or all."""

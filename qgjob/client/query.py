@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bus_schemas import subjects
-from bus_schemas.agents import Heartbeat
 from bus_schemas.base import Message
-from bus_schemas.history import MAX_ASKED, DurationsAnswer, DurationsQuery, HistoryAnswer, HistoryQuery
-from bus_schemas.holds import SlotHold
 from bus_schemas.requests import (
     AgentsAnswer,
     CheckView,
@@ -33,6 +30,11 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.client.ids import kind_of
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from bus_schemas.agents import Heartbeat
+    from bus_schemas.history import HistoryAnswer
+    from bus_schemas.holds import SlotHold
 
 A = TypeVar("A", bound=Message)
 
@@ -207,6 +209,8 @@ async def holds(bus: Bus) -> list[SlotHold]:
 
 async def history(bus: Bus, test: str, org_id: str | None, limit: int) -> HistoryAnswer:
     """The last outcomes of a test, newest first; raises `NotFoundError` when none is remembered."""
+    from bus_schemas.history import HistoryAnswer, HistoryQuery
+
     question = HistoryQuery(test=test, org_id=org_id, limit=limit)
     answer = await ask(bus, subjects.query("history", org_id), question, HistoryAnswer)
     checked(answer.problem)
@@ -215,6 +219,8 @@ async def history(bus: Bus, test: str, org_id: str | None, limit: int) -> Histor
 
 async def durations(bus: Bus, org_id: str, tests: Sequence[str]) -> dict[str, float]:
     """Expected seconds of those tests of which something is known."""
+    from bus_schemas.history import MAX_ASKED, DurationsAnswer, DurationsQuery
+
     found: dict[str, float] = {}
     for start in range(0, len(tests), MAX_ASKED):
         question = DurationsQuery(org_id=org_id, tests=tuple(tests[start : start + MAX_ASKED]))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bus_schemas.agents import DeviceHealth, Heartbeat, InstalledBuild, SlotStatus
-from bus_schemas.artifacts import Artifact
-from bus_schemas.builds import BuildRecord
-from bus_schemas.events import Attempt
-from bus_schemas.explain import ExplainAnswer
-from bus_schemas.history import HistoryAnswer
-from bus_schemas.holds import SlotHold
-from bus_schemas.requests import JobView, OrgView, Overview, PauseView, RunView
-from bus_schemas.rules import OrgRule, PauseMark
-from qgjob.client.models import Submitted
 from qgjob.clock import rfc3339
-from qgjob.domain.testhistory import HistorySummary
+
+if TYPE_CHECKING:
+    from bus_schemas.agents import DeviceHealth, Heartbeat, InstalledBuild, SlotStatus
+    from bus_schemas.artifacts import Artifact
+    from bus_schemas.builds import BuildRecord
+    from bus_schemas.events import Attempt
+    from bus_schemas.explain import ExplainAnswer
+    from bus_schemas.history import HistoryAnswer
+    from bus_schemas.holds import SlotHold
+    from bus_schemas.requests import JobView, OrgView, Overview, PauseView, RunView
+    from bus_schemas.rules import OrgRule, PauseMark
+    from qgjob.client.models import Submitted
+    from qgjob.domain.testhistory import HistorySummary
 
 
 def attempt_json(attempt: Attempt) -> dict[str, Any]:

@@ -70,6 +70,39 @@ def test_submit_imports_no_screen_and_no_scheduler():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_command_that_asks_imports_nothing_of_those_that_send():
+    program = (
+        "import sys; from qgjob.cli.main import run; run(['list', '--server', 'nats://127.0.0.1:1']);"
+        "print([m for m in sys.modules if m in ('rich', 'tarfile', 'qgjob.client.packed', 'qgjob.client.watch')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_command_leaves_with_its_code_after_all_else_that_is_to_be_done_at_the_exit():
+    program = (
+        "import atexit, sys, threading, time; from qgjob.cli import main;"
+        "atexit.register(print, 'not reached'); sys.argv = ['qgjob', 'list', '--state', 'none'];"
+        "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start();"
+        "run = main.run;"
+        "main.run = lambda args: (run(args), atexit.register(print, 'at exit'))[0];"
+        "main.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == "thread\nat exit\n"
+    assert "none" in done.stderr
+
+
+def test_every_name_of_the_client_is_there_and_no_other():
+    import qgjob.client
+
+    for name in qgjob.client.__all__:
+        assert getattr(qgjob.client, name) is not None
+    with pytest.raises(AttributeError):
+        _ = qgjob.client.nothing  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]):
     assert run(["--version"]) == 0
     assert re.fullmatch(r"qgjob \d+\.\d+\S*\n", capsys.readouterr().out)

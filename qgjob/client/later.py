@@ -1,0 +1,16 @@
+"""Modules that are imported when something of them is used for the first time."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+class Later:
+    """Stands for a module: an attribute of it is looked up in the module, which is imported for that."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)

@@ -18,6 +18,9 @@ MAX_ID_CHARS = 256
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS)]
 """A name given by a user or made by us: 1 to 256 characters."""
 
+SlotName = Annotated[str, StringConstraints(min_length=1, max_length=2 * MAX_ID_CHARS + 1)]
+"""`agent/slot`; where it says so, an agent, which stands for all of its slots."""
+
 MAX_LABEL_CHARS = 64
 LABEL_PATTERN = r"[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9._:/-]*)?"
 """The whole of a label: lower case, and behind a colon any case, as serial numbers have it."""
@@ -48,6 +51,10 @@ Text = Annotated[str, StringConstraints(max_length=4000)]
 
 Timestamp = Annotated[float, Field(ge=0, lt=253_402_300_800, allow_inf_nan=False)]
 """Seconds since 1970, UTC, before the year 10000: a number that every calendar can show."""
+
+
+Seconds = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)]
+"""How long something took: thirty years at most, so that sums of it stay times that a calendar can show."""
 
 
 class Model(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from bus_schemas.base import Id, Message, Model
+from bus_schemas.base import Id, Message, Model, Seconds
 
 CaseOutcome = Literal["passed", "failed", "errored", "skipped"]
 
@@ -17,7 +17,6 @@ MAX_REPORT_BYTES: Final = 8 * 2**20
 
 Line = Annotated[str, StringConstraints(max_length=1100)]
 CaseText = Annotated[str, StringConstraints(max_length=MAX_CASE_CHARS)]
-Seconds = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)]
 
 
 class CaseTry(Model):

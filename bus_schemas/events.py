@@ -6,10 +6,11 @@ from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
+from bus_schemas import subjects
 from bus_schemas.artifacts import Artifact
-from bus_schemas.base import Id, Message, Model, Text, Timestamp, first_problem
+from bus_schemas.base import Id, Message, Model, Seconds, SlotName, Text, Timestamp, first_problem
 from bus_schemas.cases import CaseOutcome
-from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, Priority
+from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, Priority, TestPath
 from bus_schemas.subjects import EventLane
 from qgjob.errors import BadMessageError
 
@@ -34,7 +35,7 @@ class FileResult(Model):
     file: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
     outcome: CaseOutcome
     """The worst of its cases; `skipped` when all were."""
-    duration_s: Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)] = 0.0
+    duration_s: Seconds = 0.0
     flaky: bool = False
 
 
@@ -56,8 +57,8 @@ class Attempt(Model):
     message: Text | None = None
     installed: bool = False
     """Whether this attempt had to install the build."""
-    install_s: float | None = None
-    duration_s: float | None = None
+    install_s: Seconds | None = None
+    duration_s: Seconds | None = None
     """How long the test ran, on a monotonic clock."""
     exit_code: int | None = None
     takeovers: int = 0
@@ -138,7 +139,7 @@ class Started(Event):
     app_version_id: Id
     phase: Phase = "running"
     takeovers: int = 0
-    lost: tuple[Id, ...] = ()
+    lost: tuple[SlotName, ...] = ()
     """`agent/slot` names that held the attempt before and were lost."""
     left: bool = False
     """The holder let go by itself, as an agent that stops does: it was not lost."""
@@ -170,7 +171,7 @@ class Ended(Event):
     final: bool = True
     """False when the job will be tried again, `next` being what to put into the backlog."""
     app_version_id: Id
-    test: str | None = None
+    test: TestPath | None = None
     """The job's test: what the history of a test is made from. Not said of a shard, whose files are."""
     next: JobMessage | None = None
     retryable: bool = True
@@ -191,7 +192,7 @@ class Running(Event):
 
     kind: Literal["running"] = "running"
     installed: bool = False
-    install_s: float | None = None
+    install_s: Seconds | None = None
     takeovers: int = 0
     """Of the holder who says so: a former one may say it late."""
 
@@ -291,3 +292,15 @@ def decode_event(data: bytes | bytearray | str) -> AnyEvent:
 def is_chain_link(event: AnyEvent) -> bool:
     """Whether an event belongs to the claim chain, whose compare-and-set decides."""
     return EVENT_KINDS[event.kind].lane == "state"
+
+
+def decode_event_at(subject: str, data: bytes) -> AnyEvent:
+    """Read a stored event; raises `BadMessageError` also when it stands where it does not belong.
+
+    Where an event may be published is a right: one that spoke for another job would go round it.
+    """
+    event = decode_event(data)
+    lane = "state" if is_chain_link(event) else "info"
+    if subjects.event(event.org_id, event.run_id, event.job_id, event.attempt, lane) != subject:
+        raise BadMessageError(f"a {event.kind} event of job {event.job_id} does not belong on this subject")
+    return event

@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bus_schemas.agents import GroupRef
-from bus_schemas.base import Id, Label, Message, Model, Text, Timestamp
+from bus_schemas.base import Id, Label, Message, Model, SlotName, Text, Timestamp
 from bus_schemas.events import EndState
-from bus_schemas.holds import SlotName
 from bus_schemas.requests import JobState, Problem
 
 GateKind = Literal["cancelling", "not_before", "paused", "build_held", "org_limit", "run_limit"]

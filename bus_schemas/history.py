@@ -6,14 +6,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from bus_schemas.base import Id, Message, Text, Timestamp
+from bus_schemas.base import Id, Message, Seconds, Text, Timestamp
 from bus_schemas.jobs import TestPath
 from bus_schemas.requests import Problem
 
 Outcome = Literal["passed", "failed", "timed_out", "errored"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "timed_out", "errored")
 """Ends that say something of a test, or of the lab when it ran; who cancels says nothing."""
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 MAX_ASKED: Final = 2000
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from bus_schemas.base import Id, Model, Text, Timestamp
+from bus_schemas.base import Id, Model, SlotName, Text, Timestamp
 
 HoldKind = Literal["draining", "paused", "quarantined", "reserved"]
-SlotName = Annotated[str, Field(min_length=1, max_length=513)]
-"""`agent/slot`, or an agent, which stands for all of its slots."""
 
 
 class SlotHold(Model):

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from bus_schemas.base import ANY, Id, Label, Message, Model, Text, Timestamp
+from bus_schemas.base import ANY, Id, Label, Message, Model, SlotName, Text, Timestamp
 from bus_schemas.subjects import PriorityClass
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -18,6 +18,8 @@ RunnerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$"
 
 
 MAX_SHARD_FILES: Final = 20_000
+MAX_REQUIRED: Final = 32
+"""Labels that a job may require: a group is named by all of them."""
 
 
 class BlobRef(Model):
@@ -46,7 +48,7 @@ class JobSpec(Model):
     """The job's place in its run, from 0."""
     priority: Priority = 5
     target: Label | None = None
-    requires: tuple[Label, ...] = ()
+    requires: Annotated[tuple[Label, ...], Field(max_length=MAX_REQUIRED)] = ()
     """All labels that a slot must have, the target included, sorted."""
     runner: RunnerName = "auto"
     argv: tuple[EnvValue, ...] = ()
@@ -85,9 +87,9 @@ class JobMessage(Message):
     """How many earlier attempts the test failed."""
     infra_errors: Annotated[int, Field(ge=0)] = 0
     """How many earlier attempts the lab failed."""
-    avoid: tuple[Id, ...] = ()
+    avoid: tuple[SlotName, ...] = ()
     """`agent/slot` names where earlier attempts met infrastructure errors."""
-    downed: tuple[Id, ...] = ()
+    downed: tuple[SlotName, ...] = ()
     """`agent/slot` names that went down under earlier attempts: the device or the agent was lost."""
     not_before: Timestamp | None = None
     asked: Id | None = None

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bus_schemas.base import Greeting, Id, Message, Model, Text, Timestamp
-from bus_schemas.holds import SlotHold, SlotName
+from bus_schemas.base import Greeting, Id, Message, Model, SlotName, Text, Timestamp
+from bus_schemas.holds import SlotHold
 from bus_schemas.requests import Problem
 
 HoldVerb = Literal["drain", "pause", "resume", "quarantine", "reserve"]

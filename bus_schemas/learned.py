@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bus_schemas.base import Message, Timestamp
+from bus_schemas.base import Message, Seconds, Timestamp
 
-Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 
 

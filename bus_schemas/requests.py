@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bus_schemas.agents import GroupRef, Heartbeat
-from bus_schemas.base import Id, Label, Message, Model, Text, Timestamp
+from bus_schemas.base import Id, Label, Message, Model, SlotName, Text, Timestamp
 from bus_schemas.events import Attempt
 from bus_schemas.holds import BuildHold, SlotHold
 
@@ -184,7 +184,7 @@ class GroupView(Model):
     waiting: int = 0
     released: int = 0
     running: int = 0
-    slots: tuple[Id, ...] = ()
+    slots: tuple[SlotName, ...] = ()
     """`agent/slot` names bound to it."""
     oldest_wait_s: float | None = None
     installs: int = 0

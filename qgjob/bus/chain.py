@@ -11,7 +11,7 @@ import secrets
 from typing import Final
 
 from bus_schemas import streams, subjects
-from bus_schemas.events import Attempt, Cancelling, ChainLink, Ended, EndState, Started, decode_event
+from bus_schemas.events import Attempt, Cancelling, ChainLink, Ended, EndState, Started, decode_event_at
 from bus_schemas.jobs import JobMessage
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
@@ -43,7 +43,7 @@ async def read_chain(bus: Bus, subject: str) -> tuple[ChainLink | None, int]:
     if stored is None or stored.deleted:
         return None, stored.seq if stored else 0
     try:
-        event = decode_event(stored.data)
+        event = decode_event_at(subject, stored.data)
     except BadMessageError:
         return None, stored.seq  # set aside by the projector; nobody holds the attempt by that
     return (event if isinstance(event, Started | Cancelling | Ended) else None), stored.seq

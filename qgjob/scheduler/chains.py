@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bus_schemas import streams, subjects
-from bus_schemas.events import Ended, Retrying, Started, TakenOver, about, decode_event
+from bus_schemas.events import Ended, Retrying, Started, TakenOver, about, decode_event_at
 from bus_schemas.jobs import JobMessage, labels_of
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
@@ -76,7 +76,7 @@ class Chains:
         if stored.deleted:
             return
         try:
-            event = decode_event(stored.data)
+            event = decode_event_at(stored.subject, stored.data)
         except BadMessageError:
             return  # set aside by the projector, which reads all events
         if isinstance(event, Started) and event.left:

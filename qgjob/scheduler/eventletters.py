@@ -8,7 +8,6 @@ from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.agents import DeadLetter
-from bus_schemas.events import AnyEvent, decode_event, is_chain_link
 from bus_schemas.streams import DEAD, EVENTS
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
@@ -18,16 +17,6 @@ from qgjob.errors import BadMessageError, QgjobError
 
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
-
-
-def read_event(message: StreamMessage) -> AnyEvent:
-    """The event in a message; raises `BadMessageError` also when it stands where it does not belong."""
-    event = decode_event(message.data)
-    lane = "state" if is_chain_link(event) else "info"
-    place = subjects.event(event.org_id, event.run_id, event.job_id, event.attempt, lane)
-    if place != message.subject:
-        raise BadMessageError(f"a {event.kind} event of job {event.job_id} does not belong on this subject")
-    return event
 
 
 class EventLetters:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from bus_schemas.events import Attempt, Released
+from bus_schemas.events import Attempt, Released, decode_event_at
 from bus_schemas.explain import AttemptWhy, ExplainAnswer, ExplainRequest, Gate
 from bus_schemas.requests import JobState
 from bus_schemas.streams import EVENTS
@@ -20,7 +20,6 @@ from qgjob.domain.placement.model import LabState
 from qgjob.errors import BadMessageError, NotFoundError
 from qgjob.scheduler.backlog import Backlog
 from qgjob.scheduler.cancels import Known
-from qgjob.scheduler.eventletters import read_event
 
 MAX_ATTEMPTS = 50
 
@@ -65,7 +64,7 @@ class Explaining:
         async for page in read_all(self.bus, EVENTS, f"qg.events.{org}.{run}.{job}.*.info"):
             for message in page:
                 with contextlib.suppress(BadMessageError):
-                    event = read_event(message)
+                    event = decode_event_at(message.subject, message.data)
                     if isinstance(event, Released):
                         because[event.attempt] = event.because
         numbers = sorted(because.keys() | doc.attempts.keys())[-MAX_ATTEMPTS:]

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 from bus_schemas.base import Message
-from bus_schemas.requests import JobView
+from bus_schemas.requests import JobView, Overview
 
 _SHORT_TEXT: Final = 200
 _FEW_ATTEMPTS: Final = 5
+_LISTS: Final = ("groups", "holds", "builds_held", "pauses", "orgs")
 
 
 def fit(
@@ -29,6 +30,17 @@ def fit(
         keep = min(len(jobs) - 1, len(jobs) * limit // (len(data) + 1))
         jobs = jobs[:keep]
         data = build(jobs, True).encode()
+    return data
+
+
+def fit_overview(overview: Overview, limit: int) -> bytes:
+    """Encode an overview in at most `limit` bytes: what it lists is cut until it fits, its numbers stay."""
+    data = overview.encode()
+    lists = {name: getattr(overview, name) for name in _LISTS}
+    shown = max(map(len, lists.values()))
+    while len(data) > limit and shown:
+        shown //= 2
+        data = overview.model_copy(update={name: items[:shown] for name, items in lists.items()}).encode()
     return data
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bus_schemas import subjects
+from bus_schemas.events import decode_event_at
 from bus_schemas.jobs import JobMessage, RunMarker
 from bus_schemas.requests import JobView, RunView
 from bus_schemas.streams import EVENTS, JOBS
@@ -22,7 +23,6 @@ from qgjob.bus.follow import StreamMessage
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc, apply
 from qgjob.errors import BadMessageError
-from qgjob.scheduler.eventletters import read_event
 from qgjob.scheduler.runs import shown_meta
 from qgjob.store.connect import StoreUnavailableError
 from qgjob.store.documents import RunDoc
@@ -207,7 +207,9 @@ class Lookup:
         async for page in read_all(self._bus, EVENTS, pattern, start_seq=start):
             for message in page:
                 with contextlib.suppress(BadMessageError):  # the projector sets it aside
-                    tail.events.append(StoredEvent(read_event(message), message.seq, message.at))
+                    tail.events.append(
+                        StoredEvent(decode_event_at(message.subject, message.data), message.seq, message.at)
+                    )
             if len(tail.events) > MAX_TAIL:
                 raise RebuildingError("The store is being rebuilt from the events; ask again in a while.")
         return tail

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bus_schemas import subjects
 from bus_schemas.requests import GroupView, LeaderView, OrgView, Overview, PauseView
@@ -14,14 +15,19 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Group, GroupKey, LabState
 from qgjob.scheduler.dispatch import group_ref
+from qgjob.scheduler.fitting import fit_overview
 from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import Mandate
+
+log = logging.getLogger(__name__)
 
 _EVERY_S = 0.25
 _STILL_EVERY = 8
 _MAX_GROUPS = 200
 _MAX_HOLDS = 200
+_LAST_TIME = 253_402_300_799.0
+"""The end of the year 9999: what is expected later is not a time."""
 
 
 @dataclass(slots=True)
@@ -36,8 +42,8 @@ class OverviewPublisher:
     dead_letters: Callable[[], int]
     rules: Callable[[], QueueRules]
     holds: Holds
-    latest: Overview | None = None
-    _rounds: int = field(default=0)
+    _rounds: int = 0
+    _failing: bool = False
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -45,9 +51,20 @@ class OverviewPublisher:
             self._rounds += 1
             if self.lab.changed or self._rounds % _STILL_EVERY == 0:
                 self.lab.changed = False
-                self.latest = self.now()
-                await self.bus.nc.publish(subjects.LIVE_OVERVIEW, self.latest.encode())
+                await self._publish()
             await asyncio.sleep(_EVERY_S)
+
+    async def _publish(self) -> None:
+        try:
+            data = fit_overview(self.now(), self.bus.max_payload)
+        except Exception:
+            # A fault in here must not end the reign: jobs do not need to be looked at to run.
+            if not self._failing:
+                log.exception("the overview cannot be made")
+            self._failing = True
+        else:
+            self._failing = False
+            await self.bus.nc.publish(subjects.LIVE_OVERVIEW, data)
 
     def now(self) -> Overview:
         """The overview of this moment."""
@@ -95,6 +112,7 @@ class OverviewPublisher:
 
     def _view(self, group: Group, waiting: int, now: float) -> GroupView:
         head = group.head()
+        end = group.expected_end(now, self.lab.state.estimates.group(group.key))
         running = sum(
             1 for name in group.slots if any(r.started for r in self.lab.state.slots[name].held.values())
         )
@@ -106,7 +124,7 @@ class OverviewPublisher:
             slots=tuple(sorted(group.slots)),
             oldest_wait_s=max(0.0, now - head.arrived_at) if head else None,
             installs=group.installs,
-            expected_end=group.expected_end(now, self.lab.state.estimates.group(group.key)),
+            expected_end=end if end is not None and end <= _LAST_TIME else None,
         )
 
 

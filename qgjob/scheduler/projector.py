@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat
+from bus_schemas.events import decode_event_at
 from bus_schemas.streams import EVENTS
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, follow
 from qgjob.clock import Clock, SystemClock
 from qgjob.errors import BadMessageError, QgjobError, RefusedError
 from qgjob.scheduler.eventhistory import EventHistory, OtherStreamError
-from qgjob.scheduler.eventletters import EventLetters, read_event
+from qgjob.scheduler.eventletters import EventLetters
 from qgjob.store.agents import write_agents
 from qgjob.store.connect import Store, StoreUnavailableError
 from qgjob.store.position import Position
@@ -222,7 +223,9 @@ class Projector:
             if message.seq <= self.position.seq:
                 continue
             try:
-                events.append(StoredEvent(read_event(message), message.seq, message.at))
+                events.append(
+                    StoredEvent(decode_event_at(message.subject, message.data), message.seq, message.at)
+                )
             except BadMessageError as error:
                 await self._letters.set_aside(message, str(error), goal=self.position.goal)
         last, now = messages[-1], self._clock.now()

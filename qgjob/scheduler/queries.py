@@ -31,7 +31,7 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock, SystemClock
 from qgjob.domain.history import JobDoc
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
-from qgjob.scheduler.fitting import fit
+from qgjob.scheduler.fitting import fit, fit_overview
 from qgjob.scheduler.healthcheck import HealthCheck, read_agents
 from qgjob.scheduler.holds import read_holds
 from qgjob.scheduler.joblogs import read_logs
@@ -213,7 +213,7 @@ class QueryService:
         overview = self._overview()
         if overview is None:
             raise QgjobError("No leader has told how things are yet.", hint="`qgjob health` says more.")
-        return overview.encode()
+        return fit_overview(overview, self._room)
 
     async def _agents(self, _: _Question) -> bytes:
         agents, holds = await asyncio.gather(read_agents(self._bus), read_holds(self._bus))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bus_schemas import streams, subjects
-from bus_schemas.events import About, Queued, Retrying, decode_event
+from bus_schemas.events import About, Queued, Retrying, decode_event_at
 from bus_schemas.jobs import JobMessage, JobSpec
 from bus_schemas.requests import CtlAnswer
 from bus_schemas.rules import RetryRequest
@@ -97,11 +97,9 @@ class Retries:
         events: list[object] = []
         for message in page.messages:
             try:
-                event = decode_event(message.data)
+                events.append(decode_event_at(message.subject, message.data))
             except BadMessageError:
                 continue
-            if (event.job_id, event.run_id, event.org_id) == (doc.job_id, doc.run_id, doc.org_id):
-                events.append(event)
         return events
 
 

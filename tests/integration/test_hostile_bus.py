@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from bench.system import submit
 from bus_schemas import streams, subjects
-from bus_schemas.agents import DeadLetter
+from bus_schemas.agents import DeadLetter, SlotNext
 from bus_schemas.jobs import JobMessage
 from bus_schemas.requests import CancelRequest, CtlAnswer
 from qgjob.bus import kv
@@ -16,7 +17,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.publish import OutMsg, publish_batch
 from qgjob.client.publish_run import cut
-from tests.support.pipeline import Witness, counted, planned, system
+from tests.support.pipeline import Witness, counted, overview, planned, system
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -77,6 +78,92 @@ async def test_a_job_may_not_speak_for_another_organisation(tmp_path: Path) -> N
         )
         letters = await wait_for(lambda: dead_letters(bus), 10, "a dead letter")
         assert "does not belong" in letters[0].reason
+
+
+def _end(**result: object) -> dict[str, object]:
+    """An end of a job that nobody submitted, with something absurd in its result."""
+    attempt = {"number": 1, "agent": "lab-1", "slot": "s0", "outcome": "passed", **result}
+    where = {"org_id": "acme", "run_id": "r_1", "job_id": "j_1", "attempt": 1, "at": 1.0}
+    return {
+        **where,
+        "kind": "ended",
+        "nonce": "n",
+        "state": "passed",
+        "app_version_id": "v1",
+        "result": attempt,
+    }
+
+
+ABSURD = {
+    "a duration below nothing": _end(duration_s=-1.0) | {"test": "t.py"},
+    "a duration that is no number": _end(duration_s=float("nan")) | {"test": "t.py"},
+    "a duration without end": _end(duration_s=float("inf")) | {"test": "t.py"},
+    "a test with a name too long": _end(duration_s=1.0) | {"test": "x" * 5000},
+    "names as long as they may be": _end(agent="a" * 256, slot="s" * 256) | {"test": "x" * 1024},
+}
+
+
+@pytest.mark.parametrize("what", ABSURD)
+async def test_an_absurd_end_does_not_stop_the_leader(tmp_path: Path, what: str) -> None:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus):
+        data = json.dumps(ABSURD[what]).encode()
+        await bus.requests.publish(subjects.event("acme", "r_1", "j_1", 1, "state"), data)
+        await _works_on(bus)
+
+
+async def test_an_end_may_not_speak_for_a_job_that_stands_elsewhere(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus):
+        run = planned(1, runner="noop", requires=("nowhere",))
+        await submit(bus, run)
+        await counted(bus, run.run_id, {"queued": 1})
+        spec = run.specs[0]
+        speaks = {"org_id": spec.org_id, "run_id": spec.run_id, "job_id": spec.job_id}
+        data = json.dumps(_end() | speaks).encode()
+        await bus.requests.publish(subjects.event("acme", "r_1", "j_1", 1, "state"), data)
+        letters = await wait_for(lambda: dead_letters(bus), 10, "a dead letter")
+        assert "does not belong" in letters[0].reason
+        request = CancelRequest(id=spec.job_id, by="test").encode()
+        answer = CtlAnswer.decode((await bus.requests.request(subjects.ctl("cancel"), request)).data)
+        assert answer.affected == (spec.job_id,), "the job was forgotten"
+
+
+async def test_a_job_that_requires_more_labels_than_name_a_group_is_set_aside(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus):
+        spec = planned(1, runner="noop").specs[0]
+        labels = [f"label-{number:03d}-{'x' * 50}" for number in range(80)]
+        fields = json.loads(JobMessage(spec=spec).encode())
+        fields["spec"]["requires"] = labels
+        subject = subjects.job("medium", spec.org_id, spec.job_id)
+        await bus.requests.publish(subject, json.dumps(fields).encode())
+        letters = await wait_for(lambda: dead_letters(bus), 10, "a dead letter")
+        assert "requires" in letters[0].reason
+        await _works_on(bus)
+
+
+async def test_slots_with_the_longest_names_are_bound_and_shown(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus):
+        run = planned(1, runner="noop", requires=("far-away",))
+        await submit(bus, run)
+        report = SlotNext(agent="a" * 256, slot="s" * 256, state="idle", driver="none", labels=("far-away",))
+        await bus.nc.publish(subjects.slot_next(report.agent, report.slot), report.encode())
+
+        async def shown() -> bool:
+            seen = await overview(bus)
+            return seen is not None and any(f"{'a' * 256}/{'s' * 256}" in g.slots for g in seen.groups)
+
+        await wait_for(shown, 10, "the slot in the overview")
+        await _works_on(bus)
+
+
+async def _works_on(bus: Bus) -> None:
+    """Jobs run, and no reign has ended: the one before would have met the same again, and so on."""
+    run = planned(3, runner="noop")
+    await submit(bus, run)
+    await counted(bus, run.run_id, {"passed": 3})
+    seen = await overview(bus)
+    assert seen
+    assert seen.leader
+    assert seen.leader.epoch == 1
 
 
 async def test_a_control_request_is_answered_whatever_it_says(tmp_path: Path) -> None:

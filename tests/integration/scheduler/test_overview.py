@@ -1,0 +1,53 @@
+"""The overview is for looking: whatever happens to it, jobs go on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from bus_schemas import subjects
+from bus_schemas.rules import QueueRules
+from qgjob.bus.connect import Bus
+from qgjob.clock import SystemClock
+from qgjob.domain.placement.model import Effect
+from qgjob.scheduler.holds import Holds
+from qgjob.scheduler.lab import Lab
+from qgjob.scheduler.leader import Mandate
+from qgjob.scheduler.overview import OverviewPublisher
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+
+def unheard(effect: Effect) -> None:
+    """Nothing is placed here."""
+
+
+async def test_an_overview_that_cannot_be_made_is_left_out_and_the_next_is_published(bus: Bus) -> None:
+    clock, failed = SystemClock(), 0
+
+    def ended() -> dict[str, int]:
+        nonlocal failed
+        if failed < 2:
+            failed += 1
+            lab.changed = True
+            raise ValueError("a fault of ours")
+        return {"passed": 3}
+
+    lab = Lab(clock, unheard, unheard, unheard)
+    holds = Holds(bus, clock, 1, lab.state, lab.feed, {})
+    mandate = Mandate("a", 1, 1.0)
+    publisher = OverviewPublisher(bus, clock, lab, mandate, ended, lambda: 0, QueueRules, holds)
+    subscription = await bus.nc.subscribe(subjects.LIVE_OVERVIEW)
+    running = asyncio.create_task(publisher.run())
+    try:
+        message = await wait_for(lambda: subscription.next_msg(timeout=5), 10, "an overview")
+        assert b'"passed":3' in message.data
+        assert failed == 2
+        assert not running.done()
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

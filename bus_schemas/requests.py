@@ -156,6 +156,8 @@ class LogsQuery(Message):
     job_id: Id
     after_seq: Annotated[int, Field(ge=0)] = 0
     limit: Annotated[int, Field(ge=1, le=1000)] = 200
+    tail: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Only the last lines of what the job wrote by now, so many: the page begins with the first of them."""
 
 
 class StoredChunk(Model):

@@ -204,13 +204,15 @@ class Lab:
         """A job; raises `NotFoundError`."""
         return self.call(lambda client: client.job(job_id))
 
-    def logs(self, job_id: str) -> str:
-        """What a job has written by now, stdout and stderr as they came; raises `NotFoundError`."""
+    def logs(self, job_id: str, *, tail: int | None = None) -> str:
+        """What a job has written by now, stdout and stderr as they came; raises `NotFoundError`.
+
+        `tail`: only its last so many lines.
+        """
 
         async def read(client: Client) -> str:
-            parts = [
-                text async for chunk in client.logs(job_id) for stream, text in chunk.parts if stream != "sys"
-            ]
+            chunks = client.logs(job_id, tail=tail)
+            parts = [text async for chunk in chunks for stream, text in chunk.parts if stream != "sys"]
             return "".join(parts)
 
         return self.call(read)
@@ -264,8 +266,19 @@ class Run:
         return self._lab.call(lambda client: client.retry(self.id, failed=failed))
 
     def junit(self, name: str | None = None) -> bytes:
-        """A JUnit report of the run as it is now."""
-        from qgjob.report.junit import junit_xml
+        """A JUnit report of the run as it is now, with what tells why something failed.
 
-        view = self.status()
-        return junit_xml(view.jobs, name=name or view.name or self.id)
+        It is what `qgjob report` writes; `name` is the suite's, else the run's own.
+
+        >>> with connect() as lab:
+        ...     run = lab.submit("tests/*.py", org_id="acme", app_version_id="1.4.0", argv=["false"])
+        ...     _ = run.wait()
+        ...     report = run.junit()
+        >>> report.count(b"<failure")
+        2
+        """
+        from qgjob.report.junit import junit
+        from qgjob.reporting import WHY_ALONE, collect
+
+        found = self._lab.call(lambda client: collect(client, self.id, WHY_ALONE))
+        return junit(found, name=name)

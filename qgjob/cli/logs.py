@@ -29,6 +29,10 @@ def logs(
     follow: Annotated[
         bool, opt.option("--follow", "-f", help="Go on with what comes until the job has ended.")
     ] = False,
+    tail: Annotated[
+        int | None,
+        opt.option("--tail", "-n", metavar="N", min=1, max=10_000, help="Only the last N lines of each job."),
+    ] = None,
 ) -> None:
     """Print the output of a job, or of the jobs of a run one after the other.
 
@@ -37,18 +41,18 @@ def logs(
     """
     session = session_of(ctx)
     try:
-        run(_main(session, any_id, follow=follow))
+        run(_main(session, any_id, follow=follow, tail=tail))
     except KeyboardInterrupt:
         raise typer.Exit(int(ExitCode.DETACHED)) from None
 
 
-async def _main(session: Session, any_id: str, *, follow: bool) -> None:
+async def _main(session: Session, any_id: str, *, follow: bool, tail: int | None) -> None:
     from bus_schemas.requests import RunView
 
     async with session.client() as client:
         found = await client.get(any_id)
         if not isinstance(found, RunView):
-            await _print(client, session.out, found.job_id, follow=follow)
+            await _print(client, session.out, found.job_id, follow=follow, tail=tail)
             return
         if follow and len(found.jobs) != 1:
             raise UsageError(
@@ -57,12 +61,12 @@ async def _main(session: Session, any_id: str, *, follow: bool) -> None:
             )
         for job in found.jobs:
             session.out.note(f"==> {job.title} ({job.job_id}, {job.state})")
-            await _print(client, session.out, job.job_id, follow=follow)
+            await _print(client, session.out, job.job_id, follow=follow, tail=tail)
 
 
-async def _print(client: Client, out: Output, job_id: str, *, follow: bool) -> None:
+async def _print(client: Client, out: Output, job_id: str, *, follow: bool, tail: int | None) -> None:
     printer = LogPrinter(out)
-    chunks = client.logs(job_id, follow=follow)
+    chunks = client.logs(job_id, follow=follow, tail=tail)
     async with contextlib.aclosing(chunks):
         async for chunk in chunks:
             printer.chunk(chunk)

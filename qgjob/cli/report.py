@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -70,15 +71,13 @@ def report(
 async def _main(
     session: Session, any_id: str, format_: str, output: Path | None, logs: str, attachments: Path | None
 ) -> None:
-    from qgjob.cli.reporting import Wanted, collect
+    from qgjob.reporting import WHY_ALONE, Wanted, collect
 
-    wanted = Wanted(
-        logs=logs if format_ in {"html", "markdown"} else "none",  # pyright: ignore[reportArgumentType] - checked
-        cases=format_ == "html",
-        explained=format_ in {"junit", "github", "gitlab"},
-        pictures=format_ == "html",
-        attachments=attachments,
-    )
+    wanted = WHY_ALONE
+    if format_ in {"html", "markdown"}:
+        html = format_ == "html"
+        wanted = Wanted(logs=logs, cases=html, pictures=html)  # pyright: ignore[reportArgumentType] - checked
+    wanted = dataclasses.replace(wanted, attachments=attachments)
     async with session.client() as client:
         found = await collect(client, any_id, wanted)
     data = rendered(found, format_)
@@ -97,16 +96,9 @@ def rendered(found: RunReport, format_: str) -> bytes:
     """A report in one of the formats."""
     match format_:
         case "junit":
-            from qgjob.report.junit import junit_xml
+            from qgjob.report.junit import junit
 
-            return junit_xml(
-                found.jobs,
-                name=found.title,
-                run=found.run,
-                attachments=found.attachments,
-                cases=found.cases,
-                logs=found.logs,
-            )
+            return junit(found)
         case "html":
             from qgjob.report.html import html
 

@@ -24,8 +24,8 @@ from qgjob.domain.verdict import counts_of, failed_tests, failures_of, run_state
 from qgjob.errors import ExitCode, QgjobError
 
 if TYPE_CHECKING:
-    from qgjob.cli.reporting import Explained
     from qgjob.client import Client
+    from qgjob.reporting import Explained
 
 SHOWN_FAILURES: Final = 3
 """Of how many of them it is shown at the end of a wait why."""
@@ -58,7 +58,7 @@ async def _explained(client: Client, waited: Waited, wishes: WaitWishes) -> Expl
     """Why it failed, as far as that will be shown; None when nothing failed."""
     if all(job.state == "passed" for job in waited.jobs):
         return None
-    from qgjob.cli.reporting import explain
+    from qgjob.reporting import explain
 
     if wishes.junit is not None:
         return await explain(client, waited.jobs)

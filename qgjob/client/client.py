@@ -372,12 +372,15 @@ class Client:
             on_change=on_change,
         )
 
-    def logs(self, job_id: str, *, follow: bool = False) -> AsyncGenerator[StoredChunk]:
+    def logs(
+        self, job_id: str, *, follow: bool = False, tail: int | None = None
+    ) -> AsyncGenerator[StoredChunk]:
         """The output of a job in order, each chunk once; with `follow`, until the job has ended.
 
-        Raises `NotFoundError`. Close the generator to stop following.
+        `tail`: of what is stored only the last so many lines, 1 to 10,000; what comes before them is not
+        read. Raises `NotFoundError`. Close the generator to stop following.
         """
-        return logs.read(self.bus, job_id, follow=follow, clock=self.clock)
+        return logs.read(self.bus, job_id, follow=follow, tail=tail, clock=self.clock)
 
     def lab_feed(self) -> LabFeed:
         """The whole lab, kept up to date while it is entered; see `LabFeed`."""

@@ -21,17 +21,19 @@ EOF_GRACE_S: Final = 3.0
 _AWAY_S: Final = 1.0
 
 
-async def read(bus: Bus, job_id: str, *, follow: bool, clock: Clock) -> AsyncGenerator[StoredChunk]:
+async def read(
+    bus: Bus, job_id: str, *, follow: bool, clock: Clock, tail: int | None = None
+) -> AsyncGenerator[StoredChunk]:
     """See `Client.logs`."""
     if not follow:
         await query.job(bus, job_id)
-        async for chunk in _Pages(bus, job_id).rest():
+        async for chunk in _Pages(bus, job_id, tail).rest():
             yield chunk
         return
     async with Watch(bus, job_id, clock=clock) as watch, live.logs(bus, job_id) as lines:
         if watch.kind != "job":
             await query.job(bus, job_id)  # raises: it is a run
-        pages = _Pages(bus, job_id)
+        pages = _Pages(bus, job_id, tail)
         load = True
         give_up: float | None = None
         while True:
@@ -64,9 +66,10 @@ async def read(bus: Bus, job_id: str, *, follow: bool, clock: Clock) -> AsyncGen
 class _Pages:
     """Stored output behind what was read so far."""
 
-    def __init__(self, bus: Bus, job_id: str) -> None:
+    def __init__(self, bus: Bus, job_id: str, tail: int | None) -> None:
         self._bus = bus
         self._job_id = job_id
+        self._tail = tail
         self._last = 0
         self.eof: set[int] = set()
         """Attempts whose output is complete."""
@@ -83,7 +86,8 @@ class _Pages:
     async def rest(self) -> AsyncGenerator[StoredChunk]:
         """All that is stored and was not read yet."""
         while True:
-            answer = await query.stored_logs(self._bus, self._job_id, self._last)
+            answer = await query.stored_logs(self._bus, self._job_id, self._last, tail=self._tail)
+            self._tail = None  # from its beginning on, as ever
             for chunk in answer.chunks:
                 if self.take(chunk):
                     yield chunk

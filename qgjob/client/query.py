@@ -249,8 +249,12 @@ async def health(bus: Bus) -> HealthAnswer:
     return answer.model_copy(update={"checks": (server, *answer.checks)})
 
 
-async def stored_logs(bus: Bus, job_id: str, after_seq: int) -> LogsAnswer:
-    """A page of a job's stored output behind a place in the log stream; raises `NotFoundError`."""
-    answer = await ask(bus, subjects.query("logs"), LogsQuery(job_id=job_id, after_seq=after_seq), LogsAnswer)
+async def stored_logs(bus: Bus, job_id: str, after_seq: int, *, tail: int | None = None) -> LogsAnswer:
+    """A page of a job's stored output behind a place in the log stream; raises `NotFoundError`.
+
+    `tail`: instead, the page that begins with the last so many lines.
+    """
+    question = LogsQuery(job_id=job_id, after_seq=after_seq, tail=tail)
+    answer = await ask(bus, subjects.query("logs"), question, LogsAnswer)
     checked(answer.problem)
     return answer

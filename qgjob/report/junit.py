@@ -17,7 +17,7 @@ from bus_schemas.cases import CaseOutcome, CaseRecord
 from bus_schemas.events import END_STATES, Attempt
 from bus_schemas.requests import JobView, RunView
 from qgjob.report.excerpt import JUNIT_LINES, excerpt, failed_cases
-from qgjob.report.model import FAILURES, file_results, name_of
+from qgjob.report.model import FAILURES, RunReport, file_results, name_of
 
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -55,6 +55,18 @@ class _Case:
     text: str = ""
     earlier: Sequence[_Try] = ()
     lines: Sequence[str] = field(default=())
+
+
+def junit(found: RunReport, *, name: str | None = None) -> bytes:
+    """A collected report as a UTF-8 document; `name`: the suite's, else the report's title."""
+    return junit_xml(
+        found.jobs,
+        name=name or found.title,
+        run=found.run,
+        attachments=found.attachments,
+        cases=found.cases,
+        logs=found.logs,
+    )
 
 
 def junit_xml(

@@ -47,7 +47,7 @@ def test_the_examples_of_the_page(project: Path):
 
 
 def test_a_run_can_be_found_again_retried_and_reported(project: Path):
-    (project / "tests" / "bad.py").write_text("raise SystemExit(1)\n")
+    (project / "tests" / "bad.py").write_text("import sys\nsys.exit('the basket is empty')\n")
     with qgjob.connect() as lab:
         made = lab.submit("tests/bad.py", org_id="api", app_version_id="1", argv=["python3", "{test}"])
         assert made.wait().verdict == 10
@@ -55,8 +55,11 @@ def test_a_run_can_be_found_again_retried_and_reported(project: Path):
         (job_id,) = run.retry().affected
         assert [job.state for job in run.wait().jobs] == ["failed"]
         assert len(lab.job(job_id).attempts) == 2
-        assert b'failures="1"' in run.junit()
-        assert lab.logs(job_id) == ""
+        report = run.junit("mine")
+        assert b'name="mine" tests="1" failures="1"' in report
+        assert b"the basket is empty" in report
+        assert lab.logs(job_id) == "the basket is empty\n" * 2
+        assert lab.logs(job_id, tail=1) == "the basket is empty\n"
         with pytest.raises(NotFoundError):
             lab.job("j_00000000000000000000000000")
         slow = project / "tests" / "slow.py"

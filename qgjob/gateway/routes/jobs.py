@@ -100,9 +100,17 @@ async def get(id: str, client: ClientOf) -> Response:  # noqa: A002 - the contra
 
 
 @router.get("/{id}/logs", summary="The output of a job", response_class=Response)
-async def logs(id: str, client: ClientOf, follow: bool = False) -> Response:  # noqa: A002 - the contract's name
-    """The output as plain text; with `follow=true` it goes on until the job has ended."""
-    chunks = client.logs(id, follow=follow)
+async def logs(
+    id: str,  # noqa: A002 - the contract's name
+    client: ClientOf,
+    follow: bool = False,
+    tail: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+) -> Response:
+    """The output as plain text, or its last lines, as many as `tail` says.
+
+    With `follow=true` it goes on until the job has ended.
+    """
+    chunks = client.logs(id, follow=follow, tail=tail)
     # The first chunk is read before the answer begins: an unknown id is still a 404 then.
     first = await anext(chunks, None)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}

@@ -56,6 +56,22 @@ async def test_stored_output_comes_in_pages(client: Client, scheduler: Answering
     assert text_of(chunks) == "".join(f"{number} " for number in range(25))
 
 
+async def test_the_last_lines_alone_and_what_follows_them(client: Client, scheduler: Answering):
+    scheduler.page = 3
+    for number in range(20):
+        await scheduler.writes(JOB, number, f"{number}\n")
+    chunks = [chunk async for chunk in client.logs(JOB.job_id, tail=8)]
+    assert text_of(chunks) == "".join(f"{number}\n" for number in range(12, 20))
+    read: list[StoredChunk] = []
+    async for chunk in client.logs(JOB.job_id, follow=True, tail=2):
+        read.append(chunk)
+        if len(read) == 2:
+            await scheduler.happens(started(JOB))
+            await scheduler.writes(JOB, 20, "20\n", eof=True)
+            await scheduler.happens(ended(JOB, "passed"))
+    assert text_of(read) == "18\n19\n20\n"
+
+
 async def test_following_has_no_gap_and_no_repetition(client: Client, scheduler: Answering):
     """Output is written all the while, before, during and after the pages are read."""
     scheduler.page = 3

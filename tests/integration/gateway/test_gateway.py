@@ -97,14 +97,17 @@ def submission(**more: Any) -> dict[str, Any]:
 @pytest.mark.asyncio(loop_scope="module")
 class TestGateway:
     async def test_a_bundle_runs_from_its_upload_to_its_log(self, http: Http):
-        stored = await http.post("/api/bundles", packed(t="print('sage ü')"))
+        stored = await http.post("/api/bundles", packed(t="print('sage\\nü')"))
         assert stored.status == 201
         body = submission(bundle=stored.json["bundle"], runner="command", argv=["python3", "{test}"])
         submitted = await http.post("/api/jobs/submit", body)
         assert submitted.status == 202
         (job,) = submitted.json["jobs"]
         log = await http.get(f"/api/jobs/{job['job_id']}/logs?follow=true")
-        assert (log.status, log.body.decode()) == (200, "sage ü\n")
+        assert (log.status, log.body.decode()) == (200, "sage\nü\n")
+        last = await http.get(f"/api/jobs/{job['job_id']}/logs?tail=1")
+        assert (last.status, last.body.decode()) == (200, "ü\n")
+        assert (await http.get(f"/api/jobs/{job['job_id']}/logs?tail=0")).status == 422
         assert log.headers["content-type"] == "text/plain; charset=utf-8"
         ended = await http.ended(job["job_id"])
         assert (ended["state"], ended["attempts"][0]["exit_code"]) == ("passed", 0)

@@ -306,6 +306,44 @@ async def test_logs(bus: Bus, queries: QueryService) -> None:
     assert len(seen) == 11
 
 
+async def test_the_end_of_a_log_is_found_without_the_rest(bus: Bus, queries: QueryService) -> None:
+    """Far from the end of the stream, which is other jobs', and in chunks of one line and of many."""
+    await record(bus, [queued(ONE)])
+    for n in range(200):
+        await put_log(bus, n, f"line {n}\n", attempt=1 + n // 150)
+    many = "".join(f"line {n}\n" for n in range(200, 5000))
+    await put_log(bus, 200, many, attempt=2)
+    await put_log(bus, 201, "line 5000\nopen", attempt=2)
+    other = LogChunk(job_id="j_2", attempt=1, seq=0, at=1.0, parts=(("out", "other\n"),)).encode()
+    for _ in range(300):
+        await bus.requests.publish(subjects.logs("acme", "j_2", 1), other)
+
+    async def tail(lines: int, *, limit: int = 1000) -> str:
+        answer = await ask(bus, "logs", LogsQuery(job_id="j_1", tail=lines, limit=limit), LogsAnswer)
+        assert answer.more == (limit < 1000)
+        assert len(answer.chunks) <= limit
+        return "".join(text for chunk in answer.chunks for _, text in chunk.parts)
+
+    assert await tail(1) == "open"
+    assert await tail(3) == "line 4999\nline 5000\nopen"
+    assert (await tail(4900)).startswith("line 102\n")
+    assert (await tail(10_000)).startswith("line 0\n")
+    assert await tail(4900, limit=2) == "line 102\nline 103\n"
+
+
+async def test_the_end_of_a_log_stays_below_what_the_server_takes(bus: Bus, queries: QueryService) -> None:
+    await record(bus, [queued(ONE)])
+    for n in range(200):
+        await put_log(bus, n, f"{n:03}" + "x" * (bus.max_payload // 10))
+    answer = await ask(bus, "logs", LogsQuery(job_id="j_1", tail=1), LogsAnswer)
+    # One line of 20 MB that does not end: as much as was looked at is all that is shown of it.
+    assert answer.more
+    assert int(answer.chunks[0].parts[0][1][:3]) > 30
+    after = answer.chunks[-1].stream_seq
+    answer = await ask(bus, "logs", LogsQuery(job_id="j_1", after_seq=after), LogsAnswer)
+    assert answer.chunks[0].stream_seq == after + 1
+
+
 async def test_pages_of_logs_stay_below_what_the_server_takes(bus: Bus, queries: QueryService) -> None:
     await record(bus, [queued(ONE)])
     size = bus.max_payload // 10

@@ -1,4 +1,7 @@
-"""Collect what a report shows: the run, and the end of the output of those jobs where it matters."""
+"""Collect what a report shows: the run, and the end of the output of those jobs where it matters.
+
+For the command line and for scripts alike.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ from bus_schemas.requests import JobView, RunView, StoredChunk
 from qgjob.client import Client
 from qgjob.client.downloads import of_jobs
 from qgjob.errors import QgjobError
-from qgjob.report.excerpt import failed_cases
+from qgjob.report.excerpt import JUNIT_LINES, failed_cases
 from qgjob.report.model import Picture, RunReport, worst_first
 
 LOG_CHARACTERS: Final = 64 * 1024
-"""The end of each log that a report keeps."""
+LOG_LINES: Final = 4000
+"""The end of each log that a report keeps: so much, and so many lines."""
 EXCERPT_CHARACTERS: Final = 16 * 1024
 """The end of each log that lines are taken from."""
 MAX_LOGS: Final = 200
@@ -50,6 +54,10 @@ class Wanted:
     pictures: bool = False
     attachments: Path | None = None
     """Where to download what jobs that did not simply pass left; None: nowhere."""
+
+
+WHY_ALONE: Final = Wanted(logs="none", cases=False, explained=True)
+"""The jobs, and why those that failed did: what a JUnit file or annotations show."""
 
 
 async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
@@ -155,7 +163,7 @@ class _Gather:
         """The end of the output."""
         kept = ""
         try:
-            async for chunk in self._client.logs(job.job_id):
+            async for chunk in self._client.logs(job.job_id, tail=LOG_LINES):
                 kept = (kept + "".join(text for _, text in chunk.parts))[-LOG_CHARACTERS:]
         except QgjobError as error:
             kept += f"\n[the rest of the output cannot be read: {error.message}]"
@@ -171,7 +179,8 @@ class _Gather:
         for follow in (False, True) if ended_s < _JUST_NOW_S else (False,):
             found = _LastOutput(job.attempts[-1].number)
             with contextlib.suppress(QgjobError):
-                async with contextlib.aclosing(self._client.logs(job.job_id, follow=follow)) as chunks:
+                given = self._client.logs(job.job_id, follow=follow, tail=JUNIT_LINES)
+                async with contextlib.aclosing(given) as chunks:
                     async for chunk in chunks:
                         found.take(chunk)
             if found.whole:

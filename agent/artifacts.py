@@ -30,6 +30,8 @@ KEEPING_S: Final = 120.0
 _FRESH_S: Final = 3600.0
 """A file that is stored already and older is stored anew, so that it lives as long as the job's events."""
 _MAX_ENTRIES: Final = 10_000
+_MAX_DEPTH: Final = 100
+"""Of folders in folders: names are cut to 240 bytes anyway."""
 _MAX_TOLD: Final = 10
 REPORTS: Final = "reports"
 
@@ -146,8 +148,8 @@ def _blob_of(path: Path) -> BlobRef:
         return BlobRef(digest=digest, size=file.tell())
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Plain files below a folder, in the order of their names; no link is followed."""
+def _files(root: Path, depth: int = _MAX_DEPTH) -> Iterator[Path]:
+    """Plain files below a folder, at most so deep, in the order of their names; no link is followed."""
     try:
         with os.scandir(root) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -156,8 +158,8 @@ def _files(root: Path) -> Iterator[Path]:
     for entry in found:
         if entry.is_file(follow_symlinks=False):
             yield Path(entry.path)
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _files(Path(entry.path))
+        elif depth and entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path), depth - 1)
 
 
 def _safe_part(part: str) -> str:

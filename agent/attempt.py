@@ -131,7 +131,9 @@ class AttemptRunner:
         masker = masker_of(secrets)
         shipper = LogShipper(bus, claim.message, masker=masker)
         _say_what_it_is(shipper, claim)
-        dirs = JobDirs(root=self._work_dir / f"{_safe(spec.job_id)}-{claim.message.attempt}")
+        # Of this claim alone: of an earlier one of the same attempt the folder may just be removed.
+        name = f"{_safe(spec.job_id)}-{claim.message.attempt}-{claim.nonce[:6]}"
+        dirs = JobDirs(root=self._work_dir / name)
         runner = self._slot.runners.in_process(spec.runner)
         steps = Steps(self._slot, claim, dirs, shipper, Progress(), runner, ack_wait_s, secrets)
         task = asyncio.create_task(steps.run(), name=f"attempt {spec.job_id}")

@@ -1,30 +1,70 @@
-"""Removes what jobs and builds leave behind, whatever modes they gave it."""
+"""Removes what jobs and builds leave behind, whatever modes they gave it and however deep it is."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
+import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final, TypeVar
 
 FOLDER_MODE = 0o755
+_MAX_PATH: Final = 2048
+"""Half of what the kernel takes: a folder whose path is longer is moved up before it is looked into."""
+
+_Made = TypeVar("_Made")
 
 
 def remove_tree(path: Path) -> None:
     """Remove a file, link or folder; nothing happens when it is not there, or cannot be removed at all.
 
-    Links are not followed. A folder that a job made unwritable is made writable first. Blocking.
+    Links are not followed. A folder that a job made unwritable is made writable first. Neither does a tree
+    that is deeper than paths may be long stop it, nor does it hold a descriptor for each level. Blocking.
     """
     if path.is_symlink() or not path.is_dir():
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         return
+    root = str(path)
+    waiting, found = [root], list[str]()
+    while waiting:
+        folder = waiting.pop()
+        found.append(folder)
+        with contextlib.suppress(OSError):
+            waiting += _empty(folder, root)
+    for folder in reversed(found):
+        with contextlib.suppress(OSError):
+            _allowed(os.path.dirname(folder), lambda folder=folder: os.rmdir(folder))  # noqa: PTH106, PTH120
+
+
+def _empty(folder: str, root: str) -> list[str]:
+    """Remove what is no folder from a folder; returns the folders in it, where they are now."""
+    folders: list[str] = []
+    for name, is_folder in _allowed(folder, lambda: _listed(folder)):
+        item = f"{folder}/{name}"
+        with contextlib.suppress(OSError):
+            if not is_folder:
+                _allowed(folder, lambda item=item: os.unlink(item))  # noqa: PTH108
+                continue
+            if len(item) > _MAX_PATH:
+                os.chmod(item, FOLDER_MODE)  # noqa: PTH101  (moving it writes into it)
+                higher = f"{root}/{uuid.uuid4().hex}"
+                os.rename(item, higher)  # noqa: PTH104
+                item = higher
+            folders.append(item)
+    return folders
+
+
+def _listed(folder: str) -> list[tuple[str, bool]]:
+    with os.scandir(folder) as items:
+        return [(item.name, item.is_dir(follow_symlinks=False)) for item in items]
+
+
+def _allowed(folder: str, act: Callable[[], _Made]) -> _Made:
+    """Do something in a folder; when its mode is against that, the mode is changed."""
     try:
-        shutil.rmtree(path)
-    except OSError:
-        waiting = [path]
-        while waiting:
-            folder = waiting.pop()
-            with contextlib.suppress(OSError):
-                folder.chmod(FOLDER_MODE)
-                waiting += [item for item in folder.iterdir() if item.is_dir() and not item.is_symlink()]
-        shutil.rmtree(path, ignore_errors=True)
+        return act()
+    except PermissionError:
+        os.chmod(folder, FOLDER_MODE)  # noqa: PTH101
+        return act()

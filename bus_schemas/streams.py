@@ -46,7 +46,7 @@ HISTORY_EACH: Final = 50
 """How many outcomes of a test are kept."""
 EVENTS_KEPT_S: Final = 24 * HOUR_S
 RUN_MARKER_TTL_S: Final = 7 * 24 * HOUR_S
-JOB_ROOM_BYTES: Final = 64 * 1024
+JOB_ROOM_BYTES: Final = 128 * 1024
 """How much smaller than a message a job must be: its end carries the next attempt, its release the fence."""
 GROUP_UNUSED_S: Final = 3600.0
 """How long the consumer of a group stays when no slot pulls from it and none of its work is running."""

@@ -11,18 +11,25 @@ import contextlib
 import errno
 import gzip
 import os
+import re
 import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Generator
 from pathlib import Path
-from typing import IO, BinaryIO, Self, cast
+from types import SimpleNamespace
+from typing import IO, Any, BinaryIO, Self, cast
 
+from agent.archive.directory import count_entries
 from agent.archive.writer import CHUNK, DEFAULT_LIMITS, Checkpoint, Limits, Writer, shown
 from agent.errors import ArchiveError
 
 _MAX_PADDING = 1 << 20
+_MAX_HEADER = 1 << 20
+_LONG_NUMBER = re.compile(rb"\d{32}")
+_MAX_HEADERS = 8
+"""Headers that belong to one member: each is read within the one before."""
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -43,12 +50,20 @@ def unpack(
             writer = Writer(dest, limits, source.stat().st_size, checkpoint)
             _unpack_file(source, writer)
         writer.make_links()
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        EOFError,
+        zlib.error,
+        NotImplementedError,
+        ArithmeticError,
+        ValueError,
+    ) as error:
         raise ArchiveError(f"the archive is corrupt: {error}") from error
     except _lzma_errors() as error:
         raise ArchiveError(f"the archive is corrupt: {error}") from error
     except OSError as error:
-        if isinstance(error, gzip.BadGzipFile) or error.errno is None:
+        if isinstance(error, gzip.BadGzipFile) or error.errno in {None, errno.EINVAL}:
             raise ArchiveError(f"the archive is corrupt: {error}") from error
         if error.errno in {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ}:
             raise ArchiveError(
@@ -94,11 +109,13 @@ def _decompressed(file: BinaryIO, magic: bytes) -> Generator[IO[bytes]]:
 
 def _unpack_tar(plain: IO[bytes], writer: Writer) -> None:
     try:
-        archive = tarfile.open(fileobj=plain, mode="r|", tarinfo=_BoundedTarInfo)  # noqa: SIM115
+        counted = cast("IO[bytes]", _Counted(plain, writer))
+        archive = _ForgetfulTar.open(fileobj=counted, mode="r|", tarinfo=_bounded())
     except tarfile.ReadError as error:
         raise ArchiveError("the archive is corrupt, or it is neither a zip nor a tar") from error
     with archive:
-        for member in archive:
+        while (member := archive.next()) is not None:
+            archive.members.clear()
             if member.isdir():
                 writer.folder(member.name)
             elif member.issym():
@@ -124,26 +141,73 @@ def _unsafe_kind(name: str) -> ArchiveError:
     )
 
 
-class _BoundedTarInfo(tarfile.TarInfo):
-    """Long names and extended headers are read into memory whole, so their size is looked at first."""
+class _ForgetfulTar(tarfile.TarFile):
+    """Its members, with all that their headers say, can be let go of one by one."""
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        info = super().frombuf(buf, encoding, errors)
-        if info.size < 0:
-            raise tarfile.ReadError("a negative size")
-        if info.size > 1024 * 1024 and info.type in {
-            tarfile.XHDTYPE,
-            tarfile.XGLTYPE,
-            tarfile.SOLARIS_XHDTYPE,
-            tarfile.GNUTYPE_LONGNAME,
-            tarfile.GNUTYPE_LONGLINK,
-        }:
-            raise tarfile.ReadError("a header of more than a megabyte")
-        return info
+    members: list[tarfile.TarInfo]
+
+
+class _Counted:
+    """Reads what is decompressed, and counts it."""
+
+    def __init__(self, plain: IO[bytes], writer: Writer) -> None:
+        self._plain = plain
+        self._writer = writer
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file does; raises `ArchiveError` when it is too much."""
+        data = self._plain.read(size)
+        self._writer.has_read(len(data))
+        return data
+
+
+def _bounded() -> type[tarfile.TarInfo]:
+    """For one archive: long names and extended headers are read whole, and one within the other."""
+    kinds = {
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    }
+    in_a_row = 0
+
+    class Bounded(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+            nonlocal in_a_row
+            info = super().frombuf(buf, encoding, errors)
+            if info.size < 0:
+                raise tarfile.ReadError("a negative size")
+            in_a_row = in_a_row + 1 if info.type in kinds else 0
+            if in_a_row and info.size > _MAX_HEADER:
+                raise tarfile.ReadError("a header of more than a megabyte")
+            if in_a_row > _MAX_HEADERS:
+                raise tarfile.ReadError(f"more than {_MAX_HEADERS} headers of one member")
+            return info
+
+        def _proc_pax(self, archive: Any) -> tarfile.TarInfo:
+            # Up to Python 3.12.5 a header full of digits keeps a regular expression busy for minutes, and
+            # with it the whole interpreter (CVE-2024-6232).
+            stream = archive.fileobj
+            blocks = -(-self.size // tarfile.BLOCKSIZE)
+            body: bytes = stream.read(blocks * tarfile.BLOCKSIZE)
+            if _LONG_NUMBER.search(body):
+                raise tarfile.ReadError("a header with a number that is too long")
+
+            def once(_: int) -> bytes:
+                archive.fileobj = stream
+                return body
+
+            archive.fileobj = SimpleNamespace(read=once)
+            whole: Any = super()
+            return whole._proc_pax(archive)  # noqa: SLF001
+
+    return Bounded
 
 
 def _unpack_zip(file: BinaryIO, writer: Writer) -> None:
+    writer.check_entries(count_entries(file))
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             mode = member.external_attr >> 16

@@ -16,6 +16,8 @@ Checkpoint = Callable[[int], None]
 
 CHUNK = 1 << 18
 """Bytes read and written at once."""
+_MAX_DEPTH = 200
+"""Of folders in folders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Writer:
         self._checkpoint = checkpoint
         self._entries = 0
         self._written = 0
+        self._read = 0
         self._links: list[tuple[Path, str]] = []
 
     def folder(self, name: str) -> None:
@@ -95,32 +98,44 @@ class Writer:
                     reason="archive_unsafe",
                 )
 
+    def has_read(self, count: int) -> None:
+        """So many bytes were decompressed: headers count like files, they take as much of the machine."""
+        self._read += count
+        self._check_size(self._read)
+
+    def check_entries(self, count: int) -> None:
+        """Raise `ArchiveError` when an archive with so many entries is too large."""
+        if count > self._limits.entries:
+            raise ArchiveError(
+                f"the archive is too large: more than {self._limits.entries:,} files in it",
+                reason="archive_too_large",
+            )
+
     def _count_bytes(self, count: int) -> None:
         self._written += count
+        self._check_size(self._written)
+        if self._checkpoint is not None:
+            self._checkpoint(self._written)
+
+    def _check_size(self, size: int) -> None:
         limits = self._limits
-        if self._written > limits.total_bytes:
+        if size > limits.total_bytes:
             raise ArchiveError(
                 f"the archive is too large: more than {limits.total_bytes:,} bytes unpacked",
                 reason="archive_too_large",
             )
         if (
             self._packed_size is not None
-            and self._written > limits.ratio_floor_bytes
-            and self._written > self._packed_size * limits.ratio
+            and size > limits.ratio_floor_bytes
+            and size > self._packed_size * limits.ratio
         ):
             raise ArchiveError(
                 f"the archive unpacks to more than {limits.ratio} times its size", reason="archive_too_large"
             )
-        if self._checkpoint is not None:
-            self._checkpoint(self._written)
 
     def _count_entry(self) -> None:
         self._entries += 1
-        if self._entries > self._limits.entries:
-            raise ArchiveError(
-                f"the archive is too large: more than {self._limits.entries:,} files in it",
-                reason="archive_too_large",
-            )
+        self.check_entries(self._entries)
 
     def _place(self, name: str) -> Path:
         self._count_entry()
@@ -139,6 +154,8 @@ def _safe_parts(name: str) -> list[str]:
         raise ArchiveError(
             f"the archive holds a name that leads out of it: {shown(name)}", reason="archive_unsafe"
         )
+    if len(parts) > _MAX_DEPTH:
+        raise ArchiveError(f"the archive holds folders more than {_MAX_DEPTH} deep: {shown(name)}")
     return parts
 
 

@@ -12,6 +12,8 @@ from bus_schemas.events import FileResult
 MAX_BYTES: Final = 24 * 1024
 """Of all files of an attempt: they travel in its end, which must stay below a message's limit."""
 _FRAME_BYTES: Final = 70
+_LONGEST_S: Final = 1e8
+"""What a report may say that all cases of a file took: more would not be a duration to the event."""
 _WORST_FIRST: Final[tuple[tuple[CaseStatus, CaseOutcome], ...]] = (
     # The lab's errors end an attempt as a whole: what a report calls an error is the test's.
     (CaseStatus.ERROR, "failed"),
@@ -51,7 +53,7 @@ def _result(file: str, cases: Sequence[CaseResult]) -> FileResult:
     return FileResult(
         file=file,
         outcome=outcome,
-        duration_s=round(sum(max(case.duration_s, 0.0) for case in cases), 3),
+        duration_s=round(min(sum(max(case.duration_s, 0.0) for case in cases), _LONGEST_S), 3),
         flaky=outcome == "passed" and any(case.flaky for case in cases),
     )
 

@@ -104,3 +104,22 @@ async def test_a_folder_that_cannot_be_made_is_the_attempts_trouble_not_the_agen
         assert (outcome.state, outcome.result.reason) == ("errored", "agent_error")
         assert outcome.retryable
         await runner.close()
+
+
+async def test_what_an_earlier_claim_leaves_is_removed_beside_the_same_attempt_begun_again(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
+        await ensure_topology(bus)
+        runner = await runner_in(bus, tmp_path, tmp_path / "work")
+        script = 'seq 20000 | (cd "$TMPDIR" && xargs touch) && echo kept > "$HOME/file" && cat "$HOME/file"'
+        message = JobMessage(spec=planned(1, runner="command", argv=("sh", "-c", script)).specs[0])
+        for _ in range(3):  # as after a lease that was lost: the slot has the same attempt again, at once
+            runner.expect()
+            held = await claimed(bus, runner, message)
+            now = asyncio.get_running_loop().time()
+            outcome = await runner.run(held, "qg.no_ack", 30.0, since=now)
+            assert outcome is not None
+            assert (outcome.state, outcome.result.message) == ("passed", None)
+        await runner.close()
+        assert list((tmp_path / "work").iterdir()) == []

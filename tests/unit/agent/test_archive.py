@@ -9,7 +9,9 @@ import lzma
 import os
 import random
 import stat
+import struct
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.archive import Limits, unpack
+from agent.archive.directory import count_entries
 from agent.errors import ArchiveError
 
 Member = tuple[tarfile.TarInfo, bytes]
@@ -180,11 +183,77 @@ def test_too_many_entries_are_stopped(unpacked: Callable[..., Path]):
         unpacked(tar(*(member(str(n)) for n in range(11))), Limits(entries=10))
 
 
+def headers(count: int, size: int, letter: str = "x") -> bytes:
+    """A tar of so many empty files, each with an extended header."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for number in range(count):
+            info = tarfile.TarInfo(f"file{number}")
+            info.pax_headers = {"comment": letter * size}
+            archive.addfile(info)
+    return buffer.getvalue()
+
+
+def test_headers_are_counted_like_files(unpacked: Callable[..., Path]):
+    data = gzip.compress(headers(50, 200_000))
+    with pytest.raises(ArchiveError, match="times its size") as error:
+        unpacked(data, Limits(ratio=10, ratio_floor_bytes=2**20))
+    assert error.value.reason == "archive_too_large"
+
+
+def test_headers_are_not_kept(unpacked: Callable[..., Path]):
+    data = headers(40, 500_000)
+    tracemalloc.start()
+    try:
+        unpacked(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(data) / 4
+
+
+def test_headers_within_headers_come_to_an_end(unpacked: Callable[..., Path]):
+    chain = b"".join(tarfile.TarInfo.create_pax_global_header({f"k{n}": "x"}) for n in range(2000))
+    with pytest.raises(ArchiveError):
+        unpacked(chain + tar(member("a")))
+
+
+def test_a_zip_of_too_many_entries_is_refused_by_its_directory(unpacked: Callable[..., Path]):
+    name = b"x"
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", *[0] * 11, len(name), *[0] * 6) + name
+    directory = entry * 200
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(directory), 4, 0)
+    with pytest.raises(ArchiveError, match="more than 100 files"):
+        unpacked(b"PK\3\4" + directory + end, Limits(entries=100))
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_entries_of_a_zip_are_counted(monkeypatch: pytest.MonkeyPatch, *, large: bool):
+    if large:  # then the directory's size stands elsewhere
+        monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 3)
+    files = {f"file{number}": b"x" for number in range(7)}
+    assert count_entries(io.BytesIO(zipped(files) + (b"" if large else b"a comment"))) == len(files)
+
+
+@pytest.mark.parametrize("data", [tar(member("d/" * 1500 + "f")), zipped({"d/" * 1500 + "f": b"x"})])
+def test_a_name_of_thousands_of_folders_is_refused(unpacked: Callable[..., Path], data: bytes):
+    with pytest.raises(ArchiveError, match="deep"):
+        unpacked(data)
+
+
 def test_a_header_of_gigabytes_is_not_read(unpacked: Callable[..., Path]):
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 4 * 1024**3
     with pytest.raises(ArchiveError, match="corrupt"):
         unpacked(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(100_000)))
+
+
+def zip_that_begins_before_itself() -> bytes:
+    """Its end says that its directory lies further back than it does."""
+    data = bytearray(zipped({"a": b"x"}))
+    place = data.rfind(b"PK\5\6") + 16
+    data[place : place + 4] = struct.pack("<L", struct.unpack_from("<L", data, place)[0] + 1000)
+    return bytes(data)
 
 
 NOISE = random.Random(1).randbytes(5000)
@@ -208,6 +277,8 @@ NOISE = random.Random(1).randbytes(5000)
         tar(member("a/b", b"x"), member("a", b"x")),
         tar(member("n" * 300, b"x")),
         tar(member("a", b"x"), link("a", "b")),
+        headers(1, 1_000_000, "7"),
+        zip_that_begins_before_itself(),
     ],
 )
 def test_corrupt_archives_are_one_sentence(unpacked: Callable[..., Path], data: bytes):

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from agent.artifacts import gather, safe_name
 from agent.launch import JobDirs
+from agent.removal import remove_tree
 from agent.settings import ArtifactLimits
 from bus_schemas.artifacts import is_safe_name
+from tests.unit.agent.test_removal import make_deep
 
 
 @given(st.text(max_size=400))
@@ -58,3 +60,12 @@ def test_files_are_gathered_reports_first_and_links_left(tmp_path: Path) -> None
     few = gather(dirs, ArtifactLimits(count=1))
     assert [one.name for one in few.kept] == ["reports/junit.xml"]
     assert len(few.left_out) == 2
+
+
+def test_folders_deeper_than_any_name_are_not_looked_into(tmp_path: Path) -> None:
+    dirs = JobDirs(root=tmp_path)
+    dirs.create()
+    make_deep(dirs.artifacts, 1200)
+    (dirs.artifacts / "shot.png").write_bytes(b"x")
+    assert [found.name for found in gather(dirs, ArtifactLimits()).kept] == ["shot.png"]
+    remove_tree(dirs.root)

@@ -5,13 +5,14 @@ set -euo pipefail
 home="${RUNNER_TEMP:?}/qgjob"
 qgjob="$home/venv/bin/qgjob"
 mkdir -p "$home"
-junit="$home/junit.xml" html="$home/report.html" result="$home/result.json"
+made=$(mktemp -d "$home/run-XXXXXX") # another step of the job may use the action too
+junit="$made/junit.xml" html="$made/report.html" result="$made/result.json"
 
 export QGJOB_SERVER="${INPUT_SERVER:?the input server is missing}"
 if [[ -n "${INPUT_CREDS:-}" ]]; then
-  (umask 077 && printf '%s\n' "$INPUT_CREDS" > "$home/lab.creds")
-  trap 'rm -f "$home/lab.creds"' EXIT
-  export QGJOB_CREDS="$home/lab.creds"
+  (umask 077 && printf '%s\n' "$INPUT_CREDS" > "$made/lab.creds")
+  trap 'rm -f "$made/lab.creds"' EXIT
+  export QGJOB_CREDS="$made/lab.creds"
 fi
 # An input that is not given must not hide what qgjob.toml says.
 for name in ORG_ID APP_VERSION_ID APP RUNNER TARGET RETRIES SHARDS CONCURRENCY_KEY FAIL_FAST FAIL_ON_FLAKY \

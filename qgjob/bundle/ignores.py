@@ -15,7 +15,15 @@ from pathlib import Path
 from qgjob.bundle.gitignore import IgnoreFile
 
 ALWAYS_SKIPPED = frozenset({".git", "node_modules", ".venv", "__pycache__"})
+_ENVIRONMENT = "pyvenv.cfg"
+"""Stands in every virtual environment of Python's, whatever its folder is called; none works elsewhere."""
 IGNORE_FILES = (".gitignore", ".qgjobignore")
+
+
+def is_skipped(folder: str) -> bool:
+    """Whether a folder, given by its path, never belongs to a bundle."""
+    path = Path(folder)
+    return path.name in ALWAYS_SKIPPED or (path / _ENVIRONMENT).is_file()
 
 
 @dataclass(frozen=True, slots=True)

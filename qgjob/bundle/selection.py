@@ -2,7 +2,7 @@
 
 - A file is taken by its name, whatever it is and whether ignored or not.
 - A glob (`*`, `?`, `[…]`, `**`) gives the files it matches, in sorted order, but none below `.git`,
-  `node_modules`, `.venv` or `__pycache__` unless the pattern names that folder.
+  `node_modules`, `__pycache__` or a virtual environment unless the pattern names that folder.
 - A folder gives the files under it that are tests by their name in some runner's convention
   (`test_*.py`, `*_test.py`, `*.spec.ts`, `*.test.js`, …) and that are not ignored.
 
@@ -12,6 +12,7 @@ folder it is the current folder, or the tests' own common folder when they lie o
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import re
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qgjob.bundle.ignores import ALWAYS_SKIPPED, IgnoreRules
+from qgjob.bundle.ignores import IgnoreRules, is_skipped
 from qgjob.bundle.walk import walk
 from qgjob.errors import NoTestsError, UsageError
 
@@ -75,9 +76,14 @@ def _resolve(pattern: str, cwd: Path) -> Iterator[str]:
         yield from _tests_under(Path(path))
     elif glob.has_magic(pattern):
         named = set(pattern.split("/"))
+        skipped = functools.cache(is_skipped)
         # The folder itself is no part of the pattern, whatever characters it has.
         for match in sorted(glob.glob(pattern, root_dir=cwd, recursive=True)):  # noqa: PTH207
-            if ALWAYS_SKIPPED.isdisjoint(set(match.split("/")[:-1]) - named):
+            folders = match.split("/")[:-1]
+            above = (
+                "/".join(folders[: depth + 1]) for depth, name in enumerate(folders) if name not in named
+            )
+            if not any(skipped(os.path.join(cwd, folder)) for folder in above):  # noqa: PTH118
                 path = os.path.normpath(os.path.join(cwd, match))  # noqa: PTH118
                 if os.path.isfile(path):  # noqa: PTH113
                     yield path

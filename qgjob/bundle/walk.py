@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qgjob.bundle.ignores import ALWAYS_SKIPPED, IgnoreRules
+from qgjob.bundle.ignores import ALWAYS_SKIPPED, IgnoreRules, is_skipped
 from qgjob.errors import UsageError
 
 
@@ -44,7 +44,7 @@ def walk(root: Path, rules: IgnoreRules | None, *, ignore: Sequence[str] = ()) -
             elif item.is_dir(follow_symlinks=False):
                 if rules is None:
                     waiting.append((name + "/", None))
-                elif item.name not in ALWAYS_SKIPPED and not rules.ignores(item.name, is_dir=True):
+                elif not (is_skipped(item.path) or rules.ignores(item.name, is_dir=True)):
                     waiting.append((name + "/", rules.seen_from(item.name).enter(Path(item.path))))
             elif item.is_file(follow_symlinks=False) and (
                 rules is None or not rules.ignores(item.name, is_dir=False)

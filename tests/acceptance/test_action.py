@@ -120,6 +120,10 @@ def test_a_failure_is_shown_where_github_shows_failures(installed: Runner, proje
     assert told == ["v1", "1", "1", "0"]
     assert 'name="t/bad.py"' in Path(outputs["junit"]).read_text()
     assert "no button" in Path(outputs["html"]).read_text()
+    again = installed.step("run.sh", server=server_of(qgjob), tests="t/good.py")
+    assert again.returncode == 0, again.stderr
+    assert "no button" in Path(outputs["html"]).read_text()  # a second step of the job has reports of its own
+    assert "no button" not in Path(installed.outputs["html"]).read_text()
     run = qgjob("status", outputs["run-id"], "--json").json
     assert (run["name"], run["counts"]) == ("pull request 12", {"passed": 1, "failed": 1})
 

@@ -70,6 +70,8 @@ def test_ignore_files_have_gits_meaning(tree: Tree):
             "sub/local": "",
             "sub/deep/local": "",
             ".venv/x": "",
+            "sub/env/pyvenv.cfg": "",
+            "sub/env/bin/x": "",
             "node_modules/x": "",
             "sub/node_modules/x": "",
             "__pycache__/x": "",

@@ -57,6 +57,9 @@ def test_globs_pass_over_what_is_installed_unless_it_is_named(tree: Tree):
     root = tree({"a.js": "", "node_modules/b/b.js": "", "build/c.js": "", ".gitignore": "build/"})
     assert collect_tests(["**/*.js"], root).tests == ("a.js", "build/c.js")
     assert collect_tests(["node_modules/**/*.js"], root).tests == ("node_modules/b/b.js",)
+    root = tree({"e/a_test.py": "", "e/env/pyvenv.cfg": "", "e/env/lib/b_test.py": ""})
+    assert collect_tests(["e/**/*_test.py"], root).tests == ("e/a_test.py",)
+    assert collect_tests(["e/env/**/*_test.py"], root).tests == ("e/env/lib/b_test.py",)
 
 
 def test_a_folder_gives_what_is_a_test_by_its_name(tree: Tree):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -90,6 +90,10 @@ class JobView(Model):
         files = "1 file" if len(self.tests) == 1 else f"{len(self.tests)} files"
         test = f"{self.test} ({files})" if self.tests else self.test
         return f"{test} [{self.variant}]" if self.variant else test
+
+
+META_FOLDER: Final = "folder"
+"""In a run's `meta`: where its bundle's root lies in its repository, if not at the top."""
 
 
 class RunView(Model):

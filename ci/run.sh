@@ -15,7 +15,7 @@ if [[ -n "${INPUT_CREDS:-}" ]]; then
   export QGJOB_CREDS="$made/lab.creds"
 fi
 # An input that is not given must not hide what qgjob.toml says.
-for name in ORG_ID APP_VERSION_ID APP RUNNER TARGET RETRIES SHARDS CONCURRENCY_KEY FAIL_FAST FAIL_ON_FLAKY \
+for name in TOKEN ORG_ID APP_VERSION_ID APP RUNNER TARGET RETRIES SHARDS CONCURRENCY_KEY FAIL_FAST FAIL_ON_FLAKY \
   ALLOW_FAILURES; do
   input="INPUT_$name"
   if [[ -n "${!input:-}" ]]; then export "QGJOB_$name=${!input}"; fi

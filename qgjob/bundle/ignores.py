@@ -38,7 +38,7 @@ class IgnoreRules:
     @classmethod
     def for_root(cls, root: Path) -> IgnoreRules:
         """What holds in a root from above it; its own rules come with `enter`."""
-        top = _repository_top(root)
+        top = repository_top(root)
         if top is None or top == root:
             return cls()
         folder = top
@@ -73,7 +73,8 @@ class IgnoreRules:
         return False
 
 
-def _repository_top(root: Path) -> Path | None:
+def repository_top(root: Path) -> Path | None:
+    """The top of the git repository that a folder is in, None without one."""
     return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
 
 

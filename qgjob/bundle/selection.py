@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qgjob.bundle.ignores import IgnoreRules, is_skipped
+from qgjob.bundle.ignores import IgnoreRules, is_skipped, repository_top
 from qgjob.bundle.walk import walk
 from qgjob.errors import NoTestsError, UsageError
 
@@ -36,6 +36,12 @@ class Selection:
 
     root: Path
     tests: tuple[str, ...]
+
+    @property
+    def folder(self) -> str | None:
+        """Where the root lies in its repository, POSIX; None at its top, and without a repository."""
+        top = repository_top(self.root)
+        return None if top in {None, self.root} else self.root.relative_to(top or self.root).as_posix()
 
 
 def collect_tests(patterns: Sequence[str], cwd: Path) -> Selection:

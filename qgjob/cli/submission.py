@@ -50,6 +50,8 @@ class Submission:
         )
 
     async def _main(self) -> int:
+        from bus_schemas.requests import META_FOLDER
+
         out = self.session.out
         async with self.session.client() as client:
             version = self.request.app_version_id
@@ -61,8 +63,14 @@ class Submission:
                 )
                 version = build.app_version_id
             bundle = await self._bundle(client)
+            folder = self.selection.folder
             request = dataclasses.replace(
-                self.request, app_version_id=version, tests=self.selection.tests, bundle=bundle
+                self.request,
+                app_version_id=version,
+                tests=self.selection.tests,
+                bundle=bundle,
+                # Annotations name files as the repository does, tests as the bundle does.
+                meta={**({META_FOLDER: folder} if folder else {}), **self.request.meta},
             )
             if self.cron is not None:
                 from qgjob.cli.cron import tell_added

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bus_schemas.requests import JobView
+from bus_schemas.cases import CaseRecord
+from bus_schemas.requests import META_FOLDER, JobView
 from qgjob.report.excerpt import last_lines
 from qgjob.report.model import BAD, FAILURES, RunReport, name_of, why, worst_first
 
@@ -29,6 +31,12 @@ class _Finding:
 
 
 def _findings(report: RunReport) -> Iterator[_Finding]:
+    folder = report.run.meta.get(META_FOLDER, "") if report.run else ""
+
+    def place(file: str) -> str:
+        """Where a file of the bundle is in the repository."""
+        return f"{folder}/{file}" if folder and not file.startswith("/") else file
+
     for job in worst_first(report.jobs):
         if job.state not in BAD and not job.flaky:
             continue
@@ -36,11 +44,22 @@ def _findings(report: RunReport) -> Iterator[_Finding]:
         level = "warning" if job.flaky else "error"
         if cases and job.state in FAILURES:
             for case in cases:
-                yield _Finding(case.file or job.test, case.line, case.name, case.message or "failed", level)
+                file = case.file or job.test
+                message = case.message or "failed"
+                yield _Finding(place(file), _line(case), case.name, message, level)
             continue
         told = "passed only after a failure" if job.flaky else _why(report, job)
         file = job.tests[0] if job.tests else job.test
-        yield _Finding(file, None, f"{name_of(job)} {job.state.replace('_', ' ')}", told, level)
+        yield _Finding(place(file), None, f"{name_of(job)} {job.state.replace('_', ' ')}", told, level)
+
+
+def _line(case: CaseRecord) -> int | None:
+    """Where it failed, as far as its message tells it of its file; else where the case begins."""
+    if case.file and case.message:
+        told = re.search(rf"(?<![^\s/(]){re.escape(case.file)}:([1-9]\d{{0,6}})\b", case.message)
+        if told:
+            return int(told[1])
+    return case.line
 
 
 def _why(report: RunReport, job: JobView) -> str:

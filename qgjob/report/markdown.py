@@ -39,7 +39,8 @@ def _summary(report: RunReport) -> str:
     flaky = f" ({report.flaky} flaky)" if report.flaky else ""
     installs = sum(attempt.installed for job in report.jobs for attempt in job.attempts)
     spent = sum(map(job_seconds, report.jobs))
-    return f"{counts or 'no jobs'}{flaky} · {show_duration(spent)} of tests · {installs} installs"
+    installed = "1 install" if installs == 1 else f"{installs} installs"
+    return f"{counts or 'no jobs'}{flaky} · {show_duration(spent)} of tests · {installed}"
 
 
 def _table(jobs: list[JobView]) -> str:

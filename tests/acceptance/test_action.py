@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Qgjob
+from qgjob.local.ports import free_port
+from tests.acceptance.conftest import Qgjob, clean_env
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
@@ -106,6 +109,34 @@ def test_the_first_step_installs_the_action_itself(runner: Runner):
     done = runner.step("install.sh")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("qgjob ")
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[str]:
+    """The address of a lab of one machine that asks for the token of `lab.token`."""
+    home = tmp_path / "lab"
+    home.mkdir()
+    (home / "lab.token").touch(mode=0o600)
+    (home / "lab.token").write_text("open-sesame-0123456789-open-sesame\n")
+    argv = [str(Path(sys.executable).with_name("qgjob")), "up", "--agents", "1", "--token", "lab.token"]
+    argv += ["--listen", f"127.0.0.1:{free_port()}", "--data-dir", str(home / "data")]
+    up = subprocess.Popen(argv, cwd=home, env=clean_env(home), stdout=subprocess.PIPE, text=True)
+    try:
+        assert up.stdout is not None
+        yield re.findall(r"nats://[\d.:]+", up.stdout.readline())[0]
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=30)
+    finally:
+        up.kill()
+
+
+def test_a_lab_with_a_token_lets_in_who_has_it(installed: Runner, project: Path, guarded: str):
+    refused = installed.step("run.sh", server=guarded, token="another-one-0123456789-another-one")
+    assert refused.returncode == 4, refused.stderr
+    let_in = installed.step(
+        "run.sh", server=guarded, tests="t/good.py", token="open-sesame-0123456789-open-sesame"
+    )
+    assert let_in.returncode == 0, let_in.stderr
 
 
 def test_a_failure_is_shown_where_github_shows_failures(installed: Runner, project: Path, qgjob: Qgjob):

@@ -109,3 +109,14 @@ def test_a_name_that_is_not_utf8_is_refused_in_a_sentence(tree: Tree):
     Path(os.fsdecode(os.fsencode(root) + b"/\xff.sh")).write_text("")
     with pytest.raises(UsageError, match="not UTF-8"):
         collect_tests(["*.sh"], root)
+
+
+def test_where_the_root_lies_in_its_repository(tree: Tree):
+    root = tree({".git/HEAD": "", "web/shop/package.json": "", "web/shop/t/a.js": "", "b.js": ""})
+    assert collect_tests(["web/shop/t/a.js"], root).folder == "web/shop"
+    assert collect_tests(["b.js"], root).folder is None
+
+
+def test_a_root_without_a_repository_lies_nowhere(tree: Tree):
+    root = tree({"c/package.json": "", "c/t/a.js": ""})
+    assert collect_tests(["c/t/a.js"], root).folder is None

@@ -203,6 +203,23 @@ class TestAnnotations:
         }
         assert github(report(job(0, "failed"), cases=cases)) == "::error file=a.ts,line=3,title=logs in::no\n"
 
+    @pytest.mark.parametrize(
+        ("message", "line"),
+        [
+            ("Error: no\n    at /lab/bundle/e2e/a.ts:7:9\n    at e2e/a.ts:20:1", 7),
+            ("e2e/a.ts:5: AssertionError", 5),
+            ("of another: e2e/ba.ts:5 xe2e/a.ts:6 e2e/a.ts:0", 3),
+        ],
+    )
+    def test_it_is_shown_where_it_failed_and_as_the_repository_names_it(self, message: str, line: int):
+        case = CaseRecord(name="logs in", outcome="failed", message=message, file="e2e/a.ts", line=3)
+        told = report(job(0, "failed"), cases={"j_0": [case]})
+        assert told.run
+        told = replace(told, run=told.run.model_copy(update={"meta": {"folder": "web/shop"}}))
+        assert github(told).startswith(f"::error file=web/shop/e2e/a.ts,line={line},title=logs in::")
+        location = json.loads(gitlab(told))[0]["location"]
+        assert location == {"path": "web/shop/e2e/a.ts", "lines": {"begin": line}}
+
     def test_a_flaky_one_is_a_warning(self):
         assert github(report(job(0), job(1, flaky=True))) == (
             "::warning file=tests/t1.py,title=tests/t1.py passed::passed only after a failure\n"

@@ -36,6 +36,7 @@ DEFAULT_TIMEOUT_S: Final = 300.0
 DEFAULT_LIMIT_BYTES: Final = 5 * 1024**3
 
 _TAIL_BYTES: Final = 16 * 1024
+_DOWNLOADS: Final = "npm-cache"
 _PASSED_ON: Final = frozenset(
     {
         "HTTP_PROXY",
@@ -53,7 +54,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NpmSettings:
-    """How npm is used. `offline`: nothing is asked of a registry. `environment` is what npm runs in."""
+    """How npm is used. `offline`: nothing is asked of a registry. `environment` is what npm runs in.
+
+    `limit_bytes`: of all installations together, and as much again of what npm has downloaded.
+    """
 
     environment: Mapping[str, str]
     timeout_s: float = DEFAULT_TIMEOUT_S
@@ -198,6 +202,18 @@ class NpmPackages:
             await asyncio.to_thread(remove_tree, incoming)
         log.info("npm ci took %.1f s for %s", time.monotonic() - began, project.lock)
         await asyncio.to_thread(self._make_room)
+        await self._trim_downloads()
+
+    async def _trim_downloads(self) -> None:
+        """Npm never forgets a download: over the limit all of them go, unless npm runs just now."""
+        downloads = self._folder / _DOWNLOADS
+        if await asyncio.to_thread(_size_of, downloads) <= self._settings.limit_bytes:
+            return
+        if len(self._installing) == 1:  # ourselves
+            gone = self._folder / "incoming" / uuid.uuid4().hex
+            with contextlib.suppress(OSError):
+                downloads.rename(gone)
+            await asyncio.to_thread(remove_tree, gone)
 
     async def _npm_ci(self, folder: Path, project: Project) -> None:
         settings = self._settings
@@ -213,7 +229,7 @@ class NpmPackages:
                 "--loglevel=error",
                 "--git=git",  # not one that the bundle's .npmrc names
                 "--offline" if settings.offline else "--prefer-offline",
-                f"--cache={self._folder / 'npm-cache'}",
+                f"--cache={self._folder / _DOWNLOADS}",
             ),
             env={**settings.environment, "HOME": str(folder / ".home"), "CI": "true", "NO_COLOR": "1"},
             cwd=folder,

@@ -29,6 +29,8 @@ def find_project(bundle: Path, test: str) -> Project | None:
     Raises `JobError` (`deps_broken`) for a lock file that cannot be installed apart from its bundle.
     """
     parts = test.split("/")[:-1]
+    if ".." in parts or test.startswith("/"):
+        return None  # the runner will say what is wrong with that name
     for depth in range(len(parts), -1, -1):
         folder = bundle.joinpath(*parts[:depth])
         if (folder / "node_modules").exists():

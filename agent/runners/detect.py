@@ -11,11 +11,12 @@ from agent.runners.node import depends_on
 _JS_TEST = re.compile(r".*\.(spec|test)\.[cm]?[jt]sx?")
 _JS_FILE = re.compile(r".*\.[cm]?[jt]sx?")
 _PYTEST_TEST = re.compile(r"(test_.*|.*_test)\.py")
+# Within a line only, else a file of blank lines takes hours: each would be looked through from each.
 _FLOW = re.compile(r"^(?:appId|url)\s*:.*?^---\s*$", re.MULTILINE | re.DOTALL)
-_IMPORTS_APPIUM = re.compile(r"^\s*(?:from|import)\s+appium\b", re.MULTILINE)
-_IMPORTS_PYTEST = re.compile(r"^(?:from|import)\s+pytest\b", re.MULTILINE)
-_DEFINES_TESTS = re.compile(r"^(?:async\s+def|def)\s+test|^class\s+Test\w*.*:", re.MULTILINE)
-_APPIUM_CLIENT = re.compile(r"(?im)^[\s\"']*appium[-_.]python[-_.]client\b")
+_IMPORTS_APPIUM = re.compile(r"^[ \t]*(?:from|import)[ \t]+appium\b", re.MULTILINE)
+_IMPORTS_PYTEST = re.compile(r"^(?:from|import)[ \t]+pytest\b", re.MULTILINE)
+_DEFINES_TESTS = re.compile(r"^(?:async[ \t]+def|def)[ \t]+test|^class[ \t]+Test.*:", re.MULTILINE)
+_APPIUM_CLIENT = re.compile(r"(?im)^[ \t\"']*appium[-_.]python[-_.]client\b")
 _REQUIREMENTS = ("pyproject.toml", "Pipfile", "setup.cfg")
 _MAX_TEXT = 1024 * 1024
 
@@ -96,7 +97,7 @@ def _needs_pytest(text: str) -> bool:
 
 
 def _without_comments(text: str) -> str:
-    return re.sub(r"(?m)^\s*#.*\n", "", text).lstrip()
+    return re.sub(r"(?m)^[ \t]*#.*\n", "", text).lstrip()
 
 
 def _text(path: Path) -> str:

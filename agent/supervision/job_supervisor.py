@@ -16,7 +16,7 @@ from typing import Self
 from agent.errors import LaunchError, SupervisorLostError
 from agent.launch import EndReason, Exit, LaunchSpec, OutputSink
 from agent.supervision.channel import ControlChannel
-from agent.supervision.frames import Frame
+from agent.supervision.frames import MAX_FRAME, Frame, pack
 from agent.supervision.output import OutputPipe
 from agent.supervision.processes import MARK_VARIABLE
 from agent.supervision.supervisor_process import TERM_S
@@ -103,22 +103,22 @@ class JobSupervisor:
             raise RuntimeError("a supervisor runs one process at a time")
         if not self._alive:
             raise SupervisorLostError("the supervisor process of this slot has ended")
+        start = {
+            "verb": "start",
+            "argv": list(launch.argv),
+            "env": {**launch.env, MARK_VARIABLE: self._mark},
+            "cwd": str(launch.cwd),
+            "mark": self._mark,
+            "lease_s": lease_s,
+        }
+        if len(pack(start)) > MAX_FRAME:
+            raise _launch_error(launch, errno.E2BIG)
         loop = asyncio.get_running_loop()
         self._answer, self._exit = loop.create_future(), loop.create_future()
         self._launch, self._failure = launch, None
         pipes = [OutputPipe(name, on_output, self._output_failed) for name in ("stdout", "stderr")]
         try:
-            self._channel.send(
-                {
-                    "verb": "start",
-                    "argv": list(launch.argv),
-                    "env": {**launch.env, MARK_VARIABLE: self._mark},
-                    "cwd": str(launch.cwd),
-                    "mark": self._mark,
-                    "lease_s": lease_s,
-                },
-                [pipe.write_end for pipe in pipes],
-            )
+            self._channel.send(start, [pipe.write_end for pipe in pipes])
             answer = await self._uncancelled(self._answer)
             if answer["verb"] == "refused":
                 raise _launch_error(launch, answer["errno"])

@@ -113,7 +113,7 @@ def vitals(output: str) -> Vitals | None:
 
 
 def _text_field(text: str, name: str) -> str | None:
-    found = re.search(rf"^\s*{name}: *(\S+)\s*$", text, re.MULTILINE)
+    found = re.search(rf"^[ \t]*{name}: *(\S+)[ \t\r]*$", text, re.MULTILINE)
     return found[1] if found else None
 
 

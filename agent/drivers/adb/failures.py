@@ -93,6 +93,8 @@ _CODE: Final = re.compile(
     r"(?:Failure|Error)\s*\[?\s*((?:INSTALL|DELETE)_[A-Z0-9_]+)\s*(?::\s*(.*?))?\]?\s*$", re.MULTILINE
 )
 _SAID: Final = 300
+_READ: Final = 4000
+"""What a device says counts at its end."""
 
 
 def refusal_in(output: str) -> Refusal | None:
@@ -100,7 +102,7 @@ def refusal_in(output: str) -> Refusal | None:
 
     An install that ends without a word lost its link, which is the lab's trouble.
     """
-    text = output.strip()
+    text = output.strip()[-_READ:]
     if re.search(r"^\s*Success\b", text, re.MULTILINE):
         return None
     if (found := _CODE.search(text)) is None:

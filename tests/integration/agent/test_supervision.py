@@ -98,6 +98,8 @@ async def test_jobs_follow_each_other_on_one_supervisor(supervisor: JobSuperviso
         (("./strange-interpreter",), "the program named in its first line (#!) is not on this machine"),
         (("sh", "a\0b"), "holds a NUL"),
         (("sh", "\ud800"), "is no text"),
+        (("sh", *["x" * 32_000] * 200), "too long"),
+        (("sh", *["é" * 32_000] * 100), "too long"),
     ],
 )
 async def test_what_cannot_be_started_is_said_in_a_sentence(

@@ -62,6 +62,13 @@ def test_the_nearest_lock_file_counts(tmp_path: Path):
     assert find_project(tmp_path, "a/x.spec.ts") is None
 
 
+@pytest.mark.parametrize("test", ["../outside/x.spec.ts", "a/../../outside/x.spec.ts", "{outside}/x.spec.ts"])
+def test_nothing_outside_of_the_bundle_is_a_project(tmp_path: Path, test: str):
+    project(tmp_path / "outside", {})
+    (tmp_path / "bundle" / "a").mkdir(parents=True)
+    assert find_project(tmp_path / "bundle", test.format(outside=tmp_path / "outside")) is None
+
+
 @pytest.mark.parametrize(
     ("lock", "sentence"),
     [

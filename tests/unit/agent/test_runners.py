@@ -320,6 +320,15 @@ HERE = "tests.unit.agent.test_runners"
 BUILT_IN = {"command", "pytest", "appium-pytest", "playwright", "appwright", "wdio", "maestro"}
 
 
+@pytest.mark.parametrize("name", ["test_it.py", "flow.yaml", "requirements.txt"])
+@pytest.mark.parametrize("text", ["\n" * 2**20, "class Test" + "a" * 2**20])
+def test_a_file_of_a_megabyte_is_looked_through_once(dirs: JobDirs, name: str, text: str):
+    dirs.bundle.mkdir(exist_ok=True)
+    (dirs.bundle / "test_it.py").touch()
+    (dirs.bundle / name).write_text(text)
+    assert detect_runner(dirs.bundle, "test_it.py" if name.endswith("txt") else name) == "command"
+
+
 def test_plug_ins_join_the_built_in_runners(tmp_path: Path):
     runners = Runners.load(TOOLS, {"QGJOB_RUNNER_PLUGINS": f"{HERE}:EchoRunner, {HERE}:OtherCommand"})
     assert runners.names == {*BUILT_IN, "echo", "other"}

@@ -251,3 +251,14 @@ async def test_the_least_recently_used_installation_goes_when_there_is_no_room(
     async with packages.provided(tmp_path / "c", "x.spec.ts", "acme", lambda _: None):
         kept = [path for path in (tmp_path / "npm").iterdir() if len(path.name) == 64]
         assert len(kept) == 1
+
+
+@pytest.mark.parametrize("limit_bytes", [1, 10**9])
+async def test_what_npm_has_downloaded_does_not_grow_for_ever(
+    make: MakePackages, registry: Registry, tmp_path: Path, limit_bytes: int
+):
+    packages = make(limit_bytes=limit_bytes)
+    registry.project(tmp_path / "a")
+    async with packages.provided(tmp_path / "a", "x.spec.ts", "acme", lambda _: None):
+        assert (tmp_path / "a/node_modules/tiny/index.js").exists()
+    assert (tmp_path / "npm/npm-cache").exists() == (limit_bytes > 1)

@@ -53,11 +53,11 @@ async def _main(session: Session, any_id: str, folder: Path | None, *, as_json: 
             places, failed = await _fetch(client, session.out, files, folder)
     if as_json:
         session.out.json({"artifacts": [_json(file, places, artifact_json(file.artifact)) for file in files]})
+    elif not files:
+        session.out.note("No artifacts.")
     elif folder is not None:
         for place in places.values():
             session.out.line(clean(str(place)))
-    elif not files:
-        session.out.note("No artifacts.")
     else:
         session.out.table(
             ["JOB", "ATTEMPT", "SIZE", "NAME"],

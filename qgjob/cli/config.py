@@ -41,10 +41,10 @@ def _server(session: Session) -> list[tuple[str, Any, str]]:
     from qgjob.contexts import Contexts, shown_server
 
     options = session.server_options()
-    if os.environ.get("QGJOB_SERVER") == session.server:
-        source = "QGJOB_SERVER"
-    elif session.server is None:
+    if session.server is None:
         source = "a running qgjob up" if running_up(os.environ) else "default"
+    elif os.environ.get("QGJOB_SERVER") == session.server:
+        source = "QGJOB_SERVER"
     else:
         contexts = Contexts.load(os.environ)
         known = contexts.known.get(contexts.current or "", {})

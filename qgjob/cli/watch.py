@@ -121,9 +121,8 @@ class _Lines:
     def lab(self, overview: Any, agents: int) -> None:
         """The lab as it is at first, for people."""
         if not self._as_json and overview is not None:
-            self._out.note(
-                f"{agents} agents, {overview.waiting} waiting, {overview.running} running. Ctrl-C ends."
-            )
+            there = "1 agent" if agents == 1 else f"{agents} agents"
+            self._out.note(f"{there}, {overview.waiting} waiting, {overview.running} running. Ctrl-C ends.")
 
     def job(self, job: JobView, at: float) -> None:
         """A job is in another state, or elsewhere."""

@@ -257,7 +257,11 @@ def overview_json(overview: Overview) -> dict[str, Any]:
             for build in overview.builds_held
         ],
         "groups": [
-            {**group.group.model_dump(), **group.model_dump(mode="json", exclude={"group"})}
+            {
+                **group.group.model_dump(),
+                **group.model_dump(mode="json", exclude={"group"}),
+                "expected_end": rfc3339(group.expected_end),
+            }
             for group in overview.groups
         ],
     }

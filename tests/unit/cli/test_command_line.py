@@ -7,12 +7,14 @@ import sys
 
 import pytest
 
+from bus_schemas.agents import GroupRef
+from bus_schemas.requests import GroupView, LeaderView, Overview
 from qgjob.cli.commands import COMMANDS
 from qgjob.cli.lazy import globals_first
 from qgjob.cli.main import run
 from qgjob.cli.roothelp import root_help
 from qgjob.client.models import Submitted
-from qgjob.client.shapes import job_json, run_json, submitted_json
+from qgjob.client.shapes import job_json, overview_json, run_json, submitted_json
 from tests.support.views import NOW, ended, view
 
 
@@ -153,3 +155,16 @@ def test_every_command_module_exists():
     for entry in COMMANDS:
         if entry.present:
             assert importlib.util.find_spec(entry.module) is not None
+
+
+def test_every_time_of_an_overview_is_written_as_one():
+    group = GroupRef(capability="any", org_id="acme", app_version_id="v1")
+    overview = Overview(
+        at=NOW,
+        leader=LeaderView(replica="one", epoch=1, since=NOW),
+        groups=(GroupView(group=group, expected_end=NOW), GroupView(group=group)),
+    )
+    document = overview_json(overview)
+    stamp = "2023-11-14T22:13:20.000Z"
+    assert (document["at"], document["leader"]["since"]) == (stamp, stamp)
+    assert [group["expected_end"] for group in document["groups"]] == [stamp, None]

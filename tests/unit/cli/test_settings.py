@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from typer.main import get_command
 from qgjob.cli.main import run
 from qgjob.cli.settings.defaults import Defaults, defaults_of, find_project
 from qgjob.cli.submit import app as submit
+from qgjob.config import RunningUp
 from qgjob.contexts import Contexts
 from qgjob.errors import NotFoundError, UsageError
 
@@ -192,6 +196,22 @@ class TestContexts:
         assert shown(capsys)["server"] == {"value": "nats://env", "from": "QGJOB_SERVER"}
         assert run(["--server", "nats://flag", "config", "show", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["server"] == {"value": "nats://flag", "from": "--server"}
+
+    @pytest.mark.usefixtures("project")
+    def test_without_any_it_is_a_running_system_or_the_default(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ):
+        monkeypatch.delenv("QGJOB_SERVER", raising=False)
+        monkeypatch.setenv("QGJOB_STATE_DIR", str(tmp_path / "state"))
+        assert shown(capsys)["server"] == {"value": "nats://127.0.0.1:4222", "from": "default"}
+        (tmp_path / "state").mkdir(mode=0o700)
+        up = RunningUp("nats://127.0.0.1:4711", None, os.getpid(), str(tmp_path), time.time())
+        with (tmp_path / "state" / f"up-{up.pid}.json").open("w") as file:
+            file.write(up.to_json())
+            file.flush()
+            fcntl.flock(file, fcntl.LOCK_EX)  # as it does while it lives
+            found = shown(capsys)["server"]
+        assert found == {"value": "nats://127.0.0.1:4711", "from": "a running qgjob up"}
 
     @pytest.mark.usefixtures("project")
     def test_one_that_is_not_known_is_said(

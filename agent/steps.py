@@ -21,7 +21,7 @@ from agent.masking import masker_of
 from agent.outcome import Progress
 from agent.processes import SlotProcesses
 from agent.removal import remove_tree
-from agent.reports.stored import case_report, hide_in, store_cases
+from agent.reports.stored import as_told, case_report, store_cases
 from agent.runners.base import (
     AnyRunner,
     AppiumSession,
@@ -234,7 +234,7 @@ class Steps:
                 self._spec.job_id,
                 self._message.attempt,
                 runner,
-                hide_in(result.cases, masker_of(self.secrets)),
+                as_told(result.cases, masker_of(self.secrets), self.dirs.bundle),
             )
             self.progress.report = await store_cases(self.slot.bus, self.dirs.root, report)
         except (QgjobError, OSError) as error:  # the counts are in the result all the same

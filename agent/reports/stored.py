@@ -74,19 +74,26 @@ def case_report(job_id: str, attempt: int, runner: str, cases: Sequence[CaseResu
     )
 
 
-def hide_in(cases: Sequence[CaseResult], masker: Masker) -> Sequence[CaseResult]:
-    """The cases without secrets in what they say."""
-    if not masker:
-        return cases
+def as_told(cases: Sequence[CaseResult], masker: Masker, bundle: Path) -> Sequence[CaseResult]:
+    """The cases without secrets in what they say, and with files of the bundle named as the bundle does.
 
-    def hidden(text: str | None) -> str | None:
-        return masker.text(text) if text else text
+    Where the working copy was says nothing to a reader, and is another place in every attempt.
+    """
+    folders = [f"{scheme}{folder}/" for scheme in ("file://", "") for folder in {bundle, bundle.resolve()}]
+
+    def told(text: str | None) -> str | None:
+        if not text:
+            return text
+        text = masker.text(text)
+        for folder in folders:
+            text = text.replace(folder, "")
+        return text
 
     return [
         dataclasses.replace(
             case,
-            message=hidden(case.message),
-            tries=tuple(dataclasses.replace(one, message=hidden(one.message)) for one in case.tries),
+            message=told(case.message),
+            tries=tuple(dataclasses.replace(one, message=told(one.message)) for one in case.tries),
         )
         for case in cases
     ]

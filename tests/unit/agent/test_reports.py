@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.masking import masker_of
 from agent.reports import playwright_json, wdio_lines
 from agent.reports.playwright_json import PlaywrightReport, read_playwright
-from agent.reports.stored import case_report
+from agent.reports.stored import as_told, case_report
 from agent.reports.text import file_of, line_of, message_of, name_of, seconds_of
 from agent.reports.wdio_lines import WdioReport, read_wdio
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
@@ -233,3 +234,23 @@ def test_what_is_stored_is_bounded_messages_going_first():
     assert many.left_out == 50_000 - len(many.cases)
     assert many.cases[-1].message is None
     assert CaseReport.decode(many.encode()) == many
+
+
+def test_files_of_the_bundle_are_told_as_the_bundle_names_them(tmp_path: Path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "work")
+    bundle = tmp_path / "link"
+    message = f"secret at {tmp_path}/work/e2e/a.ts:5:1\n({bundle}/b.ts) file://{bundle}/c.ts {bundle}s/d.ts"
+    told = f"*** at e2e/a.ts:5:1\n(b.ts) c.ts {bundle}s/d.ts"
+    case = CaseResult(
+        class_name="c",
+        name="n",
+        status=CaseStatus.FAILED,
+        duration_s=1.0,
+        message=message,
+        tries=(CaseTry(status=CaseStatus.FAILED, message=message), CaseTry(status=CaseStatus.FAILED)),
+    )
+    (found,) = as_told([case], masker_of({"A": "secret"}), bundle)
+    assert (found.message, [one.message for one in found.tries]) == (told, [told, None])
+    (found,) = as_told([case], masker_of({}), tmp_path / "elsewhere")
+    assert found == case

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from bus_schemas.jobs import MAX_SHARD_FILES, JobSpec
+from bus_schemas.jobs import MAX_REQUIRED, MAX_SHARD_FILES, JobSpec
 from bus_schemas.requests import JobState, JobView
 from qgjob.bus.connect import Bus
 from qgjob.client import query
@@ -77,7 +77,11 @@ def make_specs(
     checked_id("The app version id", request.app_version_id)
     if request.concurrency_key is not None:
         checked_id("The concurrency key", request.concurrency_key)
+    requires = {*request.requires, *([request.target] if request.target else [])}
     plan = _plan(request, durations or {})
+    most = max((len(requires | job.labels) for job in plan), default=0)
+    if most > MAX_REQUIRED:
+        raise UsageError(f"A job may require at most {MAX_REQUIRED} labels, not {most}.")
     count = len(plan)
     if not count:
         raise NoTestsError("A run needs at least one test.")
@@ -90,7 +94,6 @@ def make_specs(
     else:
         (run_id,) = new_ids("run", 1, now)
         job_ids = new_ids("job", count, now)
-    requires = {*request.requires, *([request.target] if request.target else [])}
     shared: dict[str, Any] = {
         "run_id": run_id,
         "org_id": request.org_id,

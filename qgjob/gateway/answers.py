@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
+from bus_schemas.base import MAX_ID_CHARS
 from qgjob.client import Client
 
 
@@ -19,6 +20,10 @@ async def _client_of(request: Request) -> Client:
 
 ClientOf = Annotated[Client, Depends(_client_of)]
 """The connected client, in a route's signature."""
+
+
+NamedId = Annotated[str | None, Query(min_length=1, max_length=MAX_ID_CHARS)]
+"""An id that narrows down a question, as its parameter."""
 
 
 def document(content: Any, status: int = 200) -> Response:

@@ -29,6 +29,7 @@ from qgjob.scheduler.announced import Announced
 from qgjob.scheduler.backlog import Backlog, Entry, placement_job
 from qgjob.scheduler.retries import retrying_event
 from qgjob.scheduler.runs import OpenRun, RunKey, Runs, shown_meta
+from qgjob.scheduler.slices import AT_ONCE
 from qgjob.scheduler.superseding import Superseding
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class Intake:
             if message.part < message.parts - 1:
                 self._wait_aside(message, entry, stored.at)
                 return
-            self._complete(_key(message), events)
+            await self._complete(_key(message))
         self._admit(message, entry, stored.at, events)
 
     def _wait_aside(self, message: JobMessage, entry: Entry, at: float) -> None:
@@ -172,10 +173,18 @@ class Intake:
         run = self.runs.open.setdefault(key, OpenRun(key, self.clock.monotonic()))
         run.waiting.append((message, entry, at))
 
-    def _complete(self, key: RunKey, events: list[Event]) -> None:
+    async def _complete(self, key: RunKey) -> None:
+        """All of a run is in: what waited for that is admitted, a part at a time."""
         run = self.runs.completed(key)
-        for message, entry, at in run.waiting if run else ():
-            self._admit(message, entry, at, events)
+        while run and run.waiting:
+            # They leave the open run as they are announced: up to there the next reign need not look.
+            some, run.waiting = run.waiting[:AT_ONCE], run.waiting[AT_ONCE:]
+            events: list[Event] = []
+            for message, entry, at in some:
+                self._admit(message, entry, at, events)
+            self.feed(*events)
+            await asyncio.sleep(0)
+        self.runs.open.pop(key, None)
 
     def _admit(self, message: JobMessage, entry: Entry, at: float, events: list[Event]) -> None:
         self.backlog.add(entry)
@@ -207,9 +216,7 @@ class Intake:
 
     async def _refuse(self, run: OpenRun) -> None:
         if not await self.runs.refuse(run):
-            events: list[Event] = []
-            self._complete(run.key, events)
-            self.feed(*events)
+            await self._complete(run.key)
             return
         text = f"run {run.key[1]} was still incomplete after {self.open_run_s:.0f} s and is refused"
         log.warning("%s", text)

@@ -23,6 +23,7 @@ from qgjob.domain.placement.model import JobReprioritised
 from qgjob.errors import BadMessageError, NotFoundError
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.cancels import Known
+from qgjob.scheduler.slices import slices
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +82,12 @@ class Priorities:
         seq = await kv.put(self.bus, PRIORITIES_BUCKET, encode_token(request.id), mark.encode())
         self._given[request.id] = (seq, request.priority)
         waiting = [entry for entry in entries if not entry.released]
-        self.feed(*(JobReprioritised(entry.job_id, request.priority) for entry in waiting))
-        told = [self._event(entry, mark) for entry in entries]
-        await publish_each(self.bus, told[:_TOLD_AT_ONCE])
-        for message in told[_TOLD_AT_ONCE:]:
-            self.events.post(message)
+        async for some in slices(waiting):
+            self.feed(*(JobReprioritised(entry.job_id, request.priority) for entry in some))
+        await publish_each(self.bus, [self._event(entry, mark) for entry in entries[:_TOLD_AT_ONCE]])
+        async for some in slices(entries[_TOLD_AT_ONCE:]):
+            for entry in some:
+                self.events.post(self._event(entry, mark))
         out = (*(e.job_id for e in entries if e.released), *(doc.job_id for doc in between))
         return CtlAnswer(affected=tuple(e.job_id for e in waiting), later=out, already=ended)
 

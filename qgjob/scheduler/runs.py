@@ -65,11 +65,11 @@ class Runs:
         return marker is not None and marker.state == "complete"
 
     def completed(self, key: RunKey) -> OpenRun | None:
-        """A run's last batch was seen; returns its jobs that waited for it."""
+        """A run's last batch was seen; returns it with its jobs that waited for that."""
         marker = self._known.get(key)
         if marker is not None:
             self._known[key] = marker.model_copy(update={"state": "complete"})
-        return self.open.pop(key, None)
+        return self.open.get(key)
 
     async def read(self, key: RunKey) -> tuple[RunMarker | None, int]:
         """The marker as it stands now, and its sequence."""

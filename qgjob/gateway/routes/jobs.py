@@ -13,7 +13,7 @@ from bus_schemas.requests import JobState, JobView, StoredChunk
 from qgjob.client.models import SubmitRequest
 from qgjob.client.shapes import job_json, run_json, submitted_json
 from qgjob.errors import NotFoundError
-from qgjob.gateway.answers import ClientOf, document
+from qgjob.gateway.answers import ClientOf, NamedId, document
 from qgjob.gateway.bodies import CancelBody, SubmitBody
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -74,9 +74,9 @@ async def queue_status(client: ClientOf) -> Response:
 async def list_jobs(
     client: ClientOf,
     state: JobState | None = None,
-    org_id: str | None = None,
-    app_version_id: str | None = None,
-    run_id: str | None = None,
+    org_id: NamedId = None,
+    app_version_id: NamedId = None,
+    run_id: NamedId = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:

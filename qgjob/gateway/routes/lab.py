@@ -11,7 +11,7 @@ from bus_schemas.requests import CheckView, HealthAnswer
 from qgjob.client import Client
 from qgjob.client.shapes import agent_json
 from qgjob.errors import QgjobError
-from qgjob.gateway.answers import ClientOf, document
+from qgjob.gateway.answers import ClientOf, NamedId, document
 
 router = APIRouter(prefix="/api", tags=["lab"])
 
@@ -26,7 +26,7 @@ async def agents(client: ClientOf) -> Response:
 async def history(
     client: ClientOf,
     test: Annotated[str, Query(min_length=1, max_length=1024)],
-    org_id: str | None = None,
+    org_id: NamedId = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> Response:
     """Its last outcomes, newest first, how long it takes and how flaky it is."""

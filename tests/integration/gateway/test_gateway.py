@@ -164,6 +164,20 @@ class TestGateway:
         assert refused.json["errors"][0]["field"] == field
         assert refused.json["detail"]
 
+    @pytest.mark.parametrize("value", ["", "x" * 300])
+    @pytest.mark.parametrize(
+        ("path", "field"),
+        [
+            ("/api/jobs?org_id=", "org_id"),
+            ("/api/jobs?run_id=", "run_id"),
+            ("/api/jobs?app_version_id=", "app_version_id"),
+            ("/api/tests/history?test=t&org_id=", "org_id"),
+        ],
+    )
+    async def test_what_can_be_no_id_is_named(self, http: Http, path: str, field: str, value: str):
+        refused = await http.get(path + value)
+        assert (refused.status, refused.json["errors"][0]["field"]) == (422, field)
+
     async def test_the_words_for_priorities_are_understood(self, http: Http):
         submitted = await http.post("/api/jobs/submit", submission(priority="high", timeout="2m"))
         assert (await http.ended(submitted.json["jobs"][0]["job_id"]))["priority"] == 9

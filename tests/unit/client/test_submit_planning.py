@@ -100,3 +100,10 @@ def test_batches_are_cut_at_the_same_places_whatever_the_time_and_the_bundle():
 def test_a_batch_stays_below_the_limits_with_both_markers():
     parts = cut(make_specs(replace(REQUEST, tests=[f"{i}.py" for i in range(1700)]), 1.0))
     assert [len(part) for part in parts] == [498, 498, 498, 206]
+
+
+def test_a_job_may_not_require_more_labels_than_name_a_group():
+    labels = tuple(f"label-{number}" for number in range(32))
+    assert len(make_specs(replace(REQUEST, requires=labels), 1.0)[0].requires) == 32
+    with pytest.raises(UsageError, match="at most 32 labels, not 33"):
+        make_specs(replace(REQUEST, requires=labels, target="device"), 1.0)

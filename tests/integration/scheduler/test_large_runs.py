@@ -1,0 +1,57 @@
+"""What is asked of a large run is done in parts: the leader has its key to renew meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from bus_schemas import subjects
+from bus_schemas.jobs import JobMessage
+from bus_schemas.requests import CancelRequest
+from qgjob.bus.connect import Bus
+from qgjob.clock import SystemClock
+from qgjob.domain.history import JobDoc
+from qgjob.domain.placement.model import JobArrived
+from qgjob.scheduler.backlog import Backlog, Entry, placement_job
+from qgjob.scheduler.cancels import Cancels
+from qgjob.scheduler.lab import Lab
+from qgjob.scheduler.slices import AT_ONCE
+from tests.integration.scheduler.test_overview import unheard
+from tests.support.pipeline import planned
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+
+async def nothing_else(_: str) -> list[JobDoc] | None:
+    return []
+
+
+async def test_a_large_run_is_cancelled_a_part_at_a_time(bus: Bus) -> None:
+    clock, backlog, over = SystemClock(), Backlog(), list[Entry]()
+    lab = Lab(clock, unheard, unheard, unheard)
+    cancels = Cancels(bus, clock, lab, backlog, nothing_else, over.append)
+    run = planned(4 * AT_ONCE, runner="noop")
+    for place, spec in enumerate(run.specs, 1):
+        message = JobMessage(spec=spec)
+        backlog.add(Entry(spec.job_id, spec.run_id, spec.org_id, 1, message.encode(), place, None))
+        lab.feed(JobArrived(placement_job(message, clock.now(), place)))
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, len(asyncio.all_tasks()))
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    answer = await cancels.cancel(CancelRequest(id=run.run_id, by="test").encode())
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
+    assert len(answer.affected) == len(run.specs)
+    assert lab.state.jobs == {}
+    assert most < 2 * AT_ONCE
+    ended = await bus.requests.api("STREAM.INFO.QG_EVENTS", {"subjects_filter": subjects.EVENT_CHAINS})
+    assert ended["state"]["num_subjects"] == len(run.specs)

@@ -35,17 +35,14 @@ class EndReason(StrEnum):
 class LaunchSpec:
     """A process to start: nothing of it passes through a shell.
 
-    `env` is the whole environment. `reports` are files the process is expected to write;
-    `artifact_globs` are patterns, relative to `cwd`, of what is worth keeping beside the artifacts folder.
-    `first_signal` goes to the process group first when the job has to end, `grace_s` seconds before
-    stronger means.
+    `env` is the whole environment. `reports` are files the process is expected to write. `first_signal`
+    goes to the process group first when the job has to end, `grace_s` seconds before stronger means.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
     reports: tuple[Path, ...] = ()
-    artifact_globs: tuple[str, ...] = ()
     first_signal: signal.Signals = signal.SIGINT
     grace_s: float = 3.0
 

@@ -275,17 +275,3 @@ def cron_consumer() -> ApiConfig:
         "max_deliver": -1,
         "max_ack_pending": 100,
     }
-
-
-def projector_consumer(name: str, start_seq: int) -> ApiConfig:
-    """Reads all events for the projection; the position is kept in the projection itself."""
-    return {
-        "name": name,
-        "filter_subject": subjects.EVENTS_ALL,
-        "deliver_policy": "by_start_sequence",
-        "opt_start_seq": max(1, start_seq),
-        "ack_policy": "none",
-        "mem_storage": True,
-        "num_replicas": 1,
-        "inactive_threshold": 60 * SECOND_NS,
-    }

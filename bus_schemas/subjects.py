@@ -29,7 +29,6 @@ EventLane = Literal["state", "info"]
 PRIORITY_CLASSES: Final[tuple[PriorityClass, ...]] = ("high", "medium", "low")
 
 JOBS_ALL: Final = "qg.jobs.>"
-RUN_MARKERS: Final = "qg.jobs.run.>"
 WORK_ALL: Final = "qg.work.>"
 WORK_FENCE: Final = "qg.work.fence"
 EVENTS_ALL: Final = "qg.events.>"

@@ -36,11 +36,6 @@ class Part:
             return f"sudo apt-get install -y --no-install-recommends {' '.join(self.installs)}"
         return f"python scripts/provision.py {self.name}"
 
-    @property
-    def needs_root(self) -> bool:
-        """Whether it changes the machine rather than the checkout."""
-        return isinstance(self.installs, tuple)
-
 
 def program(*names: str) -> Callable[[], bool]:
     """Whether one of these programs is on PATH."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from bus_schemas import subjects
 from bus_schemas.artifacts import Artifact
@@ -275,7 +275,7 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
 }
 """Every kind of event, its model, its lane and who may publish it."""
 
-_adapter: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+_adapter: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent, config=ConfigDict(defer_build=True))
 
 
 def decode_event(data: bytes | bytearray | str) -> AnyEvent:

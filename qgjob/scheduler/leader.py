@@ -70,9 +70,12 @@ class Election:
         renewed = self._clock.monotonic()
         while True:
             await asyncio.sleep(_RENEW_S)
+            asked = self._clock.monotonic()
+            # As long as there is time: what is late may be stored all the same, and lives from then on.
+            patience = max(_RENEW_S, renewed + _GIVE_UP_S - asked)
             try:
-                self._revision = await self._put(self._revision, timeout=_RENEW_S)
-                renewed = self._clock.monotonic()
+                self._revision = await self._put(self._revision, timeout=patience)
+                renewed = asked
             except JsError as error:
                 if not lost_compare(error):
                     log.debug("renewal refused: %s", error)

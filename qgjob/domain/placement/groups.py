@@ -185,6 +185,10 @@ class Group:
         best = max((n for n in self.queues if level is None or level_of(n) == level), default=None)
         return None if best is None else self.queues[best]
 
+    def urgent(self) -> Iterator[Queue]:
+        """The queues of urgent jobs."""
+        return (queue for number, queue in self.queues.items() if not level_of(number))
+
     def head(self) -> Job | None:
         """The job whose turn it is: most urgent, then longest waiting."""
         queue = self.top()

@@ -321,6 +321,74 @@ def test_a_holder_that_is_held_up_is_not_waited_for() -> None:
     assert waits.job_id not in lab.state.jobs, "a slot is idle, and the other has hung for minutes"
 
 
+def usually_waits(lab: Clockwork, seconds: float) -> None:
+    """As if urgent jobs had waited so long with first come, first served."""
+    lab.state.measures.record("any", frozenset()).line.waits[0].add(seconds)
+
+
+def test_an_urgent_push_takes_as_few_slots_as_start_it_in_time() -> None:
+    lab = Clockwork(6)
+    usually_waits(lab, 130.0)
+    for number in range(5):  # two tests one after the other start in time (20 and 80 s), a third does not
+        lab.add(number, priority=9, app="new")
+    while lab.ends:
+        lab.step()
+    assert len(lab.builds) == 3
+    assert max(at for at, _ in lab.starts) <= 80.0
+
+
+def test_without_a_usual_wait_each_urgent_job_gets_a_slot() -> None:
+    lab = Clockwork(6)
+    for number in range(5):
+        lab.add(number, priority=9, app="new")
+    assert len(lab.builds) == 5
+
+
+def test_urgent_work_leaves_slots_to_others_while_a_better_one_may_come() -> None:
+    lab = Clockwork(20)
+    usually_waits(lab, 130.0)
+    for number in range(20):
+        lab.add(number, priority=2, app=f"old{number}")
+        lab.now += 3.0
+    for number in range(20, 100):
+        lab.add(number, priority=2, app=f"old{number % 20}")
+    came = lab.now
+    urgent = lab.add(100, priority=9, app="new")
+    while urgent.job_id in lab.state.jobs:
+        lab.step()
+    taken = next(at for at, one in lab.starts if one is urgent)
+    assert sum(came < at < taken for at, _ in lab.starts) > 10, "those who were done went on with their build"
+    assert taken + INSTALL_S <= came + INSTALL_S + 1.5 * TEST_S, "but it starts in time"
+
+
+def test_a_slot_whose_build_nobody_waits_for_goes_to_urgent_work_at_once() -> None:
+    lab = Clockwork(20)
+    usually_waits(lab, 130.0)
+    for number in range(20):
+        lab.add(number, priority=2, app="done" if number == 5 else f"old{number}")
+        lab.now += 3.0
+    for number in range(20, 120):
+        if number % 20 != 5:
+            lab.add(number, priority=2, app=f"old{number % 20}")
+    done = next(slot for slot, group in lab.builds.items() if group.app_version_id == "done")
+    urgent = lab.add(120, priority=9, app="new")
+    while urgent.job_id in lab.state.jobs:
+        lab.step()
+    assert lab.now == 5 * 3.0 + INSTALL_S + TEST_S, "the ones that were done before went on with their builds"
+    assert lab.builds[done].app_version_id == "new"
+
+
+def test_many_urgent_jobs_on_few_slots_take_all_of_them() -> None:
+    lab = Clockwork(4)
+    for number in range(8):
+        lab.add(number, priority=2, app="old")
+    for number in range(8, 200):
+        lab.add(number, priority=9, app="new")
+    for _ in range(4):
+        lab.step()
+    assert {group.app_version_id for group in lab.builds.values()} == {"new"}
+
+
 @pytest.mark.parametrize("order", [("rare", "common"), ("common", "rare")])
 def test_a_rare_slot_is_not_spent_on_work_that_a_common_one_can_do(order: tuple[str, ...]) -> None:
     world = World()

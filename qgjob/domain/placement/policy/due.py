@@ -13,7 +13,7 @@ from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
 _LOOKED_AT: Final = 32
-_USUAL: Final = (1.0, 0.9, 1.0)
+_USUAL: Final = (1.0, 0.95, 1.0)
 """By level: the quantile of the waits with first come, first served that is usual."""
 _SLACK: Final[tuple[Slope, ...]] = ((1, 1, 1, 1), (0.75, 1.2, 0.95, 0.4), (0.65, 3.0, 0.75, 1.0))
 """By level, by how far our waits are behind: how much longer than usual the last job of a build may wait

@@ -20,6 +20,11 @@ def give(view: View, slot: Slot, group: Group, because: str, *, level: int | Non
     return None if job is None else (slot, group, job, because)
 
 
+def give_job(slot: Slot, group: Group, job: Job, because: str) -> Choice | None:
+    """A certain job of the group for the slot; None when it avoids the slot."""
+    return None if slot.name in job.avoid else (slot, group, job, because)
+
+
 def ready(view: View, group: Group) -> Iterator[Slot]:
     """Slots that have the group's build and may take a job of it at once."""
     for slot in view.holders.get(group.key[1:], ()):
@@ -77,9 +82,6 @@ def _job(view: View, slot: Slot, group: Group, level: int | None) -> Job | None:
 
 
 def _by_rule(view: View, group: Group, queue: Queue) -> Job:
-    oldest = queue.oldest()
-    if oldest.level == 0:
-        return oldest
     mean_s = view.mean_s(group)
     if view.ending(group):
         longest = queue.by_length(mean_s, longest=True)

@@ -1,28 +1,54 @@
-"""Urgent work: strictly first, but without an install where a slot with the build comes free in time."""
+"""Urgent work: strictly first, on as few slots as start it about as soon as first come, first served would.
+
+The slots that work on a build are expected to be free at certain times. In thought they take its urgent
+jobs, the shortest first; who would start too late that way needs one more install. A slot whose build
+nobody waits for makes it at once. One that others wait for makes it when no better slot is likely to come
+free before it would be too late.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from heapq import heapify, heapreplace
+from itertools import chain
+from typing import Final, NamedTuple
 
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool, merged
-from qgjob.domain.placement.policy.picks import give, ready, spare
-from qgjob.domain.placement.policy.scale import Slope, between
+from qgjob.domain.placement.model import Job
+from qgjob.domain.placement.policy.picks import give, give_job, ready, spare
 from qgjob.domain.placement.policy.view import Choice, View
 
 _LOOKED_AT: Final = 32
-_INSTALLS: Final = 1.2
-"""How many installs long urgent work waits for a slot that has the build, at least."""
-_USUAL: Final = 0.8
-"""The quantile of urgent waits with first come, first served, up to which it may wait."""
+_USUAL: Final = 0.95
+"""The quantile of urgent waits with first come, first served that ours are to stay under."""
+_SHARE: Final = 0.85
+"""How much of that we take: estimates may be wrong."""
 _TESTS: Final = 1.5
-"""How many tests longer than an install it waits at most."""
+"""How many tests longer than an install urgent work waits at most, whatever is usual."""
 _UNNOTICED_S: Final = 0.5
 """Waits that short matter to nobody."""
-_UNCOUNTED: Final = 0.1
-"""The share of a push that may wait longer."""
-_HASTE: Final[Slope] = (0.85, 1.0, 1.05, 0.2)
-"""By how far our urgent waits are behind: what remains of that patience."""
+_SCARCELY: Final = 1.02
+"""In so many installs at least: nobody can be sooner where the build is nowhere."""
+_LATE: Final = 0.05
+"""The share of a push that may start too late."""
+_FEW_WORKERS: Final = 8
+"""With more urgent jobs for each slot than that, it need not be counted who is late."""
+_TURNS: Final = (1.0, 2.0, 4.0)
+"""By the level of those who wait for a slot: it is taken from them so many turns before it would be too late.
+A turn is the time in which another slot is likely to come free, for each install that is needed."""
+_INSTALLS: Final = (0.03, 0.03, 0.1)
+"""The same, in installs."""
+
+
+class Shortage(NamedTuple):
+    """What a build's urgent jobs lack."""
+
+    job: Job
+    """The first for whom no slot is free in time."""
+    late: int
+    """How many there are like it."""
+    slack_s: float
+    """How long the first of their installs may still be put off."""
 
 
 def urgent(view: View) -> Choice | None:
@@ -41,40 +67,76 @@ def urgent(view: View) -> Choice | None:
         return None
     usual = {pool.capability: usual_s(view, pool) for pool in pools}
     for group in groups:
-        if view.workers(group) and comes_free_s(view, group) <= patience_s(
-            view, group, *usual[group.capability]
-        ):
+        lacks = shortage(view, group, usual[group.capability])
+        if lacks is None:
             continue
         for slot in spare(view, group):
-            if choice := give(view, slot, group, "urgent; the build is installed first", level=0):
+            wanted = view.wanted(slot)
+            if wanted is not None and (not wanted or lacks.slack_s > _put_off_s(view, group, wanted, lacks)):
+                continue
+            if choice := give_job(slot, group, lacks.job, "urgent; the build is installed first") or give(
+                view, slot, group, "urgent; the build is installed first", level=0
+            ):
                 return choice
     return None
 
 
-def comes_free_s(view: View, group: Group) -> float:
-    """How long until slots that have the build have taken the group's urgent jobs, but for a few."""
-    workers = view.workers(group)
-    if not workers:
-        return float("inf")
-    jobs = group.levels[0] * (1.0 - _UNCOUNTED)
-    turn_s = group.running_s(view.now) / workers
-    return turn_s * min(1.0, jobs / workers) + max(0.0, jobs - workers) * view.mean_s(group) / workers
+def shortage(view: View, group: Group, usual_s: float) -> Shortage | None:
+    """What the group's urgent jobs lack; None when the slots that work on it will do.
 
-
-def usual_s(view: View, of: Group | Pool) -> tuple[float, float]:
-    """How long urgent jobs usually wait with first come, first served, and how much of that we may take.
-
-    Less when our urgent jobs wait longer than they would there.
+    `usual_s` is how long urgent jobs may wait with first come, first served.
     """
-    record = view.record(of)
-    return record.line.waits[0].quantile(_USUAL) or 0.0, between(record.behind(0), _HASTE)
+    install_s, mean_s, now = view.install_s(group), view.mean_s(group), view.now
+    patience_s = max(
+        _UNNOTICED_S,
+        _SCARCELY * install_s,
+        min(_SHARE * usual_s, install_s + _TESTS * mean_s),
+    )
+    free_at = [max(until, now) for until in view.frees(group)]
+    waiting = group.levels[0]
+    if waiting > _FEW_WORKERS * (len(free_at) + 1):
+        queue = group.top(0)
+        return None if queue is None else Shortage(queue.by_length(mean_s, longest=False), waiting, 0.0)
+    jobs = sorted(
+        chain.from_iterable(queue.jobs() for queue in group.urgent()),
+        key=lambda job: (view.state.expected_s(job), job.arrived_at, job.order),
+    )
+    allowed = int(_LATE * waiting)
+    found, hopeless = _late(view, jobs, free_at, patience_s, install_s, at_once=False)
+    if hopeless > allowed:  # then as soon as an install would be done is soon enough
+        found, _ = _late(view, jobs, free_at, patience_s, install_s, at_once=True)
+    return found if found is not None and (found.late > allowed or not free_at) else None
 
 
-def patience_s(view: View, group: Group, usual_s: float, share: float) -> float:
-    """How long urgent jobs of the group may wait for a slot that has the build.
+def _late(
+    view: View, jobs: list[Job], free_at: list[float], patience_s: float, install_s: float, *, at_once: bool
+) -> tuple[Shortage | None, int]:
+    """Who starts too late on these slots, and how many of them would although the install began now."""
+    ends = [*free_at]
+    heapify(ends)
+    soonest = view.now + install_s
+    first: Job | None = None
+    late = hopeless = 0
+    slack_s = float("inf")
+    for job in jobs:
+        limit = job.arrived_at + patience_s
+        in_time = max(limit, soonest) if at_once else limit
+        if ends and ends[0] <= in_time:
+            heapreplace(ends, ends[0] + view.state.expected_s(job))
+            continue
+        first = first or job
+        late += 1
+        hopeless += limit < soonest
+        slack_s = min(slack_s, limit - soonest)
+    return (None if first is None else Shortage(first, late, slack_s)), hopeless
 
-    An install and some, or what is usual, if that is longer; but not much longer than an install.
-    """
-    install_s = view.install_s(group)
-    most_s = min(max(_INSTALLS * install_s, usual_s), install_s + _TESTS * view.mean_s(group))
-    return max(_UNNOTICED_S, most_s * share)
+
+def usual_s(view: View, of: Group | Pool) -> float:
+    """How long urgent jobs wait with first come, first served, but for a few."""
+    return view.record(of).line.waits[0].quantile(_USUAL) or 0.0
+
+
+def _put_off_s(view: View, group: Group, wanted: int, lacks: Shortage) -> float:
+    """With less slack than that, a slot is taken from work of the level that waits for its build."""
+    turn_s = view.state.estimates.any_test.value / max(1, view.record(group).slots)
+    return _TURNS[wanted] * lacks.late * turn_s + _INSTALLS[wanted] * view.install_s(group)

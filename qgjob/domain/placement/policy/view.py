@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -81,6 +82,14 @@ class View:
     def work_s(self, group: Group, levels: int = 3) -> float:
         """Expected seconds of the group's tests that wait, of its most urgent `levels` levels."""
         return group.work_s(self.mean_s(group), levels)
+
+    def frees(self, group: Group) -> Iterator[float]:
+        """When the slots that work on the group are expected to be done; those long overdue left out."""
+        overdue_s = self.install_s(group) + self.mean_s(group)
+        for name in group.slots:
+            slot = self.state.slots.get(name)
+            if slot is not None and slot.works_on is group and self.now - slot.until <= overdue_s:
+                yield slot.until
 
     def workers(self, group: Group) -> int:
         """How many slots work on the group and will come back to it.

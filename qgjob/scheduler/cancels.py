@@ -49,6 +49,8 @@ class Cancels:
     _wanted: dict[str, str] = field(default_factory=dict[str, str])
     """Why the next attempt of a job was ended before it came in."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _asked: dict[bytes, asyncio.Task[CtlAnswer]] = field(default_factory=dict[bytes, asyncio.Task[CtlAnswer]])
+    """Requests that are being carried out: of a large run that takes longer than who asked waits."""
     _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def run(self) -> None:
@@ -56,7 +58,7 @@ class Cancels:
         try:
             await asyncio.Event().wait()
         finally:
-            for task in self._tasks:
+            for task in (*self._tasks, *self._asked.values()):
                 task.cancel()
 
     def came_in(self, entry: Entry) -> None:
@@ -85,8 +87,15 @@ class Cancels:
             self._spawn(self._quietly(entry, "scheduler", "it waited longer than it may", "expired"))
 
     async def cancel(self, data: bytes) -> CtlAnswer:
-        """The control verb `cancel`."""
+        """The control verb `cancel`; asked once more meanwhile, it is the same request and answer."""
         request = CancelRequest.decode(data)
+        task = self._asked.get(data)
+        if task is None:
+            task = self._asked[data] = asyncio.create_task(self._cancel(request))
+            task.add_done_callback(lambda _: self._asked.pop(data, None))
+        return await asyncio.shield(task)
+
+    async def _cancel(self, request: CancelRequest) -> CtlAnswer:
         ids = sorted(self.backlog.runs.get(request.id, ())) or [request.id]
         entries = {i: self.backlog.entries[i] for i in ids if i in self.backlog.entries}
         async for some in slices(list(entries.values())):

@@ -93,6 +93,13 @@ class Meter:
         return round(max(size for _, size in self._sizes), 1)
 
     @property
+    def mib_each_minute(self) -> list[float]:
+        """The first size seen in each minute since the first, and the last of all."""
+        first = self._sizes[0][0]
+        each = {int(t - first): s for t, s in reversed(self._sizes)}
+        return [round(each[minute], 1) for minute in sorted(each)] + [round(self._sizes[-1][1], 1)]
+
+    @property
     def growth_mib_per_minute(self) -> float:
         """The slope of the sizes in the last half of the time, when the log's ring is full."""
         half = (self._sizes[0][0] + self._sizes[-1][0]) / 2
@@ -185,6 +192,7 @@ async def dashboard(minutes: float) -> dict[str, Any]:
         "filter_keystroke_ms": [round(took) for took in keystrokes],
         "filter_typed_ms": round(filtered),
         "largest_mib": meter.largest_mib,
+        "mib_each_minute": meter.mib_each_minute,
         "growth_mib_per_minute": meter.growth_mib_per_minute,
         "key_ms": {
             "overview": {n: round(v, 1) for n, v in percentiles(on_overview).items()},

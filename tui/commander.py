@@ -11,7 +11,7 @@ from tui.command_line import CommandError, parse_ago, parse_command, parse_momen
 from tui.export import export_jobs
 from tui.saving import new_file, saved_at
 from tui.store.filter import FilterError, parse_filter
-from tui.store.index import ORDERS
+from tui.store.orders import ORDERS
 
 if TYPE_CHECKING:
     from tui.app import DashboardApp

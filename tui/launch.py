@@ -11,7 +11,7 @@ from tui import garbage
 from tui.actions import ACTIONS
 from tui.app import DashboardApp
 from tui.settings import Settings, read_settings, settings_path
-from tui.store.index import ORDERS
+from tui.store.orders import ORDERS
 
 if TYPE_CHECKING:
     from qgjob.bus.connect import ServerOptions

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from importlib import import_module
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from textual.app import App
@@ -32,6 +33,9 @@ DRAWS_PER_SECOND: Final = 4
 """How often what came is drawn; what a key does is drawn at once."""
 _PUT_ASIDE_EVERY_S: Final = 60
 _SLICE: Final = 2000
+_FIRST_PAGE: Final = 200
+_FIRST_PAGE_S: Final = 0.02
+"""So long a key may look for a page of jobs that its filter lets through, before it shows what there is."""
 
 
 class Shell(App[None]):
@@ -155,8 +159,11 @@ class Shell(App[None]):
 
     def show_jobs(self, *, filter: JobFilter | None = None, order: str | None = None) -> None:  # noqa: A002
         """Filter or order the jobs anew; the first of them are there at once, the rest follow."""
-        self.index.show(filter=filter, order=order)
-        self.index.step(_SLICE)
+        index = self.index
+        index.show(filter=filter, order=order)
+        enough_by = perf_counter() + _FIRST_PAGE_S
+        while not index.complete and len(index) < _FIRST_PAGE and perf_counter() < enough_by:
+            index.step(_SLICE)
         self._index_changed()
         if not self.index.complete:
             self.run_worker(self._work_in(), group="index", exclusive=True)

@@ -63,6 +63,8 @@ def crop(line: Line, width: int, start: int = 0) -> Line:
     out: list[Span] = []
     at = 0
     stop = start + width
+    if width <= 0:
+        return ()
     for text, ink in line:
         size = len(text) if text.isascii() else cell_len(text)
         if at + size <= start or at >= stop:

@@ -13,7 +13,8 @@ from textual.widget import Widget
 from tui.actions import bindings
 from tui.screens.live import LiveScreen
 from tui.store.filter import FilterError, JobFilter, parse_filter
-from tui.store.index import ORDERS, JobIndex
+from tui.store.index import JobIndex
+from tui.store.orders import ORDERS
 from tui.store.store import Changes, Store
 from tui.widgets.agent_table import AgentTable
 from tui.widgets.alert_bar import AlertBar

@@ -10,7 +10,6 @@ from textual.widget import Widget
 
 from tui.actions import bindings
 from tui.screens.live import LiveScreen
-from tui.store.filter import parse_filter
 from tui.store.index import JobIndex
 from tui.store.store import Changes, Store
 from tui.widgets.job_table import JobTable
@@ -91,7 +90,7 @@ class RunScreen(LiveScreen):
     def __init__(self, store: Store, run_id: str, *, read_only: bool) -> None:
         super().__init__("run", store, read_only=read_only)
         self.run_id = run_id
-        self._index = JobIndex(store.jobs, within=self._job_ids)
+        self._index = JobIndex(store.jobs, run_id=run_id)
         self._card = RunCard(store, run_id, "card")
         self.jobs = self.main = JobTable(store, self._index, "jobs", "Jobs, what went wrong first")
 
@@ -137,10 +136,6 @@ class RunScreen(LiveScreen):
         self.dashboard.go_back()
 
     def _arrange(self) -> None:
-        self._index.show(filter=parse_filter(f"run:{self.run_id}"), order="trouble")
+        self._index.show(order="trouble")
         while not self._index.complete:
             self._index.step()
-
-    def _job_ids(self) -> list[str]:
-        run = self._store.jobs.runs.get(self.run_id)
-        return sorted(run.job_ids) if run is not None else []

@@ -3,95 +3,45 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tui.store.filter import JobFilter
-from tui.store.job import FAILURES, Job
+from tui.store.job import Job
 from tui.store.jobs import JobBook
-
-Key = tuple[float | str, float | str, float, str]
-
-
-def _latest(job: Job) -> Key:
-    if job.active or job.ended:
-        at = job.ended_at if job.ended else job.started_at
-        return (0, -(at or job.since), job.spec.position if job.spec else 0, job.job_id)
-    return (1, -job.priority, job.created_at, job.job_id)
-
-
-def _at_work(job: Job) -> Key:
-    if job.active:
-        return (0, job.started_at or job.since, 0, job.job_id)
-    if job.ended:
-        return (2, -(job.ended_at or 0.0), 0, job.job_id)
-    return (1, -job.priority, job.created_at, job.job_id)
-
-
-def _newest(job: Job) -> Key:
-    return (-job.created_at, job.spec.position if job.spec else 0, 0, job.job_id)
-
-
-def _urgent(job: Job) -> Key:
-    return (1 if job.ended else 0, -job.priority, job.created_at, job.job_id)
-
-
-def _trouble(job: Job) -> Key:
-    """What somebody should look at first: failures, then what is at work, what waits, what passed."""
-    if job.state in FAILURES:
-        return (0, -(job.ended_at or 0.0), 0, job.job_id)
-    if job.flaky:
-        return (1, -(job.ended_at or 0.0), 0, job.job_id)
-    if job.active:
-        return (2, job.started_at or job.since, 0, job.job_id)
-    return (4 if job.ended else 3, job.spec.position if job.spec else 0, 0, job.job_id)
-
-
-def _test(job: Job) -> Key:
-    return (job.test, job.created_at, 0, job.job_id)
-
-
-def _build(job: Job) -> Key:
-    return (job.app_version_id, job.test, 0, job.job_id)
-
-
-def _longest(job: Job) -> Key:
-    facts = job.heard_of(job.attempt)
-    took = facts.end.duration_s if facts is not None and facts.end is not None else 0.0
-    return (-took, -(job.ended_at or 0.0), 0, job.job_id)
-
-
-ORDERS: Final[dict[str, Callable[[Job], Key]]] = {
-    "latest": _latest,
-    "work": _at_work,
-    "newest": _newest,
-    "priority": _urgent,
-    "trouble": _trouble,
-    "test": _test,
-    "build": _build,
-    "longest": _longest,
-}
-"""How the table may be ordered: last started or ended; longest at work; last submitted; most urgent;
-what went wrong; by test; by build; by how long it took."""
+from tui.store.orders import ORDERS, Key
 
 _BULK_SHARE: Final = 8
 
+Row = tuple[Key, str]
+
 
 class JobIndex:
-    """The rows of the job table. A new filter or order is worked in by `step`, a slice at a time."""
+    """The rows of the job table. A new filter or order is worked in by `step`, a slice at a time.
 
-    def __init__(self, book: JobBook, *, within: Callable[[], Iterable[str]] | None = None) -> None:
+    All jobs are kept in order, those that the filter lets through beside them: another filter needs
+    neither keys nor sorting, and its first rows are the right ones from the first slice on.
+    """
+
+    def __init__(self, book: JobBook, *, run_id: str | None = None) -> None:
         self._book = book
-        self._within = within or (lambda: book)
-        """The jobs that are looked at at all; `filter` must not let through others."""
-        self._rows: list[tuple[Key, str]] = []
+        self._run_id = run_id
+        """Jobs of other runs are not looked at."""
+        self._all: list[Row] = []
         self._key_of: dict[str, Key] = {}
+        self._left = 0
+        """How many ids went since the keys were put into a dict of their own size."""
+        self._rows: list[Row] = self._all
+        """Those that the filter lets through; without one, the list of all itself."""
         self._todo: list[str] = []
-        self._narrowed: list[tuple[Key, str]] = []
-        """The rows before, last first, of which a narrower filter lets some through."""
+        """Jobs that have not been put in order yet, those to be looked at first at the end."""
+        self._found: list[Row] = []
+        """Rows that have not been merged into the others yet."""
+        self._unseen: list[Row] = []
+        """Rows in order, of which those from `_seen` on have not been through the filter yet."""
+        self._seen = 0
         self._before: tuple[object, ...] = ()
-        """What stood there before: to free 100,000 entries takes longer than a letter may."""
-        self._found: list[tuple[Key, str]] = []
+        """What stood there before: to free 100,000 entries takes longer than a key may."""
         self.filter = JobFilter()
         self.order = "latest"
 
@@ -101,8 +51,8 @@ class JobIndex:
     def __getitem__(self, row: int) -> str:
         return self._rows[row][1]
 
-    def __contains__(self, job_id: object) -> bool:
-        return job_id in self._key_of
+    def __contains__(self, job_id: str) -> bool:
+        return self.row_of(job_id) is not None
 
     def __iter__(self) -> Iterator[str]:
         return (job_id for _, job_id in self._rows)
@@ -110,7 +60,7 @@ class JobIndex:
     @property
     def complete(self) -> bool:
         """Whether every job was looked at since the last change of filter or order."""
-        return not self._todo and not self._narrowed
+        return not self._todo and not self._unseen
 
     def slice(self, start: int, stop: int) -> list[str]:
         """The ids of some rows."""
@@ -119,84 +69,183 @@ class JobIndex:
     def row_of(self, job_id: str) -> int | None:
         """The row of a job, or None when it is not shown."""
         key = self._key_of.get(job_id)
-        if key is None:
-            return None
-        row = bisect_left(self._rows, (key, job_id))
-        return row if row < len(self._rows) and self._rows[row][1] == job_id else None
+        return None if key is None else _place(self._rows, (key, job_id))
 
     def show(self, *, filter: JobFilter | None = None, order: str | None = None) -> None:  # noqa: A002
-        """Begin again with another filter or order."""
-        narrower = filter is not None and self.complete and not order and filter.narrows(self.filter)
+        """Begin again: with another filter, another order, or from what is known now."""
+        narrower = filter is not None and self.complete and filter.narrows(self.filter)
+        anew = filter is None or order is not None or bool(self._todo)
         self.filter = self.filter if filter is None else filter
         self.order = order or self.order
-        # Newest known first: what a reader wants on the first page is there after the first slice.
-        self._before = (self._rows, self._key_of)
-        self._todo, self._narrowed = ([], self._rows) if narrower else (list(self._within()), [])
-        self._narrowed.reverse()
-        self._rows = []
-        self._key_of = {}
-        self._found = []
+        if anew:
+            self._before = (self._all, self._key_of)
+            self._todo = self._known()
+            self._all, self._key_of, self._left = [], {}, 0
+            self._found = []
+            self._see([])
+        else:
+            self._see(self._rows if narrower else self._all)
 
     def step(self, budget: int = 4000) -> bool:
         """Look at some more jobs; returns whether rows were added."""
         if self.complete:
             return False
         before = len(self._rows)
-        if self._narrowed:
-            self._find(job_id for _, job_id in reversed(self._narrowed[-budget:]))
-            del self._narrowed[-budget:]
-        else:
-            self._find(self._todo[-budget:])
+        if self._todo:
+            some = self._todo[-budget:]
             del self._todo[-budget:]
-        if self.complete:
-            self._before = ()
-        # Merging costs as much as there are rows: so it is done the more rarely, the more there are.
-        if self.complete or len(self._found) * 2 > before:
-            self._settle()
+            self._find(some)
+            # Merging costs as much as there are rows: so it is done the more rarely, the more there are.
+            if not self._todo or len(self._found) * 2 > len(self._all):
+                self._settle()
+            if not self._todo:
+                self._before = ()
+        else:
+            self._let_through(self._unseen[self._seen : self._seen + budget])
+            self._seen += budget
+            if self._seen >= len(self._unseen):
+                self._unseen, self._seen = [], 0
         return len(self._rows) != before
 
     def update(self, job_ids: Iterable[str]) -> bool:
         """Let changed jobs come, go or move; returns whether any row moved."""
         key = ORDERS[self.order]
-        moved: list[str] = []
-        for job_id in job_ids:
-            job = self._book.get(job_id)
-            new = key(job) if job is not None and self.filter.matches(job) else None
-            if new != self._key_of.get(job_id):
-                moved.append(job_id)
-        if not moved:
-            return False
         self._settle()
-        if len(moved) * _BULK_SHARE > len(self._rows):
-            gone = set(moved)
-            self._rows = [row for row in self._rows if row[1] not in gone]
-            for job_id in moved:
-                self._key_of.pop(job_id, None)
-            self._find(moved)
-            self._settle()
-            return True
-        for job_id in moved:
-            old = self._key_of.pop(job_id, None)
-            if old is not None:
-                del self._rows[bisect_left(self._rows, (old, job_id))]
-            job = self._book.get(job_id)
-            if job is not None and self.filter.matches(job):
-                self._key_of[job_id] = new_key = key(job)
-                insort(self._rows, (new_key, job_id))
+        moved: list[tuple[str, Key | None]] = []
+        changed = False
+        for job_id in job_ids:
+            job = self._job(job_id)
+            new = key(job) if job is not None else None
+            old = self._key_of.get(job_id)
+            if new != old:
+                moved.append((job_id, new))
+            elif job is not None and old is not None and self.filter:
+                changed |= self._judge_again(job, (old, job_id))
+        if len(moved) * _BULK_SHARE > len(self._all):
+            self._move_many([job_id for job_id, _ in moved])
+        else:
+            for job_id, new in moved:
+                self._move(job_id, new)
+        if self._left * 4 > len(self._all):
+            # A dict in which things come and go takes twice the room in the end; a new one does not.
+            self._key_of = {job_id: key for job_id, key in self._key_of.items()}  # noqa: C416
+            self._left = 0
+        return changed or bool(moved)
+
+    # --- Which jobs ----------------------------------------------------------------------------
+
+    def _known(self) -> list[str]:
+        # The newest last, and so first: what a reader wants is there after the first slice.
+        if self._run_id is None:
+            return list(self._book)
+        run = self._book.runs.get(self._run_id)
+        return sorted(run.job_ids) if run is not None else []
+
+    def _job(self, job_id: str) -> Job | None:
+        job = self._book.get(job_id)
+        return None if job is None or self._run_id not in {None, job.run_id} else job
+
+    # --- Filtering -----------------------------------------------------------------------------
+
+    def _see(self, rows: list[Row]) -> None:
+        """Let rows that are in order through the filter, from here on and by slices."""
+        if self.filter:
+            self._unseen, self._seen = rows.copy(), 0
+            self._rows = []
+        else:
+            self._unseen, self._seen = [], 0
+            self._rows = self._all
+
+    def _let_through(self, rows: Iterable[Row]) -> None:
+        matches = self.filter.matcher
+        get = self._book.get
+        current = self._key_of.get
+        for row in rows:
+            job = get(row[1])
+            # One that moved meanwhile is in its new place, or will come there.
+            if job is not None and current(row[1]) is row[0] and (matches is None or matches(job)):
+                self._rows.append(row)
+
+    def _judge_again(self, job: Job, row: Row) -> bool:
+        """Let a job that stays in its place come or go."""
+        if self._ahead(row):
+            return False  # it will come by
+        place = _place(self._rows, row)
+        fits = self.filter.matches(job)
+        if fits == (place is not None):
+            return False
+        if place is None:
+            insort(self._rows, row)
+        else:
+            del self._rows[place]
         return True
+
+    def _ahead(self, row: Row) -> bool:
+        """Whether a place has not been through the filter yet."""
+        return self._seen < len(self._unseen) and row >= self._unseen[self._seen]
+
+    # --- Moving --------------------------------------------------------------------------------
+
+    def _move(self, job_id: str, new: Key | None) -> None:
+        old = self._key_of.get(job_id)
+        if old is not None:
+            _remove(self._all, (old, job_id))
+            if self._rows is not self._all:
+                _remove(self._rows, (old, job_id))
+        if new is None:
+            del self._key_of[job_id]
+            self._left += 1
+            return
+        row = (new, job_id)
+        self._key_of[job_id] = new
+        insort(self._all, row)
+        if self._rows is self._all:
+            return
+        if self._ahead(row):
+            insort(self._unseen, row, lo=self._seen)
+        elif (job := self._book.get(job_id)) is not None and self.filter.matches(job):
+            insort(self._rows, row)
+
+    def _move_many(self, job_ids: list[str]) -> None:
+        """Sort once instead of moving each."""
+        gone = set(job_ids)
+        self._all = [row for row in self._all if row[1] not in gone]
+        for job_id in job_ids:
+            self._key_of.pop(job_id, None)
+        self._find(job_ids)
+        self._all += self._found
+        self._all.sort()
+        self._found = []
+        self._see(self._all)
+        self._let_through(self._unseen)  # so many changed that this costs little more
+        self._unseen = []
 
     def _find(self, job_ids: Iterable[str]) -> None:
         key = ORDERS[self.order]
-        matches = self.filter.matcher
         for job_id in job_ids:
-            job = self._book.get(job_id)
-            if job is None or (matches is not None and not matches(job)) or job_id in self._key_of:
-                continue
-            self._key_of[job_id] = found = key(job)
-            self._found.append((found, job_id))
+            job = self._job(job_id)
+            if job is not None and job_id not in self._key_of:
+                self._key_of[job_id] = found = key(job)
+                self._found.append((found, job_id))
 
     def _settle(self) -> None:
-        if self._found:
-            self._rows += self._found
+        """Merge what was found while jobs are put in order."""
+        if not self._found:
+            return
+        self._all += self._found
+        self._all.sort()
+        if self._rows is not self._all:
+            self._let_through(self._found)
             self._rows.sort()
-            self._found = []
+        self._found = []
+
+
+def _place(rows: list[Row], row: Row) -> int | None:
+    place = bisect_left(rows, row)
+    return place if place < len(rows) and rows[place][1] == row[1] else None
+
+
+def _remove(rows: list[Row], row: Row) -> None:
+    place = _place(rows, row)
+    if place is not None:
+        del rows[place]

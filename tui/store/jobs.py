@@ -8,22 +8,32 @@ from typing import TYPE_CHECKING, Final
 
 from tui.store.installs import Installs
 from tui.store.job import Job
+from tui.store.oldest import Oldest
 from tui.store.runs import RunBook
 
 if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
     from bus_schemas.requests import JobView
 
-MAX_JOBS: Final = 105_000
-_DROP_SHARE: Final = 20
+MAX_JOBS: Final = 100_000
+_LOOK_SHARE: Final = 20
+"""One look over all jobs finds that part of them which ended first."""
+_LOOK_AT_ONCE: Final = 4000
 
 
 class JobBook:
-    """Jobs by id. When there are too many, those that ended longest ago are forgotten."""
+    """Jobs by id. When there are too many, one is forgotten for each that comes: that which ended first."""
 
     def __init__(self, max_jobs: int = MAX_JOBS) -> None:
         self._jobs: dict[str, Job] = {}
         self._max = max_jobs
+        self._some = max(1, max_jobs // _LOOK_SHARE)
+        self._oldest = Oldest(self._some)
+        """Those to be forgotten next."""
+        self._look_at = max_jobs - self._some
+        """Only with so many jobs is it worth looking for the oldest again."""
+        self._left = 0
+        """How many went since the jobs were put into a dict of their own size."""
         self._due: list[tuple[float, str]] = []
         self._sweep = 0
         self.runs = RunBook()
@@ -84,6 +94,7 @@ class JobBook:
         """Forget a job that nobody knows any more."""
         job = self._jobs.pop(job_id, None)
         if job is not None:
+            self._left += 1
             self.runs.drop(job)
             self.changed.add(job_id)
 
@@ -91,12 +102,15 @@ class JobBook:
         """Forget everything: these are another system's jobs."""
         self.changed.update(self._jobs)
         self._jobs.clear()
+        self._oldest.clear()
+        self._look_at = self._max - self._some
         self._due.clear()
         self.runs.clear()
         self.installs.clear()
 
     def wake(self, now: float) -> None:
         """Let scheduled jobs whose time has come be queued ones, and a new day begin."""
+        self._look_ahead()
         self.installs.begin_day(now, self._jobs.values())
         while self._due and self._due[0][0] <= now:
             _, job_id = heapq.heappop(self._due)
@@ -113,7 +127,7 @@ class JobBook:
 
     def _add(self, job: Job) -> Job:
         if len(self._jobs) >= self._max:
-            self._forget_oldest()
+            self._make_room()
         self._jobs[job.job_id] = job
         return job
 
@@ -124,11 +138,35 @@ class JobBook:
         if job.due is not None:
             heapq.heappush(self._due, (job.due, job.job_id))
 
-    def _forget_oldest(self) -> None:
-        over = max(1, self._max // _DROP_SHARE)
-        ended = heapq.nsmallest(
-            over, (job for job in self._jobs.values() if job.ended), key=lambda job: job.ended_at or 0.0
-        )
-        for job in ended:
-            self.drop(job.job_id)
-        self.forgotten += len(ended)
+    def _make_room(self) -> None:
+        """Forget the job that ended longest ago; those that have not ended stay, however many they are."""
+        if not self._oldest and (self._oldest.looking or len(self._jobs) >= self._look_at):
+            if not self._oldest.looking:
+                self._begin_look()
+            self._look(len(self._jobs))
+        while self._oldest and len(self._jobs) >= self._max:
+            job = self._jobs.get(self._oldest.take())
+            if job is not None and job.ended:  # it may live again since it was found
+                self.drop(job.job_id)
+                self.forgotten += 1
+
+    def _look_ahead(self) -> None:
+        """Find those that will be forgotten, some at a time, before there is need of them."""
+        if self._oldest.looking:
+            self._look(_LOOK_AT_ONCE)
+        elif len(self._oldest) < self._some // 2 and len(self._jobs) >= self._look_at:
+            self._begin_look()
+
+    def _begin_look(self) -> None:
+        if self._left * 4 > len(self._jobs):
+            # A dict in which things come and go takes twice the room in the end; a new one does not.
+            self._jobs = {job_id: job for job_id, job in self._jobs.items()}  # noqa: C416
+            self._left = 0
+        self._oldest.begin(self._jobs)
+
+    def _look(self, budget: int) -> None:
+        self._oldest.step(self._jobs, budget)
+        if not self._oldest.looking:
+            found = len(self._oldest)
+            # Where few have ended, not at every job that comes.
+            self._look_at = max(self._max - self._some, len(self._jobs) + self._some // 2 - found)

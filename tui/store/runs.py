@@ -122,8 +122,11 @@ class RunBook:
         self.version += 1
         self._uncount(run, job)
         run.job_ids.discard(job.job_id)
-        if not run.job_ids:
+        left = len(run.job_ids)
+        if not left:
             del self._runs[job.run_id]
+        elif left & (left - 1) == 0:  # a set keeps the room that it once needed; a new one does not
+            run.job_ids = set(run.job_ids)
 
     def clear(self) -> None:
         """Forget all of them."""

@@ -182,7 +182,7 @@ class JobTable(LineTable):
 
     def _say_counts(self) -> None:
         shown, known = len(self._index), len(self._store.jobs)
-        parts = [f"{count(shown)} of {count(known)}" if self._index.filter else count(known)]
+        parts = [f"{count(shown)} of {count(known)}" if self._index.filter else count(shown)]
         if self.marks:
             parts.append(f"{count(len(self.marks))} marked")
         if self._index.order != "latest":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,7 +14,8 @@ from textual.widgets import Input, Static
 
 from tui.store.filter import FilterError, parse_filter
 
-DEBOUNCE_S = 0.02
+PAUSE_S = 0.05
+"""Letters that come faster, as pasted ones do, are taken together."""
 
 
 class LineBar(Horizontal):
@@ -51,6 +53,7 @@ class LineBar(Horizontal):
     def __init__(self, text: str = "", suggester: Suggester | None = None) -> None:
         super().__init__()
         self._timer: Timer | None = None
+        self._changed_at = 0.0
         self.field = Input(text, placeholder=self.placeholder, suggester=suggester)
         """Where one types."""
         self.field.cursor_blink = False
@@ -68,11 +71,15 @@ class LineBar(Horizontal):
         return ""
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Say so a little later, in case another key follows."""
+        """Say so at once; of what comes quickly the first, and the rest together."""
         event.stop()
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(DEBOUNCE_S, self._apply)
+        before, self._changed_at = self._changed_at, monotonic()
+        if self._changed_at - before > PAUSE_S:
+            self._apply()
+        else:
+            self._timer = self.set_timer(PAUSE_S, self._apply)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it."""

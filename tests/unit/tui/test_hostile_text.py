@@ -99,6 +99,7 @@ def test_a_cell_is_exactly_as_wide_as_its_column(text: str, width: int, right: b
     assert_harmless(cell)
 
 
+@example((("日", ""),), 0, 1)
 @given(
     st.lists(st.tuples(st.text().map(clean), st.sampled_from(["", "bold"])), max_size=5).map(tuple),
     st.integers(0, 40),

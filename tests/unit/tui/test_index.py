@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import islice
+from sys import getsizeof
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +14,9 @@ from qgjob.clock import ManualClock
 from tests.support.lab.histories import Seen, histories
 from tests.support.lab.model import LabModel
 from tui.store.filter import parse_filter
-from tui.store.index import ORDERS, JobIndex
+from tui.store.index import JobIndex
+from tui.store.job import Job
+from tui.store.orders import ORDERS, Key
 from tui.store.store import Store
 
 FILTERS = st.sampled_from(
@@ -17,9 +24,15 @@ FILTERS = st.sampled_from(
 )
 
 
-def expected(index: JobIndex, store: Store) -> list[str]:
-    jobs = [job for job_id in store.jobs if (job := store.jobs.get(job_id)) and index.filter.matches(job)]
+def expected(index: JobIndex, store: Store, run_id: str | None = None) -> list[str]:
+    known = [job for job_id in store.jobs if (job := store.jobs.get(job_id)) is not None]
+    jobs = [job for job in known if index.filter.matches(job) and run_id in {None, job.run_id}]
     return [job.job_id for job in sorted(jobs, key=ORDERS[index.order])]
+
+
+def expected_with(key: Callable[[Job], Key], index: JobIndex, store: Store) -> list[str]:
+    jobs = [job for job_id in store.jobs if (job := store.jobs.get(job_id)) and index.filter.matches(job)]
+    return [job.job_id for job in sorted(jobs, key=key)]
 
 
 def work_in(index: JobIndex, budget: int = 4000) -> None:
@@ -59,6 +72,86 @@ def test_a_new_filter_is_worked_in_by_slices_while_jobs_change(text: str, order:
         index.step(budget)
     work_in(index, budget)
     assert list(index) == expected(index, store)
+
+
+@given(st.lists(FILTERS, min_size=1, max_size=6), st.sampled_from(sorted(ORDERS)), st.integers(1, 60))
+def test_one_filter_follows_another_while_jobs_change(texts: list[str], order: str, budget: int) -> None:
+    model = LabModel(seed=4)
+    store = Store(ManualClock(model.now))
+    events = iter(list(enumerate(model.play(60), start=1)))
+    index = JobIndex(store.jobs)
+    for seq, event in islice(events, 400):
+        store.hear_event(event, seq)
+    index.update(store.take().jobs)
+    index.show(order=order)
+    for text in texts:
+        index.show(filter=parse_filter(text))  # the one before may not be worked in yet
+        for seq, event in islice(events, 20):
+            store.hear_event(event, seq)
+            index.update(store.take().jobs)
+            index.step(budget)
+            assert list(index) == [job_id for job_id in expected(index, store) if job_id in index]
+    work_in(index, budget)
+    assert list(index) == expected(index, store)
+
+
+def test_the_jobs_of_one_run_are_those_alone() -> None:
+    model = LabModel(seed=5)
+    store = Store(ManualClock(model.now))
+    events = list(enumerate(model.play(60), start=1))
+    run_id = events[0][1].run_id
+    index = JobIndex(store.jobs, run_id=run_id)
+    for seq, event in events[:200]:
+        store.hear_event(event, seq)
+    store.take()
+    index.show(order="trouble")
+    for seq, event in events[200:]:
+        store.hear_event(event, seq)
+        index.update(store.take().jobs)
+        index.step(1)
+    work_in(index)
+    assert 0 < len(index) < len(store.jobs)
+    assert list(index) == expected(index, store, run_id)
+
+
+def test_another_filter_needs_no_keys_and_begins_with_its_first_rows() -> None:
+    """A letter typed over many jobs must cost neither sorting nor looking at all of them."""
+    model = LabModel(seed=6)
+    store = Store(ManualClock(model.now))
+    for seq, event in enumerate(model.submit(2000), start=1):
+        store.hear_event(event, seq)
+    index = JobIndex(store.jobs)
+    index.show(order="test")
+    work_in(index)
+    original = ORDERS["test"]
+    ORDERS["test"] = lambda _job: pytest.fail("a key was asked for")
+    try:
+        index.show(filter=parse_filter("test"))
+        index.step(100)
+        assert list(index) == expected_with(original, index, store)[: len(index)]
+        assert 0 < len(index) <= 100
+        work_in(index)
+        index.show(filter=parse_filter(""))
+        assert index.complete
+    finally:
+        ORDERS["test"] = original
+    assert list(index) == expected(index, store)
+
+
+def test_the_room_for_keys_is_not_that_of_all_jobs_that_ever_were() -> None:
+    model = LabModel(seed=7)
+    store = Store(ManualClock(model.now))
+    index = JobIndex(store.jobs)
+    index.show()
+    sizes: list[int] = []
+    for seq, event in enumerate(model.submit(3000), start=1):
+        store.hear_event(event, seq)
+        if seq > 500:
+            store.jobs.drop(next(iter(store.jobs)))
+        index.update(store.take().jobs)
+        if seq % 500 == 0:
+            sizes.append(getsizeof(vars(index)["_key_of"]))
+    assert max(sizes) == sizes[0]
 
 
 def test_many_changes_at_once_and_forgotten_jobs() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bus_schemas.requests import StoredChunk
 from tui.draw.ansi import Look
 from tui.store.log import MAX_LINE_CHARS, LogBuffer
+from tui.store.log_page import LINES, LogPage
 
 
 def chunk(seq: int, *texts: str, stream: str = "out", attempt: int = 1, **more: object) -> StoredChunk:
@@ -133,3 +134,15 @@ def test_halves_of_characters_do_no_harm() -> None:
     buffer = LogBuffer()
     buffer.add(chunk(1).model_copy(update={"parts": (("out", "\ud83d broken\n"),)}))
     assert lines(buffer) == ["? broken"]
+
+
+def test_full_pages_are_packed_and_read_as_they_came() -> None:
+    buffer = LogBuffer()
+    texts = [f"\x1b[32mINFO\x1b[0m step {n}: tapped #pay-now after {n % 90} ms" for n in range(20 * LINES)]
+    for seq, text in enumerate(texts, start=1):
+        stream = "err" if seq % 7 == 0 else "out"
+        buffer.add(chunk(seq, text + "\n", stream=stream).model_copy(update={"at": float(seq)}))
+    assert lines(buffer) == texts
+    assert buffer.line(6) == (texts[6].encode(), "err", 7.0, buffer.line(6).look, False, 0)
+    pages: list[LogPage] = vars(buffer)["_pages"]
+    assert sum(len(page.packed) for page in pages) < buffer.bytes / 4

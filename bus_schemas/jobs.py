@@ -74,6 +74,11 @@ class JobSpec(Model):
         """The files that the job runs: one, or those of its shard."""
         return self.tests or (self.test,)
 
+    @property
+    def title(self) -> str:
+        """The test, and what tells the job from others of it in its run."""
+        return title_of(self.test, self.tests, self.variant)
+
 
 class JobMessage(Message):
     """One attempt of a job, waiting in `QG_JOBS`; a release copies it into `QG_WORK` byte for byte.
@@ -130,6 +135,13 @@ def priority_class(priority: int) -> PriorityClass:
 def capability_of(requires: tuple[str, ...]) -> str:
     """The canonical name of a set of labels; `any` when nothing is required."""
     return "+".join(sorted(set(requires))) or ANY
+
+
+def title_of(test: str, tests: tuple[str, ...], variant: str | None) -> str:
+    """The test, and what tells a job from others of it in its run."""
+    files = "1 file" if len(tests) == 1 else f"{len(tests)} files"
+    shown = f"{test} ({files})" if tests else test
+    return f"{shown} [{variant}]" if variant else shown
 
 
 def labels_of(capability: str) -> frozenset[str]:

@@ -10,6 +10,7 @@ from bus_schemas.agents import GroupRef, Heartbeat
 from bus_schemas.base import Id, Label, Message, Model, SlotName, Text, Timestamp
 from bus_schemas.events import Attempt
 from bus_schemas.holds import BuildHold, SlotHold
+from bus_schemas.jobs import title_of
 
 JobState = Literal[
     "scheduled",
@@ -87,9 +88,7 @@ class JobView(Model):
     @property
     def title(self) -> str:
         """The test, and what tells the job from others of it in its run."""
-        files = "1 file" if len(self.tests) == 1 else f"{len(self.tests)} files"
-        test = f"{self.test} ({files})" if self.tests else self.test
-        return f"{test} [{self.variant}]" if self.variant else test
+        return title_of(self.test, self.tests, self.variant)
 
 
 META_FOLDER: Final = "folder"

@@ -116,13 +116,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
         display="esc",
     ),
     Action("job", "cancel", "c", "Cancel", "Cancel the job; asks first.", shown=True, mutates=True),
-    Action("job", "retry", "r", "Retry", "Try the job again; asks first.", mutates=True),
+    Action("job", "retry", "r", "Retry", "Try the job again; asks first.", shown=True, mutates=True),
     Action("job", "reprioritise", "p", "Priority", "Give the job another priority.", mutates=True),
     Action(
         "job", "explain", "e", "Explain", "Say why the job waits, or why it went where it went.", shown=True
     ),
     Action("job", "found", "v", "Report", "Show the cases of the report, and what the job left.", shown=True),
-    Action("job", "copy", "y", "Copy", "Copy the id of the job, over SSH as well.", shown=True),
+    Action("job", "copy", "y", "Copy", "Copy the id of the job, over SSH as well."),
     Action(
         "job", "next_job", "right_square_bracket", "Next", "Go to the next job of the table.", display="]"
     ),
@@ -257,7 +257,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("marks", "mark_all", "A", "Mark all", "Mark every job that the filter lets through."),
     Action("marks", "unmark_all", "u", "Unmark", "Take all marks off."),
     Action("log", "follow", "f", "Follow", "Follow the end of the log, or stop.", shown=True),
-    Action("log", "times", "t", "Times", "Show when each line came, or not.", shown=True),
+    Action("log", "times", "t", "Times", "Show when each line came, or not."),
     Action("log", "wrap", "w", "Wrap", "Break long lines, or cut them at the edge."),
     Action("log", "next_match", "n", "Next match", "To the next line with what was found."),
     Action("log", "previous_match", "N", "Match before", "To the line before with what was found."),

@@ -124,7 +124,7 @@ class DashboardApp(Errands, inherit_bindings=False):
         """Show all keys."""
         from tui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen(read_only=self.read_only))
+        self.push_screen(HelpScreen(self.screen.name, read_only=self.read_only))
 
     def action_leave(self) -> None:
         """Leave; jobs go on."""

@@ -72,7 +72,7 @@ class ActionProvider(Provider):
             if (job := self.dashboard.store.jobs.get(job_id)) is not None and wanted.matches(job)
         )
         for job in islice(found, _JOBS):
-            text = clean(f"Job {job.test or job.job_id}")
+            text = clean(f"Job {job.title}")
             detail = clean(f"{job.state} · {job.app_version_id} · {job.job_id}")
             yield Hit(
                 0.1,

@@ -49,6 +49,11 @@ class Deed:
         """Whether so much is changed that a single key should not do."""
         return len(self.targets) >= MANY
 
+    @property
+    def about_jobs(self) -> bool:
+        """Whether its targets are jobs."""
+        return self.verb in {"cancel", "retry", "reprioritise"}
+
     def saying(self, argument: str) -> Deed:
         """With what the user said."""
         return replace(self, argument=argument.strip())
@@ -150,5 +155,5 @@ def _to_jobs(verb: Verb, jobs: Sequence[Job], word_for: str, one: str, several: 
         targets=tuple(job.job_id for job in jobs),
         title=f"{word_for} this job?" if single else f"{word_for} {len(jobs):,} jobs?",
         yes=one if single else several,
-        lines=tuple(f"{JOB_GLYPH[j.state]} {j.test or j.job_id}  ({word(j.state)})" for j in jobs),
+        lines=tuple(f"{JOB_GLYPH[j.state]} {j.title}  ({word(j.state)})" for j in jobs),
     )

@@ -131,7 +131,7 @@ class Feed:
         unreadable = 0
         while True:
             await live.ready()
-            for item in live.take(500):
+            for item in live.take(100):
                 if isinstance(item, Resync):
                     self._on_resync(item)
                     continue
@@ -145,7 +145,7 @@ class Feed:
             store.unreadable += live.unreadable - unreadable
             unreadable = live.unreadable
             self._sign()
-            await asyncio.sleep(0)  # keys and timers come before the next five hundred
+            await asyncio.sleep(0)  # keys and timers come before the next hundred
 
     async def _hear_overview(self, live: Live[Overview]) -> None:
         while True:

@@ -16,6 +16,8 @@ from tui.store.orders import ORDERS
 if TYPE_CHECKING:
     from qgjob.bus.connect import ServerOptions
 
+_SWITCH_S = 0.001
+
 
 def run(options: ServerOptions, *, read_only: bool, settings: Settings | None = None) -> int:
     """Show the dashboard until it is left; returns the exit code.
@@ -44,6 +46,9 @@ def show(options: ServerOptions, *, read_only: bool, settings: Settings | None =
     read_only = read_only or settings.read_only
     app = DashboardApp(options, read_only=read_only, settings=settings)
     garbage.take_charge()
+    # Keys are read and the screen is written by threads; while something is worked out, they should not wait
+    # 5 ms each time for the interpreter.
+    sys.setswitchinterval(_SWITCH_S)
     try:
         app.run()
     finally:

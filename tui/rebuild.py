@@ -18,8 +18,8 @@ _MAX_GROUPS = 200
 _Group = tuple[str, str, str]
 
 
-def rebuilt_overview(book: JobBook, now: float) -> Overview:
-    """Depths, groups and counts of a moment."""
+def rebuilt_overview(book: JobBook, now: float, *, idle: int = 0) -> Overview:
+    """Depths, groups and counts of a moment, with so many slots idle."""
     depths: Counter[str] = Counter({"high": 0, "medium": 0, "low": 0})
     ended: Counter[str] = Counter()
     waiting: Counter[_Group] = Counter()
@@ -49,6 +49,7 @@ def rebuilt_overview(book: JobBook, now: float) -> Overview:
         delayed=delayed,
         running=sum(running.values()),
         slots_busy=sum(running.values()),
+        slots_idle=idle,
         ended=dict(ended),
         oldest_wait_s=max(0.0, now - min(oldest.values())) if oldest else None,
         groups=tuple(

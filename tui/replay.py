@@ -122,10 +122,12 @@ class Replay:
         told = (self._player.place, int(clock.at))
         if told != self._told:
             self._told = told
+            agents = rebuilt_agents(store.jobs, clock.now())
+            idle = sum(slot.state == "idle" for beat in agents for slot in beat.slots)
             store.overview = None  # the time may have gone back
-            store.hear_overview(rebuilt_overview(store.jobs, clock.now()))
+            store.hear_overview(rebuilt_overview(store.jobs, clock.now(), idle=idle))
             store.lab.clear()
-            for beat in rebuilt_agents(store.jobs, clock.now()):
+            for beat in agents:
                 store.hear_heartbeat(beat)
 
 

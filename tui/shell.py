@@ -33,6 +33,9 @@ DRAWS_PER_SECOND: Final = 4
 """How often what came is drawn; what a key does is drawn at once."""
 _PUT_ASIDE_EVERY_S: Final = 60
 _SLICE: Final = 2000
+_LATER_SLICE: Final = 500
+_DRAWN_S: Final = 0.03
+"""So long the rest waits until the first page is drawn."""
 _FIRST_PAGE: Final = 200
 _FIRST_PAGE_S: Final = 0.02
 """So long a key may look for a page of jobs that its filter lets through, before it shows what there is."""
@@ -169,9 +172,10 @@ class Shell(App[None]):
             self.run_worker(self._work_in(), group="index", exclusive=True)
 
     async def _work_in(self) -> None:
+        await asyncio.sleep(_DRAWN_S)
         while not self.index.complete:
-            await asyncio.sleep(0)
-            self.index.step(_SLICE)
+            self.index.step(_LATER_SLICE)
+            await asyncio.sleep(0)  # a key takes a dozen steps of the loop until it is drawn
         self._index_changed()
 
     def _index_changed(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -21,6 +21,14 @@ _FILTER = 21
 _TWO_COLUMNS = 100
 _LEFT: tuple[Scope, ...] = ("overview", "app", "job", "list", "run", "slots", "logs")
 _RIGHT: tuple[Scope, ...] = ("table", "marks", "log", "dialog")
+_OF_SCREEN: Final[dict[str | None, tuple[Scope, ...]]] = {
+    "job": ("job", "log"),
+    "logs": ("logs", "log"),
+    "runs": ("list",),
+    "run": ("run", "marks"),
+    "slots": ("slots", "list"),
+}
+"""What is told first, by the screen that one was on."""
 _FILTERS = (
     ("login", "in the test, build, organisation, id or slot"),
     ("state:failed", "also active, waiting, ended, bad; several: failed,errored"),
@@ -36,9 +44,12 @@ class HelpText(Canvas):
 
     DEFAULT_CSS = "HelpText { height: auto; }"
 
-    def __init__(self, *, read_only: bool) -> None:
+    def __init__(self, about: str | None, *, read_only: bool) -> None:
         super().__init__()
         self._read_only = read_only
+        first: tuple[Scope, ...] = _OF_SCREEN.get(about, ())
+        self._left: tuple[Scope, ...] = (*first, *(scope for scope in _LEFT if scope not in first))
+        self._right: tuple[Scope, ...] = tuple(scope for scope in _RIGHT if scope not in first)
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
         """As many lines as there are."""
@@ -47,11 +58,11 @@ class HelpText(Canvas):
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         """All of it."""
         if width < _TWO_COLUMNS:
-            left = self._column(_LEFT + _RIGHT, width)
+            left = self._column(self._left + self._right, width)
             return [*left, *self._commands(width), *self._legend(width), (), *self._filters(width)]
         half = (width - 4) // 2
-        left = [*self._column(_LEFT, half), *self._filters(half)]
-        right = [*self._column(_RIGHT, half), *self._commands(half), *self._legend(half)]
+        left = [*self._column(self._left, half), *self._filters(half)]
+        right = [*self._column(self._right, half), *self._commands(half), *self._legend(half)]
         rows = max(len(left), len(right))
         left += [()] * (rows - len(left))
         right += [()] * (rows - len(right))
@@ -101,8 +112,10 @@ class HelpScreen(ModalScreen[None]):
                                   border-subtitle-color: $foreground 55%; border-title-style: bold; }
     """
 
-    def __init__(self, *, read_only: bool) -> None:
+    def __init__(self, about: str | None = None, *, read_only: bool) -> None:
         super().__init__()
+        self._about = about
+        """The name of the screen whose keys are told first."""
         self._read_only = read_only
 
     def compose(self) -> ComposeResult:
@@ -110,7 +123,7 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll() as box:
             box.border_title = "Keys"
             box.border_subtitle = "esc closes"
-            yield HelpText(read_only=self._read_only)
+            yield HelpText(self._about, read_only=self._read_only)
 
     def action_close(self) -> None:
         """Close the help."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from tui.actions import bindings
+from tui.actions import bindings, mutating
 from tui.screens.log_keys import LogKeys
 from tui.store.index import JobIndex
 from tui.store.log import LogBuffer
@@ -66,6 +66,11 @@ class JobScreen(LogKeys):
                 card.styles.height = height
             card.sync()
             self.check_selection()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Of what could be done to jobs, show what can be done to this one: the footer is short."""
+        may = super().check_action(action, parameters)
+        return False if may is None and mutating(action) else may
 
     # --- Actions -----------------------------------------------------------------------------
 

@@ -81,13 +81,19 @@ class LiveScreen(Screen[None]):
     # --- The line at the bottom --------------------------------------------------------------
 
     async def open_bar(self, bar: LineBar) -> None:
-        """Let something be typed; what is typed next goes into it already."""
+        """Let something be typed; what is typed next goes into it already.
+
+        It stands where the keys were, which are letters now: no panel changes its size, so that the
+        first letter need not wait for that.
+        """
         old = self.query(LineBar)
         if old:
             await old.remove()
         else:
             self._before_bar = self.focused
-        await self.mount(bar, before=self._footer)
+        with self.app.batch_update():
+            self._footer.display = False
+            await self.mount(bar, before=self._footer)
         self.set_focus(bar.field)
 
     async def open_command(self) -> None:
@@ -109,9 +115,11 @@ class LiveScreen(Screen[None]):
         """Hand over what was typed."""
         self.bar_changed(event.bar, event.text)
 
-    def on_line_bar_closed(self, event: LineBar.Closed) -> None:
+    async def on_line_bar_closed(self, event: LineBar.Closed) -> None:
         """Put the line away."""
-        self.query(LineBar).remove()
+        with self.app.batch_update():
+            await self.query(LineBar).remove()
+            self._footer.display = True
         if self._before_bar is not None and self._before_bar.is_attached:
             self.set_focus(self._before_bar)
         self.bar_closed(event.bar, event.text, keep=event.keep)
@@ -135,12 +143,17 @@ class LiveScreen(Screen[None]):
         def answered(said: Deed | None) -> None:
             if said is not None:
                 self.dashboard.carry_out(said)
+                if said.about_jobs:
+                    self.unmark()
 
         self.app.push_screen(Confirm(deed), answered)
 
     def selected_jobs(self) -> list[str]:
         """The jobs that an action is about: the marked ones, or the one under the cursor."""
         return []
+
+    def unmark(self) -> None:
+        """What was marked is done: the next key is about something else."""
 
     def action_cancel(self) -> None:
         """Cancel the selected jobs."""

@@ -38,7 +38,7 @@ class LogsScreen(LogKeys):
     def on_mount(self) -> None:
         """Follow all of them."""
         labels = [
-            job.test.rsplit("/", 1)[-1] if (job := self._store.jobs.get(job_id)) and job.test else job_id
+            job.title.rsplit("/", 1)[-1] if (job := self._store.jobs.get(job_id)) and job.test else job_id
             for job_id in self.job_ids
         ]
         buffer = LogBuffer(labels=labels)

@@ -168,7 +168,7 @@ class OverviewScreen(LiveScreen):
     def bar_changed(self, bar: LineBar, text: str) -> None:
         """Show what matches."""
         if isinstance(bar, FilterBar):
-            self.dashboard.show_jobs(filter=parse_filter(text))
+            self._show_filtered(parse_filter(text))
 
     def bar_closed(self, bar: LineBar, text: str, *, keep: bool) -> None:
         """Go to the jobs that were looked for."""
@@ -181,6 +181,10 @@ class OverviewScreen(LiveScreen):
     def _order_by(self, step: int) -> None:
         names = list(ORDERS)
         self.dashboard.show_jobs(order=names[(names.index(self._index.order) + step) % len(names)])
+
+    def unmark(self) -> None:
+        """Take all marks off."""
+        self.jobs.action_unmark_all()
 
     def selected_jobs(self) -> list[str]:
         """The marked jobs, or the one that the focused panel stands on."""
@@ -200,10 +204,18 @@ class OverviewScreen(LiveScreen):
         except FilterError as error:
             self.notify(str(error), severity="error", markup=False)
             return
-        self.dashboard.show_jobs(filter=wanted)
+        self._show_filtered(wanted)
         if self._zoomed() is not None:
             self._zoom(self.jobs)
         self.jobs.focus()
+
+    def _show_filtered(self, wanted: JobFilter) -> None:
+        """Show what a filter lets through, from its first row unless the cursor's job is among it."""
+        cursor = self.jobs.cursor_id
+        job = self._store.jobs.get(cursor) if cursor else None
+        if job is None or not wanted.matches(job):
+            self.jobs.to_top()
+        self.dashboard.show_jobs(filter=wanted)
 
     def _panel_in_use(self) -> Widget:
         focused = self.focused

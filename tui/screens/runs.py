@@ -119,6 +119,10 @@ class RunScreen(LiveScreen):
             self.jobs.sync()
             self.check_selection()
 
+    def unmark(self) -> None:
+        """Take all marks off."""
+        self.jobs.action_unmark_all()
+
     def selected_jobs(self) -> list[str]:
         """The marked jobs, or the one under the cursor."""
         return self.jobs.selected()

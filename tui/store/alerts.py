@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tui.draw.times import age, count
 from tui.store.health import lows
+from tui.store.store import waiting_of
 
 if TYPE_CHECKING:
+    from bus_schemas.requests import Overview
     from tui.store.lab import AgentRecord
     from tui.store.store import Store
 
@@ -59,6 +61,8 @@ def alerts_of(store: Store) -> list[Alert]:
         found.append(Alert("dead", "bad", f"{count(overview.dead_letters)} messages could not be read"))
     if overview.waiting and agents and not overview.slots_busy + overview.slots_idle:
         found.append(Alert("slots", "bad", f"{count(overview.waiting)} jobs wait, and no slot takes any"))
+    elif not store.link.replay:  # in a replay nobody tells which labels slots have
+        found += _unfit(agents, overview)
     for pause in overview.pauses:
         what = " of ".join(part for part in (pause.capability, pause.org_id) if part) or "the whole queue"
         note = f": {pause.note}" if pause.note else ""
@@ -66,6 +70,23 @@ def alerts_of(store: Store) -> list[Alert]:
     if overview.oldest_wait_s is not None and overview.oldest_wait_s > AGED_S:
         found.append(Alert("aged", "warn", f"a job waits for {age(overview.oldest_wait_s)}"))
     return found
+
+
+def _unfit(agents: list[AgentRecord], overview: Overview) -> list[Alert]:
+    """Jobs that wait for what no slot has, whether busy, held or lost: for ever, as it looks."""
+    from bus_schemas.jobs import labels_of
+
+    slots = {frozenset(slot.labels) for record in agents for slot in record.beat.slots}
+    waiting: dict[str, int] = {}
+    for view in overview.groups:
+        needs = labels_of(view.group.capability)
+        if slots and waiting_of(view) and not any(needs <= labels for labels in slots):
+            waiting[view.group.capability] = waiting.get(view.group.capability, 0) + waiting_of(view)
+    if not waiting:
+        return []
+    total = sum(waiting.values())
+    jobs = "1 job needs" if total == 1 else f"{count(total)} jobs need"
+    return [Alert("unfit", "bad", f"{jobs} what no slot has: {_some(list(waiting))}", tuple(waiting))]
 
 
 def _low(agents: list[AgentRecord]) -> list[Alert]:

@@ -204,9 +204,9 @@ def _words(word: str) -> Matcher:
         # One function without further calls for most jobs: it is asked a hundred thousand times a key.
         spec = job.spec
         if spec is not None:
-            known = tests.get(spec.test)
+            known = tests.get(spec.title)
             if known is None:
-                known = tests[spec.test] = fuzzy(spec.test.casefold())
+                known = tests[spec.title] = fuzzy(spec.title.casefold())
             if known or (names.get(spec.app_version_id) is not False and name_has(spec.app_version_id)):
                 return True
         return (

@@ -230,6 +230,11 @@ class Job:
         return self.spec.test if self.spec else ""
 
     @property
+    def title(self) -> str:
+        """The test, and what tells the job from others of it in its run; its id while that is not known."""
+        return self.spec.title if self.spec else self.job_id
+
+    @property
     def app_version_id(self) -> str:
         """The build; empty while that is not known."""
         return self.spec.app_version_id if self.spec else ""

@@ -15,6 +15,8 @@ class Spec(NamedTuple):
 
     app_version_id: str
     test: str
+    title: str
+    """The test, and what tells the job from others of it in its run."""
     position: int
     priority: int
     requires: tuple[str, ...]
@@ -27,6 +29,7 @@ def spec_of(spec: JobSpec | JobView) -> Spec:
     return Spec(
         intern(spec.app_version_id),
         intern(spec.test),
+        intern(spec.title),
         spec.position,
         spec.priority,
         _interned(spec.requires),

@@ -143,7 +143,7 @@ class AgentTable(LineTable):
             state = record.slot_state(slot, monotonic)
             job = self._store.jobs.get(slot.job_id) if slot.job_id and state == "busy" else None
             time = span(job.took(now)) if job is not None else ""
-            text = (job.test if job is not None else "") or (slot.name if state == "idle" else state)
+            text = (job.title if job is not None else "") or (slot.name if state == "idle" else state)
             room = each - 2 - 6 - 1
             line += [
                 (f"{glyph} ", ink),
@@ -181,7 +181,7 @@ class AgentTable(LineTable):
         since = job.started_at if job is not None and job.active else slot.since
         state = record.slot_state(slot, monotonic)
         if slot.job_id and state == "busy":
-            text = (job.test if job is not None else "") or slot.job_id
+            text = (job.title if job is not None else "") or slot.job_id
         else:
             low = " ".join(f"{vital.kind} {vital.text}" for vital in lows(slot.health))
             text = " · ".join(part for part in (state, low, slot.note) if part)

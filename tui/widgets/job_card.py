@@ -44,7 +44,7 @@ class JobCard(Canvas):
             state, ink = "passed, flaky", "prep"
         head: Line = ((f"{JOB_GLYPH[job.state]} {state}", f"bold {ink}"), ("  ", ""))
         used = sum(len(text) for text, _ in head)
-        test = job.test or "…"
+        test = job.title if job.spec else "…"
         room = max(8, width - used - len(job.job_id) - 2)
         lines: list[Line] = [
             ends(
@@ -87,7 +87,7 @@ class JobCard(Canvas):
             if facts.end.exit_code:
                 code = f"exit code {facts.end.exit_code}"
                 parts[0] = f"{parts[0]} ({code})" if parts[0] not in {"", "exit code"} else code
-            if facts.end.message:
+            if facts.end.message and facts.end.message != f"exit code {facts.end.exit_code}":
                 parts.append(facts.end.message)
             if job.state == "passed":
                 return ""

@@ -83,12 +83,19 @@ class JobTable(LineTable):
             self.post_message(self.OrderWanted(_ORDER_OF[key]))
 
     def action_mark(self) -> None:
-        """Mark the job under the cursor or take its mark off, and go on to the next."""
+        """Mark the job under the cursor and go on to the next without a mark; or take its mark off.
+
+        Jobs move in the table: the next one may be one that was marked already, and another key must
+        not take that mark off again.
+        """
         cursor = self.cursor_id
         if cursor is None:
             return
         self.marks ^= {cursor}
-        self.move_to(self._row + 1)
+        row, last = self._row + 1, len(self._index) - 1
+        while cursor in self.marks and row <= last and self._index[row] in self.marks:
+            row += 1
+        self.move_to(row if row <= last else self._row)
 
     def action_mark_all(self) -> None:
         """Mark every job that the filter lets through."""
@@ -133,7 +140,7 @@ class JobTable(LineTable):
             case "state":
                 return self._state(job, width)
             case "test":
-                text = fit(job.test or job.job_id, width, keep_end=True)
+                text = fit(job.title, width, keep_end=True)
                 ink = "bold" if job.active else "bad" if job.state in FAILURES else "wait"
                 return ((text, ink if job.test else "dim"),)
             case "build":

@@ -50,7 +50,8 @@ class LogView(TallCanvas):
         self._seen_end = 0
         self._current = -1
         self._places: list[tuple[int, int]] = []
-        self._rows: list[_Row] = []
+        self._rows: list[_Row] | None = None
+        """What stands in each row; None: not known, so that all of it is painted."""
         self._ours = False
         self.lines_parsed = 0
         """How many lines were parsed so far: what drawing costs, for tests."""
@@ -63,7 +64,7 @@ class LogView(TallCanvas):
         self.problem = ""
         self._top = self._aside = self._seen_end = 0
         self._current = -1
-        self._rows = []
+        self._rows = None
         text = self.matches.text if self.matches else ""
         self.matches = LogMatches(buffer, text) if text else None
         self.sync()
@@ -138,7 +139,7 @@ class LogView(TallCanvas):
         position = self._lines.position(found)
         if not self._top <= position < self._top + self.size.height:
             self._top = max(self._lines.first, position - self.size.height // 3)
-        self._rows = []
+        self._rows = None
         self.sync()
 
     def _number_at_top(self) -> int:
@@ -146,8 +147,9 @@ class LogView(TallCanvas):
         return lines.number(self._top) if lines.first <= self._top < lines.end else self.buffer.first
 
     def _stay_at(self, number: int) -> None:
-        self._top = self._lines.position(number)
-        self._rows = []
+        lines = self._lines
+        self._top = max(lines.first, min(lines.position(number), lines.end - self.size.height))
+        self._rows = None
         self._seen_end = min(self._seen_end, self._lines.end)
         self.sync()
 
@@ -245,13 +247,13 @@ class LogView(TallCanvas):
     def action_times(self) -> None:
         """Show when lines came, or not."""
         self.show_times = not self.show_times
-        self._rows = []
+        self._rows = None
         self.sync()
 
     def action_wrap(self) -> None:
         """Break long lines, or cut them at the edge."""
         self.wrap = not self.wrap
-        self._rows = []
+        self._rows = None
         self.sync()
 
     def action_line_up(self) -> None:
@@ -282,7 +284,7 @@ class LogView(TallCanvas):
     def action_aside(self, cells: int) -> None:
         """To the left or to the right."""
         self._aside = max(0, min(_MAX_ASIDE, self._aside + cells))
-        self._rows = []
+        self._rows = None
         self.sync()
 
     def _go(self, lines: int) -> None:
@@ -324,14 +326,15 @@ class LogView(TallCanvas):
             rows.append((number, part, len(buffer.line(number).data), id(buffer)))
         if not rows:
             rows = [(-1, 0, hash(self.problem), int(buffer.complete))]
+        before, self._rows = self._rows, rows
+        if before is None or lines.end == lines.first:
+            self.refresh()
+            return
         for y in range(height):
-            old = self._rows[y] if y < len(self._rows) else None
+            old = before[y] if y < len(before) else None
             new = rows[y] if y < len(rows) else None
             if old != new:
                 self.refresh(Region(0, y, self.size.width, 1))
-        if lines.end == lines.first:
-            self.refresh()
-        self._rows = rows
 
     def _nothing(self, width: int) -> Line:
         if self.only and self.matches is not None:

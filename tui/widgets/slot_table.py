@@ -94,7 +94,12 @@ class SlotTable(LineTable):
     def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
         """A slot."""
         record, slot = self._slots[row_id]
-        return [self._cell(row_id, record, slot, column.key, width) for column, width in widths]
+        cells = [self._cell(row_id, record, slot, column.key, width) for column, width in widths]
+        if not slot.job_id and all(column.key != "note" for column, _ in widths):
+            # Where there is no room for notes, a slot that has no job says here why.
+            at, width = next((i, width) for i, (column, width) in enumerate(widths) if column.key == "job")
+            cells[at] = self._cell(row_id, record, slot, "note", width)
+        return cells
 
     def _cell(self, name: str, record: AgentRecord, slot: SlotStatus, key: str, width: int) -> Line:
         monotonic = self._store.clock.monotonic()
@@ -116,7 +121,7 @@ class SlotTable(LineTable):
             case "builds":
                 return ((fit(" ".join(b.app_version_id for b in slot.installed), width), "dim"),)
             case "job":
-                text = (job.test if job is not None else "") or slot.job_id or ""
+                text = (job.title if job is not None else "") or slot.job_id or ""
                 return ((fit(text, width, keep_end=True), "busy"),)
             case "time":
                 now = self._store.clock.now()

@@ -101,6 +101,11 @@ class LineTable(TallCanvas):
         self.sync()
         self.post_message(self.Moved(self))
 
+    def to_top(self) -> None:
+        """Let the cursor stand on the first row from now on, whatever rows there will be."""
+        self._row, self._pinned = 0, None
+        self.scroll_to(y=0, animate=False, force=True)
+
     def move_to_id(self, row_id: str) -> bool:
         """Put the cursor on a row by its id; returns whether it is there."""
         row = self.ids().row_of(row_id)

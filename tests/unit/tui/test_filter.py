@@ -13,7 +13,16 @@ from tui.store.spec import Spec
 
 def job(**more: object) -> Job:
     made = Job("j_1", "acme", "r_1")
-    made.spec = Spec("v1.2.0", "tests/login/test_login.py", 0, 8, ("android-14", "emulator"), "pytest", 1.0)
+    made.spec = Spec(
+        "v1.2.0",
+        "tests/login/test_login.py",
+        "tests/login/test_login.py [#2]",
+        0,
+        8,
+        ("android-14", "emulator"),
+        "pytest",
+        1.0,
+    )
     made.state = "failed"
     made.agent, made.slot = "lab-1", "s0"
     made.reason = "exit_code"

@@ -118,6 +118,70 @@ async def test_marks_are_of_jobs_and_go_with_them() -> None:
         assert table.marks == {max(marked)}
 
 
+async def test_marking_goes_on_behind_what_is_marked_when_jobs_change_places() -> None:
+    played = PlayedDashboard()
+    played.live()
+    for number in range(6):
+        played.store.see_job(view(number, created_at=1.76e9 - number))
+    async with shown(played) as pilot:
+        played.app.show_jobs(order="newest")
+        table = table_of(played)
+        await pilot.press("space", "space", "space")
+        assert table.cursor_id == "j_3"
+        played.app.show_jobs(order="priority")  # the last is the first now: the next three are marked
+        for number in range(6):
+            played.store.see_job(view(number, priority=number + 1, updated_at=1.77e9))
+        played.draw()
+        await pilot.press("space")
+        assert table.marks == {f"j_{number}" for number in range(4)}
+        table.move_to_id("j_3")
+        await pilot.press("space")
+        assert table.marks == {"j_0", "j_1", "j_2"}, "a mark is taken off"
+        assert table.cursor_id == "j_2"
+
+
+async def test_what_is_looked_for_is_shown_from_its_first_row() -> None:
+    played = PlayedDashboard()
+    played.live()
+    for number in range(100):
+        played.store.see_job(view(number, org_id="acme" if number % 2 else "globex"))
+    async with shown(played) as pilot:
+        played.app.show_jobs(order="priority")
+        table = table_of(played)
+        table.move_to_id("j_51")
+        for key, cursor in (("/", "j_51"), ("a", "j_51"), ("escape", "j_51"), ("/", "j_51"), ("g", "j_0")):
+            await pilot.press(key)
+            await pilot.pause()
+            assert table.cursor_id == cursor
+        assert table.scroll_y == 0
+
+
+async def test_marks_end_with_what_was_done_to_them() -> None:
+    played = PlayedDashboard()
+    played.live()
+    for number in range(5):
+        played.store.see_job(view(number))
+    async with shown(played) as pilot:
+        table = table_of(played)
+        await pilot.press("space", "space", "c", "escape")
+        assert len(table.marks) == 2, "nothing was done"
+        await pilot.press("c", "y")
+        assert len(played.app.cancelled) == 2
+        assert not table.marks
+
+
+async def test_jobs_of_one_test_are_told_apart() -> None:
+    played = PlayedDashboard()
+    played.live()
+    played.store.see_job(view(1, variant="android-14"))
+    played.store.see_job(view(2, test="shard 1 of 2", tests=("a.py", "b.py")))
+    async with shown(played, (200, 60)):
+        assert "tests/test_1.py [android-14]" in text_of(played)
+        assert "shard 1 of 2 (2 files)" in text_of(played)
+        played.app.show_jobs(filter=parse_filter("android"))
+        assert list(played.app.index) == ["j_1"]
+
+
 async def test_only_visible_rows_are_drawn_however_many_there_are() -> None:
     played = played_with(3000)
     async with shown(played) as pilot:

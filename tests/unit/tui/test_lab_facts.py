@@ -51,6 +51,37 @@ def test_what_is_low_is_an_alert_that_names_the_devices() -> None:
     assert [alert.text for alert in alerts_of(store)] == ["low battery: lab-1/s1 12%, lab-1/s2 5%"]
 
 
+def test_jobs_that_need_what_no_slot_has_are_an_alert() -> None:
+    store = Store(ManualClock(START))
+    slots = (
+        SlotStatus(name="s0", driver="none", state="busy", labels=("android-14", "emulator")),
+        SlotStatus(name="s1", driver="none", state="draining", labels=("ios-18",)),
+    )
+    groups = tuple(
+        GroupView(group=GroupRef(capability=needs, org_id="acme", app_version_id="v1"), waiting=waiting)
+        for needs, waiting in (
+            ("any", 5),
+            ("android-14", 3),
+            ("ios-18", 1),
+            ("android-14+ios-18", 2),
+            ("android-15", 9),
+            ("rack-7", 0),
+        )
+    )
+    store.hear_overview(Overview(at=START, waiting=20, slots_busy=1, groups=groups))
+    assert alerts_of(store) == [], "before any agent is heard nobody knows"
+    store.hear_heartbeat(
+        Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=slots)
+    )
+    (alert,) = alerts_of(store)
+    assert (alert.level, alert.text) == (
+        "bad",
+        "11 jobs need what no slot has: android-14+ios-18, android-15",
+    )
+    store.link.replay = "replay"
+    assert alerts_of(store) == [], "in a replay labels are not known"
+
+
 def test_installs_of_today_are_counted_once_and_begin_anew_at_midnight() -> None:
     model = LabModel(seed=3, mean_test_s=5)
     clock = ManualClock(START)

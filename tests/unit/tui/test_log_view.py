@@ -195,3 +195,20 @@ async def test_an_empty_log_says_so() -> None:
         view.sync()
         await pilot.pause()
         assert any("no scheduler answers" in line for line in screen(view))
+
+
+async def test_nothing_stays_where_fewer_lines_are_shown_than_before() -> None:
+    async with one_log() as (view, pilot):
+        write(view, 12)
+        view.buffer.close()
+        view.sync()
+        view.find("line 3")
+        await pilot.pause()
+        assert sum("line" in row for row in screen(view)[1:-1]) == 12
+        view.action_only()
+        await pilot.pause()
+        assert [row.strip("│ ▶") for row in screen(view)[1:3]] == ["line 3", ""]
+        assert sum("line" in row for row in screen(view)[1:-1]) == 1
+        view.action_only()
+        await pilot.pause()
+        assert sum("line" in row for row in screen(view)[1:-1]) == 12, "there is room for all of them"

@@ -148,7 +148,7 @@ class AttemptRunner:
                     on_lost=lambda: interruption.end(EndReason.LEASE_LOST, "the lease was lost"),
                 ):
                     try:
-                        result = await self._result(task, claim, steps.progress)
+                        result = await self._result(task, claim, steps)
                         if result is not None and result.state != "passed" and steps.has_folders:
                             await self.device.evidence(dirs.artifacts)
                     finally:
@@ -165,10 +165,8 @@ class AttemptRunner:
             if steps.has_folders:
                 self._clean(dirs)
 
-    async def _result(
-        self, task: asyncio.Task[RunResult], claim: Claim, progress: Progress
-    ) -> Outcome | None:
-        asked = self._interruption
+    async def _result(self, task: asyncio.Task[RunResult], claim: Claim, steps: Steps) -> Outcome | None:
+        asked, progress = self._interruption, steps.progress
         try:
             result = await task
         except asyncio.CancelledError:
@@ -181,6 +179,8 @@ class AttemptRunner:
             if asked.reason is not None:  # it was ended, and what it met then does not count
                 verdicted = of_result(RunResult(verdict=Verdict.INFRASTRUCTURE), asked.reason, asked.why)
                 return verdicted and outcome(claim, verdicted, progress, None, now=time.time())
+            if isinstance(error, QgjobError) and error.hint:
+                steps.shipper.say(error.hint)  # what to do about it: the reason says what it is
             return outcome(claim, of_error(error), progress, None, now=time.time())
         reason, why = asked.reason, asked.why
         if _may_be_the_device(result, reason) and (silence := await self._silence()):

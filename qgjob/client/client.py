@@ -361,7 +361,8 @@ class Client:
     ) -> Waited:
         """Wait until a job, or all jobs of a run, have ended; restarts of servers are sat out.
 
-        `on_change` is called after every change with the watched state. Raises `NotFoundError`.
+        `on_change` is called with the watched state after every change, and every 10 s without one. Raises
+        `NotFoundError`.
         """
         return await wait.wait(
             self.bus,

@@ -22,6 +22,8 @@ from qgjob.errors import NotFoundError, QgjobError, UnreachableError
 
 log = logging.getLogger(__name__)
 
+TELL_EVERY_S: Final = 10.0
+"""How often it is told how things are while nothing changes: CI ends what is silent for long."""
 _LOOK_AT_SLOTS_S: Final = 5.0
 _WAITING: Final = frozenset({"queued", "dispatched"})
 """States in which a slot is all that a job lacks."""
@@ -43,6 +45,7 @@ async def wait(
         slots = _SlotWatch(bus, heartbeats, options.no_slot_grace_s, clock)
         stop = _FailFast(bus, any_id, options)
         async with _Attendant(watch, stop, slots) as attendant:
+            changed = True
             while True:
                 if on_change is not None:
                     on_change(watch)
@@ -60,11 +63,15 @@ async def wait(
                         rules=options.rules,
                         stopped_by=stop.because,
                     )
-                attendant.attend()
+                if changed:
+                    attendant.attend()
+                changed = False
+                pause = TELL_EVERY_S if deadline is None else min(TELL_EVERY_S, deadline - now)
                 # A server that is away may hold a question for longer than there is time.
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(None if deadline is None else deadline - now):
+                    async with asyncio.timeout(pause):
                         await watch.changes()
+                        changed = True
 
 
 class _Attendant:

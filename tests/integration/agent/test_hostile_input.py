@@ -139,15 +139,15 @@ async def test_a_build(
 
 
 @pytest.mark.parametrize(
-    ("runner", "reason", "words"),
+    ("runner", "reason", "words", "advice"),
     [
-        ("unheard-of", "runner_missing", "no runner unheard-of; it has appium-pytest"),
-        ("maestro", "tool_missing", "Maestro"),
-        ("playwright", "tool_missing", "@playwright/test"),
+        ("unheard-of", "runner_missing", "no runner unheard-of; it has appium-pytest", ""),
+        ("maestro", "tool_missing", "Maestro", "Install"),
+        ("playwright", "tool_missing", "@playwright/test", "QGJOB_AGENT_NODE"),
     ],
 )
 async def test_a_runner_that_is_not_there(
-    bus: Bus, tmp_path: Path, runner: str, reason: str, words: str
+    bus: Bus, tmp_path: Path, runner: str, reason: str, words: str, advice: str
 ) -> None:
     blob = await stored(bus, BUNDLE_OBJECTS, tmp_path, tar_of("t0.py"))
     run = planned(1, runner=runner, bundle=blob)
@@ -155,6 +155,8 @@ async def test_a_runner_that_is_not_there(
     job = await came_to(bus, run)
     assert (job.state, job.reason) == ("errored", reason)
     assert words in (job.message or "")
+    chunks = [chunk async for chunk in Client(bus, SystemClock()).logs(job.job_id)]
+    assert advice in "".join(part for chunk in chunks for _, part in chunk.parts)
     assert await works(bus)
 
 

@@ -9,6 +9,7 @@ from bus_schemas.events import Retrying, Running
 from bus_schemas.requests import JobView
 from qgjob.bus.connect import open_bus
 from qgjob.client import Client, Resync, ServerOptions, Submitted, WaitOptions, query
+from qgjob.client import wait as wait_module
 from qgjob.client import watch as watch_module
 from qgjob.client.ids import new_ids
 from qgjob.client.watch import Watch
@@ -53,6 +54,24 @@ async def test_a_run_is_followed_to_its_verdict(client: Client, scheduler: Answe
     assert (waited.run.state, waited.run.counts) == ("failed", {"passed": 1, "failed": 1})
     assert waited.jobs[1].attempts[0].exit_code == 1
     assert seen[0] == {"t0.py": "queued", "t1.py": "queued"}
+
+
+async def test_a_wait_without_changes_is_told_of_all_the_same(
+    client: Client, scheduler: Answering, monkeypatch: pytest.MonkeyPatch
+):
+    """Or a build whose one test takes half an hour would be silent for so long, and be ended for it."""
+    monkeypatch.setattr(wait_module, "TELL_EVERY_S", 0.05)
+    (job,) = make_run(1)
+    scheduler.knows(job)
+    told: list[str] = []
+    waiting = asyncio.create_task(
+        client.wait(job.job_id, on_change=lambda watch: told.append(watch.jobs[0].state))
+    )
+    await wait_for(lambda: len(told) > 10)
+    assert set(told) == {"queued"}
+    await scheduler.happens(started(job))
+    await scheduler.happens(ended(job, "passed"))
+    assert (await asyncio.wait_for(waiting, 10)).verdict == 0
 
 
 async def test_what_ended_before_is_known_at_once(client: Client, scheduler: Answering):

@@ -26,6 +26,7 @@ from qgjob.errors import BadMessageError
 from qgjob.scheduler.runs import shown_meta
 from qgjob.store.connect import StoreUnavailableError
 from qgjob.store.documents import RunDoc
+from qgjob.store.position import Position
 from qgjob.store.projection import StoredEvent
 from qgjob.store.reader import Found, Reader, RebuildingError, Snapshot
 from qgjob.store.views import apply_to_run, waiting_job
@@ -34,6 +35,7 @@ MAX_TAIL: Final = 100_000
 """How many events behind the projection are read for one answer at most."""
 _TRIES: Final = 3
 _PAGE: Final = 1000
+_ALL: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +52,14 @@ class FoundJob:
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run as it is now: its jobs' ids by position, and documents of those that were at hand."""
+    """A run as it is now, and documents of those of its jobs that were at hand."""
 
     doc: RunDoc
     as_of: int
     refused: bool
-    positions: dict[str, int]
+    reached: int | None
+    """How far the projection was; None when it did not answer, and all known jobs are at hand."""
     jobs: dict[str, JobDoc]
-
-    @property
-    def job_ids(self) -> list[str]:
-        """Ids of its known jobs, by position."""
-        return sorted(self.positions, key=lambda job_id: (self.positions[job_id], job_id))
 
     def view(self, jobs: tuple[JobView, ...] = ()) -> RunView:
         """The run as users see it, with a page of its jobs."""
@@ -99,7 +97,7 @@ class Lookup:
             found = await self._reader.find(any_id)
         except StoreUnavailableError:
             found = Found(None)
-        place = max(0, found.position.seq) if found.position else 0
+        place = _reached(found.position)
         if found.job is not None:
             return await self._job(any_id, found.job, place)
         if found.run is not None:
@@ -112,18 +110,31 @@ class Lookup:
             or await self._job(any_id, None, place)
         )
 
-    async def page(self, run: FoundRun, offset: int, limit: int) -> tuple[JobView, ...]:
-        """Views of some of a run's jobs by position."""
+    async def page(self, run: FoundRun, offset: int, limit: int) -> tuple[tuple[JobView, ...], bool]:
+        """Views of some of a run's jobs by position, and whether there are more behind them."""
         now = self._clock.now()
-        return tuple(doc.view(now) for doc in await self._docs(run, run.job_ids[offset : offset + limit]))
+        ids, total = await self._ids(run, offset, limit)
+        return tuple(doc.view(now) for doc in await self._docs(run, ids)), total > offset + limit
 
     async def docs(self, run: FoundRun) -> list[JobDoc]:
         """All of a run's known jobs by position."""
-        ids = run.job_ids
+        # At once: between two pages jobs may come and go, and one would be missing.
+        ids, _ = await self._ids(run, 0, _ALL)
         docs: list[JobDoc] = []
         for start in range(0, len(ids), _PAGE):
             docs += await self._docs(run, ids[start : start + _PAGE])
         return docs
+
+    async def _ids(self, run: FoundRun, offset: int, limit: int) -> tuple[list[str], int]:
+        """Ids of some of a run's known jobs by position, and how many there are in all."""
+        beside = {job_id: doc.position for job_id, doc in run.jobs.items()}
+        if run.reached is None:
+            ids = sorted(beside, key=lambda job_id: (beside[job_id], job_id))
+            return ids[offset : offset + limit], len(ids)
+        page = await self._reader.run_page(run.doc.run_id, offset, limit, beside)
+        if _reached(page.position) < run.reached:  # wiped since: most of the run is not in it
+            raise _rebuilding()
+        return page.ids, page.total
 
     async def _docs(self, run: FoundRun, ids: list[str]) -> list[JobDoc]:
         missing = [job_id for job_id in ids if job_id not in run.jobs]
@@ -143,15 +154,15 @@ class Lookup:
             touched = dict.fromkeys(e.event.job_id for e in tail.events if e.event.run_id == run_id)
             try:
                 snapshot = await self._reader.run_and_jobs(run_id, list(touched))
-                positions = await self._reader.run_jobs(run_id)
+                there = True
             except StoreUnavailableError:
-                snapshot, positions = Snapshot(None), {}
-            reached = max(0, snapshot.position.seq) if snapshot.position else 0
+                snapshot, there = Snapshot(None), False
+            reached = _reached(snapshot.position)
             if reached >= place:
                 break
             place = reached  # it was wiped in between: the tail began too late
         else:
-            raise RebuildingError("The store is being rebuilt from the events; ask again in a moment.")
+            raise _rebuilding()
         run, jobs = _fold(snapshot, tail, run_id, reached)
         found = await self._marker(run_id, run)
         if found is None:
@@ -165,11 +176,10 @@ class Lookup:
             run.created_at = marker.created_at if run.created_at is None else run.created_at
             refused = marker.state == "refused"
             if run.known < marker.size and marker.parts == 1 and not refused:
-                await self._add_waiting(run, jobs, positions, seq)
+                await self._add_waiting(run, jobs, seq, stored=there)
         if run is None:
             return None
-        positions |= {job_id: doc.position for job_id, doc in jobs.items()}
-        return FoundRun(run, max(tail.end, reached), refused, positions, jobs)
+        return FoundRun(run, max(tail.end, reached), refused, reached if there else None, jobs)
 
     async def _waiting_job(self, job_id: str) -> FoundJob | None:
         """A job that was submitted a moment ago: it is in the backlog, and no event tells of it yet."""
@@ -180,17 +190,25 @@ class Lookup:
         return None
 
     async def _add_waiting(
-        self, run: RunDoc, jobs: dict[str, JobDoc], positions: dict[str, int], marker_seq: int
+        self, run: RunDoc, jobs: dict[str, JobDoc], marker_seq: int, *, stored: bool
     ) -> None:
-        """Add a run's jobs that no event told of yet; they stand right behind its marker."""
+        """Add a run's jobs that no event told of yet; they stand right behind its marker.
+
+        `stored`: whether the projection may hold some of them.
+        """
         pattern = f"qg.jobs.*.{encode_token(run.org_id)}.*"
         page = await read_page(self._bus, JOBS, pattern, start_seq=marker_seq + 1, limit=run.size)
+        found: dict[str, JobDoc] = {}
         for message in page.messages:
             doc = _read_waiting(message)
             if doc is None or doc.run_id != run.run_id:
-                return
-            if doc.job_id not in positions and doc.job_id not in jobs:
-                jobs[doc.job_id] = doc
+                break
+            if doc.job_id not in jobs:
+                found[doc.job_id] = doc
+        told = await self._reader.jobs(found) if stored and run.known else {}
+        for job_id, doc in found.items():
+            if job_id not in told:
+                jobs[job_id] = doc
                 run.count(None, doc.state)
 
     async def _marker(self, run_id: str, run: RunDoc | None) -> tuple[RunMarker, int] | None:
@@ -213,6 +231,14 @@ class Lookup:
             if len(tail.events) > MAX_TAIL:
                 raise RebuildingError("The store is being rebuilt from the events; ask again in a while.")
         return tail
+
+
+def _reached(position: Position | None) -> int:
+    return max(0, position.seq) if position else 0
+
+
+def _rebuilding() -> RebuildingError:
+    return RebuildingError("The store is being rebuilt from the events; ask again in a moment.")
 
 
 def _fold(

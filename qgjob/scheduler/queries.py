@@ -179,8 +179,7 @@ class QueryService:
         return await self._run_page(found, query)
 
     async def _run_page(self, run: FoundRun, query: GetQuery) -> bytes:
-        jobs = await self._lookup.page(run, query.offset, query.limit)
-        behind = len(run.positions) > query.offset + query.limit
+        jobs, behind = await self._lookup.page(run, query.offset, query.limit)
 
         def build(some: tuple[JobView, ...], cut: bool) -> Message:
             return GetAnswer(run=run.view(some), more=cut or behind, as_of=run.as_of)

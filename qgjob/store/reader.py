@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -38,6 +38,16 @@ class Snapshot:
     position: Position | None
     run: RunDoc | None = None
     jobs: dict[str, JobDoc] = field(default_factory=dict[str, JobDoc])
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some of a run's jobs by position."""
+
+    position: Position | None
+    ids: list[str]
+    total: int
+    """How many jobs of the run are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +129,31 @@ class Reader:
         """The documents of some jobs, as far as there are any."""
         return await load(self.store, {i: self.store.keys.job(i) for i in ids}, read_job)
 
-    async def run_jobs(self, run_id: str) -> dict[str, int]:
-        """Ids of a run's known jobs with their positions."""
+    async def run_page(self, run_id: str, offset: int, limit: int, beside: Mapping[str, int]) -> RunPage:
+        """A page of a run's jobs; what it costs does not grow with the run.
+
+        `beside`: positions of jobs that belong to the run as well, whether they stand in the store or not.
+        """
+        key = self.store.keys.run_jobs(run_id)
+        # Each of those beside that the store lacks moves the others on by one place at most.
+        first, last = max(0, offset - len(beside)), offset + limit - 1
         async with self.store.asking():
-            found = await self.store.client.zrange(self.store.keys.run_jobs(run_id), 0, -1, withscores=True)
-        return {member: int(score) for member, score in cast("list[tuple[str, float]]", found)}
+            pipe = self.store.client.pipeline(transaction=True)
+            pipe.hgetall(self.store.keys.position)
+            pipe.zcard(key)
+            if limit:
+                pipe.zrange(key, first, last, withscores=True)
+            if beside:
+                pipe.zmscore(key, list(beside))
+            place, stored, *rows = cast(
+                "tuple[dict[str, str], int, *tuple[list[object], ...]]", await pipe.execute()
+            )
+        scores = cast("list[float | None]", rows.pop()) if beside else []
+        window = cast("list[tuple[str, float]]", rows.pop()) if limit else []
+        lacking = [(i, beside[i]) for i, score in zip(beside, scores, strict=True) if score is None]
+        merged = sorted([*window, *lacking], key=lambda member: (member[1], member[0]))
+        ids = [job_id for job_id, _ in merged[offset - first :][:limit]]
+        return RunPage(Position.from_fields(place), ids, stored + len(lacking))
 
     async def list(self, filters: Filters, *, limit: int, offset: int = 0) -> Listed:
         """Jobs that match all filters, newest first.

@@ -41,6 +41,8 @@ ACK_WAIT_S: Final = 30.0
 
 CRON_DUE_KEPT_S: Final = HOUR_S
 """For how long what was due is submitted late, when no leader was there."""
+BUILDS_KEPT_S: Final = 30 * 24 * HOUR_S
+"""How long the bytes of a build are kept after they were stored; its record stays."""
 HISTORY_KEPT_S: Final = 90 * 24 * HOUR_S
 HISTORY_EACH: Final = 50
 """How many outcomes of a test are kept."""
@@ -192,7 +194,7 @@ def buckets(replicas: int = 1) -> list[ApiConfig]:
         kv_bucket(NEWEST_BUCKET, ttl_s=RUN_MARKER_TTL_S),
         kv_bucket(BUILDS_BUCKET),
         object_bucket(BUNDLE_OBJECTS, ttl_s=7 * day),
-        object_bucket(BUILD_OBJECTS, ttl_s=30 * day),
+        object_bucket(BUILD_OBJECTS, ttl_s=BUILDS_KEPT_S),
         object_bucket(ARTIFACT_OBJECTS, ttl_s=day),
     ]
     for config in configs:

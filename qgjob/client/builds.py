@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -12,9 +13,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from bus_schemas.builds import BuildRecord, build_key
-from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET
+from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUILDS_KEPT_S
 from bus_schemas.tokens import encode_token
-from qgjob.bus import kv
+from qgjob.bus import kv, objects
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.publish import lost_compare
@@ -23,8 +24,8 @@ from qgjob.client import bundles
 from qgjob.client.archives import format_of
 from qgjob.client.checks import checked_id, usage_error
 from qgjob.client.models import TransferProgress
-from qgjob.clock import Clock
-from qgjob.errors import BadMessageError, RefusedError, UnreachableError, UsageError
+from qgjob.clock import Clock, rfc3339
+from qgjob.errors import BadMessageError, NotFoundError, RefusedError, UnreachableError, UsageError
 
 MAX_BUILD_BYTES: Final = 2 * 2**30
 _NOT_IN_VERSION: Final = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -102,6 +103,39 @@ async def find(bus: Bus, org_id: str, app_version_id: str, platform: str | None)
     except NoRespondersError:
         raise _no_registry() from None
     return None if stored is None or stored.deleted else BuildRecord.decode(stored.data)
+
+
+async def serving(bus: Bus, org_id: str, app_version_id: str, platform: str | None) -> BuildRecord | None:
+    """The build that a job gets: of its platform, else the one for all; None when there is neither."""
+    record = await find(bus, org_id, app_version_id, platform)
+    if record is None and platform is not None:
+        record = await find(bus, org_id, app_version_id, None)
+    return record
+
+
+async def check_kept(
+    bus: Bus, org_id: str, app_version_id: str, platform: str | None, *, now: float, until: float
+) -> None:
+    """Raise `NotFoundError` when the bytes of an uploaded build are gone, or will be before `until`.
+
+    A version that nobody uploaded has none: whether it needs any, its slots know.
+    """
+    record = await serving(bus, org_id, app_version_id, platform)
+    if record is None:
+        return
+    there = await objects.stat(bus, BUILD_OBJECTS, record.blob.digest)
+    if there is None:
+        what = f"are not stored any more: they are kept for {BUILDS_KEPT_S // 86_400} days"
+    elif there.stored_at + BUILDS_KEPT_S < until and now - there.stored_at >= bundles.REUSE_FOR_S:
+        what = f"are kept until {rfc3339(there.stored_at + BUILDS_KEPT_S)} only, and its jobs may start later"
+    else:
+        return
+    options = {"--org-id": org_id, "--app-version-id": app_version_id, "--platform": record.platform}
+    said = " ".join(f"{name} {shlex.quote(value)}" for name, value in options.items() if value)
+    raise NotFoundError(
+        f"The bytes of build {app_version_id} of {org_id} {what}.",
+        hint=f"Upload it again (it was {record.file_name}): qgjob app upload FILE {said}",
+    )
 
 
 async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecord]:

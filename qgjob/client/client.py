@@ -115,7 +115,8 @@ class Client:
         """Store a run: all of its jobs or none.
 
         Raises `UsageError` (a value is wrong), `RefusedError` (the run key was used for another
-        submit, a job is too large), `UnreachableError` (the server stayed away for 30 s).
+        submit, a job is too large), `NotFoundError` (its build was uploaded, and its bytes are not kept
+        until its jobs have started), `UnreachableError` (the server stayed away for 30 s).
         """
         return await submit.submit(self.bus, request, clock=self.clock)
 

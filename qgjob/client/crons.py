@@ -16,7 +16,7 @@ from qgjob.client.control import whoami
 from qgjob.client.ids import derived_id
 from qgjob.client.models import SubmitRequest
 from qgjob.client.query import ask, checked
-from qgjob.client.submit import expected_durations, make_specs
+from qgjob.client.submit import check_build, expected_durations, make_specs
 from qgjob.clock import Clock
 from qgjob.errors import RefusedError
 
@@ -40,7 +40,9 @@ async def add(
     by: str | None = None,
 ) -> tuple[CronView, bool]:
     """See `Client.add_schedule`."""
-    specs = make_specs(request, clock.now(), await expected_durations(bus, request))
+    now = clock.now()
+    specs = make_specs(request, now, await expected_durations(bus, request))
+    await check_build(bus, request, now=now, until=now)  # from now on the scheduler keeps it stored
     name = secrets.token_hex(8)
     if request.run_key is not None:
         name = derived_id("run", request.org_id, f"schedule:{request.run_key}")[2:]
@@ -51,7 +53,7 @@ async def add(
             expression=expression_of(expression),
             zone=zone,
             by=by or whoami(),
-            created_at=clock.now(),
+            created_at=now,
             name=request.name,
             meta=dict(request.meta),
             jobs=tuple(specs),

@@ -78,6 +78,12 @@ async def publish_run(bus: Bus, run: PlannedRun, *, clock: Clock) -> bool:
     return await _Publisher(bus, run, clock).publish()
 
 
+async def was_stored(bus: Bus, run: PlannedRun) -> bool:
+    """Whether a run of that id was submitted before, be it in part."""
+    stored = await kv.get_last(bus, streams.JOBS, subjects.run_marker(run.org_id, run.run_id))
+    return stored is not None and not stored.deleted
+
+
 def cut(specs: list[JobSpec]) -> list[list[JobSpec]]:
     """The jobs of each batch.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -13,20 +14,21 @@ from pydantic import ValidationError
 from bus_schemas.jobs import MAX_REQUIRED, MAX_SHARD_FILES, JobSpec
 from bus_schemas.requests import JobState, JobView
 from qgjob.bus.connect import Bus
-from qgjob.client import query
+from qgjob.client import builds, query
 from qgjob.client.checks import checked_id, usage_error
 from qgjob.client.ids import derived_id, new_ids
 from qgjob.client.models import SubmitRequest, Submitted
-from qgjob.client.publish_run import PlannedRun, publish_run
+from qgjob.client.publish_run import PlannedRun, publish_run, was_stored
 from qgjob.clock import Clock
 from qgjob.domain.lifecycle import waiting_state
 from qgjob.domain.sharding import balanced
-from qgjob.errors import NoTestsError, RefusedError, UnreachableError, UsageError
+from qgjob.errors import NoTestsError, NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
 
 log = logging.getLogger(__name__)
 
 MAX_JOBS: Final = 100_000
 """Jobs of one run; more are a mistake more often than a wish."""
+_BUILD_WITHIN_S: Final = 2.0
 MAX_SHARDS: Final = 400
 """All of them fit into one batch, so that a repeated submit never mixes two ways of dealing out."""
 
@@ -46,12 +48,32 @@ async def submit(bus: Bus, request: SubmitRequest, *, clock: Clock) -> Submitted
             created_at=now,
             not_before=request.not_before,
         )
+        last_start = max(now, request.not_before or now) + request.expires_s
+        try:
+            await check_build(bus, request, now=now, until=last_start)
+        except NotFoundError:
+            if not await was_stored(bus, run):
+                raise
         accepted_before = await publish_run(bus, run, clock=clock)
     except ValidationError as error:
         raise usage_error("The submit", error) from None
     state = waiting_state(request.not_before, now)
     jobs = tuple(view_of(spec, state) for spec in specs)
     return Submitted(run.run_id, jobs, accepted_before=accepted_before)
+
+
+async def check_build(bus: Bus, request: SubmitRequest, *, now: float, until: float) -> None:
+    """Refuse what would end as `build_missing`: `NotFoundError` when its build is not kept that long."""
+    try:
+        async with asyncio.timeout(_BUILD_WITHIN_S):
+            await builds.check_kept(
+                bus, request.org_id, request.app_version_id, request.platform, now=now, until=until
+            )
+    except NotFoundError:
+        raise
+    except (QgjobError, TimeoutError) as error:
+        # Not every submit may read builds, and none fails for that: then the agent will say it.
+        log.info("whether the build is stored is not known: %s", error)
 
 
 async def expected_durations(bus: Bus, request: SubmitRequest) -> dict[str, float]:

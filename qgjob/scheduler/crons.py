@@ -18,7 +18,6 @@ from typing import Final
 
 from bus_schemas import streams, subjects
 from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
-from bus_schemas.jobs import BlobRef
 from qgjob.bus import kv, objects
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
@@ -26,6 +25,7 @@ from qgjob.bus.follow import StreamMessage, stream_message
 from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.requester import JsError
 from qgjob.bus.topology import create_consumer
+from qgjob.client.builds import serving
 from qgjob.client.ids import derived_id
 from qgjob.client.publish_run import PlannedRun, publish_run
 from qgjob.clock import Clock
@@ -39,6 +39,8 @@ BAD_ZONE: Final = 10223
 _FRESHEN_EVERY_S: Final = 3600.0
 _OLD_S: Final = 2 * 86_400.0
 """A bundle is stored anew at this age: the store drops it at seven days, its schedule may last for years."""
+_OLD_BUILD_S: Final = streams.BUILDS_KEPT_S / 2
+"""The same of a build."""
 _AGAIN_S: Final = 5.0
 
 
@@ -58,13 +60,13 @@ class Crons:
                 await self._submit(stream_message(msg))
                 await self.bus.nc.publish(msg.reply, ACK)
 
-    async def keep_bundles(self) -> None:
-        """Keep the bundles of all schedules stored, until cancelled."""
+    async def keep_files(self) -> None:
+        """Keep the bundles and builds of all schedules stored, until cancelled."""
         while True:
             try:
                 await self._freshen()
             except QgjobError as error:
-                log.warning("the bundles of schedules could not be looked after: %s", error)
+                log.warning("the bundles and builds of schedules could not be looked after: %s", error)
             await asyncio.sleep(_FRESHEN_EVERY_S)
 
     async def add(self, data: bytes) -> CronAnswer:
@@ -156,20 +158,27 @@ class Crons:
             return
 
     async def _freshen(self) -> None:
-        bundles = {
-            job.bundle.digest: job.bundle for plan in await self._plans() for job in plan.jobs if job.bundle
-        }
-        for blob in bundles.values():
-            there = await objects.stat(self.bus, streams.BUNDLE_OBJECTS, blob.digest)
-            if there is not None and self.clock.now() - there.stored_at > _OLD_S:
-                await self._store_anew(blob)
+        jobs = [job for plan in await self._plans() for job in plan.jobs]
+        for digest in {job.bundle.digest for job in jobs if job.bundle}:
+            await self._keep(streams.BUNDLE_OBJECTS, digest, _OLD_S)
+        for named in {(job.org_id, job.app_version_id, job.platform) for job in jobs}:
+            try:
+                build = await serving(self.bus, *named)
+            except BadMessageError as error:  # its jobs will say so; the others' builds are kept
+                log.warning("the record of a schedule's build cannot be read: %s", error)
+                continue
+            if build is not None:
+                await self._keep(streams.BUILD_OBJECTS, build.blob.digest, _OLD_BUILD_S)
 
-    async def _store_anew(self, blob: BlobRef) -> None:
+    async def _keep(self, bucket: str, digest: str, old_s: float) -> None:
+        there = await objects.stat(self.bus, bucket, digest)
+        if there is None or self.clock.now() - there.stored_at <= old_s:
+            return
         with tempfile.TemporaryDirectory(prefix="qgjob-cron-") as folder:
-            file = Path(folder) / "bundle"
-            await objects.get_file(self.bus, streams.BUNDLE_OBJECTS, blob.digest, file)
-            await objects.put_file(self.bus, streams.BUNDLE_OBJECTS, file, blob.digest)
-        log.info("the bundle %s of a schedule was stored anew", blob.digest[:12])
+            file = Path(folder) / "file"
+            await objects.get_file(self.bus, bucket, digest, file)
+            await objects.put_file(self.bus, bucket, file, digest)
+        log.info("what a schedule needs was stored anew: %s in %s", digest[:12], bucket)
 
 
 def planned(plan: CronPlan, seq: int, at: float) -> PlannedRun:

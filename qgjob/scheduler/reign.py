@@ -99,7 +99,7 @@ async def _reign(
             "superseded": parts.superseding.run(),
             "rules": parts.rulebook.run(),
             "schedules": parts.crons.run(),
-            "bundles": parts.crons.keep_bundles(),
+            "bundles": parts.crons.keep_files(),
             "holds": parts.holds.run(),
             "reaper": parts.reaper.run(),
             "overview": parts.overview.run(),

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bus_schemas.streams import BUILD_OBJECTS, BUNDLE_OBJECTS
+from bus_schemas.streams import BUILD_OBJECTS, BUILDS_KEPT_S, BUNDLE_OBJECTS
 from qgjob.bus import objects
-from qgjob.client import Client, bundles
-from qgjob.errors import RefusedError, UsageError
+from qgjob.client import Client, SubmitRequest, bundles
+from qgjob.clock import ManualClock
+from qgjob.errors import NotFoundError, RefusedError, UsageError
 
 pytestmark = pytest.mark.integration
 
@@ -134,6 +135,53 @@ async def test_two_uploads_at_once_of_different_bytes_let_one_win(client: Client
         return_exceptions=True,
     )
     assert sorted(type(result).__name__ for result in results) == ["BuildRecord", "RefusedError"]
+
+
+def submit_of(version: str, *, key: str | None = None, platform: str | None = None) -> SubmitRequest:
+    return SubmitRequest(
+        org_id=ORG, app_version_id=version, tests=["a.py"], run_key=key, platform=platform, expires_s=3600
+    )
+
+
+async def drop_bytes(client: Client) -> None:
+    """What the server does with the bytes of builds when they are old."""
+    await client.bus.requests.api(f"STREAM.PURGE.OBJ_{BUILD_OBJECTS}")
+
+
+@pytest.mark.parametrize("platform", [None, "android"])
+async def test_a_submit_of_a_build_whose_bytes_are_gone_is_refused_until_they_are_back(
+    client: Client, folder: Path, platform: str | None
+):
+    path = make_zip(folder / "my app.zip")
+    record = await client.upload_app(path, org_id=ORG, app_version_id="1", platform=platform)
+    first = await client.submit(submit_of("1", key="before", platform="android"))
+    await drop_bytes(client)
+    with pytest.raises(NotFoundError, match="not stored any more: they are kept for 30 days") as refused:
+        await client.submit(submit_of("1", key="after", platform="android"))
+    wanted = "(it was my app.zip): qgjob app upload FILE --org-id 'acme.*> ü' --app-version-id 1"
+    assert refused.value.hint is not None
+    assert wanted in refused.value.hint
+    assert ("--platform android" in refused.value.hint) == (platform is not None)
+    again = await client.submit(submit_of("1", key="before", platform="android"))
+    assert (again.accepted_before, again.run_id) == (True, first.run_id)
+    assert await client.upload_app(path, org_id=ORG, app_version_id="1", platform=platform) == record
+    assert not (await client.submit(submit_of("1", key="after", platform="android"))).accepted_before
+
+
+async def test_a_submit_whose_build_would_go_before_its_jobs_start_is_refused(client: Client, folder: Path):
+    await client.upload_app(make_zip(folder / "a.zip"), org_id=ORG, app_version_id="1")
+    clock = ManualClock(client.clock.now() + BUILDS_KEPT_S - 3600 - 60)
+    later = Client(client.bus, clock)
+    await later.submit(submit_of("1"))
+    clock.advance(120)
+    with pytest.raises(NotFoundError, match="only, and its jobs may start later"):
+        await later.submit(submit_of("1"))
+
+
+async def test_a_version_without_a_build_and_a_server_without_builds_are_no_reason_to_refuse(client: Client):
+    await client.submit(submit_of("never uploaded"))
+    await client.bus.requests.api("STREAM.DELETE.KV_qg_builds")
+    await client.submit(submit_of("never uploaded"))
 
 
 async def test_a_bundle_is_sent_once_until_it_is_a_day_old(client: Client, folder: Path):

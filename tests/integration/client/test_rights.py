@@ -39,13 +39,14 @@ PUBLISH = (
     "$JS.API.DIRECT.GET.QG_JOBS.qg.jobs.run.>",
     "$JS.API.DIRECT.GET.OBJ_qg_bundle_files",
     "$O.qg_bundle_files.>",
+    # Whether the build that is submitted is still stored.
+    "$JS.API.DIRECT.GET.OBJ_qg_build_files",
+    "$JS.API.DIRECT.GET.KV_qg_builds.>",
     # What jobs left: to be read, never written.
     "$JS.API.DIRECT.GET.OBJ_qg_artifact_files",
 )
 UPLOAD = (
-    "$JS.API.DIRECT.GET.OBJ_qg_build_files",
     "$O.qg_build_files.>",
-    "$JS.API.DIRECT.GET.KV_qg_builds.>",
     "$JS.API.DIRECT.GET.KV_qg_builds",
     "$KV.qg_builds.>",
 )

@@ -34,6 +34,9 @@ from qgjob.local.system import LocalSystem, UpOptions
 from tests.support.adbsim import AdbHost
 from tests.support.adbsim.apk import make_apk
 
+_AGENTS = 0.15
+"""The share of kills that meet an agent."""
+_LOOK_AGAIN_S = 0.05
 _JOB = """
 import os, random, socket, subprocess, sys, time
 serial = os.environ.get("QGJOB_UDID")
@@ -189,14 +192,17 @@ async def _kill(
     """Kill an agent, a supervisor or a job's process, again and again."""
     while True:
         await asyncio.sleep(dice.expovariate(1 / every_s))
-        agents = [pid for name, pid in system.pids().items() if name.startswith("agent")]
-        others = [process.pid for process in _marked(folder) if process.pid not in agents]
-        chosen = agents if dice.random() < 0.15 else others
-        if chosen:
-            pid = dice.choice(chosen)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                killed.append(pid)
+        an_agent = dice.random() < _AGENTS
+        while True:  # a kill is not saved by there being nobody to kill just now
+            agents = [pid for name, pid in system.pids().items() if name.startswith("agent")]
+            others = [process.pid for process in _marked(folder) if process.pid not in agents]
+            if chosen := agents if an_agent else others:
+                break
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        pid = dice.choice(chosen)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
 
 
 async def _quiet(client: Client) -> None:

@@ -44,6 +44,8 @@ class Explaining:
         answer = explain(self.state, job_id, self.clock.now())
         if answer is None and doc is None:
             raise NotFoundError(f"There is no job {job_id}.", hint="`qgjob list` shows the latest jobs.")
+        if answer is not None and doc is not None and doc.state in TERMINAL and doc.attempt >= answer.attempt:
+            answer = None  # found in the backlog after a crash: it is dropped when its turn comes
         if answer is None:
             return _elsewhere(doc, history) if doc is not None else ExplainAnswer(job_id=job_id)
         entry = self.backlog.entries.get(job_id)

@@ -136,7 +136,11 @@ class LiveScreen(Screen[None]):
         """Ask, then do it."""
         from tui.screens.confirm import Confirm
 
-        if not deed.targets or not self.dashboard.may_change:
+        if not self.dashboard.may_change:  # there is no key for it then, but there are commands
+            past = self.dashboard.replay is not None
+            self.notify("The past cannot be changed." if past else "This dashboard is read-only.")
+            return
+        if not deed.targets:
             self.app.bell()
             return
 

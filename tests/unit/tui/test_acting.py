@@ -17,6 +17,20 @@ from tui.store.filter import parse_filter
 from tui.widgets.line_bar import FilterBar
 
 
+async def test_a_command_that_changes_something_is_refused_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = PlayedDashboard(LabModel(seed=4), read_only=True)
+    said: list[str] = []
+
+    def notify(message: str, **_: object) -> None:
+        said.append(message)
+
+    async with shown(played):
+        monkeypatch.setattr(played.app, "notify", notify)
+        played.app.obey("pause acme")
+        assert said == ["This dashboard is read-only."]
+        assert not played.app.deeds
+
+
 async def test_read_only_binds_nothing_that_changes_anything() -> None:
     played = PlayedDashboard(LabModel(seed=4), read_only=True)
     played.play(60)

@@ -13,7 +13,7 @@ from agent.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.drivers.base import DEFAULT_APP_ID, Build
 from agent.errors import FetchError, JobError
 from agent.transfer import Tell, Transferred, shown_size, told
-from bus_schemas.builds import BuildRecord, build_key
+from bus_schemas.builds import BuildRecord, build_key, serving_keys
 from bus_schemas.jobs import JobSpec
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUNDLE_OBJECTS
 from qgjob.bus import kv
@@ -100,8 +100,7 @@ class JobFiles:
             )
 
     async def _record(self, spec: JobSpec) -> BuildRecord | None:
-        for platform in dict.fromkeys((spec.platform, None)):
-            key = build_key(spec.org_id, spec.app_version_id, platform)
+        for key in serving_keys(spec.org_id, spec.app_version_id, spec.platform):
             try:
                 stored = await kv.get(self._bus, BUILDS_BUCKET, key)
                 if stored is not None and not stored.deleted:

@@ -21,7 +21,6 @@ from bus_schemas import subjects
 from bus_schemas.agents import GroupRef, Heartbeat, InstalledBuild, LogChunk, SlotStatus
 from bus_schemas.base import Message
 from bus_schemas.events import (
-    EVENT_KINDS,
     AnyEvent,
     Attempt,
     Ended,
@@ -30,6 +29,7 @@ from bus_schemas.events import (
     Running,
     Started,
     about,
+    subject_of,
 )
 from bus_schemas.jobs import JobSpec
 from bus_schemas.requests import (
@@ -273,13 +273,7 @@ class Generator:
             due_lines += self.load.lines_per_s / TICKS_PER_SECOND
             some = list(self.events(int(due_events)))
             due_events -= len(some)
-            futures = [
-                await self.bus.requests.send(
-                    subjects.event(e.org_id, e.run_id, e.job_id, e.attempt, EVENT_KINDS[e.kind].lane),
-                    e.encode(),
-                )
-                for e in some
-            ]
+            futures = [await self.bus.requests.send(subject_of(e), e.encode()) for e in some]
             if due_lines >= 1:
                 log = self.chunk(int(due_lines))
                 due_lines -= int(due_lines)

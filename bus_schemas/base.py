@@ -49,7 +49,9 @@ Label = Annotated[
 Text = Annotated[str, StringConstraints(max_length=4000)]
 """A sentence for people."""
 
-Timestamp = Annotated[float, Field(ge=0, lt=253_402_300_800, allow_inf_nan=False)]
+END_OF_TIMES = 253_402_300_800
+"""The year 10000 in seconds since 1970: calendars end before it."""
+Timestamp = Annotated[float, Field(ge=0, lt=END_OF_TIMES, allow_inf_nan=False)]
 """Seconds since 1970, UTC, before the year 10000: a number that every calendar can show."""
 
 

@@ -31,6 +31,12 @@ class BuildRecord(Message):
     uploaded_at: Timestamp
 
 
+def serving_keys(org_id: str, app_version_id: str, platform: str | None) -> tuple[str, ...]:
+    """Keys of the builds that a job may get, the first that exists: of its platform, else the one for all."""
+    platforms = dict.fromkeys((platform, None))
+    return tuple(build_key(org_id, app_version_id, each) for each in platforms)
+
+
 def build_key(org_id: str, app_version_id: str, platform: str | None = None) -> str:
     """The registry's key of a build."""
     tokens = (org_id, app_version_id, platform or ANY_PLATFORM)

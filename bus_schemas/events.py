@@ -289,9 +289,10 @@ def decode_event(data: bytes | bytearray | str) -> AnyEvent:
     return event
 
 
-def is_chain_link(event: AnyEvent) -> bool:
-    """Whether an event belongs to the claim chain, whose compare-and-set decides."""
-    return EVENT_KINDS[event.kind].lane == "state"
+def subject_of(event: AnyEvent) -> str:
+    """The subject on which an event is stored."""
+    lane = EVENT_KINDS[event.kind].lane
+    return subjects.event(event.org_id, event.run_id, event.job_id, event.attempt, lane)
 
 
 def decode_event_at(subject: str, data: bytes) -> AnyEvent:
@@ -300,7 +301,6 @@ def decode_event_at(subject: str, data: bytes) -> AnyEvent:
     Where an event may be published is a right: one that spoke for another job would go round it.
     """
     event = decode_event(data)
-    lane = "state" if is_chain_link(event) else "info"
-    if subjects.event(event.org_id, event.run_id, event.job_id, event.attempt, lane) != subject:
+    if subject_of(event) != subject:
         raise BadMessageError(f"a {event.kind} event of job {event.job_id} does not belong on this subject")
     return event

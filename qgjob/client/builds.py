@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from bus_schemas.builds import BuildRecord, build_key
+from bus_schemas.builds import BuildRecord, build_key, serving_keys
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUILDS_KEPT_S
 from bus_schemas.tokens import encode_token
 from qgjob.bus import kv, objects
@@ -98,8 +98,12 @@ def version_of(digest: str, version_name: str | None = None) -> str:
 
 async def find(bus: Bus, org_id: str, app_version_id: str, platform: str | None) -> BuildRecord | None:
     """The build registered for exactly this platform (None: for all), or None."""
+    return await _registered(bus, build_key(org_id, app_version_id, platform))
+
+
+async def _registered(bus: Bus, key: str) -> BuildRecord | None:
     try:
-        stored = await kv.get(bus, BUILDS_BUCKET, build_key(org_id, app_version_id, platform))
+        stored = await kv.get(bus, BUILDS_BUCKET, key)
     except NoRespondersError:
         raise _no_registry() from None
     return None if stored is None or stored.deleted else BuildRecord.decode(stored.data)
@@ -107,10 +111,10 @@ async def find(bus: Bus, org_id: str, app_version_id: str, platform: str | None)
 
 async def serving(bus: Bus, org_id: str, app_version_id: str, platform: str | None) -> BuildRecord | None:
     """The build that a job gets: of its platform, else the one for all; None when there is neither."""
-    record = await find(bus, org_id, app_version_id, platform)
-    if record is None and platform is not None:
-        record = await find(bus, org_id, app_version_id, None)
-    return record
+    for key in serving_keys(org_id, app_version_id, platform):
+        if (record := await _registered(bus, key)) is not None:
+            return record
+    return None
 
 
 async def check_kept(

@@ -21,7 +21,7 @@ from qgjob.errors import NotFoundError, QgjobError
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.recovery import holder_of
-from qgjob.scheduler.slices import slices
+from qgjob.scheduler.slices import gathered, slices
 
 log = logging.getLogger(__name__)
 
@@ -102,23 +102,17 @@ class Cancels:
             self._take_out(some, request.reason)
         # What is held is ended at once: looking up what else the id stands for may take its time.
         done, others = await asyncio.gather(
-            self._end_entries(list(entries.values()), request), self._others(request.id, entries)
+            gathered(
+                list(entries.values()), lambda e: self._end_entry(e, request.by, request.reason, "cancelled")
+            ),
+            self._others(request.id, entries),
         )
-        async for some in slices(others):
-            done += await asyncio.gather(*(self._end_other(doc, request) for doc in some))
+        done += await gathered(others, lambda doc: self._end_other(doc, request))
         names = [*entries, *(doc.job_id for doc in others)]
         return CtlAnswer(
             affected=tuple(i for i, did in zip(names, done, strict=True) if did),
             already=tuple(i for i, did in zip(names, done, strict=True) if not did),
         )
-
-    async def _end_entries(self, entries: list[Entry], request: CancelRequest) -> list[bool]:
-        done: list[bool] = []
-        async for some in slices(entries):
-            done += await asyncio.gather(
-                *(self._end_entry(e, request.by, request.reason, "cancelled") for e in some)
-            )
-        return done
 
     async def _others(self, name: str, entries: Mapping[str, Entry]) -> list[JobDoc]:
         """The jobs of an id that are not held; raises `NotFoundError` when it stands for none at all."""

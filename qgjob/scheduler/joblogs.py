@@ -17,10 +17,9 @@ from qgjob.errors import BadMessageError
 
 _ANSWER_SHARE: Final = 4
 """A page takes a quarter of the largest message: text grows when it is escaped once more."""
-
-
 _FIRST_LOOK: Final = 8
 _FURTHER: Final = 4
+"""How many places of the log stream are looked at first, from its end, and how much more each time."""
 _TAIL_BYTES: Final = 4 * 2**20
 """Of stored output that is read at most for its last lines, as far as whole looks go."""
 

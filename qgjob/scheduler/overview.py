@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bus_schemas import subjects
+from bus_schemas.base import END_OF_TIMES
 from bus_schemas.requests import GroupView, LeaderView, OrgView, Overview, PauseView
 from bus_schemas.rules import QueueRules
 from bus_schemas.subjects import PRIORITY_CLASSES
@@ -26,8 +27,6 @@ _EVERY_S = 0.25
 _STILL_EVERY = 8
 _MAX_GROUPS = 200
 _MAX_HOLDS = 200
-_LAST_TIME = 253_402_300_799.0
-"""The end of the year 9999: what is expected later is not a time."""
 
 
 @dataclass(slots=True)
@@ -124,7 +123,7 @@ class OverviewPublisher:
             slots=tuple(sorted(group.slots)),
             oldest_wait_s=max(0.0, now - head.arrived_at) if head else None,
             installs=group.installs,
-            expected_end=end if end is not None and end <= _LAST_TIME else None,
+            expected_end=end if end is not None and end <= END_OF_TIMES - 1 else None,
         )
 
 

@@ -25,7 +25,7 @@ from qgjob.errors import BadMessageError, NotFoundError, RefusedError
 from qgjob.scheduler.attempts import put_attempt
 from qgjob.scheduler.backlog import Backlog
 from qgjob.scheduler.cancels import Known
-from qgjob.scheduler.slices import slices
+from qgjob.scheduler.slices import gathered
 
 FAILED: Final = frozenset({"failed", "timed_out", "errored"})
 _AT_ONCE: Final = 100
@@ -49,9 +49,7 @@ class Retries:
         docs = await self.known(request.id)
         if docs is None:
             raise NotFoundError(f"There is no job or run {request.id}.")
-        outcomes: list[str] = []
-        async for some in slices(docs):
-            outcomes += await asyncio.gather(*(self._one(doc, request) for doc in some))
+        outcomes = await gathered(docs, lambda doc: self._one(doc, request))
         named = list(zip(docs, outcomes, strict=True))
         affected = tuple(doc.job_id for doc, outcome in named if outcome == "retried")
         if not affected and any(outcome == "gone" for _, outcome in named):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat, LogChunk
 from bus_schemas.base import Message
-from bus_schemas.events import EVENT_KINDS, AnyEvent, Queued
+from bus_schemas.events import AnyEvent, Queued, subject_of
 from bus_schemas.requests import (
     AgentsAnswer,
     CancelRequest,
@@ -76,9 +76,7 @@ class Answering:
 
     async def happens(self, event: AnyEvent, *, projected: bool = True) -> int:
         """Store an event; returns its place in the stream. Not `projected`: answers do not know it."""
-        lane = EVENT_KINDS[event.kind].lane
-        subject = subjects.event(event.org_id, event.run_id, event.job_id, event.attempt, lane)
-        ack = await self.bus.requests.publish(subject, event.encode())
+        ack = await self.bus.requests.publish(subject_of(event), event.encode())
         if projected:
             self._as_of = ack.seq
             view = apply_event(self.jobs.get(event.job_id), event)

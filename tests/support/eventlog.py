@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bus_schemas.events import AnyEvent, Ended
+from bus_schemas.events import AnyEvent, Ended, subject_of
 from bus_schemas.jobs import JobMessage, RunMarker, priority_class
 from bus_schemas.subjects import job, run_marker
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import OutMsg, publish_batch, split
-from tests.support.histories import place_of
 
 
 async def record(bus: Bus, events: Iterable[AnyEvent]) -> int:
@@ -17,13 +16,13 @@ async def record(bus: Bus, events: Iterable[AnyEvent]) -> int:
     seq = 0
     for event in events:
         headers = {"Nats-Rollup": "sub"} if isinstance(event, Ended) else None
-        seq = (await bus.requests.publish(place_of(event), event.encode(), headers=headers)).seq
+        seq = (await bus.requests.publish(subject_of(event), event.encode(), headers=headers)).seq
     return seq
 
 
 async def record_at_once(bus: Bus, events: Iterable[AnyEvent]) -> None:
     """Store many events in batches, without rolling anything up."""
-    for batch in split([OutMsg(place_of(event), event.encode()) for event in events]):
+    for batch in split([OutMsg(subject_of(event), event.encode()) for event in events]):
         await publish_batch(bus, batch)
 
 

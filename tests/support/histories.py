@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from bus_schemas import subjects
 from bus_schemas.events import (
+    EVENT_KINDS,
     AnyEvent,
     Attempt,
     Cancelling,
@@ -22,7 +22,7 @@ from bus_schemas.events import (
     Running,
     Started,
     TakenOver,
-    is_chain_link,
+    subject_of,
 )
 from bus_schemas.jobs import JobSpec
 from qgjob.store.projection import StoredEvent
@@ -217,13 +217,7 @@ def streams(draw: st.DrawFn, *, jobs: int = 5) -> list[StoredEvent]:
 
 def rolled_up(stream: Sequence[StoredEvent]) -> list[StoredEvent]:
     """What is left of a stream once each end has replaced its chain."""
-    ends = {place_of(e.event): e.seq for e in stream if isinstance(e.event, Ended)}
+    ends = {subject_of(e.event): e.seq for e in stream if isinstance(e.event, Ended)}
     return [
-        e for e in stream if not is_chain_link(e.event) or e.seq >= ends.get(place_of(e.event), 0)
+        e for e in stream if EVENT_KINDS[e.event.kind].lane != "state" or e.seq >= ends.get(subject_of(e.event), 0)
     ]  # fmt: skip
-
-
-def place_of(event: AnyEvent) -> str:
-    """The subject an event belongs on."""
-    lane = "state" if is_chain_link(event) else "info"
-    return subjects.event(event.org_id, event.run_id, event.job_id, event.attempt, lane)

@@ -10,6 +10,7 @@ from tui.store.filter import JobFilter
 from tui.store.job import Job
 from tui.store.jobs import JobBook
 from tui.store.orders import ORDERS, Key
+from tui.store.sizes import of_its_size
 
 _BULK_SHARE: Final = 8
 
@@ -127,8 +128,7 @@ class JobIndex:
             for job_id, new in moved:
                 self._move(job_id, new)
         if self._left * 4 > len(self._all):
-            # A dict in which things come and go takes twice the room in the end; a new one does not.
-            self._key_of = {job_id: key for job_id, key in self._key_of.items()}  # noqa: C416
+            self._key_of = of_its_size(self._key_of)
             self._left = 0
         return changed or bool(moved)
 

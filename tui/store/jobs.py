@@ -10,6 +10,7 @@ from tui.store.installs import Installs
 from tui.store.job import Job
 from tui.store.oldest import Oldest
 from tui.store.runs import RunBook
+from tui.store.sizes import of_its_size
 
 if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
@@ -159,8 +160,7 @@ class JobBook:
 
     def _begin_look(self) -> None:
         if self._left * 4 > len(self._jobs):
-            # A dict in which things come and go takes twice the room in the end; a new one does not.
-            self._jobs = {job_id: job for job_id, job in self._jobs.items()}  # noqa: C416
+            self._jobs = of_its_size(self._jobs)
             self._left = 0
         self._oldest.begin(self._jobs)
 

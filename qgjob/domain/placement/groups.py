@@ -185,10 +185,6 @@ class Group:
         best = max((n for n in self.queues if level is None or level_of(n) == level), default=None)
         return None if best is None else self.queues[best]
 
-    def urgent(self) -> Iterator[Queue]:
-        """The queues of urgent jobs."""
-        return (queue for number, queue in self.queues.items() if not level_of(number))
-
     def head(self) -> Job | None:
         """The job whose turn it is: most urgent, then longest waiting."""
         queue = self.top()
@@ -207,10 +203,11 @@ class Group:
                 break
         return found
 
-    def jobs(self) -> Iterator[Job]:
-        """All jobs that wait, in no order."""
-        for queue in self.queues.values():
-            yield from queue.jobs()
+    def jobs(self, level: int | None = None) -> Iterator[Job]:
+        """All jobs that wait, of one level or of all, in no order."""
+        for number, queue in self.queues.items():
+            if level is None or level_of(number) == level:
+                yield from queue.jobs()
 
     def work_s(self, mean_s: float, levels: int = 3) -> float:
         """Expected seconds of tests that wait, of the most urgent `levels`; `mean_s` of an unknown one."""

@@ -36,7 +36,9 @@ async def test_an_answer_that_comes_late_costs_no_reign(bus: Bus, nats_server: N
     for _ in range(3):
         await asyncio.sleep(0.4)  # just before the next renewal is sent
         nats_server.pause()
-        await asyncio.sleep(LEADER_TTL_S * 0.4)
+        await asyncio.sleep(
+            LEADER_TTL_S * 0.4
+        )  # the lateness itself: longer than a renewal, shorter than a reign
         nats_server.resume()
         await renewals(bus, 2)
         assert not keeping.done(), keeping

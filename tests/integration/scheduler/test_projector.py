@@ -12,7 +12,7 @@ import pytest
 
 from bus_schemas import streams, subjects
 from bus_schemas.agents import DeadLetter, Heartbeat
-from bus_schemas.events import AnyEvent
+from bus_schemas.events import AnyEvent, subject_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.topology import ensure_topology
@@ -20,7 +20,7 @@ from qgjob.scheduler.projector import Projector
 from qgjob.store.connect import Store
 from qgjob.store.reader import Reader
 from tests.support.eventlog import record
-from tests.support.histories import Ids, lifetime, place_of, queued, started
+from tests.support.histories import Ids, lifetime, queued, started
 from tests.support.samples import SAMPLES
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.stored import dump
@@ -192,8 +192,8 @@ async def test_two_at_the_same_time(bus: Bus, store: Store) -> None:
         ("qg.events.acme.r_1.j_1.1.info", b"no json"),
         ("qg.events.acme.r_1.j_1.1.info", b'{"v": 99, "kind": "queued"}'),
         ("qg.events.odd", queued(Ids()).encode()),
-        (place_of(queued(Ids(org_id="other"))), queued(Ids()).encode()),
-        (place_of(queued(Ids())), started(Ids()).encode()),
+        (subject_of(queued(Ids(org_id="other"))), queued(Ids()).encode()),
+        (subject_of(queued(Ids())), started(Ids()).encode()),
         ("qg.events.acme.r_1.j_1.1.info", b""),
     ],
     ids=["no json", "newer", "odd subject", "another organisation's", "wrong lane", "empty"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bus_schemas import subjects
 from bus_schemas.agents import LogChunk
 from bus_schemas.base import Message
-from bus_schemas.events import EVENT_KINDS, AnyEvent
+from bus_schemas.events import AnyEvent, subject_of
 from bus_schemas.requests import (
     AgentsAnswer,
     CancelRequest,
@@ -74,15 +74,7 @@ class LabService:
 
     async def publish(self, events: Iterable[AnyEvent]) -> None:
         """Store events; who listens to live events hears them then."""
-        futures = [
-            await self.bus.requests.send(
-                subjects.event(
-                    event.org_id, event.run_id, event.job_id, event.attempt, EVENT_KINDS[event.kind].lane
-                ),
-                event.encode(),
-            )
-            for event in events
-        ]
+        futures = [await self.bus.requests.send(subject_of(event), event.encode()) for event in events]
         await asyncio.gather(*futures)
 
     async def publish_log(self, org: str, chunks: Iterable[LogChunk]) -> None:

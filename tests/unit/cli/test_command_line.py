@@ -53,13 +53,18 @@ def test_what_is_not_in_this_installation_is_absent(capsys: pytest.CaptureFixtur
             assert "No such command" in capsys.readouterr().err
 
 
+def last_line_of(program: str) -> str:
+    """What a Python program prints last, in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
 def test_help_imports_neither_the_bus_nor_a_screen():
     program = (
         "import sys; from qgjob.cli.main import run; run(['--help']);"
         "print([m for m in ('nats', 'pydantic', 'textual', 'rich', 'asyncio') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert last_line_of(program) == "[]"
 
 
 def test_submit_imports_no_screen_and_no_scheduler():
@@ -68,8 +73,7 @@ def test_submit_imports_no_screen_and_no_scheduler():
         "run(['submit', '--org-id', 'o', '--app-version-id', 'v', '--test', 'none.py', '--server', 'nats://127.0.0.1:1']);"
         "print([m for m in sys.modules if m.split('.')[0] in ('textual', 'rich', 'redis', 'agent', 'tui')])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert last_line_of(program) == "[]"
 
 
 def test_a_command_that_asks_imports_nothing_of_those_that_send():
@@ -77,8 +81,7 @@ def test_a_command_that_asks_imports_nothing_of_those_that_send():
         "import sys; from qgjob.cli.main import run; run(['list', '--server', 'nats://127.0.0.1:1']);"
         "print([m for m in sys.modules if m in ('rich', 'tarfile', 'qgjob.client.packed', 'qgjob.client.watch')])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert last_line_of(program) == "[]"
 
 
 def test_a_command_leaves_with_its_code_after_all_else_that_is_to_be_done_at_the_exit():

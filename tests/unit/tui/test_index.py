@@ -35,6 +35,14 @@ def expected_with(key: Callable[[Job], Key], index: JobIndex, store: Store) -> l
     return [job.job_id for job in sorted(jobs, key=key)]
 
 
+def store_of(seed: int, jobs: int) -> Store:
+    model = LabModel(seed=seed)
+    store = Store(ManualClock(model.now))
+    for seq, event in enumerate(model.submit(jobs), start=1):
+        store.hear_event(event, seq)
+    return store
+
+
 def work_in(index: JobIndex, budget: int = 4000) -> None:
     while not index.complete:
         index.step(budget)
@@ -116,10 +124,7 @@ def test_the_jobs_of_one_run_are_those_alone() -> None:
 
 def test_another_filter_needs_no_keys_and_begins_with_its_first_rows() -> None:
     """A letter typed over many jobs must cost neither sorting nor looking at all of them."""
-    model = LabModel(seed=6)
-    store = Store(ManualClock(model.now))
-    for seq, event in enumerate(model.submit(2000), start=1):
-        store.hear_event(event, seq)
+    store = store_of(seed=6, jobs=2000)
     index = JobIndex(store.jobs)
     index.show(order="test")
     work_in(index)
@@ -170,10 +175,7 @@ def test_many_changes_at_once_and_forgotten_jobs() -> None:
 
 def test_moving_one_of_many_jobs_touches_one_row() -> None:
     """A change must not cost a sort: the keys of the other rows are never asked for."""
-    model = LabModel(seed=3)
-    store = Store(ManualClock(model.now))
-    for seq, event in enumerate(model.submit(500), start=1):
-        store.hear_event(event, seq)
+    store = store_of(seed=3, jobs=500)
     index = JobIndex(store.jobs)
     index.show()
     work_in(index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bus_schemas.requests import JobView
 from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import LabModel
@@ -49,11 +51,16 @@ def view(number: int, **more: object) -> JobView:
     )
 
 
-async def test_the_cursor_stays_on_its_job_when_others_come_before_it() -> None:
+def seeing(jobs: Iterable[JobView]) -> PlayedDashboard:
     played = PlayedDashboard()
     played.live()
-    for number in range(100):
-        played.store.see_job(view(number))
+    for job in jobs:
+        played.store.see_job(job)
+    return played
+
+
+async def test_the_cursor_stays_on_its_job_when_others_come_before_it() -> None:
+    played = seeing(view(number) for number in range(100))
     async with shown(played) as pilot:
         played.app.show_jobs(order="newest")
         table = table_of(played)
@@ -71,10 +78,7 @@ async def test_the_cursor_stays_on_its_job_when_others_come_before_it() -> None:
 
 
 async def test_an_unmoved_cursor_stays_at_the_top() -> None:
-    played = PlayedDashboard()
-    played.live()
-    for number in range(20):
-        played.store.see_job(view(number))
+    played = seeing(view(number) for number in range(20))
     async with shown(played):
         played.app.show_jobs(order="newest")
         table = table_of(played)
@@ -85,10 +89,7 @@ async def test_an_unmoved_cursor_stays_at_the_top() -> None:
 
 
 async def test_the_cursor_goes_to_the_neighbour_when_its_job_is_filtered_away() -> None:
-    played = PlayedDashboard()
-    played.live()
-    for number in range(20):
-        played.store.see_job(view(number, org_id="acme" if number % 2 else "globex"))
+    played = seeing(view(number, org_id="acme" if number % 2 else "globex") for number in range(20))
     async with shown(played):
         played.app.show_jobs(order="newest")
         table = table_of(played)
@@ -102,10 +103,7 @@ async def test_the_cursor_goes_to_the_neighbour_when_its_job_is_filtered_away() 
 
 
 async def test_marks_are_of_jobs_and_go_with_them() -> None:
-    played = PlayedDashboard()
-    played.live()
-    for number in range(5):
-        played.store.see_job(view(number))
+    played = seeing(view(number) for number in range(5))
     async with shown(played) as pilot:
         table = table_of(played)
         await pilot.press("space", "space")
@@ -119,10 +117,7 @@ async def test_marks_are_of_jobs_and_go_with_them() -> None:
 
 
 async def test_marking_goes_on_behind_what_is_marked_when_jobs_change_places() -> None:
-    played = PlayedDashboard()
-    played.live()
-    for number in range(6):
-        played.store.see_job(view(number, created_at=1.76e9 - number))
+    played = seeing(view(number, created_at=1.76e9 - number) for number in range(6))
     async with shown(played) as pilot:
         played.app.show_jobs(order="newest")
         table = table_of(played)
@@ -141,10 +136,7 @@ async def test_marking_goes_on_behind_what_is_marked_when_jobs_change_places() -
 
 
 async def test_what_is_looked_for_is_shown_from_its_first_row() -> None:
-    played = PlayedDashboard()
-    played.live()
-    for number in range(100):
-        played.store.see_job(view(number, org_id="acme" if number % 2 else "globex"))
+    played = seeing(view(number, org_id="acme" if number % 2 else "globex") for number in range(100))
     async with shown(played) as pilot:
         played.app.show_jobs(order="priority")
         table = table_of(played)
@@ -157,10 +149,7 @@ async def test_what_is_looked_for_is_shown_from_its_first_row() -> None:
 
 
 async def test_marks_end_with_what_was_done_to_them() -> None:
-    played = PlayedDashboard()
-    played.live()
-    for number in range(5):
-        played.store.see_job(view(number))
+    played = seeing(view(number) for number in range(5))
     async with shown(played) as pilot:
         table = table_of(played)
         await pilot.press("space", "space", "c", "escape")
@@ -201,10 +190,7 @@ async def test_only_visible_rows_are_drawn_however_many_there_are() -> None:
 
 
 async def test_a_change_repaints_one_line() -> None:
-    played = PlayedDashboard()
-    played.live()
-    for number in range(200):
-        played.store.see_job(view(number))
+    played = seeing(view(number) for number in range(200))
     async with shown(played) as pilot:
         played.app.show_jobs(order="newest")
         table = table_of(played)
@@ -218,10 +204,7 @@ async def test_a_change_repaints_one_line() -> None:
 
 
 async def test_a_change_out_of_sight_repaints_nothing() -> None:
-    played = PlayedDashboard()
-    played.live()
-    for number in range(200):
-        played.store.see_job(view(number))
+    played = seeing(view(number) for number in range(200))
     async with shown(played) as pilot:
         played.app.show_jobs(order="newest")
         table = table_of(played)

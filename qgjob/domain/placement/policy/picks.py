@@ -14,15 +14,16 @@ _LONGEST: Final = 4.0
 _LOOKED_AT: Final = 16
 
 
-def give(view: View, slot: Slot, group: Group, because: str, *, level: int | None = None) -> Choice | None:
-    """A job of the group for the slot, of one level or the most urgent; None when each avoids the slot."""
-    job = _job(view, slot, group, level)
+def give(
+    view: View, slot: Slot, group: Group, because: str, *, level: int | None = None, job: Job | None = None
+) -> Choice | None:
+    """A job of the group for the slot, of one level or the most urgent; None when each avoids the slot.
+
+    `job` is the one that is wanted most.
+    """
+    if job is None or slot.name in job.avoid:
+        job = _job(view, slot, group, level)
     return None if job is None else (slot, group, job, because)
-
-
-def give_job(slot: Slot, group: Group, job: Job, because: str) -> Choice | None:
-    """A certain job of the group for the slot; None when it avoids the slot."""
-    return None if slot.name in job.avoid else (slot, group, job, because)
 
 
 def ready(view: View, group: Group) -> Iterator[Slot]:

@@ -9,13 +9,12 @@ free before it would be too late.
 from __future__ import annotations
 
 from heapq import heapify, heapreplace
-from itertools import chain
 from typing import Final, NamedTuple
 
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool, merged
 from qgjob.domain.placement.model import Job
-from qgjob.domain.placement.policy.picks import give, give_job, ready, spare
+from qgjob.domain.placement.policy.picks import give, ready, spare
 from qgjob.domain.placement.policy.view import Choice, View
 
 _LOOKED_AT: Final = 32
@@ -74,9 +73,8 @@ def urgent(view: View) -> Choice | None:
             wanted = view.wanted(slot)
             if wanted is not None and (not wanted or lacks.slack_s > _put_off_s(view, group, wanted, lacks)):
                 continue
-            if choice := give_job(slot, group, lacks.job, "urgent; the build is installed first") or give(
-                view, slot, group, "urgent; the build is installed first", level=0
-            ):
+            because = "urgent; the build is installed first"
+            if choice := give(view, slot, group, because, level=0, job=lacks.job):
                 return choice
     return None
 
@@ -98,7 +96,7 @@ def shortage(view: View, group: Group, usual_s: float) -> Shortage | None:
         queue = group.top(0)
         return None if queue is None else Shortage(queue.by_length(mean_s, longest=False), waiting, 0.0)
     jobs = sorted(
-        chain.from_iterable(queue.jobs() for queue in group.urgent()),
+        group.jobs(0),
         key=lambda job: (view.state.expected_s(job), job.arrived_at, job.order),
     )
     allowed = int(_LATE * waiting)

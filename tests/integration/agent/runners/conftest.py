@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from agent.drivers.base import RunningApp
 from agent.launch import JobDirs, OutputSink
 from agent.npm.packages import NpmPackages, NpmSettings
+from agent.reports.files import file_results
 from agent.runners.base import Runner, RunnerJob, RunResult
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
@@ -21,6 +22,7 @@ from agent.runners.toolchain import AppiumTool, Toolchain
 from agent.shorttmp import forget_short_tmp
 from agent.supervision.job_supervisor import JobSupervisor
 from agent.supervision.sweep import sweep_leftovers
+from bus_schemas.events import FileResult
 from tests.integration.agent.conftest import Output
 
 PHONE = RunningApp(
@@ -92,6 +94,14 @@ class Bench:
             assert exit_.survivors == 0
             await self.kit.settle()
             return found.collect(exit_, self.dirs)
+
+    async def run_shard(self, files: Iterable[str]) -> tuple[RunResult, dict[str, FileResult]]:
+        """Run these files of the bundle as one shard, to its result and that of each file."""
+        shard = tuple(files)
+        result = await self.run("shard 1 of 2", shard=shard)
+        found, left_out = file_results(result.cases, shard)
+        assert left_out == 0
+        return result, {file.file: file for file in found}
 
     def text(self) -> str:
         """What the test wrote, for people who look at a failure."""

@@ -9,7 +9,6 @@ import psutil
 import pytest
 
 from agent.launch import EndReason
-from agent.reports.files import file_results
 from agent.runners.base import CaseStatus, Verdict
 from tests.conftest import required_program
 from tests.integration.agent.runners.conftest import Bench
@@ -135,15 +134,13 @@ async def test_a_shard_runs_its_own_files_and_none_that_looks_like_them(bench: B
     )
     bench.add({**shard, **dict.fromkeys(others, passes)})
     bench.add({"e2e/playwright.config.ts": "export default { workers: 1, testMatch: /spec.ts$/ };\n"})
-    result = await bench.run("shard 1 of 2", shard=tuple(shard))
+    result, found = await bench.run_shard(shard)
     assert (result.verdict, result.reason) == (Verdict.FAILED, "1 failed, 3 passed"), bench.text()
-    found, left_out = file_results(result.cases, tuple(shard))
-    assert left_out == 0
-    assert {file.file: file.outcome for file in found} == {
+    assert {name: file.outcome for name, file in found.items()} == {
         "e2e/login.spec.ts": "passed",
         "e2e/a/same.spec.ts": "failed",
         "e2e/b/same.spec.ts": "passed",
         "e2e/pay (new) [v1.2]+.spec.ts": "passed",
     }
-    assert found[0].file == "e2e/login.spec.ts"  # which took longest, and longer than it waits
-    assert found[0].duration_s >= 0.3
+    assert next(iter(found)) == "e2e/login.spec.ts"  # which took longest, and longer than it waits
+    assert found["e2e/login.spec.ts"].duration_s >= 0.3

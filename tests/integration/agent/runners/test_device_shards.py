@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from agent.reports.files import file_results
 from agent.runners.base import Verdict
 from tests.integration.agent.runners.conftest import PHONE, Bench
 
@@ -60,11 +59,9 @@ async def test_a_shard_of_appwright_runs_its_own_files_and_none_that_looks_like_
     others = ("e2e/b/same.spec.ts", "e2e/Login.spec.ts", "e2e/loginXspec.ts", "e2e/pay new 1.spec.ts")
     bench.add(project(APPWRIGHT, shard, others))
     bench.add({"e2e/appwright.config.ts": APPWRIGHT_CONFIG})
-    result = await bench.run("shard 1 of 2", shard=tuple(shard))
+    result, found = await bench.run_shard(shard)
     assert (result.verdict, result.reason) == (Verdict.FAILED, "1 failed, 2 passed"), bench.text()
-    found, left_out = file_results(result.cases, tuple(shard))
-    assert left_out == 0
-    assert {file.file: file.outcome for file in found} == {
+    assert {name: file.outcome for name, file in found.items()} == {
         "e2e/login.spec.ts": "passed",
         "e2e/a/same.spec.ts": "failed",
         "e2e/pay (new) [1]+.spec.ts": "passed",
@@ -77,11 +74,9 @@ async def test_a_shard_of_wdio_runs_its_own_specs_and_none_that_looks_like_them(
     others = ("e2e/b/same.e2e.js", "e2e/Login.e2e.js", "e2e/login.e2e.js.old.e2e.js", "e2e/pay new 1.e2e.js")
     bench.add(project(WDIO, shard, others))
     bench.add({"wdio.conf.js": WDIO_CONFIG, "package.json": '{"type": "module"}'})
-    result = await bench.run("shard 1 of 2", shard=tuple(shard))
+    result, found = await bench.run_shard(shard)
     assert (result.verdict, result.reason) == (Verdict.FAILED, "1 failed, 2 passed"), bench.text()
-    found, left_out = file_results(result.cases, tuple(shard))
-    assert left_out == 0
-    assert {file.file: file.outcome for file in found} == {
+    assert {name: file.outcome for name, file in found.items()} == {
         "e2e/login.e2e.js": "passed",
         "e2e/a/same.e2e.js": "failed",
         "e2e/pay (new) [1]+.e2e.js": "passed",

@@ -24,7 +24,7 @@ BENCHMARKS = {
     "slot": ("bench.slot", "run_slot"),
     "verbs": ("bench.verbs", "run_verbs"),
 }
-HAVE_QUICK = {"placement_policy"}
+HAVE_QUICK = {"placement", "placement_policy"}
 """Those that leave out their longest part with `--quick`; the others are the same with it."""
 
 

@@ -2,12 +2,18 @@
 
 The makespan is from the first publish to the stream time of the last end, over the lower bound of the same
 trace. Beside it, on the same server and in the same minute, what people build by hand (`bench.pools`).
+
+`python -m bench placement [--quick]`: each round says its figures on standard error as it is done, some eight
+minutes in all; `--quick` leaves out the pool that takes first come, first served, which is half of that.
+`QGJOB_BENCH_ROUNDS` sets how many rounds there are of each case.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
 SLOTS: Final = 8
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +85,11 @@ async def live(bus: Bus, jobs: Sequence[TraceJob]) -> tuple[float, list[Attempt]
     return max(at for at, _ in ends) - began, [end.result for _, end in ends]
 
 
-async def measure(case: Case, rounds: int) -> dict[str, Any]:
-    """Rounds of one case: ours, and the two pools, each round with another trace."""
+async def measure(case: Case, rounds: int, *, quick: bool = False) -> dict[str, Any]:
+    """Rounds of one case: ours, and the pools, each round with another trace; `quick`: the better pool only."""
     ours: list[dict[str, float]] = []
-    others: dict[str, list[tuple[float, int]]] = {"first come": [], "stealing": []}
+    pools = {"stealing": stealing} if quick else {"first come": first_come, "stealing": stealing}
+    others: dict[str, list[tuple[float, int]]] = {name: [] for name in pools}
     args = ("--driver", "process", "--install-seconds", str(case.install_s))
     async with running(agents=case.agents, slots=SLOTS // case.agents, agent_args=args) as bus:
         for number in range(rounds):
@@ -96,9 +103,10 @@ async def measure(case: Case, rounds: int) -> dict[str, Any]:
             )
             took, attempts = await live(bus, jobs)
             ours.append({"ratio": took / bound, **_account(attempts, took)})
-            for name, work in (("first come", first_come), ("stealing", stealing)):
+            for name, work in pools.items():
                 spent, installs = await Pool(bus, jobs, case.install_s).run(SLOTS, work)
                 others[name].append((spent / bound, installs))
+            _say(case, number, {"qgjob": (ours[-1]["ratio"], ours[-1]["installs"])}, others)
     return {
         "target": case.target,
         "ratio": _median(one["ratio"] for one in ours),
@@ -179,10 +187,23 @@ def _stored_at(msg: Msg) -> float:
     return dt.datetime.fromisoformat(seconds).replace(tzinfo=dt.UTC).timestamp() + float(f"0.{fraction or 0}")
 
 
+def _say(
+    case: Case,
+    number: int,
+    ours: dict[str, tuple[float, float]],
+    others: dict[str, list[tuple[float, int]]],
+) -> None:
+    """One line of a round: makespan over bound and installs, of each."""
+    each = {**ours, **{name: results[-1] for name, results in others.items()}}
+    figures = ", ".join(f"{name} {ratio:.3f} ({installs:.0f})" for name, (ratio, installs) in each.items())
+    print(f"{case.name}, round {number + 1}: {figures}", file=sys.stderr, flush=True)
+
+
 def _median(values: Any) -> float:
     return round(median(values), 3)
 
 
-def run_placement() -> dict[str, Any]:
+def run_placement(*, quick: bool = False) -> dict[str, Any]:
     """All cases, medians of their rounds."""
-    return {case.name: asyncio.run(measure(case, ROUNDS)) for case in CASES}
+    rounds = int(os.environ.get("QGJOB_BENCH_ROUNDS", ROUNDS))
+    return {case.name: asyncio.run(measure(case, rounds, quick=quick)) for case in CASES}

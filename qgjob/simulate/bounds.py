@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from math import ceil
+from typing import Final
 
 from qgjob.simulate.trace import TraceJob
+
+_HALVINGS: Final = 50
 
 
 def makespan_lower_bound(jobs: Sequence[TraceJob], slots: int, install_s: float) -> float:
     """Seconds from the first arrival to the earliest possible end of the last job.
 
-    The larger of two bounds. *Area*: for every arrival t, all that arrives from t on, with one install for
+    The largest of three bounds. *Area*: for every arrival t, all that arrives from t on, with one install for
     each build, divided by the slots; builds that came before t may be in place, one on each slot.
     *Length*: no job ends before it arrived and ran, the first of its build not before an install.
+    *Split*: a build with more work than one slot can do until then needs as many slots as that takes, each
+    with an install, and all of it fits on the slots.
     """
     if not jobs:
         return 0.0
@@ -35,4 +41,37 @@ def makespan_lower_bound(jobs: Sequence[TraceJob], slots: int, install_s: float)
         new += sum(1 for build in starting.pop(at, ()) if build in later)
         old = len(later) - new
         area = max(area, at + (work + install_s * (new + max(0, old - slots))) / slots)
-    return max(area, length) - start
+    return _split(ordered, first, slots, install_s, max(area, length)) - start
+
+
+def _split(
+    jobs: Sequence[TraceJob],
+    first: dict[tuple[str, str], float],
+    slots: int,
+    install_s: float,
+    least: float,
+) -> float:
+    """The earliest time, not before `least`, by which the slots have room for all tests and their installs."""
+    start, work = jobs[0].arrival_s, dict.fromkeys(first, 0.0)
+    for job in jobs:
+        work[job.build] += job.duration_s
+    total = sum(work.values())
+
+    def fits(until: float) -> bool:
+        installs = 0
+        for build, at in first.items():
+            room = until - at - install_s
+            if room <= 0:
+                return False
+            installs += max(1, ceil(work[build] / room - 1e-9))
+        return total + install_s * installs <= slots * (until - start) + 1e-9
+
+    if fits(least):
+        return least
+    low, high = least, least + 1.0
+    while not fits(high):
+        high += high - start
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return low

@@ -123,6 +123,11 @@ def test_the_bound_counts_work_installs_and_the_longest_job() -> None:
     assert makespan_lower_bound([], 2, 5.0) == 0.0
 
 
+def test_the_bound_counts_the_installs_of_a_build_that_one_slot_cannot_do_alone() -> None:
+    large = [TraceJob(0.0, "v1", str(n), 10.0) for n in range(4)]
+    assert makespan_lower_bound(large, 2, 5.0) == pytest.approx(25.0)
+
+
 def test_a_trace_is_read_back(tmp_path: Path) -> None:
     trace = ci_trace(CiShape(jobs=200, seed=3))
     write_trace(trace, tmp_path / "t.csv")

@@ -86,7 +86,7 @@ async def live(bus: Bus, jobs: Sequence[TraceJob]) -> tuple[float, list[Attempt]
 
 
 async def measure(case: Case, rounds: int, *, quick: bool = False) -> dict[str, Any]:
-    """Rounds of one case: ours, and the pools, each round with another trace; `quick`: the better pool only."""
+    """Rounds of one case: ours, and the pools, each with another trace; `quick`: the better pool only."""
     ours: list[dict[str, float]] = []
     pools = {"stealing": stealing} if quick else {"first come": first_come, "stealing": stealing}
     others: dict[str, list[tuple[float, int]]] = {name: [] for name in pools}

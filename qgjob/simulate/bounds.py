@@ -51,7 +51,7 @@ def _split(
     install_s: float,
     least: float,
 ) -> float:
-    """The earliest time, not before `least`, by which the slots have room for all tests and their installs."""
+    """The earliest time, not before `least`, by which the slots have room for all tests and installs."""
     start, work = jobs[0].arrival_s, dict.fromkeys(first, 0.0)
     for job in jobs:
         work[job.build] += job.duration_s

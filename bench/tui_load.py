@@ -106,6 +106,12 @@ class Meter:
 
     @property
     def growth_mib_per_minute(self) -> float:
+        """The last size less the first, over the time between them."""
+        (began, first), (ended, last) = self._sizes[0], self._sizes[-1]
+        return round((last - first) / (ended - began), 2) if ended > began else 0.0
+
+    @property
+    def slope_mib_per_minute(self) -> float:
         """The slope of the sizes in the last half of the time, when the log's ring is full."""
         half = (self._sizes[0][0] + self._sizes[-1][0]) / 2
         sizes = [(t, s) for t, s in self._sizes if t >= half]
@@ -204,6 +210,7 @@ async def dashboard(minutes: float) -> dict[str, Any]:
         "largest_mib": meter.largest_mib,
         "mib_each_minute": meter.mib_each_minute,
         "growth_mib_per_minute": meter.growth_mib_per_minute,
+        "slope_of_last_half_mib_per_minute": meter.slope_mib_per_minute,
         "key_ms": {
             "overview": {n: round(v, 1) for n, v in percentiles(on_overview).items()},
             "log": {n: round(v, 1) for n, v in percentiles(in_log).items()},

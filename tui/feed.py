@@ -239,7 +239,7 @@ class Feed:
                 store.link.silent = "" if overview.leader else "No scheduler leads just now."
                 self._move("live")
             if page % _PUT_ASIDE_EVERY == 0:
-                garbage.put_aside(collect=False)
+                garbage.put_aside()
             if len(views) < PAGE:
                 break
             await asyncio.sleep(_BREATH_S)

@@ -6,16 +6,17 @@ import asyncio
 import os
 import signal
 from importlib import import_module
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final
 
+from textual import events
 from textual.app import App
 from textual.screen import Screen
 
 from qgjob.clock import Clock, SystemClock
 from qgjob.errors import QgjobError
-from tui import garbage
 from tui.announcer import Announcer
+from tui.garbage import Sweeper
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
 from tui.settings import Settings
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 DRAWS_PER_SECOND: Final = 4
 """How often what came is drawn; what a key does is drawn at once."""
-_PUT_ASIDE_EVERY_S: Final = 60
 _SLICE: Final = 2000
 _LATER_SLICE: Final = 500
 _DRAWN_S: Final = 0.03
@@ -80,6 +80,9 @@ class Shell(App[None]):
         self._options = options
         self._feed: Feed | None = None
         self._feeding = asyncio.Event()
+        self._sweeper = Sweeper(monotonic())
+        self._touched_at = 0.0
+        """When a key was pressed or the mouse moved, by the machine's monotonic clock."""
 
     @property
     def may_change(self) -> bool:
@@ -95,15 +98,21 @@ class Shell(App[None]):
         self.set_keymap(dict(self.settings.keymap))
         self.show_jobs(order=self.settings.order)
         self.set_interval(1 / DRAWS_PER_SECOND, self.tick)
-        self.set_interval(_PUT_ASIDE_EVERY_S, garbage.put_aside)
         self.call_after_refresh(self._start)
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Note that somebody is there."""
+        if isinstance(event, events.InputEvent):
+            self._touched_at = monotonic()
+        await super().on_event(event)
 
     def tick(self) -> None:
         """Put what changed on the screens that can be seen."""
         if not self.screen_stack:
             return  # on the way out
+        self._sweeper.look(monotonic(), self._touched_at, self._feed.resyncs if self._feed else 0)
         if self.replay is not None:
             self.replay.tick(1 / DRAWS_PER_SECOND)
             if self.replay.seeking:

@@ -53,6 +53,7 @@ _ALIASES: Final = {
     "label": "needs",
 }
 _FUZZY_FROM: Final = 3
+MAX_VERDICTS: Final = 20_000
 FIELDS: Final = ("state", *_TEXTS, "priority", "is")
 _FLAGS: Final[dict[str, Callable[[Job], bool]]] = {
     "flaky": lambda job: job.flaky,
@@ -129,26 +130,40 @@ def _field(field: str, value: str) -> Matcher:
         return _FLAGS[value]
     read = _TEXTS[field]
     wanted = value.casefold()
+    by_text = _each if field == "job" else _by_text
     if "*" in wanted:
         pattern = re.compile(translate(wanted))
-        return _by_text(read, lambda text: pattern.match(text) is not None)
+        return by_text(read, lambda text: pattern.match(text) is not None)
     if field in {"test", "reason", "needs"}:
-        return _by_text(read, lambda text: wanted in text)
-    return _by_text(read, lambda text: text == wanted)
+        return by_text(read, lambda text: wanted in text)
+    return by_text(read, lambda text: text == wanted)
+
+
+class _Verdicts(dict[str, bool]):
+    """Whether a text passes, judged once: many jobs have the same test, build or agent.
+
+    A filter may stay for days; of too many texts it forgets all.
+    """
+
+    def __init__(self, test: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._test = test
+
+    def __missing__(self, text: str) -> bool:
+        if len(self) >= MAX_VERDICTS:
+            self.clear()
+        self[text] = verdict = self._test(text.casefold())
+        return verdict
 
 
 def _by_text(read: Callable[[Job], str], test: Callable[[str], bool]) -> Matcher:
-    """A matcher that judges each text once: many jobs have the same test, build or agent."""
-    judged: dict[str, bool] = {}
+    verdicts = _Verdicts(test)
+    return lambda job: verdicts[read(job)]
 
-    def matches(job: Job) -> bool:
-        text = read(job)
-        known = judged.get(text)
-        if known is None:
-            known = judged[text] = test(text.casefold())
-        return known
 
-    return matches
+def _each(read: Callable[[Job], str], test: Callable[[str], bool]) -> Matcher:
+    """As `_by_text`, where no two jobs have the same text."""
+    return lambda job: test(read(job).casefold())
 
 
 def _states(value: str) -> Matcher:
@@ -189,29 +204,17 @@ def _words(word: str) -> Matcher:
     wanted = word.casefold()
     if wanted.startswith(("j_", "r_")):
         return lambda job: wanted in job.job_id.casefold() or wanted in job.run_id.casefold()
-    fuzzy = fuzzy_pattern(wanted)
-    tests: dict[str, bool] = {}
-    names: dict[str, bool] = {}
+    tests = _Verdicts(fuzzy_pattern(wanted))
+    names = _Verdicts(lambda text: wanted in text)
     place = "/" in wanted
-
-    def name_has(text: str) -> bool:
-        known = names.get(text)
-        if known is None:
-            known = names[text] = wanted in text.casefold()
-        return known
 
     def matches(job: Job) -> bool:
         # One function without further calls for most jobs: it is asked a hundred thousand times a key.
         spec = job.spec
-        if spec is not None:
-            known = tests.get(spec.title)
-            if known is None:
-                known = tests[spec.title] = fuzzy(spec.title.casefold())
-            if known or (names.get(spec.app_version_id) is not False and name_has(spec.app_version_id)):
-                return True
         return (
-            (names.get(job.org_id) is not False and name_has(job.org_id))
-            or (names.get(job.agent) is not False and name_has(job.agent))
+            (spec is not None and (tests[spec.title] or names[spec.app_version_id]))
+            or names[job.org_id]
+            or names[job.agent]
             or wanted == job.state
             or wanted in job.job_id
             or wanted in job.run_id

@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from tui.store.filter import FilterError, parse_filter
 
-PAUSE_S = 0.05
+PAUSE_S = 0.02
 """Letters that come faster, as pasted ones do, are taken together."""
 
 

@@ -237,6 +237,12 @@ class LogView(TallCanvas):
         """More or fewer lines fit."""
         self.sync()
 
+    def on_unmount(self) -> None:
+        """Let go of the lines: a closed screen waits for the garbage collector, megabytes should not."""
+        self.buffer = LogBuffer()
+        self._all = AllLines(self.buffer)
+        self.matches = None
+
     # --- Actions -----------------------------------------------------------------------------
 
     def action_follow(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.store.filter import FilterError, parse_filter
+from tui.store.filter import MAX_VERDICTS, FilterError, parse_filter
 from tui.store.job import Job
 from tui.store.spec import Spec
 
@@ -124,3 +126,27 @@ def test_any_text_is_a_filter_or_an_error_with_a_sentence(text: str) -> None:
     else:
         said = str(wanted.matches(job()))
     assert said
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("job:j_1", 0), ("login", MAX_VERDICTS), ("test:x", MAX_VERDICTS)]
+)
+def test_a_filter_that_stays_for_days_keeps_little_of_the_jobs_that_went_by(text: str, kept: int) -> None:
+    def new(number: int) -> Job:
+        made = job()
+        made.job_id = f"j_{number:026d}"
+        made.spec = (
+            made.spec._replace(test=f"test_{number:026d}", title=f"test_{number:026d}") if made.spec else None
+        )
+        return made
+
+    matches = parse_filter(text).matches
+    matches(new(0))
+    tracemalloc.start()
+    try:
+        for number in range(3 * MAX_VERDICTS):
+            matches(new(number))
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left < 1_000_000 + 250 * kept

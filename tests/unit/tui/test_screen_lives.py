@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
 
 from tests.support.dashboard import PlayedDashboard, shown
+from tests.support.wait import wait_for
 from tui.screens.job import JobScreen
 from tui.screens.live import LiveScreen
+from tui.screens.log_keys import LogKeys
 from tui.screens.logs import LogsScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.runs import RunScreen, RunsScreen
@@ -85,3 +89,21 @@ async def test_a_line_that_is_put_away_while_its_timer_runs_does_nothing_more() 
         bar._apply()  # pyright: ignore[reportPrivateUsage]
         await pilot.pause()
         assert not played.app.index.filter
+
+
+@pytest.mark.parametrize("kind", ["job", "logs"])
+async def test_the_lines_of_a_closed_log_do_not_wait_for_the_garbage_collector(kind: str) -> None:
+    played = played_a_little()
+    async with shown(played) as pilot:
+        app = played.app
+        screen = SCREENS[kind](played)
+        app.push_screen(screen)
+        await pilot.pause()
+        assert isinstance(screen, LogKeys)
+        lines = weakref.ref(screen.log_view.buffer)
+        gc.disable()
+        try:
+            await app.pop_screen()
+            await wait_for(lambda: lines() is None)
+        finally:
+            gc.enable()

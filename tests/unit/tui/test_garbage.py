@@ -1,0 +1,106 @@
+"""What nobody needs any more goes, at calm moments, and goes back to the system."""
+
+from __future__ import annotations
+
+import gc
+import platform
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from tui import garbage
+from tui.garbage import CALM_S, EVERY_S, PATIENCE_S, Sweeper
+
+PROGRAM = """
+import psutil
+from tui import garbage
+
+def mib():
+    return psutil.Process().memory_info().rss / 2**20
+
+garbage.take_charge()
+large = bytearray(8 * 2**20)
+del large  # from here on the C library would keep such pieces
+between = []
+pieces = []
+for _ in range(20):
+    pieces.append(bytearray(b"x") * 2**21)
+    between.append(bytearray(5000))
+full = mib()
+pieces.clear()
+print(full - mib())
+"""
+
+
+class Ring:
+    """Refers to itself, as lines on the screen do: only the collector finds it."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+def a_ring() -> weakref.ref[Ring]:
+    return weakref.ref(Ring())
+
+
+@pytest.fixture(autouse=True)
+def collecting() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+    garbage.hand_back()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give it back by themselves")
+def test_large_pieces_between_small_ones_are_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 30
+
+
+def test_it_is_collected_once_a_minute_when_no_key_was_pressed_for_a_moment() -> None:
+    sweeper = Sweeper(0.0)
+    ring = a_ring()
+    sweeper.look(EVERY_S - 1, 0.0, 0)
+    assert ring()
+    sweeper.look(EVERY_S, EVERY_S - CALM_S / 2, 0)
+    assert ring()
+    sweeper.look(EVERY_S + 2, EVERY_S, 0)
+    assert not ring()
+    ring = a_ring()
+    sweeper.look(EVERY_S + 3, 0.0, 0)
+    assert ring()
+
+
+def test_somebody_who_types_without_end_does_not_hold_it_up() -> None:
+    ring = a_ring()
+    now = EVERY_S + PATIENCE_S
+    Sweeper(0.0).look(now, now, 0)
+    assert not ring()
+
+
+def test_what_was_put_aside_while_everything_was_read_is_looked_at_afterwards_and_once() -> None:
+    sweeper = Sweeper(0.0)
+    ring = a_ring()
+    garbage.put_aside()
+    sweeper.look(EVERY_S, 0.0, 1)
+    assert not ring()
+    assert gc.get_freeze_count()
+    ring = a_ring()
+    garbage.put_aside()
+    sweeper.look(2 * EVERY_S, 0.0, 1)
+    assert ring()
+    sweeper.look(3 * EVERY_S, 0.0, 2)
+    assert not ring()
+
+
+def test_where_much_is_new_everything_is_looked_at_and_put_aside() -> None:
+    sweeper = Sweeper(0.0, many=100)
+    ring = a_ring()
+    garbage.put_aside()
+    new = [[ring] for _ in range(100)]
+    sweeper.look(EVERY_S, 0.0, 0)
+    assert not ring()
+    assert not any(thing is new for thing in gc.get_objects())

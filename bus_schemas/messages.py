@@ -37,6 +37,7 @@ from bus_schemas.requests import (
     ListQuery,
     LogsAnswer,
     LogsQuery,
+    Order,
     Overview,
     Query,
 )
@@ -82,6 +83,7 @@ MESSAGES: tuple[type[Message], ...] = (
     DurationsAnswer,
     CancelRequest,
     CtlAnswer,
+    Order,
     QueueRules,
     PauseRequest,
     ResumeRequest,

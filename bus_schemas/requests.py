@@ -37,12 +37,32 @@ class Problem(Model):
     hint: Text | None = None
 
 
-class CancelRequest(Message):
-    """Cancel a job, or all jobs of a run (`qg.ctl.cancel.<org>`)."""
+class BulkRequest(Message):
+    """What may concern all jobs of a run: kept until it is carried out, by whoever leads."""
 
     id: Id
+    """A job, or a run: all of its jobs."""
     by: Id
+    patient: bool = False
+    """Who asks understands an answer that says how many jobs are left, and asks again."""
+
+
+class CancelRequest(BulkRequest):
+    """Cancel a job, or all jobs of a run (`qg.ctl.cancel.<org>`)."""
+
     reason: Text = "cancelled by request"
+    nonce: Id | None = None
+    """The same in a request that is repeated: what it cancelled before counts as cancelled by it."""
+
+
+class Order(Message):
+    """A request that concerns many jobs, as it is kept in the bucket `qg_orders`."""
+
+    verb: Id
+    request: Annotated[str, Field(max_length=65_536)]
+    """The request as it came, in JSON."""
+    at: Timestamp
+    """When it was taken, by the leader's clock."""
 
 
 class CtlAnswer(Message):
@@ -55,6 +75,8 @@ class CtlAnswer(Message):
     """Jobs that had ended before; for a retry, those that have not ended or need none."""
     later: tuple[Id, ...] = ()
     """Jobs that are released or run already: the change counts for their later attempts."""
+    left: Annotated[int, Field(ge=0)] = 0
+    """The request, a `patient` one, is kept and goes on, with about so many jobs to come: ask again."""
 
 
 class JobView(Model):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bus_schemas.base import Id, Message, Model, Text, Timestamp
 from bus_schemas.jobs import Priority
-from bus_schemas.requests import Problem
+from bus_schemas.requests import BulkRequest, Problem
 
 Running = Annotated[int, Field(ge=1, le=1_000_000)]
 Weight = Annotated[float, Field(ge=0.01, le=100.0, allow_inf_nan=False)]
@@ -73,12 +73,12 @@ class LimitRequest(Message):
     weight: Weight | None = None
 
 
-class ReprioritiseRequest(Message):
+class ReprioritiseRequest(BulkRequest):
     """Give a job, or all jobs of a run, another priority (`qg.ctl.reprioritise.<org>`)."""
 
-    id: Id
     priority: Priority
-    by: Id
+    nonce: Id | None = None
+    """The same in a request that is repeated."""
 
 
 class PriorityMark(Message):
@@ -90,11 +90,9 @@ class PriorityMark(Message):
     at: Timestamp
 
 
-class RetryRequest(Message):
+class RetryRequest(BulkRequest):
     """A new attempt of a job that ended, or of a run's (`qg.ctl.retry.<org>`)."""
 
-    id: Id
-    by: Id
     nonce: Id
     """The same in a request that is repeated: it makes no second attempt."""
     failed: bool = False

@@ -31,6 +31,8 @@ PRIORITIES_BUCKET: Final = "qg_priorities"
 LEARNED_BUCKET: Final = "qg_learned"
 NEWEST_BUCKET: Final = "qg_newest"
 """The newest run of each concurrency key."""
+ORDERS_BUCKET: Final = "qg_orders"
+"""Requests that concern many jobs, until they are carried out."""
 BUILDS_BUCKET: Final = "qg_builds"
 BUNDLE_OBJECTS: Final = "qg_bundle_files"
 BUILD_OBJECTS: Final = "qg_build_files"
@@ -192,6 +194,7 @@ def buckets(replicas: int = 1) -> list[ApiConfig]:
         kv_bucket(LEARNED_BUCKET),
         # Kept for as long as the markers whose places they name.
         kv_bucket(NEWEST_BUCKET, ttl_s=RUN_MARKER_TTL_S),
+        kv_bucket(ORDERS_BUCKET, ttl_s=EVENTS_KEPT_S),
         kv_bucket(BUILDS_BUCKET),
         object_bucket(BUNDLE_OBJECTS, ttl_s=7 * day),
         object_bucket(BUILD_OBJECTS, ttl_s=BUILDS_KEPT_S),

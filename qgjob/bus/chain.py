@@ -56,13 +56,25 @@ def chain_subject(message: JobMessage) -> str:
 
 
 async def end_unclaimed(
-    bus: Bus, message: JobMessage, state: EndState, reason: str, text: str, *, now: float
+    bus: Bus,
+    message: JobMessage,
+    state: EndState,
+    reason: str,
+    text: str,
+    *,
+    now: float,
+    nonce: str | None = None,
 ) -> ChainLink | None:
-    """End an attempt that no slot holds; None when that is done, else the link that was there first."""
+    """End an attempt that no slot holds; None when that is done, else the link that was there first.
+
+    `nonce`: of whoever wants it ended, and may have done so before.
+    """
     result = Attempt(
         number=message.attempt, finished_at=now, outcome=state, reason=reason, message=text[:4000]
     )
     ended = ended_event(message, state, result, at=now)
+    if nonce is not None:
+        ended = ended.model_copy(update={"nonce": nonce})
     return await _write(bus, chain_subject(message), ended, expected=0)
 
 

@@ -54,6 +54,7 @@ class Publisher:
         self._bus = bus
         self._queue: deque[OutMsg] = deque()
         self._wake = asyncio.Event()
+        self._stored = asyncio.Event()
         self.refused = 0
         self.posted = 0
         """How many messages were to be published so far."""
@@ -66,6 +67,13 @@ class Publisher:
         self.posted += 1
         self._wake.set()
 
+    async def flushed(self) -> None:
+        """Wait until all that was posted so far is stored (or given up)."""
+        through = self.posted
+        while self.done < through:
+            self._stored.clear()
+            await self._stored.wait()
+
     async def run(self) -> None:
         """Publish until cancelled."""
         while True:
@@ -73,6 +81,7 @@ class Publisher:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), WINDOW))]
                 await self._store(batch)
                 self.done += len(batch)
+                self._stored.set()
             self._wake.clear()
             await self._wake.wait()
 

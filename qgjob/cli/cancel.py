@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli.goingon import going_on
 from qgjob.cli.session import Session, run, session_of
 
 app = typer.Typer(add_completion=False)
@@ -27,7 +28,7 @@ def cancel(
 
 async def _main(session: Session, any_id: str, reason: str | None, *, as_json: bool) -> None:
     async with session.client() as client:
-        answer = await client.cancel(any_id, reason=reason)
+        answer = await client.cancel(any_id, reason=reason, on_left=going_on(session.out, "cancelled"))
     out = session.out
     if as_json:
         out.json({"id": any_id, "cancelled": list(answer.affected), "ended_before": list(answer.already)})

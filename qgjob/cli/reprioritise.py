@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli.goingon import going_on
 from qgjob.cli.session import Session, run, session_of
 
 app = typer.Typer(add_completion=False)
@@ -33,7 +34,7 @@ def reprioritise(
 
 async def _main(session: Session, any_id: str, priority: int, *, as_json: bool) -> None:
     async with session.client() as client:
-        answer = await client.reprioritise(any_id, priority)
+        answer = await client.reprioritise(any_id, priority, on_left=going_on(session.out, "changed"))
     out = session.out
     if as_json:
         out.json(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli.goingon import going_on
 from qgjob.cli.session import Session, run, session_of
 
 app = typer.Typer(add_completion=False)
@@ -30,7 +31,7 @@ def retry(
 
 async def _main(session: Session, any_id: str, *, failed: bool, as_json: bool) -> None:
     async with session.client() as client:
-        answer = await client.retry(any_id, failed=failed)
+        answer = await client.retry(any_id, failed=failed, on_left=going_on(session.out, "retried"))
     out = session.out
     if as_json:
         out.json({"id": any_id, "retried": list(answer.affected), "not_ended": list(answer.already)})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bus_schemas.requests import RunView
 from qgjob.cli.ci import in_ci
+from qgjob.cli.goingon import going_on
 from qgjob.cli.output import Output
 from qgjob.cli.progress import progress_for
 from qgjob.cli.render import summary, why
@@ -233,7 +234,8 @@ def _wants_cancel(out: Output) -> bool:
 def _cancel(session: Session, any_id: str) -> None:
     async def cancel() -> int:
         async with session.client() as client:
-            return len((await client.cancel(any_id, reason="interrupted", by="cli")).affected)
+            left = going_on(session.out, "cancelled")
+            return len((await client.cancel(any_id, reason="interrupted", by="cli", on_left=left)).affected)
 
     try:
         count = run(cancel())

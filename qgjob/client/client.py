@@ -249,23 +249,47 @@ class Client:
 
     # --- Acting ------------------------------------------------------------------------------
 
-    async def cancel(self, any_id: str, *, reason: str | None = None, by: str | None = None) -> CtlAnswer:
-        """Cancel a job, or all jobs of a run that have not ended; raises `NotFoundError`."""
-        return await control.cancel(self.bus, any_id, reason=reason, by=by)
+    # Of a large run these three take a while. What the scheduler has taken it carries out, also when
+    # whoever asked goes away or another scheduler takes over; `on_left` hears how many jobs are to come.
 
-    async def retry(self, any_id: str, *, failed: bool = False, by: str | None = None) -> CtlAnswer:
+    async def cancel(
+        self,
+        any_id: str,
+        *,
+        reason: str | None = None,
+        by: str | None = None,
+        on_left: Callable[[int], None] | None = None,
+    ) -> CtlAnswer:
+        """Cancel a job, or all jobs of a run that have not ended; raises `NotFoundError`."""
+        return await control.cancel(self.bus, any_id, reason=reason, by=by, on_left=on_left)
+
+    async def retry(
+        self,
+        any_id: str,
+        *,
+        failed: bool = False,
+        by: str | None = None,
+        on_left: Callable[[int], None] | None = None,
+    ) -> CtlAnswer:
         """Try a job that ended once more, or all of a run's that did; with `failed` only those that failed.
 
         Raises `NotFoundError`, and `RefusedError` when what they were made of is not kept any more.
         """
-        return await control.retry(self.bus, any_id, failed=failed, by=by)
+        return await control.retry(self.bus, any_id, failed=failed, by=by, on_left=on_left)
 
-    async def reprioritise(self, any_id: str, priority: int, *, by: str | None = None) -> CtlAnswer:
+    async def reprioritise(
+        self,
+        any_id: str,
+        priority: int,
+        *,
+        by: str | None = None,
+        on_left: Callable[[int], None] | None = None,
+    ) -> CtlAnswer:
         """Give a job, or all jobs of a run, another priority, 1 to 10; raises `NotFoundError`.
 
         It counts at once for those that wait, and in later attempts for those that a slot has.
         """
-        return await control.reprioritise(self.bus, any_id, priority, by=by)
+        return await control.reprioritise(self.bus, any_id, priority, by=by, on_left=on_left)
 
     async def pause_queue(
         self,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import getpass
 import secrets
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from pydantic import ValidationError
 
 from bus_schemas import subjects
 from bus_schemas.base import MAX_ID_CHARS, Message
-from bus_schemas.requests import CancelRequest, CtlAnswer
+from bus_schemas.requests import BulkRequest, CancelRequest, CtlAnswer
 from bus_schemas.rules import (
     LimitRequest,
     PauseRequest,
@@ -23,30 +24,58 @@ from bus_schemas.rules import (
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import usage_error
 from qgjob.client.query import ask, checked
+from qgjob.errors import UnreachableError
 
 TIMEOUT_S: Final = 30.0
-"""A run may have a hundred thousand jobs."""
+_ASKED_AGAIN_S: Final = 10.0
+"""A leader that died is not waited for longer; asked again, its successor goes on with what was asked."""
+_PATIENCE_S: Final = 60.0
+"""So long a scheduler may be away, or read a large backlog, in the middle of a request."""
+
+OnLeft = Callable[[int], None]
+"""Told how many jobs are left of a request that the scheduler has taken and goes on with."""
 
 
-async def cancel(bus: Bus, any_id: str, *, reason: str | None = None, by: str | None = None) -> CtlAnswer:
-    """Cancel a job, or all jobs of a run that have not ended; raises `NotFoundError`."""
-    request = CancelRequest(id=any_id, by=by or whoami(), reason=reason or "cancelled by request")
-    return await _jobs(bus, "cancel", request)
+async def cancel(
+    bus: Bus,
+    any_id: str,
+    *,
+    reason: str | None = None,
+    by: str | None = None,
+    on_left: OnLeft | None = None,
+) -> CtlAnswer:
+    """See `Client.cancel`."""
+    request = CancelRequest(
+        id=any_id,
+        by=by or whoami(),
+        reason=reason or "cancelled by request",
+        nonce=secrets.token_hex(8),
+        patient=True,
+    )
+    return await _jobs(bus, "cancel", request, on_left)
 
 
-async def retry(bus: Bus, any_id: str, *, failed: bool = False, by: str | None = None) -> CtlAnswer:
+async def retry(
+    bus: Bus, any_id: str, *, failed: bool = False, by: str | None = None, on_left: OnLeft | None = None
+) -> CtlAnswer:
     """See `Client.retry`."""
-    request = RetryRequest(id=any_id, by=by or whoami(), nonce=secrets.token_hex(8), failed=failed)
-    return await _jobs(bus, "retry", request)
+    request = RetryRequest(
+        id=any_id, by=by or whoami(), nonce=secrets.token_hex(8), failed=failed, patient=True
+    )
+    return await _jobs(bus, "retry", request, on_left)
 
 
-async def reprioritise(bus: Bus, any_id: str, priority: int, *, by: str | None = None) -> CtlAnswer:
+async def reprioritise(
+    bus: Bus, any_id: str, priority: int, *, by: str | None = None, on_left: OnLeft | None = None
+) -> CtlAnswer:
     """See `Client.reprioritise`."""
     try:
-        request = ReprioritiseRequest(id=any_id, priority=priority, by=by or whoami())
+        request = ReprioritiseRequest(
+            id=any_id, priority=priority, by=by or whoami(), nonce=secrets.token_hex(8), patient=True
+        )
     except ValidationError as error:
         raise usage_error("The new priority", error) from None
-    return await _jobs(bus, "reprioritise", request)
+    return await _jobs(bus, "reprioritise", request, on_left)
 
 
 async def pause(
@@ -98,10 +127,33 @@ def whoami() -> str:
     return f"{user}@{socket.gethostname()}"[:MAX_ID_CHARS]
 
 
-async def _jobs(bus: Bus, verb: str, request: Message) -> CtlAnswer:
-    answer = await ask(bus, subjects.ctl(verb), request, CtlAnswer, timeout=TIMEOUT_S)
-    checked(answer.problem)
-    return answer
+async def _jobs(bus: Bus, verb: str, request: BulkRequest, on_left: OnLeft | None) -> CtlAnswer:
+    """Have it carried out, however long that takes; the scheduler says now and then how much is left."""
+    left = 0
+    while True:
+        try:
+            answer = await ask(
+                bus,
+                subjects.ctl(verb),
+                request,
+                CtlAnswer,
+                timeout=_ASKED_AGAIN_S,
+                patience=_PATIENCE_S,
+                heard=left > 0,
+            )
+        except UnreachableError as error:
+            if not left:
+                raise
+            raise UnreachableError(
+                f"{error.message} It has taken this {verb}, with about {left} jobs still to come.",
+                hint="It is written down, and goes on as soon as a scheduler is there.",
+            ) from None
+        checked(answer.problem)
+        if not answer.left:
+            return answer
+        left = answer.left
+        if on_left is not None:
+            on_left(left)
 
 
 async def _rules(bus: Bus, verb: str, org_id: str | None, request: Message) -> QueueRules:

@@ -48,21 +48,29 @@ _RETRY_S: Final = 0.1
 
 
 async def ask(
-    bus: Bus, subject: str, message: Message, answer: type[A], *, timeout: float = ANSWER_TIMEOUT_S
+    bus: Bus,
+    subject: str,
+    message: Message,
+    answer: type[A],
+    *,
+    timeout: float = ANSWER_TIMEOUT_S,
+    patience: float | None = None,
+    heard: bool = False,
 ) -> A:
     """Send a request and read its answer; asked again while no scheduler is there, for 2 s.
 
-    Raises `UnreachableError` when none answers: after 2 s when none is there, after twice `timeout`
-    when one is silent.
+    Raises `UnreachableError` when none answers: after 2 s when none is there, after `patience` seconds
+    (one and a half times `timeout` unless given) when one is silent. `heard`: a scheduler has taken
+    this request already, so another one is waited for with the same patience.
     """
     loop = asyncio.get_running_loop()
     asked = loop.time()
-    deadline = asked + NO_SCHEDULER_S
+    patience = timeout * 1.5 if patience is None else patience
     while True:
         try:
             reply = await bus.requests.request(subject, message.encode(), timeout=timeout)
         except NoRespondersError:
-            if loop.time() < deadline:
+            if loop.time() < asked + (patience if heard else NO_SCHEDULER_S):
                 await asyncio.sleep(_RETRY_S)
                 continue
             raise UnreachableError(
@@ -70,7 +78,8 @@ async def ask(
                 hint="Start one with `qgjob scheduler` (or the whole system with `qgjob up`).",
             ) from None
         except RequestTimeoutError:
-            if loop.time() < asked + timeout * 1.5:
+            heard = True
+            if loop.time() < asked + patience:
                 continue
             raise UnreachableError(
                 "The scheduler does not answer in time.", hint="See `qgjob health`, and the scheduler's log."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from qgjob.domain.history import JobDoc
 from qgjob.domain.placement.model import Event, Expire, JobWithdrawn
 from qgjob.errors import NotFoundError, QgjobError
 from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.bulk import Carrying
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.recovery import holder_of
 from qgjob.scheduler.slices import gathered, slices
@@ -30,6 +32,9 @@ _AT_ONCE = 200
 Known = Callable[[str], Awaitable[list[JobDoc] | None]]
 """The jobs that a job's or run's id stands for; None when it stands for nothing."""
 
+Arrived = Callable[[str, Carrying], Awaitable[None]]
+"""Waits until all jobs of an id that are stored by now are in the backlog, as far as they are to come."""
+
 
 @dataclass(slots=True)
 class Cancels:
@@ -40,17 +45,16 @@ class Cancels:
     lab: Lab
     backlog: Backlog
     known: Known
+    arrived: Arrived
     on_over: Callable[[Entry], None]
     """Called for an entry whose attempt turns out to have ended."""
     cancelling: dict[str, float] = field(default_factory=dict[str, float])
-    """Jobs whose holder was asked to end them, and when (monotonic)."""
+    """Jobs whose holder was asked to end them, and when (monotonic); never yet, while others' turn it is."""
     _between: dict[str, JobMessage] = field(default_factory=dict[str, JobMessage])
     """The next attempts of jobs that are between two."""
     _wanted: dict[str, str] = field(default_factory=dict[str, str])
     """Why the next attempt of a job was ended before it came in."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    _asked: dict[bytes, asyncio.Task[CtlAnswer]] = field(default_factory=dict[bytes, asyncio.Task[CtlAnswer]])
-    """Requests that are being carried out: of a large run that takes longer than who asked waits."""
     _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def run(self) -> None:
@@ -58,7 +62,7 @@ class Cancels:
         try:
             await asyncio.Event().wait()
         finally:
-            for task in (*self._tasks, *self._asked.values()):
+            for task in self._tasks:
                 task.cancel()
 
     def came_in(self, entry: Entry) -> None:
@@ -86,27 +90,32 @@ class Cancels:
         if entry is not None:
             self._spawn(self._quietly(entry, "scheduler", "it waited longer than it may", "expired"))
 
-    async def cancel(self, data: bytes) -> CtlAnswer:
-        """The control verb `cancel`; asked once more meanwhile, it is the same request and answer."""
+    async def cancel(self, data: bytes, carrying: Carrying) -> CtlAnswer:
+        """The control verb `cancel`."""
         request = CancelRequest.decode(data)
-        task = self._asked.get(data)
-        if task is None:
-            task = self._asked[data] = asyncio.create_task(self._cancel(request))
-            task.add_done_callback(lambda _: self._asked.pop(data, None))
-        return await asyncio.shield(task)
-
-    async def _cancel(self, request: CancelRequest) -> CtlAnswer:
+        await self.arrived(request.id, carrying)
         ids = sorted(self.backlog.runs.get(request.id, ())) or [request.id]
         entries = {i: self.backlog.entries[i] for i in ids if i in self.backlog.entries}
+        await carrying.concerns(len(entries))
         async for some in slices(list(entries.values())):
             self._take_out(some, request.reason)
+
+        async def end_entry(entry: Entry) -> bool:
+            did = await self._end_entry(entry, request.by, request.reason, "cancelled", request.nonce)
+            self._attempted([entry.job_id])
+            carrying.done += 1
+            return did
+
         # What is held is ended at once: looking up what else the id stands for may take its time.
-        done, others = await asyncio.gather(
-            gathered(
-                list(entries.values()), lambda e: self._end_entry(e, request.by, request.reason, "cancelled")
-            ),
-            self._others(request.id, entries),
-        )
+        looking = asyncio.ensure_future(self._others(request.id, entries))
+        try:
+            done = await gathered(list(entries.values()), end_entry)
+            others = await looking
+        except QgjobError:
+            self._attempted(entries)
+            raise
+        finally:
+            looking.cancel()
         done += await gathered(others, lambda doc: self._end_other(doc, request))
         names = [*entries, *(doc.job_id for doc in others)]
         return CtlAnswer(
@@ -131,6 +140,7 @@ class Cancels:
     async def _quietly(self, entry: Entry, by: str, reason: str, state: EndState) -> None:
         try:
             self._take_out([entry], reason)
+            self._attempted([entry.job_id])
             await self._end_entry(entry, by, reason, state)
         except QgjobError as error:
             log.warning("%s could not be ended: %s", entry.job_id, error)
@@ -140,14 +150,21 @@ class Cancels:
         waiting: list[Event] = []
         for entry in entries:
             entry.cancel = reason
-            self.cancelling[entry.job_id] = self.clock.monotonic()
+            self.cancelling[entry.job_id] = math.inf
             if not entry.released:
                 waiting.append(JobWithdrawn(entry.job_id))
         self.lab.feed(*waiting)
 
-    async def _end_entry(self, entry: Entry, by: str, reason: str, state: EndState) -> bool:
+    def _attempted(self, job_ids: Iterable[str]) -> None:
+        """What was to be said of these was said: from now on the reaper counts."""
+        now = self.clock.monotonic()
+        self.cancelling.update((i, now) for i in job_ids if i in self.cancelling)
+
+    async def _end_entry(
+        self, entry: Entry, by: str, reason: str, state: EndState, nonce: str | None = None
+    ) -> bool:
         """End a live attempt or have it ended; False when the job ended by itself before."""
-        if await self._end(entry.message(), by, reason, state):
+        if await self._end(entry.message(), by, reason, state, nonce):
             return True
         if state == "cancelled":
             self.on_over(entry)
@@ -158,7 +175,7 @@ class Cancels:
         following = self._between.get(doc.job_id)
         if following is None:
             if doc.ended:
-                return False
+                return await self._cancelled_by(doc, request)
             # A new leader may not have come to this end yet: the next attempt is named in it.
             subject = subjects.event(doc.org_id, doc.run_id, doc.job_id, doc.attempt, "state")
             link, _ = await read_chain(self.bus, subject)
@@ -166,15 +183,29 @@ class Cancels:
                 return False
             following = link.next
         self._wanted[doc.job_id] = request.reason
-        return await self._end(following, request.by, request.reason, "cancelled")
+        return await self._end(following, request.by, request.reason, "cancelled", request.nonce)
 
-    async def _end(self, message: JobMessage, by: str, reason: str, state: EndState) -> bool:
-        """End an attempt, or the one that follows it; False when the job ended before."""
+    async def _cancelled_by(self, doc: JobDoc, request: CancelRequest) -> bool:
+        """Whether it was this very request that ended a job, as when an earlier leader began it."""
+        if request.nonce is None or (doc.state, doc.message) != ("cancelled", request.reason):
+            return False
+        subject = subjects.event(doc.org_id, doc.run_id, doc.job_id, doc.attempt, "state")
+        async with self._limit:
+            link, _ = await read_chain(self.bus, subject)
+        return isinstance(link, Ended) and link.nonce == request.nonce
+
+    async def _end(
+        self, message: JobMessage, by: str, reason: str, state: EndState, nonce: str | None
+    ) -> bool:
+        """End an attempt, or the one that follows it; False when the job ended before.
+
+        `nonce`: an end that bears it is as good as one of ours.
+        """
         word = "cancelled" if state == "cancelled" else "queue_expiry"
         while True:
             async with self._limit:
                 now = self.clock.now()
-                there = await end_unclaimed(self.bus, message, state, word, reason, now=now)
+                there = await end_unclaimed(self.bus, message, state, word, reason, now=now, nonce=nonce)
                 if there is None:
                     return True
                 if state == "expired":
@@ -192,6 +223,7 @@ class Cancels:
                 self._wanted[message.spec.job_id] = reason
             else:
                 self._take_out([follower], reason)
+                self._attempted([follower.job_id])
         if there is not None and not isinstance(there, Cancelling):
             holder = holder_of(there)
             if holder is not None:

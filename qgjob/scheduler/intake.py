@@ -70,6 +70,8 @@ class Intake:
     """Called once, when everything that was there at the start has been read."""
     dead_letters: int = 0
     seen_through: int = 0
+    taken: int = 0
+    """How many messages were read in this reign."""
 
     async def run(self, consumer: str) -> None:
         """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
@@ -79,7 +81,9 @@ class Intake:
         async with Puller(self.bus, streams.JOBS, consumer, ahead=_AHEAD) as puller:
             while True:
                 first = await puller.next()
-                last = await self._take_all([first, *puller.take(_AT_ONCE)])
+                some = [first, *puller.take(_AT_ONCE)]
+                last = await self._take_all(some)
+                self.taken += len(some)
                 await asyncio.sleep(0)
                 self.seen_through = last.seq
                 if inheriting and (last.seq >= self.horizon or not last.pending):
@@ -94,6 +98,10 @@ class Intake:
             for run in list(self.runs.open.values()):
                 if now - run.since > self.open_run_s:
                     await self._refuse(run)
+
+    def reads(self, run_id: str) -> bool:
+        """Whether jobs of a run wait aside until all of it is in."""
+        return any(key[1] == run_id for key in self.runs.open)
 
     def announced_through(self) -> int:
         """All jobs of complete runs up to this sequence are announced; the next reign starts behind it."""

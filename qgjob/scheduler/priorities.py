@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.events import Reprioritised
@@ -17,18 +16,16 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.publish import OutMsg
-from qgjob.bus.publisher import Publisher, publish_each
+from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import JobReprioritised
 from qgjob.errors import BadMessageError, NotFoundError
 from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.scheduler.cancels import Known
+from qgjob.scheduler.bulk import Carrying
+from qgjob.scheduler.cancels import Arrived, Known
 from qgjob.scheduler.slices import slices
 
 log = logging.getLogger(__name__)
-
-_TOLD_AT_ONCE: Final = 500
-"""So many events are stored before the answer; the others of a larger run follow."""
 
 
 @dataclass(slots=True)
@@ -39,9 +36,11 @@ class Priorities:
     clock: Clock
     backlog: Backlog
     events: Publisher
+    """The one that tells of what is queued: so nobody hears of a new priority before he hears of the job."""
     feed: Callable[..., None]
     known: Known
-    _given: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    arrived: Arrived
+    _given: dict[str, tuple[int, PriorityMark]] = field(default_factory=dict[str, tuple[int, PriorityMark]])
     """By job or run: when (the place in the bucket) and which."""
 
     async def recall(self) -> None:
@@ -56,18 +55,19 @@ class Priorities:
                 except BadMessageError as error:
                     log.warning("ignored a priority on %s: %s", message.subject, error)
                 else:
-                    self._given[mark.id] = (message.seq, mark.priority)
+                    self._given[mark.id] = (message.seq, mark)
 
     def of(self, job_id: str, run_id: str, submitted: int) -> int:
         """A job's priority by now: what was given last, to it or to its run."""
         if not self._given:
             return submitted
-        none = (0, submitted)
-        return max(self._given.get(job_id, none), self._given.get(run_id, none))[1]
+        given = [self._given[i] for i in (job_id, run_id) if i in self._given]
+        return max(given, key=lambda each: each[0])[1].priority if given else submitted
 
-    async def reprioritise(self, data: bytes) -> CtlAnswer:
+    async def reprioritise(self, data: bytes, carrying: Carrying) -> CtlAnswer:
         """The control verb `reprioritise`."""
         request = ReprioritiseRequest.decode(data)
+        await self.arrived(request.id, carrying)
         docs = await self.known(request.id)
         ids = self.backlog.runs.get(request.id) or {request.id}
         entries = [self.backlog.entries[i] for i in sorted(ids) if i in self.backlog.entries]
@@ -78,27 +78,44 @@ class Priorities:
         ended = tuple(doc.job_id for doc in docs or () if doc.job_id not in live and doc.ended)
         if not entries and not between:
             return CtlAnswer(already=ended)
-        mark = PriorityMark(id=request.id, priority=request.priority, by=request.by, at=self.clock.now())
-        seq = await kv.put(self.bus, PRIORITIES_BUCKET, encode_token(request.id), mark.encode())
-        self._given[request.id] = (seq, request.priority)
+        await carrying.concerns(len(entries))
+        mark = await self._give(request, carrying)
         waiting = [entry for entry in entries if not entry.released]
         async for some in slices(waiting):
-            self.feed(*(JobReprioritised(entry.job_id, request.priority) for entry in some))
-        await publish_each(self.bus, [self._event(entry, mark) for entry in entries[:_TOLD_AT_ONCE]])
-        async for some in slices(entries[_TOLD_AT_ONCE:]):
+            self.feed(*(JobReprioritised(e.job_id, self._now(e, request)) for e in some))
+        shown = {doc.job_id: doc.priority for doc in docs or ()}
+        async for some in slices(entries):
             for entry in some:
-                self.events.post(self._event(entry, mark))
+                # Those that show it were told of by an earlier leader, or had it before.
+                if shown.get(entry.job_id) != (priority := self._now(entry, request)):
+                    self.events.post(self._event(entry, priority, mark))
+            await self.events.flushed()
+            carrying.done += len(some)
         out = (*(e.job_id for e in entries if e.released), *(doc.job_id for doc in between))
         return CtlAnswer(affected=tuple(e.job_id for e in waiting), later=out, already=ended)
 
-    def _event(self, entry: Entry, mark: PriorityMark) -> OutMsg:
+    async def _give(self, request: ReprioritiseRequest, carrying: Carrying) -> PriorityMark:
+        """Write a priority down, unless the leader that began with it did so; returns what counts then."""
+        _, there = self._given.get(request.id, (0, None))
+        if carrying.taken_up and there is not None and there.at >= carrying.taken_at:
+            return there  # it is this one, or was given later than this one
+        mark = PriorityMark(id=request.id, priority=request.priority, by=request.by, at=self.clock.now())
+        seq = await kv.put(self.bus, PRIORITIES_BUCKET, encode_token(request.id), mark.encode())
+        self._given[request.id] = (seq, mark)
+        return mark
+
+    def _now(self, entry: Entry, request: ReprioritiseRequest) -> int:
+        """A job's priority by now: this one, unless its own was given later."""
+        return self.of(entry.job_id, entry.run_id, request.priority)
+
+    def _event(self, entry: Entry, priority: int, mark: PriorityMark) -> OutMsg:
         event = Reprioritised(
             org_id=entry.org_id,
             run_id=entry.run_id,
             job_id=entry.job_id,
             attempt=entry.attempt,
             at=mark.at,
-            priority=mark.priority,
+            priority=priority,
             by=mark.by,
         )
         subject = subjects.event(entry.org_id, entry.run_id, entry.job_id, entry.attempt, "info")

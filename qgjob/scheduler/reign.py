@@ -96,6 +96,7 @@ async def _reign(
             "open runs": parts.intake.watch_open_runs(),
             "control": parts.control.run(),
             "cancels": parts.cancels.run(),
+            "bulk": parts.bulk.run(),
             "superseded": parts.superseding.run(),
             "rules": parts.rulebook.run(),
             "schedules": parts.crons.run(),

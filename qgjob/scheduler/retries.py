@@ -24,6 +24,7 @@ from qgjob.domain.history import JobDoc
 from qgjob.errors import BadMessageError, NotFoundError, RefusedError
 from qgjob.scheduler.attempts import put_attempt
 from qgjob.scheduler.backlog import Backlog
+from qgjob.scheduler.bulk import Carrying
 from qgjob.scheduler.cancels import Known
 from qgjob.scheduler.slices import gathered
 
@@ -43,13 +44,20 @@ class Retries:
     known: Known
     _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
-    async def retry(self, data: bytes) -> CtlAnswer:
+    async def retry(self, data: bytes, carrying: Carrying) -> CtlAnswer:
         """The control verb `retry`."""
         request = RetryRequest.decode(data)
         docs = await self.known(request.id)
         if docs is None:
             raise NotFoundError(f"There is no job or run {request.id}.")
-        outcomes = await gathered(docs, lambda doc: self._one(doc, request))
+        await carrying.concerns(len(docs))
+
+        async def one(doc: JobDoc) -> str:
+            outcome = await self._one(doc, request)
+            carrying.done += 1
+            return outcome
+
+        outcomes = await gathered(docs, one)
         named = list(zip(docs, outcomes, strict=True))
         affected = tuple(doc.job_id for doc, outcome in named if outcome == "retried")
         if not affected and any(outcome == "gone" for _, outcome in named):

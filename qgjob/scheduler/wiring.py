@@ -12,7 +12,9 @@ from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, Event, Expire, Release, forgotten
 from qgjob.scheduler.announced import Announced
+from qgjob.scheduler.arrival import Arrival
 from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.bulk import Bulk, Carrying
 from qgjob.scheduler.cancels import Cancels, Known
 from qgjob.scheduler.chains import Chains
 from qgjob.scheduler.control import Control
@@ -59,6 +61,7 @@ class Parts:
     chains: Chains
     slots: Slots
     cancels: Cancels
+    bulk: Bulk
     superseding: Superseding
     priorities: Priorities
     rulebook: RuleBook
@@ -114,11 +117,16 @@ def wire(
             dispatcher.settle(entry)
         lab.feed(forgotten(entry.job_id, entry.attempt))
 
-    cancels = Cancels(bus, clock, lab, backlog, known, over)
-    priorities = Priorities(bus, clock, backlog, events, lab.feed, known)
+    async def arrived(any_id: str, carrying: Carrying) -> None:
+        await Arrival(bus, backlog, intake, found.intake, known).wait(any_id, carrying)
+
+    cancels = Cancels(bus, clock, lab, backlog, known, arrived, over)
+    priorities = Priorities(bus, clock, backlog, events, lab.feed, known, arrived)
     rulebook = RuleBook(bus, clock, lab.feed)
     crons = Crons(bus, clock)
     retries = Retries(bus, clock, backlog, known)
+    acts = {"cancel": cancels.cancel, "retry": retries.retry, "reprioritise": priorities.reprioritise}
+    bulk = Bulk(bus, clock, acts, ready)
     agents: dict[str, set[str]] = {}
     holds = Holds(bus, clock, mandate.epoch, lab.state, lab.feed, agents)
 
@@ -127,9 +135,7 @@ def wire(
         dispatcher.settle(entry)
 
     verbs = {
-        "cancel": cancels.cancel,
-        "retry": retries.retry,
-        "reprioritise": priorities.reprioritise,
+        **{name: bulk.verb(name) for name in acts},
         "queue_pause": rulebook.pause,
         "queue_resume": rulebook.resume,
         "queue_limit": rulebook.limit,
@@ -142,7 +148,7 @@ def wire(
     }
 
     runs = Runs(bus)
-    superseding = Superseding(bus, runs, cancels.cancel, ready)
+    superseding = Superseding(bus, runs, bulk.verb("cancel"), ready)
     intake = Intake(
         bus,
         clock,
@@ -196,6 +202,7 @@ def wire(
         chains=chains,
         slots=slots,
         cancels=cancels,
+        bulk=bulk,
         superseding=superseding,
         priorities=priorities,
         rulebook=rulebook,

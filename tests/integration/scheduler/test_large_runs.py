@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import pytest
 
@@ -15,6 +14,7 @@ from qgjob.clock import SystemClock
 from qgjob.domain.history import JobDoc
 from qgjob.domain.placement.model import JobArrived
 from qgjob.scheduler.backlog import Backlog, Entry, placement_job
+from qgjob.scheduler.bulk import Bulk, Carrying
 from qgjob.scheduler.cancels import Cancels
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.slices import AT_ONCE
@@ -28,10 +28,14 @@ async def nothing_else(_: str) -> list[JobDoc] | None:
     return []
 
 
+async def at_once(_: str, __: Carrying) -> None:
+    """All jobs are in the backlog already."""
+
+
 async def test_a_large_run_is_cancelled_a_part_at_a_time(bus: Bus) -> None:
     clock, backlog, over = SystemClock(), Backlog(), list[Entry]()
     lab = Lab(clock, unheard, unheard, unheard)
-    cancels = Cancels(bus, clock, lab, backlog, nothing_else, over.append)
+    cancels = Cancels(bus, clock, lab, backlog, nothing_else, at_once, over.append)
     run = planned(4 * AT_ONCE, runner="noop")
     for place, spec in enumerate(run.specs, 1):
         message = JobMessage(spec=spec)
@@ -47,11 +51,16 @@ async def test_a_large_run_is_cancelled_a_part_at_a_time(bus: Bus) -> None:
 
     watching = asyncio.create_task(watch())
     request = CancelRequest(id=run.run_id, by="test").encode()
+    ready = asyncio.Event()
+    ready.set()
+    bulk = Bulk(bus, clock, {"cancel": cancels.cancel}, ready)
+    reigning = asyncio.create_task(bulk.run())
+    cancel = bulk.verb("cancel")
     # Who asked does not wait that long, and asks again.
-    answer, again = await asyncio.gather(cancels.cancel(request), cancels.cancel(request))
-    watching.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await watching
+    answer, again = await asyncio.gather(cancel(request), cancel(request))
+    for task in (watching, reigning):
+        task.cancel()
+    await asyncio.gather(watching, reigning, return_exceptions=True)
     assert len(answer.affected) == len(run.specs)
     assert again == answer
     assert lab.state.jobs == {}

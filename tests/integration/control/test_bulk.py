@@ -1,0 +1,132 @@
+"""What was asked of many jobs at once is done to all of them, though the leader is killed in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from bench.system import submit
+from bus_schemas.events import Reprioritised, Retrying
+from bus_schemas.requests import CtlAnswer
+from bus_schemas.streams import ORDERS_BUCKET
+from qgjob.bus.connect import Bus
+from qgjob.client import Client
+from qgjob.local.system import LocalSystem
+from tests.integration.control.conftest import lab
+from tests.support.pipeline import Witness, counted, planned
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+JOBS = 6000
+BEGUN = 200
+"""So many jobs were reached when the leader is killed."""
+
+
+async def killed_in_the_middle(
+    running: LocalSystem, act: Awaitable[CtlAnswer], reached: Callable[[], int], *, goes: bool
+) -> CtlAnswer | None:
+    """Kill the leader while it carries a request out; `goes`: whoever asked goes away at that moment."""
+    before = reached()
+    asking = asyncio.ensure_future(act)
+    await wait_for(lambda: reached() >= before + BEGUN, 60, "a request that has begun")
+    os.kill(running.pids()["scheduler"], signal.SIGKILL)
+    if goes:
+        asking.cancel()
+        await asyncio.wait([asking])
+        return None
+    return await asking
+
+
+async def queued(bus: Bus, client: Client) -> tuple[str, set[str]]:
+    """A run of many jobs of which none may start."""
+    await client.pause_queue()
+    run = planned(JOBS, runner="noop")
+    await submit(bus, run)
+    await counted(bus, run.run_id, {"queued": JOBS})
+    return run.run_id, {spec.job_id for spec in run.specs}
+
+
+async def nothing_is_kept(bus: Bus) -> None:
+    async def forgotten() -> bool:
+        info = await bus.requests.api(f"STREAM.INFO.KV_{ORDERS_BUCKET}", {"subjects_filter": ">"})
+        return not info["state"].get("messages")
+
+    await wait_for(forgotten, 20, "an order that was carried out to be forgotten")
+
+
+@pytest.mark.parametrize("goes", [True, False], ids=["the asker is gone", "the asker waits"])
+async def test_a_cancel_is_carried_out_by_the_next_leader(tmp_path: Path, goes: bool) -> None:
+    async with lab(tmp_path) as (running, bus, client, witness):
+        run_id, jobs = await queued(bus, client)
+        answer = await killed_in_the_middle(
+            running, client.cancel(run_id), lambda: len(witness.ends), goes=goes
+        )
+        await counted(bus, run_id, {"cancelled": JOBS})
+        await wait_for(lambda: len(witness.ends) == JOBS, 30, "all ends heard")
+        assert set(witness.ends.values()) == {1}
+        if answer is not None:
+            assert set(answer.affected) == jobs, "those that the dead leader cancelled are cancelled too"
+            assert answer.already == ()
+        await nothing_is_kept(bus)
+        assert (await client.cancel(run_id)).affected == ()
+
+
+@pytest.mark.parametrize("goes", [True, False], ids=["the asker is gone", "the asker waits"])
+async def test_a_retry_is_carried_out_by_the_next_leader(tmp_path: Path, goes: bool) -> None:
+    async with lab(tmp_path) as (running, bus, client, witness):
+        run_id, jobs = await queued(bus, client)
+        await client.cancel(run_id)
+        await counted(bus, run_id, {"cancelled": JOBS})
+        answer = await killed_in_the_middle(
+            running, client.retry(run_id), lambda: reached(witness, Retrying), goes=goes
+        )
+        await counted(bus, run_id, {"queued": JOBS})
+        if answer is not None:
+            assert set(answer.affected) == jobs
+        views = (await client.run(run_id)).jobs
+        assert {len(view.attempts) for view in views} == {1}, "the second is only queued, and no third"
+        await nothing_is_kept(bus)
+        await client.cancel(run_id)
+
+
+async def test_another_priority_is_given_by_the_next_leader(tmp_path: Path) -> None:
+    async with lab(tmp_path) as (running, bus, client, witness):
+        run_id, _ = await queued(bus, client)
+        await killed_in_the_middle(
+            running, client.reprioritise(run_id, 9), lambda: reached(witness, Reprioritised), goes=True
+        )
+
+        async def shown() -> bool:
+            return {view.priority for view in (await client.run(run_id)).jobs} == {9}
+
+        await wait_for(shown, 60, "the new priority on every job")
+        await nothing_is_kept(bus)
+        await client.cancel(run_id)
+
+
+async def test_a_run_that_is_still_being_read_in_is_cancelled_as_a_whole(tmp_path: Path) -> None:
+    async with lab(tmp_path) as (_, bus, client, _witness):
+        await client.pause_queue()
+        run = planned(JOBS, runner="noop")
+        await submit(bus, run)
+        answer = await client.cancel(run.run_id)
+        assert set(answer.affected) == {spec.job_id for spec in run.specs}
+        await counted(bus, run.run_id, {"cancelled": JOBS})
+        behind, last = planned(JOBS, runner="noop"), planned(1, runner="noop")
+        await submit(bus, behind)
+        await submit(bus, last)
+        assert len((await client.reprioritise(behind.run_id, 9)).affected) == JOBS
+        job = last.specs[0].job_id
+        assert (await client.cancel(job)).affected == (job,)
+        await client.cancel(behind.run_id)
+
+
+def reached(witness: Witness, kind: type) -> int:
+    """How many jobs have an event of a kind."""
+    return sum(any(isinstance(event, kind) for event in events) for events in witness.events.values())

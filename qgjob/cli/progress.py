@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from bus_schemas.events import END_STATES
 from bus_schemas.requests import JobView
+from qgjob.cli.hitches import Hitches
 from qgjob.cli.output import STYLES, Output, clean
 from qgjob.cli.render import counts_text, last_attempt, took, where, why
 from qgjob.client.watch import Watch
@@ -49,7 +50,7 @@ def progress_for(out: Output, clock: Clock) -> Progress:
 
 
 class PlainProgress:
-    """A line for every job that ended, and one now and then that it goes on."""
+    """A line for every job that ended or met trouble of the lab's, and one now and then that it goes on."""
 
     def __init__(self, out: Output, clock: Clock) -> None:
         self._out = out
@@ -57,7 +58,9 @@ class PlainProgress:
         self._started = clock.monotonic()
         self._spoke = self._started
         self._ended: set[str] = set()
+        self._hitches = Hitches()
         self._problem: str | None = None
+        self._held: str | None = None
 
     def __enter__(self) -> Self:
         """Do nothing."""
@@ -75,6 +78,11 @@ class PlainProgress:
             if job.state in END_STATES and job.job_id not in self._ended:
                 self._ended.add(job.job_id)
                 self._say(f"[{len(self._ended)}/{watch.size}] {ended_text(job)}", now)
+        for hitch in self._hitches.new(watch.jobs):
+            self._say(hitch, now)
+        if watch.held != self._held:
+            self._held = watch.held
+            self._say(watch.held or "It is held no more.", now)
         if watch.problem != self._problem:
             self._problem = watch.problem
             self._say(f"{watch.problem} Waiting for it." if watch.problem else "It answers again.", now)
@@ -98,6 +106,8 @@ class DrawnProgress:
         self._jobs: tuple[JobView, ...] = ()
         self._size = 0
         self._problem: str | None = None
+        self._held: str | None = None
+        self._hitches = Hitches()
         self._live: Live | None = None
         self._ended: set[str] = set()
         self._good: tuple[JobView, ...] = ()
@@ -133,6 +143,16 @@ class DrawnProgress:
         self._good = (*self._good, *(job for job in new if job.state == "passed"))[-_SHOWN_GOOD:]
         self._bad = (*self._bad, *(job for job in new if job.state != "passed"))[-_SHOWN_BAD:]
         self._jobs, self._size, self._problem = watch.jobs, watch.size, watch.problem
+        self._held = watch.held
+        for hitch in self._hitches.new(watch.jobs):
+            self._note(hitch)
+
+    def _note(self, text: str) -> None:
+        """A line that stays, above what is drawn."""
+        if self._live is None:
+            self._out.note(text)
+        else:
+            self._live.console.print(clean(text), soft_wrap=True, highlight=False, markup=False)
 
     def _draw(self) -> Text:
         from rich.text import Text
@@ -157,6 +177,8 @@ class DrawnProgress:
         elapsed = show_duration(self._clock.monotonic() - self._started)
         text.append("━" * filled, "green").append("━" * (20 - filled), "bright_black")
         text.append(f" {done}/{size}  {counts_text(counts)}  {elapsed}")
+        if self._held:
+            text.append(f"\n{clean(self._held)}", "yellow")
         if self._problem:
             text.append(f"\n{clean(self._problem)} Waiting for it.", "yellow")
         return text

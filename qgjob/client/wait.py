@@ -10,13 +10,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from bus_schemas.agents import Heartbeat
+from bus_schemas.events import END_STATES
 from bus_schemas.requests import JobView
 from qgjob.bus.connect import Bus
 from qgjob.client import control, live, query
 from qgjob.client.models import Resync, Submitted, Waited, WaitOptions
 from qgjob.client.slots import LiveSlots, NoSlotTimer
 from qgjob.client.watch import Watch
-from qgjob.clock import Clock
+from qgjob.clock import Clock, rfc3339
 from qgjob.domain.verdict import spoiler_of
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
 
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 TELL_EVERY_S: Final = 10.0
 """How often it is told how things are while nothing changes: CI ends what is silent for long."""
 _LOOK_AT_SLOTS_S: Final = 5.0
+_LOOK_AT_HOLDS_S: Final = 15.0
+_AT_WORK: Final = frozenset({"preparing", "running"})
 _WAITING: Final = frozenset({"queued", "dispatched"})
 """States in which a slot is all that a job lacks."""
 
@@ -44,7 +47,8 @@ async def wait(
     async with Watch(bus, any_id, known=known, clock=clock) as watch, live.agents(bus) as heartbeats:
         slots = _SlotWatch(bus, heartbeats, options.no_slot_grace_s, clock)
         stop = _FailFast(bus, any_id, options)
-        async with _Attendant(watch, stop, slots) as attendant:
+        holds = _HoldWatch(bus, watch, clock)
+        async with _Attendant(watch, stop, slots, holds) as attendant:
             changed = True
             while True:
                 if on_change is not None:
@@ -77,10 +81,11 @@ async def wait(
 class _Attendant:
     """Acts on what is seen beside the watching: while a question hangs, changes are still told."""
 
-    def __init__(self, watch: Watch, stop: _FailFast, slots: _SlotWatch) -> None:
+    def __init__(self, watch: Watch, stop: _FailFast, slots: _SlotWatch, holds: _HoldWatch) -> None:
         self._watch = watch
         self._stop = stop
         self._slots = slots
+        self._holds = holds
         self._due = asyncio.Event()
         self._acting = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -116,6 +121,7 @@ class _Attendant:
             async with self._acting:
                 await self._stop.look(self._watch.jobs)
                 await self._slots.look(self._watch.jobs)
+                await self._holds.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._slots.next_look_in):
                     await self._due.wait()
@@ -144,6 +150,38 @@ class _FailFast:
             log.debug("cancelling the rest of %s: %s", self._id, error)
         else:
             self.because = spoiler
+
+
+class _HoldWatch:
+    """Sees why nothing of a build starts: the scheduler holds it."""
+
+    def __init__(self, bus: Bus, watch: Watch, clock: Clock) -> None:
+        self._bus = bus
+        self._watch = watch
+        self._clock = clock
+        self._next = 0.0
+
+    async def look(self) -> None:
+        """Ask, now and then, while jobs wait and none runs."""
+        now = self._clock.monotonic()
+        jobs = [job for job in self._watch.jobs if job.state not in END_STATES]
+        if now < self._next or not jobs or any(job.state in _AT_WORK for job in jobs):
+            return
+        self._next = now + _LOOK_AT_HOLDS_S
+        try:
+            held = (await query.overview(self._bus)).builds_held
+        except QgjobError as error:
+            log.debug("whether the build is held is not known just now: %s", error)
+            return
+        ours = {(job.org_id, job.app_version_id) for job in jobs}
+        found = next((hold for hold in held if (hold.org_id, hold.app_version_id) in ours), None)
+        told = None
+        if found is not None:
+            until = rfc3339(found.until) or "later"
+            told = f"Nothing of it starts until {until}: {found.why}. More: qgjob explain {jobs[0].job_id}"
+        if told != self._watch.held:
+            self._watch.held = told
+            self._watch.nudge()
 
 
 class _SlotWatch:

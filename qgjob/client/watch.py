@@ -43,6 +43,8 @@ class Watch:
         self.kind = kind_of(any_id)
         self.problem: str | None = None
         """Why the state may be old just now: no scheduler answers, …."""
+        self.held: str | None = None
+        """Why none of what waits starts, while the scheduler holds its build; set by `wait`."""
         self._told: str | None = None
         """The problem when `changes` returned last: another may come up while nobody waits there."""
         self._nudged = False

@@ -3,7 +3,9 @@
 A slot on which one job after the other meets an infrastructure error is put into quarantine; when its
 time is over it gets one job as a probe, and another error means a longer quarantine. A build that meets
 such errors on slot after slot, and never ran anywhere, is at fault itself: its slots are let go, and the
-build is held instead. Never is more than a share of the lab in quarantine. Times: seconds since 1970.
+build is held instead. What a machine lacks for a job is no fault of the build's; where one slot after the
+other lacks it, it is none of theirs either. Never is more than a share of the lab in quarantine. Times:
+seconds since 1970.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ ERRORS: Final = 3
 """Jobs in a row, each another one, that a slot fails before it is put into quarantine."""
 BRAKE_SLOTS: Final = 3
 """Slots on which a build has to fail before it is held; 2 where no more could run it."""
+MACHINES: Final = frozenset(
+    {"tool_missing", "runner_missing", "adb_missing", "xcrun_missing", "secret_missing", "no_device"}
+)
+"""Reasons of errors that say what a machine or slot lacks: no build would have fared better there."""
 SHARE: Final = 0.5
 """Of the lab's slots, at most so many are in quarantine."""
 FIRST_S: Final = 60.0
@@ -68,6 +74,8 @@ class Health:
     builds: dict[Build, BuildRecord] = field(default_factory=dict[Build, BuildRecord])
     good: dict[Build, None] = field(default_factory=dict[Build, None])
     """Builds of which a test ran, latest last."""
+    lacking: dict[Build, dict[str, None]] = field(default_factory=dict[Build, dict[str, None]])
+    """By build that ran nowhere, the slots that lacked something for it. Learned anew by each leader."""
 
 
 class Quarantined(NamedTuple):
@@ -114,10 +122,13 @@ class Failure(NamedTuple):
     build: Build
     slot: str
     reason: str
+    """A sentence for people, or the word for machines where there is none."""
     lab: int
     """How many slots there are."""
     able: int
     """How many of them could run the job."""
+    machines: bool = False
+    """Whether it is plainly the machine's or slot's, see `MACHINES`."""
 
 
 def ran(health: Health, build: Build, slot: str) -> list[Change]:
@@ -129,6 +140,7 @@ def ran(health: Health, build: Build, slot: str) -> list[Change]:
     known = health.builds.pop(build, None)
     if known is not None and known.until is not None:
         changes.append(BuildFreed(build))
+    health.lacking.pop(build, None)
     health.good.pop(build, None)
     health.good[build] = None
     if len(health.good) > _MAX_GOOD:
@@ -138,21 +150,17 @@ def ran(health: Health, build: Build, slot: str) -> list[Change]:
 
 def failed(health: Health, failure: Failure, now: float) -> list[Change]:
     """A job met an infrastructure error on a slot."""
+    if failure.machines:
+        return (
+            _freed_of(health, failure.build)
+            if _all_lack(health, failure)
+            else _blame_slot(health, failure, now)
+        )
     changes = _blame_build(health, failure, now)
     blamed = health.builds.get(failure.build)
     if blamed is not None and blamed.until is not None:
         return changes  # it is the build that is at fault
-    record = health.slots.setdefault(failure.slot, SlotRecord())
-    if len(health.slots) > _MAX_RECORDS:  # most are of slots that are gone
-        forgotten = next((n for n, r in health.slots.items() if not r.times and n != failure.slot), None)
-        health.slots.pop(forgotten or "", None)
-    record.jobs.pop(failure.job_id, None)
-    record.jobs[failure.job_id] = failure.build
-    while len(record.jobs) > _MAX_JOBS:
-        del record.jobs[next(iter(record.jobs))]
-    if record.until is None and (record.on_probation or len(record.jobs) >= ERRORS):
-        changes += _quarantine(health, failure, record, now)
-    return changes
+    return [*changes, *_blame_slot(health, failure, now)]
 
 
 def tick(health: Health, now: float) -> list[Change]:
@@ -219,14 +227,36 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
     record.slots[failure.slot] = None
     while len(record.slots) > _MAX_SLOTS:
         del record.slots[next(iter(record.slots))]
-    needed = 1 if record.times else BRAKE_SLOTS if failure.able >= BRAKE_SLOTS else 2
+    needed = 1 if record.times else _enough(failure)
     if record.until is not None or len(record.slots) < needed:
         return []
     record.times += 1
     record.since, record.until = now, now + lasts_s(record.times)
     where = f"on {len(record.slots)} slots" if len(record.slots) > 1 else "again"
     record.why = f"build {build[1]} failed {where} and ran nowhere (last: {failure.reason})"
-    changes: list[Change] = [BuildHeld(build, record.why, record.until)]
+    return [BuildHeld(build, record.why, record.until), *_freed_of(health, build)]
+
+
+def _all_lack(health: Health, failure: Failure) -> bool:
+    """Whether so many slots lack what a build's jobs take that it is not for one of them to have it."""
+    if failure.build in health.good:
+        return False
+    slots = health.lacking.setdefault(failure.build, {})
+    if len(health.lacking) > _MAX_RECORDS:
+        del health.lacking[next(iter(health.lacking))]
+    if len(slots) < _MAX_SLOTS:
+        slots[failure.slot] = None
+    return len(slots) >= _enough(failure)
+
+
+def _enough(failure: Failure) -> int:
+    """On how many slots a job has to fail before it is not the slots' fault."""
+    return BRAKE_SLOTS if failure.able >= BRAKE_SLOTS else 2
+
+
+def _freed_of(health: Health, build: Build) -> list[Change]:
+    """Hold nothing against slots that failed nothing but that build."""
+    changes: list[Change] = []
     for slot in list(health.slots):
         suspect = health.slots[slot]
         if all(of == build for of in suspect.jobs.values()):
@@ -234,6 +264,20 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
             if suspect.times:
                 changes.append(Freed(slot))
     return changes
+
+
+def _blame_slot(health: Health, failure: Failure, now: float) -> list[Change]:
+    record = health.slots.setdefault(failure.slot, SlotRecord())
+    if len(health.slots) > _MAX_RECORDS:  # most are of slots that are gone
+        forgotten = next((n for n, r in health.slots.items() if not r.times and n != failure.slot), None)
+        health.slots.pop(forgotten or "", None)
+    record.jobs.pop(failure.job_id, None)
+    record.jobs[failure.job_id] = failure.build
+    while len(record.jobs) > _MAX_JOBS:
+        del record.jobs[next(iter(record.jobs))]
+    if record.until is None and (record.on_probation or len(record.jobs) >= ERRORS):
+        return _quarantine(health, failure, record, now)
+    return []
 
 
 def _quarantine(health: Health, failure: Failure, record: SlotRecord, now: float) -> list[Change]:

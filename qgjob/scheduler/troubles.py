@@ -76,7 +76,9 @@ class Troubles:
             return self._events(changes)
         if event.state != "errored" or not event.retryable or result.reason in _NOBODYS:
             return []
-        return self._failed(event.job_id, build, slot, result.message or result.reason or "", requires())
+        why = result.message or result.reason or ""
+        machines = result.reason in health.MACHINES
+        return self._failed(event.job_id, build, slot, why, requires(), machines=machines)
 
     def taken_over(self, event: TakenOver, requires: Callable[[], frozenset[str]]) -> list[Event]:
         """A slot was lost under its job."""
@@ -128,11 +130,18 @@ class Troubles:
         ]
 
     def _failed(
-        self, job_id: str, build: health.Build, slot: str, reason: str, labels: frozenset[str]
+        self,
+        job_id: str,
+        build: health.Build,
+        slot: str,
+        reason: str,
+        labels: frozenset[str],
+        *,
+        machines: bool = False,
     ) -> list[Event]:
         slots = self.state.slots
         able = sum(1 for other in slots.values() if labels <= other.labels)
-        failure = health.Failure(job_id, build, slot, reason[:200], len(slots), able)
+        failure = health.Failure(job_id, build, slot, reason[:200], len(slots), able, machines)
         return self._take(health.failed(self.health, failure, self.clock.now()))
 
     def _take(self, changes: list[Change]) -> list[Event]:

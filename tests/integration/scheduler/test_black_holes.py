@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -96,6 +97,13 @@ async def test_a_build_that_fails_everywhere_is_held_and_no_slot_is_blamed(tmp_p
             return True
 
         await wait_for(held, 30, "the build to be held")
+        said: list[str] = []
+        waiting = asyncio.create_task(
+            client.wait(bad.run_id, on_change=lambda watch: said.append(watch.held or ""))
+        )
+        await wait_for(lambda: any("failed on 3 slots" in text for text in said), 20, "a wait to say so")
+        waiting.cancel()
+        await asyncio.wait([waiting])
         good = planned(12, runner="picky", app="v8", argv=("", "0.05"))
         await submit(bus, good)
         await counted(bus, good.run_id, {"passed": 12})
@@ -121,6 +129,25 @@ async def test_a_build_that_fails_everywhere_is_held_and_no_slot_is_blamed(tmp_p
             return run.counts["passed"] > 0
 
         await wait_for(over, 30, "the build's jobs to end")
+
+
+async def test_what_no_machine_has_holds_neither_build_nor_slots(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=2, slots=2) as (_, bus):
+        client = Client(bus, SystemClock())
+        run = planned(12, runner="no-such-runner", app="v7")
+        await submit(bus, run)
+        held: list[object] = []
+
+        async def over() -> bool:
+            seen = await overview(bus)
+            assert seen is not None
+            held.extend((*seen.builds_held, *seen.holds))
+            counts = (await client.run(run.run_id)).counts
+            assert counts == {"errored": 12}, counts
+            return True
+
+        await wait_for(over, 60, "the jobs to end")
+        assert not held
 
 
 @pytest.mark.slow

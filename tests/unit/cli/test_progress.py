@@ -18,10 +18,17 @@ from tests.support.views import view
 class Seen:
     """What a progress reads of a watch."""
 
-    def __init__(self, *jobs: JobView, size: int | None = None, problem: str | None = None) -> None:
+    def __init__(
+        self,
+        *jobs: JobView,
+        size: int | None = None,
+        problem: str | None = None,
+        held: str | None = None,
+    ) -> None:
         self.jobs = jobs
         self.size = size or len(jobs)
         self.problem = problem
+        self.held = held
 
 
 class Terminal(io.StringIO):
@@ -58,6 +65,53 @@ def test_a_log_hears_something_now_and_then():
     lines = stderr.getvalue().splitlines()
     assert len(lines) == 5
     assert "1 running, 1 queued" in lines[0]
+
+
+def lacking(job_id: str, slot: str, **changes: object) -> JobView:
+    tried = Attempt(
+        number=1,
+        agent="lab",
+        slot=slot,
+        outcome="errored",
+        reason="tool_missing",
+        message="this machine has no Maestro",
+    )
+    return view(job_id=job_id, attempts=(tried,), **changes)
+
+
+def test_what_a_slot_lacks_is_said_once_for_each_slot():
+    stderr = io.StringIO()
+    progress = PlainProgress(Output(io.StringIO(), stderr), ManualClock())
+    for _ in range(2):
+        show(progress, Seen(lacking("j_1", "s0"), lacking("j_2", "s0"), lacking("j_3", "s1")))
+    assert stderr.getvalue().splitlines() == [
+        f"lab/{slot} could not run tests/a.py: this machine has no Maestro. "
+        "It is tried again, elsewhere if possible."
+        for slot in ("s0", "s1")
+    ]
+
+
+def test_of_a_job_that_ended_so_only_the_end_is_said():
+    stderr = io.StringIO()
+    progress = PlainProgress(Output(io.StringIO(), stderr), ManualClock())
+    show(progress, Seen(lacking("j_1", "s0", state="errored", message="this machine has no Maestro")))
+    (line,) = stderr.getvalue().splitlines()
+    assert line.startswith("[1/1] errored")
+
+
+def test_that_a_build_is_held_is_said_when_it_begins_and_ends():
+    stderr = io.StringIO()
+    progress = PlainProgress(Output(io.StringIO(), stderr), ManualClock())
+    for held in (None, "Nothing of it starts until noon.", "Nothing of it starts until noon.", None):
+        show(progress, Seen(view(), held=held))
+    assert stderr.getvalue() == "Nothing of it starts until noon.\nIt is held no more.\n"
+
+
+def test_a_drawing_keeps_what_a_slot_lacks_in_sight():
+    stderr = Terminal()
+    with DrawnProgress(Output(io.StringIO(), stderr), ManualClock()) as progress:
+        show(progress, Seen(lacking("j_1", "s0"), held="Nothing of it starts."))
+    assert "lab/s0 could not run tests/a.py: this machine has no Maestro." in stderr.getvalue()
 
 
 def test_trouble_is_said_when_it_begins_and_ends():

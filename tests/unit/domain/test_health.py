@@ -42,6 +42,34 @@ def quarantine(state: Health, slot: str, now: float = 0.0) -> Quarantined:
     return changes[0]
 
 
+def lacks(state: Health, job: str, slot: str, *, build: tuple[str, str]) -> list[Change]:
+    return health.failed(state, Failure(job, build, slot, "this machine has no Maestro", 8, 8, True), 0.0)
+
+
+def test_what_machines_lack_holds_no_build_and_where_none_has_it_no_slot() -> None:
+    state = Health()
+    found = [lacks(state, f"j{n}", f"a/s{n % 4}", build=BAD) for n in range(40)]
+    assert found == [[]] * 40
+    assert (state.slots, state.builds) == ({}, {})
+    # It does not speak for the build either: three slots on which it breaks hold it as ever.
+    broken = [c for n in range(3) for c in fail(state, f"k{n}", f"a/s{n}", build=BAD)]
+    assert [type(change) for change in broken] == [BuildHeld]
+
+
+def test_a_slot_that_lacks_what_others_may_have_is_put_into_quarantine() -> None:
+    state = Health()
+    changes = [c for n in range(ERRORS) for c in lacks(state, f"j{n}", "a/s0", build=BAD)]
+    assert [type(change) for change in changes] == [Quarantined]
+    assert isinstance(changes[0], Quarantined)
+    assert "no Maestro" in changes[0].why
+    # It is let go again when the others turn out to lack it too, and blamed once one does not.
+    others = [c for n in range(BRAKE_SLOTS) for c in lacks(state, f"k{n}", f"a/s{n}", build=BAD)]
+    assert others == [Freed("a/s0")]
+    health.ran(state, BAD, "b/s9")
+    again = [c for n in range(ERRORS) for c in lacks(state, f"l{n}", "a/s0", build=BAD)]
+    assert [type(change) for change in again] == [Quarantined]
+
+
 def works(state: Health) -> None:
     health.ran(state, GOOD, "elsewhere")
 

@@ -26,6 +26,8 @@ from tui.store.store import Store
 from tui.themes import own_themes, theme_for
 
 if TYPE_CHECKING:
+    from textual.driver import Driver
+
     from qgjob.bus.connect import ServerOptions
     from tui.feed import Feed
     from tui.replay import Replay
@@ -89,6 +91,15 @@ class Shell(App[None]):
         """Whether something may be changed: not where one only looks, and nothing in the past."""
         return not self.read_only and self.replay is None
 
+    def get_driver_class(self) -> type[Driver]:
+        """Our own for a terminal; browsers and tests have theirs."""
+        from textual.drivers.linux_driver import LinuxDriver
+
+        from tui.terminal import TerminalDriver
+
+        driver = super().get_driver_class()
+        return TerminalDriver if driver is LinuxDriver else driver
+
     def get_default_screen(self) -> Screen[None]:
         """The overview."""
         return OverviewScreen(self.store, self.index, read_only=self.read_only)
@@ -103,9 +114,14 @@ class Shell(App[None]):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
 
     async def on_event(self, event: events.Event) -> None:
-        """Note that somebody is there."""
+        """Note that somebody is there; and what Escape leads to is there before the next key comes."""
         if isinstance(event, events.InputEvent):
             self._touched_at = monotonic()
+            if isinstance(event, events.Key) and event.key == "escape" and not event.is_forwarded:
+                active = self.screen.active_bindings.get("escape")
+                if active is not None and active.enabled:
+                    await self.run_action(active.binding.action, active.node)
+                    return
         await super().on_event(event)
 
     def tick(self) -> None:

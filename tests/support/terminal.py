@@ -83,13 +83,19 @@ class Terminal:
         mouse = self.raw.rfind(b"\x1b[?1000l") > self.raw.rfind(b"\x1b[?1000h")
         return modes and screen and cursor and mouse
 
+    def vanish(self) -> None:
+        """Let the terminal go, as when its window is killed; the program gets no signal."""
+        asyncio.get_running_loop().remove_reader(self._master)
+        os.close(self._master)
+        self._master = -1
+
     def close(self) -> None:
         """End the program if it runs, and close."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        asyncio.get_running_loop().remove_reader(self._master)
-        os.close(self._master)
+        if self._master >= 0:
+            self.vanish()
         os.close(self._slave)
 
     def _read(self) -> None:

@@ -112,17 +112,27 @@ class LiveScreen(Screen[None]):
             self.bar_changed(bar, text)
 
     def on_line_bar_changed(self, event: LineBar.Changed) -> None:
-        """Hand over what was typed."""
-        self.bar_changed(event.bar, event.text)
+        """Hand over what was typed, unless it was given up meanwhile."""
+        if event.bar.is_attached:
+            self.bar_changed(event.bar, event.text)
 
-    async def on_line_bar_closed(self, event: LineBar.Closed) -> None:
-        """Put the line away."""
+    async def on_line_bar_taken(self, event: LineBar.Taken) -> None:
+        """Put the line away, and do what it says."""
+        await self._put_away(event.bar)
+        self.bar_closed(event.bar, event.text, keep=True)
+
+    async def action_close_bar(self) -> None:
+        """Put the line away without what it says."""
+        for bar in self.query(LineBar):
+            await self._put_away(bar)
+            self.bar_closed(bar, "", keep=False)
+
+    async def _put_away(self, bar: LineBar) -> None:
         with self.app.batch_update():
-            await self.query(LineBar).remove()
+            await bar.remove()
             self._footer.display = True
         if self._before_bar is not None and self._before_bar.is_attached:
             self.set_focus(self._before_bar)
-        self.bar_closed(event.bar, event.text, keep=event.keep)
 
     # --- Asking before something is changed --------------------------------------------------
 

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.suggester import Suggester
@@ -29,6 +30,7 @@ class LineBar(Horizontal):
     LineBar > #wrong { width: auto; max-width: 60%; color: $error; }
     LineBar > #keys { width: auto; color: $foreground 55%; padding: 0 0 0 2; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "screen.close_bar", show=False)]
     prompt: ClassVar[str] = "/"
     placeholder: ClassVar[str] = ""
     keys: ClassVar[str] = "⏎ keep  esc off"
@@ -41,14 +43,13 @@ class LineBar(Horizontal):
             self.bar = bar
             self.text = text
 
-    class Closed(Message):
-        """Enter was pressed; or Escape, and the text does not count."""
+    class Taken(Message):
+        """Enter was pressed."""
 
-        def __init__(self, bar: LineBar, text: str, *, keep: bool) -> None:
+        def __init__(self, bar: LineBar, text: str) -> None:
             super().__init__()
             self.bar = bar
             self.text = text
-            self.keep = keep
 
     def __init__(self, text: str = "", suggester: Suggester | None = None) -> None:
         super().__init__()
@@ -87,13 +88,12 @@ class LineBar(Horizontal):
         if self._timer is not None:
             self._timer.stop()
         if self._apply():
-            self.post_message(self.Closed(self, self.field.value, keep=True))
+            self.post_message(self.Taken(self, self.field.value))
 
-    def key_escape(self) -> None:
-        """Leave without it."""
+    def on_unmount(self) -> None:
+        """What was typed last does not count any more."""
         if self._timer is not None:
             self._timer.stop()
-        self.post_message(self.Closed(self, "", keep=False))
 
     def _apply(self) -> bool:
         wrong = self.wrong(self.field.value)

@@ -101,6 +101,15 @@ async def test_a_signal_restores_the_terminal(
     await wait_for(lambda: terminal.restored)
 
 
+async def test_a_terminal_that_goes_without_a_signal_ends_it(
+    terminal: Terminal, nats_server: NatsServer
+) -> None:
+    start(terminal, nats_server.url)
+    await wait_for(lambda: "Queue" in terminal.text, 30)
+    terminal.vanish()
+    await wait_for(lambda: terminal.code is not None, 20)
+
+
 async def test_refused_credentials_are_said_when_the_terminal_is_the_users_again(
     terminal: Terminal, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 TELL_EVERY_S: Final = 10.0
 """How often it is told how things are while nothing changes: CI ends what is silent for long."""
 _LOOK_AT_SLOTS_S: Final = 5.0
+_HOLDS_AFTER_S: Final = 5.0
 _LOOK_AT_HOLDS_S: Final = 15.0
 _AT_WORK: Final = frozenset({"preparing", "running"})
 _WAITING: Final = frozenset({"queued", "dispatched"})
@@ -47,8 +48,8 @@ async def wait(
     async with Watch(bus, any_id, known=known, clock=clock) as watch, live.agents(bus) as heartbeats:
         slots = _SlotWatch(bus, heartbeats, options.no_slot_grace_s, clock)
         stop = _FailFast(bus, any_id, options)
-        holds = _HoldWatch(bus, watch, clock)
-        async with _Attendant(watch, stop, slots, holds) as attendant:
+        holds = _HoldWatch(bus, watch)
+        async with _Attendant(watch, stop, slots) as attendant, holds.looked_for():
             changed = True
             while True:
                 if on_change is not None:
@@ -81,11 +82,10 @@ async def wait(
 class _Attendant:
     """Acts on what is seen beside the watching: while a question hangs, changes are still told."""
 
-    def __init__(self, watch: Watch, stop: _FailFast, slots: _SlotWatch, holds: _HoldWatch) -> None:
+    def __init__(self, watch: Watch, stop: _FailFast, slots: _SlotWatch) -> None:
         self._watch = watch
         self._stop = stop
         self._slots = slots
-        self._holds = holds
         self._due = asyncio.Event()
         self._acting = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -121,7 +121,6 @@ class _Attendant:
             async with self._acting:
                 await self._stop.look(self._watch.jobs)
                 await self._slots.look(self._watch.jobs)
-                await self._holds.look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._slots.next_look_in):
                     await self._due.wait()
@@ -153,21 +152,34 @@ class _FailFast:
 
 
 class _HoldWatch:
-    """Sees why nothing of a build starts: the scheduler holds it."""
+    """Sees why nothing of a build starts: the scheduler holds it. Only tells, so nothing waits for it."""
 
-    def __init__(self, bus: Bus, watch: Watch, clock: Clock) -> None:
+    def __init__(self, bus: Bus, watch: Watch) -> None:
         self._bus = bus
         self._watch = watch
-        self._clock = clock
-        self._next = 0.0
 
-    async def look(self) -> None:
-        """Ask, now and then, while jobs wait and none runs."""
-        now = self._clock.monotonic()
+    @contextlib.asynccontextmanager
+    async def looked_for(self) -> AsyncGenerator[None]:
+        """Look now and then for the time of a block."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self) -> None:
+        pause = _HOLDS_AFTER_S
+        while True:
+            await asyncio.sleep(pause)
+            await self._look()
+            pause = _LOOK_AT_HOLDS_S
+
+    async def _look(self) -> None:
+        """Ask while jobs wait and none is at work."""
         jobs = [job for job in self._watch.jobs if job.state not in END_STATES]
-        if now < self._next or not jobs or any(job.state in _AT_WORK for job in jobs):
+        if not jobs or any(job.state in _AT_WORK for job in jobs):
             return
-        self._next = now + _LOOK_AT_HOLDS_S
         try:
             held = (await query.overview(self._bus)).builds_held
         except QgjobError as error:

@@ -46,9 +46,9 @@ class CronView(Message):
     tests: int
     last_run_id: Id | None = None
     last_at: Timestamp | None = None
-    """When it was due last, as far as that is remembered: for a day."""
+    """When it was due last, as far as that is remembered: for an hour."""
     next_at: Timestamp | None = None
-    """When it is due next; None before it was due for the first time, if that is not known."""
+    """When it is due next; None when the scheduler cannot tell, as of a zone that its machine lacks."""
 
 
 class CronDelete(Message):

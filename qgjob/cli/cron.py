@@ -93,9 +93,13 @@ def schedule_json(schedule: CronView) -> dict[str, Any]:
 
 def tell_added(out: Output, schedule: CronView, *, replaced: bool, as_json: bool) -> None:
     """Say what `submit --cron` made."""
+    from qgjob.clock import rfc3339
+
     if as_json:
         out.json({"schedule": schedule_json(schedule), "replaced": replaced})
         return
     tests = "1 test" if schedule.tests == 1 else f"{schedule.tests} tests"
     did = "replaces the schedule of that run key" if replaced else "is a new schedule"
     out.say(f"{schedule.schedule_id} {did}: {tests} at {when(schedule)}.")
+    if (due := rfc3339(schedule.next_at)) is not None:
+        out.note(f"It is due next at {due}.")

@@ -29,6 +29,7 @@ from qgjob.client.builds import serving
 from qgjob.client.ids import derived_id
 from qgjob.client.publish_run import PlannedRun, publish_run
 from qgjob.clock import Clock
+from qgjob.domain.cron import next_due
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError, RefusedError
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Crons:
         plan = CronPlan.decode(data)
         if any(job.org_id != plan.org_id for job in plan.jobs):
             raise BadMessageError("A schedule is of one organisation, and so are all its jobs.")
-        known = await self._plans()
+        known = [plan for plan, _ in await self._plans()]
         replaced = any(p.schedule_id == plan.schedule_id and p.org_id == plan.org_id for p in known)
         if not replaced and len(known) >= MAX_SCHEDULES:
             raise RefusedError(f"There are {MAX_SCHEDULES} schedules already; delete some first.")
@@ -91,19 +92,19 @@ class Crons:
             )
         except JsError as error:
             raise _refusal(plan, error) from error
-        return CronAnswer(schedules=(view_of(plan),), replaced=replaced)
+        return CronAnswer(schedules=(self._shown(plan, self.clock.now()),), replaced=replaced)
 
     async def list(self, data: bytes) -> CronAnswer:
         """The control verb `cron_list`."""
         request = CronList.decode(data)
-        plans = [p for p in await self._plans() if request.org_id in {None, p.org_id}]
-        views = await asyncio.gather(*(self._view(plan) for plan in plans))
+        plans = [(p, at) for p, at in await self._plans() if request.org_id in {None, p.org_id}]
+        views = await asyncio.gather(*(self._view(plan, made_at) for plan, made_at in plans))
         return CronAnswer(schedules=tuple(views))
 
     async def delete(self, data: bytes) -> CronAnswer:
         """The control verb `cron_delete`."""
         request = CronDelete.decode(data)
-        found = [plan for plan in await self._plans() if plan.schedule_id == request.id]
+        found = [plan for plan, _ in await self._plans() if plan.schedule_id == request.id]
         if not found:
             raise NotFoundError(f"There is no schedule {request.id}.", hint="`qgjob cron list` shows them.")
         for plan in found:
@@ -111,28 +112,37 @@ class Crons:
             await self.bus.requests.api(f"STREAM.PURGE.{streams.CRON}", {"filter": subject})
         return CronAnswer(schedules=tuple(view_of(plan) for plan in found))
 
-    async def _plans(self) -> list[CronPlan]:
-        plans: dict[str, CronPlan] = {}
+    async def _plans(self) -> list[tuple[CronPlan, float]]:
+        """The schedules, oldest first, and when the server stored each."""
+        plans: dict[str, tuple[CronPlan, float]] = {}
         async for page in read_all(self.bus, streams.CRON, subjects.CRON_PLANS):
             for message in page:
                 try:
-                    plans[message.subject] = CronPlan.decode(message.data)
+                    plans[message.subject] = (CronPlan.decode(message.data), message.at)
                 except BadMessageError as error:
                     log.warning("ignored a schedule on %s: %s", message.subject, error)
-        return sorted(plans.values(), key=lambda plan: (plan.created_at, plan.schedule_id))
+        return sorted(plans.values(), key=lambda found: (found[0].created_at, found[0].schedule_id))
 
-    async def _view(self, plan: CronPlan) -> CronView:
+    def _shown(self, plan: CronPlan, made_at: float) -> CronView:
+        """A schedule with when it is due next, by our own reckoning."""
+        due = next_due(plan.expression, plan.zone, made_at, self.clock.now())
+        return view_of(plan).model_copy(update={"next_at": due})
+
+    async def _view(self, plan: CronPlan, made_at: float) -> CronView:
+        view = self._shown(plan, made_at)
         subject = subjects.cron_due(plan.org_id, plan.schedule_id)
         answer = await self.bus.requests.request(f"$JS.API.DIRECT.GET.{streams.CRON}.{subject}")
         stored = kv.read_stored(answer)
         if stored is None or stored.deleted:
-            return view_of(plan)
+            return view
         headers = answer.headers or {}
-        return view_of(plan).model_copy(
+        told = _time(headers.get("Nats-Schedule-Next", ""))
+        return view.model_copy(
             update={
                 "last_run_id": run_id_of(plan, stored.seq),
                 "last_at": _time(headers.get("Nats-Time-Stamp", "")),
-                "next_at": _time(headers.get("Nats-Schedule-Next", "")),
+                # The server knows best; what is past it told of a time when it was away.
+                "next_at": told if told is not None and told > self.clock.now() else view.next_at,
             }
         )
 
@@ -158,7 +168,7 @@ class Crons:
             return
 
     async def _freshen(self) -> None:
-        jobs = [job for plan in await self._plans() for job in plan.jobs]
+        jobs = [job for plan, _ in await self._plans() for job in plan.jobs]
         for digest in {job.bundle.digest for job in jobs if job.bundle}:
             await self._keep(streams.BUNDLE_OBJECTS, digest, _OLD_S)
         for named in {(job.org_id, job.app_version_id, job.platform) for job in jobs}:

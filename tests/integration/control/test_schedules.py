@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
+import zoneinfo
 from pathlib import Path
 
 import pytest
 
 from bus_schemas import streams
+from bus_schemas.crons import CronView
 from qgjob.bus.direct import read_page
 from qgjob.client.crons import expression_of
 from qgjob.client.models import SubmitRequest
+from qgjob.domain.cron import next_due
 from qgjob.errors import NotFoundError, UsageError
 from tests.integration.control.conftest import lab
 from tests.support.wait import wait_for
@@ -51,6 +55,27 @@ async def test_a_schedule_submits_one_run_each_time_over_a_kill(tmp_path: Path) 
         assert set(witness.ends.values()) == {1}
         run = await client.run(next(iter(witness.events.values()))[0].run_id)
         assert (run.name, run.state, run.size) == ("nightly", "passed", 2)
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin", "America/St_Johns"])
+async def test_when_it_is_due_next_is_shown_from_the_beginning_as_the_server_reckons(
+    tmp_path: Path, zone: str | None
+) -> None:
+    async with lab(tmp_path) as (_, _bus, client, _witness):
+        soon = dt.datetime.now(zoneinfo.ZoneInfo(zone or "UTC")) + dt.timedelta(seconds=8)
+        daily = f"{soon.second} {soon.minute} {soon.hour} * * *"
+        made, _ = await client.add_schedule(NIGHTLY, daily, zone)
+        assert made.next_at == int(soon.timestamp())
+        (listed,) = await client.schedules()
+        assert (listed.last_at, listed.next_at) == (None, made.next_at)
+
+        async def repeated() -> list[CronView]:
+            return [view for view in await client.schedules() if view.last_at is not None]
+
+        (later,) = await wait_for(repeated, 30, "its first run")
+        assert later.next_at is not None
+        assert later.next_at == next_due(daily, zone, 0.0, int(soon.timestamp())), "what the server says"
+        assert later.next_at - int(soon.timestamp()) > 22 * 3600
 
 
 async def test_a_schedule_of_the_same_key_replaces_it_and_what_the_server_refuses_is_said(

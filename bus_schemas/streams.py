@@ -44,7 +44,7 @@ ACK_WAIT_S: Final = 30.0
 CRON_DUE_KEPT_S: Final = HOUR_S
 """For how long what was due is submitted late, when no leader was there."""
 BUILDS_KEPT_S: Final = 30 * 24 * HOUR_S
-"""How long the bytes of a build are kept after they were stored; its record stays."""
+"""How long the bytes of a build are kept after its upload, or after the leader stored them anew."""
 HISTORY_KEPT_S: Final = 90 * 24 * HOUR_S
 HISTORY_EACH: Final = 50
 """How many outcomes of a test are kept."""

@@ -129,7 +129,7 @@ async def check_kept(
         return
     there = await objects.stat(bus, BUILD_OBJECTS, record.blob.digest)
     if there is None:
-        what = f"are not stored any more: they are kept for {BUILDS_KEPT_S // 86_400} days"
+        what = f"are not stored any more: unused, they are kept for {BUILDS_KEPT_S // 86_400} days"
     elif there.stored_at + BUILDS_KEPT_S < until and now - there.stored_at >= bundles.REUSE_FOR_S:
         what = f"are kept until {rfc3339(there.stored_at + BUILDS_KEPT_S)} only, and its jobs may start later"
     else:

@@ -11,21 +11,18 @@ import asyncio
 import datetime as dt
 import hashlib
 import logging
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from bus_schemas import streams, subjects
 from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
-from qgjob.bus import kv, objects
+from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.follow import StreamMessage, stream_message
 from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.requester import JsError
 from qgjob.bus.topology import create_consumer
-from qgjob.client.builds import serving
 from qgjob.client.ids import derived_id
 from qgjob.client.publish_run import PlannedRun, publish_run
 from qgjob.clock import Clock
@@ -37,11 +34,6 @@ log = logging.getLogger(__name__)
 MAX_SCHEDULES: Final = 1000
 BAD_EXPRESSION: Final = 10189
 BAD_ZONE: Final = 10223
-_FRESHEN_EVERY_S: Final = 3600.0
-_OLD_S: Final = 2 * 86_400.0
-"""A bundle is stored anew at this age: the store drops it at seven days, its schedule may last for years."""
-_OLD_BUILD_S: Final = streams.BUILDS_KEPT_S / 2
-"""The same of a build."""
 _AGAIN_S: Final = 5.0
 
 
@@ -61,21 +53,12 @@ class Crons:
                 await self._submit(stream_message(msg))
                 await self.bus.nc.publish(msg.reply, ACK)
 
-    async def keep_files(self) -> None:
-        """Keep the bundles and builds of all schedules stored, until cancelled."""
-        while True:
-            try:
-                await self._freshen()
-            except QgjobError as error:
-                log.warning("the bundles and builds of schedules could not be looked after: %s", error)
-            await asyncio.sleep(_FRESHEN_EVERY_S)
-
     async def add(self, data: bytes) -> CronAnswer:
         """The control verb `cron_add`: make a schedule, or replace the one of that id."""
         plan = CronPlan.decode(data)
         if any(job.org_id != plan.org_id for job in plan.jobs):
             raise BadMessageError("A schedule is of one organisation, and so are all its jobs.")
-        known = [plan for plan, _ in await self._plans()]
+        known = await self.plans()
         replaced = any(p.schedule_id == plan.schedule_id and p.org_id == plan.org_id for p in known)
         if not replaced and len(known) >= MAX_SCHEDULES:
             raise RefusedError(f"There are {MAX_SCHEDULES} schedules already; delete some first.")
@@ -104,13 +87,17 @@ class Crons:
     async def delete(self, data: bytes) -> CronAnswer:
         """The control verb `cron_delete`."""
         request = CronDelete.decode(data)
-        found = [plan for plan, _ in await self._plans() if plan.schedule_id == request.id]
+        found = [plan for plan in await self.plans() if plan.schedule_id == request.id]
         if not found:
             raise NotFoundError(f"There is no schedule {request.id}.", hint="`qgjob cron list` shows them.")
         for plan in found:
             subject = subjects.cron_plan(plan.org_id, plan.schedule_id)
             await self.bus.requests.api(f"STREAM.PURGE.{streams.CRON}", {"filter": subject})
         return CronAnswer(schedules=tuple(view_of(plan) for plan in found))
+
+    async def plans(self) -> list[CronPlan]:
+        """The schedules, oldest first."""
+        return [plan for plan, _ in await self._plans()]
 
     async def _plans(self) -> list[tuple[CronPlan, float]]:
         """The schedules, oldest first, and when the server stored each."""
@@ -166,29 +153,6 @@ class Crons:
                 await asyncio.sleep(_AGAIN_S)
                 continue
             return
-
-    async def _freshen(self) -> None:
-        jobs = [job for plan, _ in await self._plans() for job in plan.jobs]
-        for digest in {job.bundle.digest for job in jobs if job.bundle}:
-            await self._keep(streams.BUNDLE_OBJECTS, digest, _OLD_S)
-        for named in {(job.org_id, job.app_version_id, job.platform) for job in jobs}:
-            try:
-                build = await serving(self.bus, *named)
-            except BadMessageError as error:  # its jobs will say so; the others' builds are kept
-                log.warning("the record of a schedule's build cannot be read: %s", error)
-                continue
-            if build is not None:
-                await self._keep(streams.BUILD_OBJECTS, build.blob.digest, _OLD_BUILD_S)
-
-    async def _keep(self, bucket: str, digest: str, old_s: float) -> None:
-        there = await objects.stat(self.bus, bucket, digest)
-        if there is None or self.clock.now() - there.stored_at <= old_s:
-            return
-        with tempfile.TemporaryDirectory(prefix="qgjob-cron-") as folder:
-            file = Path(folder) / "file"
-            await objects.get_file(self.bus, bucket, digest, file)
-            await objects.put_file(self.bus, bucket, file, digest)
-        log.info("what a schedule needs was stored anew: %s in %s", digest[:12], bucket)
 
 
 def planned(plan: CronPlan, seq: int, at: float) -> PlannedRun:

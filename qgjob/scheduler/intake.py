@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bus_schemas import streams, subjects
 from bus_schemas.events import Queued, Refused, about
-from bus_schemas.jobs import JobMessage
+from bus_schemas.jobs import JobMessage, JobSpec
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.follow import StreamMessage, stream_message
@@ -57,6 +57,8 @@ class Intake:
     feed: Callable[..., None]
     on_job: Callable[[Entry], None]
     """Called for each job that comes in, before it is fed."""
+    on_use: Callable[[JobSpec], None]
+    """Called with what each of them is: it uses a build."""
     announced: Announced
     """Jobs up to where it begins were announced as queued by an earlier reign."""
     horizon: int
@@ -198,6 +200,7 @@ class Intake:
         self.backlog.add(entry)
         self.on_job(entry)
         spec = message.spec
+        self.on_use(spec)
         priority = self.priority_of(spec.job_id, spec.run_id, spec.priority)
         events.append(JobArrived(placement_job(message, at, entry.seq, priority=priority)))
         if entry.seq <= self.announced.through:

@@ -100,7 +100,7 @@ async def _reign(
             "superseded": parts.superseding.run(),
             "rules": parts.rulebook.run(),
             "schedules": parts.crons.run(),
-            "bundles": parts.crons.keep_files(),
+            "kept files": _after(opened, parts.kept_files.run()),
             "holds": parts.holds.run(),
             "reaper": parts.reaper.run(),
             "overview": parts.overview.run(),

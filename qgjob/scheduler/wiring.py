@@ -24,6 +24,7 @@ from qgjob.scheduler.explaining import Explaining
 from qgjob.scheduler.fence import Fence
 from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.intake import Intake
+from qgjob.scheduler.keptfiles import KeptFiles
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import Mandate
 from qgjob.scheduler.learning import Learning
@@ -66,6 +67,7 @@ class Parts:
     priorities: Priorities
     rulebook: RuleBook
     crons: Crons
+    kept_files: KeptFiles
     holds: Holds
     control: Control
     reaper: Reaper
@@ -124,6 +126,7 @@ def wire(
     priorities = Priorities(bus, clock, backlog, events, lab.feed, known, arrived)
     rulebook = RuleBook(bus, clock, lab.feed)
     crons = Crons(bus, clock)
+    kept_files = KeptFiles(bus, clock, crons.plans)
     retries = Retries(bus, clock, backlog, known)
     acts = {"cancel": cancels.cancel, "retry": retries.retry, "reprioritise": priorities.reprioritise}
     bulk = Bulk(bus, clock, acts, ready)
@@ -157,6 +160,7 @@ def wire(
         events,
         lab.feed,
         cancels.came_in,
+        kept_files.used,
         Announced(found.queued_through),
         found.jobs_horizon,
         settings.open_run_s,
@@ -207,6 +211,7 @@ def wire(
         priorities=priorities,
         rulebook=rulebook,
         crons=crons,
+        kept_files=kept_files,
         holds=holds,
         control=Control(bus, verbs, ready),
         reaper=reaper,

@@ -156,7 +156,9 @@ async def test_a_submit_of_a_build_whose_bytes_are_gone_is_refused_until_they_ar
     record = await client.upload_app(path, org_id=ORG, app_version_id="1", platform=platform)
     first = await client.submit(submit_of("1", key="before", platform="android"))
     await drop_bytes(client)
-    with pytest.raises(NotFoundError, match="not stored any more: they are kept for 30 days") as refused:
+    with pytest.raises(
+        NotFoundError, match="not stored any more: unused, they are kept for 30 days"
+    ) as refused:
         await client.submit(submit_of("1", key="after", platform="android"))
     wanted = "(it was my app.zip): qgjob app upload FILE --org-id 'acme.*> ü' --app-version-id 1"
     assert refused.value.hint is not None

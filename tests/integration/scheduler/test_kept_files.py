@@ -1,4 +1,4 @@
-"""Schedules last for years, longer than the store keeps what their jobs need."""
+"""Schedules last for years, and builds are used for months: longer than the store keeps what is needed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from bus_schemas import streams
 from bus_schemas.crons import CronPlan
 from bus_schemas.jobs import BlobRef
 from qgjob.bus import objects
-from qgjob.bus.connect import Bus
+from qgjob.bus.connect import Bus, ServerOptions
 from qgjob.client import Client, SubmitRequest
 from qgjob.client.submit import make_specs
 from qgjob.clock import ManualClock, SystemClock
 from qgjob.scheduler.crons import Crons
+from qgjob.scheduler.keptfiles import KeptFiles
+from qgjob.scheduler.service import SchedulerOptions, run_scheduler
+from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.integration
 
 
-async def test_bundles_and_builds_of_schedules_are_stored_anew_in_time(bus: Bus, tmp_path: Path) -> None:
+async def test_bundles_and_builds_of_schedules_and_builds_in_use_are_stored_anew_in_time(
+    bus: Bus, tmp_path: Path
+) -> None:
     clock = SystemClock()
     client = Client(bus, clock)
     used, unused, packed = tmp_path / "used", tmp_path / "unused", tmp_path / "bundle"
@@ -57,16 +62,23 @@ async def test_bundles_and_builds_of_schedules_are_stored_anew_in_time(bus: Bus,
             await nuid(streams.BUILD_OBJECTS, other.blob),
         ]
 
-    def look_after(days: float) -> asyncio.Task[None]:
-        crons = Crons(bus, ManualClock(clock.now() + days * 86_400))
-        return asyncio.create_task(crons.keep_files())
+    def look_after(days: float, *, used: bool = False) -> asyncio.Task[None]:
+        late = ManualClock(clock.now() + days * 86_400)
+        kept = KeptFiles(bus, late, Crons(bus, late).plans)
+        if used:
+            kept.used(plan.jobs[0].model_copy(update={"app_version_id": "2"}))
+        return asyncio.create_task(kept.run())
 
     async def anew() -> list[bool]:
         return [now != then for now, then in zip(await stored(), first, strict=True)]
 
     first = await stored()
-    for days, wanted in ((3, [True, False, False]), (16, [True, True, False])):
-        keeping = look_after(days)
+    for days, used, wanted in (
+        (3, True, [True, False, False]),
+        (16, False, [True, True, False]),
+        (16, True, [True, True, True]),
+    ):
+        keeping = look_after(days, used=used)
 
         async def is_as_wanted(wanted: list[bool] = wanted) -> bool:
             return await anew() == wanted
@@ -75,3 +87,34 @@ async def test_bundles_and_builds_of_schedules_are_stored_anew_in_time(bus: Bus,
         keeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await keeping
+
+
+class Later(SystemClock):
+    """Half a month later."""
+
+    def now(self) -> float:
+        return super().now() + 16 * 86_400
+
+
+async def test_a_build_of_a_job_that_comes_in_is_in_use(
+    bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, tmp_path: Path
+) -> None:
+    client = Client(bus, SystemClock())
+    file = tmp_path / "app"
+    file.write_text("app")
+    build = await client.upload_app(file, org_id="acme", app_version_id="1")
+    first = await objects.stat(bus, streams.BUILD_OBJECTS, build.blob.digest)
+    assert first is not None
+    request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"], runner="noop")
+    await client.submit(request)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    options = SchedulerOptions(ServerOptions(url=nats_server.url), valkey_server.url, "later")
+    scheduling = asyncio.create_task(run_scheduler(options, Later(), stop=stop, ready=ready))
+
+    async def anew() -> bool:
+        there = await objects.stat(bus, streams.BUILD_OBJECTS, build.blob.digest)
+        return there is not None and there.nuid != first.nuid
+
+    await wait_for(anew, 20, "the build to be stored anew")
+    stop.set()
+    await scheduling

@@ -12,9 +12,11 @@ from typing import Final
 
 from agent.drivers.adb import facts
 from agent.drivers.adb.errors import AdbError, DeviceGoneError, DeviceSilentError
+from agent.drivers.adb.evidence import keep_evidence
 from agent.drivers.adb.gates import Limits, judge, needs_room
 from agent.drivers.adb.recovery import Step, next_step
 from agent.drivers.adb.server import AdbServer
+from agent.drivers.adb.steps import take_step
 from agent.drivers.adb.wire import deadline
 from agent.drivers.base import (
     Build,
@@ -32,11 +34,8 @@ from agent.drivers.ownership import Ownership
 from agent.errors import JobError
 
 UNINSTALL_S: Final = 30.0
-EVIDENCE_S: Final = 8.0
 RECOVERY_LOOKS: Final = 5
 RECOVERY_PAUSE_S: Final = 1.0
-MAX_LOG_BYTES: Final = 16 * 2**20
-MAX_SCREENSHOT_BYTES: Final = 32 * 2**20
 _NETWORK: Final = re.compile(r"\S+:\d{1,5}")
 _LOG_TIME: Final = re.compile(r"\d\d-\d\d \d\d:\d\d:\d\d")
 _DATE: Final = "date '+%m-%d %H:%M:%S'"
@@ -132,24 +131,7 @@ class AdbDevice(Device):
             return await self.health()
         self._tried.append(step)
         with contextlib.suppress(JobError):
-            match step:
-                case Step.CONNECT:
-                    await server.connect(self.serial)
-                case Step.RECONNECT if self.network:
-                    await server.disconnect(self.serial)
-                    await server.connect(self.serial)
-                case Step.RECONNECT:
-                    await server.reconnect(self.serial)
-                case Step.KILL_SERVER:
-                    await server.kill(now)
-                    if self.network:
-                        await server.connect(self.serial)
-                case Step.REBOOT:
-                    async with (
-                        deadline(self._host.answer_s, self.serial),
-                        server.service(self.serial, "reboot:"),
-                    ):
-                        pass
+            await take_step(step, server, self.serial, network=self.network, answer_s=host.answer_s, now=now)
         health = await self.health()
         for _ in range(RECOVERY_LOOKS):
             if health.ok or not health.silent:
@@ -290,12 +272,7 @@ class AdbDevice(Device):
 
     async def evidence(self, folder: Path) -> None:
         """See `Device.evidence`: `screenshot.png` and `logcat.txt`, since the job began."""
-        since = f"-T '{self._log_since}'" if self._log_since else "-t 5000"
-        with contextlib.suppress(AdbError, OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            await self._save("screencap -p", folder / "screenshot.png", MAX_SCREENSHOT_BYTES)
-        with contextlib.suppress(AdbError, OSError):
-            await self._save(f"logcat -d -v threadtime {since}", folder / "logcat.txt", MAX_LOG_BYTES)
+        await keep_evidence(self._server, self.serial, folder, since=self._log_since)
 
     async def settle(self) -> None:
         """See `Device.settle`: the app is stopped, forwarded ports are closed."""
@@ -333,18 +310,6 @@ class AdbDevice(Device):
             if doubt:
                 self._doubt(error.message)
             raise
-
-    async def _save(self, command: str, path: Path, limit: int) -> None:
-        async with (
-            deadline(EVIDENCE_S, self.serial),
-            self._server.service(self.serial, f"exec:{command}") as connection,
-        ):
-            with path.open("wb") as file:
-                while limit > 0 and (piece := await connection.reader.read(64 * 1024)):
-                    file.write(piece[:limit])
-                    limit -= len(piece)
-        if path.stat().st_size == 0:
-            path.unlink()
 
     def _doubt(self, note: str) -> None:
         on_doubt: Callable[[str], None] | None = self.on_doubt

@@ -1,0 +1,117 @@
+"""Ask how things are: jobs, runs, slots, builds, what jobs left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qgjob.client.connected import Connected
+from qgjob.client.later import Later
+
+if TYPE_CHECKING:
+    from bus_schemas.agents import Heartbeat
+    from bus_schemas.builds import BuildRecord
+    from bus_schemas.cases import CaseReport
+    from bus_schemas.events import Attempt
+    from bus_schemas.explain import ExplainAnswer
+    from bus_schemas.history import HistoryAnswer
+    from bus_schemas.holds import SlotHold
+    from bus_schemas.jobs import BlobRef
+    from bus_schemas.requests import HealthAnswer, JobState, JobView, Overview, RunView
+    from qgjob.client import artifacts, builds, downloads, lab, query
+    from qgjob.client.downloads import JobArtifact
+    from qgjob.client.models import TransferProgress
+else:  # a command uses one or two of them, and waits for the import of each
+    artifacts = Later("qgjob.client.artifacts")
+    builds = Later("qgjob.client.builds")
+    downloads = Later("qgjob.client.downloads")
+    lab = Later("qgjob.client.lab")
+    query = Later("qgjob.client.query")
+
+
+class Asking(Connected):
+    """What asks, and changes nothing."""
+
+    async def builds(self, *, org_id: str | None = None) -> list[BuildRecord]:
+        """The builds that were uploaded, newest first."""
+        return await builds.list_builds(self.bus, org_id=org_id)
+
+    async def get(self, any_id: str) -> JobView | RunView:
+        """A job, or a run with all of its jobs; raises `NotFoundError`."""
+        return await query.get(self.bus, any_id)
+
+    async def job(self, job_id: str) -> JobView:
+        """A job; raises `NotFoundError`."""
+        return await query.job(self.bus, job_id)
+
+    async def cases(self, attempt: Attempt) -> CaseReport | None:
+        """The cases that an attempt's test report has; None when it has no report.
+
+        Raises `NotFoundError` when it is not kept any more.
+        """
+        return await artifacts.cases(self.bus, attempt)
+
+    async def small_file(self, blob: BlobRef, *, limit: int = 2**20) -> bytes:
+        """A file that an attempt left, as a whole; raises `RefusedError` when it is over `limit` bytes."""
+        return await artifacts.read(self.bus, blob, limit=limit)
+
+    async def run(self, run_id: str) -> RunView:
+        """A run with all of its jobs, by position; raises `NotFoundError`."""
+        return await query.run(self.bus, run_id)
+
+    async def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        org_id: str | None = None,
+        app_version_id: str | None = None,
+        run_id: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[JobView]:
+        """Jobs that match, newest first; any number of pages is read for a high `limit`."""
+        return await query.jobs(
+            self.bus,
+            state=state,
+            org_id=org_id,
+            app_version_id=app_version_id,
+            run_id=run_id,
+            limit=limit,
+            offset=offset,
+        )
+
+    async def overview(self) -> Overview:
+        """Queues, groups and counts at a glance."""
+        return await query.overview(self.bus)
+
+    async def agents(self) -> list[Heartbeat]:
+        """The agents that are alive, with their slots, by name."""
+        return await query.agents(self.bus)
+
+    async def holds(self) -> list[SlotHold]:
+        """What operators set for slots and agents, connected or not, by name."""
+        return await query.holds(self.bus)
+
+    async def explain(self, job_id: str) -> ExplainAnswer:
+        """Why a job waits and what would change it, or why it went where it went; raises `NotFoundError`."""
+        return await lab.explain(self.bus, job_id)
+
+    async def history(self, test: str, *, org_id: str | None = None, limit: int = 50) -> HistoryAnswer:
+        """The last outcomes of a test, newest first, of one organisation or of all.
+
+        They are remembered for months, 50 of each test. Raises `NotFoundError` when there is none.
+        """
+        return await query.history(self.bus, test, org_id, limit)
+
+    async def health(self) -> HealthAnswer:
+        """How the system is; a scheduler that does not answer is a finding, not an error."""
+        return await query.health(self.bus)
+
+    async def download_artifact(
+        self, found: JobArtifact, folder: Path, *, progress: TransferProgress | None = None
+    ) -> Path:
+        """Write a file that a job left to `folder/JOB/ATTEMPT/NAME`; one that is there already is kept.
+
+        Raises `NotFoundError` when it is not stored any more, `RefusedError` for a name that is not safe.
+        """
+        return await downloads.download(self.bus, found, folder, progress=progress)

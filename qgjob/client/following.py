@@ -1,0 +1,88 @@
+"""Follow what happens: watches, waits, logs and live subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING
+
+from qgjob.client.connected import Connected
+from qgjob.client.later import Later
+
+if TYPE_CHECKING:
+    from bus_schemas.agents import Heartbeat
+    from bus_schemas.requests import Overview, StoredChunk
+    from qgjob.client import labfeed, live, logs, models, wait, watch
+    from qgjob.client.labfeed import LabFeed
+    from qgjob.client.live import Live
+    from qgjob.client.models import LiveEvent, Submitted, Waited, WaitOptions
+    from qgjob.client.watch import Watch
+else:  # a command uses one or two of them, and waits for the import of each
+    labfeed = Later("qgjob.client.labfeed")
+    live = Later("qgjob.client.live")
+    logs = Later("qgjob.client.logs")
+    models = Later("qgjob.client.models")
+    wait = Later("qgjob.client.wait")
+    watch = Later("qgjob.client.watch")
+
+
+class Following(Connected):
+    """What goes on until it is closed, or until there is nothing more to come."""
+
+    def watch(self, any_id: str, *, known: Submitted | None = None) -> Watch:
+        """A job or a run kept up to date while it is entered; see `Watch`.
+
+        `known`: what `submit` returned, so that a run can be watched that no scheduler read yet.
+        """
+        return watch.Watch(self.bus, any_id, known=known, clock=self.clock)
+
+    async def wait(
+        self,
+        any_id: str,
+        options: WaitOptions | None = None,
+        *,
+        known: Submitted | None = None,
+        on_change: Callable[[Watch], None] | None = None,
+    ) -> Waited:
+        """Wait until a job, or all jobs of a run, have ended; restarts of servers are sat out.
+
+        `on_change` is called with the watched state after every change, and every 10 s without one. Raises
+        `NotFoundError`.
+        """
+        return await wait.wait(
+            self.bus,
+            any_id,
+            options or models.WaitOptions(),
+            clock=self.clock,
+            known=known,
+            on_change=on_change,
+        )
+
+    def logs(
+        self, job_id: str, *, follow: bool = False, tail: int | None = None
+    ) -> AsyncGenerator[StoredChunk]:
+        """The output of a job in order, each chunk once; with `follow`, until the job has ended.
+
+        `tail`: of what is stored only the last so many lines, 1 to 10,000; what comes before them is not
+        read. Raises `NotFoundError`. Close the generator to stop following.
+        """
+        return logs.read(self.bus, job_id, follow=follow, tail=tail, clock=self.clock)
+
+    def lab_feed(self) -> LabFeed:
+        """The whole lab, kept up to date while it is entered; see `LabFeed`."""
+        return labfeed.LabFeed(self.bus, self.clock)
+
+    def live_events(self, *, run_id: str | None = None, job_id: str | None = None) -> Live[LiveEvent]:
+        """Events as they are stored: of one job, of one run, or all."""
+        return live.events(self.bus, run_id=run_id, job_id=job_id)
+
+    def live_overview(self) -> Live[Overview]:
+        """The overview as the leader publishes it: when something changed, at most 4 times a second."""
+        return live.overview(self.bus)
+
+    def live_agents(self) -> Live[Heartbeat]:
+        """Heartbeats: every 5 s and on change of each agent; state `gone` at a clean stop."""
+        return live.agents(self.bus)
+
+    def live_logs(self, job_id: str) -> Live[StoredChunk]:
+        """Output of one job as it is stored; `logs` joins it with what was stored before."""
+        return live.logs(self.bus, job_id)

@@ -138,9 +138,8 @@ def capability_of(requires: tuple[str, ...]) -> str:
 
 
 def title_of(test: str, tests: tuple[str, ...], variant: str | None) -> str:
-    """The test, and what tells a job from others of it in its run."""
-    files = "1 file" if len(tests) == 1 else f"{len(tests)} files"
-    shown = f"{test} ({files})" if tests else test
+    """The test, and what tells a job from others of it in its run; a shard of one file is that file."""
+    shown = tests[0] if len(tests) == 1 else f"{test} ({len(tests)} files)" if tests else test
     return f"{shown} [{variant}]" if variant else shown
 
 

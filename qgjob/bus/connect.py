@@ -280,7 +280,9 @@ def _without_password(url: str) -> str:
 
 def _existing(path: str, what: str) -> str:
     if not Path(path).expanduser().is_file():
-        raise UsageError(f"The {what} file {path} does not exist.")
+        raise UsageError(
+            f"The {what} file {path} does not exist.", hint="`qgjob config show` says where it was named."
+        )
     return str(Path(path).expanduser())
 
 

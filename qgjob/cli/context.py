@@ -39,6 +39,10 @@ def add(
     files = {name: getattr(session, name) for name in FIELDS if name != "server"}
     # Absolute: a context is used from any folder.
     given = {key: str(Path(path).expanduser().absolute()) for key, path in files.items() if path}
+    for key, path in given.items():
+        if not Path(path).exists():
+            option = "--" + key.replace("_", "-")
+            session.out.warn(f"{option}: there is no file {path} (yet).")
     labs.known[name] = {"server": server, **given}
     first = labs.current is None
     if first:

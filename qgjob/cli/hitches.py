@@ -7,7 +7,7 @@ from typing import Final
 
 from bus_schemas.events import END_STATES
 from bus_schemas.requests import JobView
-from qgjob.cli.render import last_attempt, where
+from qgjob.cli.render import where
 
 _AT_MOST: Final = 20
 """So many lines; a lab that is worse off has others who look after it."""
@@ -20,14 +20,17 @@ class Hitches:
         self._said: set[tuple[str, str]] = set()
 
     def new(self, jobs: Iterable[JobView]) -> Iterator[str]:
-        """Lines on infrastructure errors that have come up, of jobs that are tried again."""
+        """Lines on infrastructure errors after which a job was tried again."""
         for job in jobs:
-            last = last_attempt(job)
-            if last is None or last.outcome != "errored" or job.state in END_STATES:
-                continue
-            slot, trouble = where(last), last.message or (last.reason or "").replace("_", " ")
-            if not slot or (slot, trouble) in self._said or len(self._said) >= _AT_MOST:
-                continue
-            self._said.add((slot, trouble))
-            what = f"{slot} could not run {job.title}: {trouble[:300]}"
-            yield f"{what}. It is tried again, elsewhere if possible."
+            # How a job ended is said by its end.
+            over = job.state in END_STATES
+            tried = job.attempts[:-1] if over else job.attempts
+            for attempt in tried:
+                slot, trouble = where(attempt), attempt.message or (attempt.reason or "").replace("_", " ")
+                if attempt.outcome != "errored" or not slot or (slot, trouble) in self._said:
+                    continue
+                if len(self._said) >= _AT_MOST:
+                    return
+                self._said.add((slot, trouble))
+                what = f"{slot} could not run {job.title}: {trouble[:300]}"
+                yield f"{what}. It {'was' if over else 'is'} tried again, elsewhere if possible."

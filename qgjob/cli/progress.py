@@ -74,12 +74,12 @@ class PlainProgress:
     def __call__(self, watch: Watch) -> None:
         """Say what is new."""
         now = self._clock.monotonic()
+        for hitch in self._hitches.new(watch.jobs):
+            self._say(hitch, now)
         for job in watch.jobs:
             if job.state in END_STATES and job.job_id not in self._ended:
                 self._ended.add(job.job_id)
                 self._say(f"[{len(self._ended)}/{watch.size}] {ended_text(job)}", now)
-        for hitch in self._hitches.new(watch.jobs):
-            self._say(hitch, now)
         if watch.held != self._held:
             self._held = watch.held
             self._say(watch.held or "It is held no more.", now)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bus_schemas.base import SCHEMA_VERSION, Greeting, Message
 from bus_schemas.events import EVENT_KINDS, Queued, decode_event
-from bus_schemas.jobs import JobMessage, capability_of, labels_of, priority_class
+from bus_schemas.jobs import JobMessage, capability_of, labels_of, priority_class, title_of
 from bus_schemas.messages import MESSAGES
 from qgjob.errors import BadMessageError, NewerMessageError
 from tests.support.samples import SAMPLES
@@ -92,3 +92,18 @@ def test_capabilities_are_spelt_canonically() -> None:
 )
 def test_priority_classes(number: int, name: str) -> None:
     assert priority_class(number) == name
+
+
+@pytest.mark.parametrize(
+    ("test", "tests", "variant", "title"),
+    [
+        ("a.py", (), None, "a.py"),
+        ("a.py", (), "android-14", "a.py [android-14]"),
+        ("shard 1 of 2", ("a.py", "b.py"), None, "shard 1 of 2 (2 files)"),
+        ("shard 2 of 2", ("c.py",), "android-14", "c.py [android-14]"),
+    ],
+)
+def test_a_job_is_called_after_its_file_if_it_has_but_one(
+    test: str, tests: tuple[str, ...], variant: str | None, title: str
+) -> None:
+    assert title_of(test, tests, variant) == title

@@ -91,6 +91,16 @@ def test_what_a_slot_lacks_is_said_once_for_each_slot():
     ]
 
 
+def test_each_slot_that_was_tried_is_said_though_all_of_it_is_seen_at_once():
+    stderr = io.StringIO()
+    progress = PlainProgress(Output(io.StringIO(), stderr), ManualClock())
+    tries = [lacking("j_1", slot).attempts[0] for slot in ("s0", "s1", "s2")]
+    ended = view(state="errored", message="this machine has no Maestro", attempts=tuple(tries))
+    show(progress, Seen(ended))
+    lines = stderr.getvalue().splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["lab/s0", "lab/s1", "[1/1]"]
+
+
 def test_of_a_job_that_ended_so_only_the_end_is_said():
     stderr = io.StringIO()
     progress = PlainProgress(Output(io.StringIO(), stderr), ManualClock())

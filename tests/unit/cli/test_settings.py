@@ -173,8 +173,9 @@ class TestAppVersion:
 class TestContexts:
     def test_the_first_is_used_until_another_is(self, project: Path, capsys: pytest.CaptureFixture[str]):
         assert run(["context", "add", "lab", "nats://u:pw@lab:4222", "--creds", "lab.creds"]) == 0
+        assert f"--creds: there is no file {project / 'lab.creds'} (yet)." in capsys.readouterr().err
         assert run(["context", "add", "b", "nats://b"]) == 0
-        capsys.readouterr()
+        assert "there is no file" not in capsys.readouterr().err
         found = shown(capsys)
         assert found["server"] == {"value": "nats://u:…@lab:4222", "from": "context lab"}
         assert found["creds"]["value"] == str(project / "lab.creds")

@@ -31,7 +31,7 @@ from agent.runners.base import (
     RunResult,
 )
 from agent.runners.kit import Kit
-from agent.runners.registry import Runners
+from agent.runners.registry import AUTO, Runners
 from agent.secrets import refuse_without_secrets
 from agent.settings import JobLimits
 from agent.watching import watched
@@ -111,6 +111,8 @@ class Steps:
         await self._make_folders()
         spec, slot = self._spec, self.slot
         runner = self.runner or slot.runners.find(spec.runner, self.dirs.bundle, *spec.files)
+        if spec.runner == AUTO:
+            self.shipper.say(f"the runner is {runner.name}, by the look of the test; --runner says otherwise")
         async with slot.kit.equipped(
             runner,
             self.dirs.bundle,

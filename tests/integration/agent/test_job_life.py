@@ -90,6 +90,19 @@ def last(job: JobView) -> Attempt:
     return job.attempts[-1]
 
 
+async def test_the_log_says_which_runner_was_found(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("print('ran')")
+    said: list[str] = []
+    for runner in ("auto", "command"):
+        request = SubmitRequest(org_id="acme", app_version_id="v1", tests=("a.py",), runner=runner)
+        submitted = await lab.client.submit_tests(request, folder=tmp_path)
+        waited = await lab.client.wait(submitted.run_id, WaitOptions(timeout_s=60), known=submitted)
+        assert waited.jobs[0].state == "passed"
+        said.append(await lab.text(waited.jobs[0], ("sys",)))
+    assert "the runner is command, by the look of the test" in said[0]
+    assert "the runner is" not in said[1]
+
+
 async def test_a_secret_reaches_the_test_and_not_the_log(lab: Lab) -> None:
     code = (
         "import os, sys, time\n"

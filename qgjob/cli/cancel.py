@@ -13,7 +13,10 @@ from qgjob.cli.session import Session, run, session_of
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(
+    epilog="Of a large run that takes a while. What the scheduler has taken it carries out to the end, "
+    "even if this command is stopped or another scheduler takes over."
+)
 def cancel(
     ctx: typer.Context,
     any_id: opt.AnyId,

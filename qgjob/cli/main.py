@@ -148,12 +148,20 @@ def _usage(out: Output, error: Any) -> int:
     message = message[0].upper() + message[1:].rstrip(".") + "."
     likely = _POSSIBLE.search(message)
     if likely:  # one that is likely says more than three that are possible
-        message = f"{message[: likely.start()]}. Did you mean {likely[1].split(', ')[0]}?"
+        nearest = _nearest(getattr(error, "option_name", None), likely[1].split(", "))
+        message = f"{message[: likely.start()]}. Did you mean {nearest}?"
     variable = getattr(getattr(error, "param", None), "envvar", None)
     if message.startswith("Missing option") and isinstance(variable, str):
         hint = f"It may also stand in qgjob.toml or as {variable}. {hint or ''}".rstrip()
     out.error(message.replace("?.", "?"), hint)
     return int(error.exit_code)
+
+
+def _nearest(said: str | None, possible: list[str]) -> str:
+    """The likeliest of what is possible, which comes in the order of the alphabet."""
+    from difflib import SequenceMatcher
+
+    return max(possible, key=lambda name: SequenceMatcher(None, said, name).ratio()) if said else possible[0]
 
 
 def _unexpected(out: Output, error: Exception, *, verbose: bool) -> int:

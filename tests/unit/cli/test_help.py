@@ -102,6 +102,7 @@ def test_every_exit_code_is_explained():
         (["list", "--stat", "failed"], "Did you mean --state?"),
         (["list", "--state", "faild"], "Did you mean failed?"),
         (["submit", "--app-version", "1"], "Did you mean --app-version-id?"),
+        (["submit", "--tiemout", "5m"], "Did you mean --timeout?"),
         (["report", "r_1", "--format", "htlm"], "Did you mean html?"),
         (["completion", "fihs"], "Did you mean fish?"),
     ],

@@ -39,7 +39,10 @@ class Roster:
         """Add a slot for each device there is. Raises what `Driver.discover` raises."""
         for presence in await self._driver.discover():
             self._see(presence, add_slot)
-        log.info("driver %s: %d devices", self._driver.name, len(self._keepers))
+        if self._keepers:
+            log.info("driver %s: %d devices", self._driver.name, len(self._keepers))
+        else:
+            log.warning("driver %s: no device yet; what comes later joins by itself", self._driver.name)
         looks = [asyncio.ensure_future(keeper.looked.wait()) for keeper in self._keepers.values()]
         if looks:
             _, late = await asyncio.wait(looks, timeout=FIRST_LOOK_S)

@@ -77,6 +77,7 @@ async def run_scheduler(
             ),
         ]
         ready.set()
+        log.info("replica %s is ready; it leads as soon as no other does", options.replica)
         try:
             done, _ = await asyncio.wait({stopping, *work}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:

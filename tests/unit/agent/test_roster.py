@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from agent.attempt import AttemptRunner
+from agent.drivers.base import Device, Driver, DriverContext, Presence
+from agent.roster import Roster
+from agent.slot import SlotWorker
+from qgjob.clock import ManualClock
+
+
+class Bare(Driver):
+    """Finds no device."""
+
+    name: ClassVar[str] = "bare"
+    dynamic: ClassVar[bool] = True
+
+    def __init__(self, context: DriverContext) -> None:
+        del context
+
+    async def discover(self) -> Sequence[Presence]:
+        return []
+
+
+def never(_: Device) -> AttemptRunner:
+    raise AssertionError("there is no device")
+
+
+def nowhere(_: AttemptRunner) -> SlotWorker:
+    raise AssertionError("there is no device")
+
+
+async def test_an_agent_without_devices_says_that_it_waits_for_some(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    roster = Roster(Bare(DriverContext(folder=tmp_path, clock=ManualClock())), never)
+    await roster.begin(nowhere)
+    await roster.close()
+    (record,) = [record for record in caplog.records if record.name == "agent.roster"]
+    assert (record.levelname, "no device yet" in record.getMessage()) == ("WARNING", True)

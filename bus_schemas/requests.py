@@ -262,7 +262,7 @@ class Overview(Message):
     installs: int = 0
     installs_avoided: int = 0
     ended: dict[str, int] = Field(default_factory=dict)
-    """Ends seen in this reign, by state."""
+    """Jobs whose end was seen in this reign, by state; an attempt that is tried again is no end."""
     dead_letters: int = 0
     oldest_wait_s: float | None = None
     groups: tuple[GroupView, ...] = ()

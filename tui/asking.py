@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from bus_schemas import subjects
 from bus_schemas.cases import MAX_REPORT_BYTES, CaseReport
 from bus_schemas.events import Attempt
+from bus_schemas.requests import GetAnswer, GetQuery, RunView
 from bus_schemas.streams import ARTIFACT_OBJECTS
 from qgjob.bus.objects import get_file
 from qgjob.client import Client
+from qgjob.client.query import ask
 from qgjob.errors import QgjobError
 from tui.draw.clean import clean
 from tui.draw.spans import Line, fit
@@ -29,6 +33,15 @@ _REPORTS: Final = 5
 """Of more attempts the reports of the last ones are read."""
 
 Text = Callable[[int], Sequence[Line]]
+
+
+async def heads(client: Client, run_ids: Sequence[str]) -> list[RunView]:
+    """What is known of runs, without their jobs; those of which nothing can be learnt are left out."""
+    asked = [
+        ask(client.bus, subjects.query("get"), GetQuery(id=run_id, limit=0), GetAnswer) for run_id in run_ids
+    ]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    return [answer.run for answer in answers if isinstance(answer, GetAnswer) and answer.run is not None]
 
 
 async def explained(client: Client, job_id: str) -> Text:
@@ -92,6 +105,8 @@ def _attempts(
             )
             for artifact in attempt.artifacts
         ]
+        if attempt.cases is None and not attempt.artifacts and not attempt.artifacts_left_out:
+            lines.append((("   no report of cases, and nothing was left", "dim"),))
         if attempt.artifacts_left_out:
             lines.append(((f"   … and {attempt.artifacts_left_out} more, over the limit", "dim"),))
         lines.append(())

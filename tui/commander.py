@@ -12,6 +12,7 @@ from tui.export import export_jobs
 from tui.saving import new_file, saved_at
 from tui.store.filter import FilterError, parse_filter
 from tui.store.orders import ORDERS
+from tui.themes import ROUND
 
 if TYPE_CHECKING:
     from tui.app import DashboardApp
@@ -67,10 +68,11 @@ class Commander:
         self._app.show_jobs(order=name)
 
     def _theme(self, name: str, *_: str) -> None:
-        found = [theme for theme in self._app.available_themes if theme.endswith(name)]
+        known = self._app.available_themes
+        found = [theme for theme in (*ROUND, *known) if theme == name and theme in known]
+        found += [theme for theme in (*ROUND, *known) if theme.endswith(name)]
         if not found:
-            known = ", ".join(sorted(self._app.available_themes))
-            raise CommandError(f"There is no theme {name!r}: {known}.")
+            raise CommandError(f"There is no theme {name!r}: {', '.join(sorted(known))}.")
         self._app.theme = found[0]
 
     def _export(self, kind: str, *names: str) -> None:

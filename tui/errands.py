@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tui.store.log import LogBuffer
     from tui.tape import Tape
 
+_UNNAMED: Final = 500
+_AT_ONCE: Final = 16
 _SENTENCES: Final = 5
 """So many different refusals are said."""
 
@@ -68,6 +70,21 @@ class Errands(Navigator):
         for job in view.jobs:
             self.store.see_job(job)
         self.store.jobs.runs.tell(run_id, view.org_id, size=view.size, name=view.name or "", meta=view.meta)
+
+    def look_up_runs(self) -> None:
+        """Ask for the names of the latest runs of which no event told: one looks for them by name."""
+        unnamed = [run.run_id for run in self.store.jobs.runs.latest() if not run.size][:_UNNAMED]
+        if self._options is not None and unnamed:
+            self.run_worker(self._look_up_runs(unnamed), group="runs", exclusive=True)
+
+    async def _look_up_runs(self, run_ids: Sequence[str]) -> None:
+        client = await (await self.feed()).client()
+        asking = import_module("tui.asking")
+        for first in range(0, len(run_ids), _AT_ONCE):
+            for view in await asking.heads(client, run_ids[first : first + _AT_ONCE]):
+                self.store.jobs.runs.tell(
+                    view.run_id, view.org_id, size=view.size, name=view.name or "", meta=view.meta
+                )
 
     # --- Logs ----------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class Settings:
     order: str = "latest"
     read_only: bool = False
     keymap: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Keys by the name of an action, as docs/dashboard.md lists them: `"overview.cancel" = "ctrl+d"`."""
+    """Keys by the name of an action, its place, a dot and its method: `"overview.cancel" = "ctrl+d"`."""
     notify: Notify = Notify()
 
 
@@ -59,6 +59,13 @@ def read_settings(
     return _Reader(path).settings(found, actions, orders)
 
 
+def _near(name: str, actions: Collection[str]) -> list[str]:
+    """The actions that may have been meant: those of the same place, or else the places."""
+    place = name.partition(".")[0]
+    places = dict.fromkeys(f"{action.partition('.')[0]}.…" for action in actions)
+    return [action for action in actions if action.partition(".")[0] == place] or list(places)
+
+
 class _Reader:
     """Checks what stands in the file."""
 
@@ -74,7 +81,7 @@ class _Reader:
         keymap = self._take(found, "keymap", dict, cast("dict[str, Any]", {}))
         for name, keys in keymap.items():
             if name not in actions:
-                self._wrong(f"there is no action {name!r}; docs/dashboard.md lists them")
+                self._wrong(f"there is no action {name!r}: {', '.join(_near(name, actions))}")
             if not isinstance(keys, str) or not keys:
                 self._wrong(f'the keys of {name!r} are a text such as "ctrl+d"')
         rules = self._take(found, "notify", dict, cast("dict[str, Any]", {}))

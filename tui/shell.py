@@ -108,6 +108,11 @@ class Shell(App[None]):
         """Start the timer, and the feed once the first screen is painted."""
         self.set_keymap(dict(self.settings.keymap))
         self.show_jobs(order=self.settings.order)
+        if self.settings.theme not in {None, *self.available_themes}:
+            known = ", ".join(sorted(self.available_themes))
+            self.notify(
+                f"There is no theme {self.settings.theme!r}: {known}.", markup=False, severity="warning"
+            )
         self.set_interval(1 / DRAWS_PER_SECOND, self.tick)
         self.call_after_refresh(self._start)
         for number in (signal.SIGTERM, signal.SIGHUP):

@@ -52,6 +52,7 @@ class Chains:
     horizon: int
     """Ends up to this sequence may have been handled by an earlier reign."""
     ended: dict[str, int] = field(default_factory=dict[str, int])
+    """How many jobs ended for good, by state."""
     settled: int = 0
 
     async def run(self, consumer: str) -> None:
@@ -96,7 +97,8 @@ class Chains:
 
     def _note_end(self, event: Ended, events: list[Event]) -> None:
         result = event.result
-        self.ended[event.state] = self.ended.get(event.state, 0) + 1
+        if event.final:
+            self.ended[event.state] = self.ended.get(event.state, 0) + 1
         events.append(
             JobEnded(
                 job_id=event.job_id,

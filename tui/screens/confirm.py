@@ -60,7 +60,7 @@ class Confirm(ModalScreen[Deed]):
                 yield self._count
             yield self._wrong
             with Horizontal():
-                yield Button("Leave it  n", id="no")
+                yield Button(f"Leave it  {'esc' if self._typed else 'n'}", id="no")
                 yield Button(f"{deed.yes}  {'⏎' if self._typed else 'y'}", id="yes", variant="error")
 
     def on_mount(self) -> None:
@@ -69,7 +69,7 @@ class Confirm(ModalScreen[Deed]):
 
     @property
     def _typed(self) -> bool:
-        """Whether there is a line to type in: then `y` is a letter, and Enter says yes."""
+        """Whether there is a line to type in: then `y` and `n` are letters, Enter says yes and Escape no."""
         return self._argument is not None or self._count is not None
 
     def on_input_changed(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
+from textual import events, on
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
@@ -127,12 +128,20 @@ class LiveScreen(Screen[None]):
             await self._put_away(bar)
             self.bar_closed(bar, "", keep=False)
 
-    async def _put_away(self, bar: LineBar) -> None:
+    @on(events.DescendantFocus)
+    async def _leave_bar(self, event: events.DescendantFocus) -> None:
+        """Put the line away when something else was clicked: what it says stands, a command is not obeyed."""
+        for bar in self.query(LineBar):
+            if event.widget is not bar.field:
+                await self._put_away(bar, then=event.widget)
+
+    async def _put_away(self, bar: LineBar, then: Widget | None = None) -> None:
+        then = then or self._before_bar
         with self.app.batch_update():
             await bar.remove()
             self._footer.display = True
-        if self._before_bar is not None and self._before_bar.is_attached:
-            self.set_focus(self._before_bar)
+        if then is not None and then.is_attached:
+            self.set_focus(then)
 
     # --- Asking before something is changed --------------------------------------------------
 

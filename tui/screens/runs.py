@@ -43,6 +43,10 @@ class RunsScreen(LiveScreen):
         """The table."""
         yield self.table
 
+    def on_mount(self) -> None:
+        """Ask for what events did not tell."""
+        self.dashboard.look_up_runs()
+
     def update(self, changes: Changes) -> None:
         """Draw what changed."""
         super().update(changes)

@@ -115,7 +115,7 @@ class LogBuffer:
         self.version += 1
         if chunk.attempt != of.attempt:
             self._finish_partial(source)
-            if of.attempt or chunk.attempt > 1:
+            if (of.attempt or chunk.attempt > 1) and not _says_so(chunk):
                 self._say(f"── attempt {chunk.attempt} ──", chunk.at, source)
             of.attempt = chunk.attempt
             of.looks.clear()
@@ -191,6 +191,11 @@ class LogBuffer:
         ):
             self.bytes -= self._pages.pop(0).bytes
             self._first_page += 1
+
+
+def _says_so(chunk: StoredChunk) -> bool:
+    """Whether the agent itself says that another attempt begins."""
+    return any(stream == "sys" and text.startswith("--- attempt ") for stream, text in chunk.parts[:1])
 
 
 def _pieces(line: str) -> list[str]:

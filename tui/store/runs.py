@@ -93,9 +93,11 @@ class RunBook:
     ) -> None:
         """Hear what the run is."""
         run = self._run(run_id, org_id)
+        before = (run.size, run.name)
         run.size = max(run.size, size)
         run.name = max(run.name, name)
         run.meta = meta or run.meta
+        self.version += before != (run.size, run.name)
 
     def count(self, job: Job) -> None:
         """Let a job count as what it is now, instead of what it was."""

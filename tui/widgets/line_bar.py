@@ -30,7 +30,10 @@ class LineBar(Horizontal):
     LineBar > #wrong { width: auto; max-width: 60%; color: $error; }
     LineBar > #keys { width: auto; color: $foreground 55%; padding: 0 0 0 2; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "screen.close_bar", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "screen.close_bar", show=False),
+        Binding("tab,shift+tab", "complete", show=False),
+    ]
     prompt: ClassVar[str] = "/"
     placeholder: ClassVar[str] = ""
     keys: ClassVar[str] = "⏎ keep  esc off"
@@ -90,6 +93,10 @@ class LineBar(Horizontal):
         if self._apply():
             self.post_message(self.Taken(self, self.field.value))
 
+    def action_complete(self) -> None:
+        """Take what is proposed, as the arrow does; the keys stay here."""
+        self.field.action_cursor_right()
+
     def on_unmount(self) -> None:
         """What was typed last does not count any more."""
         if self._timer is not None:
@@ -135,4 +142,4 @@ class CommandBar(LineBar):
 
     prompt: ClassVar[str] = ":"
     placeholder: ClassVar[str] = "jobs  runs  slots  log ID  export csv  replay 1h  help  quit"
-    keys: ClassVar[str] = "⏎ do it  → complete  esc"
+    keys: ClassVar[str] = "⏎ do it  ⇥ complete  esc"

@@ -83,7 +83,8 @@ class SlotTable(LineTable):
         self._ids = ListIds(ids)
         busy, total = self._store.lab.busy_slots()
         title = f"Slots  /{self.wanted}" if self.wanted else "Slots"
-        self.say(title, f"{count(busy)} of {count(total)} busy · {count(len(agents))} agents")
+        number = "1 agent" if len(agents) == 1 else f"{count(len(agents))} agents"
+        self.say(title, f"{count(busy)} of {count(total)} busy · {number}")
 
     def empty(self) -> tuple[str, str]:
         """Why there are no rows."""

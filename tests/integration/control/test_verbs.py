@@ -341,6 +341,11 @@ async def test_work_that_vanished_is_tried_again(tmp_path: Path) -> None:
         assert job.attempts[0].reason == "lost"
         assert dict(witness.ends) == {job.job_id: 1}
 
+        async def counted() -> bool:
+            return (await client.overview()).ended == {"passed": 1}
+
+        await wait_for(counted, 20, "one job that ended, though two attempts did")
+
 
 async def test_rules_that_make_no_sense_are_refused_with_a_sentence(tmp_path: Path) -> None:
     async with lab(tmp_path) as (_, _bus, client, _witness):

@@ -113,3 +113,14 @@ async def test_a_replay_without_a_scheduler_leaves_the_reason_where_it_is(
         await wait_for(lambda: len(app.store.jobs) > 0)
         app.end_replay()
         await wait_for(lambda: "▲ no scheduler" in text(app))
+
+
+async def test_runs_are_found_by_names_that_no_event_told(lab: LabService, nats_server: NatsServer) -> None:
+    async with dashboard(nats_server) as (app, pilot):
+        runs = app.store.jobs.runs
+        unnamed = next(run.run_id for run in runs if not run.size)
+        lab.model.run_names[unnamed] = "nightly of the shop"
+        app.open_runs("nightly")
+        await wait_for(lambda: "nightly of the shop" in text(app))
+        await pilot.press("enter")
+        await wait_for(lambda: app.screen.name == "run")

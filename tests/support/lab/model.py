@@ -110,6 +110,7 @@ class LabModel:
     waiting: list[PlayedJob] = field(default_factory=list[PlayedJob])
     views: dict[str, JobView] = field(default_factory=dict[str, JobView])
     runs: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
+    run_names: dict[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # a play, not a secret
@@ -469,6 +470,7 @@ class LabModel:
         return RunView(
             run_id=run_id,
             org_id=org,
+            name=self.run_names.get(run_id),
             state="running",
             size=len(jobs),
             counts=counts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from textual.css.query import NoMatches
-from textual.widgets import Input
+from textual.widgets import Button, Input
 from textual.widgets._footer import FooterKey
 
 from tests.support.dashboard import PlayedDashboard, shown, text_of
@@ -12,8 +12,11 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage, stage
 from tui.commands import ActionProvider
+from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
+from tui.settings import Settings
 from tui.store.filter import parse_filter
+from tui.themes import LIGHT
 from tui.widgets.line_bar import FilterBar
 
 
@@ -153,3 +156,34 @@ async def test_closing_help_with_the_key_that_opened_it() -> None:
         assert s.app.screen is s.overview
         with pytest.raises(NoMatches):
             s.overview.query_one(FilterBar)
+
+
+async def test_where_a_note_is_typed_the_question_names_keys_that_are_no_letters() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        s.jobs.move_to_id(s.running())
+        await s.press("c")
+        assert {str(button.label) for button in s.app.screen.query(Button)} == {"Leave it  n", "Cancel it  y"}
+        await s.press("n")
+        s.app.obey("pause acme")
+        await wait_for(lambda: isinstance(s.app.screen, Confirm))
+        await pilot.pause()
+        assert {str(button.label) for button in s.app.screen.query(Button)} == {"Leave it  esc", "Pause  ⏎"}
+
+
+async def test_a_short_theme_is_our_own_first_and_an_unknown_one_is_said() -> None:
+    played = stage()
+    async with shown(played):
+        played.app.obey("theme light")
+        assert played.app.theme == LIGHT
+        played.app.obey("theme textual-light")
+        assert played.app.theme == "textual-light"
+
+
+async def test_an_unknown_theme_of_the_settings_is_said() -> None:
+    played = stage()
+    played.app.settings = Settings(theme="lite")
+    async with shown(played) as pilot:
+        await pilot.pause()
+        assert any("no theme 'lite'" in str(n.message) for n in played.app._notifications)  # pyright: ignore[reportPrivateUsage]

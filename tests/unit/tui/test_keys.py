@@ -9,7 +9,7 @@ from tests.support.dashboard import PlayedDashboard, shown
 from tests.support.wait import wait_for
 from tui.screens.overview import OverviewScreen
 from tui.terminal import KeyParser
-from tui.widgets.line_bar import FilterBar
+from tui.widgets.line_bar import CommandBar, FilterBar
 
 
 def keys_of(sent: str) -> list[str]:
@@ -52,3 +52,39 @@ async def test_a_key_right_after_escape_does_not_go_into_the_line_that_closes() 
         await wait_for(lambda: overview.jobs.marks)
         assert not overview.query(FilterBar)
         assert not played.app.index.filter
+
+
+async def test_tab_completes_and_stays_in_the_line() -> None:
+    played = PlayedDashboard()
+    async with shown(played) as pilot:
+        await pilot.press("colon", *"over")
+        bar = played.app.screen.query_one(CommandBar)
+        await wait_for(lambda: bar.field._suggestion)  # pyright: ignore[reportPrivateUsage]
+        await pilot.press("tab")
+        assert bar.field.value == "overview"
+        assert bar.field.has_focus
+
+
+async def test_who_clicks_elsewhere_leaves_the_line_with_what_it_says() -> None:
+    played = PlayedDashboard()
+    played.play(3)
+    async with shown(played) as pilot:
+        overview = played.app.screen
+        assert isinstance(overview, OverviewScreen)
+        await pilot.press("slash", *"login")
+        await wait_for(lambda: played.app.index.filter.text == "login")
+        await pilot.click("#agents")
+        await wait_for(lambda: not overview.query(FilterBar))
+        assert played.app.index.filter.text == "login"
+        assert overview.focused is overview.query_one("#agents")
+
+
+async def test_a_command_that_was_left_is_not_obeyed() -> None:
+    played = PlayedDashboard()
+    played.play(3)
+    async with shown(played) as pilot:
+        await pilot.press("colon", *"runs")
+        await pilot.click("#agents")
+        await wait_for(lambda: not played.app.screen.query(CommandBar))
+        await pilot.press("enter")
+        assert played.app.screen.name != "runs"

@@ -123,6 +123,13 @@ def test_colours_go_on_over_lines_and_end_with_the_attempt() -> None:
     assert buffer.line(buffer.end - 1).look == Look()
 
 
+def test_another_attempt_is_said_once() -> None:
+    buffer = LogBuffer()
+    buffer.add(chunk(1, "--- attempt 2, on lab-1/s0 ---\n", stream="sys", attempt=2))
+    buffer.add(chunk(2, "again\n", attempt=2))
+    assert lines(buffer) == ["--- attempt 2, on lab-1/s0 ---", "again"]
+
+
 def test_what_the_agent_left_out_is_said() -> None:
     buffer = LogBuffer()
     buffer.add(chunk(1, "last words\n", dropped=12_345))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, cast
 
@@ -470,16 +470,28 @@ def test_a_burst_hardly_delays_the_push_of_another_organisation_on_many_slots() 
     assert waits["qgjob"] <= 0.15 * waits["fifo"]
 
 
-@pytest.mark.parametrize(("install_s", "mean_s", "most"), [(0.25, 0.05, 1.2), (0.1, 0.2, 1.1)])
-def test_a_backlog_that_nothing_adds_to_is_done_soon_after_its_bound(
-    install_s: float, mean_s: float, most: float
+@pytest.mark.parametrize("span", [0.0, 0.5])
+@pytest.mark.parametrize(("install_s", "mean_s", "most"), [(0.25, 0.05, 1.15), (0.1, 0.2, 1.08)])
+def test_a_rush_is_done_soon_after_its_bound(
+    install_s: float, mean_s: float, most: float, span: float
 ) -> None:
     ratios: list[float] = []
+    installs: list[int] = []
     for seed in range(1, 8):
-        jobs = lab_trace(LabShape(mean_s=mean_s, span=0.0, seed=seed))
+        jobs = [replace(one, org_id="o") for one in lab_trace(LabShape(mean_s=mean_s, span=span, seed=seed))]
         ran = Simulation(jobs, Lab.uniform(8, install_s), POLICIES["qgjob"](0), noise=0.3, seed=3).run()
-        ratios.append(max(one.ended_s for one in ran) / makespan_lower_bound(jobs, 8, install_s))
+        made = max(one.ended_s for one in ran) - jobs[0].arrival_s
+        ratios.append(made / makespan_lower_bound(jobs, 8, install_s))
+        installs.append(sum(one.installed for one in ran))
     assert median(ratios) <= most
+    assert median(installs) <= (25 if install_s > mean_s else 45)
+
+
+def test_more_urgent_builds_than_slots_get_one_slot_each_while_all_of_them_take_long_anyway() -> None:
+    jobs = [TraceJob(0.0, f"v{n // 6}", f"t{n}", 0.5, 9) for n in range(24)]
+    ran = Simulation(jobs, Lab.uniform(4, 0.3), POLICIES["qgjob"](0), noise=0.0, seed=0).run()
+    assert sum(one.installed for one in ran) == 4
+    assert max(one.ended_s for one in ran) == pytest.approx(0.3 + 6 * 0.5)
 
 
 def test_at_the_end_of_a_backlog_no_slot_idles_while_a_build_has_much_left() -> None:

@@ -15,6 +15,7 @@ from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool, merged
 from qgjob.domain.placement.model import Job
 from qgjob.domain.placement.policy.picks import give, ready, spare
+from qgjob.domain.placement.policy.scale import Slope, between
 from qgjob.domain.placement.policy.view import Choice, View
 
 _LOOKED_AT: Final = 32
@@ -24,12 +25,14 @@ _SHARE: Final = 0.85
 """How much of that we take: estimates may be wrong."""
 _TESTS: Final = 1.5
 """How many tests longer than an install urgent work waits at most, whatever is usual."""
-_UNNOTICED_S: Final = 0.5
+_UNNOTICED_S: Final = 1.0
 """Waits that short matter to nobody."""
 _SCARCELY: Final = 1.02
 """In so many installs at least: nobody can be sooner where the build is nowhere."""
 _LATE: Final = 0.05
 """The share of a push that may start too late."""
+_RUSH: Final[Slope] = (1.6, 0.0, 2.0, 1.0)
+"""By load: how much counts how long the slots need for the urgent work alone."""
 _FEW_WORKERS: Final = 8
 """With more urgent jobs for each slot than that, it need not be counted who is late."""
 _TURNS: Final = (1.0, 2.0, 4.0)
@@ -64,9 +67,9 @@ def urgent(view: View) -> Choice | None:
                 return choice
     if not view.idle:
         return None
-    usual = {pool.capability: usual_s(view, pool) for pool in pools}
+    usual = {pool.capability: (usual_s(view, pool), rush_s(view, pool)) for pool in pools}
     for group in groups:
-        lacks = shortage(view, group, usual[group.capability])
+        lacks = shortage(view, group, *usual[group.capability])
         if lacks is None:
             continue
         for slot in spare(view, group):
@@ -79,10 +82,11 @@ def urgent(view: View) -> Choice | None:
     return None
 
 
-def shortage(view: View, group: Group, usual_s: float) -> Shortage | None:
+def shortage(view: View, group: Group, usual_s: float, rush_s: float) -> Shortage | None:
     """What the group's urgent jobs lack; None when the slots that work on it will do.
 
-    `usual_s` is how long urgent jobs may wait with first come, first served.
+    `usual_s` is how long urgent jobs may wait with first come, first served, `rush_s` how long at best some
+    of them have to wait from now on, as there are so many.
     """
     install_s, mean_s, now = view.install_s(group), view.mean_s(group), view.now
     patience_s = max(
@@ -100,26 +104,28 @@ def shortage(view: View, group: Group, usual_s: float) -> Shortage | None:
         key=lambda job: (view.state.expected_s(job), job.arrived_at, job.order),
     )
     allowed = int(_LATE * waiting)
-    found, hopeless = _late(view, jobs, free_at, patience_s, install_s, at_once=False)
+    found, hopeless = _late(view, jobs, free_at, patience_s, now + install_s, now + rush_s)
     if hopeless > allowed:  # then as soon as an install would be done is soon enough
-        found, _ = _late(view, jobs, free_at, patience_s, install_s, at_once=True)
+        soon_s = max(install_s, rush_s)
+        found, _ = _late(view, jobs, free_at, patience_s, now + install_s, now + soon_s)
     return found if found is not None and (found.late > allowed or not free_at) else None
 
 
 def _late(
-    view: View, jobs: list[Job], free_at: list[float], patience_s: float, install_s: float, *, at_once: bool
+    view: View, jobs: list[Job], free_at: list[float], patience_s: float, soonest: float, enough: float
 ) -> tuple[Shortage | None, int]:
-    """Who starts too late on these slots, and how many of them would although the install began now."""
+    """Who starts too late on these slots, and how many of them would although the install began now.
+
+    `soonest` is when the install would be done then, `enough` what is soon enough for everybody.
+    """
     ends = [*free_at]
     heapify(ends)
-    soonest = view.now + install_s
     first: Job | None = None
     late = hopeless = 0
     slack_s = float("inf")
     for job in jobs:
         limit = job.arrived_at + patience_s
-        in_time = max(limit, soonest) if at_once else limit
-        if ends and ends[0] <= in_time:
+        if ends and ends[0] <= max(limit, enough):
             heapreplace(ends, ends[0] + view.state.expected_s(job))
             continue
         first = first or job
@@ -132,6 +138,26 @@ def _late(
 def usual_s(view: View, of: Group | Pool) -> float:
     """How long urgent jobs wait with first come, first served, but for a few."""
     return view.record(of).line.waits[0].quantile(_USUAL) or 0.0
+
+
+def rush_s(view: View, pool: Pool) -> float:
+    """How long all slots need for the urgent work that waits, where more work comes than they can do.
+
+    Then somebody has to wait that long: nothing is gained by a push that is done sooner at the cost of
+    further installs. Where there is room for all, the push is on more slots sooner.
+    """
+    brief = view.brief(pool)
+    counts = 1.0 if brief else between(view.load(pool), _RUSH)
+    if not counts:
+        return 0.0
+    work_s = 0.0
+    for _, _, group in pool.turns[0].first(_LOOKED_AT):
+        work_s += view.work_s(group, 1)
+        if not view.workers(group):
+            work_s += view.install_s(group)
+        elif brief:  # in a long rush what runs is no reason to be later still
+            work_s += group.running_s(view.now)
+    return counts * work_s / max(1, view.record(pool).slots)
 
 
 def _put_off_s(view: View, group: Group, wanted: int, lacks: Shortage) -> float:

@@ -13,6 +13,8 @@ from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
 
 _LITTLE: Final = 0.5
 """The load under which a backlog may be ending."""
+_BRIEF_S: Final = 12.0
+"""What is done within that is done at once to those who wait: nobody minds who was first."""
 
 Choice = tuple[Slot, Group, Job | None, str]
 """A slot, its next group and job (None: an orphan that is released already), and why."""
@@ -64,12 +66,18 @@ class View:
         return self.state.index.pools[of.capability].work_s / max(1, self.record(of).slots)
 
     def ending(self, of: Group | Pool) -> bool:
-        """Whether that is likely to be done before much more comes.
+        """Whether that is likely to be done before much more comes, or is done very soon anyway.
 
         Little comes, and nothing came for as long as it will take: who knows no more of arrivals than how
         long there were none expects none for as long again.
         """
-        return self.load(of) < _LITTLE and self.record(of).quiet_s(self.now) >= self.left_s(of)
+        return self.brief(of) or (
+            self.load(of) < _LITTLE and self.record(of).quiet_s(self.now) >= self.left_s(of)
+        )
+
+    def brief(self, of: Group | Pool) -> bool:
+        """Whether it takes, with an install, so short that only the end of it all counts."""
+        return self.left_s(of) + self.state.estimates.any_install.value <= _BRIEF_S
 
     def install_s(self, group: Group) -> float:
         """How long the group's build is expected to take to install."""

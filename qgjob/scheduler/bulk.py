@@ -145,11 +145,14 @@ class Bulk:
                 return answer
 
     def _over(self, carrying: Carrying) -> None:
-        """Only who asks again with the same words means the same request, and only the patient have such."""
+        """Forget it, unless it may be asked for again, with the same words, and its answer would be dear.
+
+        What concerns a single job is done again: a hundred thousand such answers would be much to keep.
+        """
         key = (carrying.verb, carrying.data)
         _, task = self._under_way[key]
         lost = task.cancelled() or task.exception() is not None
-        if lost or not BulkRequest.decode(carrying.data).patient:
+        if lost or not carrying.kept or not BulkRequest.decode(carrying.data).patient:
             del self._under_way[key]
         else:
             asyncio.get_running_loop().call_later(_REMEMBERED_S, self._under_way.pop, key, None)

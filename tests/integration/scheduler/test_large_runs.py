@@ -8,7 +8,7 @@ import pytest
 
 from bus_schemas import subjects
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import CancelRequest
+from bus_schemas.requests import CancelRequest, CtlAnswer
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
 from qgjob.domain.history import JobDoc
@@ -67,3 +67,26 @@ async def test_a_large_run_is_cancelled_a_part_at_a_time(bus: Bus) -> None:
     assert most < 2 * AT_ONCE
     ended = await bus.requests.api("STREAM.INFO.QG_EVENTS", {"subjects_filter": subjects.EVENT_CHAINS})
     assert ended["state"]["num_subjects"] == len(run.specs)
+
+
+@pytest.mark.parametrize(("jobs", "times"), [(2, 1), (1, 2)])
+async def test_only_the_answer_to_a_request_for_many_jobs_is_remembered(
+    bus: Bus, jobs: int, times: int
+) -> None:
+    carried: list[bytes] = []
+
+    async def act(data: bytes, carrying: Carrying) -> CtlAnswer:
+        await carrying.concerns(jobs)
+        carried.append(data)
+        return CtlAnswer(affected=("j_1",))
+
+    ready = asyncio.Event()
+    ready.set()
+    bulk = Bulk(bus, SystemClock(), {"cancel": act}, ready)
+    reigning = asyncio.create_task(bulk.run())
+    request = CancelRequest(id="r_1", by="test", nonce="n", patient=True).encode()
+    answers = [await bulk.verb("cancel")(request) for _ in range(2)]
+    assert answers == [CtlAnswer(affected=("j_1",))] * 2
+    assert len(carried) == times
+    reigning.cancel()
+    await asyncio.wait([reigning])

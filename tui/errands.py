@@ -125,6 +125,9 @@ class Errands(Navigator):
         """Do what the user said yes to, and say what came of it."""
         if self.replay is not None:
             self.notify("That was then: nothing of it can be changed.", severity="error", markup=False)
+        elif self.store.link.phase in {"connecting", "reconnecting"}:
+            # It would be done some time later, when nobody expects it any more.
+            self.notify(f"Not connected: no qgjob {deed.verb}.", severity="error", markup=False)
         elif self._options is not None and not self.read_only:
             self.run_worker(self._carry_out(deed), group="control")
 

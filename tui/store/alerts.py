@@ -58,9 +58,12 @@ def alerts_of(store: Store) -> list[Alert]:
     if builds:
         found.append(Alert("builds", "bad", f"held back: {_some(builds)}", tuple(builds)))
     if overview.dead_letters:
-        found.append(Alert("dead", "bad", f"{count(overview.dead_letters)} messages could not be read"))
+        dead = overview.dead_letters
+        messages = "1 message" if dead == 1 else f"{count(dead)} messages"
+        found.append(Alert("dead", "bad", f"{messages} could not be read"))
     if overview.waiting and agents and not overview.slots_busy + overview.slots_idle:
-        found.append(Alert("slots", "bad", f"{count(overview.waiting)} jobs wait, and no slot takes any"))
+        wait = "1 job waits" if overview.waiting == 1 else f"{count(overview.waiting)} jobs wait"
+        found.append(Alert("slots", "bad", f"{wait}, and no slot takes any"))
     elif not store.link.replay:  # in a replay nobody tells which labels slots have
         found += _unfit(agents, overview)
     for pause in overview.pauses:

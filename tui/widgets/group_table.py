@@ -98,12 +98,9 @@ class GroupTable(LineTable):
             case "installs":
                 return ((fit(short_count(view.installs), width, right=True), _if(view.installs, "prep")),)
             case "end":
-                left = (
-                    None
-                    if view.expected_end is None
-                    else max(0.0, view.expected_end - self._store.clock.now())
-                )
-                text = "" if left is None else f"~{age(left)}"
+                at_work = view.running or waiting_of(view)
+                end = view.expected_end if at_work else None
+                text = "" if end is None else f"~{age(max(0.0, end - self._store.clock.now()))}"
                 return ((fit(text, width, right=True), ""),)
             case _:
                 text = "" if view.oldest_wait_s is None else age(view.oldest_wait_s)

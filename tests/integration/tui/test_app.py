@@ -124,3 +124,19 @@ async def test_runs_are_found_by_names_that_no_event_told(lab: LabService, nats_
         await wait_for(lambda: "nightly of the shop" in text(app))
         await pilot.press("enter")
         await wait_for(lambda: app.screen.name == "run")
+
+
+async def test_without_a_connection_nothing_is_done_later_by_surprise(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    async with dashboard(nats_server) as (app, _):
+        waiting = next(job.spec.job_id for job in lab.model.waiting)
+        job = app.store.jobs.get(waiting)
+        assert job is not None
+        nats_server.kill()
+        await wait_for(lambda: "▲ reconnecting" in text(app))
+        app.carry_out(deeds.cancel([job]))
+        await wait_for(lambda: "Not connected: no qgjob cancel." in toasts(app))
+        await nats_server.start()
+        await wait_for(lambda: lab.bus.connected and "● live" in text(app), 20)
+        assert not [subject for subject in lab.asked if ".ctl." in subject]

@@ -15,6 +15,7 @@ from tui.store.alerts import alerts_of
 from tui.store.health import lows, vitals
 from tui.store.history import History
 from tui.store.store import Store
+from tui.widgets.group_table import GroupTable
 
 
 def health(**told: float) -> DeviceHealth:
@@ -80,6 +81,34 @@ def test_jobs_that_need_what_no_slot_has_are_an_alert() -> None:
     )
     store.link.replay = "replay"
     assert alerts_of(store) == [], "in a replay labels are not known"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "dead", "said"),
+    [
+        (1, 1, ["1 message could not be read", "1 job waits, and no slot takes any"]),
+        (1200, 2, ["2 messages could not be read", "1,200 jobs wait, and no slot takes any"]),
+    ],
+)
+def test_one_is_told_as_one(waiting: int, dead: int, said: list[str]) -> None:
+    store = Store(ManualClock(START))
+    slots = (SlotStatus(name="s0", driver="none", state="draining"),)
+    store.hear_heartbeat(
+        Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=slots)
+    )
+    store.hear_overview(Overview(at=START, waiting=waiting, dead_letters=dead))
+    assert [alert.text for alert in alerts_of(store)] == said
+
+
+def test_a_group_that_is_through_has_no_end_ahead() -> None:
+    store = Store(ManualClock(START))
+    group = GroupRef(capability="any", org_id="acme", app_version_id="v1")
+    table = GroupTable(store, "groups")
+    column = next((c, c.width) for c in GroupTable.columns if c.key == "end")
+    for running, text in ((1, "    ~5s"), (0, "       ")):
+        view = GroupView(group=group, waiting=0, running=running, expected_end=START + 5)
+        vars(table)["_groups"] = {"g": view}
+        assert table.cells("g", [column]) == [((text, ""),)]
 
 
 def test_installs_of_today_are_counted_once_and_begin_anew_at_midnight() -> None:

@@ -107,7 +107,6 @@ class Reaper:
         self._strange = strange
 
     async def _end(self, entry: Entry, state: str, text: str) -> None:
-        log.warning("%s attempt %d is ended by the reaper: %s", entry.job_id, entry.attempt, text)
         result = Attempt.model_validate(
             {
                 "number": entry.attempt,
@@ -122,7 +121,9 @@ class Reaper:
         # What the lab lost is tried again like any of its errors; a cancelled job is not.
         following = next_attempt(message, outcome, None)
         now = self.clock.now()
-        if not await end_held(self.bus, message, outcome, result, now=now, following=following):
+        if await end_held(self.bus, message, outcome, result, now=now, following=following):
+            log.warning("%s attempt %d is ended by the reaper: %s", entry.job_id, entry.attempt, text)
+        else:
             # It had ended before it was released, as after a submit that was repeated.
             if self.backlog.drop(entry.job_id, entry.attempt) is not None:
                 self.dispatcher.settle(entry)

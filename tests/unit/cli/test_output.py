@@ -99,6 +99,15 @@ def test_output_goes_to_stdout_as_it_is_and_the_agents_words_to_stderr():
     assert "9 B were" in stderr.getvalue()
 
 
+def test_that_another_attempt_begins_is_said_once():
+    out, _, stderr = make()
+    printer = LogPrinter(out)
+    printer.chunk(chunk(("out", "a")))
+    printer.chunk(chunk(("sys", "--- attempt 2, on lab-1/s0 ---\n"), ("out", "b"), attempt=2))
+    printer.end()
+    assert stderr.getvalue() == "[qgjob] --- attempt 2, on lab-1/s0 ---\n"
+
+
 @given(st.integers(0, 20), st.integers(0, 20))
 def test_an_escape_cut_in_two_is_treated_as_one(first: int, second: int):
     text = "a\x1b[31mb\x1b]52;c;x\x07\x1b[0mc\r\n"

@@ -67,10 +67,13 @@ class Sweeper:
         `now` and `touched_at`, when somebody last pressed a key, are monotonic seconds; `readings` is how
         often everything was read so far: what was put aside meanwhile is looked at after each.
         """
-        if now < self._due or (now - touched_at < CALM_S and now < self._due + PATIENCE_S):
+        calm = now - touched_at >= CALM_S
+        if now < self._due or (not calm and now < self._due + PATIENCE_S):
             return
         self._due = now + EVERY_S
-        if readings == self._readings and len(gc.get_objects()) < self._many:
+        new = len(gc.get_objects())
+        whole = readings != self._readings or new >= self._many
+        if not whole or (not calm and new < 2 * self._many):  # while somebody types, only what is new
             gc.collect()
             return
         self._readings = readings

@@ -96,6 +96,22 @@ def test_what_was_put_aside_while_everything_was_read_is_looked_at_afterwards_an
     assert not ring()
 
 
+def test_while_somebody_types_everything_is_looked_at_only_when_much_more_is_new() -> None:
+    now = EVERY_S + PATIENCE_S
+    for many, left in ((1_000_000, True), (50, False)):
+        sweeper = Sweeper(0.0, many=many)
+        old = a_ring()
+        garbage.put_aside()
+        new = [[number] for number in range(100)]
+        ring = a_ring()
+        sweeper.look(now, now, 1)
+        assert not ring()
+        assert bool(old()) is left
+        sweeper.look(2 * now, now, 1)
+        assert not old()
+        assert new
+
+
 def test_where_much_is_new_everything_is_looked_at_and_put_aside() -> None:
     sweeper = Sweeper(0.0, many=100)
     ring = a_ring()

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "dashboard": ("bench.tui_load", "run_dashboard"),
     "placement": ("bench.placement", "run_placement"),
     "placement_policy": ("bench.placement_policy", "run_placement_policy"),
+    "placement_streams": ("bench.placement_policy", "run_placement_streams"),
     "projection": ("bench.projection", "run_projection"),
     "gateway": ("bench.gateway", "run_gateway"),
     "listing": ("bench.commandline", "run_listing"),

@@ -10,10 +10,11 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from bench.streams import StreamShape, stream_trace
 from qgjob.simulate.baselines import POLICIES
 from qgjob.simulate.engine import Lab, Simulation
 from qgjob.simulate.generate import CiShape, ci_trace
@@ -35,7 +36,7 @@ class Case:
     """A trace, by its shape, and whether it is the one that has goals of its own."""
 
     name: str
-    shape: CiShape
+    shape: CiShape | StreamShape
     hard: bool = False
 
 
@@ -64,6 +65,28 @@ LIKE_THE_REFERENCE: Final = (
 HARD: Final = Case("L", CiShape(jobs=20000, slots=200, orgs=6, install_s=60, seed=14), hard=True)
 
 
+STREAMS: Final = (
+    Case("to all builds", StreamShape()),
+    Case("small lab", StreamShape(jobs=3000, slots=12, builds=60)),
+    Case("some builds popular", StreamShape(builds=100, popularity=0.9)),
+    Case("long installs", StreamShape(jobs=6000, slots=40, install_s=90, builds=150)),
+    Case("short installs", StreamShape(slots=30, install_s=15, builds=120)),
+    Case("little load", StreamShape(builds=120, load=0.72)),
+    Case("a tenth of the time", StreamShape(builds=300, life=0.1)),
+    Case("for a short time", StreamShape(jobs=6000, builds=400, life=0.03)),
+    Case("a build, a priority", StreamShape(builds=300, life=0.1, per_build=True)),
+    Case("much urgent work", StreamShape(builds=150, life=0.1, classes=((9, 0.4), (5, 0.4), (2, 0.2)))),
+    Case("urgent and low", StreamShape(builds=150, life=0.1, classes=((9, 0.2), (2, 0.8)))),
+    Case("medium alone", StreamShape(builds=150, life=0.1, classes=((5, 1.0),))),
+    Case("large lab", StreamShape(jobs=12000, slots=120, install_s=60, builds=700, life=0.1)),
+    Case("mixed pushes", StreamShape(builds=150, life=0, push_s=60)),
+    Case("tests alike", StreamShape(builds=150, life=0, push_s=30, per_build=True, seconds=(60.0,))),
+    Case("short and long tests", StreamShape(builds=150, life=0, push_s=60, seconds=(10.0, 400.0))),
+    Case("pushes at once", StreamShape(builds=100, life=0, push_s=1, per_build=True)),
+)
+"""Traces of other shapes: the musts are made for pushes, but a lab may be different."""
+
+
 def held_out() -> Iterator[Case]:
     """Shapes drawn by chance; long enough for about five builds a slot."""
     chance = random.Random(HELD_OUT_SEED)
@@ -83,6 +106,15 @@ def held_out() -> Iterator[Case]:
 
 def run_placement_policy(*, quick: bool = False) -> dict[str, Any]:
     """Every trace with every policy, what passes, and how many traces pass everything."""
+    return _compare((*LIKE_THE_REFERENCE, *held_out(), *(() if quick else (HARD,))))
+
+
+def run_placement_streams() -> dict[str, Any]:
+    """The same for traces of other shapes."""
+    return _compare(STREAMS)
+
+
+def _compare(cases: Sequence[Case]) -> dict[str, Any]:
     traces: dict[str, Any] = {}
     _row(
         "trace",
@@ -96,7 +128,7 @@ def run_placement_policy(*, quick: bool = False) -> dict[str, Any]:
         "missed",
     )
     _row(*["---"] * 9)
-    for case in (*LIKE_THE_REFERENCE, *held_out(), *(() if quick else (HARD,))):
+    for case in cases:
         traces[case.name] = measure(case)
     passing = sum(trace["passes"] for trace in traces.values())
     print(f"\n{passing} of {len(traces)} traces pass every must.", file=sys.stderr, flush=True)
@@ -106,7 +138,8 @@ def run_placement_policy(*, quick: bool = False) -> dict[str, Any]:
 def measure(case: Case) -> dict[str, Any]:
     """The figures of one trace, and our musts on it."""
     shape = case.shape
-    jobs, lab = ci_trace(shape), Lab.uniform(shape.slots, shape.install_s)
+    jobs = ci_trace(shape) if isinstance(shape, CiShape) else stream_trace(shape)
+    lab = Lab.uniform(shape.slots, shape.install_s)
     builds_per_slot = len({job.build for job in jobs}) / shape.slots
     figures: dict[str, dict[str, float]] = {}
     took: dict[str, float] = {}

@@ -1,4 +1,7 @@
-"""Learned durations: exponentially weighted means, with priors for what was never seen."""
+"""Learned durations: exponentially weighted means, with priors for what was never seen.
+
+A single sample says little: it is taken with what is known of others like it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,10 @@ from typing import Final, TypeVar
 TEST_PRIOR_S: Final = 120.0
 INSTALL_PRIOR_S: Final = 20.0
 ALPHA: Final = 0.3
+SLOWLY: Final = 0.05
+"""The same for what many samples are of: an organisation's installs, and everybody's."""
+_LIKE_OTHERS: Final = 4.0
+"""What is known of an organisation's installs counts like so many installs of the build itself."""
 _MAX_KEYS: Final = 200_000
 _K = TypeVar("_K")
 
@@ -18,15 +25,17 @@ Row = tuple[str, str, float, int]
 
 @dataclass(slots=True)
 class Ewma:
-    """A mean that forgets: each sample moves it by `ALPHA` of the difference."""
+    """A mean that forgets: a sample moves it by `alpha` of the difference, one of the first by its share."""
 
     value: float
     count: int = 0
+    alpha: float = ALPHA
 
     def add(self, sample: float) -> None:
         """Take a sample into account; the first replaces the prior."""
-        self.value = sample if self.count == 0 else self.value + ALPHA * (sample - self.value)
         self.count += 1
+        share = max(self.alpha, 1 / self.count)
+        self.value = share * sample + (1 - share) * self.value
 
 
 @dataclass(slots=True)
@@ -38,10 +47,12 @@ class Estimates:
     groups: dict[tuple[str, str, str], Ewma] = field(default_factory=dict[tuple[str, str, str], Ewma])
     installs: dict[tuple[str, str], Ewma] = field(default_factory=dict[tuple[str, str], Ewma])
     """By (organisation, build)."""
-    any_install: Ewma = field(default_factory=lambda: Ewma(INSTALL_PRIOR_S))
+    org_installs: dict[str, Ewma] = field(default_factory=dict[str, Ewma])
+    """An organisation's installs, of whichever build."""
+    any_install: Ewma = field(default_factory=lambda: Ewma(INSTALL_PRIOR_S, alpha=SLOWLY))
     orgs: dict[str, Ewma] = field(default_factory=dict[str, Ewma])
     """An organisation's tests, whichever: what a build that was never tested is expected to need."""
-    any_test: Ewma = field(default_factory=lambda: Ewma(TEST_PRIOR_S))
+    any_test: Ewma = field(default_factory=lambda: Ewma(TEST_PRIOR_S, alpha=SLOWLY))
     samples: int = 0
     """How much was learned so far; it grows with every sample."""
 
@@ -68,8 +79,11 @@ class Estimates:
 
     def install(self, org: str, app: str) -> float:
         """How long installing a build is expected to take."""
+        others = (self.org_installs.get(org) or self.any_install).value
         known = self.installs.get((org, app))
-        return known.value if known else self.any_install.value
+        if known is None:
+            return others
+        return (known.count * known.value + _LIKE_OTHERS * others) / (known.count + _LIKE_OTHERS)
 
     def learned(self) -> tuple[list[Row], list[Row]]:
         """What is known of tests and installs, the latest learned last: what is worth keeping."""
@@ -84,8 +98,10 @@ class Estimates:
         for (org, _), mean in self.tests.items():
             _add(self.orgs, org, TEST_PRIOR_S, mean.value)
             self.any_test.add(mean.value)
+        for (org, _), mean in self.installs.items():
+            _add(self.org_installs, org, INSTALL_PRIOR_S, mean.value, alpha=SLOWLY)
         if any_install is not None:
-            self.any_install = Ewma(*any_install)
+            self.any_install = Ewma(*any_install, alpha=SLOWLY)
 
     def ran(
         self,
@@ -106,6 +122,7 @@ class Estimates:
     def installed(self, org: str, app: str, seconds: float) -> None:
         """A build took that long to install."""
         _add(self.installs, (org, app), INSTALL_PRIOR_S, seconds)
+        _add(self.org_installs, org, INSTALL_PRIOR_S, seconds, alpha=SLOWLY)
         self.any_install.add(seconds)
         self.samples += 1
 
@@ -114,12 +131,12 @@ def _rows(table: dict[tuple[str, str], Ewma]) -> list[Row]:
     return [(org, name, round(mean.value, 4), mean.count) for (org, name), mean in table.items()]
 
 
-def _add(table: dict[_K, Ewma], key: _K, prior: float, sample: float) -> None:
+def _add(table: dict[_K, Ewma], key: _K, prior: float, sample: float, *, alpha: float = ALPHA) -> None:
     mean = table.get(key)
     if mean is not None:
         table[key] = table.pop(key)  # the latest learned stands last, and goes last
     else:
         if len(table) >= _MAX_KEYS:
             table.pop(next(iter(table)))
-        mean = table[key] = Ewma(prior)
+        mean = table[key] = Ewma(prior, alpha=alpha)
     mean.add(sample)

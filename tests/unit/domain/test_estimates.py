@@ -53,3 +53,22 @@ def test_the_latest_learned_stands_last() -> None:
     for name in ("a", "b", "a"):
         known.ran(GROUP, name, 1.0)
     assert [row[1] for row in known.learned()[0]] == ["b", "a"]
+
+
+def test_one_sample_of_an_install_counts_little_beside_those_of_other_builds() -> None:
+    known = Estimates()
+    for number in range(20):
+        known.installed("acme", f"v{number}", 60.0)
+    known.installed("acme", "slow", 120.0)
+    assert 60.0 < known.install("acme", "slow") < 80.0
+    for _ in range(40):
+        known.installed("acme", "slow", 120.0)
+    assert known.install("acme", "slow") > 110.0
+    assert known.install("globex", "v1") == pytest.approx(known.any_install.value)
+
+
+def test_the_first_samples_make_a_mean() -> None:
+    known = Estimates()
+    for sample in (1.0, 2.0, 3.0):
+        known.ran(GROUP, "t", sample)
+    assert known.test("acme", "t") == pytest.approx(2.0)

@@ -337,6 +337,31 @@ def test_an_urgent_push_takes_as_few_slots_as_start_it_in_time() -> None:
     assert max(at for at, _ in lab.starts) <= 80.0
 
 
+def test_who_is_behind_waits_for_no_slot_that_may_be_done_too_late() -> None:
+    for ours, slots in ((100.0, 1), (150.0, 2)):
+        lab = Clockwork(2)
+        usually_waits(lab, 130.0)
+        for _ in range(50):
+            lab.state.measures.record("any", frozenset()).waits[0].add(ours)
+        for number in range(2):  # the first is expected to be done in time for the second
+            lab.add(number, priority=9, app="new")
+        assert len(lab.builds) == slots
+
+
+def test_a_slot_leaves_a_build_to_which_ever_more_comes_for_one_that_waits_longer() -> None:
+    for priority in (5, 2):
+        lab = Clockwork(1)
+        lab.state.measures.record("any", frozenset()).line.waits[1 if priority == 5 else 2].add(100.0)
+        lab.add(0, priority=priority, app="busy")
+        overtaken = lab.add(1, priority=priority, app="other")
+        for number in range(2, 14):
+            lab.add(number, priority=priority, app="busy")
+            lab.step()
+        began = next((at for at, job in lab.starts if job is overtaken), None)
+        assert began is not None
+        assert began <= 6 * (TEST_S + INSTALL_S)
+
+
 def test_without_a_usual_wait_each_urgent_job_gets_a_slot() -> None:
     lab = Clockwork(6)
     for number in range(5):

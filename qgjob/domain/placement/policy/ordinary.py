@@ -12,6 +12,7 @@ from qgjob.domain.placement.policy.aged import stays_aged
 from qgjob.domain.placement.policy.due import due
 from qgjob.domain.placement.policy.ending import final, last_to_end
 from qgjob.domain.placement.policy.install import best_install
+from qgjob.domain.placement.policy.overtaken import overtaken
 from qgjob.domain.placement.policy.picks import give, ready, spare
 from qgjob.domain.placement.policy.view import Choice, View
 
@@ -39,7 +40,9 @@ def _in_tier(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
     last = ending and final(view, pools)
     return (
         (_favoured(view, pools, 1) if view.favoured else None)
+        or (None if ending else overtaken(view, pools, 1))
         or _stay(view, (stay for stay in stays if stay[0] <= 1))
+        or (None if ending else overtaken(view, pools, 2))
         or _stay_aged(view, stays)
         or (None if ending else next(due(view, pools, 1, forced=True), None))
         or (_favoured(view, pools, 2) if view.favoured else None)

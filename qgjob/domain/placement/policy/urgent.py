@@ -21,7 +21,7 @@ from qgjob.domain.placement.policy.view import Choice, View
 _LOOKED_AT: Final = 32
 _USUAL: Final = 0.95
 """The quantile of urgent waits with first come, first served that ours are to stay under."""
-_SHARE: Final = 0.85
+_SHARE: Final = 0.91
 """How much of that we take: estimates may be wrong."""
 _TESTS: Final = 1.5
 """How many tests longer than an install urgent work waits at most, whatever is usual."""
@@ -33,6 +33,9 @@ _LATE: Final = 0.05
 """The share of a push that may start too late."""
 _RUSH: Final[Slope] = (1.6, 0.0, 2.0, 1.0)
 """By load: how much counts how long the slots need for the urgent work alone."""
+_TRUST: Final[Slope] = (1.0, 1.0, 1.04, 0.0)
+"""By how far our urgent waits are behind: for what share of the time left a slot that has the build is waited
+for. Tests may take longer than expected, and who finds out too late has an install still to wait for."""
 _FEW_WORKERS: Final = 8
 """With more urgent jobs for each slot than that, it need not be counted who is late."""
 _TURNS: Final = (1.0, 2.0, 4.0)
@@ -51,6 +54,19 @@ class Shortage(NamedTuple):
     """How many there are like it."""
     slack_s: float
     """How long the first of their installs may still be put off."""
+
+
+class _When(NamedTuple):
+    """What is too late."""
+
+    patience_s: float
+    """How long after its arrival a job is to start at the latest."""
+    trust: float
+    """For what share of the time left the slots that work on the build are waited for."""
+    soonest: float
+    """When an install would be done that begins now."""
+    enough: float
+    """What is soon enough for everybody."""
 
 
 def urgent(view: View) -> Choice | None:
@@ -104,34 +120,31 @@ def shortage(view: View, group: Group, usual_s: float, rush_s: float) -> Shortag
         key=lambda job: (view.state.expected_s(job), job.arrived_at, job.order),
     )
     allowed = int(_LATE * waiting)
-    found, hopeless = _late(view, jobs, free_at, patience_s, now + install_s, now + rush_s)
+    trust = between(view.record(group).behind(0), _TRUST)
+    when = _When(patience_s, trust, now + install_s, now + rush_s)
+    found, hopeless = _late(view, jobs, free_at, when)
     if hopeless > allowed:  # then as soon as an install would be done is soon enough
-        soon_s = max(install_s, rush_s)
-        found, _ = _late(view, jobs, free_at, patience_s, now + install_s, now + soon_s)
+        found, _ = _late(view, jobs, free_at, when._replace(enough=now + max(install_s, rush_s)))
     return found if found is not None and (found.late > allowed or not free_at) else None
 
 
-def _late(
-    view: View, jobs: list[Job], free_at: list[float], patience_s: float, soonest: float, enough: float
-) -> tuple[Shortage | None, int]:
-    """Who starts too late on these slots, and how many of them would although the install began now.
-
-    `soonest` is when the install would be done then, `enough` what is soon enough for everybody.
-    """
+def _late(view: View, jobs: list[Job], free_at: list[float], when: _When) -> tuple[Shortage | None, int]:
+    """Who starts too late on these slots, and how many of them would although the install began now."""
     ends = [*free_at]
     heapify(ends)
     first: Job | None = None
     late = hopeless = 0
     slack_s = float("inf")
     for job in jobs:
-        limit = job.arrived_at + patience_s
-        if ends and ends[0] <= max(limit, enough):
+        limit = job.arrived_at + when.patience_s
+        trusted = view.now + (limit - view.now) * when.trust
+        if ends and ends[0] <= max(trusted, when.enough):
             heapreplace(ends, ends[0] + view.state.expected_s(job))
             continue
         first = first or job
         late += 1
-        hopeless += limit < soonest
-        slack_s = min(slack_s, limit - soonest)
+        hopeless += limit < when.soonest
+        slack_s = min(slack_s, limit - when.soonest)
     return (None if first is None else Shortage(first, late, slack_s)), hopeless
 
 

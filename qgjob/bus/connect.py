@@ -147,6 +147,7 @@ async def connect(options: ServerOptions) -> Bus:
         arguments["token"] = options.token
     if context := _tls(options):
         arguments["tls"] = context
+    given = bool(options.creds or options.token or any(urlsplit(url).username for url in urls))
     nc = _Client()
     task = asyncio.ensure_future(nc.connect(**arguments))
     watch = asyncio.ensure_future(failed.wait())
@@ -157,11 +158,11 @@ async def connect(options: ServerOptions) -> Bus:
             task.cancel()
             with contextlib.suppress(BaseException):
                 await task
-            raise explain(_cause(errors[-1] if errors else TimeoutError(), nc), options.url)
+            raise explain(_cause(errors[-1] if errors else TimeoutError(), nc, given), options.url)
         try:
             task.result()
         except Exception as error:  # whatever the library raises becomes a sentence
-            raise explain(_cause(error, nc), options.url) from error
+            raise explain(_cause(error, nc, given), options.url) from error
         version = nc.connected_server_version
         shown_version = f"{version.major}.{version.minor}.{version.patch}"
         if (version.major, version.minor) < MIN_SERVER:
@@ -208,15 +209,15 @@ class _Client(NatsClient):
         return headers
 
 
-def _cause(error: BaseException, nc: NatsClient) -> BaseException:
-    """Why a connection failed: one that is cut where credentials are wanted was refused them.
+def _cause(error: BaseException, nc: NatsClient, given: bool) -> BaseException:
+    """Why a connection failed: one that is cut where credentials are wanted or `given` was refused them.
 
     A server says so before it closes the connection, but what we have just sent may reset it, and
-    then its last words are lost.
+    then its last words are lost. One that takes strangers as some user wants none, and refuses wrong ones.
     """
     info: dict[str, Any] = getattr(nc, "_server_info", None) or {}
     cut = isinstance(error, ConnectionResetError | BrokenPipeError | UnexpectedEOF)
-    return AuthorizationError() if cut and info.get("auth_required") else error
+    return AuthorizationError() if cut and info and (given or info.get("auth_required")) else error
 
 
 def explain(error: BaseException, url: str) -> QgjobError:
@@ -239,7 +240,10 @@ def explain(error: BaseException, url: str) -> QgjobError:
         )
     if isinstance(error, TimeoutError | NoServersError | asyncio.TimeoutError):
         return UnreachableError(f"No answer from {shown} in time.", hint="Check the address and the network.")
-    return UnreachableError(f"Cannot connect to {shown}: {error or type(error).__name__}.")
+    return UnreachableError(
+        f"Cannot connect to {shown}: {error or type(error).__name__}.",
+        hint="Is it a NATS server, and in order? Its log may say more.",
+    )
 
 
 def _checked_url(url: str) -> str:

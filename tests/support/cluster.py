@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.clock import SystemClock
+from qgjob.errors import QgjobError
 from qgjob.local import components
 from qgjob.local.ports import free_port
 from qgjob.local.supervisor import Supervisor
@@ -62,8 +63,11 @@ class NatsCluster:
         """Wait until every server has all of every stream again."""
 
         async def current() -> bool:
-            names = (await bus.requests.api("STREAM.NAMES"))["streams"]
-            infos = await asyncio.gather(*(bus.requests.api(f"STREAM.INFO.{name}") for name in names))
+            try:
+                names = (await bus.requests.api("STREAM.NAMES"))["streams"]
+                infos = await asyncio.gather(*(bus.requests.api(f"STREAM.INFO.{name}") for name in names))
+            except QgjobError as error:  # while a stream elects its leader, nobody answers for it
+                raise AssertionError(str(error)) from error
             groups = [info["cluster"] for info in infos]
             behind = [group for group in groups if not all(other["current"] for other in group["replicas"])]
             assert not behind, behind

@@ -20,6 +20,7 @@ from bus_schemas.streams import EVENTS
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.follow import follow
 from qgjob.errors import QgjobError
+from qgjob.local.ports import free_port
 from qgjob.local.system import LocalSystem, UpOptions
 from tests.support.wait import wait_for
 
@@ -64,6 +65,8 @@ async def system(
     """A running system with the benchmark's runners and these, and a connection to it."""
     os.environ["QGJOB_RUNNER_PLUGINS"] = f"{PLUGINS},{plugins}".rstrip(",")
     given: dict[str, Any] = {"slots": 2, "agents": 2, "scheduler_args": SHORT_ACK_WAIT, **options}
+    # Not 4222: while its server is killed and started again, a system of another worker would take that port.
+    given.setdefault("port", free_port())
     up = UpOptions(data_dir=folder, **given)
     try:
         async with (

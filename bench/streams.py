@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import dataclass
 
+from qgjob.simulate.generate import CiShape, test_seconds
 from qgjob.simulate.trace import TraceJob
 
 _ORGS = 4
@@ -66,4 +66,4 @@ def stream_trace(shape: StreamShape) -> list[TraceJob]:
 def _duration(chance: random.Random, shape: StreamShape) -> float:
     if shape.seconds:
         return chance.choice(shape.seconds) * chance.lognormvariate(0, 0.1)
-    return min(300.0, max(20.0, chance.lognormvariate(math.log(70.0), 0.7)))
+    return test_seconds(chance, CiShape())

@@ -38,7 +38,7 @@ def ci_trace(shape: CiShape) -> list[TraceJob]:
     """A trace of that shape, by arrival; equal shapes give equal traces."""
     chance = random.Random(shape.seed)  # noqa: S311 - a simulation
     suites = {
-        (org, app): [_duration(chance, shape) for _ in range(_suite_size(chance, shape))]
+        (org, app): [test_seconds(chance, shape) for _ in range(_suite_size(chance, shape))]
         for org in range(shape.orgs)
         for app in range(shape.apps_per_org)
     }
@@ -82,7 +82,8 @@ def _suite_size(chance: random.Random, shape: CiShape) -> int:
     return max(6, int(chance.lognormvariate(math.log(shape.tests_per_push), 0.8)))
 
 
-def _duration(chance: random.Random, shape: CiShape) -> float:
+def test_seconds(chance: random.Random, shape: CiShape) -> float:
+    """How long a test takes: lognormal, within the shape's bounds."""
     seconds = chance.lognormvariate(math.log(shape.median_s), 0.7)
     return min(shape.longest_s, max(shape.shortest_s, seconds))
 

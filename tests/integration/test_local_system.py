@@ -94,7 +94,7 @@ async def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> N
 async def test_a_child_that_is_killed_is_started_again_aloud(tmp_path: Path, name: str) -> None:
     said: list[str] = []
     services = stages([polite("scheduler", tmp_path / "notes")])
-    options = alone(tmp_path, valkey=True)
+    options = alone(tmp_path, valkey=True, port=free_port())  # nobody takes it meanwhile, as they may 4222
     async with LocalSystem(options, announce=said.append, services=services) as system:
         address, before = system.server, system.pids()[name]
         os.kill(before, signal.SIGKILL)

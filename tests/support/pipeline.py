@@ -64,9 +64,9 @@ async def system(
 ) -> AsyncGenerator[tuple[LocalSystem, Bus]]:
     """A running system with the benchmark's runners and these, and a connection to it."""
     os.environ["QGJOB_RUNNER_PLUGINS"] = f"{PLUGINS},{plugins}".rstrip(",")
-    given: dict[str, Any] = {"slots": 2, "agents": 2, "scheduler_args": SHORT_ACK_WAIT, **options}
-    # Not 4222: while its server is killed and started again, a system of another worker would take that port.
-    given.setdefault("port", free_port())
+    # Not port 4222: while its server is killed and started again, a system of another worker would take that.
+    usual = {"slots": 2, "agents": 2, "scheduler_args": SHORT_ACK_WAIT, "port": free_port()}
+    given: dict[str, Any] = {**usual, **options}
     up = UpOptions(data_dir=folder, **given)
     try:
         async with (

@@ -54,14 +54,7 @@ def _in_tier(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
 
 def _stays(view: View) -> list[Stay]:
     """The slots that have a build which is waited for, the most urgent first, then the longest idle."""
-    builds = view.state.index.builds
-    found = [
-        (level, slot, group)
-        for slot in view.idle
-        for build in slot.installed
-        for group in builds.get(build, {}).values()
-        if group.labels <= slot.labels and (level := group.level()) is not None
-    ]
+    found = [(level, slot, group) for slot in view.idle for level, group in view.wanting(slot)]
     for key, slot in view.ahead.items():
         group = view.state.active.get(key)
         if group is not None and (level := group.level()) is not None:

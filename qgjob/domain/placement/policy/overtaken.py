@@ -64,12 +64,10 @@ def overtaken(view: View, pools: list[Pool], level: int) -> Choice | None:
 
 def _has_younger(view: View, slot: Slot, level: int, age_s: float) -> bool:
     """Whether what waits for the slot's builds is less urgent, or of the level and not that old."""
-    for build in slot.installed:
-        for group in view.state.index.builds.get(build, {}).values():
-            mine = group.level()
-            if mine is None or mine > level or not group.labels <= slot.labels:
-                continue
-            queue = group.top(level)
-            if mine < level or (queue is not None and view.now - queue.oldest().arrived_at > age_s):
-                return False
+    for mine, group in view.wanting(slot):
+        if mine < level:
+            return False
+        queue = group.top(level) if mine == level else None
+        if queue is not None and view.now - queue.oldest().arrived_at > age_s:
+            return False
     return True

@@ -121,11 +121,13 @@ class View:
 
     def wanted(self, slot: Slot) -> int | None:
         """The most urgent level at which jobs wait for a build that the slot has."""
-        best: int | None = None
+        return min((level for level, _ in self.wanting(slot)), default=None)
+
+    def wanting(self, slot: Slot) -> Iterator[tuple[int, Group]]:
+        """Groups whose waiting jobs a slot could run without an install, each with its most urgent level."""
         for build in slot.installed:
             groups = self.state.index.builds.get(build)
             for group in groups.values() if groups else ():
                 level = group.level()
-                if level is not None and (best is None or level < best) and group.labels <= slot.labels:
-                    best = level
-        return best
+                if level is not None and group.labels <= slot.labels:
+                    yield level, group

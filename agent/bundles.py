@@ -9,12 +9,15 @@ inode change time of every file is remembered; only the clock can forge that. So
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from agent.archive import DEFAULT_LIMITS, Limits, unpack
 from agent.cache import BlobCache
@@ -24,6 +27,8 @@ from agent.transfer import Transferred
 
 _State = dict[str, tuple[int, int, int, int]]
 """Relative name → what tells that an entry is as it was made; see `_look`."""
+
+_Result = TypeVar("_Result")
 
 MAX_MASTERS = 32
 MAX_PARKED = 64
@@ -79,16 +84,19 @@ class BundleStore:
         self._users[digest] = self._users.get(digest, 0) + 1
         self._last_use[digest] = next(self._uses)
         try:
-            if await asyncio.to_thread(self._unpark, digest, into):
+            if await _to_the_end(self._unpark, digest, into):
                 return
             await self._make_master(digest, progress)
-            await asyncio.to_thread(self._copy, digest, into)
+            await _to_the_end(self._copy, digest, into)
         except OSError as error:
             raise FetchError(f"cannot unpack a test bundle: {error.strerror}", reason="disk_error") from error
         finally:
             self._users[digest] -= 1
             if not self._users[digest]:
                 del self._users[digest]
+                if digest not in self._masters:
+                    self._last_use.pop(digest, None)
+                    self._unpacking.pop(digest, None)
 
     async def check_in(self, path: Path) -> None:
         """Take a working copy back, to be put right for another job; everything using it has ended.
@@ -106,10 +114,10 @@ class BundleStore:
             if digest in self._masters:
                 return
             async with self._cache.hold(digest, progress) as blob:
-                self._masters[digest] = await asyncio.to_thread(self._unpack, digest, blob)
+                await _to_the_end(self._unpack, digest, blob)
         await asyncio.to_thread(self._forget_old)
 
-    def _unpack(self, digest: str, blob: Path) -> _State:
+    def _unpack(self, digest: str, blob: Path) -> None:
         fresh = self._folder / "masters" / f".{uuid.uuid4().hex}"
         try:
             unpack(blob, fresh, limits=self._limits)
@@ -120,7 +128,9 @@ class BundleStore:
             ) from error
         finally:
             remove_tree(fresh)
-        return _look(self._master(digest))
+        state = _look(self._master(digest))
+        with self._lock:
+            self._masters[digest] = state
 
     def _master(self, digest: str) -> Path:
         return self._folder / "masters" / digest
@@ -202,6 +212,19 @@ class BundleStore:
         copy.state = _look(copy.path)
         if copy.state.keys() != wanted.keys():
             raise FileExistsError
+
+
+async def _to_the_end(work: Callable[..., _Result], *args: Any) -> _Result:
+    """Do it in a thread. A cancelled caller waits for it too: it would go on, in the way of the next one."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        task.exception()  # nobody wants to know any more
+        raise
 
 
 def _look(root: Path) -> _State:

@@ -87,14 +87,19 @@ class BlobCache:
         if task is None:
             task = asyncio.create_task(self._fetch_verified(digest), name=f"fetch {digest[:12]}")
             self._fetching[digest] = task
-            task.add_done_callback(lambda _: self._fetching.pop(digest, None))
+            task.add_done_callback(lambda task: self._is_over(digest, task))
         # One who stops waiting does not stop the fetch for the others, unless nobody is left.
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             if self._pins[digest] == 1:
+                self._is_over(digest, task)  # it takes a while to end: who asks meanwhile needs another
                 task.cancel()
             raise
+
+    def _is_over(self, digest: str, task: asyncio.Task[None]) -> None:
+        if self._fetching.get(digest) is task:
+            del self._fetching[digest]
 
     async def _fetch_verified(self, digest: str) -> None:
         path = self._path(digest)

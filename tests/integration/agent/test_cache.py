@@ -6,11 +6,14 @@ import asyncio
 import hashlib
 import os
 import tarfile
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent import bundles
 from agent.bundles import BundleStore
 from agent.cache import BlobCache
 from agent.errors import ArchiveError, FetchError
@@ -113,6 +116,30 @@ async def test_when_nobody_waits_any_more_the_fetch_ends(cache: BlobCache, sourc
     source.gate.set()
     assert await read(cache, digest) == b"x"
     assert source.fetched == [digest, digest]
+
+
+async def test_who_asks_while_a_fetch_is_being_ended_gets_one_of_his_own(source: Source, tmp_path: Path):
+    digest = source.add(b"x")
+    source.gate, ending, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def fetch(digest: str, path: Path, progress: Transferred) -> None:
+        try:
+            await source.fetch(digest, path, progress)
+        except asyncio.CancelledError:
+            ending.set()
+            await ended.wait()
+            raise
+
+    cache = BlobCache(tmp_path / "cache", fetch)
+    first = asyncio.create_task(read(cache, digest))
+    await wait_for(lambda: source.fetched)
+    first.cancel()
+    await ending.wait()
+    second = asyncio.create_task(read(cache, digest))
+    await asyncio.sleep(0)
+    source.gate.set()
+    ended.set()
+    assert await second == b"x"
 
 
 async def test_other_bytes_are_refused_and_not_kept(cache: BlobCache, source: Source, tmp_path: Path):
@@ -274,6 +301,32 @@ async def test_a_bundle_is_fetched_and_unpacked_once(
         await store.check_in(tmp_path / f"job{n}")
     assert source.fetched == [digest]
     assert len(list((tmp_path / "bundles/parked").iterdir())) == 1
+
+
+@pytest.mark.parametrize("step", ["unpack", "_copy_entry"])
+async def test_a_job_that_is_cancelled_meanwhile_leaves_its_bundle_usable(
+    store: BundleStore, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    begun, go_on = threading.Event(), threading.Event()
+    real = getattr(bundles, step)
+
+    def gated(*args: Any, **options: Any) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        real(*args, **options)
+
+    monkeypatch.setattr(bundles, step, gated)
+    digest = bundle(FILES)
+    cancelled = asyncio.create_task(store.check_out(digest, tmp_path / "job1"))
+    await wait_for(begun.is_set)
+    cancelled.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    assert isinstance((await asyncio.gather(cancelled, return_exceptions=True))[0], asyncio.CancelledError)
+    await store.check_in(tmp_path / "job1")
+    assert not (tmp_path / "job1").exists()
+    await store.check_out(digest, tmp_path / "job2")
+    assert (tmp_path / "job2/t.sh").read_text() == "1"
 
 
 async def test_what_is_kept_is_bounded(store: BundleStore, bundle: Bundle, tmp_path: Path):

@@ -74,6 +74,19 @@ def resolve_server(given: str | None, env: Mapping[str, str]) -> str:
     return running.server if running else DEFAULT_SERVER
 
 
+def shown_server(addresses: str) -> str:
+    """NATS addresses, several between commas, as they may be shown: without passwords and tokens."""
+    return ",".join(map(_without_secret, addresses.split(",")))
+
+
+def _without_secret(address: str) -> str:
+    login, at, host = address.rpartition("@")
+    scheme, slashes, who = login.rpartition("://")
+    user, colon, _ = who.partition(":")
+    # A name without a password is a token.
+    return f"{scheme}{slashes}{f'{user}:' if colon else ''}…@{host}" if at else address
+
+
 def resolve_redis_url(given: str | None, env: Mapping[str, str]) -> str | None:
     """Return the store's address: given, else `REDIS_URL`, else a running `up`'s, else None."""
     if said := given or env.get("REDIS_URL"):

@@ -75,11 +75,3 @@ class Contexts:
             json.dump(document, file, indent=2)
             file.write("\n")
         scratch.replace(self.path)
-
-
-def shown_server(server: str) -> str:
-    """An address without its password."""
-    from urllib.parse import urlsplit
-
-    password = urlsplit(server).password
-    return server.replace(f":{password}@", ":…@") if password else server

@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 from nats.aio import transport
 from nats.aio.client import Client as NatsClient
 from nats.errors import AuthorizationError, NoServersError, UnexpectedEOF
+from nats.errors import Error as NatsError
 
 from qgjob.bus.requester import Requester
+from qgjob.config import shown_server
 from qgjob.errors import NotAllowedError, QgjobError, UnreachableError, UsageError
 
 log = logging.getLogger(__name__)
@@ -98,7 +100,11 @@ async def connect(options: ServerOptions) -> Bus:
     failed = asyncio.Event()
     bus: Bus | None = None
 
+    where = shown_server(options.url)
+    refused_again = False
+
     async def on_error(error: Exception) -> None:
+        nonlocal refused_again
         errors.append(error)
         del errors[:-20]
         if bus is None:
@@ -112,19 +118,25 @@ async def connect(options: ServerOptions) -> Bus:
             for told in tuple(bus.on_denied):
                 told(str(error))
         else:
-            log.debug("connection: %s", error)
+            refused = options.wait_for_server and "authorization" in str(error).lower()
+            level = logging.WARNING if refused and not refused_again else logging.DEBUG
+            refused_again = refused_again or refused
+            log.log(level, "connection to %s: %s", where, error)
 
     async def on_reconnected() -> None:
+        nonlocal refused_again
         if bus is not None:
             bus.reconnects += 1
-            log.info("reconnected to %s", nc.connected_url.netloc if nc.connected_url else options.url)
+            refused_again = False
+            at = nc.connected_url.netloc.rpartition("@")[2] if nc.connected_url else where
+            log.info("reconnected to %s", at)
             for callback in tuple(bus.on_reconnect):
                 callback()
 
     async def on_disconnected() -> None:
         if bus is not None:
             if options.wait_for_server and nc.is_reconnecting:  # a service, not a command or a screen
-                log.warning("the connection to %s is lost; trying again", options.url)
+                log.warning("the connection to %s is lost; trying again", where)
             for callback in tuple(bus.on_disconnect):
                 callback()
 
@@ -167,7 +179,7 @@ async def connect(options: ServerOptions) -> Bus:
         shown_version = f"{version.major}.{version.minor}.{version.patch}"
         if (version.major, version.minor) < MIN_SERVER:
             raise UnreachableError(
-                f"nats-server {shown_version} at {options.url} is too old: "
+                f"nats-server {shown_version} at {where} is too old: "
                 f"qgjob needs {MIN_SERVER[0]}.{MIN_SERVER[1]} or later.",
                 hint="Upgrade it, or run `qgjob up`, which brings its own.",
             )
@@ -191,12 +203,29 @@ async def _first_of(
         if done or not options.wait_for_server:
             return done
         why = f" ({errors[-1]})" if errors and str(errors[-1]) else ""
-        log.warning("no NATS server answers at %s yet%s; trying on", options.url, why)
+        log.warning("no NATS server answers at %s yet%s; trying on", shown_server(options.url), why)
         patience = _SAY_EVERY_S
 
 
 class _Client(NatsClient):
-    """The client library's, which reads headers faster: every message of a backlog has some."""
+    """The client library's, with two changes.
+
+    It comes back from whatever a server says before it ends a connection. It reads headers faster: every
+    message of a backlog has some.
+    """
+
+    async def _process_err(self, err_msg: str) -> None:
+        """The library would close for good, and a service live on without a connection.
+
+        Credentials that have expired are renewed, and a server that was told of too few lets us in again.
+        """
+        text = err_msg.strip("'")
+        if self.is_connected and "permissions violation" not in text.lower():
+            error = NatsError(f"nats: {text}")
+            await self._error_cb(error)
+            await self._process_op_err(error)
+        else:
+            await super()._process_err(err_msg)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
@@ -223,7 +252,7 @@ def _cause(error: BaseException, nc: NatsClient, given: bool) -> BaseException:
 def explain(error: BaseException, url: str) -> QgjobError:
     """The sentence for a failure to connect."""
     text = str(error).lower()
-    shown = _without_password(url)
+    shown = shown_server(url)
     if isinstance(error, AuthorizationError) or "authorization" in text or "authentication" in text:
         return NotAllowedError(
             f"The server at {shown} refused the credentials.",
@@ -257,7 +286,7 @@ def _checked_url(url: str) -> str:
         port = 0
     if parts.scheme not in {"nats", "tls", "ws", "wss"} or not parts.hostname or port == 0:
         raise UsageError(
-            f"{_without_password(url)!r} is not the address of a NATS server.",
+            f"{shown_server(url)!r} is not the address of a NATS server.",
             hint="It looks like nats://host:4222 (or tls://…); several are separated by commas.",
         )
     if parts.scheme in {"ws", "wss"}:
@@ -275,11 +304,6 @@ def _bring_web_sockets() -> None:
             hint="Install it with pip install aiohttp, or name a nats:// address.",
         ) from None
     setattr(transport, "aiohttp", aiohttp)  # noqa: B010  (it has no such attribute to type checkers)
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":…@") if "@" in url and parts.password else url
 
 
 def _existing(path: str, what: str) -> str:

@@ -87,7 +87,8 @@ def contexts(incomplete: str) -> Words:
     """Labs that were given names."""
     import os
 
-    from qgjob.contexts import Contexts, shown_server
+    from qgjob.config import shown_server
+    from qgjob.contexts import Contexts
     from qgjob.errors import QgjobError
 
     try:

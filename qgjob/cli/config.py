@@ -37,8 +37,8 @@ def show(ctx: typer.Context, as_json: opt.Json = False) -> None:
 
 
 def _server(session: Session) -> list[tuple[str, Any, str]]:
-    from qgjob.config import running_up
-    from qgjob.contexts import Contexts, shown_server
+    from qgjob.config import running_up, shown_server
+    from qgjob.contexts import Contexts
 
     options = session.server_options()
     if session.server is None:

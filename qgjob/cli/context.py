@@ -10,7 +10,8 @@ import typer
 from qgjob.cli import options as opt
 from qgjob.cli.completing import contexts
 from qgjob.cli.session import session_of
-from qgjob.contexts import FIELDS, Contexts, shown_server
+from qgjob.config import shown_server
+from qgjob.contexts import FIELDS, Contexts
 from qgjob.errors import UsageError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Remember labs by name; use one.")

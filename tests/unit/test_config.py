@@ -16,6 +16,7 @@ from qgjob.config import (
     resolve_redis_url,
     resolve_server,
     running_up,
+    shown_server,
     state_dirs,
 )
 from qgjob.errors import QgjobError
@@ -125,3 +126,18 @@ def test_when_no_folder_can_be_written_it_is_one_sentence(tmp_path: Path) -> Non
 def test_data_is_kept_where_the_user_keeps_data() -> None:
     assert default_data_dir({"HOME": "/home/a"}) == Path("/home/a/.local/share/qgjob/up")
     assert default_data_dir({"HOME": "/home/a", "XDG_DATA_HOME": "/data"}) == Path("/data/qgjob/up")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("nats://lab:4222", "nats://lab:4222"),
+        ("lab", "lab"),
+        ("nats://ci:hidden@lab:4222", "nats://ci:…@lab:4222"),
+        ("nats://hidden@lab:4222", "nats://…@lab:4222"),
+        ("ci:hidden@lab", "ci:…@lab"),
+        ("nats://ci:hid@den@a:1, tls://ci:hidden@b:2", "nats://ci:…@a:1, tls://ci:…@b:2"),
+    ],
+)
+def test_an_address_is_shown_without_what_lets_one_in(address: str, shown: str) -> None:
+    assert shown_server(address) == shown

@@ -17,10 +17,11 @@ async def test_who_waits_for_the_server_says_so(
 ) -> None:
     monkeypatch.setattr(connect, "_SAY_AFTER_S", 0.01)
     port = free_port("127.0.0.1")
-    options = ServerOptions(url=f"nats://127.0.0.1:{port}", name="test", wait_for_server=True)
+    options = ServerOptions(url=f"nats://ci:hidden@127.0.0.1:{port}", name="test", wait_for_server=True)
     waiting = asyncio.create_task(connect.connect(options))
     await wait_for(lambda: "no NATS server answers" in caplog.text, 10, "it to be said")
     assert f"127.0.0.1:{port}" in caplog.text
+    assert "hidden" not in caplog.text
     assert not waiting.done()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)

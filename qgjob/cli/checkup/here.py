@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
 from qgjob.cli.output import size_text
-from qgjob.config import RunningUp
+from qgjob.config import RunningUp, shown_server
 from qgjob.errors import QgjobError
 
 LOW_BYTES: Final = 5 * 2**30
@@ -39,7 +39,7 @@ def source(server: str, given: str | None, env: Mapping[str, str], up: RunningUp
     else:
         said = "a `qgjob up` of yours" if up and up.server == server else "nothing was said: the default"
     return Finding(
-        "address", "ok", f"{_without_secrets(server)} ({said})", facts={"server": _without_secrets(server)}
+        "address", "ok", f"{shown_server(server)} ({said})", facts={"server": shown_server(server)}
     )
 
 
@@ -101,8 +101,3 @@ def http(url: str | None) -> Finding:
 def unreachable(error: QgjobError) -> Finding:
     """There is no connection: why, and what to do."""
     return Finding("server", "wrong", error.message.rstrip("."), error.hint)
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return url.replace(f"{parts.netloc.rpartition('@')[0]}@", "…@") if "@" in parts.netloc else url

@@ -1,16 +1,21 @@
-"""A server that resets the connection before its last words are read."""
+"""A server that refuses credentials: at once, before its last words are read, or after a while."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
-from qgjob.bus.connect import ServerOptions, connect
+from qgjob.bus.connect import ServerOptions, connect, open_bus
 from qgjob.errors import NotAllowedError, QgjobError, UnreachableError
+from tests.support.servers import NatsServer
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -38,3 +43,44 @@ async def test_a_reset_means_refused_credentials_where_some_were_given(user: str
         with pytest.raises(expected) as caught:
             await connect(ServerOptions(f"nats://{user}127.0.0.1:{port}"))
     assert caught.value.hint
+
+
+class ReloadedServer(NatsServer):
+    """Reads its configuration anew when it is told to; so it has no name of its own, and asks for a token."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, config=folder / "nats.conf")
+        folder.mkdir()
+
+    def take(self, token: str) -> None:
+        """From now on only clients with this token may connect, or be connected."""
+        (self.folder / "nats.conf").write_text(f'authorization {{ token: "{token}" }}\njetstream {{}}\n')
+        if self.running:
+            os.kill(self.pid, signal.SIGHUP)
+
+    def _argv(self) -> list[str]:
+        argv = super()._argv()
+        name = argv.index("-n")
+        return argv[:name] + argv[name + 2 :]
+
+    async def _ready(self) -> bool:
+        return "Server is ready" in self.log
+
+
+async def test_a_service_whose_credentials_are_refused_for_a_while_comes_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    server = ReloadedServer(tmp_path / "nats")
+    server.take("the-right-one")
+    await server.start()
+    try:
+        options = ServerOptions(server.url, token="the-right-one", wait_for_server=True)
+        async with open_bus(options) as bus:
+            server.take("another-one")
+            await wait_for(lambda: not bus.connected)
+            await wait_for(lambda: "authorization violation" in caplog.text.lower(), 10, "the reason")
+            server.take("the-right-one")
+            await wait_for(lambda: bus.connected, 20, "the connection")
+            assert await bus.requests.api("INFO")
+    finally:
+        server.kill()

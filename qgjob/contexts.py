@@ -54,9 +54,16 @@ class Contexts:
             self.known[name] = {key: str(fields[key]) for key in FIELDS if fields.get(key)}
         self.current = current
 
-    def active(self) -> dict[str, str]:
-        """Global options of the context in use; raises `NotFoundError` when it is not known."""
-        return dict(self.get(self.current)) if self.current else {}
+    def active(self, server: str | None = None) -> dict[str, str]:
+        """Global options of the context in use; raises `NotFoundError` when it is not known.
+
+        None of them when a `server` is named that is not of this context: what lets one in there is nobody
+        else's to see.
+        """
+        context = self.get(self.current) if self.current else {}
+        if server and not _servers(server) <= _servers(context.get("server", "")):
+            return {}
+        return dict(context)
 
     def get(self, name: str) -> dict[str, str]:
         """One of them; raises `NotFoundError`."""
@@ -75,3 +82,14 @@ class Contexts:
             json.dump(document, file, indent=2)
             file.write("\n")
         scratch.replace(self.path)
+
+
+def _servers(addresses: str) -> frozenset[str]:
+    """Addresses as they are compared: without who one is, with a scheme and a port."""
+    found: set[str] = set()
+    for address in addresses.split(","):
+        scheme, _, place = address.strip().lower().rpartition("://")
+        place = place.rpartition("@")[2].rstrip("/")
+        port = "" if place.rpartition(":")[2].isdecimal() else ":4222"
+        found.add(f"{scheme or 'nats'}://{place}{port}")
+    return frozenset(found)

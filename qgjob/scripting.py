@@ -80,7 +80,7 @@ def _options(
     server: str | None, token: str | None, files: Mapping[str, str | None], env: Mapping[str, str]
 ) -> ServerOptions:
     said = server or env.get("QGJOB_SERVER")
-    context = {} if said else Contexts.load(env).active()
+    context = Contexts.load(env).active(said)
     server = said or context.get("server")
     return ServerOptions(
         url=resolve_server(server, env),

@@ -38,7 +38,6 @@ def show(ctx: typer.Context, as_json: opt.Json = False) -> None:
 
 def _server(session: Session) -> list[tuple[str, Any, str]]:
     from qgjob.config import running_up, shown_server
-    from qgjob.contexts import Contexts
 
     options = session.server_options()
     if session.server is None:
@@ -46,13 +45,21 @@ def _server(session: Session) -> list[tuple[str, Any, str]]:
     elif os.environ.get("QGJOB_SERVER") == session.server:
         source = "QGJOB_SERVER"
     else:
-        contexts = Contexts.load(os.environ)
-        known = contexts.known.get(contexts.current or "", {})
-        source = f"context {contexts.current}" if known.get("server") == session.server else "--server"
+        source = _of_context("server", session)
     rows: list[tuple[str, Any, str]] = [("server", shown_server(options.url), source)]
     if options.creds:
-        rows.append(("creds", options.creds, source))
+        by_variable = os.environ.get("QGJOB_CREDS") == session.creds
+        rows.append(("creds", options.creds, "QGJOB_CREDS" if by_variable else _of_context("creds", session)))
     return rows
+
+
+def _of_context(name: str, session: Session) -> str:
+    """Whether a global option's value is the context's, or was given."""
+    from qgjob.contexts import Contexts
+
+    contexts = Contexts.load(os.environ)
+    known = contexts.known.get(contexts.current or "", {})
+    return f"context {contexts.current}" if known.get(name) == getattr(session, name) else f"--{name}"
 
 
 def _submit() -> list[tuple[str, Any, str]]:

@@ -114,14 +114,27 @@ class LazyGroup(TyperGroup):
         """Read the global options, which may also stand behind the command."""
         args = globals_first(asked_for_help(args))
         if not {"context", "-h", "--help"}.intersection(args):
-            ctx.default_map = _context()
+            ctx.default_map = _context(args)
         return super().parse_args(ctx, args)
 
 
-def _context() -> dict[str, str]:
+def _context(args: Sequence[str]) -> dict[str, str]:
     """Global options of the context in use; of none without a look at a module more than needed."""
     if "QGJOB_CONTEXT" not in os.environ and not contexts_file(os.environ).exists():
         return {}
     from qgjob.contexts import Contexts
 
-    return Contexts.load(os.environ).active()
+    return Contexts.load(os.environ).active(_said("--server", args) or os.environ.get("QGJOB_SERVER"))
+
+
+def _said(name: str, args: Sequence[str]) -> str | None:
+    """The value of a global option, which comes before the command."""
+    said = None
+    for word, following in zip(args, [*args[1:], ""], strict=True):
+        if word == name:
+            said = following
+        elif word.startswith(f"{name}="):
+            said = word.partition("=")[2]
+        elif word == "--":
+            break
+    return said

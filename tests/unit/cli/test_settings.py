@@ -198,6 +198,40 @@ class TestContexts:
         assert run(["--server", "nats://flag", "config", "show", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["server"] == {"value": "nats://flag", "from": "--server"}
 
+    @pytest.mark.parametrize(
+        ("said", "used"),
+        [
+            (["--server", "nats://other"], False),
+            (["--server=nats://lab:4333"], False),
+            (["--server", "nats://a,nats://other"], False),
+            (["--server", "lab:4222"], True),
+            (["--server", "nats://A"], True),
+            ([], True),
+        ],
+    )
+    def test_its_credentials_go_to_its_own_server_alone(
+        self, project: Path, capsys: pytest.CaptureFixture[str], said: list[str], used: bool
+    ):
+        (project / "lab.creds").touch()
+        assert run(["context", "add", "lab", "nats://lab:4222,nats://a", "--creds", "lab.creds"]) == 0
+        capsys.readouterr()
+        assert run(["config", "show", "--json", *said]) == 0
+        found = json.loads(capsys.readouterr().out)
+        expected = {"value": str(project / "lab.creds"), "from": "context lab"}
+        assert found.get("creds") == (expected if used else None)
+        assert run([*said, "--creds", "mine", "config", "show", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["creds"] == {"value": "mine", "from": "--creds"}
+
+    def test_nor_to_a_server_that_the_environment_names(
+        self, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        (project / "lab.creds").touch()
+        assert run(["context", "add", "lab", "nats://lab", "--creds", "lab.creds"]) == 0
+        monkeypatch.setenv("QGJOB_SERVER", "nats://other")
+        assert "creds" not in shown(capsys)
+        monkeypatch.setenv("QGJOB_CREDS", "asked-for")
+        assert shown(capsys)["creds"] == {"value": "asked-for", "from": "QGJOB_CREDS"}
+
     @pytest.mark.usefixtures("project")
     def test_without_any_it_is_a_running_system_or_the_default(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

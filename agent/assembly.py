@@ -28,7 +28,7 @@ from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.clock import SystemClock
 from qgjob.config import resolve_server, resolve_token
-from qgjob.errors import RefusedError
+from qgjob.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
@@ -45,11 +45,10 @@ async def run_agent(
 ) -> None:
     """Run an agent until `stop` is set; with `hurry` running jobs are then handed back at once.
 
-    Raises `RefusedError` when another agent has the folder or the name, and what a driver raises when this
-    machine cannot have its devices.
+    Raises `RefusedError` when another agent has the folder or the name, `UsageError` when the folder cannot
+    be used, and what a driver raises when this machine cannot have its devices.
     """
     folder = settings.data_dir
-    folder.mkdir(parents=True, exist_ok=True)
     with _owned(folder):
         mark = agent_mark(settings.name, folder)
         leftovers = await asyncio.to_thread(sweep_leftovers, mark)
@@ -126,7 +125,15 @@ def _driver(settings: AgentSettings, tools: Toolchain, mark: str) -> Driver:
 @contextlib.contextmanager
 def _owned(folder: Path) -> Generator[None]:
     """Two agents in one folder would end each other's jobs."""
-    with (folder / "lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise UsageError(
+            f"The data folder {folder} cannot be used: {error.strerror}.",
+            hint="Give another one with --data-dir.",
+        ) from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -22,7 +22,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The command line and the environment. All of it raises `UsageError` naming the option that is wrong."""
+    """The command line and the environment. All of it raises `UsageError` naming what of them is wrong."""
 
     given: Mapping[str, Any]
     env: Mapping[str, str]
@@ -30,7 +30,16 @@ class Said:
     def text(self, option: str) -> str | None:
         """As it was written; None when it was not."""
         value = self.given.get(option)
-        return value if value is not None else self.env.get("QGJOB_" + option.upper()) or None
+        return value if value is not None else self.env.get(_variable(option)) or None
+
+    def named(self, option: str) -> str:
+        """What an error calls it: the option, or the variable that said it."""
+        flag = "--" + option.replace("_", "-")
+        return (
+            flag
+            if self.given.get(option) is not None or not self.env.get(_variable(option))
+            else _variable(option)
+        )
 
     def path(self, option: str, default: str | None = None) -> Path | None:
         """A file or folder."""
@@ -48,7 +57,7 @@ class Said:
         if text is None:
             return None
         if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
-            raise UsageError(f"{_flag(option)} {text!r}: a whole number from {low} to {high}.")
+            raise UsageError(f"{self.named(option)} {text!r}: a whole number from {low} to {high}.")
         return int(text)
 
     def duration(self, option: str) -> float | None:
@@ -59,7 +68,7 @@ class Said:
         try:
             return parse_duration(text)
         except UsageError as error:
-            raise UsageError(f"{_flag(option)}: {error.message}", hint=error.hint) from None
+            raise UsageError(f"{self.named(option)}: {error.message}", hint=error.hint) from None
 
     def size(self, option: str) -> int | None:
         """Bytes."""
@@ -67,7 +76,7 @@ class Said:
         try:
             return None if text is None else int(str(size_of(text)))
         except ValueError as error:
-            raise UsageError(f"{_flag(option)} {text!r} is not {error}.") from None
+            raise UsageError(f"{self.named(option)} {text!r} is not {error}.") from None
 
 
 def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettings:
@@ -103,7 +112,7 @@ def _name(said: Said, file: ConfigFile) -> str:
     name = said.text("name") or file.name or socket.gethostname().split(".")[0] or "agent"
     if not _NAME.match(name):
         raise UsageError(
-            f"--name {name!r} is no name for an agent.",
+            f"{said.named('name')} {name!r} is no name for an agent.",
             hint="Letters, digits, . _ and -, at most 100 of them.",
         )
     return name
@@ -114,7 +123,7 @@ def _labels(said: Said, file: ConfigFile) -> tuple[str, ...]:
     labels = file.labels or [] if words is None else words
     for label in labels:
         if not is_label(label):
-            raise UsageError(f"--labels: {label!r} is not a label.", hint=LABEL_RULE)
+            raise UsageError(f"{said.named('labels')}: {label!r} is not a label.", hint=LABEL_RULE)
     return tuple(sorted(set(labels)))
 
 
@@ -141,5 +150,5 @@ def _artifact_limits(table: ArtifactsTable, usual: ArtifactLimits) -> ArtifactLi
     )
 
 
-def _flag(option: str) -> str:
-    return "--" + option.replace("_", "-")
+def _variable(option: str) -> str:
+    return "QGJOB_" + option.upper()

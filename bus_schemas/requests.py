@@ -132,11 +132,16 @@ class RunView(Model):
     jobs: tuple[JobView, ...] = ()
 
 
+MAX_OFFSET: Final = 2**53
+"""The largest whole number that all readers of JSON read the same, and that a store can count to."""
+Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET)]
+
+
 class GetQuery(Message):
     """One job or one run by its id (`qg.query.get.<org>`); jobs of a run come in pages."""
 
     id: Id
-    offset: Annotated[int, Field(ge=0)] = 0
+    offset: Offset = 0
     limit: Annotated[int, Field(ge=0, le=1000)] = 500
 
 
@@ -160,7 +165,7 @@ class ListQuery(Message):
     app_version_id: Id | None = None
     run_id: Id | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
-    offset: Annotated[int, Field(ge=0)] = 0
+    offset: Offset = 0
 
 
 class ListAnswer(Message):

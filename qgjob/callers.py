@@ -22,7 +22,10 @@ _BACKLOG: Final = 1024
 
 def is_foreign(origin: str | None, host: str) -> bool:
     """Whether a page of another site asks: `origin` and `host` are the headers of the request."""
-    return origin is not None and urlsplit(origin).netloc != host
+    try:
+        return origin is not None and urlsplit(origin).netloc != host
+    except ValueError:
+        return True
 
 
 def is_for_this_machine(host: str) -> bool:

@@ -315,16 +315,22 @@ def _existing(path: str, what: str) -> str:
 
 
 def _tls(options: ServerOptions) -> ssl.SSLContext | None:
+    if options.tls_key and not options.tls_cert:
+        raise UsageError(f"The key {options.tls_key} is of no certificate.", hint="Name it with --tls-cert.")
     if not (options.tls_ca or options.tls_cert):
         return None
-    context = ssl.create_default_context(cafile=_existing(options.tls_ca, "CA") if options.tls_ca else None)
+    ca = _existing(options.tls_ca, "CA") if options.tls_ca else None
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except (ssl.SSLError, OSError) as error:
+        raise UsageError(f"The CA file {ca} cannot be used: {error.strerror or error}.") from error
     if options.tls_cert:
         try:
             context.load_cert_chain(
                 _existing(options.tls_cert, "certificate"),
                 _existing(options.tls_key, "key") if options.tls_key else None,
             )
-        except ssl.SSLError as error:
+        except (ssl.SSLError, OSError) as error:
             raise UsageError(f"The certificate {options.tls_cert} cannot be used: {error}.") from error
     return context
 

@@ -22,6 +22,7 @@ from qgjob.cli.session import Session
 from qgjob.errors import ExitCode, QgjobError
 
 _POSSIBLE = re.compile(r" \(Possible options: (.+)\)\.\Z")
+_OPTION = re.compile(r"(?:Invalid value for ')?(?P<flag>--[a-z][a-z-]*)(?=[ :'])")
 _BROKEN_PIPE = 141  # as a program ends that SIGPIPE kills
 
 
@@ -122,7 +123,7 @@ def _run(args: list[str]) -> int:
     except QgjobError as error:
         if verbose:
             traceback.print_exc()
-        out.error(error.message, error.hint)
+        out.error(named_source(error.message, args), error.hint)
         return int(error.exit_code)
     except KeyboardInterrupt:
         return int(ExitCode.DETACHED)
@@ -130,14 +131,30 @@ def _run(args: list[str]) -> int:
         raise
     except Exception as error:  # noqa: BLE001  (whatever it is, a person reads one line)
         if hasattr(error, "format_message"):
-            return _usage(out, error)
+            return _usage(out, error, args)
         if isinstance(error, typer.Abort):
             return int(ExitCode.DETACHED)
         return _unexpected(out, error, verbose=verbose)
     return result if isinstance(result, int) else int(ExitCode.OK)
 
 
-def _usage(out: Output, error: Any) -> int:
+def named_source(message: str, args: Sequence[str], variable: str | None = None) -> str:
+    """The message; one of a value that the environment said names the variable instead of the option.
+
+    `variable`: the option's, where that is not `QGJOB_` and its name.
+    """
+    option = _OPTION.match(message)
+    if option is None:
+        return message
+    flag: str = option["flag"]
+    variable = variable or "QGJOB_" + flag.removeprefix("--").replace("-", "_").upper()
+    said = args[: args.index("--")] if "--" in args else args
+    if not os.environ.get(variable) or any(word.partition("=")[0] == flag for word in said):
+        return message
+    return message[: option.start("flag")] + variable + message[option.end("flag") :]
+
+
+def _usage(out: Output, error: Any, args: Sequence[str]) -> int:
     """Something typer found wrong with the arguments."""
     message: str = error.format_message()
     ctx = getattr(error, "ctx", None)
@@ -153,6 +170,7 @@ def _usage(out: Output, error: Any) -> int:
     variable = getattr(getattr(error, "param", None), "envvar", None)
     if message.startswith("Missing option") and isinstance(variable, str):
         hint = f"It may also stand in qgjob.toml or as {variable}. {hint or ''}".rstrip()
+    message = named_source(message, args, variable if isinstance(variable, str) else None)
     out.error(message.replace("?.", "?"), hint)
     return int(error.exit_code)
 

@@ -52,7 +52,14 @@ class SubmitCommand(TyperCommand):
         try:
             return super().invoke(ctx)
         except UsageError as error:
-            raise ctx.meta[_DEFAULTS].blame(error) from None
+            defaults: Defaults = ctx.meta[_DEFAULTS]
+            raise defaults.blame(error, lambda name: _source(ctx, name) == "DEFAULT_MAP") from None
+
+
+def _source(ctx: Any, name: str) -> str | None:
+    """Where the value of a parameter came from, in the command line library's words."""
+    source = ctx.get_parameter_source(name)
+    return source.name if source is not None else None
 
 
 app = typer.Typer(add_completion=False)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from bus_schemas.base import MAX_ID_CHARS, first_problem
+from bus_schemas.base import MAX_ID_CHARS, Message, first_problem
 from qgjob.errors import UsageError
+
+M = TypeVar("M", bound=Message)
 
 
 def checked_id(name: str, value: str) -> str:
@@ -20,6 +23,14 @@ def checked_id(name: str, value: str) -> str:
         if unicodedata.category(character) in {"Cc", "Cs"}:
             raise UsageError(f"{name} contains the control character U+{ord(character):04X}.")
     return value
+
+
+def checked_made(what: str, kind: type[M], **fields: Any) -> M:
+    """A message of what a caller says; raises `UsageError` when it cannot be, in the name of `what`."""
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        raise usage_error(what, error) from None
 
 
 def usage_error(what: str, error: ValidationError) -> UsageError:

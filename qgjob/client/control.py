@@ -8,8 +8,6 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from pydantic import ValidationError
-
 from bus_schemas import subjects
 from bus_schemas.base import MAX_ID_CHARS, Message
 from bus_schemas.requests import BulkRequest, CancelRequest, CtlAnswer
@@ -22,7 +20,7 @@ from bus_schemas.rules import (
     RetryRequest,
 )
 from qgjob.bus.connect import Bus
-from qgjob.client.checks import usage_error
+from qgjob.client.checks import checked_made
 from qgjob.client.query import ask, checked
 from qgjob.errors import UnreachableError
 
@@ -45,7 +43,9 @@ async def cancel(
     on_left: OnLeft | None = None,
 ) -> CtlAnswer:
     """See `Client.cancel`."""
-    request = CancelRequest(
+    request = checked_made(
+        "The request to cancel",
+        CancelRequest,
         id=any_id,
         by=by or whoami(),
         reason=reason or "cancelled by request",
@@ -59,8 +59,14 @@ async def retry(
     bus: Bus, any_id: str, *, failed: bool = False, by: str | None = None, on_left: OnLeft | None = None
 ) -> CtlAnswer:
     """See `Client.retry`."""
-    request = RetryRequest(
-        id=any_id, by=by or whoami(), nonce=secrets.token_hex(8), failed=failed, patient=True
+    request = checked_made(
+        "The request to retry",
+        RetryRequest,
+        id=any_id,
+        by=by or whoami(),
+        nonce=secrets.token_hex(8),
+        failed=failed,
+        patient=True,
     )
     return await _jobs(bus, "retry", request, on_left)
 
@@ -69,12 +75,15 @@ async def reprioritise(
     bus: Bus, any_id: str, priority: int, *, by: str | None = None, on_left: OnLeft | None = None
 ) -> CtlAnswer:
     """See `Client.reprioritise`."""
-    try:
-        request = ReprioritiseRequest(
-            id=any_id, priority=priority, by=by or whoami(), nonce=secrets.token_hex(8), patient=True
-        )
-    except ValidationError as error:
-        raise usage_error("The new priority", error) from None
+    request = checked_made(
+        "The new priority",
+        ReprioritiseRequest,
+        id=any_id,
+        priority=priority,
+        by=by or whoami(),
+        nonce=secrets.token_hex(8),
+        patient=True,
+    )
     return await _jobs(bus, "reprioritise", request, on_left)
 
 
@@ -87,7 +96,9 @@ async def pause(
     by: str | None = None,
 ) -> QueueRules:
     """See `Client.pause_queue`."""
-    request = PauseRequest(org_id=org_id, capability=capability, note=note, by=by or whoami())
+    request = checked_made(
+        "The pause", PauseRequest, org_id=org_id, capability=capability, note=note, by=by or whoami()
+    )
     return await _rules(bus, "queue_pause", org_id, request)
 
 
@@ -95,7 +106,9 @@ async def resume(
     bus: Bus, *, org_id: str | None = None, capability: str | None = None, by: str | None = None
 ) -> QueueRules:
     """See `Client.resume_queue`."""
-    request = ResumeRequest(org_id=org_id, capability=capability, by=by or whoami())
+    request = checked_made(
+        "The pause to lift", ResumeRequest, org_id=org_id, capability=capability, by=by or whoami()
+    )
     return await _rules(bus, "queue_resume", org_id, request)
 
 
@@ -109,12 +122,15 @@ async def limit(
     by: str | None = None,
 ) -> QueueRules:
     """See `Client.limit_org`."""
-    try:
-        request = LimitRequest(
-            org_id=org_id, by=by or whoami(), max_running=max_running, unlimited=unlimited, weight=weight
-        )
-    except ValidationError as error:
-        raise usage_error("The limit", error) from None
+    request = checked_made(
+        "The limit",
+        LimitRequest,
+        org_id=org_id,
+        by=by or whoami(),
+        max_running=max_running,
+        unlimited=unlimited,
+        weight=weight,
+    )
     return await _rules(bus, "queue_limit", org_id, request)
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bus_schemas import subjects
 from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
 from qgjob.bus.connect import Bus
-from qgjob.client.checks import usage_error
+from qgjob.client.checks import checked_made, usage_error
 from qgjob.client.control import whoami
 from qgjob.client.ids import derived_id
 from qgjob.client.models import SubmitRequest
@@ -80,7 +80,7 @@ async def list_all(bus: Bus, *, org_id: str | None = None) -> list[CronView]:
 
 async def delete(bus: Bus, schedule_id: str, *, by: str | None = None) -> CronView:
     """See `Client.delete_schedule`."""
-    request = CronDelete(id=schedule_id, by=by or whoami())
+    request = checked_made("The schedule's id", CronDelete, id=schedule_id, by=by or whoami())
     answer = await ask(bus, subjects.ctl("cron_delete"), request, CronAnswer)
     checked(answer.problem)
     return answer.schedules[0]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from bus_schemas import subjects
 from bus_schemas.base import Message
 from bus_schemas.explain import ExplainAnswer, ExplainRequest
 from bus_schemas.lab import BuildResumeRequest, HoldVerb, SlotsAnswer, SlotsRequest
 from bus_schemas.requests import CtlAnswer
 from qgjob.bus.connect import Bus
-from qgjob.client.checks import usage_error
+from qgjob.client.checks import checked_made
 from qgjob.client.control import whoami
 from qgjob.client.ids import kind_of
 from qgjob.client.query import ask, checked, no_such_id
@@ -31,16 +29,27 @@ async def hold(
     by: str | None = None,
 ) -> SlotsAnswer:
     """See `Client.hold`."""
-    try:
-        request = SlotsRequest(verb=verb, name=name, note=note, for_s=for_s, by=by or whoami())
-    except ValidationError as error:
-        raise usage_error(f"The request to {verb}", error) from None
+    request = checked_made(
+        f"The request to {verb}",
+        SlotsRequest,
+        verb=verb,
+        name=name,
+        note=note,
+        for_s=for_s,
+        by=by or whoami(),
+    )
     return await _ask(bus, "slots", None, request, SlotsAnswer)
 
 
 async def resume_build(bus: Bus, org_id: str, app_version_id: str, *, by: str | None = None) -> None:
     """See `Client.resume_build`."""
-    request = BuildResumeRequest(org_id=org_id, app_version_id=app_version_id, by=by or whoami())
+    request = checked_made(
+        "The build to resume",
+        BuildResumeRequest,
+        org_id=org_id,
+        app_version_id=app_version_id,
+        by=by or whoami(),
+    )
     await _ask(bus, "build_resume", org_id, request, CtlAnswer)
 
 

@@ -28,6 +28,7 @@ from bus_schemas.requests import (
 )
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
+from qgjob.client.checks import checked_made
 from qgjob.client.ids import kind_of
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
 
@@ -179,7 +180,9 @@ async def jobs(
     found: list[JobView] = []
     while len(found) < limit:
         size = min(PAGE, limit - len(found))
-        question = ListQuery(
+        question = checked_made(
+            "The list",
+            ListQuery,
             state=state,
             org_id=org_id,
             app_version_id=app_version_id,
@@ -220,7 +223,7 @@ async def history(bus: Bus, test: str, org_id: str | None, limit: int) -> Histor
     """The last outcomes of a test, newest first; raises `NotFoundError` when none is remembered."""
     from bus_schemas.history import HistoryAnswer, HistoryQuery
 
-    question = HistoryQuery(test=test, org_id=org_id, limit=limit)
+    question = checked_made("The question", HistoryQuery, test=test, org_id=org_id, limit=limit)
     answer = await ask(bus, subjects.query("history", org_id), question, HistoryAnswer)
     checked(answer.problem)
     return answer

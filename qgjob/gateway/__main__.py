@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -18,22 +19,21 @@ def main(argv: list[str] | None = None) -> int:
 
     given = parser().parse_args(argv)
     try:
-        token = read_token(Path(given.token)) if given.token else None
+        options = GatewayOptions(
+            server=ServerOptions(
+                url=resolve_server(given.server, os.environ),
+                creds=given.creds,
+                token=resolve_token(None, given.server, os.environ),
+                name="qgjob gateway",
+                wait_for_server=True,
+            ),
+            host=given.host,
+            port=port_of(given.port, os.environ),
+            token=read_token(Path(given.token)) if given.token else None,
+        )
     except QgjobError as error:
         print(f"{error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)  # noqa: T201 - for people
         return int(error.exit_code)
-    options = GatewayOptions(
-        server=ServerOptions(
-            url=resolve_server(given.server, os.environ),
-            creds=given.creds,
-            token=resolve_token(None, given.server, os.environ),
-            name="qgjob gateway",
-            wait_for_server=True,
-        ),
-        host=given.host,
-        port=given.port,
-        token=token,
-    )
     return serve(lambda stop, ready: run_gateway(options, stop=stop, ready=ready))
 
 
@@ -53,8 +53,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--port",
-        type=int,
-        default=os.environ.get("PORT", str(DEFAULT_PORT)),
+        metavar="N",
         help=f"the port (PORT, else {DEFAULT_PORT})",
     )
     made.add_argument(
@@ -64,6 +63,17 @@ def parser() -> argparse.ArgumentParser:
         help="a file with the token that callers must send",
     )
     return made
+
+
+def port_of(given: str | None, env: Mapping[str, str]) -> int:
+    """The port that was given, else that of `PORT`, else the usual one; raises `UsageError` naming which."""
+    from qgjob.errors import UsageError
+    from qgjob.gateway.service import DEFAULT_PORT
+
+    name, text = ("--port", given) if given is not None else ("PORT", env.get("PORT") or str(DEFAULT_PORT))
+    if not (text.isascii() and text.isdecimal() and int(text[:6]) < 65_536):
+        raise UsageError(f"{name} {text!r} is no port: a whole number from 0 (any that is free) to 65535.")
+    return int(text)
 
 
 def read_token(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import socket
 import sys
@@ -13,17 +14,23 @@ def main(argv: list[str] | None = None) -> int:
     from qgjob.bus.connect import ServerOptions
     from qgjob.clock import SystemClock
     from qgjob.config import resolve_redis_url, resolve_server, resolve_token
+    from qgjob.errors import QgjobError
     from qgjob.scheduler.service import SchedulerOptions, run_scheduler
     from qgjob.scheduler.wiring import ReignSettings
     from qgjob.serve import serve
     from qgjob.store.connect import DEFAULT_URL
 
     given = parser().parse_args(argv)
+    try:
+        token = resolve_token(None, given.server, os.environ)
+    except QgjobError as error:
+        print(f"{error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)  # noqa: T201 - for people
+        return int(error.exit_code)
     options = SchedulerOptions(
         server=ServerOptions(
             url=resolve_server(given.server, os.environ),
             creds=given.creds,
-            token=resolve_token(None, given.server, os.environ),
+            token=token,
             name=f"qgjob scheduler {given.replica}",
             wait_for_server=True,
         ),
@@ -44,14 +51,37 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--creds", default=os.environ.get("QGJOB_CREDS"), help="a NATS credentials file")
     made.add_argument("--redis-url", help="the Redis or Valkey of the projection (REDIS_URL)")
     made.add_argument("--replica", default=f"{socket.gethostname()}-{os.getpid()}", help="its name")
-    made.add_argument("--replicas", type=int, default=1, help="copies of each stream: 3 on a cluster")
     made.add_argument(
-        "--ack-wait", type=float, default=ACK_WAIT_S, help="seconds until an unrenewed lease is lost (30)"
+        "--replicas",
+        type=int,
+        choices=range(1, 6),
+        default=1,
+        metavar="N",
+        help="copies of each stream: 3 on a cluster",
     )
     made.add_argument(
-        "--open-run", type=float, default=60.0, help="seconds until an incomplete run is refused (60)"
+        "--ack-wait",
+        type=_seconds,
+        default=ACK_WAIT_S,
+        metavar="S",
+        help="seconds until an unrenewed lease is lost (30)",
+    )
+    made.add_argument(
+        "--open-run",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="seconds until an incomplete run is refused (60)",
     )
     return made
+
+
+def _seconds(text: str) -> float:
+    """A time of at most a day."""
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) <= 86_400:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0 and up to 86400")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ can be said on the command line can be said in the file. A few have shorter name
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -62,11 +62,14 @@ class Defaults:
         """What the command line library takes: values, and functions that make them when needed."""
         return {name: setting.value for name, setting in self.settings.items()}
 
-    def blame(self, error: UsageError) -> UsageError:
-        """The same error; if it speaks of an option whose value came from a file, it names the place."""
+    def blame(self, error: UsageError, used: Callable[[str], bool]) -> UsageError:
+        """The same error; if it speaks of an option whose value came from a file, it names the place.
+
+        `used`: whether the setting of a parameter counted, nothing else having said its value.
+        """
         for name, setting in self.settings.items():
             flag = f"--{name.replace('_', '-')}"
-            if error.message.startswith((f"{flag} ", f"{flag}:")):
+            if error.message.startswith((f"{flag} ", f"{flag}:")) and used(name):
                 return UsageError(f"{setting.where}: {error.message}", hint=error.hint)
         return error
 

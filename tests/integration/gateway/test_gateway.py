@@ -172,6 +172,7 @@ class TestGateway:
             ("/api/jobs?run_id=", "run_id"),
             ("/api/jobs?app_version_id=", "app_version_id"),
             ("/api/tests/history?test=t&org_id=", "org_id"),
+            ("/api/jobs?offset=99999999999999999999", "offset"),
         ],
     )
     async def test_what_can_be_no_id_is_named(self, http: Http, path: str, field: str, value: str):
@@ -211,6 +212,7 @@ class TestGateway:
             ("/api/jobs/submit", b"{", 422),
             ("/api/jobs/submit", b"[" * 100_000, 400),
             ("/api/jobs/submit", b'{"org_id": "' + b"x" * (9 << 20), 413),
+            (f"/api/jobs/{'x' * 300}/cancel", b"", 422),
             ("/api/bundles", b"no archive", 422),
             ("/api/bundles", b"", 422),
             ("/api/bundles", b"\x1f\x8b" + bytes(51 << 20), 413),
@@ -245,6 +247,7 @@ class TestGateway:
 
     async def test_pages_of_other_sites_are_kept_out(self, http: Http):
         assert (await http.get("/api/agents", Origin="https://evil.example")).status == 403
+        assert (await http.get("/api/agents", Origin="http://[")).status == 403
         assert (await http.get("/api/agents", Host="evil.example")).status == 403
         assert (await http.get("/api/agents", Origin=http.base)).status == 200
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.assembly import run_agent
 from agent.configfile import read_config
 from agent.options import settings_of
 from agent.secrets import checked_secrets, read_secrets
+from agent.settings import AgentSettings
 from qgjob.errors import UsageError
 from qgjob.local.listen import listen_at
 from qgjob.tokenfile import read_token
@@ -66,6 +69,20 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, said: str
 def test_what_is_wrong_on_the_command_line_is_named(tmp_path: Path, given: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         settings_of(given, {"HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize("option", ["slots", "labels", "grace", "cache_size", "name"])
+def test_what_is_wrong_in_the_environment_is_named(tmp_path: Path, option: str) -> None:
+    variable = f"QGJOB_{option.upper()}"
+    with pytest.raises(UsageError, match=f"^{variable}[ :]"):
+        settings_of({}, {"HOME": str(tmp_path), variable: "NO such/thing"})
+
+
+async def test_a_data_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = AgentSettings(name="a", data_dir=tmp_path / "file" / "x")
+    with pytest.raises(UsageError, match="cannot be used: Not a directory"):
+        await run_agent(settings, stop=asyncio.Event(), ready=asyncio.Event())
 
 
 def test_files_with_secrets_must_be_closed(tmp_path: Path) -> None:

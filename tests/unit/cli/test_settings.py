@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from qgjob.cli.main import run
+from qgjob.cli.main import named_source, run
 from qgjob.cli.settings.defaults import Defaults, defaults_of, find_project
 from qgjob.cli.submit import app as submit
 from qgjob.config import RunningUp
@@ -168,6 +168,43 @@ class TestAppVersion:
         assert run(["submit", "--app-version-id", "v1"]) == 3  # and not 2
         assert run(["submit"]) == 2
         assert "UNSET_X" in capsys.readouterr().err
+
+
+class TestTheEnvironment:
+    """A value that a variable said is blamed on the variable, whoever finds it wrong."""
+
+    @pytest.mark.parametrize("name", ["TIMEOUT", "PRIORITY", "RETRIES", "TARGET", "NO_SLOT_GRACE", "LABEL"])
+    def test_a_wrong_value_names_its_variable(
+        self, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+    ):
+        (project / "test_a.py").touch()
+        name = "REQUIRE" if name == "LABEL" else name
+        monkeypatch.setenv(f"QGJOB_{name}", "NO")
+        assert run(["submit", "--org-id", "a", "--app-version-id", "v", "--test", "test_a.py"]) == 2
+        assert f"QGJOB_{name}" in capsys.readouterr().err
+
+    def test_the_flag_counts_and_is_blamed_where_both_are_said(
+        self, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        (project / "test_a.py").touch()
+        (project / "qgjob.toml").write_text('timeout = "15m"')
+        monkeypatch.setenv("QGJOB_TIMEOUT", "5m")
+        assert run(["submit", "--org-id=a", "--app-version-id=v", "--test=test_a.py", "--timeout=no"]) == 2
+        assert capsys.readouterr().err.startswith("Error: --timeout: 'no'")
+        assert named_source("--timeout: no", ["submit", "--", "--timeout"]) == "QGJOB_TIMEOUT: no"
+
+    def test_an_option_with_a_variable_of_its_own(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("QGJOB_HTTP_PORT", "many")
+        assert run(["up"]) == 2
+        assert "QGJOB_HTTP_PORT" in capsys.readouterr().err
+        monkeypatch.setenv("PORT", "many")
+        assert run(["gateway"]) == 2
+        assert capsys.readouterr().err.startswith("PORT 'many' is no port")
+        monkeypatch.setenv("LOG_LEVEL", "loud")
+        monkeypatch.setenv("PORT", "0")
+        assert run(["gateway"]) == 2
 
 
 class TestContexts:

@@ -23,6 +23,7 @@ def rebuilt_overview(book: JobBook, now: float, *, idle: int = 0) -> Overview:
     depths: Counter[str] = Counter({"high": 0, "medium": 0, "low": 0})
     ended: Counter[str] = Counter()
     waiting: Counter[_Group] = Counter()
+    released: Counter[_Group] = Counter()
     running: Counter[_Group] = Counter()
     slots: dict[_Group, set[str]] = defaultdict(set)
     oldest: dict[_Group, float] = {}
@@ -32,7 +33,8 @@ def rebuilt_overview(book: JobBook, now: float, *, idle: int = 0) -> Overview:
         if job.ended:
             ended[job.state] += 1
         elif job.active:
-            running[group] += 1
+            released[group] += 1
+            running[group] += job.at_work
             if job.place:
                 slots[group].add(job.place)
         else:
@@ -41,7 +43,7 @@ def rebuilt_overview(book: JobBook, now: float, *, idle: int = 0) -> Overview:
             depths[priority_class(job.priority or 5)] += 1
             since = job.queued_at or job.created_at or now
             oldest[group] = min(since, oldest.get(group, since))
-    groups = sorted(set(waiting) | set(running), key=lambda g: (-waiting[g], -running[g], g))
+    groups = sorted(set(waiting) | set(released), key=lambda g: (-waiting[g], -released[g], g))
     return Overview(
         at=now,
         depths=dict(depths),
@@ -56,7 +58,7 @@ def rebuilt_overview(book: JobBook, now: float, *, idle: int = 0) -> Overview:
             GroupView(
                 group=GroupRef(capability=g[0], org_id=g[1], app_version_id=g[2] or "-"),
                 waiting=waiting[g],
-                released=running[g],
+                released=released[g],
                 running=running[g],
                 slots=tuple(sorted(slots[g])),
                 oldest_wait_s=max(0.0, now - oldest[g]) if g in oldest else None,
@@ -75,7 +77,7 @@ def rebuilt_agents(book: JobBook, now: float) -> list[Heartbeat]:
         if not job.agent:
             continue
         place = (job.agent, job.slot)
-        if job.active:
+        if job.at_work:
             at_work[place] = job
         known = last.get(place)
         if known is None or (job.started_at or 0.0) > (known.started_at or 0.0):

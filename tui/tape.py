@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bus_schemas.events import Ended, Running, Started
+from tui.store.history import History
 from tui.store.store import Store
 
 if TYPE_CHECKING:
@@ -137,9 +138,10 @@ class Player:
         place = max(0, min(place, len(self.tape)))
         if place < self.place:
             self.store.forget()
+            self.store.history = History(self.tape.begin)
             self.place = 0
         stop = min(place, self.place + budget)
         for moment in self.tape.between(self.place, stop):
-            self.store.hear_event(moment.event, moment.seq)
+            self.store.hear_event(moment.event, moment.seq, at=moment.at)
         self.place = stop
         return stop < place

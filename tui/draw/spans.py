@@ -41,6 +41,12 @@ def fit(text: str, width: int, *, right: bool = False, keep_end: bool = False) -
     return set_cell_size(text, width - 1) + ELLIPSIS
 
 
+def short(text: str, most: int) -> str:
+    """A foreign text made harmless, cut to at most so many cells."""
+    text = clean(text)
+    return fit(text, min(most, cell_len(text)))
+
+
 def _end_of(text: str, width: int) -> str:
     cut = max(0, len(text) - width)
     while cell_len(text[cut:]) > width - 1:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tui.draw.times import age, count
 from tui.store.health import lows
+from tui.store.lab import LOST_AFTER_S
 from tui.store.store import waiting_of
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ def alerts_of(store: Store) -> list[Alert]:
     overview = store.overview
     agents = store.lab.agents()
     lost = [record.name for record in agents if record.state(now) == "lost"]
-    if lost:
-        found.append(Alert("lost", "bad", f"{_some(lost)} silent for more than 15 s", tuple(lost)))
+    if lost and store.link.heard_for(now) > LOST_AFTER_S:  # else it may be we who hear nothing
+        found.append(
+            Alert("lost", "bad", f"{_some(lost)} silent for more than {LOST_AFTER_S:g} s", tuple(lost))
+        )
     bad = [
         f"{record.name}/{slot.name}"
         for record in agents

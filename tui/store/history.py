@@ -70,34 +70,55 @@ class Series:
             values.append(self._sums[level] / self._counts[level])
         return values[-count:] if count else []
 
-    def recent_mean(self, seconds: int) -> float:
-        """The mean over the last seconds; 0 while there are none."""
-        values = self.last(seconds)
-        return sum(values) / len(values) if values else 0.0
+
+class Rate:
+    """How often something happens a minute, from the seconds in which it happened.
+
+    A replay hears minutes at once: when it hears something says nothing there.
+    """
+
+    WINDOW_S: Final = 60
+
+    def __init__(self, since: float) -> None:
+        self._since = since
+        """What happened before that was not counted."""
+        self._seconds: dict[int, int] = {}
+
+    def note(self, at: float) -> None:
+        """It happened."""
+        self._seconds[int(at)] = self._seconds.get(int(at), 0) + 1
+        if len(self._seconds) > 2 * self.WINDOW_S:
+            begin = int(at) - self.WINDOW_S
+            self._seconds = {second: n for second, n in self._seconds.items() if second >= begin}
+
+    def per_minute(self, now: float) -> float:
+        """How often, going by the last minute or as much of it as was seen."""
+        begin, end = int(now) - self.WINDOW_S, int(now)
+        happened = sum(n for second, n in self._seconds.items() if begin < second <= end)
+        return happened * 60 / min(self.WINDOW_S, max(1.0, now - self._since))
 
 
 class History:
-    """What the overview plots."""
+    """What the overview plots; `since` is when it begins."""
 
     MAX_GAP_S: Final = 30
     MAX_CAPABILITIES: Final = 16
     """Of more, those go of which least waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, since: float) -> None:
         self.depths: dict[str, Series] = {name: Series() for name in ("high", "medium", "low")}
         self.capabilities: dict[str, Series] = {}
         """How many jobs wait, by the labels that they need; those of which some waited."""
         self.running = Series()
         self.ended = Series()
-        self.failed = Series()
+        self.ends = Rate(since)
         self._ended = 0
-        self._failed = 0
         self._second: int | None = None
 
-    def count_end(self, *, failed: bool) -> None:
-        """A job ended now."""
+    def count_end(self, at: float) -> None:
+        """A job ended."""
         self._ended += 1
-        self._failed += failed
+        self.ends.note(at)
 
     def sample(
         self,
@@ -121,8 +142,7 @@ class History:
                 series.add(capabilities.get(name, 0))
             self.running.add(running)
             self.ended.add(self._ended)
-            self.failed.add(self._failed)
-            self._ended = self._failed = 0
+            self._ended = 0
         return True
 
     def _know(self, capabilities: Mapping[str, int]) -> None:

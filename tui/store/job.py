@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from qgjob.domain import lifecycle
 from qgjob.domain.lifecycle import HELD, TERMINAL, is_flaky, waiting_state
 from tui.store.attempt import RUNNING, AttemptFacts, End, Run, end_of, facts_of, held_of
-from tui.store.installs import NOTHING
 from tui.store.spec import Spec, spec_of
+from tui.store.today import NOTHING
 
 if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
@@ -43,7 +43,6 @@ class Job:
         "flaky",
         "given",
         "guesses",
-        "installs",
         "job_id",
         "org_id",
         "queued_at",
@@ -56,6 +55,7 @@ class Job:
         "started_at",
         "state",
         "swept",
+        "today",
         "updated_at",
         "waits",
     )
@@ -90,8 +90,8 @@ class Job:
         self.flaky = False
         self.counted: tuple[str, bool] | None = None
         """As what its run has counted it: the state, and whether it is flaky."""
-        self.installs = NOTHING
-        """As what it counts among the installs of today: made, and avoided."""
+        self.today = NOTHING
+        """As what it counts today."""
         self.swept = 0
         """The last snapshot that spoke of it."""
         self.due: float | None = None
@@ -259,6 +259,11 @@ class Job:
     def active(self) -> bool:
         """Whether a slot has it, or is about to."""
         return self.state in HELD
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a slot has begun with it; what is only released to a slot still waits there."""
+        return self.active and self.state != "dispatched"
 
     @property
     def ended(self) -> bool:

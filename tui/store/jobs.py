@@ -6,11 +6,11 @@ import heapq
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from tui.store.installs import Installs
 from tui.store.job import Job
 from tui.store.oldest import Oldest
 from tui.store.runs import RunBook
 from tui.store.sizes import of_its_size
+from tui.store.today import Today
 
 if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
@@ -38,7 +38,7 @@ class JobBook:
         self._due: list[tuple[float, str]] = []
         self._sweep = 0
         self.runs = RunBook()
-        self.installs = Installs()
+        self.today = Today()
         self.changed: set[str] = set()
         """Ids that changed, came or went since somebody last took them."""
         self.forgotten = 0
@@ -107,12 +107,12 @@ class JobBook:
         self._look_at = self._max - self._some
         self._due.clear()
         self.runs.clear()
-        self.installs.clear()
+        self.today.clear()
 
     def wake(self, now: float) -> None:
         """Let scheduled jobs whose time has come be queued ones, and a new day begin."""
         self._look_ahead()
-        self.installs.begin_day(now, self._jobs.values())
+        self.today.begin_day(now, self._jobs.values())
         while self._due and self._due[0][0] <= now:
             _, job_id = heapq.heappop(self._due)
             job = self._jobs.get(job_id)
@@ -135,7 +135,7 @@ class JobBook:
     def _note(self, job: Job) -> None:
         self.changed.add(job.job_id)
         self.runs.count(job)
-        self.installs.count(job)
+        self.today.count(job)
         if job.due is not None:
             heapq.heappush(self._due, (job.due, job.job_id))
 

@@ -32,6 +32,8 @@ class Link:
     since: float = 0.0
     last_sign: float = 0.0
     """When the server last showed a sign of life."""
+    deaf_until: float = float("-inf")
+    """When it showed one again after it had shown none for a while."""
     answered: bool = False
     """Whether the query service has ever answered."""
     silent: str = ""
@@ -52,12 +54,20 @@ class Link:
         self.reason = reason
         self.hint = hint
         if phase == "live":
-            self.last_sign = now
+            self.sign(now)
         self.changed = True
 
     def sign(self, now: float) -> None:
         """The server has just shown that it lives."""
+        if now - self.last_sign >= STALE_AFTER_S:
+            self.deaf_until = now
         self.last_sign = now
+
+    def heard_for(self, now: float) -> float:
+        """For how long all that was said was heard, in seconds: who is silent for longer may have spoken."""
+        if self.phase == "reconnecting" or now - self.last_sign >= STALE_AFTER_S:
+            return 0.0
+        return now - self.deaf_until
 
     def announce(self, sentence: str) -> None:
         """Say something once."""

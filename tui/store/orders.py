@@ -11,18 +11,18 @@ Key = tuple[float | str, float | str, float, str]
 
 
 def _latest(job: Job) -> Key:
-    if job.active or job.ended:
+    if job.at_work or job.ended:
         at = job.ended_at if job.ended else job.started_at
         return (0, -(at or job.since), job.spec.position if job.spec else 0, job.job_id)
-    return (1, -job.priority, job.created_at, job.job_id)
+    return (1 if job.active else 2, -job.priority, job.created_at, job.job_id)
 
 
 def _at_work(job: Job) -> Key:
-    if job.active:
+    if job.at_work:
         return (0, job.started_at or job.since, 0, job.job_id)
     if job.ended:
-        return (2, -(job.ended_at or 0.0), 0, job.job_id)
-    return (1, -job.priority, job.created_at, job.job_id)
+        return (3, -(job.ended_at or 0.0), 0, job.job_id)
+    return (1 if job.active else 2, -job.priority, job.created_at, job.job_id)
 
 
 def _newest(job: Job) -> Key:
@@ -39,9 +39,10 @@ def _trouble(job: Job) -> Key:
         return (0, -(job.ended_at or 0.0), 0, job.job_id)
     if job.flaky:
         return (1, -(job.ended_at or 0.0), 0, job.job_id)
-    if job.active:
+    if job.at_work:
         return (2, job.started_at or job.since, 0, job.job_id)
-    return (4 if job.ended else 3, job.spec.position if job.spec else 0, 0, job.job_id)
+    rank = 3 if job.active else 5 if job.ended else 4
+    return (rank, job.spec.position if job.spec else 0, 0, job.job_id)
 
 
 def _test(job: Job) -> Key:

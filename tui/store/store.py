@@ -43,7 +43,7 @@ class Store:
         self.jobs = JobBook(max_jobs) if max_jobs else JobBook()
         self.lab = Lab()
         self.link = Link(server=server, since=clock.monotonic(), last_sign=clock.monotonic())
-        self.history = History()
+        self.history = History(self.clock.now())
         self.streaks = Streaks()
         self.waits = Waits()
         self.failures_heard = 0
@@ -53,8 +53,8 @@ class Store:
         """Messages off the bus that could not be read."""
         self._overview_changed = False
 
-    def hear_event(self, event: AnyEvent, seq: int) -> None:
-        """Take in an event of the event stream."""
+    def hear_event(self, event: AnyEvent, seq: int, *, at: float | None = None) -> None:
+        """Take in an event of the event stream; a replay says `at` what time of the tape."""
         before = self.jobs.get(event.job_id)
         was = before.ended if before else False
         job = self.jobs.hear(event, seq, self.clock.now())
@@ -63,7 +63,7 @@ class Store:
         if event.kind == "ended":
             self.streaks.hear(event, seq)
         if job.ended and not was and event.kind == "ended":
-            self.history.count_end(failed=job.state in FAILURES)
+            self.history.count_end(self.clock.now() if at is None else at)
             self.failures_heard += job.state in FAILURES
 
     def hear_overview(self, overview: Overview) -> bool:
@@ -97,7 +97,7 @@ class Store:
         self.lab.clear()
         self.streaks = Streaks()
         self.waits = Waits()
-        self.history = History()
+        self.history = History(self.clock.now())
         self.overview = None
         self._overview_changed = True
 

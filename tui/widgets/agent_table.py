@@ -18,11 +18,21 @@ from tui.widgets.table import LineTable
 
 if TYPE_CHECKING:
     from bus_schemas.agents import SlotStatus
+    from tui.store.link import Link
 
 _SEPARATOR = "\x00"
 _CHIP = 18
 """The least width of a slot where several share a line."""
 _COLUMNS = (Column("line", "", 20, share=1),)
+
+
+def no_agents(link: Link) -> tuple[str, str]:
+    """Why no agent is shown, and what would change that."""
+    if link.replay:
+        return ("No slot was at work yet.", "")  # a tape knows slots by the jobs that they took
+    if link.phase in {"connecting", "loading"}:
+        return ("", "")
+    return ("No agent is alive.", "qgjob agent")
 
 
 class AgentTable(LineTable):
@@ -96,9 +106,7 @@ class AgentTable(LineTable):
 
     def empty(self) -> tuple[str, str]:
         """Why there are no rows."""
-        if self._store.link.phase in {"connecting", "loading"}:
-            return ("", "")
-        return ("No agent is alive.", "qgjob agent")
+        return no_agents(self._store.link)
 
     def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
         """An agent, or one of its slots."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.draw.spans import Line, ends, fit, pad
+from tui.draw.spans import Line, ends, fit, pad, short
 from tui.draw.states import JOB_GLYPH, JOB_INK, priority_ink, word
 from tui.draw.times import moment, span
 from tui.store.attempt import AttemptFacts
@@ -55,7 +55,7 @@ class JobCard(Canvas):
         ]
         words: list[tuple[str, str]] = []
         for label, text, style in self._words(job):
-            shown = fit(text, min(40, len(text)))
+            shown = short(text, 40)
             if shown and sum(len(word) for word, _ in words) + len(label) + 1 + len(shown) <= width:
                 words += [(f"{label} ", "dim"), (shown, style), ("   ", "")]
         lines.append(pad(tuple(words), width))

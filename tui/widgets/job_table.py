@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from tui.actions import bindings
-from tui.draw.spans import Line, fit
+from tui.draw.spans import Line, fit, short
 from tui.draw.states import JOB_GLYPH, JOB_INK, priority_ink, word
 from tui.draw.times import age, count, span
 from tui.store.index import JobIndex
@@ -19,7 +19,7 @@ from tui.widgets.columns import Column, Ids
 from tui.widgets.table import LineTable
 
 _COLUMNS = (
-    Column("state", "  STATE", 12),
+    Column("state", "  STATE", 13),
     Column("test", "TEST", 22, share=5),
     Column("build", "BUILD", 8, share=1, spare=1),
     Column("org", "ORG", 6, share=1, spare=6),
@@ -197,5 +197,5 @@ class JobTable(LineTable):
         if not self._index.complete:
             parts.append("looking …")
         wanted = self._index.filter.text
-        said = f"{self._title}  /{fit(wanted, min(60, len(wanted)))}" if wanted else self._title
+        said = f"{self._title}  /{short(wanted, 60)}" if wanted else self._title
         self.say(said, " · ".join(parts))

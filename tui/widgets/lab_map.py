@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tui.draw.spans import Line, fit
+from tui.draw.spans import Line, fit, short
 from tui.draw.states import SLOT_GLYPH
 from tui.store.health import lows
 from tui.store.store import Store
@@ -63,7 +63,7 @@ class LabMap(Canvas):
             line.append((text, "bad"))
             used += len(text)
         for build, ink in self._build_inks.items():
-            text = f" ■ {fit(build, min(18, len(build)))} "
+            text = f" ■ {short(build, 18)} "
             if used + len(text) > width:
                 break
             line.append((text, ink))

@@ -145,7 +145,7 @@ class QueuePanel(Canvas, can_focus=True):
         )
 
     def _installs(self, width: int) -> Line:
-        made, avoided = self._store.jobs.installs.made, self._store.jobs.installs.avoided
+        made, avoided = self._store.jobs.today.made, self._store.jobs.today.avoided
         words = f"{short_count(made)} installs, {short_count(avoided)} avoided today "
         room = min(30, max(0, width - len(words))) if made + avoided else 0
         saved = round(room * avoided / max(1, made + avoided))
@@ -159,11 +159,8 @@ class QueuePanel(Canvas, can_focus=True):
         )
 
     def _ends(self, width: int) -> Line:
-        overview = self._store.overview
-        ended = overview.ended if overview else {}
-        passed = ended.get("passed", 0)
-        failed = ended.get("failed", 0) + ended.get("timed_out", 0)
-        errored = ended.get("errored", 0)
+        ended = self._store.jobs.today.ended
+        passed, failed, errored = (ended[state] for state in ("passed", "failed", "errored"))
         text: list[tuple[str, str]] = [
             (short_count(passed), "bold good" if passed else "dim"),
             (" passed  ", "dim"),
@@ -172,9 +169,11 @@ class QueuePanel(Canvas, can_focus=True):
         ]
         if errored:
             text += [(short_count(errored), "bold lab"), (" errored  ", "dim")]
-        rate = self._store.history.ended.recent_mean(60) * 60
+        rate = self._store.history.ends.per_minute(self._store.clock.now())
         used = sum(len(part) for part, _ in text)
         said = f"{short_count(rate)}/min "
+        if width - used - len(said) >= len("today  ") + 4:
+            said = f"today  {said}"
         plot_width = width - used - len(said)
         values = self._store.history.ended.plot(max(0, plot_width))
         text += [(said, "dim")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.draw.progress import progress
-from tui.draw.spans import Line, fit, pad
+from tui.draw.spans import Line, fit, pad, short, width_of
 from tui.draw.states import JOB_GLYPH, JOB_INK, word
 from tui.draw.times import age, count, moment
 from tui.store.store import Store
@@ -42,12 +42,19 @@ class RunCard(Canvas):
         run = self._store.jobs.runs.get(self._run_id)
         if run is None:
             return [((fit(f"{self._run_id} is not known (any more).", width), "dim"),)]
-        words: list[tuple[str, str]] = [(fit(run.name or run.run_id, min(60, width)).rstrip(), "bold")]
+        words: list[tuple[str, str]] = [(short(run.name or run.run_id, min(60, width)), "bold")]
         for label, text in (("build", run.build), ("org", run.org_id)):
-            words += [(f"   {label} ", "dim"), (fit(text, min(30, len(text))), "")]
+            words += [(f"   {label} ", "dim"), (short(text, 30), "")]
         if run.created_at:
             ago = age(max(0.0, self._store.clock.now() - run.created_at))
-            words += [("   submitted ", "dim"), (f"{moment(run.created_at)}, {ago} ago", "")]
+            room = width - width_of(tuple(words))
+            for label, text in (
+                ("   submitted ", f"{moment(run.created_at)}, {ago} ago"),
+                ("   ", f"{ago} ago"),
+            ):
+                if len(label) + len(text) <= room:  # half of a time is another time
+                    words += [(label, "dim"), (text, "")]
+                    break
         counts: list[tuple[str, str]] = [(f"{count(run.ended)} of {count(run.total)} ended   ", "")]
         counts += [
             (f"{JOB_GLYPH[state]} {count(number)} {word(state)}   ", JOB_INK[state])

@@ -11,6 +11,7 @@ from tui.draw.times import age, count, short_count, span
 from tui.store.health import lows, vitals
 from tui.store.lab import AgentRecord
 from tui.store.store import Store
+from tui.widgets.agent_table import no_agents
 from tui.widgets.columns import Column, Ids, ListIds
 from tui.widgets.table import LineTable
 
@@ -90,7 +91,7 @@ class SlotTable(LineTable):
         """Why there are no rows."""
         if self.wanted:
             return ("No slot matches.", "esc takes the filter off")
-        return ("No agent is alive.", "qgjob agent")
+        return no_agents(self._store.link)
 
     def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
         """A slot."""

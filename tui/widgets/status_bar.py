@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.draw.spans import Line, ends, fit
+from tui.draw.spans import Line, ends, fit, short
 from tui.draw.times import moment
 from tui.store.store import Store
 from tui.widgets.canvas import Canvas
@@ -35,7 +35,7 @@ class StatusBar(Canvas):
         right: list[tuple[str, str]] = []
         leader = store.overview.leader if store.overview else None
         if leader is not None and width >= 100:
-            right += [("leader ", "dim"), (fit(leader.replica, min(24, len(leader.replica))), "")]
+            right += [("leader ", "dim"), (short(leader.replica, 24), "")]
             right += [(f" #{leader.epoch}  ", "dim")]
         if store.unreadable and width >= 70:
             right += [(f"{store.unreadable} unreadable  ", "bad")]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus_schemas.events import Released, Started
 from qgjob.clock import ManualClock
 from tests.support.lab.histories import Seen, histories
 from tests.support.lab.model import LabModel
@@ -22,6 +23,9 @@ from tui.store.store import Store
 FILTERS = st.sampled_from(
     ["", "state:active", "state:ended", "-test:test_1", "priority:<3", "nothing at all"]
 )
+
+
+STARTED = {"nonce": "n", "agent": "lab-1", "slot": "s0", "device": "d", "app_version_id": "v1"}
 
 
 def expected(index: JobIndex, store: Store, run_id: str | None = None) -> list[str]:
@@ -120,6 +124,25 @@ def test_the_jobs_of_one_run_are_those_alone() -> None:
     work_in(index)
     assert 0 < len(index) < len(store.jobs)
     assert list(index) == expected(index, store, run_id)
+
+
+@pytest.mark.parametrize("order", ["latest", "work", "trouble"])
+def test_what_runs_stands_above_what_is_only_released_to_a_slot(order: str) -> None:
+    model = LabModel(seed=6)
+    store = Store(ManualClock(model.now))
+    for seq, event in enumerate(model.submit(3), start=1):
+        store.hear_event(event, seq)
+    waits, ahead, runs = list(store.jobs)
+    for seq, (job_id, kind) in enumerate([(ahead, Released), (runs, Released), (runs, Started)], start=100):
+        job = store.jobs.get(job_id)
+        assert job is not None
+        about = {"org_id": job.org_id, "run_id": job.run_id, "job_id": job_id, "attempt": 1, "at": model.now}
+        more = {"group": "g_1"} if kind is Released else {**STARTED, "phase": "running"}
+        store.hear_event(kind.model_validate({**about, **more}), seq)
+    index = JobIndex(store.jobs)
+    index.show(order=order)
+    work_in(index)
+    assert list(index) == [runs, ahead, waits]
 
 
 def test_another_filter_needs_no_keys_and_begins_with_its_first_rows() -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 
 from bus_schemas.agents import DeviceHealth, GroupRef, Heartbeat, SlotStatus
-from bus_schemas.events import Running
+from bus_schemas.events import Ended, Retrying, Running
 from bus_schemas.requests import GroupView, Overview
 from qgjob.clock import ManualClock
 from tests.support.lab.model import START, LabModel
+from tui.draw.times import moment
 from tui.store.alerts import alerts_of
 from tui.store.health import lows, vitals
 from tui.store.history import History
 from tui.store.store import Store
 from tui.widgets.group_table import GroupTable
+from tui.widgets.run_card import RunCard
 
 
 def health(**told: float) -> DeviceHealth:
@@ -50,6 +53,34 @@ def test_what_is_low_is_an_alert_that_names_the_devices() -> None:
         Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=slots)
     )
     assert [alert.text for alert in alerts_of(store)] == ["low battery: lab-1/s1 12%, lab-1/s2 5%"]
+
+
+def test_agents_are_silent_only_while_the_server_can_be_heard() -> None:
+    clock = ManualClock(START)
+    store = Store(clock)
+
+    def beat() -> None:
+        store.hear_heartbeat(
+            Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=clock.now())
+        )
+
+    def said(seconds: float, *, hears: bool = True) -> list[str]:
+        for _ in range(int(seconds)):
+            clock.advance(1)
+            if hears:
+                store.link.sign(clock.monotonic())
+        return [alert.text for alert in alerts_of(store)]
+
+    store.link.move("live", clock.monotonic())
+    beat()
+    assert said(16) == ["lab-1 silent for more than 15 s"]
+    beat()
+    assert said(40, hears=False) == [], "nobody is heard: not even one who speaks"
+    store.link.move("reconnecting", clock.monotonic(), "The connection was lost.")
+    assert said(3) == []
+    store.link.move("live", clock.monotonic())
+    assert said(10) == [], "it may have spoken just before, and will soon again"
+    assert said(6) == ["lab-1 silent for more than 15 s"]
 
 
 def test_jobs_that_need_what_no_slot_has_are_an_alert() -> None:
@@ -111,7 +142,7 @@ def test_a_group_that_is_through_has_no_end_ahead() -> None:
         assert table.cells("g", [column]) == [((text, ""),)]
 
 
-def test_installs_of_today_are_counted_once_and_begin_anew_at_midnight() -> None:
+def test_what_came_of_today_is_counted_once_and_begins_anew_at_midnight() -> None:
     model = LabModel(seed=3, mean_test_s=5)
     clock = ManualClock(START)
     store = Store(clock)
@@ -121,18 +152,50 @@ def test_installs_of_today_are_counted_once_and_begin_anew_at_midnight() -> None
         for seq, event in enumerate(events, start=1):
             store.hear_event(event, seq)
     ran = [event for event in events if isinstance(event, Running)]
-    installs = store.jobs.installs
-    assert (installs.made, installs.avoided) == (
+    today = store.jobs.today
+    assert (today.made, today.avoided) == (
         sum(event.installed for event in ran),
         sum(not event.installed for event in ran),
     )
-    assert installs.made > 0
-    assert installs.avoided > 0
+    assert today.made > 0
+    assert today.avoided > 0
+    states = Counter(job.state for job_id in store.jobs if (job := store.jobs.get(job_id)) and job.ended)
+    assert today.ended["passed"] == states["passed"] > 0
+    assert today.ended["failed"] == states["failed"] + states["timed_out"] > 0
+    assert today.ended["errored"] == states["errored"]
+
+    again = next(event for event in events if isinstance(event, Ended) and event.final)
+    lives = Retrying.model_validate(
+        {
+            **again.model_dump(include={"org_id", "run_id", "job_id", "attempt"}),
+            "at": model.now,
+            "next_attempt": again.attempt + 1,
+            "charged": False,
+        }
+    )
+    store.hear_event(lives, len(events) + 1)
+    assert sum(today.ended.values()) == sum(states[state] for state in states if state != "cancelled") - 1
 
     day = time.localtime(START)
     clock.set_now(time.mktime((day.tm_year, day.tm_mon, day.tm_mday + 1, 0, 0, 1, 0, 0, -1)))
     store.take()
-    assert (installs.made, installs.avoided) == (0, 0)
+    assert (today.made, today.avoided, today.ended.total()) == (0, 0, 0)
+
+
+def test_the_card_of_a_run_cuts_neither_a_time_nor_a_wide_name() -> None:
+    store = Store(ManualClock(START + 75))
+    store.jobs.runs.tell("r_1", "acme", size=1)
+    run = store.jobs.runs.get("r_1")
+    assert run is not None
+    run.build, run.created_at = "版本一", START
+    card = RunCard(store, "r_1", "card")
+
+    def first(width: int) -> str:
+        return "".join(text for text, _ in card.draw(width, 4)[0]).rstrip()
+
+    assert first(80) == f"r_1   build 版本一   org acme   submitted {moment(START)}, 1m15 ago"
+    assert first(50) == "r_1   build 版本一   org acme   1m15 ago"
+    assert first(38) == "r_1   build 版本一   org acme"
 
 
 def test_what_waits_is_told_by_what_it_needs() -> None:
@@ -157,7 +220,7 @@ def test_what_waits_is_told_by_what_it_needs() -> None:
 
 
 def test_the_history_keeps_the_needs_of_which_most_waits() -> None:
-    history = History()
+    history = History(START)
     history.sample(1, {}, 0, {f"c{n}": n for n in range(1, 40)})
     assert len(history.capabilities) == History.MAX_CAPABILITIES
     assert "c39" in history.capabilities

@@ -45,6 +45,37 @@ def test_winding_back_forgets_what_was_still_to_come() -> None:
     assert not any(replay.store.history.ended.plot(50))
 
 
+def test_figures_of_a_moment_do_not_depend_on_how_it_was_reached() -> None:
+    tape = tape_of(events())
+    middle = (tape.begin + tape.end) / 2
+    sought, played = Replay(tape, ""), Replay(tape, "")
+    sought.seek(middle)
+    while played.clock.now() < middle:
+        played.tick(min(0.25, (middle - played.clock.now()) / played.speed))
+        played.store.take()
+    rates = [one.store.history.ends.per_minute(middle) for one in (sought, played)]
+    assert rates[0] == rates[1] > 0
+    back = Replay(tape, "")
+    back.seek(tape.end)
+    back.seek(middle)
+    while back.seeking:
+        back.tick(0.0)
+    assert back.store.history.ends.per_minute(middle) == rates[0]
+
+
+def test_what_is_released_ahead_does_not_run_yet() -> None:
+    some = events(60)
+    first = next(i for i, event in enumerate(some) if event.kind == "released")
+    replay = Replay(tape_of(some[: first + 1]), "")
+    replay.seek(replay.tape.end)
+    released = [job for i in replay.store.jobs if (job := replay.store.jobs.get(i)) and job.active]
+    assert [job.state for job in released] == ["dispatched"]
+    overview = replay.store.overview
+    assert overview is not None
+    assert (overview.running, overview.slots_busy) == (0, 0)
+    assert [(group.running, group.released) for group in overview.groups] == [(0, 1)]
+
+
 async def test_a_long_way_is_gone_in_small_steps_between_which_keys_are_answered() -> None:
     played = PlayedDashboard()
     async with shown(played) as pilot:

@@ -19,7 +19,7 @@ from tests.support.lab.model import START, LabModel
 from tui.draw.bars import area, bar, nice_maximum, rule, spark
 from tui.draw.times import age, short_count, size, span
 from tui.store.attempt import AttemptFacts, End, Run
-from tui.store.history import History, Ring, Series
+from tui.store.history import History, Rate, Ring, Series
 from tui.store.job import Job
 from tui.store.lab import Lab
 from tui.store.link import Link
@@ -104,7 +104,6 @@ def test_series_roll_up() -> None:
         series.add(value)
     assert series.last(2, 60) == [29.5, 89.5]
     assert series.last(1, 10) == [114.5]
-    assert series.recent_mean(2) == 118.5
 
 
 def test_a_plot_covers_more_time_as_time_goes_on() -> None:
@@ -123,15 +122,29 @@ def test_a_plot_covers_more_time_as_time_goes_on() -> None:
 
 
 def test_history_takes_one_value_a_second_and_holds_over_a_gap() -> None:
-    history = History()
+    history = History(0.0)
     assert history.sample(10.2, {"high": 3}, 1)
     assert not history.sample(10.9, {"high": 9}, 1)
-    history.count_end(failed=True)
+    history.count_end(11.0)
     assert history.sample(13.0, {"high": 5}, 2)
     assert history.depths["high"].last(9) == [3, 5, 5, 5]
     assert history.ended.last(9) == [0, 1, 0, 0]
     history.sample(1000.0, {}, 0)
     assert len(history.running.last(999)) == 4 + History.MAX_GAP_S + 1
+
+
+def test_a_rate_goes_by_when_things_happened_and_by_the_time_that_was_seen() -> None:
+    rate = Rate(since=1000.0)
+    assert rate.per_minute(1000.0) == 0
+    for second in range(1000, 1020):
+        rate.note(second + 0.5)
+    assert rate.per_minute(1020.0) == 60, "20 in 20 s"
+    for second in range(1020, 1400):
+        rate.note(second + 0.5)
+        rate.note(second + 0.7)
+    assert rate.per_minute(1400.0) == pytest.approx(120, abs=2)
+    assert rate.per_minute(1430.0) == pytest.approx(60, abs=2), "half of the minute was quiet"
+    assert rate.per_minute(9999.0) == 0
 
 
 def test_the_link_says_where_it_stands() -> None:

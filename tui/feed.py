@@ -245,6 +245,7 @@ class Feed:
             await asyncio.sleep(_BREATH_S)
             if not first and not any(news) and not store.jobs.unseen():
                 break  # everything older was known, and nothing of it was still open
+        garbage.put_aside()
         self._wanted.update(store.jobs.unseen()[:_MAX_LOOKUPS])
         if self._wanted:
             self._lookups.set()

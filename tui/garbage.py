@@ -2,8 +2,9 @@
 
 A hundred thousand jobs are half a million objects, and none of them is garbage: to look at them all
 takes a quarter of a second and frees nothing. So what has settled is put aside (`freeze`), and what is
-new is looked at once a minute. But things on the screen are put aside as well, and when they are gone
-only the collector finds them, since they refer to themselves: so now and then everything is looked at.
+new is looked at twice a minute, and put aside before it is too much. Screens are put aside as well, and
+when they are closed only the collector finds them, since they refer to themselves: so now and then, when
+nobody has pressed a key for a while, everything is looked at.
 
 Large lists and tables come and go too. The C library would keep their room in the process, between
 smaller things; it is told to give it back.
@@ -16,19 +17,24 @@ import ctypes
 import gc
 from typing import Final
 
-_YOUNG: Final = 20_000
-_MIDDLE: Final = 20
+_YOUNG: Final = 5000
+_MIDDLE: Final = 200
 _NEVER: Final = 1_000_000
 _M_MMAP_THRESHOLD: Final = -3
 _LARGE: Final = 128 * 1024
 
-EVERY_S: Final = 60.0
+EVERY_S: Final = 30.0
 CALM_S: Final = 1.0
-"""So long no key was pressed before the collector runs."""
-PATIENCE_S: Final = 30.0
+"""So long no key was pressed before the collector looks at what is new."""
+PATIENCE_S: Final = 15.0
 """It waits no longer for that."""
-MANY: Final = 150_000
-"""So many new objects are looked at in a few hundredths of a second; of more it is time to put them aside."""
+STILL_S: Final = 5.0
+"""So long no key was pressed before it looks at everything."""
+MANY: Final = 60_000
+"""So many new objects are looked at in a few hundredths of a second; they are put aside then."""
+_ASIDE: Final = 5
+_TOO_MANY: Final = 20
+"""When so many times as much was put aside, all is looked at again: at the next still moment, or at once."""
 
 
 def take_charge() -> None:
@@ -59,6 +65,8 @@ class Sweeper:
     def __init__(self, now: float, *, many: int = MANY) -> None:
         self._due = now + EVERY_S
         self._many = many
+        self._aside = 0
+        """How many objects were put aside since everything was looked at."""
         self._readings = 0
 
     def look(self, now: float, touched_at: float, readings: int) -> None:
@@ -67,16 +75,19 @@ class Sweeper:
         `now` and `touched_at`, when somebody last pressed a key, are monotonic seconds; `readings` is how
         often everything was read so far: what was put aside meanwhile is looked at after each.
         """
-        calm = now - touched_at >= CALM_S
-        if now < self._due or (not calm and now < self._due + PATIENCE_S):
+        untouched = now - touched_at
+        if now < self._due or (untouched < CALM_S and now < self._due + PATIENCE_S):
             return
         self._due = now + EVERY_S
-        new = len(gc.get_objects())
-        whole = readings != self._readings or new >= self._many
-        if not whole or (not calm and new < 2 * self._many):  # while somebody types, only what is new
+        wanted = readings != self._readings or self._aside >= _ASIDE * self._many
+        if (wanted and untouched >= STILL_S) or self._aside >= _TOO_MANY * self._many:
+            self._readings, self._aside = readings, 0
+            gc.unfreeze()
             gc.collect()
+            gc.freeze()
             return
-        self._readings = readings
-        gc.unfreeze()
         gc.collect()
-        gc.freeze()
+        new = len(gc.get_objects())
+        if new >= self._many:
+            self._aside += new
+            gc.freeze()

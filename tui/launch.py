@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from qgjob.errors import UsageError
-from tui import garbage
+from tui import garbage, strips
 from tui.actions import ACTIONS
 from tui.app import DashboardApp
 from tui.settings import Settings, read_settings, settings_path
@@ -46,6 +46,7 @@ def show(options: ServerOptions, *, read_only: bool, settings: Settings | None =
     read_only = read_only or settings.read_only
     app = DashboardApp(options, read_only=read_only, settings=settings)
     garbage.take_charge()
+    strips.let_go()
     # Keys are read and the screen is written by threads; while something is worked out, they should not wait
     # 5 ms each time for the interpreter.
     sys.setswitchinterval(_SWITCH_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Self, cast
 
 from rich.segment import Segment
 from rich.style import Style
@@ -28,6 +28,8 @@ class Canvas(Widget):
         self._inks: Inks | None = None
         self._base: Style | None = None
         self._said = ("", "")
+        self._saying: tuple[Region, ...] = ()
+        """While a border is written: its rows, which alone are repainted."""
         self.lines_painted: int = 0
         """How many lines were put on the screen so far: what drawing costs, for tests."""
 
@@ -37,10 +39,23 @@ class Canvas(Widget):
 
     def say(self, title: str, subtitle: str = "") -> None:
         """Write into the border; a name in it may look like markup, and is none."""
-        if self._said != (title, subtitle):
-            self._said = (title, subtitle)
-            self.border_title = Content(title)  # pyright: ignore[reportAttributeAccessIssue]
-            self.border_subtitle = Content(subtitle)  # pyright: ignore[reportAttributeAccessIssue]
+        if self._said == (title, subtitle):
+            return
+        self._said = (title, subtitle)
+        gutter, (width, height) = self.gutter, self.outer_size
+        top = Region(-gutter.left, -gutter.top, width, 1)
+        self._saying = (top, top.translate((0, height - 1)))
+        self.border_title = Content(title)  # pyright: ignore[reportAttributeAccessIssue]
+        self.border_subtitle = Content(subtitle)  # pyright: ignore[reportAttributeAccessIssue]
+        self._saying = ()
+
+    def refresh(
+        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
+    ) -> Self:
+        """Repaint what is said; Textual's own setters of a border's text would have all of it repainted."""
+        return super().refresh(
+            *(regions or self._saying), repaint=repaint, layout=layout, recompose=recompose
+        )
 
     def sync(self) -> None:
         """Draw again, and repaint the lines that changed."""

@@ -26,6 +26,8 @@ _MAX_ASIDE = 4000
 _WHEEL = 3
 SCROLL_BAR = 1
 _Row = tuple[int, int, int, int]
+_NOTHING = -1
+"""Instead of a line's number: there is none, which is said in the middle."""
 
 
 class LogView(TallCanvas):
@@ -331,9 +333,9 @@ class LogView(TallCanvas):
             number = lines.number(position)
             rows.append((number, part, len(buffer.line(number).data), id(buffer)))
         if not rows:
-            rows = [(-1, 0, hash(self.problem), int(buffer.complete))]
+            rows = [(_NOTHING, 0, hash(self.problem), int(buffer.complete))]
         before, self._rows = self._rows, rows
-        if before is None or lines.end == lines.first:
+        if before is None or before[0][0] == _NOTHING or rows[0][0] == _NOTHING:
             self.refresh()
             return
         for y in range(height):

@@ -96,27 +96,43 @@ def test_what_was_put_aside_while_everything_was_read_is_looked_at_afterwards_an
     assert not ring()
 
 
-def test_while_somebody_types_everything_is_looked_at_only_when_much_more_is_new() -> None:
-    now = EVERY_S + PATIENCE_S
-    for many, left in ((1_000_000, True), (50, False)):
-        sweeper = Sweeper(0.0, many=many)
-        old = a_ring()
-        garbage.put_aside()
-        new = [[number] for number in range(100)]
+def test_while_somebody_types_what_is_new_is_put_aside_and_all_is_looked_at_when_that_was_much() -> None:
+    sweeper = Sweeper(0.0, many=100)
+    old = a_ring()
+    garbage.put_aside()
+    now = 0.0
+    for _ in range(3):
         ring = a_ring()
+        new = [[number] for number in range(200)]
+        now += EVERY_S + PATIENCE_S
         sweeper.look(now, now, 1)
         assert not ring()
-        assert bool(old()) is left
-        sweeper.look(2 * now, now, 1)
-        assert not old()
-        assert new
+        assert not any(thing is new for thing in gc.get_objects())
+        assert old()
+    sweeper.look(now + EVERY_S, now, 1)
+    assert not old()
 
 
-def test_where_much_is_new_everything_is_looked_at_and_put_aside() -> None:
+def test_without_end_it_is_not_put_off() -> None:
+    sweeper = Sweeper(0.0, many=10)
+    old = a_ring()
+    garbage.put_aside()
+    now = 0.0
+    kept: list[list[list[int]]] = []
+    for _ in range(21):
+        kept.append([[number] for number in range(20)])
+        now += EVERY_S + PATIENCE_S
+        sweeper.look(now, now, 0)
+    assert not old()
+
+
+def test_where_much_was_put_aside_everything_is_looked_at() -> None:
     sweeper = Sweeper(0.0, many=100)
     ring = a_ring()
     garbage.put_aside()
-    new = [[ring] for _ in range(100)]
-    sweeper.look(EVERY_S, 0.0, 0)
+    kept: list[list[list[int]]] = []
+    for minute in range(1, 7):
+        kept.append([[number] for number in range(200)])
+        sweeper.look(minute * EVERY_S, 0.0, 0)
+        assert ring() or minute > 1
     assert not ring()
-    assert not any(thing is new for thing in gc.get_objects())

@@ -203,6 +203,23 @@ async def test_a_change_repaints_one_line() -> None:
         assert table.lines_painted - before == 1
 
 
+async def test_a_mark_repaints_its_line_and_that_of_the_cursor_and_is_said_in_the_border() -> None:
+    played = seeing(view(number) for number in range(200))
+    async with shown(played) as pilot:
+        played.app.show_jobs(order="newest")
+        table = table_of(played)
+        await pilot.pause()
+        before = table.lines_painted
+        await pilot.press("space")
+        await wait_for(lambda: table.lines_painted > before)
+        await pilot.pause()
+        assert table.lines_painted - before == 2
+        assert "1 marked" in text_of(played)
+        await pilot.press("space")
+        await pilot.pause()
+        assert "2 marked" in text_of(played)
+
+
 async def test_a_change_out_of_sight_repaints_nothing() -> None:
     played = seeing(view(number) for number in range(200))
     async with shown(played) as pilot:

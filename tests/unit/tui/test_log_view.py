@@ -153,6 +153,17 @@ async def test_nothing_new_paints_nothing() -> None:
         assert view.lines_painted == before
 
 
+async def test_that_it_is_not_followed_any_more_is_said_without_painting_a_line() -> None:
+    async with one_log() as (view, pilot):
+        write(view, 100)
+        await pilot.pause()
+        before = view.lines_painted
+        await pilot.press("f")
+        await pilot.pause()
+        assert view.lines_painted == before
+        assert "paused" in screen(view)[-1]
+
+
 async def test_a_hostile_log_draws_as_text_of_the_right_width() -> None:
     dice = random.Random(5)
     async with one_log(size=(50, 30)) as (view, pilot):

@@ -112,7 +112,7 @@ class Steps:
         spec, slot = self._spec, self.slot
         runner = self.runner or slot.runners.find(spec.runner, self.dirs.bundle, *spec.files)
         if spec.runner == AUTO:
-            self.shipper.say(f"the runner is {runner.name}, by the look of the test; --runner says otherwise")
+            self.shipper.say(f"--- runner {runner.name}, by the look of the test; --runner names another ---")
         async with slot.kit.equipped(
             runner,
             self.dirs.bundle,

@@ -1,4 +1,4 @@
-"""Words about what a submit asks for and the lab does not have: a runner, a build for its devices."""
+"""Words about what a submit asks for and the lab does not have: a runner, a build for its platform."""
 
 from __future__ import annotations
 
@@ -25,13 +25,21 @@ async def warn_of_what_lacks(client: Client, out: Output, request: SubmitRequest
         agents = await client.agents()
         if text := missing_runner(agents, request.runner):
             out.warn(text)
-        if installs_builds(agents, request):
-            builds = await client.builds(org_id=request.org_id)
-            if all(build.app_version_id != request.app_version_id for build in builds):
-                out.warn(
-                    f"There is no build {request.app_version_id} of {request.org_id}, and devices need one: "
-                    "such jobs end in errors. Give it with --app FILE."
-                )
+        if await client.build(request.org_id, request.app_version_id, request.platform) is not None:
+            return
+        builds = await client.builds(org_id=request.org_id)
+        others = sorted({b.platform or "" for b in builds if b.app_version_id == request.app_version_id})
+        if others:
+            meant = f"not for {request.platform}" if request.platform else "so say which with --platform"
+            out.warn(
+                f"Build {request.app_version_id} of {request.org_id} was uploaded for {', '.join(others)} "
+                f"alone, {meant}: these jobs do not get it."
+            )
+        elif installs_builds(agents, request):
+            out.warn(
+                f"There is no build {request.app_version_id} of {request.org_id}, and devices need one: "
+                "such jobs end in errors. Give it with --app FILE."
+            )
     except QgjobError:
         return
 

@@ -148,8 +148,9 @@ class Output:
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
+        for number, column in enumerate(columns):
+            # What a row is named by stays whole: an id in two lines can be neither copied nor typed.
+            table.add_column(column, overflow="fold", no_wrap=not number)
         coloured = columns.index(states) if states else -1
         for row in cleaned:
             table.add_row(*(self._cell(cell, as_state=i == coloured) for i, cell in enumerate(row)))

@@ -59,7 +59,12 @@ class Submission:
                 from qgjob.cli.transfers import bring_build
 
                 build = await bring_build(
-                    client, out, self.app_file, org_id=self.request.org_id, app_version_id=version or None
+                    client,
+                    out,
+                    self.app_file,
+                    org_id=self.request.org_id,
+                    app_version_id=version or None,
+                    platform=self.request.platform,
                 )
                 version = build.app_version_id
             bundle = await self._bundle(client)

@@ -82,6 +82,10 @@ def submit(
         Path | None,
         option("--app", metavar="FILE", help="The build itself: uploaded unless it is there already."),
     ] = None,
+    platform: Annotated[
+        str | None,
+        option("--platform", metavar="P", help="The platform that the build was uploaded for, if for one."),
+    ] = None,
     test: Annotated[
         list[str] | None,
         option(
@@ -235,6 +239,7 @@ def submit(
     request = SubmitRequest(
         org_id=opt.identifier("--org-id", org_id),
         app_version_id="" if app_version_id is None else opt.identifier("--app-version-id", app_version_id),
+        platform=None if platform is None else opt.identifier("--platform", platform),
         tests=(),
         priority=opt.priority(priority),
         target=opt.target(target),

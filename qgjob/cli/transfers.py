@@ -64,7 +64,7 @@ def transfer(out: Output, name: str) -> Generator[Transfer]:
 
 
 async def bring_build(
-    client: Client, out: Output, path: Path, *, org_id: str, app_version_id: str | None
+    client: Client, out: Output, path: Path, *, org_id: str, app_version_id: str | None, platform: str | None
 ) -> BuildRecord:
     """Upload the build of a submit, unless it is there; says on stderr which version it is."""
     with transfer(out, path.name) as progress:
@@ -72,6 +72,7 @@ async def bring_build(
             path,
             org_id=org_id,
             app_version_id=app_version_id,
+            platform=platform,
             version_name=None if app_version_id else version_name_of(path),
             progress=progress,
         )

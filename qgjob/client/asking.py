@@ -36,6 +36,12 @@ class Asking(Connected):
         """The builds that were uploaded, newest first."""
         return await builds.list_builds(self.bus, org_id=org_id)
 
+    async def build(
+        self, org_id: str, app_version_id: str, platform: str | None = None
+    ) -> BuildRecord | None:
+        """The build that a job gets: of its platform, else the one for all; None when there is neither."""
+        return await builds.serving(self.bus, org_id, app_version_id, platform)
+
     async def get(self, any_id: str) -> JobView | RunView:
         """A job, or a run with all of its jobs; raises `NotFoundError`."""
         return await query.get(self.bus, any_id)

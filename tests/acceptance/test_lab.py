@@ -45,6 +45,18 @@ def test_the_installed_build_is_what_the_test_meets(qgjob: Qgjob):
     assert qgjob("logs", run_id).out == "build one\n"
 
 
+def test_a_build_for_a_platform_is_what_tests_of_that_platform_meet(qgjob: Qgjob):
+    assert qgjob("app", "upload", make_zip(qgjob, "a.zip", "for ios"), "--platform", "ios").code == 0
+    qgjob.file("t.py", "import os\nprint(open(os.environ['QGJOB_APP_DIR'] + '/app.txt').read())\n")
+    submit = ("submit", "--test", "t.py", "--wait", "--json")
+    done = qgjob(*submit, "--platform", "ios", "--", "python3", "{test}")
+    assert done.code == 0, done.err
+    assert "Warning" not in done.err
+    assert qgjob("logs", done.json["run_id"]).out == "for ios\n"
+    left_out = qgjob(*submit, "--", "python3", "{test}")
+    assert "uploaded for ios alone" in left_out.err
+
+
 def test_a_corrupt_archive_and_a_file_that_is_not_there(qgjob: Qgjob):
     (qgjob.folder / "bad.zip").write_bytes(b"PK\x03\x04 no more")
     for name in ("bad.zip", "none.zip"):

@@ -111,7 +111,9 @@ class SlotTable(LineTable):
             case "slot":
                 return ((fit(name, width), "bold" if state == "busy" else ""),)
             case "state":
-                return ((fit(f"{SLOT_GLYPH[state]} {state}", width), SLOT_INK[state]),)
+                # One that is held finishes what it runs: it works, and takes nothing more.
+                word = slot.hold.kind if state == "busy" and slot.hold is not None else state
+                return ((fit(f"{SLOT_GLYPH[state]} {word}", width), SLOT_INK[word]),)
             case "beat":
                 return ((fit(age(record.age(monotonic)), width, right=True), _late(record, monotonic)),)
             case "device":
@@ -168,14 +170,16 @@ def _health(slot: SlotStatus, width: int) -> Line:
 
 
 def _note(slot: SlotStatus) -> str:
-    said = slot.hold.note if slot.hold is not None else None
-    by = f" ({slot.hold.by})" if slot.hold is not None else ""
-    text = said or slot.note or ""
-    return text + by if text or by else ""
+    if slot.hold is None or not slot.hold.note:
+        return slot.note or ""
+    return f"{slot.hold.note} ({slot.hold.by})"
 
 
 def _text(name: str, slot: SlotStatus) -> str:
     """What a slot is found by."""
     builds = " ".join(build.app_version_id for build in slot.installed)
     low = " ".join(f"low {vital.kind}" for vital in lows(slot.health))
-    return f"{name} {slot.state} {slot.device or ''} {slot.driver} {' '.join(slot.labels)} {builds} {low}"
+    held = slot.hold.kind if slot.hold is not None else ""
+    return (
+        f"{name} {slot.state} {held} {slot.device or ''} {slot.driver} {' '.join(slot.labels)} {builds} {low}"
+    )

@@ -23,6 +23,7 @@ from qgjob.client.downloads import of_jobs
 from qgjob.client.models import WaitOptions
 from qgjob.errors import RefusedError
 from qgjob.local.system import LocalSystem, UpOptions
+from qgjob.reporting import explain
 from tests.support.pipeline import idle_slots
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -99,8 +100,17 @@ async def test_the_log_says_which_runner_was_found(lab: Lab, tmp_path: Path) -> 
         waited = await lab.client.wait(submitted.run_id, WaitOptions(timeout_s=60), known=submitted)
         assert waited.jobs[0].state == "passed"
         said.append(await lab.text(waited.jobs[0], ("sys",)))
-    assert "the runner is command, by the look of the test" in said[0]
-    assert "the runner is" not in said[1]
+    assert "runner command, by the look of the test" in said[0]
+    assert "by the look of the test" not in said[1]
+
+
+async def test_which_runner_was_found_explains_no_failure(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("raise SystemExit(3)")
+    request = SubmitRequest(org_id="acme", app_version_id="v1", tests=("a.py",))
+    submitted = await lab.client.submit_tests(request, folder=tmp_path)
+    waited = await lab.client.wait(submitted.run_id, WaitOptions(timeout_s=60), known=submitted)
+    assert waited.jobs[0].state == "failed"
+    assert (await explain(lab.client, waited.jobs)).logs == {}
 
 
 async def test_a_secret_reaches_the_test_and_not_the_log(lab: Lab) -> None:

@@ -20,8 +20,11 @@ PHONE = SlotStatus(name="s1", driver="adb", state="idle", labels=("device", "and
 
 class Lab:
     def __init__(self, agents: Sequence[Heartbeat] | None, *versions: str) -> None:
+        """`versions` may name a platform: `v2` or `v2@ios`."""
         self._agents = agents
-        self._versions = versions
+        self._builds = [
+            (version, platform or None) for version, _, platform in (v.partition("@") for v in versions)
+        ]
 
     async def agents(self) -> Sequence[Heartbeat]:
         if self._agents is None:
@@ -30,7 +33,13 @@ class Lab:
 
     async def builds(self, *, org_id: str) -> list[Any]:
         assert org_id == "acme"
-        return [SimpleNamespace(app_version_id=version) for version in self._versions]
+        return [SimpleNamespace(app_version_id=version, platform=on) for version, on in self._builds]
+
+    async def build(self, org_id: str, version: str, platform: str | None) -> Any:
+        assert org_id == "acme"
+        return next(
+            (found for found in self._builds if found in {(version, platform), (version, None)}), None
+        )
 
 
 class Notes:
@@ -74,6 +83,20 @@ async def test_devices_need_a_build_and_folders_do_not():
     assert await said(Lab([both])) == []
     assert len(await said(Lab([both]), target="device")) == 1
     assert await said(Lab([phones]), target="simulator") == []  # that is another trouble
+
+
+async def test_a_build_for_one_platform_is_not_taken_for_another():
+    for slots in (HEARTBEAT.slots, (PHONE,)):
+        agents = [HEARTBEAT.model_copy(update={"slots": slots})]
+        (text,) = await said(Lab(agents, "v2@android", "v2@ios", "v1"))
+        assert text.startswith(
+            "Build v2 of acme was uploaded for android, ios alone, so say which with --platform"
+        )
+        assert await said(Lab(agents, "v2@android"), platform="ios") == [
+            "Build v2 of acme was uploaded for android alone, not for ios: these jobs do not get it."
+        ]
+        assert await said(Lab(agents, "v2@android"), platform="android") == []
+        assert await said(Lab(agents, "v2@android", "v2"), platform="ios") == []
 
 
 async def test_what_is_not_known_is_not_spoken_of():

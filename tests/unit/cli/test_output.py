@@ -41,6 +41,14 @@ def test_no_color_is_honoured_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
     assert "\x1b[3" not in stderr.getvalue()
 
 
+def test_an_id_stays_in_one_line_whatever_else_there_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    out, stdout, _ = make(terminal=True)
+    ids = [f"j_01m8k58f3867jmzdvedd1mtn{n:02}" for n in range(3)]
+    out.table(["JOB", "TEST", "WHY"], [[job_id, "tests/test_a.py " * 4, "it failed " * 20] for job_id in ids])
+    assert [found for found in ids if found in stdout.getvalue()] == ids
+
+
 def test_an_error_and_its_hint_go_to_stderr():
     out, stdout, stderr = make()
     out.error("It failed.", "Do this.")

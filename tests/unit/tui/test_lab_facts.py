@@ -9,6 +9,7 @@ import pytest
 
 from bus_schemas.agents import DeviceHealth, GroupRef, Heartbeat, SlotStatus
 from bus_schemas.events import Ended, Retrying, Running
+from bus_schemas.holds import SlotHold
 from bus_schemas.requests import GroupView, Overview
 from qgjob.clock import ManualClock
 from tests.support.lab.model import START, LabModel
@@ -19,6 +20,7 @@ from tui.store.history import History
 from tui.store.store import Store
 from tui.widgets.group_table import GroupTable
 from tui.widgets.run_card import RunCard
+from tui.widgets.slot_table import SlotTable
 
 
 def health(**told: float) -> DeviceHealth:
@@ -180,6 +182,28 @@ def test_what_came_of_today_is_counted_once_and_begins_anew_at_midnight() -> Non
     clock.set_now(time.mktime((day.tm_year, day.tm_mon, day.tm_mday + 1, 0, 0, 1, 0, 0, -1)))
     store.take()
     assert (today.made, today.avoided, today.ended.total()) == (0, 0, 0)
+
+
+def test_a_slot_that_is_held_says_so_while_it_still_works() -> None:
+    store = Store(ManualClock(START))
+
+    def seen(state: str, *, note: str | None) -> tuple[str, str]:
+        hold = SlotHold(name="lab-1/s0", kind="draining", by="ann", since=START, note=note)
+        told = f"draining by ann{f': {note}' if note else ''}"
+        slot = SlotStatus.model_validate(
+            {"name": "s0", "driver": "none", "state": state, "job_id": "j_1", "hold": hold, "note": told}
+        )
+        beat = Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=(slot,))
+        store.lab.clear()
+        store.hear_heartbeat(beat)
+        table = SlotTable(store, "slots")
+        vars(table)["_slots"] = {"lab-1/s0": (store.lab.agents()[0], slot)}
+        widths = [(column, 40) for column in SlotTable.columns if column.key in {"state", "note"}]
+        said, why = ("".join(text for text, _ in cell).strip() for cell in table.cells("lab-1/s0", widths))
+        return said, why
+
+    assert seen("busy", note="new cable") == ("■ draining", "new cable (ann)")
+    assert seen("draining", note=None) == ("◪ draining", "draining by ann")
 
 
 def test_the_card_of_a_run_cuts_neither_a_time_nor_a_wide_name() -> None:

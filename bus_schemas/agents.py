@@ -70,7 +70,8 @@ class Binding(Message):
     epoch: int
     group: GroupRef
     consumer: Id
-    ack_wait_s: float
+    ack_wait_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+    """How long a lease on a job lasts that is not renewed, in seconds."""
 
 
 class CancelAttempt(Message):

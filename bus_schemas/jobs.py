@@ -62,7 +62,7 @@ class JobSpec(Model):
     """How long the test may say nothing; None: for ever."""
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     infra_retries: Annotated[int, Field(ge=0, le=100)] = 2
-    expires_s: Annotated[float, Field(gt=0)] = 43_200.0
+    expires_s: Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)] = 43_200.0
     """How long the job may wait for its first start, from when it was stored."""
     max_parallel: Annotated[int, Field(ge=1)] | None = None
     concurrency_key: Id | None = None

@@ -28,6 +28,7 @@ from qgjob.bus.follow import StreamMessage
 from qgjob.bus.pace import Pace
 from qgjob.bus.publish import ROLLUP
 from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, read_ack
+from qgjob.bus.unreadable import UNREADABLE
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _TRIES: Final = 4
 _PAUSE_S: Final = 0.5
 _ANSWER_TIMEOUT_S: Final = 15.0
 """For two chunks, at worst: links of 20 KiB/s and more are fast enough."""
+_MAX_BYTES: Final = 2**50
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NUID: Final = re.compile(r"[A-Za-z0-9]{1,64}\Z")
 
@@ -120,11 +122,18 @@ async def put_file(
 
 
 async def get_file(
-    bus: Bus, bucket: str, digest: str, dest: Path, *, progress: Progress | None = None
+    bus: Bus,
+    bucket: str,
+    digest: str,
+    dest: Path,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
 ) -> int:
     """Write a stored file to `dest`, which appears complete and verified or not at all.
 
-    Returns its size. Raises `NotFoundError`, `CorruptObjectError`, `UnreachableError`.
+    Returns its size in bytes. Raises `NotFoundError`, `CorruptObjectError`, `UnreachableError`, and
+    `RefusedError` for a file of over `limit` bytes, of which nothing is fetched.
     """
     draft = dest.with_name(f".{dest.name}.{secrets.token_hex(4)}.part")
     last: QgjobError | None = None
@@ -135,6 +144,8 @@ async def get_file(
             info = await stat(bus, bucket, digest)
             if info is None:
                 raise NotFoundError(f"There is no file {digest[:12]}… in {bucket} (any more).")
+            if limit is not None and info.size > limit:
+                raise RefusedError(f"The file has {info.size} bytes; at most {limit} are read here.")
             try:
                 with draft.open("wb") as file:
                     await _get(bus, bucket, info, file, progress)
@@ -269,9 +280,9 @@ def _read_info(stored: StreamMessage, digest: str) -> ObjectInfo | None:
             stored_at=stored.at,
         )
         promised = str(meta["digest"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise CorruptObjectError(f"The metadata of {digest[:12]}… cannot be read: {error}.") from None
-    if promised != _adr_digest(digest) or not _NUID.match(info.nuid) or info.size < 0:
+    if promised != _adr_digest(digest) or not _NUID.match(info.nuid) or not 0 <= info.size <= _MAX_BYTES:
         raise CorruptObjectError(f"The metadata of {digest[:12]}… are those of another file.")
     return info
 

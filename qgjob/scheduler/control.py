@@ -65,8 +65,19 @@ class Control:
             log.exception("the request %s failed", msg.subject)
             answer = _problem(QgjobError("The scheduler met an error of its own; see its log."))
         if msg.reply:
+            data = answer.encode()
+            if len(data) > self.bus.max_payload:
+                data = _problem(_too_large(len(data), self.bus.max_payload)).encode()
             with contextlib.suppress(Exception):  # who asked will ask again
-                await self.bus.nc.publish(msg.reply, answer.encode())
+                await self.bus.nc.publish(msg.reply, data)
+
+
+def _too_large(size: int, limit: int) -> RefusedError:
+    """What was asked for is done; told in silence, it would be asked for again and again."""
+    return RefusedError(
+        f"It is done, but the answer takes {size} bytes and the server {limit} at most.",
+        hint="Raise max_payload in the server's nats.conf; `qgjob list` shows what became of the jobs.",
+    )
 
 
 def _problem(error: QgjobError) -> CtlAnswer:

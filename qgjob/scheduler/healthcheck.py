@@ -13,11 +13,12 @@ from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.requests import CheckView, HealthAnswer
 from qgjob import __version__
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_last
+from qgjob.bus.direct import read_all, read_last
 from qgjob.bus.topology import stream_state
+from qgjob.bus.unreadable import UNREADABLE
 from qgjob.clock import Clock
-from qgjob.errors import BadMessageError, QgjobError
-from qgjob.scheduler.labfacts import read_clocks, read_storage
+from qgjob.errors import QgjobError
+from qgjob.scheduler.labfacts import living, read_clocks, read_storage
 from qgjob.scheduler.leader import KEY as LEADER_KEY
 from qgjob.store.reader import Reader
 
@@ -43,15 +44,9 @@ async def read_agents(bus: Bus) -> list[Heartbeat]:
     """The agents that are alive, by name; raises `QgjobError` when the bucket does not answer."""
     bucket = streams.AGENTS_BUCKET
     found: list[Heartbeat] = []
-    for message in await read_last(bus, f"KV_{bucket}", [f"$KV.{bucket}.>"]):
-        if message.deleted:
-            continue
-        try:
-            heartbeat = Heartbeat.decode(message.data)
-        except BadMessageError:
-            continue
-        if heartbeat.state != "gone":
-            found.append(heartbeat)
+    # Asked for the last message of each subject, of which there is but one, the server gives 1,024 at most.
+    async for page in read_all(bus, f"KV_{bucket}", f"$KV.{bucket}.>"):
+        found += (beat for beat, _ in living(page))
     return sorted(found, key=lambda heartbeat: heartbeat.agent)
 
 
@@ -184,7 +179,7 @@ async def _guarded(name: str, check: Callable[[], Awaitable[CheckView]]) -> Chec
 def _replica(data: bytes) -> str:
     try:
         value: object = json.loads(data)
-    except ValueError:
+    except UNREADABLE:
         return "a replica"
     return f"replica {value['replica']}" if isinstance(value, dict) and "replica" in value else "a replica"
 

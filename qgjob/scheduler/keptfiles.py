@@ -21,7 +21,7 @@ from qgjob.bus import objects
 from qgjob.bus.connect import Bus
 from qgjob.client.builds import serving
 from qgjob.clock import Clock
-from qgjob.errors import BadMessageError, QgjobError
+from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +61,16 @@ class KeptFiles:
                 if planned is None or now - planned >= _PLANS_EVERY_S:
                     used |= await self._keep_planned()
                     planned = now
-                await self._keep_builds(used)
             except QgjobError as error:
-                self._used |= used
-                log.warning("files that are needed for longer could not be looked after: %s", error)
+                log.warning("what schedules need could not be looked after: %s", error)
+            await self._keep_builds(used)
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _keep_planned(self) -> set[_Named]:
         """Keep the bundles of schedules; returns which builds they need."""
         jobs = [job for plan in await self.plans() for job in plan.jobs]
         for digest in {job.bundle.digest for job in jobs if job.bundle}:
-            await self._keep(streams.BUNDLE_OBJECTS, digest, _OLD_S)
+            await self._keep_or_say(streams.BUNDLE_OBJECTS, digest, _OLD_S)
         return {(job.org_id, job.app_version_id, job.platform) for job in jobs}
 
     async def _keep_builds(self, builds: Iterable[_Named]) -> None:
@@ -81,8 +80,25 @@ class KeptFiles:
             except BadMessageError as error:  # its jobs will say so; the others' builds are kept
                 log.warning("the record of a build that is in use cannot be read: %s", error)
                 continue
-            if build is not None:
-                await self._keep(streams.BUILD_OBJECTS, build.blob.digest, _OLD_BUILD_S)
+            except QgjobError as error:
+                self._used.add(named)
+                log.warning("whether a build that is in use is kept is not known: %s", error)
+                continue
+            if build is not None and not await self._keep_or_say(
+                streams.BUILD_OBJECTS, build.blob.digest, _OLD_BUILD_S
+            ):
+                self._used.add(named)
+
+    async def _keep_or_say(self, bucket: str, digest: str, old_s: float) -> bool:
+        """Keep a file; False when it has to be tried again. What one meets does not stop the others."""
+        try:
+            await self._keep(bucket, digest, old_s)
+        except (NotFoundError, objects.CorruptObjectError) as error:  # nobody can keep it
+            log.warning("a file that is needed for longer is lost: %s", error)
+        except (QgjobError, OSError) as error:  # the server is away; or this machine has no room to hold it
+            log.warning("a file that is needed for longer could not be stored anew yet: %s", error)
+            return False
+        return True
 
     async def _keep(self, bucket: str, digest: str, old_s: float) -> None:
         there = await objects.stat(self.bus, bucket, digest)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
 from bus_schemas import streams
 from bus_schemas.agents import Heartbeat
 from bus_schemas.requests import ClockView, StorageView
+from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_last
+from qgjob.bus.direct import read_all
+from qgjob.bus.follow import StreamMessage
 from qgjob.clock import Clock
 from qgjob.errors import BadMessageError
 
@@ -43,13 +46,24 @@ async def _own(bus: Bus, clock: Clock) -> ClockView:
 async def _agents(bus: Bus) -> list[ClockView]:
     bucket = streams.AGENTS_BUCKET
     found: list[ClockView] = []
-    for message in await read_last(bus, f"KV_{bucket}", [f"$KV.{bucket}.>"]):
+    async for page in read_all(bus, f"KV_{bucket}", f"$KV.{bucket}.>"):
+        found += (
+            ClockView(name=beat.agent, ahead_s=beat.at - at, bound_s=TRAVELS_S) for beat, at in living(page)
+        )
+    return found
+
+
+def living(messages: Iterable[StreamMessage]) -> Iterator[tuple[Heartbeat, float]]:
+    """The heartbeats in messages of the agents' bucket, each with when it was stored (seconds since 1970).
+
+    Left out are those that say goodbye, what cannot be read, and what stands where another agent does.
+    """
+    for message in messages:
         if message.deleted:
             continue
         try:
             beat = Heartbeat.decode(message.data)
         except BadMessageError:
             continue
-        if beat.state != "gone":
-            found.append(ClockView(name=beat.agent, ahead_s=beat.at - message.at, bound_s=TRAVELS_S))
-    return found
+        if beat.state != "gone" and message.subject.rpartition(".")[2] == encode_token(beat.agent):
+            yield beat, message.at

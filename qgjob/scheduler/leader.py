@@ -18,6 +18,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import lost_compare
 from qgjob.bus.requester import JsError
+from qgjob.bus.unreadable import UNREADABLE
 from qgjob.clock import Clock
 from qgjob.errors import QgjobError
 
@@ -119,7 +120,7 @@ class Election:
 
     @staticmethod
     def _nonce_of(data: bytes) -> str | None:
-        with contextlib.suppress(ValueError, AttributeError):
+        with contextlib.suppress(*UNREADABLE):
             nonce: object = json.loads(data).get("nonce")
             return nonce if isinstance(nonce, str) else None
         return None

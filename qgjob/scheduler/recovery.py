@@ -33,6 +33,7 @@ from qgjob.bus.topology import (
     stream_copies,
     stream_state,
 )
+from qgjob.bus.unreadable import UNREADABLE
 from qgjob.domain.placement.model import JobWasReleased
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog import Entry, placement_job
@@ -110,7 +111,7 @@ def _fence_epoch(data: bytes) -> int:
     """The epoch that wrote a fence; 0 when no leader of ours did."""
     try:
         return int(json.loads(data)["epoch"])
-    except (ValueError, KeyError, TypeError):
+    except UNREADABLE:
         return 0
 
 

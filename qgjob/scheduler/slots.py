@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bus_schemas import subjects
 from bus_schemas.agents import GroupRef, Heartbeat, Hello, SlotNext
 from bus_schemas.streams import AGENTS_BUCKET
+from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import follow
 from qgjob.bus.kv import key_subject
@@ -62,6 +63,9 @@ class Slots:
     async def _on_next(self, msg: Msg) -> None:
         try:
             report = SlotNext.decode(msg.data)
+            # Where an agent may publish is a right: one that spoke for another would go round it.
+            if subjects.slot_next(report.agent, report.slot) != msg.subject:
+                raise BadMessageError(f"slot {report.slot} of {report.agent} does not belong there")
         except BadMessageError as error:
             self.bad_messages += 1
             log.warning("ignored a slot's report on %s: %s", msg.subject, error)
@@ -109,6 +113,8 @@ class Slots:
                     continue
                 try:
                     heartbeat = Heartbeat.decode(message.data)
+                    if encode_token(heartbeat.agent) != key:
+                        raise BadMessageError(f"{heartbeat.agent} does not belong there")
                 except BadMessageError as error:
                     self.bad_messages += 1
                     log.warning("ignored a heartbeat on %s: %s", message.subject, error)

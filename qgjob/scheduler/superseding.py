@@ -23,6 +23,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import lost_compare
 from qgjob.bus.requester import JsError
+from qgjob.bus.unreadable import UNREADABLE
 from qgjob.errors import NotFoundError, QgjobError
 from qgjob.scheduler.runs import RunKey, Runs
 
@@ -142,5 +143,5 @@ def _read(data: bytes) -> _Newest | None:
     try:
         fields = json.loads(data)
         return _Newest(str(fields["run_id"]), int(fields["seq"]))
-    except (ValueError, KeyError, TypeError):
+    except UNREADABLE:
         return None

@@ -9,7 +9,7 @@ import pytest
 
 from bench.system import submit
 from bus_schemas import streams, subjects
-from bus_schemas.agents import DeadLetter, SlotNext
+from bus_schemas.agents import DeadLetter, Heartbeat, SlotNext
 from bus_schemas.jobs import JobMessage
 from bus_schemas.requests import CancelRequest, CtlAnswer
 from qgjob.bus import kv
@@ -152,6 +152,27 @@ async def test_slots_with_the_longest_names_are_bound_and_shown(tmp_path: Path) 
             return seen is not None and any(f"{'a' * 256}/{'s' * 256}" in g.slots for g in seen.groups)
 
         await wait_for(shown, 10, "the slot in the overview")
+        await _works_on(bus)
+
+
+async def test_an_agent_may_not_speak_for_another(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus):
+        run = planned(1, runner="noop", requires=("far-away",))
+        await submit(bus, run)
+        report = SlotNext(agent="other", slot="s0", state="idle", driver="none", labels=("far-away",))
+        await bus.nc.publish(subjects.slot_next("mine", "s0"), report.encode())
+        gone = Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1, at=1, state="gone")
+        for name in ("mine", "lab-1x"):
+            await kv.put(bus, streams.AGENTS_BUCKET, name, gone.encode())
+
+        async def both_counted() -> bool:
+            seen = await overview(bus)
+            return seen is not None and seen.dead_letters == 3
+
+        await wait_for(both_counted, 10, "three messages that are ignored")
+        seen = await overview(bus)
+        assert seen
+        assert not any("other/s0" in group.slots for group in seen.groups)
         await _works_on(bus)
 
 

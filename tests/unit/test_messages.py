@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from bus_schemas.agents import Binding
 from bus_schemas.base import SCHEMA_VERSION, Greeting, Message
 from bus_schemas.events import EVENT_KINDS, Queued, decode_event
 from bus_schemas.jobs import JobMessage, capability_of, labels_of, priority_class, title_of
@@ -107,3 +108,15 @@ def test_a_job_is_called_after_its_file_if_it_has_but_one(
     test: str, tests: tuple[str, ...], variant: str | None, title: str
 ) -> None:
     assert title_of(test, tests, variant) == title
+
+
+@pytest.mark.parametrize("value", ["Infinity", "1e400", "NaN", "0", "-1"])
+def test_a_time_that_has_no_end_or_is_none_is_refused(value: str):
+    spec = '{"job_id":"j","run_id":"r","org_id":"o","app_version_id":"v","test":"t","created_at":1'
+    with pytest.raises(BadMessageError, match="expires_s"):
+        JobMessage.decode(f'{{"spec": {spec}, "expires_s": {value}}}}}')
+    group = '{"capability":"any","org_id":"o","app_version_id":"v"}'
+    with pytest.raises(BadMessageError, match="ack_wait_s"):
+        Binding.decode(
+            f'{{"agent":"a","slot":"s","epoch":1,"group":{group},"consumer":"c","ack_wait_s":{value}}}'
+        )

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bus_schemas.jobs import BlobRef
+from bus_schemas.streams import ARTIFACT_OBJECTS
 from bus_schemas.streams import BUNDLE_OBJECTS as BUCKET
 from qgjob.bus import objects
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.client import Client
-from qgjob.errors import NotFoundError, UnreachableError
+from qgjob.errors import NotFoundError, RefusedError, UnreachableError
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 
@@ -117,6 +119,25 @@ async def test_metadata_that_make_no_sense_are_refused(
     await client.bus.requests.publish(stored["message"]["subject"], json.dumps(meta).encode())
     with pytest.raises(objects.CorruptObjectError):
         await objects.stat(client.bus, BUCKET, digest)
+
+
+@pytest.mark.parametrize("metadata", [b'{"size": 1e999}', b"[" * 100_000, b"[]", b"\xff", b'{"size": "x"}'])
+async def test_metadata_that_cannot_be_read_are_refused(client: Client, folder: Path, metadata: bytes):
+    path, digest = make_file(folder, 1000)
+    await objects.put_file(client.bus, BUCKET, path, digest)
+    name = base64.urlsafe_b64encode(digest.encode()).decode()
+    await client.bus.requests.publish(f"$O.{BUCKET}.M.{name}", metadata)
+    with pytest.raises(objects.CorruptObjectError, match="cannot be read"):
+        await objects.get_file(client.bus, BUCKET, digest, folder / "copy")
+
+
+async def test_how_large_a_file_is_says_the_store_and_not_who_names_it(client: Client, folder: Path):
+    path, digest = make_file(folder, 5000)
+    await objects.put_file(client.bus, ARTIFACT_OBJECTS, path, digest)
+    named = BlobRef(digest=digest, size=1)
+    assert await client.small_file(named, limit=5000) == path.read_bytes()
+    with pytest.raises(RefusedError, match="at most 4999"):
+        await client.small_file(named, limit=4999)
 
 
 async def test_a_slow_link_takes_its_time(client: Client, nats_server: NatsServer, folder: Path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from qgjob.bus.connect import Bus, ServerOptions
 from qgjob.client import Client, SubmitRequest
 from qgjob.client.submit import make_specs
 from qgjob.clock import ManualClock, SystemClock
+from qgjob.scheduler import keptfiles
 from qgjob.scheduler.crons import Crons
 from qgjob.scheduler.keptfiles import KeptFiles
 from qgjob.scheduler.service import SchedulerOptions, run_scheduler
@@ -87,6 +90,40 @@ async def test_bundles_and_builds_of_schedules_and_builds_in_use_are_stored_anew
         keeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await keeping
+
+
+async def test_what_one_file_meets_does_not_stop_the_others(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Client(bus, SystemClock())
+    builds: list[BlobRef] = []
+    for version in ("1", "2", "3"):
+        (tmp_path / version).write_text(version)
+        record = await client.upload_app(tmp_path / version, org_id="acme", app_version_id=version)
+        builds.append(record.blob)
+    name = base64.urlsafe_b64encode(builds[1].digest.encode()).decode()
+    await bus.requests.publish(f"$O.{streams.BUILD_OBJECTS}.M.{name}", b"rubbish")
+    monkeypatch.setattr(keptfiles, "_LOOK_EVERY_S", 0.05)
+    late = Later()
+    kept = KeptFiles(bus, late, Crons(bus, late).plans)
+    request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"])
+    (spec,) = make_specs(request, late.now())
+    for version in ("1", "2", "3"):
+        kept.used(spec.model_copy(update={"app_version_id": version}))
+    first = [await objects.stat(bus, streams.BUILD_OBJECTS, builds[place].digest) for place in (0, 2)]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file-system-that-is-read-only"))
+    keeping = asyncio.create_task(kept.run())
+    await wait_for(lambda: caplog.text.count("could not be stored anew yet") >= 2)
+    assert "is lost" in caplog.text
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    async def anew() -> bool:
+        now = [await objects.stat(bus, streams.BUILD_OBJECTS, builds[place].digest) for place in (0, 2)]
+        return all(a and b and a.nuid != b.nuid for a, b in zip(first, now, strict=True))
+
+    await wait_for(anew)
+    keeping.cancel()
+    await asyncio.wait([keeping])
 
 
 class Later(SystemClock):

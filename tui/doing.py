@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from bus_schemas.lab import HoldVerb
 from bus_schemas.requests import CtlAnswer
 from qgjob.client import Client
-from qgjob.errors import QgjobError
+from qgjob.errors import QgjobError, UnreachableError
 from tui.deeds import SLOT_VERBS, Deed, Verb
 
 AT_ONCE: Final = 16
 """How many requests are under way at a time."""
+_SENTENCES: Final = 5
+"""So many different reasons are said."""
+_NAMED: Final = 3
+
+
+class Said(NamedTuple):
+    """A sentence for the user; a bad one tells of what was not done."""
+
+    text: str
+    bad: bool = False
 
 
 @dataclass(slots=True)
@@ -22,10 +32,42 @@ class Outcome:
     """What a deed did."""
 
     done: list[str] = field(default_factory=list[str])
+    later: list[str] = field(default_factory=list[str])
+    """Jobs that have begun: it counts for their later attempts."""
     already: list[str] = field(default_factory=list[str])
     """Nothing had to be done."""
-    refused: list[str] = field(default_factory=list[str])
-    """Sentences, one for each target that could not be served."""
+    refused: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """By sentence, the targets to which it was not done."""
+    unanswered: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """The same where no answer came: whether it was done is not known."""
+
+    def told(self, deed: Deed) -> list[Said]:
+        """How many targets it was done to, and to how many and which of them not."""
+        name = f"qgjob {deed.verb}"
+        said: list[Said] = []
+        if self.done:
+            what = self.done[0] if len(self.done) == 1 else f"{_count(self.done)} done."
+            said.append(Said(f"{name}: {what}"))
+        if self.later:
+            said.append(Said(f"{name}: {_count(self.later)} begun, where it counts if tried again."))
+        if self.already:
+            said.append(Said(f"{name}: nothing to do for {_count(self.already)}."))
+        failed = [(reason, targets, "not done for") for reason, targets in self.refused.items()]
+        failed += [(reason, targets, "no answer for") for reason, targets in self.unanswered.items()]
+        for reason, targets, what in failed[:_SENTENCES]:
+            where = f"{_count(targets)} of {_count(deed.targets)} ({_named(targets)})"
+            said.append(Said(reason if len(deed.targets) == 1 else f"{name}: {what} {where}. {reason}", True))
+        if rest := [target for _, targets, _ in failed[_SENTENCES:] for target in targets]:
+            said.append(Said(f"{name}: not done for {_count(rest)} more ({_named(rest)}).", True))
+        return said
+
+
+def _count(targets: Sequence[str]) -> str:
+    return f"{len(targets):,}"
+
+
+def _named(targets: Sequence[str]) -> str:
+    return ", ".join(targets[:_NAMED]) + (", …" if len(targets) > _NAMED else "")
 
 
 async def carry_out(client: Client, deed: Deed) -> Outcome:
@@ -37,10 +79,14 @@ async def carry_out(client: Client, deed: Deed) -> Outcome:
         async with gate:
             try:
                 answer = await _DOERS[deed.verb](client, deed, target)
+            except UnreachableError as error:
+                outcome.unanswered.setdefault(error.message, []).append(target)
+                return
             except QgjobError as error:
-                outcome.refused.append(error.message)
+                outcome.refused.setdefault(error.message, []).append(target)
                 return
         outcome.done.extend(answer.affected)
+        outcome.later.extend(answer.later)
         outcome.already.extend(answer.already)
 
     await asyncio.gather(*map(one, deed.targets))

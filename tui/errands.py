@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _UNNAMED: Final = 500
 _AT_ONCE: Final = 16
-_SENTENCES: Final = 5
-"""So many different refusals are said."""
 
 
 class Errands(Navigator):
@@ -135,14 +133,8 @@ class Errands(Navigator):
         client = await (await self.feed()).client()
         doing = import_module("tui.doing")
         outcome: Outcome = await doing.carry_out(client, deed)
-        name = f"qgjob {deed.verb}"
-        if outcome.done:
-            what = outcome.done[0] if len(outcome.done) == 1 else f"{len(outcome.done):,} done."
-            self.notify(f"{name}: {what}", markup=False)
-        if outcome.already:
-            self.notify(f"{name}: nothing to do for {len(outcome.already):,}.", markup=False)
-        for sentence in list(dict.fromkeys(outcome.refused))[:_SENTENCES]:
-            self.notify(sentence, severity="error", markup=False)
+        for text, bad in outcome.told(deed):
+            self.notify(text, severity="error" if bad else "information", markup=False)
 
     # --- The past ------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from textual.app import App
 from textual.screen import Screen
 
 from qgjob.clock import Clock, SystemClock
+from qgjob.config import shown_server
 from qgjob.errors import QgjobError
 from tui.announcer import Announcer
 from tui.garbage import Sweeper
@@ -68,7 +69,7 @@ class Shell(App[None]):
         if self.settings.theme in self.available_themes and os.environ.get("NO_COLOR") is None:
             self.theme = self.settings.theme or self.theme
         self._announcer = Announcer(self.settings.notify)
-        server = options.url if options else ""
+        server = shown_server(options.url) if options else ""
         self.live_store = store or Store(clock or SystemClock(), server=server)
         self.store = self.live_store
         """What the screens show: the live store, or that of a replay."""

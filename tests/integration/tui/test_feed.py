@@ -209,5 +209,6 @@ async def test_cancel_says_what_came_of_it(lab: LabService, nats_server: NatsSer
         deed = deeds.Deed("cancel", (waiting, ended, "j_nobody"), "Cancel?", "Yes")
         outcome = await carry_out(await feed.client(), deed)
         assert (outcome.done, outcome.already) == ([waiting], [ended])
-        assert outcome.refused == ["There is no job j_nobody."]
+        assert outcome.refused == {"There is no job j_nobody.": ["j_nobody"]}
+        assert not outcome.unanswered
         await wait_for(lambda: (j := store.jobs.get(waiting)) and j.state == "cancelled")

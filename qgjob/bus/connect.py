@@ -8,7 +8,6 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from nats.aio.client import Client as NatsClient
 from nats.errors import AuthorizationError, NoServersError, UnexpectedEOF
 from nats.errors import Error as NatsError
 
+from qgjob.bus.credentials import credentials_file, tls_context
 from qgjob.bus.requester import Requester
 from qgjob.config import shown_server
 from qgjob.errors import NotAllowedError, QgjobError, UnreachableError, UsageError
@@ -154,10 +154,10 @@ async def connect(options: ServerOptions) -> Bus:
         "skip_subject_validation": True,
     }
     if options.creds:
-        arguments["user_credentials"] = _existing(options.creds, "credentials")
+        arguments["user_credentials"] = credentials_file(options.creds)
     if options.token:
         arguments["token"] = options.token
-    if context := _tls(options):
+    if context := tls_context(options.tls_ca, options.tls_cert, options.tls_key):
         arguments["tls"] = context
     given = bool(options.creds or options.token or any(urlsplit(url).username for url in urls))
     nc = _Client()
@@ -208,10 +208,10 @@ async def _first_of(
 
 
 class _Client(NatsClient):
-    """The client library's, with two changes.
+    """The client library's, with three changes.
 
-    It comes back from whatever a server says before it ends a connection. It reads headers faster: every
-    message of a backlog has some.
+    It comes back from whatever a server says before it ends a connection, and closes those that were refused.
+    It reads headers faster: every message of a backlog has some.
     """
 
     async def _process_err(self, err_msg: str) -> None:
@@ -226,6 +226,14 @@ class _Client(NatsClient):
             await self._process_op_err(error)
         else:
             await super()._process_err(err_msg)
+
+    async def _process_connect_init(self) -> None:
+        try:
+            await super()._process_connect_init()
+        except BaseException:
+            if self._transport is not None:
+                self._transport.close()
+            raise
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
@@ -304,35 +312,6 @@ def _bring_web_sockets() -> None:
             hint="Install it with pip install aiohttp, or name a nats:// address.",
         ) from None
     setattr(transport, "aiohttp", aiohttp)  # noqa: B010  (it has no such attribute to type checkers)
-
-
-def _existing(path: str, what: str) -> str:
-    if not Path(path).expanduser().is_file():
-        raise UsageError(
-            f"The {what} file {path} does not exist.", hint="`qgjob config show` says where it was named."
-        )
-    return str(Path(path).expanduser())
-
-
-def _tls(options: ServerOptions) -> ssl.SSLContext | None:
-    if options.tls_key and not options.tls_cert:
-        raise UsageError(f"The key {options.tls_key} is of no certificate.", hint="Name it with --tls-cert.")
-    if not (options.tls_ca or options.tls_cert):
-        return None
-    ca = _existing(options.tls_ca, "CA") if options.tls_ca else None
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except (ssl.SSLError, OSError) as error:
-        raise UsageError(f"The CA file {ca} cannot be used: {error.strerror or error}.") from error
-    if options.tls_cert:
-        try:
-            context.load_cert_chain(
-                _existing(options.tls_cert, "certificate"),
-                _existing(options.tls_key, "key") if options.tls_key else None,
-            )
-        except (ssl.SSLError, OSError) as error:
-            raise UsageError(f"The certificate {options.tls_cert} cannot be used: {error}.") from error
-    return context
 
 
 __all__ = ["Bus", "ServerOptions", "connect", "explain", "open_bus"]

@@ -28,6 +28,7 @@ from bus_schemas.requests import (
     Overview,
     Query,
 )
+from bus_schemas.tokens import encode_token
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.requester import NoRespondersError
@@ -549,7 +550,7 @@ async def test_health(bus: Bus, projected: Projector) -> None:
     well = {"nats", "streams", "store", "projection", "queue", "dead_letters"}
     assert await checks() == dict.fromkeys(well, True) | {"leader": False, "agents": False}
     (heartbeat,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
-    await kv.put(bus, streams.AGENTS_BUCKET, "a", heartbeat.encode())
+    await kv.put(bus, streams.AGENTS_BUCKET, encode_token(heartbeat.agent), heartbeat.encode())
     await kv.put(bus, streams.LEADER_BUCKET, KEY, b'{"replica": "one"}')
     assert all((await checks()).values())
     await bus.requests.api(f"STREAM.DELETE.{streams.LOGS}")

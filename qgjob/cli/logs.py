@@ -65,12 +65,18 @@ async def _main(session: Session, any_id: str, *, follow: bool, tail: int | None
 
 
 async def _print(client: Client, out: Output, job_id: str, *, follow: bool, tail: int | None) -> None:
+    """Print the output of a job, and when it was followed what came of the job."""
     printer = LogPrinter(out)
     chunks = client.logs(job_id, follow=follow, tail=tail)
     async with contextlib.aclosing(chunks):
         async for chunk in chunks:
             printer.chunk(chunk)
     printer.end()
+    if follow:
+        from qgjob.cli.render import why
+
+        job = await client.job(job_id)
+        out.note(" · ".join(part for part in (f"[qgjob] {job.state}", why(job)) if part))
 
 
 class LogPrinter:

@@ -186,7 +186,8 @@ async def _main(session: Session, *, as_json: bool) -> None:
         out.line(f"oldest:    {show_duration(overview.oldest_wait_s)}")
     if overview.held:
         out.line(f"held:      {overview.held} by a pause, a limit, or because their build is held")
-    out.line(f"installs:  {overview.installs} made, {overview.installs_avoided} avoided")
+    counted = f" since {rfc3339(overview.leader.since)}" if overview.leader else ""
+    out.line(f"installs:  {overview.installs} made, {overview.installs_avoided} avoided{counted}")
     if overview.leader:
         out.line(f"leader:    {overview.leader.replica} (epoch {overview.leader.epoch})")
     for pause in overview.pauses:

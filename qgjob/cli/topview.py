@@ -13,6 +13,7 @@ from qgjob.cli.output import STYLES, clean
 from qgjob.cli.render import last_attempt, where
 from qgjob.domain.durations import show_duration
 from tui.draw.bars import rule, spark
+from tui.draw.times import moment
 
 Line = list[tuple[str, str]]
 """Pieces of text, each with its style."""
@@ -66,7 +67,9 @@ def per_minute(ends: Iterable[float], now: float) -> list[float]:
 
 
 def _head(seen: Seen, overview: Overview) -> list[Line]:
-    leader = f"leader {overview.leader.replica}" if overview.leader else "no leader"
+    # What is counted below is counted since then.
+    leads = overview.leader
+    leader = f"leader {leads.replica} since {moment(leads.since)}" if leads else "no leader"
     slots = sum(len(agent.slots) for agent in seen.agents)
     held = f", {overview.slots_held} take nothing" if overview.slots_held else ""
     lines: list[Line] = [

@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from bus_schemas.base import MAX_ID_CHARS
@@ -16,6 +17,20 @@ async def _client_of(request: Request) -> Client:
     # A coroutine, though it awaits nothing: FastAPI runs a plain function in a thread, at twice the cost.
     client: Client = request.app.state.client
     return client
+
+
+async def only_known_parameters(request: Request) -> None:
+    """Refuse what no route reads: a mistyped filter would let everything through."""
+    route = request.scope["route"]
+    known = {field.alias for field in route.dependant.query_params}
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        raise RequestValidationError(
+            [
+                {"type": "extra_forbidden", "loc": ("query", name), "msg": ""}
+                for name in dict.fromkeys(unknown)
+            ]
+        )
 
 
 ClientOf = Annotated[Client, Depends(_client_of)]

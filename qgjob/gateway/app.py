@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.responses import HTMLResponse
 
 from qgjob import __version__
 from qgjob.client import Client
 from qgjob.gateway import problems
+from qgjob.gateway.answers import only_known_parameters
 from qgjob.gateway.docs import page
 from qgjob.gateway.routes import bundles, jobs, lab
 
@@ -20,10 +21,11 @@ def make_app(client: Client) -> FastAPI:
         description="Submit tests, follow them, read their results. Errors are problem documents (RFC 9457).",
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(only_known_parameters)],
     )
     app.state.client = client
     problems.install(app)
-    for routes in (jobs.router, bundles.router, lab.router):
+    for routes in (jobs.router, bundles.router, lab.router, lab.figures):
         app.include_router(routes)
 
     async def docs() -> HTMLResponse:

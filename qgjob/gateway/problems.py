@@ -75,7 +75,7 @@ def _field(item: dict[str, Any]) -> dict[str, str]:
     place, path = (where[0], where[1:]) if where else ("body", ())
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        message = "there is no such field"
+        message = "there is no such " + ("parameter" if place == "query" else "field")
     elif not path and place == "body" and item["type"] in _NO_BODY:
         message = "a JSON body is needed, sent with Content-Type: application/json"
     elif item["type"] == "missing":

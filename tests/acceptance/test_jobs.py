@@ -129,6 +129,11 @@ def test_a_log_is_followed_while_it_is_written(qgjob: Qgjob, script: Script):
     _, (job_id,) = submitted(qgjob("submit", "--test", "a.py", "--json", *RUN))
     done = qgjob("logs", job_id, "-f")
     assert (done.code, done.out) == (0, "0\n1\n2\n3\n4\n")
+    assert done.err.splitlines()[-1] == "[qgjob] passed"
+    script("b.py", "raise SystemExit(3)")
+    _, (job_id,) = submitted(qgjob("submit", "--test", "b.py", "--json", *RUN))
+    done = qgjob("logs", job_id, "-f")
+    assert (done.code, done.out, done.err.splitlines()[-1]) == (0, "", "[qgjob] failed · exit code 3")
 
 
 def test_a_repeated_step_with_a_run_key_submits_nothing_twice(qgjob: Qgjob, script: Script):

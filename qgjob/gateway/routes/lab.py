@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -12,8 +14,10 @@ from qgjob.client import Client
 from qgjob.client.shapes import agent_json
 from qgjob.errors import QgjobError
 from qgjob.gateway.answers import ClientOf, NamedId, document
+from qgjob.gateway.metrics import MEDIA_TYPE, exposition
 
 router = APIRouter(prefix="/api", tags=["lab"])
+figures = APIRouter(tags=["lab"])
 
 
 @router.get("/agents", summary="The agents that are alive, with their slots")
@@ -52,6 +56,17 @@ async def detailed(client: ClientOf) -> Response:
     return document(
         {"ok": found.ok, "status": "healthy" if found.ok else "unhealthy", "checks": checks}, _status(found)
     )
+
+
+@figures.get("/metrics", summary="The lab as figures for Prometheus", response_class=Response)
+async def metrics(client: ClientOf) -> Response:
+    """Health, queue, slots and what became of jobs; of what nobody answers for, nothing is said."""
+    found = await _health(client)
+    overview = agents = None
+    if client.connected:
+        with contextlib.suppress(QgjobError):
+            overview, agents = await asyncio.gather(client.overview(), client.agents())
+    return Response(exposition(found.checks, overview, agents), 200, media_type=MEDIA_TYPE)
 
 
 async def _health(client: Client) -> HealthAnswer:

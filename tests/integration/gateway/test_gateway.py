@@ -230,6 +230,32 @@ class TestGateway:
         unknown = await http.post("/api/jobs/submit", submission(bundle="0" * 64))
         assert unknown.status == 404
 
+    async def test_a_mistyped_filter_does_not_let_everything_through(self, http: Http):
+        refused = await http.get("/api/jobs?stat=failed&limit=2")
+        assert (refused.status, refused.json["detail"]) == (422, "stat: there is no such parameter")
+        assert [error["field"] for error in refused.json["errors"]] == ["stat"]
+        assert (await http.get("/api/jobs?state=failed&limit=2")).status == 200
+        assert (await http.get("/docs?again=1")).status == 422
+
+    async def test_the_lab_is_told_as_figures(self, http: Http):
+        submitted = await http.post("/api/jobs/submit", submission(test_path="t/figures"))
+        await http.ended(submitted.json["jobs"][0]["job_id"])
+
+        async def told() -> dict[str, float] | None:
+            answer = await http.get("/metrics")
+            assert answer.status == 200
+            assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+            lines = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
+            figures = {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+            ended = sum(value for name, value in figures.items() if name.startswith("qgjob_jobs_ended_total"))
+            return figures if ended and figures['qgjob_slots{state="idle"}'] == 2 else None
+
+        figures = await wait_for(told)
+        assert figures is not None
+        assert figures["qgjob_agents"] == 1
+        assert figures['qgjob_check_ok{check="nats"}'] == 1
+        assert figures['qgjob_jobs_waiting{priority="high"}'] == 0
+
     async def test_queues_agents_and_health_are_told(self, http: Http):
         agents = (await http.get("/api/agents")).json["agents"]
         assert [len(agent["slots"]) for agent in agents] == [2]

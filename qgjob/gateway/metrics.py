@@ -1,0 +1,92 @@
+"""The lab as figures for Prometheus, in its text format (version 0.0.4).
+
+What counts upwards begins anew with each leader, as the overview does; Prometheus expects that of counters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, get_args
+
+from bus_schemas.agents import SlotState
+from qgjob.domain.lifecycle import TERMINAL
+
+if TYPE_CHECKING:
+    from bus_schemas.agents import Heartbeat
+    from bus_schemas.requests import CheckView, Overview
+
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Sample(NamedTuple):
+    """A value, and the labels that tell it from others of its metric."""
+
+    value: float
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+def exposition(
+    checks: Sequence[CheckView], overview: Overview | None, agents: Sequence[Heartbeat] | None
+) -> str:
+    """The whole answer; of overview and agents nothing where nobody tells of them."""
+    healthy = all(check.ok for check in checks)
+    parts = [
+        _metric("healthy", "gauge", "Whether all checks are well.", [Sample(healthy)]),
+        _metric(
+            "check_ok",
+            "gauge",
+            "Whether a check of the system is well.",
+            (Sample(check.ok, (("check", check.name),)) for check in checks),
+        ),
+    ]
+    if overview is not None:
+        parts += _of_overview(overview)
+    if agents is not None:
+        parts += _of_agents(agents)
+    return "".join(parts)
+
+
+def _of_overview(overview: Overview) -> list[str]:
+    depths = (Sample(depth, (("priority", name),)) for name, depth in sorted(overview.depths.items()))
+    ends = (Sample(overview.ended.get(state, 0), (("state", state),)) for state in sorted(TERMINAL))
+    oldest = overview.oldest_wait_s or 0.0
+    return [
+        _metric("jobs_waiting", "gauge", "Jobs in the queue, those for later included.", depths),
+        _metric("jobs_delayed", "gauge", "Waiting jobs whose time has not come.", [Sample(overview.delayed)]),
+        _metric("jobs_held", "gauge", "Waiting jobs that a pause or a limit holds.", [Sample(overview.held)]),
+        _metric("jobs_running", "gauge", "Jobs that slots have begun with.", [Sample(overview.running)]),
+        _metric("oldest_wait_seconds", "gauge", "How long the oldest job waits.", [Sample(oldest)]),
+        _metric("jobs_ended_total", "counter", "Jobs that ended for good.", ends),
+        _metric("installs_total", "counter", "Installs that were made.", [Sample(overview.installs)]),
+        _metric(
+            "installs_avoided_total",
+            "counter",
+            "Starts on a slot that had the build already.",
+            [Sample(overview.installs_avoided)],
+        ),
+        _metric("dead_letters", "gauge", "Messages that could not be read.", [Sample(overview.dead_letters)]),
+    ]
+
+
+def _of_agents(agents: Sequence[Heartbeat]) -> list[str]:
+    states = Counter(slot.state for agent in agents for slot in agent.slots)
+    slots = (Sample(states[state], (("state", state),)) for state in get_args(SlotState))
+    return [
+        _metric("agents", "gauge", "Agents that are alive.", [Sample(len(agents))]),
+        _metric("slots", "gauge", "Slots of them, by what they do.", slots),
+    ]
+
+
+def _metric(name: str, kind: str, words: str, samples: Iterable[Sample]) -> str:
+    lines = [f"# HELP qgjob_{name} {words}", f"# TYPE qgjob_{name} {kind}"]
+    for value, labels in samples:
+        said = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
+        lines.append(
+            f"qgjob_{name}{{{said}}} {float(value):.15g}" if said else f"qgjob_{name} {float(value):.15g}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import heapq
+import itertools
 import os
 import time
 import unicodedata
@@ -65,26 +67,25 @@ def gather(dirs: JobDirs, limits: ArtifactLimits) -> Gathered:
     total = 0
     names: set[str] = set()
     # Reports first: they are small, and what people look for.
-    files = [(REPORTS, path) for path in _files(dirs.reports)] + [
-        ("", path) for path in _files(dirs.artifacts)
-    ]
-    for number, (prefix, path) in enumerate(files):
-        root = dirs.reports if prefix else dirs.artifacts
-        name = _unique(
-            safe_name("/".join(part for part in (prefix, str(path.relative_to(root))) if part)), names
-        )
+    reports = ((f"{REPORTS}/{path.relative_to(dirs.reports)}", path) for path in _files(dirs.reports))
+    others = ((str(path.relative_to(dirs.artifacts)), path) for path in _files(dirs.artifacts))
+    for number, (inside, path) in enumerate(itertools.chain(reports, others)):
+        name = safe_name(inside)
+        if number >= _MAX_ENTRIES:
+            gathered.left_out.append(f"{name} and what follows: only {_MAX_ENTRIES} files are looked at")
+            break
         try:
             size = path.lstat().st_size
         except OSError:
             continue
-        if number >= _MAX_ENTRIES or len(gathered.kept) >= limits.count:
+        if len(gathered.kept) >= limits.count:
             gathered.left_out.append(f"{name}: more than {limits.count} files")
         elif size > limits.file_bytes:
             gathered.left_out.append(f"{name}: {size / MIB:.1f} MiB, over {limits.file_bytes / MIB:g} MiB")
         elif total + size > limits.total_bytes:
             gathered.left_out.append(f"{name}: all of them are over {limits.total_bytes / MIB:g} MiB")
         else:
-            gathered.kept.append(Found(name, path, size))
+            gathered.kept.append(Found(_unique(name, names), path, size))
             total += size
     return gathered
 
@@ -152,7 +153,7 @@ def _files(root: Path, depth: int = _MAX_DEPTH) -> Iterator[Path]:
     """Plain files below a folder, at most so deep, in the order of their names; no link is followed."""
     try:
         with os.scandir(root) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+            found = heapq.nsmallest(_MAX_ENTRIES + 1, entries, key=lambda entry: entry.name)
     except OSError:
         return
     for entry in found:

@@ -63,7 +63,8 @@ class Writer:
         path.unlink(missing_ok=True)
         mode = 0o755 if executable else 0o644
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+        # Buffered: on a disk with room for a part, an unbuffered write is cut short in silence.
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
             while data := content.read(CHUNK):
                 self._count_bytes(len(data))
                 file.write(data)

@@ -8,6 +8,7 @@ import io
 import lzma
 import os
 import random
+import resource
 import stat
 import struct
 import tarfile
@@ -335,3 +336,19 @@ def test_nothing_ever_leads_out(
             assert Path(os.path.realpath(path)).is_relative_to(dest)
     assert {path.name for path in outer.iterdir()} == {"archive", "a"}
     assert {path.name for path in (outer / "a").iterdir()} <= {"dest"}
+
+
+def test_a_disk_with_room_for_a_part_of_a_file_is_full(tmp_path: Path):
+    """Not at the first write, which is cut short: the file would be, in silence."""
+    source = tmp_path / "a.tar"
+    with tarfile.open(source, "w") as archive:
+        info = tarfile.TarInfo("file")
+        info.size = 100_000
+        archive.addfile(info, io.BytesIO(bytes(info.size)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            unpack(source, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent import artifacts
 from agent.artifacts import gather, safe_name
 from agent.launch import JobDirs
 from agent.removal import remove_tree
@@ -60,6 +62,18 @@ def test_files_are_gathered_reports_first_and_links_left(tmp_path: Path) -> None
     few = gather(dirs, ArtifactLimits(count=1))
     assert [one.name for one in few.kept] == ["reports/junit.xml"]
     assert len(few.left_out) == 2
+
+
+def test_of_a_flood_of_files_the_first_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "_MAX_ENTRIES", 5)
+    dirs = JobDirs(root=tmp_path / "job")
+    dirs.create()
+    for code in range(1, 10):  # all of them become `_`
+        (dirs.artifacts / chr(code)).write_text("x")
+    found = gather(dirs, ArtifactLimits(count=3))
+    assert [one.name for one in found.kept] == ["_", "_~2", "_~3"]
+    assert len(found.left_out) == 3
+    assert found.left_out[-1] == "_ and what follows: only 5 files are looked at"
 
 
 def test_folders_deeper_than_any_name_are_not_looked_into(tmp_path: Path) -> None:

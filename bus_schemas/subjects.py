@@ -59,33 +59,6 @@ class JobSubject(NamedTuple):
     job: str | None
 
 
-class WorkSubject(NamedTuple):
-    """The parts of a subject in `QG_WORK`."""
-
-    capability: str | None
-    org: str | None
-    app: str | None
-    job: str | None
-
-
-class EventSubject(NamedTuple):
-    """The parts of a subject in `QG_EVENTS`."""
-
-    org: str | None
-    run: str | None
-    job: str | None
-    attempt: int
-    lane: EventLane
-
-
-class LogSubject(NamedTuple):
-    """The parts of a subject in `QG_LOGS`."""
-
-    org: str | None
-    job: str | None
-    attempt: int
-
-
 def job(priority: PriorityClass, org: str, job_id: str) -> str:
     """Where a job waits."""
     return f"qg.jobs.{priority}.{encode_token(org)}.{encode_token(job_id)}"
@@ -204,33 +177,3 @@ def parse_job(subject: str) -> JobSubject:
     if priority not in PRIORITY_CLASSES:
         raise ValueError(f"{priority!r} is not a priority class")
     return JobSubject(priority, decode_token(org), decode_token(job_id))
-
-
-def parse_work(subject: str) -> WorkSubject:
-    """Read `qg.work.…`; raises `ValueError` when it is something else, the fence included."""
-    _, _, capability, org, app, job_id = _parts(subject, "qg.work.", 6)
-    return WorkSubject(decode_token(capability), decode_token(org), decode_token(app), decode_token(job_id))
-
-
-def parse_event(subject: str) -> EventSubject:
-    """Read `qg.events.…` or its live repetition; raises `ValueError` when it is something else."""
-    if subject.startswith("qg.live."):
-        subject = "qg." + subject[len("qg.live.") :]
-    _, _, org, run, job_id, attempt, lane = _parts(subject, "qg.events.", 7)
-    if lane not in {"state", "info"}:
-        raise ValueError(f"{lane!r} is not a lane of events")
-    return EventSubject(
-        decode_token(org),
-        decode_token(run),
-        decode_token(job_id),
-        int(attempt),
-        "state" if lane == "state" else "info",
-    )
-
-
-def parse_logs(subject: str) -> LogSubject:
-    """Read `qg.logs.…` or its live repetition; raises `ValueError` when it is something else."""
-    if subject.startswith("qg.live."):
-        subject = "qg." + subject[len("qg.live.") :]
-    _, _, org, job_id, attempt = _parts(subject, "qg.logs.", 5)
-    return LogSubject(decode_token(org), decode_token(job_id), int(attempt))

@@ -78,17 +78,7 @@ def test_subjects_are_read_back(org: str, run: str, app: str, job: str, attempt:
         return decode_token(encode_token(value))
 
     assert subjects.parse_job(subjects.job("high", org, job)) == ("high", known(org), known(job))
-    assert subjects.parse_work(subjects.work("any", org, app, job)) == (
-        "any",
-        known(org),
-        known(app),
-        known(job),
-    )
-    event = subjects.event(org, run, job, attempt, "state")
-    assert subjects.parse_event(event) == (known(org), known(run), known(job), attempt, "state")
-    assert subjects.parse_event("qg.live." + event.removeprefix("qg.")) == subjects.parse_event(event)
-    assert subjects.parse_logs(subjects.logs(org, job, attempt)) == (known(org), known(job), attempt)
-    for subject in (event, subjects.work("a+b", org, app, job)):
+    for subject in (subjects.event(org, run, job, attempt, "state"), subjects.work("a+b", org, app, job)):
         assert len(subject.encode()) < 1024
 
 
@@ -96,9 +86,8 @@ def test_subjects_are_read_back(org: str, run: str, app: str, job: str, attempt:
     "subject", ["qg.work.fence", "qg.jobs.run.a.b", "qg.jobs.urgent.a.b", "qg.events.a", "nonsense", ""]
 )
 def test_what_is_no_such_subject_is_refused(subject: str) -> None:
-    for parse in (subjects.parse_job, subjects.parse_work, subjects.parse_event, subjects.parse_logs):
-        with pytest.raises(ValueError, match=r".+"):
-            parse(subject)
+    with pytest.raises(ValueError, match=r".+"):
+        subjects.parse_job(subject)
 
 
 def test_a_fence_and_a_marker_match_no_consumer() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Index
-from qgjob.domain.placement.model import GroupKey, Job, LabState
+from qgjob.domain.placement.model import GroupKey, LabState
 
 
 def of(state: LabState, key: GroupKey) -> Group | None:
@@ -29,26 +29,6 @@ def sort_out(state: LabState, org_id: str | None = None) -> None:
     for key, group in list(state.active.items()):
         if group.waiting and org_id in {None, key.org_id} and _shut(state, key):
             _put_up(state, group)
-
-
-def why_held(state: LabState, job: Job) -> str | None:
-    """Why a waiting job may not start whatever slot is free, in words; None when it may."""
-    if job.delayed:
-        return "its time has not come"
-    pause = next((pause for pause in state.rules.pauses if pause.holds(job.group)), None)
-    if pause is not None:
-        what = [f"the organisation {pause.org_id}"] if pause.org_id else []
-        what += [f"the capability {pause.capability}"] if pause.capability else []
-        return f"{' with '.join(what) or 'the whole queue'} is paused"
-    held = state.held_builds.get(job.group[1:])
-    if held is not None:
-        return held.why
-    limit = state.rules.limits.get(job.group.org_id)
-    if limit is not None and state.org_out.get(job.group.org_id, 0) >= limit:
-        return f"the organisation {job.group.org_id} may have {limit} jobs running at once, and has"
-    if job.parked and (gate := state.gates.state_of(job.run_id)):
-        return f"its run may have {gate[0]} jobs running at once, and {gate[1]} are"
-    return None
 
 
 def _shut(state: LabState, key: GroupKey) -> bool:

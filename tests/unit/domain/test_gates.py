@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qgjob.domain.placement import shelves
+from qgjob.domain.placement.explain import gates_of
 from qgjob.domain.placement.gates import Pause, Rules
 from qgjob.domain.placement.model import (
     GroupKey,
@@ -24,7 +24,7 @@ from qgjob.domain.placement.model import (
     RulesChanged,
     Tick,
 )
-from tests.unit.domain.test_placement import World, consistent
+from tests.support.placement import World, consistent
 
 ORGS = ("o", "p")
 RUNS = (("r1", 1), ("r2", 2), ("r3", 5), ("", None))
@@ -203,7 +203,7 @@ def test_an_organisation_never_has_more_out_than_it_may(history: list[Any], limi
         elif kind in {"take", "finish", "lose"}:
             act(lab, kind, more[0])
         assert lab.state.org_out.get("o", 0) <= limit
-    assert not any(shelves.why_held(lab.state, j) for j in lab.state.jobs.values() if j.group.org_id == "p")
+    assert not any(gates_of(lab.state, j) for j in lab.state.jobs.values() if j.group.org_id == "p")
 
 
 def test_a_group_that_no_slot_can_run_takes_nothing_from_the_runs_others() -> None:
@@ -221,9 +221,7 @@ def test_a_more_urgent_job_takes_the_place_of_one_that_waits() -> None:
         lab.feed(JobArrived(job(number, run="r1", limit=1)))
     lab.feed(JobArrived(job(3, run="r1", limit=1, priority=9)))
     assert [j.job_id for j in lab.state.jobs.values() if not j.parked] == ["j3"]
-    assert shelves.why_held(lab.state, lab.state.jobs["j1"]) == (
-        "its run may have 1 jobs running at once, and 0 are"
-    )
+    assert [gate.kind for gate in gates_of(lab.state, lab.state.jobs["j1"])] == ["run_limit"]
     lab.feed(JobReprioritised("j2", 10))
     assert [j.job_id for j in lab.state.jobs.values() if not j.parked] == ["j2"]
 
@@ -242,7 +240,9 @@ def test_what_is_out_goes_on_while_its_group_is_paused_and_a_lost_slot_is_replac
     assert lab.ended == ["j1"]
     assert set(lab.state.jobs) == {"j2"}
     assert not lab.state.out
-    assert shelves.why_held(lab.state, lab.state.jobs["j2"]) == "the organisation o is paused"
+    assert [gate.why for gate in gates_of(lab.state, lab.state.jobs["j2"])] == [
+        "the organisation o is paused"
+    ]
     lab.feed(RulesChanged(Rules()))
     assert set(lab.state.out) == {"j2"}
 

@@ -11,7 +11,7 @@ from qgjob.domain.placement.core import note
 from qgjob.domain.placement.model import JobArrived, LabState
 from qgjob.scheduler.backlog import Backlog
 from qgjob.scheduler.explaining import Explaining
-from tests.unit.domain.test_placement import job
+from tests.support.placement import job
 
 pytestmark = pytest.mark.integration
 

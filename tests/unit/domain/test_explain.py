@@ -28,7 +28,7 @@ from qgjob.domain.placement.model import (
     Withheld,
 )
 from qgjob.domain.placement.slotwhys import MAX_REASONS, SOME
-from tests.unit.domain.test_placement import job
+from tests.support.placement import job
 
 NOW = 1000.0
 LATER = 2000.0

@@ -19,7 +19,7 @@ from qgjob.domain.placement.model import (
     SlotWithheld,
     Withheld,
 )
-from tests.unit.domain.test_placement import LABELS, World, consistent, job
+from tests.support.placement import LABELS, World, consistent, job
 
 PAUSED = Withheld("paused", "paused by ann")
 HELD = Withheld("build_held", "it fails everywhere")

@@ -1,0 +1,217 @@
+"""The placement core over random labs and histories."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qgjob.domain.placement.core import decide
+from qgjob.domain.placement.index import Index
+from qgjob.domain.placement.model import (
+    AWAIT_S,
+    Bind,
+    Effect,
+    Event,
+    Expire,
+    GroupKey,
+    Job,
+    JobArrived,
+    LabState,
+    Release,
+    Tick,
+)
+from tests.support.placement import LABELS, History, NewJob, World, histories, job, play
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories)
+def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
+    world, cancelled = play(history)
+    world.add_slot("last", LABELS)
+    for name in sorted(world.labels):
+        world.report(name)
+    world.now += AWAIT_S
+    world.run_dry()
+    arrived = {f"j{n}" for n, step in enumerate(history) if isinstance(step, NewJob)}
+    assert sorted(world.ended) == sorted(arrived - cancelled)
+    assert not world.state.jobs
+    assert not world.state.out
+    assert all(not slot.held for slot in world.state.slots.values())
+    assert sum(world.state.depths) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories)
+def test_equal_histories_give_equal_decisions(history: History) -> None:
+    one, _ = play(history)
+    other, _ = play(history)
+    assert [repr(effect) for effect in one.log if isinstance(effect, Bind)] == [
+        repr(effect) for effect in other.log if isinstance(effect, Bind)
+    ]
+    assert [e.job.job_id for e in one.log if isinstance(e, Release)] == [
+        e.job.job_id for e in other.log if isinstance(e, Release)
+    ]
+
+
+def indexed(state: LabState) -> None:
+    """The index says the same as one made anew of all groups, and as a plain count."""
+    state.index.refresh(state.estimates)
+    fresh = Index()
+    for group in state.groups.values():
+        fresh.changed[group.number] = group
+    fresh.refresh(state.estimates)
+    assert set(state.index.pools) == set(fresh.pools)
+    for name, pool in fresh.pools.items():
+        kept = state.index.pools[name]
+        assert kept.waiting == pool.waiting
+        assert list(kept.ages) == list(pool.ages)
+        for level in range(3):
+            assert list(kept.turns[level]) == list(pool.turns[level])
+            assert {entry[1] for entry in kept.shares[level]} == {entry[1] for entry in pool.shares[level]}
+    state.index.changed.update({group.number: group for group in state.groups.values()})
+    state.index.refresh(state.estimates)  # what an unknown test is expected to take may have changed since
+    for name, pool in fresh.pools.items():
+        assert state.index.pools[name].work_s == pytest.approx(pool.work_s, abs=1e-6)
+    assert state.index.orgs == fresh.orgs
+    assert {b: set(g) for b, g in state.index.builds.items()} == {b: set(g) for b, g in fresh.builds.items()}
+    for group in state.groups.values():
+        jobs = list(group.jobs())
+        assert group.levels == [sum(j.level == level for j in jobs) for level in range(3)]
+        known = sum(j.expected_s for j in jobs if j.expected_s is not None)
+        unknown = sum(j.expected_s is None for j in jobs)
+        assert group.work_s(7.0) == pytest.approx(known + 7.0 * unknown)
+        working = [slot for slot in state.slots.values() if slot.works_on is group]
+        assert group.busy == len(working)
+        assert group.ends_s == pytest.approx(sum(slot.until for slot in working), abs=1e-3)
+        end = group.expected_end(0.0, 7.0)
+        assert (end is None) == (not group.slots)
+        if end is not None:
+            left = group.work_s(7.0) + group.running_s(0.0)
+            assert end * len(group.slots) == pytest.approx(left)
+        if jobs:
+            assert group.oldest() is min(jobs)
+            assert group.head() is min(jobs, key=lambda j: (-j.priority, j.arrived_at, j.order))
+
+
+class Checked(World):
+    def feed(self, event: Event) -> None:
+        super().feed(event)
+        indexed(self.state)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories)
+def test_the_indices_are_right_whatever_happens(history: History) -> None:
+    world = Checked()
+    for number, step in enumerate(history):
+        world.now += 0.5
+        if isinstance(step, NewJob):
+            world.feed(
+                JobArrived(
+                    job(number, app=step.app, org=step.org, labels=step.labels, priority=step.priority)
+                )
+            )
+            continue
+        name = f"a/s{step.number}"
+        match step.kind:
+            case "slot" if name not in world.labels:
+                world.add_slot(name, ("emulator", "device", "android-14")[: 1 + step.number % 3])
+            case "take":
+                world.take(name)
+            case "finish":
+                world.finish(name)
+            case "lose" if name in world.labels:
+                world.lose(name)
+            case "tick":
+                world.feed(Tick())
+            case _:
+                pass
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.05, 900.0), st.booleans(), st.integers(1, 10)), min_size=1, max_size=60),
+    st.lists(st.integers(0, 10_000), max_size=60),
+)
+def test_the_shortest_and_the_longest_are_found_to_a_fifth(
+    new: list[tuple[float, bool, int]], removals: list[int]
+) -> None:
+    state = LabState()
+    key = GroupKey("any", "o", "v1")
+    group = state.group(key)
+    waiting: list[Job] = []
+    for number, (seconds, known, priority) in enumerate(new):
+        one = Job(f"j{number}", key, "t", priority, float(number), number)
+        one.expected_s = seconds if known else None
+        group.push(one)
+        waiting.append(one)
+    for removal in removals:
+        if len(waiting) > 1:
+            group.remove(waiting.pop(removal % len(waiting)))
+    queue = group.top()
+    assert queue is not None
+    top = max(j.priority for j in waiting)
+    lengths = [j.expected_s or 50.0 for j in waiting if j.priority == top]
+    shortest, longest = queue.by_length(50.0, longest=False), queue.by_length(50.0, longest=True)
+    assert shortest in waiting
+    assert longest in waiting
+    assert (shortest.expected_s or 50.0) <= min(lengths) * 1.2
+    assert (longest.expected_s or 50.0) >= max(lengths) / 1.2
+
+
+def told(effect: Bind | Release | Expire) -> tuple[Any, ...]:
+    match effect:
+        case Bind():
+            return (effect.slot, effect.group)
+        case Release():
+            return (effect.job.job_id, effect.slot, effect.because)
+        case Expire():
+            return (effect.job.job_id,)
+
+
+@dataclass
+class Recorder(World):
+    """Remembers every event, and a copy of the state at one moment."""
+
+    events: list[tuple[Event, float]] = field(default_factory=list[tuple[Event, float]])
+    crash_at: int = -1
+    copied: tuple[LabState, int] | None = None
+
+    def feed(self, event: Event) -> None:
+        if len(self.events) == self.crash_at:
+            self.copied = copy.deepcopy(self.state), len(self.log)
+        self.events.append((copy.deepcopy(event), self.now))
+        super().feed(event)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories, st.integers(0, 100))
+def test_replayed_from_any_crash_point_the_state_decides_the_same(history: History, crash_at: int) -> None:
+    history = [step for step in history if isinstance(step, NewJob) or step.kind != "depose"]
+    world = Recorder()
+    world.crash_at = crash_at
+    play(history, world)
+    if world.copied is None:
+        return
+    state, before = world.copied
+    log: list[Any] = []
+    for event, now in world.events[crash_at:]:
+        _, effects = decide(state, event, now)
+        log.extend(effects)
+    assert [told(e) for e in log] == [told(e) for e in cast("list[Effect]", world.log[before:])]
+    assert picture(state) == picture(world.state)
+
+
+def picture(state: LabState) -> Any:
+    return (
+        {key: (g.levels, g.out, g.busy, g.ends_s, sorted(g.slots)) for key, g in state.groups.items()},
+        {name: (s.bound, sorted(s.held), s.until, s.installed) for name, s in state.slots.items()},
+        sorted(state.jobs),
+        {i: (r.slot, r.started, r.until) for i, r in state.out.items()},
+        state.measures.aged_due,
+        list(state.free),
+    )

@@ -84,11 +84,11 @@ class Store:
         return self.jobs.see(view, self.clock.now())
 
     def capabilities(self) -> dict[str, int]:
-        """How many jobs wait, by the labels that they need, as the overview's groups tell."""
+        """How many jobs wait, by the labels that they need: the same jobs that the depths count."""
         found: dict[str, int] = {}
         for view in self.overview.groups if self.overview else ():
-            if waiting := waiting_of(view):
-                found[view.group.capability] = found.get(view.group.capability, 0) + waiting
+            if view.waiting:
+                found[view.group.capability] = found.get(view.group.capability, 0) + view.waiting
         return found
 
     def forget(self) -> None:

@@ -170,9 +170,12 @@ class AttemptRunner:
         try:
             result = await task
         except asyncio.CancelledError:
-            if asked.reason is None:  # it is us who are cancelled, not the attempt
+            us = asyncio.current_task()
+            if asked.reason is None and us is not None and us.cancelling():  # it is us, not the attempt
                 raise
-            result = RunResult(verdict=Verdict.INFRASTRUCTURE, reason=asked.why)
+            # Nobody's: something within met the cancellation of another. Passed on, it would end the slot.
+            why = asked.why if asked.reason is not None else "a step of the attempt was cancelled by no one"
+            result = RunResult(verdict=Verdict.INFRASTRUCTURE, reason=why)
         except Exception as error:
             if not isinstance(error, QgjobError):
                 log.exception("%s: %s", self.who.name, claim.message.spec.job_id)

@@ -170,7 +170,7 @@ class NpmPackages:
             say(f"installing the packages of {project.lock}")
             task = asyncio.create_task(self._install(key, project), name=f"npm ci {key[:12]}")
             self._installing[key] = task
-            task.add_done_callback(lambda _: self._installing.pop(key, None))
+            task.add_done_callback(lambda task: self._is_over(key, task))
         else:
             say(f"waiting for the packages of {project.lock}, which another job has installed")
         # One who stops waiting does not stop it for the others, unless nobody is left.
@@ -178,9 +178,14 @@ class NpmPackages:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             if self._users[key] == 1:
+                self._is_over(key, task)  # it takes a while to end: who asks meanwhile needs another
                 task.cancel()
                 await asyncio.wait((task,))
             raise
+
+    def _is_over(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._installing.get(key) is task:
+            del self._installing[key]
 
     async def _install(self, key: str, project: Project) -> None:
         incoming = self._folder / "incoming" / uuid.uuid4().hex

@@ -17,6 +17,7 @@ from agent.npm.packages import NpmPackages, NpmSettings
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
+from agent.steps import Steps
 from bench.runners import PLUGINS
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
@@ -103,6 +104,26 @@ async def test_a_folder_that_cannot_be_made_is_the_attempts_trouble_not_the_agen
         assert outcome is not None
         assert (outcome.state, outcome.result.reason) == ("errored", "agent_error")
         assert outcome.retryable
+        await runner.close()
+
+
+async def test_a_cancellation_that_is_nobodys_ends_the_attempt_and_not_the_slot(
+    nats_server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(*_: object, **__: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Steps, "run", cancelled)
+    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
+        await ensure_topology(bus)
+        runner = await runner_in(bus, tmp_path, tmp_path / "work")
+        message = JobMessage(spec=planned(1, runner="sleep", argv=("0",)).specs[0])
+        runner.expect()
+        held = await claimed(bus, runner, message)
+        now = asyncio.get_running_loop().time()
+        outcome = await runner.run(held, "qg.no_ack", 30.0, since=now)
+        assert outcome is not None
+        assert (outcome.state, outcome.retryable) == ("errored", True)
         await runner.close()
 
 

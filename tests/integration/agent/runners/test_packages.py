@@ -20,6 +20,7 @@ import pytest
 from agent.errors import JobError
 from agent.npm.packages import NpmPackages, NpmSettings
 from agent.runners.toolchain import Toolchain
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -222,6 +223,26 @@ async def test_an_installation_has_a_time_of_its_own(make: MakePackages, registr
             pass
     assert (caught.value.reason, caught.value.retryable) == ("deps_timeout", True)
     assert not list((tmp_path / "npm/incoming").iterdir())
+
+
+async def test_who_asks_while_an_installation_is_being_ended_gets_one_of_his_own(
+    packages: NpmPackages, registry: Registry, tmp_path: Path
+):
+    async def linked(name: str) -> bool:
+        registry.project(tmp_path / name)
+        async with packages.provided(tmp_path / name, "x.spec.ts", "acme", lambda _: None) as done:
+            return done
+
+    registry.silent.set()
+    first = asyncio.create_task(linked("a"))
+    await wait_for(lambda: registry.asked, 60)
+    first.cancel()
+    second = asyncio.create_task(linked("b"))
+    await asyncio.sleep(0)
+    registry.silent.clear()
+    registry.released.set()
+    assert await second
+    assert isinstance((await asyncio.gather(first, return_exceptions=True))[0], asyncio.CancelledError)
 
 
 async def test_offline_nothing_is_asked_of_a_registry(make: MakePackages, registry: Registry, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -162,7 +163,8 @@ def _what(org_id: str | None, capability: str | None) -> str:
 
 
 def _named(org_id: str | None, capability: str | None) -> str:
-    return (f" --org-id {org_id}" if org_id else "") + (f" --capability {capability}" if capability else "")
+    options = {"--org-id": org_id, "--capability": capability}
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in options.items() if value)
 
 
 async def _main(session: Session, *, as_json: bool) -> None:
@@ -195,7 +197,7 @@ async def _main(session: Session, *, as_json: bool) -> None:
         since = rfc3339(pause.at)
         out.say(f"paused:    {_what(pause.org_id, pause.capability)}, by {pause.by} at {since}{note}")
     for build in overview.builds_held:
-        lift = f"qgjob app resume {build.app_version_id} --org-id {build.org_id}"
+        lift = f"qgjob app resume {shlex.quote(build.app_version_id)} --org-id {shlex.quote(build.org_id)}"
         out.say(f"build:     {build.why}: held until {rfc3339(build.until)}, or `{lift}`")
     for org in overview.orgs:
         most = "any number" if org.max_running is None else f"at most {org.max_running}"

@@ -17,6 +17,7 @@ from qgjob.bus.direct import read_all, read_last
 from qgjob.bus.topology import stream_state
 from qgjob.bus.unreadable import UNREADABLE
 from qgjob.clock import Clock
+from qgjob.domain.durations import show_duration
 from qgjob.errors import QgjobError
 from qgjob.scheduler.labfacts import living, read_clocks, read_storage
 from qgjob.scheduler.leader import KEY as LEADER_KEY
@@ -148,7 +149,9 @@ class HealthCheck:
             return CheckView(name="queue", ok=True, detail="nothing waits")
         oldest = max(0.0, now - since)
         return CheckView(
-            name="queue", ok=oldest <= MAX_WAIT_S, detail=f"{waiting}; the oldest waits for {oldest:.0f} s"
+            name="queue",
+            ok=oldest <= MAX_WAIT_S,
+            detail=f"{waiting}; the oldest waits for {show_duration(oldest)}",
         )
 
     async def _dead_letters(self) -> CheckView:

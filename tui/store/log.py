@@ -137,7 +137,7 @@ class LogBuffer:
         self.version += 1
 
     def _write(self, stream: str, text: str, at: float, source: int) -> None:
-        self.seen_bytes += len(text)
+        self.seen_bytes += len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
         partial = self.sources[source].partial
         pending, began, continued = partial.pop(stream, ("", at, False))
         *lines, rest = (pending + text).split("\n")

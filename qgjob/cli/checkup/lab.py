@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -110,14 +111,14 @@ def slots(agents: Sequence[Heartbeat]) -> list[Finding]:
 def rules(overview: Overview) -> Iterator[Finding]:
     """What keeps work from starting though nothing is broken."""
     for pause in overview.pauses:
-        options = [f"--org-id {pause.org_id}"] if pause.org_id else []
-        options += [f"--capability {pause.capability}"] if pause.capability else []
+        options = [f"--org-id {shlex.quote(pause.org_id)}"] if pause.org_id else []
+        options += [f"--capability {shlex.quote(pause.capability)}"] if pause.capability else []
         what = " ".join(options) or "the whole queue"
         lift = " ".join(["qgjob queue resume", *options])
         note = f": {pause.note}" if pause.note else ""
         yield Finding("pause", "warning", f"{what}, by {pause.by}{note}", f"When it is over: `{lift}`.")
     for build in overview.builds_held:
-        lift = f"qgjob app resume {build.app_version_id} --org-id {build.org_id}"
+        lift = f"qgjob app resume {shlex.quote(build.app_version_id)} --org-id {shlex.quote(build.org_id)}"
         yield Finding(
             "build held", "warning", build.why, f"It is tried again by itself, or at once: `{lift}`."
         )

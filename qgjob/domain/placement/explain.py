@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Final
 
 from bus_schemas.agents import GroupRef
@@ -36,12 +37,13 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
     gates += [_paused(pause) for pause in state.rules.pauses if pause.holds(key)]
     held = state.held_builds.get((key.org_id, key.app_version_id))
     if held is not None:
-        fix = f"See to the build, then: qgjob app resume {key.app_version_id} --org-id {key.org_id}"
+        named = f"{quote(key.app_version_id)} --org-id {quote(key.org_id)}"
+        fix = f"See to the build, then: qgjob app resume {named}"
         gates.append(Gate(kind="build_held", why=held.why[:4000], until=held.until, fix=fix))
     limit, out = state.rules.limits.get(key.org_id), state.org_out.get(key.org_id, 0)
     if limit is not None and out >= limit:
         why = f"the organisation {key.org_id} may have {_jobs(limit)} running at once, and has {out}"
-        fix = f"Raise the limit: qgjob queue limit --org-id {key.org_id} --max-running {limit + 1}"
+        fix = f"Raise the limit: qgjob queue limit --org-id {quote(key.org_id)} --max-running {limit + 1}"
         gates.append(Gate(kind="org_limit", why=why, fix=fix))
     gate = state.gates.state_of(job.run_id) if job.max_parallel is not None else None
     if gate is not None and (job.parked or (job.delayed and gate[1] >= gate[0])):
@@ -55,8 +57,8 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
 def _paused(pause: Pause) -> Gate:
     what = [f"the organisation {pause.org_id}"] if pause.org_id else []
     what += [f"the capability {pause.capability}"] if pause.capability else []
-    named = f" --org-id {pause.org_id}" if pause.org_id else ""
-    named += f" --capability {pause.capability}" if pause.capability else ""
+    named = f" --org-id {quote(pause.org_id)}" if pause.org_id else ""
+    named += f" --capability {quote(pause.capability)}" if pause.capability else ""
     why = f"{' with '.join(what) or 'the whole queue'} is paused"
     return Gate(kind="paused", why=why, fix=f"Resume it: qgjob queue resume{named}")
 
@@ -173,7 +175,7 @@ def _changes(state: LabState, job: Job, gates: list[Gate], whys: list[SlotWhy], 
     if orgs:
         org = job.group.org_id
         weight = f"{2 * state.weights.get(org, 1.0):g}"
-        found.append(f"Give {org} a larger share: qgjob queue limit --org-id {org} --weight {weight}")
+        found.append(f"Give {org} a larger share: qgjob queue limit --org-id {quote(org)} --weight {weight}")
     if taken:
         found.append(f"Add a slot{labels}.")
     return found

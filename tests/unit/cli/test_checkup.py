@@ -98,9 +98,13 @@ def test_pauses_and_builds_that_are_held_say_how_to_lift_them():
     overview = Overview(
         at=0,
         pauses=(PauseView(by="ann", at=0, note="fire"), PauseView(org_id="o", capability="c", by="b", at=0)),
-        builds_held=(BuildHold(org_id="o", app_version_id="v", why="failed", since=0, until=1),),
+        builds_held=(
+            BuildHold(org_id="o", app_version_id="v", why="failed", since=0, until=1),
+            BuildHold(org_id="o > p", app_version_id="v $(x)", why="failed", since=0, until=1),
+        ),
     )
-    everything, some, build = lab.rules(overview)
+    everything, some, build, odd = lab.rules(overview)
+    assert "qgjob app resume 'v $(x)' --org-id 'o > p'" in (odd.hint or ""), "as a shell takes it"
     assert "`qgjob queue resume`" in (everything.hint or "")
     assert "qgjob queue resume --org-id o --capability c" in (some.hint or "")
     assert "qgjob app resume v --org-id o" in (build.hint or "")

@@ -67,6 +67,12 @@ def test_memory_is_bounded_by_bytes_too() -> None:
     assert buffer.first > 0
 
 
+def test_what_was_seen_is_counted_in_bytes() -> None:
+    buffer = LogBuffer()
+    buffer.add(chunk(1, "ü中" * 1000 + "\nplain\n"))
+    assert buffer.seen_bytes == 5006 + 1
+
+
 def test_a_line_of_ten_megabytes_is_continued_and_not_lost() -> None:
     buffer = LogBuffer()
     text = "0123456789" * 1_000_000

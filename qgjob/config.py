@@ -24,6 +24,22 @@ _MAX_STATE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where the server is and how to show who we are."""
+
+    url: str = DEFAULT_SERVER
+    creds: str | None = None
+    token: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    name: str = "qgjob"
+    connect_timeout_s: float = 5.0
+    wait_for_server: bool = False
+    """Keep trying while the server is not there (services do; commands fail at once)."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunningUp:
     """What a running `qgjob up` says of itself."""
 

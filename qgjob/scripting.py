@@ -26,10 +26,9 @@ from anyio.from_thread import start_blocking_portal
 from bus_schemas.agents import Heartbeat
 from bus_schemas.builds import BuildRecord
 from bus_schemas.requests import CtlAnswer, HealthAnswer, JobState, JobView, RunView
-from qgjob.bus.connect import ServerOptions
 from qgjob.client.client import Client, open_client
 from qgjob.client.models import SubmitRequest, Submitted, Waited, WaitOptions
-from qgjob.config import resolve_server, resolve_token
+from qgjob.config import ServerOptions, resolve_server, resolve_token
 from qgjob.contexts import Contexts
 
 if TYPE_CHECKING:

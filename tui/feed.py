@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Final
 
 from bus_schemas.agents import Heartbeat
@@ -39,9 +40,13 @@ _BREATH_S: Final = 0.005
 class Feed:
     """Keeps a store up to date until it is cancelled."""
 
-    def __init__(self, options: ServerOptions, store: Store) -> None:
+    def __init__(
+        self, options: ServerOptions, store: Store, on_page: Callable[[], object] | None = None
+    ) -> None:
         self._options = options
         self._store = store
+        self._on_page = on_page
+        """Called when the first page of jobs is there: somebody waits for it."""
         self._client: Client | None = None
         self._connected = asyncio.Event()
         self._stale = asyncio.Event()
@@ -221,23 +226,27 @@ class Feed:
     async def _read_everything(self, client: Client, *, first: bool) -> None:
         store = self._store
         store.jobs.begin_snapshot()
-        (overview, agents), at_work = await asyncio.gather(
+        (overview, agents), at_work, views = await asyncio.gather(
             asyncio.gather(client.overview(), client.agents()),
             asyncio.gather(*(client.jobs(state=state, limit=PAGE) for state in _AT_WORK)),
+            client.jobs(limit=PAGE),
         )
         store.hear_overview(overview)
         for beat in agents:
             store.hear_heartbeat(beat, snapshot=True)
-        for views in at_work:
-            for view in views:
+        for some in at_work:
+            for view in some:
                 store.see_job(view)
         for page in range(MAX_PAGES):
-            views = await client.jobs(limit=PAGE, offset=page * PAGE)
+            if page:
+                views = await client.jobs(limit=PAGE, offset=page * PAGE)
             news = [store.see_job(view) for view in views]
             if page == 0:
                 store.link.answered = True
                 store.link.silent = "" if overview.leader else "No scheduler leads just now."
                 self._move("live")
+                if self._on_page is not None:
+                    self._on_page()
             if page % _PUT_ASIDE_EVERY == 0:
                 garbage.put_aside()
             if len(views) < PAGE:

@@ -37,6 +37,11 @@ _TOO_MANY: Final = 20
 """When so many times as much was put aside, all is looked at again: at the next still moment, or at once."""
 
 
+def wait_for_start() -> None:
+    """Collect nothing while modules are loaded: there is no garbage yet, and looking costs time."""
+    gc.disable()
+
+
 def take_charge() -> None:
     """Let only small collections happen by themselves; imported modules are put aside.
 
@@ -46,6 +51,7 @@ def take_charge() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
     gc.freeze()
+    gc.enable()
 
 
 def put_aside() -> None:
@@ -57,6 +63,7 @@ def hand_back() -> None:
     """As Python has it."""
     gc.unfreeze()
     gc.set_threshold(700, 10, 10)
+    gc.enable()
 
 
 class Sweeper:

@@ -14,7 +14,7 @@ from tui.settings import Settings, read_settings, settings_path
 from tui.store.orders import ORDERS
 
 if TYPE_CHECKING:
-    from qgjob.bus.connect import ServerOptions
+    from qgjob.config import ServerOptions
 
 _SWITCH_S = 0.001
 

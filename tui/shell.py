@@ -29,7 +29,7 @@ from tui.themes import own_themes, theme_for
 if TYPE_CHECKING:
     from textual.driver import Driver
 
-    from qgjob.bus.connect import ServerOptions
+    from qgjob.config import ServerOptions
     from tui.feed import Feed
     from tui.replay import Replay
 
@@ -174,7 +174,7 @@ class Shell(App[None]):
     async def _run_feed(self, options: ServerOptions) -> None:
         # Loading the client takes longer than painting: in a thread, the screen answers meanwhile.
         feed_module = await asyncio.to_thread(import_module, "tui.feed")
-        feed: Feed = feed_module.Feed(options, self.live_store)
+        feed: Feed = feed_module.Feed(options, self.live_store, lambda: self.call_later(self.tick))
         self._feed = feed
         self._feeding.set()
         try:

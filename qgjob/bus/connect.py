@@ -18,7 +18,7 @@ from nats.errors import Error as NatsError
 
 from qgjob.bus.credentials import credentials_file, tls_context
 from qgjob.bus.requester import Requester
-from qgjob.config import shown_server
+from qgjob.config import ServerOptions, shown_server
 from qgjob.errors import NotAllowedError, QgjobError, UnreachableError, UsageError
 
 log = logging.getLogger(__name__)
@@ -31,22 +31,6 @@ _RECONNECT_WAIT_S = 0.25
 _REFUSALS = 3
 """A server that refuses our credentials so often will not learn to like them."""
 _PENDING_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """Where the server is and how to show who we are."""
-
-    url: str = "nats://127.0.0.1:4222"
-    creds: str | None = None
-    token: str | None = None
-    tls_ca: str | None = None
-    tls_cert: str | None = None
-    tls_key: str | None = None
-    name: str = "qgjob"
-    connect_timeout_s: float = 5.0
-    wait_for_server: bool = False
-    """Keep trying while the server is not there (services do; commands fail at once)."""
 
 
 @dataclass(slots=True)

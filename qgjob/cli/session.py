@@ -13,8 +13,8 @@ from qgjob.cli.output import Output
 if TYPE_CHECKING:
     import typer
 
-    from qgjob.bus.connect import ServerOptions
     from qgjob.client import Client
+    from qgjob.config import ServerOptions
 
 T = TypeVar("T")
 
@@ -33,8 +33,7 @@ class Session:
 
     def server_options(self, name: str = "qgjob cli") -> ServerOptions:
         """Where to connect: as given, else a running `qgjob up`, else the default."""
-        from qgjob.bus.connect import ServerOptions
-        from qgjob.config import resolve_server, resolve_token
+        from qgjob.config import ServerOptions, resolve_server, resolve_token
 
         return ServerOptions(
             url=resolve_server(self.server, os.environ),

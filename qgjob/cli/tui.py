@@ -62,14 +62,20 @@ def tui(
 
     options = session_of(ctx).server_options("qgjob tui")
     if not web:
-        from tui.launch import run
+        from tui import garbage
 
-        for name in ("port", "listen", "token", "allow_actions"):
-            source = ctx.get_parameter_source(name)
-            if source is not None and source.name == "COMMANDLINE":
-                flag = name.replace("_", "-")
-                raise UsageError(f"--{flag} is for --web.", hint="Add --web to open it in a browser.")
-        raise typer.Exit(run(options, read_only=read_only))
+        garbage.wait_for_start()
+        try:
+            from tui.launch import run
+
+            for name in ("port", "listen", "token", "allow_actions"):
+                source = ctx.get_parameter_source(name)
+                if source is not None and source.name == "COMMANDLINE":
+                    flag = name.replace("_", "-")
+                    raise UsageError(f"--{flag} is for --web.", hint="Add --web to open it in a browser.")
+            raise typer.Exit(run(options, read_only=read_only))
+        finally:
+            garbage.hand_back()
     if read_only and allow_actions:
         raise UsageError("--read-only and --allow-actions exclude each other.")
     from tui.web.launch import serve_pages

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 from qgjob.client.later import Later
 
 if TYPE_CHECKING:
-    from qgjob.bus.connect import ServerOptions
     from qgjob.client.client import Client, open_client
     from qgjob.client.fold import apply_event
     from qgjob.client.labfeed import LabFeed
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
         WaitOptions,
     )
     from qgjob.client.watch import Watch
+    from qgjob.config import ServerOptions
     from qgjob.domain.verdict import VerdictRules
 
 _MODULES = {
@@ -48,7 +48,7 @@ _MODULES = {
     "Live": "qgjob.client.live",
     "LiveEvent": "qgjob.client.models",
     "Resync": "qgjob.client.models",
-    "ServerOptions": "qgjob.bus.connect",
+    "ServerOptions": "qgjob.config",
     "SubmitRequest": "qgjob.client.models",
     "Submitted": "qgjob.client.models",
     "TransferProgress": "qgjob.client.models",

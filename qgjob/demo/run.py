@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar
 from bus_schemas.events import END_STATES
 from bus_schemas.jobs import BlobRef
 from bus_schemas.requests import JobView
-from qgjob.bus.connect import ServerOptions
 from qgjob.client import Client, LiveEvent, Resync, SubmitRequest, open_client
 from qgjob.client.live import Live
 from qgjob.clock import Clock
+from qgjob.config import ServerOptions
 from qgjob.demo.plan import INSTALL_SECONDS, ORG, PUSH_EVERY_S, SLOTS, Plan, Push
 from qgjob.demo.record import Record
 from qgjob.demo.report import Report, make_report

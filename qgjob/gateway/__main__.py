@@ -11,8 +11,7 @@ from pathlib import Path
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
-    from qgjob.bus.connect import ServerOptions
-    from qgjob.config import resolve_server, resolve_token
+    from qgjob.config import ServerOptions, resolve_server, resolve_token
     from qgjob.errors import QgjobError
     from qgjob.gateway.service import GatewayOptions, run_gateway
     from qgjob.serve import serve

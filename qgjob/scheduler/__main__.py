@@ -11,9 +11,8 @@ import sys
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
-    from qgjob.bus.connect import ServerOptions
     from qgjob.clock import SystemClock
-    from qgjob.config import resolve_redis_url, resolve_server, resolve_token
+    from qgjob.config import ServerOptions, resolve_redis_url, resolve_server, resolve_token
     from qgjob.errors import QgjobError
     from qgjob.scheduler.service import SchedulerOptions, run_scheduler
     from qgjob.scheduler.wiring import ReignSettings

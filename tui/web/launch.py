@@ -9,7 +9,7 @@ from qgjob.errors import UsageError
 from qgjob.serve import serve
 
 if TYPE_CHECKING:
-    from qgjob.bus.connect import ServerOptions
+    from qgjob.config import ServerOptions
     from tui.web.options import WebOptions
 
 

@@ -15,8 +15,8 @@ import aiohttp_jinja2
 from aiohttp import web
 from textual_serve.server import Server
 
-from qgjob.bus.connect import ServerOptions
 from qgjob.callers import listening_at
+from qgjob.config import ServerOptions
 from tui.web.guard import Guard
 from tui.web.options import WebOptions
 from tui.web.session import OPTIONS_VARIABLE, READ_ONLY_VARIABLE

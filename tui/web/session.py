@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Final
 
-from qgjob.bus.connect import ServerOptions
+from qgjob.config import ServerOptions
 from qgjob.errors import QgjobError
 from tui.launch import show
 

@@ -67,6 +67,21 @@ async def test_a_snapshot_then_what_comes(lab: LabService, nats_server: NatsServ
         await wait_for(lambda: store.overview is not None and store.overview.at == lab.model.now)
 
 
+async def test_whoever_waits_for_the_first_page_hears_of_it(lab: LabService, nats_server: NatsServer) -> None:
+    store = Store(SystemClock(), server=nats_server.url)
+    known: list[int] = []
+    feed = Feed(ServerOptions(url=nats_server.url), store, lambda: known.append(len(store.jobs)))
+    task = asyncio.create_task(feed.run())
+    try:
+        await wait_for(lambda: feed.resyncs == 1)
+        assert known
+        assert known[0] == len(lab.model.views)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
 async def test_nothing_is_asked_while_everything_comes(lab: LabService, nats_server: NatsServer) -> None:
     async with feeding(nats_server.url) as (feed, store):
         await wait_for(lambda: feed.resyncs == 1 and word(store) == "live")

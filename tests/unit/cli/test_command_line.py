@@ -76,6 +76,14 @@ def test_submit_imports_no_screen_and_no_scheduler():
     assert last_line_of(program) == "[]"
 
 
+def test_the_dashboard_imports_no_bus_before_it_has_painted():
+    program = (
+        "import gc, sys; from qgjob.cli.main import run; run(['tui']);"
+        "print('nats' in sys.modules, 'textual' in sys.modules, gc.isenabled())"
+    )
+    assert last_line_of(program) == "False True True"
+
+
 def test_a_command_that_asks_imports_nothing_of_those_that_send():
     program = (
         "import sys; from qgjob.cli.main import run; run(['list', '--server', 'nats://127.0.0.1:1']);"

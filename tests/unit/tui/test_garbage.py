@@ -74,6 +74,17 @@ def test_it_is_collected_once_a_minute_when_no_key_was_pressed_for_a_moment() ->
     assert ring()
 
 
+def test_while_it_starts_nothing_is_collected_and_afterwards_it_is() -> None:
+    gc.enable()
+    garbage.wait_for_start()
+    assert not gc.isenabled()
+    garbage.take_charge()
+    assert gc.isenabled()
+    garbage.wait_for_start()
+    garbage.hand_back()
+    assert gc.isenabled()
+
+
 def test_somebody_who_types_without_end_does_not_hold_it_up() -> None:
     ring = a_ring()
     now = EVERY_S + PATIENCE_S

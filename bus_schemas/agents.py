@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bus_schemas.base import SCHEMA_VERSION, Greeting, Id, Label, Message, Model, Text, Timestamp
+from bus_schemas.base import (
+    SCHEMA_VERSION,
+    AttemptNumber,
+    Count,
+    Greeting,
+    Id,
+    Label,
+    Message,
+    Model,
+    Text,
+    Timestamp,
+)
 from bus_schemas.holds import SlotHold
 
 SlotState = Literal["idle", "busy", "paused", "draining", "quarantined", "reserved", "lost"]
@@ -50,7 +61,7 @@ class SlotNext(Greeting):
     installed: tuple[InstalledBuild, ...] = ()
     bound: GroupRef | None = None
     job_id: Id | None = None
-    attempt: int | None = None
+    attempt: AttemptNumber | None = None
     closed: bool = False
     """It takes nothing more, whatever its state: its agent stops."""
     note: Text | None = None
@@ -78,7 +89,7 @@ class CancelAttempt(Message):
     """End an attempt now, on `qg.agent.<agent>.cancel`; the chain says `cancelling` already."""
 
     job_id: Id
-    attempt: int
+    attempt: AttemptNumber
     reason: Text
 
 
@@ -89,7 +100,7 @@ class DeviceHealth(Model):
     ok: bool
     battery_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     temperature_c: Annotated[float, Field(ge=-100, le=300)] | None = None
-    free_mib: Annotated[int, Field(ge=0)] | None = None
+    free_mib: Count | None = None
 
 
 class SlotStatus(Model):
@@ -103,8 +114,8 @@ class SlotStatus(Model):
     installed: tuple[InstalledBuild, ...] = ()
     job_id: Id | None = None
     since: Timestamp | None = None
-    installs: int = 0
-    jobs_done: int = 0
+    installs: Count = 0
+    jobs_done: Count = 0
     note: Text | None = None
     hold: SlotHold | None = None
     """What keeps it from taking more, when an operator or the scheduler does."""
@@ -132,12 +143,12 @@ class LogChunk(Message):
     """Some output of an attempt, in the order in which it was read."""
 
     job_id: Id
-    attempt: int
-    seq: Annotated[int, Field(ge=0)]
+    attempt: AttemptNumber
+    seq: Count
     at: Timestamp
     parts: tuple[tuple[Literal["out", "err", "sys"], str], ...] = ()
     """Which stream, and its text; `sys` is said by the agent itself."""
-    dropped: int = 0
+    dropped: Count = 0
     """How many bytes were left out before this chunk, the log being over its limit."""
     eof: bool = False
 

@@ -58,6 +58,15 @@ Timestamp = Annotated[float, Field(ge=0, lt=END_OF_TIMES, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)]
 """How long something took: thirty years at most, so that sums of it stay times that a calendar can show."""
 
+MAX_COUNT: Final = 2**53
+"""The largest whole number that all readers of JSON read the same, and that a store can count to."""
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+"""How many of something there are."""
+Positive = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+"""The same of what there is at least one of."""
+AttemptNumber = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Which try of a job it is, from 1: part of subjects, whose length the server bounds."""
+
 
 class Model(BaseModel):
     """A part of a message. Unknown fields are refused in writing and tolerated in reading."""

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from bus_schemas.base import Id, Message, Model, Seconds
+from bus_schemas.base import AttemptNumber, Count, Id, Message, Model, Positive, Seconds
 
 CaseOutcome = Literal["passed", "failed", "errored", "skipped"]
 
@@ -40,8 +40,8 @@ class CaseRecord(Model):
     message: CaseText | None = None
     file: Line | None = None
     """As the test tool gives it; relative to the bundle where it lies in it."""
-    line: Annotated[int, Field(ge=1)] | None = None
-    attempts: Annotated[int, Field(ge=1)] = 1
+    line: Positive | None = None
+    attempts: Positive = 1
     tries: tuple[CaseTry, ...] = ()
     """All attempts with the last, where the report told of each; empty when there was but one."""
 
@@ -50,8 +50,8 @@ class CaseReport(Message):
     """The cases of one attempt of a job, in the order of the report."""
 
     job_id: Id
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: AttemptNumber
     runner: Id
     cases: Annotated[tuple[CaseRecord, ...], Field(max_length=MAX_CASES)] = ()
-    left_out: Annotated[int, Field(ge=0)] = 0
+    left_out: Count = 0
     """How many more cases there were."""

@@ -8,7 +8,20 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, Validati
 
 from bus_schemas import subjects
 from bus_schemas.artifacts import Artifact
-from bus_schemas.base import Id, Message, Model, Seconds, SlotName, Text, Timestamp, first_problem
+from bus_schemas.base import (
+    MAX_COUNT,
+    AttemptNumber,
+    Count,
+    Id,
+    Message,
+    Model,
+    Positive,
+    Seconds,
+    SlotName,
+    Text,
+    Timestamp,
+    first_problem,
+)
 from bus_schemas.cases import CaseOutcome
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, Priority, TestPath
 from bus_schemas.subjects import EventLane
@@ -23,10 +36,10 @@ Publisher = Literal["scheduler", "agent", "either"]
 class CaseCounts(Model):
     """What a test report counted."""
 
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    flaky: int = 0
+    passed: Count = 0
+    failed: Count = 0
+    skipped: Count = 0
+    flaky: Count = 0
 
 
 class FileResult(Model):
@@ -42,7 +55,7 @@ class FileResult(Model):
 class Attempt(Model):
     """One try of a job, whole: what `status --json` shows."""
 
-    number: Annotated[int, Field(ge=1)]
+    number: AttemptNumber
     agent: Id | None = None
     slot: Id | None = None
     device: Id | None = None
@@ -60,18 +73,18 @@ class Attempt(Model):
     install_s: Seconds | None = None
     duration_s: Seconds | None = None
     """How long the test ran, on a monotonic clock."""
-    exit_code: int | None = None
-    takeovers: int = 0
+    exit_code: Annotated[int, Field(ge=-MAX_COUNT, le=MAX_COUNT)] | None = None
+    takeovers: Count = 0
     cases: CaseCounts | None = None
     report: BlobRef | None = None
     """What the test's report said case by case: a `CaseReport` in the artifacts' bucket."""
     files: tuple[FileResult, ...] = ()
     """Of a shard, its files one by one, those that took longest first."""
-    files_left_out: Annotated[int, Field(ge=0)] = 0
+    files_left_out: Count = 0
     """How many more files there were than fit into the event."""
     artifacts: tuple[Artifact, ...] = ()
     """What the attempt left, in the order of their names."""
-    artifacts_left_out: Annotated[int, Field(ge=0)] = 0
+    artifacts_left_out: Count = 0
     """How many more there were that a limit kept out; the log says which."""
 
 
@@ -81,7 +94,7 @@ class Event(Message):
     org_id: Id
     run_id: Id
     job_id: Id
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: AttemptNumber
     at: Timestamp
 
 
@@ -111,7 +124,7 @@ class Queued(Event):
 
     kind: Literal["queued"] = "queued"
     spec: JobSpec
-    run_size: Annotated[int, Field(ge=1)] = 1
+    run_size: Positive = 1
     run_name: Text | None = None
     run_meta: dict[str, Text] = Field(default_factory=dict)
     """The run's metadata, told with its first job alone."""
@@ -138,7 +151,7 @@ class Started(Event):
     device: Id | None = None
     app_version_id: Id
     phase: Phase = "running"
-    takeovers: int = 0
+    takeovers: Count = 0
     lost: tuple[SlotName, ...] = ()
     """`agent/slot` names that held the attempt before and were lost."""
     left: bool = False
@@ -184,7 +197,7 @@ class Preparing(Event):
     kind: Literal["preparing"] = "preparing"
     step: Id
     message: Text | None = None
-    takeovers: int = 0
+    takeovers: Count = 0
 
 
 class Running(Event):
@@ -193,7 +206,7 @@ class Running(Event):
     kind: Literal["running"] = "running"
     installed: bool = False
     install_s: Seconds | None = None
-    takeovers: int = 0
+    takeovers: Count = 0
     """Of the holder who says so: a former one may say it late."""
 
 
@@ -208,7 +221,7 @@ class Retrying(Event):
     """The next attempt was put into the backlog."""
 
     kind: Literal["retrying"] = "retrying"
-    next_attempt: Annotated[int, Field(ge=2)]
+    next_attempt: Annotated[AttemptNumber, Field(ge=2)]
     charged: bool
     """Whether it counts against `--retries` (a failure) or not (an infrastructure error)."""
     not_before: Timestamp | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from bus_schemas.base import Id, Message, Seconds, Text, Timestamp
+from bus_schemas.base import AttemptNumber, Id, Message, Seconds, Text, Timestamp
 from bus_schemas.jobs import TestPath
 from bus_schemas.requests import Problem
 
@@ -24,7 +24,7 @@ class OutcomeRecord(Message):
     test: TestPath
     job_id: Id
     run_id: Id
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: AttemptNumber
     app_version_id: Id
     outcome: Outcome
     flaky: bool = False

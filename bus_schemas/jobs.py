@@ -6,7 +6,19 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from bus_schemas.base import ANY, Id, Label, Message, Model, SlotName, Text, Timestamp
+from bus_schemas.base import (
+    ANY,
+    AttemptNumber,
+    Count,
+    Id,
+    Label,
+    Message,
+    Model,
+    Positive,
+    SlotName,
+    Text,
+    Timestamp,
+)
 from bus_schemas.subjects import PriorityClass
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -26,7 +38,7 @@ class BlobRef(Model):
     """A file in the object store, named by its SHA-256."""
 
     digest: Digest
-    size: Annotated[int, Field(ge=0)]
+    size: Count
 
 
 class JobSpec(Model):
@@ -44,7 +56,7 @@ class JobSpec(Model):
     """The files of a shard, which runs several; empty when the job is of one file."""
     variant: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
     """What tells the job from others of the same test in its run: `android-14`, `#3`, `android-14 #3`."""
-    position: Annotated[int, Field(ge=0)] = 0
+    position: Count = 0
     """The job's place in its run, from 0."""
     priority: Priority = 5
     target: Label | None = None
@@ -64,7 +76,7 @@ class JobSpec(Model):
     infra_retries: Annotated[int, Field(ge=0, le=100)] = 2
     expires_s: Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)] = 43_200.0
     """How long the job may wait for its first start, from when it was stored."""
-    max_parallel: Annotated[int, Field(ge=1)] | None = None
+    max_parallel: Positive | None = None
     concurrency_key: Id | None = None
     """A newer run of the same organisation and key takes the place of this one."""
     created_at: Timestamp
@@ -87,10 +99,10 @@ class JobMessage(Message):
     """
 
     spec: JobSpec
-    attempt: Annotated[int, Field(ge=1)] = 1
-    failures: Annotated[int, Field(ge=0)] = 0
+    attempt: AttemptNumber = 1
+    failures: Count = 0
     """How many earlier attempts the test failed."""
-    infra_errors: Annotated[int, Field(ge=0)] = 0
+    infra_errors: Count = 0
     """How many earlier attempts the lab failed."""
     avoid: tuple[SlotName, ...] = ()
     """`agent/slot` names where earlier attempts met infrastructure errors."""
@@ -101,8 +113,8 @@ class JobMessage(Message):
     """The nonce of the request, when somebody asked for this attempt of a job that had ended."""
     again: bool = False
     """Sent once more by a client that lost an answer: it may have run already."""
-    part: Annotated[int, Field(ge=0)] = 0
-    parts: Annotated[int, Field(ge=1)] = 1
+    part: Count = 0
+    parts: Positive = 1
     """The batch this message came in, and how many batches the run's submit has."""
 
 
@@ -116,8 +128,8 @@ class RunMarker(Message):
     run_id: Id
     org_id: Id
     state: Literal["open", "complete", "refused"]
-    size: Annotated[int, Field(ge=1)]
-    parts: Annotated[int, Field(ge=1)]
+    size: Positive
+    parts: Positive
     digest: Digest
     """SHA-256 over what the jobs are, without times: tells a repeated submit from another one."""
     name: Text | None = None

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from bus_schemas.base import Message, Seconds, Timestamp
-
-Count = Annotated[int, Field(ge=0)]
+from bus_schemas.base import Count, Message, Seconds, Timestamp
 
 
 class Learned(Message):

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from bus_schemas.agents import GroupRef, Heartbeat
-from bus_schemas.base import Id, Label, Message, Model, SlotName, Text, Timestamp
+from bus_schemas.base import Count, Id, Label, Message, Model, SlotName, Text, Timestamp
 from bus_schemas.events import Attempt
 from bus_schemas.holds import BuildHold, SlotHold
 from bus_schemas.jobs import title_of
@@ -132,16 +132,11 @@ class RunView(Model):
     jobs: tuple[JobView, ...] = ()
 
 
-MAX_OFFSET: Final = 2**53
-"""The largest whole number that all readers of JSON read the same, and that a store can count to."""
-Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET)]
-
-
 class GetQuery(Message):
     """One job or one run by its id (`qg.query.get.<org>`); jobs of a run come in pages."""
 
     id: Id
-    offset: Offset = 0
+    offset: Count = 0
     limit: Annotated[int, Field(ge=0, le=1000)] = 500
 
 
@@ -165,7 +160,7 @@ class ListQuery(Message):
     app_version_id: Id | None = None
     run_id: Id | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 50
-    offset: Offset = 0
+    offset: Count = 0
 
 
 class ListAnswer(Message):
@@ -184,7 +179,7 @@ class LogsQuery(Message):
     """Stored output of a job (`qg.query.logs.<org>`), by its sequence in the log stream."""
 
     job_id: Id
-    after_seq: Annotated[int, Field(ge=0)] = 0
+    after_seq: Count = 0
     limit: Annotated[int, Field(ge=1, le=1000)] = 200
     tail: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Only the last lines of what the job wrote by now, so many: the page begins with the first of them."""

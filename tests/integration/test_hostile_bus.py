@@ -155,6 +155,24 @@ async def test_slots_with_the_longest_names_are_bound_and_shown(tmp_path: Path) 
         await _works_on(bus)
 
 
+@pytest.mark.parametrize(
+    ("field", "digits"),
+    [("attempt", 4200), ("position", 400), ("max_parallel", 400), ("infra_retries", 400)],
+)
+async def test_a_number_beyond_all_bounds_stops_neither_leader_nor_projection(
+    tmp_path: Path, field: str, digits: int
+) -> None:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus):
+        spec = planned(1, runner="noop").specs[0]
+        fields = json.loads(JobMessage(spec=spec).encode())
+        (fields if field in fields else fields["spec"])[field] = 0
+        data = json.dumps(fields).replace(f'"{field}": 0', f'"{field}": 1{"0" * digits}', 1)
+        await bus.requests.publish(subjects.job("medium", spec.org_id, spec.job_id), data.encode())
+        letters = await wait_for(lambda: dead_letters(bus), 10, "a dead letter")
+        assert field in letters[0].reason
+        await _works_on(bus)
+
+
 async def test_an_agent_may_not_speak_for_another(tmp_path: Path) -> None:
     async with system(tmp_path, agents=1, slots=1) as (_, bus):
         run = planned(1, runner="noop", requires=("far-away",))

@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
+from bus_schemas.base import MAX_COUNT
 from bus_schemas.jobs import BlobRef
-from bus_schemas.requests import MAX_OFFSET, JobState, JobView, StoredChunk
+from bus_schemas.requests import JobState, JobView, StoredChunk
 from qgjob.client.models import SubmitRequest
 from qgjob.client.shapes import job_json, run_json, submitted_json
 from qgjob.errors import NotFoundError
@@ -78,7 +79,7 @@ async def list_jobs(
     app_version_id: NamedId = None,
     run_id: NamedId = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MAX_COUNT)] = 0,
 ) -> Response:
     """Jobs that match all that is given."""
     found = await client.jobs(

@@ -118,6 +118,8 @@ class QueuePanel(Canvas, can_focus=True):
         ]
         if overview.oldest_wait_s is not None:
             parts.insert(1, (age(overview.oldest_wait_s), " oldest", "bold"))
+        if overview.held:  # why work waits while slots are idle
+            parts.append((short_count(overview.held), " held", "bold wait"))
         if overview.delayed:
             parts.append((short_count(overview.delayed), " delayed", "bold"))
         if overview.dead_letters:

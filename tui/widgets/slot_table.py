@@ -133,10 +133,11 @@ class SlotTable(LineTable):
                     return ((fit(span(job.took(now)), width, right=True), ""),)
                 since = span(now - slot.since) if slot.since and state != "lost" else ""
                 return ((fit(since, width, right=True), "faint"),)
-            case "done":
-                return ((fit(short_count(slot.jobs_done), width, right=True), "dim"),)
-            case "installs":
-                return ((fit(short_count(slot.installs), width, right=True), "dim"),)
+            case "done" | "installs":
+                # A tape does not have what agents count.
+                number = slot.jobs_done if key == "done" else slot.installs
+                text = "" if self._store.link.replay else short_count(number)
+                return ((fit(text, width, right=True), "dim"),)
             case "streak":
                 streak = self._store.streaks.of(name)
                 return ((fit(str(streak or ""), width, right=True), "bad" if streak > 2 else "prep"),)

@@ -19,8 +19,11 @@ from tui.store.health import lows, vitals
 from tui.store.history import History
 from tui.store.store import Store
 from tui.widgets.group_table import GroupTable
+from tui.widgets.queue_panel import QueuePanel
 from tui.widgets.run_card import RunCard
 from tui.widgets.slot_table import SlotTable
+
+NOTE = next((column, 20) for column in SlotTable.columns if column.key == "note")
 
 
 def health(**told: float) -> DeviceHealth:
@@ -220,6 +223,27 @@ def test_the_card_of_a_run_cuts_neither_a_time_nor_a_wide_name() -> None:
     assert first(80) == f"r_1   build 版本一   org acme   submitted {moment(START)}, 1m15 ago"
     assert first(50) == "r_1   build 版本一   org acme   1m15 ago"
     assert first(38) == "r_1   build 版本一   org acme"
+
+
+def test_what_a_pause_or_a_limit_holds_is_told_beside_the_slots_that_are_idle() -> None:
+    store = Store(ManualClock(START))
+    store.hear_overview(Overview(at=START, waiting=5, held=3, slots_idle=2))
+    lines = QueuePanel(store, "queue").draw(60, 12)
+    assert any("2 idle  3 held" in "".join(text for text, _ in line) for line in lines)
+
+
+def test_a_tape_says_nothing_of_what_agents_count() -> None:
+    store = Store(ManualClock(START))
+    slot = SlotStatus(name="s0", driver="none", state="idle", jobs_done=7, installs=2)
+    store.hear_heartbeat(
+        Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=(slot,))
+    )
+    table = SlotTable(store, "slots")
+    vars(table)["_slots"] = {"lab-1/s0": (store.lab.agents()[0], slot)}
+    widths = [(column, 4) for column in SlotTable.columns if column.key in {"done", "installs"}]
+    assert [cell[0][0] for cell in table.cells("lab-1/s0", [*widths, NOTE])][:2] == ["   7", "   2"]
+    store.link.replay = "replay"
+    assert [cell[0][0] for cell in table.cells("lab-1/s0", [*widths, NOTE])][:2] == ["    ", "    "]
 
 
 def test_what_waits_is_told_by_what_it_needs() -> None:

@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from agent.ahead import Ahead
 from agent.attempt import AttemptRunner
 from agent.claim import claim
 from agent.holding import SKEW, Holding
 from agent.identity import Identity
-from agent.lease import acknowledge
+from agent.recording import Recording
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, DeviceHealth, InstalledBuild, SlotNext, SlotState, SlotStatus
 from bus_schemas.holds import SlotHold
@@ -36,6 +35,8 @@ REPORT_EVERY_S: Final = 15.0
 _AVOID_DELAY_S: Final = 0.2
 _AVOID_TRIES: Final = 10
 _GONE_PAUSE_S: Final = 0.2
+_BRIEF_S: Final = 0.25
+"""After a test that took less, the next job is asked for while one runs; after so long it is handed back."""
 
 
 class SlotWorker:
@@ -54,9 +55,9 @@ class SlotWorker:
         self._next_binding: Binding | None = None
         self._puller: Puller | None = None
         self._retiring: set[asyncio.Task[None]] = set()
-        self._acks: set[asyncio.Task[bool]] = set()
+        self._recording = Recording(bus, who.name)
         self._report_due = True
-        self._ahead = Ahead(bus)
+        self._last_s = float("inf")
         self._stopping = False
         self._holding = Holding()
         self._message: JobMessage | None = None
@@ -136,7 +137,7 @@ class SlotWorker:
     @property
     def busy(self) -> bool:
         """Whether a job runs on it."""
-        return self._message is not None
+        return self._message is not None or self._recording.pending
 
     @property
     def state(self) -> SlotState:
@@ -172,6 +173,8 @@ class SlotWorker:
         """Work until stopped."""
         try:
             while not self._stopping:
+                if self._holding or self._next_binding is not None or self._report_due:
+                    await self._settle()
                 if self._holding:
                     self._next_binding = None
                     if self._puller is not None:
@@ -192,6 +195,7 @@ class SlotWorker:
                     await puller.ask()
                 await self._wait()
         finally:
+            await self._recording.close()
             if self._stopping:  # nothing shall be released for us until the agent is gone
                 await self._report()
             # The connection closes next, and with it all interest: nothing is delivered any more.
@@ -199,7 +203,14 @@ class SlotWorker:
                 task.cancel()
             if self._puller is not None:
                 await self._puller.close()
-            await asyncio.gather(*self._acks, return_exceptions=True)
+
+    async def _settle(self) -> None:
+        """Who hears that the slot is free, or has another group, shall find the last end recorded."""
+        loop, puller = asyncio.get_running_loop(), self._puller
+        began = loop.time()
+        await self._recording.done()
+        if puller is not None and loop.time() - began > self._ack_wait_s:
+            puller.take()  # what came meanwhile may be another slot's by now, from whom a NAK would take it
 
     async def _wait(self) -> None:
         self._wake.clear()
@@ -226,7 +237,7 @@ class SlotWorker:
             self._binding = binding
             return
         self._unbind()
-        self._binding = binding
+        self._binding, self._last_s = binding, float("inf")
         self._puller = await Puller(self._bus, streams.WORK, binding.consumer, wake=self._wake).start()
 
     def _unbind(self) -> None:
@@ -259,6 +270,10 @@ class SlotWorker:
         with contextlib.suppress(Exception):  # not connected: said again when it is
             await self._bus.nc.publish(subjects.slot_next(self.who.agent, self.who.slot), report.encode())
 
+    @property
+    def _ack_wait_s(self) -> float:
+        return self._binding.ack_wait_s if self._binding else streams.ACK_WAIT_S
+
     def _installed(self) -> tuple[InstalledBuild, ...]:
         return self.runner.installed()
 
@@ -287,19 +302,30 @@ class SlotWorker:
         if self._installed() != before:
             self._report_due = True
 
+    async def _ask_ahead(self) -> None:
+        """Where tests are over at once the next job is at hand when this one is: a round trip less each."""
+        if self._stopping or self._holding or self._next_binding is not None or self._puller is None:
+            return
+        if self._last_s < _BRIEF_S:
+            await self._puller.ask()
+
     async def _say_while_busy(self) -> None:
-        """A scheduler that asks who is there hears of a busy slot too."""
+        """A scheduler that asks who is there hears of a busy slot too; what came too early is handed back."""
+        loop = asyncio.get_running_loop()
+        brief_until = loop.time() + _BRIEF_S
         while True:
             self._wake.clear()
+            early = self._puller is not None and self._puller.ready and loop.time() < brief_until
             try:
-                async with asyncio.timeout(REPORT_EVERY_S):
+                async with asyncio.timeout(brief_until - loop.time() if early else REPORT_EVERY_S):
                     await self._wake.wait()
             except TimeoutError:
-                self._report_due = True
+                self._report_due = self._report_due or not early
             if self._report_due:
                 await self._report()
-            if self._puller is not None and not self._ahead.asked:
-                await self._ahead.give_back(self._puller)  # an older request brought it: not for us now
+            if self._puller is not None and loop.time() >= brief_until:
+                for msg in self._puller.take():
+                    await self._bus.nc.publish(msg.reply, NAK)
 
     async def _read(self, msg: Msg) -> JobMessage | None:
         try:
@@ -311,7 +337,7 @@ class SlotWorker:
             return None
         except BadMessageError as error:
             if await set_aside(self._bus, streams.WORK, msg.subject, msg.data, str(error)):
-                self._acknowledge(msg.reply)
+                self._recording.acknowledge(msg.reply)
             return None
         delivered = stream_message(msg).delivered
         if self.who.name in message.avoid and delivered <= _AVOID_TRIES:
@@ -324,27 +350,15 @@ class SlotWorker:
     async def _attempt(self, message: JobMessage, ack: str) -> None:
         since = asyncio.get_running_loop().time()
         held = await claim(self._bus, message, self.who, await self.runner.phase(message))
+        await self._recording.done()  # of a slot's results only one is ever under way
         if held is None:
-            self._acknowledge(ack)
+            self._recording.acknowledge(ack)
             return
-        ack_wait = self._binding.ack_wait_s if self._binding else streams.ACK_WAIT_S
-        outcome = await self.runner.run(held, ack, ack_wait, since=since)
+        await self._ask_ahead()
+        outcome = await self.runner.run(held, ack, self._ack_wait_s, since=since)
         if outcome is None:
             await held.let_go()
             await self._bus.nc.publish(ack, NAK)
             return
-        loop, puller = asyncio.get_running_loop(), self._puller
-        if puller is not None and not (self._stopping or self._holding or self._next_binding):
-            await self._ahead.ask(puller, loop.time())
-        try:
-            if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
-                self._acknowledge(ack)
-        finally:
-            if puller is not None:
-                await self._ahead.heed(puller, ack_wait, loop.time())
-
-    def _acknowledge(self, ack: str) -> None:
-        """Beside the way: the end is recorded, so nothing waits for this."""
-        task = asyncio.create_task(acknowledge(self._bus, ack), name="ack")
-        self._acks.add(task)
-        task.add_done_callback(self._acks.discard)
+        self._last_s = outcome.result.duration_s or 0.0
+        self._recording.begin(held, outcome, ack)

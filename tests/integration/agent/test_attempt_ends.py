@@ -3,53 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
 
 from agent.attempt import AttemptRunner
 from agent.claim import Claim, claim
-from agent.drivers.marker import MarkerDevice, SlotSpec
-from agent.files import JobFiles
-from agent.identity import Identity
-from agent.npm.packages import NpmPackages, NpmSettings
-from agent.runners.kit import Kit
-from agent.runners.registry import Runners
-from agent.runners.toolchain import Toolchain
 from agent.steps import Steps
-from bench.runners import PLUGINS
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
-from qgjob.clock import SystemClock
 from tests.support.pipeline import planned
 from tests.support.servers import NatsServer
+from tests.support.slots import runner_in
 
 pytestmark = pytest.mark.integration
-
-
-async def runner_in(bus: Bus, folder: Path, work: Path) -> AttemptRunner:
-    slot = SlotSpec(name="s0", folder=folder / "s0", labels=frozenset({"none"}), install_seconds=0.0)
-    device = MarkerDevice(slot, SystemClock())
-    await device.open()
-    environment = {**os.environ, "QGJOB_RUNNER_PLUGINS": PLUGINS}
-    tools = Toolchain.discover(environment)
-    files = JobFiles(bus, folder / "cache", needs_build=False)
-    files.open()
-    packages = NpmPackages(
-        folder / "npm", tools, NpmSettings.from_environ(environment, tools), mark="test-npm:"
-    )
-    return AttemptRunner(
-        bus=bus,
-        who=Identity("a", "s0", "a-s0"),
-        driver="none",
-        device=device,
-        files=files,
-        runners=Runners.load(tools, environment),
-        kit=Kit(tools, packages, folder / "appium", "test-appium:"),
-        work_dir=work,
-    )
 
 
 async def claimed(bus: Bus, runner: AttemptRunner, message: JobMessage) -> Claim:

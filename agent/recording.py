@@ -1,0 +1,65 @@
+"""Record the end of an attempt beside the way: meanwhile the slot claims its next job."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from agent.claim import Claim
+from agent.lease import acknowledge
+from agent.outcome import Outcome
+from qgjob.bus.connect import Bus
+from qgjob.errors import QgjobError
+
+log = logging.getLogger(__name__)
+
+
+class Recording:
+    """The ends of one slot's attempts, one at a time, and the acknowledgements of their work."""
+
+    def __init__(self, bus: Bus, slot: str) -> None:
+        self._bus = bus
+        self._slot = slot
+        self._end: asyncio.Task[None] | None = None
+        self._acks: set[asyncio.Task[bool]] = set()
+
+    @property
+    def pending(self) -> bool:
+        """Whether an end is not recorded yet."""
+        return self._end is not None and not self._end.done()
+
+    def begin(self, held: Claim, outcome: Outcome, ack: str) -> None:
+        """Record an end, and then acknowledge its work. The one before has to be `done`."""
+        self._end = asyncio.create_task(self._record(held, outcome, ack), name="recording")
+
+    async def done(self) -> None:
+        """The last end is recorded, or given up: then the work stream gives its job once more."""
+        if self._end is not None:
+            await asyncio.wait({self._end})
+
+    def acknowledge(self, ack: str) -> None:
+        """Beside the way: the end is recorded, so nothing waits for this."""
+        task = asyncio.create_task(acknowledge(self._bus, ack), name="ack")
+        self._acks.add(task)
+        task.add_done_callback(self._acks.discard)
+
+    async def close(self) -> None:
+        """Wait for what is under way; when that is cut short, nothing goes on."""
+        try:
+            await self.done()
+            await asyncio.gather(*self._acks, return_exceptions=True)
+        finally:
+            for task in (self._end, *self._acks):
+                if task is not None:
+                    task.cancel()
+
+    async def _record(self, held: Claim, outcome: Outcome, ack: str) -> None:
+        job_id = held.message.spec.job_id
+        try:
+            if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
+                self.acknowledge(ack)
+        except QgjobError as error:
+            # No result and no ack: the work stream gives it again when the lease has run out.
+            log.warning("%s: %s: %s", self._slot, job_id, error)
+        except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
+            log.exception("%s: %s", self._slot, job_id)

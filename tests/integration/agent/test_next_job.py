@@ -1,0 +1,121 @@
+"""A slot's next job: claimed while the end of the last is recorded; asked for early where tests are brief."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.claim import Claim, EndOutcome
+from agent.slot import SlotWorker
+from bus_schemas import streams, subjects
+from bus_schemas.agents import Binding, GroupRef
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.follow import stream_message
+from qgjob.bus.publish import OutMsg
+from qgjob.bus.publisher import publish_each
+from qgjob.bus.pull import Puller
+from qgjob.bus.topology import create_consumer, ensure_topology
+from tests.support.pipeline import Witness, planned
+from tests.support.servers import NatsServer
+from tests.support.slots import runner_in
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+ACK_WAIT_S = 30.0
+APP = "v1"
+
+
+@pytest.fixture
+async def bus(nats_server: NatsServer) -> AsyncGenerator[Bus]:
+    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
+        await ensure_topology(bus)
+        yield bus
+
+
+@contextlib.asynccontextmanager
+async def working(bus: Bus, folder: Path, seconds: list[str]) -> AsyncGenerator[tuple[SlotWorker, list[str]]]:
+    """A slot that works on jobs that sleep so long, one after the other; yields it and their ids."""
+    specs = [planned(1, runner="sleep", app=APP, argv=(each,)).specs[0] for each in seconds]
+    group = streams.group_consumer("any", specs[0].org_id, APP, ACK_WAIT_S)
+    await create_consumer(bus, streams.WORK, group)
+    for spec in specs:
+        subject = subjects.work("any", spec.org_id, APP, spec.job_id)
+        await publish_each(bus, [OutMsg(subject, JobMessage(spec=spec).encode())])
+    runner = await runner_in(bus, folder, folder / "work")
+    slot = SlotWorker(bus, runner.who, runner, lambda: None, instance="i")
+    slot.bind(
+        Binding(
+            agent="a",
+            slot="s0",
+            epoch=1,
+            group=GroupRef(capability="any", org_id=specs[0].org_id, app_version_id=APP),
+            consumer=group["name"],
+            ack_wait_s=ACK_WAIT_S,
+        )
+    )
+    task = asyncio.create_task(slot.run())
+    try:
+        yield slot, [spec.job_id for spec in specs]
+    finally:
+        slot.hand_back()
+        async with asyncio.timeout(10):
+            await task
+        await runner.close()
+
+
+async def test_the_next_job_is_claimed_while_an_end_is_recorded_and_begins_when_it_is(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending: list[str] = []
+    gate = asyncio.Event()
+    end = Claim.end
+
+    async def slowly(self: Claim, *args: Any, **more: Any) -> EndOutcome:
+        ending.append(self.message.spec.job_id)
+        if len(ending) > 1:  # the first job installs the build, of which the slot tells before it goes on
+            await gate.wait()
+        return await end(self, *args, **more)
+
+    monkeypatch.setattr(Claim, "end", slowly)
+    witness = Witness()
+    async with (
+        witness.watching(bus),
+        working(bus, tmp_path, ["0", "0", "0"]) as (slot, (first, second, third)),
+    ):
+        try:
+            await wait_for(lambda: third in witness.started(), 10, "the third job to be claimed")
+            await bus.requests.round_trip()
+            assert ending == [first, second], "the third test ran before the second one's end was recorded"
+            assert set(witness.ends) == {first}
+            assert slot.busy
+        finally:
+            gate.set()
+        await wait_for(lambda: len(witness.ends) == 3, 10, "all ends")
+        await wait_for(lambda: not slot.busy, 10, "the slot to be free")
+    assert all(count == 1 for count in witness.ends.values())
+
+
+@pytest.mark.parametrize(("before", "delivered"), [("0", 2), ("0.3", 1)], ids=["brief", "long"])
+async def test_what_came_ahead_of_a_long_test_is_handed_back(
+    bus: Bus, tmp_path: Path, before: str, delivered: int
+) -> None:
+    """After a brief test the next job is at hand early, and soon for others; else it is left to them at once."""
+    witness = Witness()
+    async with witness.watching(bus), working(bus, tmp_path, [before, "60", "0"]) as (_, (_, long, third)):
+        await wait_for(lambda: long in witness.started(), 10, "the long test to start")
+        name = streams.group_consumer_name("any", "bench", APP)
+        async with Puller(bus, streams.WORK, name) as other:
+            await other.ask()
+            await wait_for(lambda: other.ready, 10, "the third job to be another's")
+            (msg,) = other.take()
+        stored = stream_message(msg)
+        assert JobMessage.decode(msg.data).spec.job_id == third
+        assert stored.delivered == delivered
+        assert third not in witness.started()

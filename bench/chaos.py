@@ -86,10 +86,18 @@ class Left:
 
 
 async def chaos(
-    jobs: int = 500, *, agents: int = 2, slots: int = 4, phones: int = 0, every_s: float = 1.0, seed: int = 1
+    jobs: int = 500,
+    *,
+    agents: int = 2,
+    slots: int = 4,
+    phones: int = 0,
+    every_s: float = 1.0,
+    most: int | None = None,
+    seed: int = 1,
 ) -> Left:
     """Run it on a system of its own in a temporary folder.
 
+    `most` kills at most: of few jobs one that meets nothing but kills would be put off for minutes.
     With `phones` there is one agent with that many simulated phones instead; the real adb must be there.
     """
     dice = random.Random(seed)
@@ -115,7 +123,7 @@ async def chaos(
                     if adb is not None:
                         apk = make_apk(Path(name) / "shop.apk")
                         await client.upload_app(apk, org_id="chaos", app_version_id="v1")
-                    killer = asyncio.create_task(_kill(system, folder, dice, every_s, killed))
+                    killer = asyncio.create_task(_kill(system, folder, dice, every_s, killed, most))
                     try:
                         ended = await _run(client, jobs, token)
                     finally:
@@ -187,10 +195,15 @@ async def _forwards(host: AdbHost) -> list[str]:
 
 
 async def _kill(
-    system: LocalSystem, folder: Path, dice: random.Random, every_s: float, killed: list[int]
+    system: LocalSystem,
+    folder: Path,
+    dice: random.Random,
+    every_s: float,
+    killed: list[int],
+    most: int | None,
 ) -> None:
     """Kill an agent, a supervisor or a job's process, again and again."""
-    while True:
+    while most is None or len(killed) < most:
         await asyncio.sleep(dice.expovariate(1 / every_s))
         an_agent = dice.random() < _AGENTS
         while True:  # a kill is not saved by there being nobody to kill just now

@@ -57,7 +57,7 @@ async def test_what_stays_behind_is_found(tmp_path: Path) -> None:
 
 
 async def test_killed_agents_supervisors_and_jobs_leave_nothing() -> None:
-    left = await chaos(20, agents=2, slots=2, every_s=0.6)
+    left = await chaos(20, agents=2, slots=2, every_s=0.6, most=12)
     assert left.clean, (str(left), left.things)
     assert left.kills, "the dice are loaded: somebody is killed"
 
@@ -65,6 +65,6 @@ async def test_killed_agents_supervisors_and_jobs_leave_nothing() -> None:
 @pytest.mark.slow
 async def test_nor_do_they_on_phones(adb_program: str) -> None:
     del adb_program
-    left = await chaos(6, phones=2, every_s=1.0)
+    left = await chaos(6, phones=2, every_s=1.0, most=5)
     assert left.clean, (str(left), left.things)
     assert left.kills

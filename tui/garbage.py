@@ -17,8 +17,8 @@ import ctypes
 import gc
 from typing import Final
 
-_YOUNG: Final = 5000
-_MIDDLE: Final = 200
+_YOUNG: Final = 3000
+_MIDDLE: Final = 400
 _NEVER: Final = 1_000_000
 _M_MMAP_THRESHOLD: Final = -3
 _LARGE: Final = 128 * 1024
@@ -30,10 +30,10 @@ PATIENCE_S: Final = 15.0
 """It waits no longer for that."""
 STILL_S: Final = 5.0
 """So long no key was pressed before it looks at everything."""
-MANY: Final = 60_000
-"""So many new objects are looked at in a few hundredths of a second; they are put aside then."""
-_ASIDE: Final = 5
-_TOO_MANY: Final = 20
+MANY: Final = 20_000
+"""So many new objects are looked at in a hundredth of a second; they are put aside then."""
+_ASIDE: Final = 15
+_TOO_MANY: Final = 60
 """When so many times as much was put aside, all is looked at again: at the next still moment, or at once."""
 
 

@@ -130,7 +130,7 @@ def test_without_end_it_is_not_put_off() -> None:
     garbage.put_aside()
     now = 0.0
     kept: list[list[list[int]]] = []
-    for _ in range(21):
+    for _ in range(61):
         kept.append([[number] for number in range(20)])
         now += EVERY_S + PATIENCE_S
         sweeper.look(now, now, 0)
@@ -142,7 +142,7 @@ def test_where_much_was_put_aside_everything_is_looked_at() -> None:
     ring = a_ring()
     garbage.put_aside()
     kept: list[list[list[int]]] = []
-    for minute in range(1, 7):
+    for minute in range(1, 17):
         kept.append([[number] for number in range(200)])
         sweeper.look(minute * EVERY_S, 0.0, 0)
         assert ring() or minute > 1

@@ -61,7 +61,7 @@ def tests(ctx: typer.Context, incomplete: str) -> Words:
 
 def builds(ctx: typer.Context, incomplete: str) -> Words:
     """App versions that were submitted lately, or uploaded."""
-    asked = _live(ctx, "list", {"limit": LATEST}, lambda a: _each(a, "app_version_id", "org_id"), _uploaded)
+    asked = _live(ctx, "list", {"limit": LATEST}, lambda a: _each(a, "app_version_id", "org_id"), uploaded)
     return _fitting(asked, incomplete)
 
 
@@ -149,13 +149,15 @@ async def _ask(
         return [*words, *(await more(bus) if more else ())]
 
 
-async def _uploaded(bus: Bus) -> Words:
-    from qgjob.bus.direct import read_last
+async def uploaded(bus: Bus) -> Words:
+    """The builds that are registered: their versions, and whose they are."""
+    from qgjob.bus.direct import read_all
 
-    bucket = "KV_qg_builds"
+    # Asked for the last message of each subject, of which there is but one, the server gives 1,024 at most.
     records = [
         json.loads(found.data)
-        for found in await read_last(bus, bucket, ["$KV.qg_builds.>"])
+        async for page in read_all(bus, "KV_qg_builds", "$KV.qg_builds.>")
+        for found in page
         if not found.deleted
     ]
     return [(str(r["app_version_id"]), f"build of {r['org_id']}") for r in records]

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bus_schemas.streams import BUILD_OBJECTS, BUILDS_KEPT_S, BUNDLE_OBJECTS
-from qgjob.bus import objects
+from bus_schemas.builds import BuildRecord, build_key
+from bus_schemas.jobs import BlobRef
+from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUILDS_KEPT_S, BUNDLE_OBJECTS
+from qgjob.bus import kv, objects
+from qgjob.bus.publish import OutMsg
+from qgjob.bus.publisher import publish_each
+from qgjob.cli.completing import uploaded
 from qgjob.client import Client, SubmitRequest, bundles
 from qgjob.clock import ManualClock
 from qgjob.errors import NotFoundError, RefusedError, UsageError
@@ -208,3 +213,28 @@ async def test_a_bundle_over_the_limit_is_refused(
     path.write_bytes(b"x" * 1001)
     with pytest.raises(RefusedError, match="at most"):
         await client.upload_bundle(path)
+
+
+async def test_a_shell_completes_versions_in_a_lab_that_has_seen_many(client: Client):
+    blob = BlobRef(digest="0" * 64, size=1)
+    records = [
+        BuildRecord(
+            org_id="many",
+            app_version_id=f"v{number:04d}",
+            blob=blob,
+            file_name="app",
+            format="file",
+            uploaded_at=1.0,
+        )
+        for number in range(1100)  # more than the last messages that the server gives in one answer
+    ]
+    await publish_each(
+        client.bus,
+        [
+            OutMsg(kv.key_subject(BUILDS_BUCKET, build_key("many", record.app_version_id)), record.encode())
+            for record in records
+        ],
+        timeout=30,
+    )
+    words = [word for word, what in await uploaded(client.bus) if what == "build of many"]
+    assert words == [record.app_version_id for record in records]

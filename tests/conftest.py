@@ -11,9 +11,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from qgjob.config import STATE_DIR_VARIABLE
 from tests.support.servers import NatsServer, ValkeyServer
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def required_program(name: str) -> str:

@@ -68,7 +68,7 @@ def test_what_cannot_be_told_is_not_made_up(expression: str, zone: str | None) -
     assert next_due(expression, zone, 0.0, 1_700_000_000.0) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 59),
     st.integers(0, 59),

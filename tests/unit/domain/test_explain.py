@@ -136,7 +136,7 @@ flag = st.sampled_from([False, False, True])
 cases = st.builds(Case, st.lists(slots, max_size=4).map(tuple), flag, flag, flag, flag, flag, st.booleans())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases)
 def test_what_is_taken_away_by_its_words_releases_the_job(case: Case) -> None:
     state = lab(case)

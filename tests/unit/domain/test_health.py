@@ -198,7 +198,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps, st.integers(1, 10))
 def test_never_more_than_a_share_is_in_quarantine_and_changes_say_what_is_so(
     history: list[Step], lab: int

@@ -28,7 +28,7 @@ from qgjob.domain.placement.model import (
 from tests.support.placement import LABELS, History, NewJob, World, histories, job, play
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(histories)
 def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
     world, cancelled = play(history)
@@ -45,7 +45,7 @@ def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
     assert sum(world.state.depths) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories)
 def test_equal_histories_give_equal_decisions(history: History) -> None:
     one, _ = play(history)
@@ -104,7 +104,7 @@ class Checked(World):
         indexed(self.state)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(histories)
 def test_the_indices_are_right_whatever_happens(history: History) -> None:
     world = Checked()
@@ -188,7 +188,7 @@ class Recorder(World):
         super().feed(event)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(histories, st.integers(0, 100))
 def test_replayed_from_any_crash_point_the_state_decides_the_same(history: History, crash_at: int) -> None:
     history = [step for step in history if isinstance(step, NewJob) or step.kind != "depose"]

@@ -12,7 +12,7 @@ from tests.support.clockwork import INSTALL_S, TEST_S, Clockwork, usually_waits
 from tests.support.placement import World, job
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     slots=st.integers(1, 4),
     aged=st.lists(st.tuples(st.sampled_from([2, 5]), st.integers(0, 3)), min_size=1, max_size=5),

@@ -93,7 +93,7 @@ def play(history: list[Step]) -> Guarded:
     return world
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_nothing_leaks_and_nothing_is_lost(history: list[Step]) -> None:
     world = play(history)

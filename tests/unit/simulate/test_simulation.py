@@ -38,7 +38,7 @@ def simulated(trace: list[TraceJob], lab: Lab, policy: str = "qgjob") -> list[Ra
     return Simulation(trace, lab, POLICIES[policy](1), noise=0.3, seed=1).run()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(jobs, st.integers(1, 5), st.integers(0, 60), st.sampled_from(sorted(POLICIES)))
 def test_every_job_runs_once_on_a_slot_that_does_one_thing_at_a_time(
     trace: list[TraceJob], slots: int, install_s: int, policy: str
@@ -59,7 +59,7 @@ def test_every_job_runs_once_on_a_slot_that_does_one_thing_at_a_time(
     assert figures.makespan_s >= figures.makespan_lower_bound_s - 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(jobs, st.integers(1, 4))
 def test_equal_seeds_give_equal_schedules(trace: list[TraceJob], slots: int) -> None:
     lab = Lab.uniform(slots, 20.0)

@@ -11,11 +11,16 @@ from qgjob.domain.placement.model import Job, Slot
 from qgjob.domain.placement.policy.picks import ready, spare
 from qgjob.domain.placement.policy.view import Choice, View
 
-_EACH: Final = 2
+_EACH: Final = 4
+_ROUNDS: Final = 4.0
+"""No further slot where those that work on the build are through with it in so many installs and tests."""
 
 
 def aged(view: View) -> Choice | None:
-    """The oldest aged job that a free slot can run, when it is the turn of the aged."""
+    """The oldest aged job that a free slot can run, when it is the turn of the aged.
+
+    Where slots work on its build and are through with it soon, it waits for one of them.
+    """
     if view.state.measures.aged_due < 1.0:
         return None
     limit = view.now - HORIZON_S
@@ -26,11 +31,19 @@ def aged(view: View) -> Choice | None:
         if key[0] <= limit
     ]
     for _, _, group in sorted(oldest, key=lambda entry: entry[:2]):
-        for slot in chain(ready(view, group), spare(view, group)):
+        further = () if _soon_done(view, group) else spare(view, group)
+        for slot in chain(ready(view, group), further):
             if job := _oldest(group, slot):
                 view.as_aged = True
                 return slot, group, job, "it waits longest of all that wait past the horizon"
     return None
+
+
+def _soon_done(view: View, group: Group) -> bool:
+    """Whether the slots that work on the group start all of it soon anyway: one more would do little of it."""
+    workers = view.workers(group)
+    round_s = view.install_s(group) + view.mean_s(group)
+    return workers > 0 and view.work_s(group) + group.running_s(view.now) <= _ROUNDS * workers * round_s
 
 
 def stays_aged(view: View, slot: Slot, group: Group) -> Choice | None:

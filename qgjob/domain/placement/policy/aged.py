@@ -13,7 +13,9 @@ from qgjob.domain.placement.policy.view import Choice, View
 
 _EACH: Final = 4
 _ROUNDS: Final = 4.0
-"""No further slot where those that work on the build are through with it in so many installs and tests."""
+"""No further slot where those that work on the build are through with it in so many installs and tests,"""
+_WAITED: Final = 1.25
+"""unless somebody waits so many times the horizon: shorter tests may have come and gone first."""
 
 
 def aged(view: View) -> Choice | None:
@@ -40,8 +42,10 @@ def aged(view: View) -> Choice | None:
 
 
 def _soon_done(view: View, group: Group) -> bool:
-    """Whether the slots that work on the group start all of it soon anyway: one more would do little of it."""
-    workers = view.workers(group)
+    """Whether the slots that work on the group start all of it soon: one more would do little of it."""
+    oldest, workers = group.oldest(), view.workers(group)
+    if oldest is None or view.now - oldest.arrived_at > _WAITED * HORIZON_S:
+        return False
     round_s = view.install_s(group) + view.mean_s(group)
     return workers > 0 and view.work_s(group) + group.running_s(view.now) <= _ROUNDS * workers * round_s
 

@@ -16,6 +16,8 @@ _ROUNDS: Final = 4.0
 """No further slot where those that work on the build are through with it in so many installs and tests,"""
 _WAITED: Final = 1.25
 """unless somebody waits so many times the horizon: shorter tests may have come and gone first."""
+_ALIKE: Final = 0.9
+"""What waits so many times the horizon is about as old as the aged."""
 
 
 def aged(view: View) -> Choice | None:
@@ -42,12 +44,17 @@ def aged(view: View) -> Choice | None:
 
 
 def _soon_done(view: View, group: Group) -> bool:
-    """Whether the slots that work on the group start all of it soon: one more would do little of it."""
+    """Whether the slots that work on the group start all of it soon: one more would do little of it.
+
+    Where jobs keep coming to it they are never through: what waits must be about as old.
+    """
     oldest, workers = group.oldest(), view.workers(group)
-    if oldest is None or view.now - oldest.arrived_at > _WAITED * HORIZON_S:
+    if oldest is None or not workers or view.now - oldest.arrived_at > _WAITED * HORIZON_S:
         return False
     round_s = view.install_s(group) + view.mean_s(group)
-    return workers > 0 and view.work_s(group) + group.running_s(view.now) <= _ROUNDS * workers * round_s
+    if view.work_s(group) + group.running_s(view.now) > _ROUNDS * workers * round_s:
+        return False
+    return all(view.now - job.arrived_at >= _ALIKE * HORIZON_S for job in group.jobs(oldest.level))
 
 
 def stays_aged(view: View, slot: Slot, group: Group) -> Choice | None:

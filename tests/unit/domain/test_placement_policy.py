@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.placement.measures import AGED_ACCRUES, AGED_SHARE, HORIZON_S
-from qgjob.domain.placement.model import JobArrived, Release, SlotSeen, Tick
+from qgjob.domain.placement.model import GroupKey, Job, JobArrived, Release, SlotSeen, Tick
 from tests.support.clockwork import INSTALL_S, TEST_S, Clockwork, usually_waits
 from tests.support.placement import World, job
 

@@ -35,6 +35,8 @@ def required_program(name: str) -> str:
 @pytest.fixture(scope="session", autouse=True)
 def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test sees the developer's own settings, servers or data, nor writes beside them."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup: what we start would ignore it too
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
             if name.startswith("QGJOB_") or name in {"REDIS_URL", "LOG_LEVEL", "PORT"}:

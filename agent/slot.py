@@ -35,8 +35,6 @@ REPORT_EVERY_S: Final = 15.0
 _AVOID_DELAY_S: Final = 0.2
 _AVOID_TRIES: Final = 10
 _GONE_PAUSE_S: Final = 0.2
-_BRIEF_S: Final = 0.25
-"""After a test that took less, the next job is asked for while one runs; after so long it is handed back."""
 
 
 class SlotWorker:
@@ -57,7 +55,6 @@ class SlotWorker:
         self._retiring: set[asyncio.Task[None]] = set()
         self._recording = Recording(bus, who.name)
         self._report_due = True
-        self._last_s = float("inf")
         self._stopping = False
         self._holding = Holding()
         self._message: JobMessage | None = None
@@ -237,7 +234,7 @@ class SlotWorker:
             self._binding = binding
             return
         self._unbind()
-        self._binding, self._last_s = binding, float("inf")
+        self._binding = binding
         self._puller = await Puller(self._bus, streams.WORK, binding.consumer, wake=self._wake).start()
 
     def _unbind(self) -> None:
@@ -302,30 +299,19 @@ class SlotWorker:
         if self._installed() != before:
             self._report_due = True
 
-    async def _ask_ahead(self) -> None:
-        """Where tests are over at once the next job is at hand when this one is: a round trip less each."""
-        if self._stopping or self._holding or self._next_binding is not None or self._puller is None:
-            return
-        if self._last_s < _BRIEF_S:
-            await self._puller.ask()
-
     async def _say_while_busy(self) -> None:
-        """A scheduler that asks who is there hears of a busy slot too; what came too early is handed back."""
-        loop = asyncio.get_running_loop()
-        brief_until = loop.time() + _BRIEF_S
+        """A scheduler that asks who is there hears of a busy slot too."""
         while True:
             self._wake.clear()
-            early = self._puller is not None and self._puller.ready and loop.time() < brief_until
             try:
-                async with asyncio.timeout(brief_until - loop.time() if early else REPORT_EVERY_S):
+                async with asyncio.timeout(REPORT_EVERY_S):
                     await self._wake.wait()
             except TimeoutError:
-                self._report_due = self._report_due or not early
+                self._report_due = True
             if self._report_due:
                 await self._report()
-            if self._puller is not None and loop.time() >= brief_until:
-                for msg in self._puller.take():
-                    await self._bus.nc.publish(msg.reply, NAK)
+            for msg in self._puller.take() if self._puller is not None else ():
+                await self._bus.nc.publish(msg.reply, NAK)  # an older request brought it: not for us now
 
     async def _read(self, msg: Msg) -> JobMessage | None:
         try:
@@ -354,11 +340,9 @@ class SlotWorker:
         if held is None:
             self._recording.acknowledge(ack)
             return
-        await self._ask_ahead()
         outcome = await self.runner.run(held, ack, self._ack_wait_s, since=since)
         if outcome is None:
             await held.let_go()
             await self._bus.nc.publish(ack, NAK)
             return
-        self._last_s = outcome.result.duration_s or 0.0
         self._recording.begin(held, outcome, ack)

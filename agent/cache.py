@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 
 from agent.errors import FetchError
+from agent.shared import SharedWork
 from agent.transfer import Transferred
 
 Fetch = Callable[[str, Path, Transferred], Awaitable[None]]
@@ -33,7 +34,7 @@ class BlobCache:
         self._fetch = fetch
         self._limit_bytes = limit_bytes
         self._pins: dict[str, int] = {}
-        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._fetching = SharedWork()
         self._listening: dict[str, list[Transferred]] = {}
 
     @contextlib.asynccontextmanager
@@ -83,23 +84,12 @@ class BlobCache:
             progress(done, total)
 
     async def _fetch_once(self, digest: str) -> None:
-        task = self._fetching.get(digest)
-        if task is None:
-            task = asyncio.create_task(self._fetch_verified(digest), name=f"fetch {digest[:12]}")
-            self._fetching[digest] = task
-            task.add_done_callback(lambda task: self._is_over(digest, task))
-        # One who stops waiting does not stop the fetch for the others, unless nobody is left.
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if self._pins[digest] == 1:
-                self._is_over(digest, task)  # it takes a while to end: who asks meanwhile needs another
-                task.cancel()
-            raise
-
-    def _is_over(self, digest: str, task: asyncio.Task[None]) -> None:
-        if self._fetching.get(digest) is task:
-            del self._fetching[digest]
+        await self._fetching.wait_for(
+            digest,
+            lambda: self._fetch_verified(digest),
+            name=f"fetch {digest[:12]}",
+            alone=lambda: self._pins[digest] == 1,
+        )
 
     async def _fetch_verified(self, digest: str) -> None:
         path = self._path(digest)

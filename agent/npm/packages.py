@@ -28,6 +28,7 @@ from agent.npm.project import Project, find_project
 from agent.removal import remove_tree
 from agent.runners.node import node_of
 from agent.runners.toolchain import Toolchain
+from agent.shared import SharedWork
 from agent.supervision.job_supervisor import JobSupervisor
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class NpmPackages:
         self._tools = tools
         self._settings = settings
         self._mark = mark
-        self._installing: dict[str, asyncio.Task[None]] = {}
+        self._installing = SharedWork()
         self._users: dict[str, int] = {}
 
     def open(self) -> None:
@@ -145,9 +146,7 @@ class NpmPackages:
 
     async def close(self) -> None:
         """End the installations that run."""
-        for task in self._installing.values():
-            task.cancel()
-        await asyncio.gather(*self._installing.values(), return_exceptions=True)
+        await self._installing.close()
 
     # -- installing ---------------------------------------------------------------------------------
 
@@ -165,27 +164,17 @@ class NpmPackages:
         return (self._folder / key / "node_modules").is_dir()
 
     async def _install_once(self, key: str, project: Project, say: Say) -> None:
-        task = self._installing.get(key)
-        if task is None:
-            say(f"installing the packages of {project.lock}")
-            task = asyncio.create_task(self._install(key, project), name=f"npm ci {key[:12]}")
-            self._installing[key] = task
-            task.add_done_callback(lambda task: self._is_over(key, task))
-        else:
+        if key in self._installing:
             say(f"waiting for the packages of {project.lock}, which another job has installed")
-        # One who stops waiting does not stop it for the others, unless nobody is left.
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if self._users[key] == 1:
-                self._is_over(key, task)  # it takes a while to end: who asks meanwhile needs another
-                task.cancel()
-                await asyncio.wait((task,))
-            raise
-
-    def _is_over(self, key: str, task: asyncio.Task[None]) -> None:
-        if self._installing.get(key) is task:
-            del self._installing[key]
+        else:
+            say(f"installing the packages of {project.lock}")
+        await self._installing.wait_for(
+            key,
+            lambda: self._install(key, project),
+            name=f"npm ci {key[:12]}",
+            alone=lambda: self._users[key] == 1,
+            stopped=True,
+        )
 
     async def _install(self, key: str, project: Project) -> None:
         incoming = self._folder / "incoming" / uuid.uuid4().hex

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
+from qgjob.domain.commands import resume_build, resume_queue
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ async def _pause(
         return
     what = _what(org_id, capability)
     if rules.changed:
-        lift = f"qgjob queue resume{_named(org_id, capability)}"
+        lift = resume_queue(org_id, capability)
         session.out.say(f"Paused {what}: no more of it starts until `{lift}`.")
     else:
         session.out.note(f"Nothing to do: {what} was paused already.")
@@ -162,11 +162,6 @@ def _what(org_id: str | None, capability: str | None) -> str:
     return " with ".join(what)
 
 
-def _named(org_id: str | None, capability: str | None) -> str:
-    options = {"--org-id": org_id, "--capability": capability}
-    return "".join(f" {option} {shlex.quote(value)}" for option, value in options.items() if value)
-
-
 async def _main(session: Session, *, as_json: bool) -> None:
     async with session.client() as client:
         overview = await client.overview()
@@ -197,7 +192,7 @@ async def _main(session: Session, *, as_json: bool) -> None:
         since = rfc3339(pause.at)
         out.say(f"paused:    {_what(pause.org_id, pause.capability)}, by {pause.by} at {since}{note}")
     for build in overview.builds_held:
-        lift = f"qgjob app resume {shlex.quote(build.app_version_id)} --org-id {shlex.quote(build.org_id)}"
+        lift = resume_build(build.org_id, build.app_version_id)
         out.say(f"build:     {build.why}: held until {rfc3339(build.until)}, or `{lift}`")
     for org in overview.orgs:
         most = "any number" if org.max_running is None else f"at most {org.max_running}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -11,6 +10,7 @@ from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.requests import CheckView, ClockView, HealthAnswer, Overview
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
+from qgjob.domain.commands import queue_options, resume_build, resume_queue
 
 SKEW_WARNING_S: Final = 2.0
 SKEW_WRONG_S: Final = 30.0
@@ -111,14 +111,12 @@ def slots(agents: Sequence[Heartbeat]) -> list[Finding]:
 def rules(overview: Overview) -> Iterator[Finding]:
     """What keeps work from starting though nothing is broken."""
     for pause in overview.pauses:
-        options = [f"--org-id {shlex.quote(pause.org_id)}"] if pause.org_id else []
-        options += [f"--capability {shlex.quote(pause.capability)}"] if pause.capability else []
-        what = " ".join(options) or "the whole queue"
-        lift = " ".join(["qgjob queue resume", *options])
+        what = " ".join(queue_options(pause.org_id, pause.capability)) or "the whole queue"
+        lift = resume_queue(pause.org_id, pause.capability)
         note = f": {pause.note}" if pause.note else ""
         yield Finding("pause", "warning", f"{what}, by {pause.by}{note}", f"When it is over: `{lift}`.")
     for build in overview.builds_held:
-        lift = f"qgjob app resume {shlex.quote(build.app_version_id)} --org-id {shlex.quote(build.org_id)}"
+        lift = resume_build(build.org_id, build.app_version_id)
         yield Finding(
             "build held", "warning", build.why, f"It is tried again by itself, or at once: `{lift}`."
         )

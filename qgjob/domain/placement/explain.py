@@ -8,6 +8,7 @@ from typing import Final
 from bus_schemas.agents import GroupRef
 from bus_schemas.explain import ExplainAnswer, Gate
 from bus_schemas.requests import JobState
+from qgjob.domain.commands import resume_build, resume_queue
 from qgjob.domain.placement.gates import Pause
 from qgjob.domain.placement.model import Job, LabState, Released
 from qgjob.domain.placement.slotwhys import Question, SlotWhy, gathered
@@ -37,8 +38,7 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
     gates += [_paused(pause) for pause in state.rules.pauses if pause.holds(key)]
     held = state.held_builds.get((key.org_id, key.app_version_id))
     if held is not None:
-        named = f"{quote(key.app_version_id)} --org-id {quote(key.org_id)}"
-        fix = f"See to the build, then: qgjob app resume {named}"
+        fix = f"See to the build, then: {resume_build(key.org_id, key.app_version_id)}"
         gates.append(Gate(kind="build_held", why=held.why[:4000], until=held.until, fix=fix))
     limit, out = state.rules.limits.get(key.org_id), state.org_out.get(key.org_id, 0)
     if limit is not None and out >= limit:
@@ -57,10 +57,8 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
 def _paused(pause: Pause) -> Gate:
     what = [f"the organisation {pause.org_id}"] if pause.org_id else []
     what += [f"the capability {pause.capability}"] if pause.capability else []
-    named = f" --org-id {quote(pause.org_id)}" if pause.org_id else ""
-    named += f" --capability {quote(pause.capability)}" if pause.capability else ""
     why = f"{' with '.join(what) or 'the whole queue'} is paused"
-    return Gate(kind="paused", why=why, fix=f"Resume it: qgjob queue resume{named}")
+    return Gate(kind="paused", why=why, fix=f"Resume it: {resume_queue(pause.org_id, pause.capability)}")
 
 
 def _waiting(state: LabState, job: Job, now: float) -> ExplainAnswer:

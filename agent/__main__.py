@@ -16,12 +16,12 @@ def main(argv: list[str] | None = None) -> int:
     given = parser().parse_args(argv)  # before the imports: `--help` need not wait for them
     from agent.options import settings_of
     from qgjob.errors import QgjobError
+    from qgjob.serve import refused
 
     try:
         settings = settings_of(vars(given), os.environ)
     except QgjobError as error:
-        print(f"{error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)  # noqa: T201 - for people
-        return int(error.exit_code)
+        return refused(error)
     return run(settings)
 
 

@@ -133,7 +133,7 @@ class SlotWorker:
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs on it."""
+        """Whether a job runs on it, or the end of one is not recorded yet."""
         return self._message is not None or self._recording.pending
 
     @property

@@ -46,6 +46,12 @@ def serve(service: Service) -> int:
     return 0
 
 
+def refused(error: QgjobError) -> int:
+    """Say why a service cannot be started as it was asked to; returns the exit code."""
+    print(f"{error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)  # noqa: T201 - for people
+    return int(error.exit_code)
+
+
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """The event loop to use: uvloop where it exists, for half the cost of a message."""
     try:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bus_schemas.events import Ended, Running, Started
-from tui.store.history import History
 from tui.store.store import Store
 
 if TYPE_CHECKING:
@@ -137,8 +136,7 @@ class Player:
         """Hear some events on the way to a place; returns whether there are more to hear."""
         place = max(0, min(place, len(self.tape)))
         if place < self.place:
-            self.store.forget()
-            self.store.history = History(self.tape.begin)
+            self.store.forget(since=self.tape.begin)
             self.place = 0
         stop = min(place, self.place + budget)
         for moment in self.tape.between(self.place, stop):

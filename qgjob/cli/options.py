@@ -306,3 +306,14 @@ def writable(option_name: str, path: Path | None) -> Path | None:
 
 def _short(value: str) -> str:
     return value if len(value) <= 40 else value[:39] + "…"
+
+
+def source_of(ctx: typer.Context, name: str) -> str | None:
+    """Where the value of a parameter came from, in the command line library's words."""
+    source = ctx.get_parameter_source(name)
+    return source.name if source is not None else None
+
+
+def was_said(ctx: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line, and not only in the environment or a file."""
+    return source_of(ctx, name) == "COMMANDLINE"

@@ -53,13 +53,7 @@ class SubmitCommand(TyperCommand):
             return super().invoke(ctx)
         except UsageError as error:
             defaults: Defaults = ctx.meta[_DEFAULTS]
-            raise defaults.blame(error, lambda name: _source(ctx, name) == "DEFAULT_MAP") from None
-
-
-def _source(ctx: Any, name: str) -> str | None:
-    """Where the value of a parameter came from, in the command line library's words."""
-    source = ctx.get_parameter_source(name)
-    return source.name if source is not None else None
+            raise defaults.blame(error, lambda name: opt.source_of(ctx, name) == "DEFAULT_MAP") from None
 
 
 app = typer.Typer(add_completion=False)
@@ -264,7 +258,7 @@ def submit(
         else opt.identifier("--concurrency-key", concurrency_key),
         shards=shards,
     )
-    schedule = opt.schedule(cron, time_zone, at=at, wait=wait and _was_said(ctx, "wait"))
+    schedule = opt.schedule(cron, time_zone, at=at, wait=wait and opt.was_said(ctx, "wait"))
     grace_s = opt.grace(no_slot_grace)
     wishes = None
     if wait and schedule is None:
@@ -302,12 +296,6 @@ def submit(
 def _refuse_without_wait(ctx: typer.Context) -> None:
     """Refuse an option of waiting that was said on the command line, in a call that does not wait."""
     for name in _NEEDS_WAIT:
-        if _was_said(ctx, name):
+        if opt.was_said(ctx, name):
             flag = "--" + name.replace("_", "-")
             raise UsageError(f"{flag} needs --wait: it is about the end of the run.")
-
-
-def _was_said(ctx: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line, and not only in the environment or a file."""
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     from qgjob.config import ServerOptions, resolve_server, resolve_token
     from qgjob.errors import QgjobError
     from qgjob.gateway.service import GatewayOptions, run_gateway
-    from qgjob.serve import serve
+    from qgjob.serve import refused, serve
 
     given = parser().parse_args(argv)
     try:
@@ -31,8 +31,7 @@ def main(argv: list[str] | None = None) -> int:
             token=read_token(Path(given.token)) if given.token else None,
         )
     except QgjobError as error:
-        print(f"{error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)  # noqa: T201 - for people
-        return int(error.exit_code)
+        return refused(error)
     return serve(lambda stop, ready: run_gateway(options, stop=stop, ready=ready))
 
 

@@ -16,15 +16,14 @@ def main(argv: list[str] | None = None) -> int:
     from qgjob.errors import QgjobError
     from qgjob.scheduler.service import SchedulerOptions, run_scheduler
     from qgjob.scheduler.wiring import ReignSettings
-    from qgjob.serve import serve
+    from qgjob.serve import refused, serve
     from qgjob.store.connect import DEFAULT_URL
 
     given = parser().parse_args(argv)
     try:
         token = resolve_token(None, given.server, os.environ)
     except QgjobError as error:
-        print(f"{error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)  # noqa: T201 - for people
-        return int(error.exit_code)
+        return refused(error)
     options = SchedulerOptions(
         server=ServerOptions(
             url=resolve_server(given.server, os.environ),

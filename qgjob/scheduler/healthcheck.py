@@ -13,13 +13,13 @@ from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.requests import CheckView, HealthAnswer
 from qgjob import __version__
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_all, read_last
+from qgjob.bus.direct import read_last
 from qgjob.bus.topology import stream_state
 from qgjob.bus.unreadable import UNREADABLE
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
 from qgjob.errors import QgjobError
-from qgjob.scheduler.labfacts import living, read_clocks, read_storage
+from qgjob.scheduler.labfacts import read_clocks, read_heartbeats, read_storage
 from qgjob.scheduler.leader import KEY as LEADER_KEY
 from qgjob.store.reader import Reader
 
@@ -43,12 +43,7 @@ _STREAMS: Final = (
 
 async def read_agents(bus: Bus) -> list[Heartbeat]:
     """The agents that are alive, by name; raises `QgjobError` when the bucket does not answer."""
-    bucket = streams.AGENTS_BUCKET
-    found: list[Heartbeat] = []
-    # Asked for the last message of each subject, of which there is but one, the server gives 1,024 at most.
-    async for page in read_all(bus, f"KV_{bucket}", f"$KV.{bucket}.>"):
-        found += (beat for beat, _ in living(page))
-    return sorted(found, key=lambda heartbeat: heartbeat.agent)
+    return sorted((beat for beat, _ in await read_heartbeats(bus)), key=lambda beat: beat.agent)
 
 
 class HealthCheck:

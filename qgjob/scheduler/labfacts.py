@@ -44,20 +44,25 @@ async def _own(bus: Bus, clock: Clock) -> ClockView:
 
 
 async def _agents(bus: Bus) -> list[ClockView]:
-    bucket = streams.AGENTS_BUCKET
-    found: list[ClockView] = []
-    async for page in read_all(bus, f"KV_{bucket}", f"$KV.{bucket}.>"):
-        found += (
-            ClockView(name=beat.agent, ahead_s=beat.at - at, bound_s=TRAVELS_S) for beat, at in living(page)
-        )
-    return found
+    return [
+        ClockView(name=beat.agent, ahead_s=beat.at - at, bound_s=TRAVELS_S)
+        for beat, at in await read_heartbeats(bus)
+    ]
 
 
-def living(messages: Iterable[StreamMessage]) -> Iterator[tuple[Heartbeat, float]]:
-    """The heartbeats in messages of the agents' bucket, each with when it was stored (seconds since 1970).
+async def read_heartbeats(bus: Bus) -> list[tuple[Heartbeat, float]]:
+    """The last heartbeat of each living agent, with when it was stored (seconds since 1970).
 
     Left out are those that say goodbye, what cannot be read, and what stands where another agent does.
+    Raises `QgjobError` when the bucket does not answer.
     """
+    bucket = streams.AGENTS_BUCKET
+    # Asked for the last message of each subject, of which there is but one, the server gives 1,024 at most.
+    pages = read_all(bus, f"KV_{bucket}", f"$KV.{bucket}.>")
+    return [found async for page in pages for found in _living(page)]
+
+
+def _living(messages: Iterable[StreamMessage]) -> Iterator[tuple[Heartbeat, float]]:
     for message in messages:
         if message.deleted:
             continue

@@ -91,13 +91,13 @@ class Store:
                 found[view.group.capability] = found.get(view.group.capability, 0) + view.waiting
         return found
 
-    def forget(self) -> None:
-        """The server is not the one it was: nothing that was heard counts."""
+    def forget(self, since: float | None = None) -> None:
+        """Nothing that was heard counts: it is another server, or a tape from its beginning, `since`."""
         self.jobs.clear()
         self.lab.clear()
         self.streaks = Streaks()
         self.waits = Waits()
-        self.history = History(self.clock.now())
+        self.history = History(self.clock.now() if since is None else since)
         self.overview = None
         self._overview_changed = True
 

@@ -9,6 +9,7 @@ import pytest
 
 from agent.attempt import AttemptRunner
 from agent.claim import Claim, claim
+from agent.outcome import Outcome
 from agent.steps import Steps
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
@@ -21,9 +22,14 @@ pytestmark = pytest.mark.integration
 
 
 async def claimed(bus: Bus, runner: AttemptRunner, message: JobMessage) -> Claim:
+    runner.expect()
     held = await claim(bus, message, runner.who, "running")
     assert held is not None
     return held
+
+
+async def ran(runner: AttemptRunner, held: Claim) -> Outcome | None:
+    return await runner.run(held, "qg.no_ack", 30.0, since=asyncio.get_running_loop().time())
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -36,7 +42,6 @@ async def test_what_is_asked_while_an_attempt_is_claimed_is_done(
         for asked in (True, False):  # and the next attempt does not suffer for it
             argv = ("60",) if asked else ("0",)
             message = JobMessage(spec=planned(1, runner="sleep", argv=argv).specs[0])
-            runner.expect()
             held = await claimed(bus, runner, message)
             if asked:
                 if stopped:
@@ -44,8 +49,7 @@ async def test_what_is_asked_while_an_attempt_is_claimed_is_done(
                 else:
                     runner.cancel("enough")
             async with asyncio.timeout(10):
-                now = asyncio.get_running_loop().time()
-                outcome = await runner.run(held, "qg.no_ack", 30.0, since=now)
+                outcome = await ran(runner, held)
             if not asked:
                 assert outcome is not None
                 assert outcome.state == "passed"
@@ -65,10 +69,8 @@ async def test_a_folder_that_cannot_be_made_is_the_attempts_trouble_not_the_agen
         (tmp_path / "full").write_text("no folder")
         runner = await runner_in(bus, tmp_path, tmp_path / "full" / "work")
         message = JobMessage(spec=planned(1, runner="auto", argv=("true",)).specs[0])
-        runner.expect()
         held = await claimed(bus, runner, message)
-        now = asyncio.get_running_loop().time()
-        outcome = await runner.run(held, "qg.no_ack", 30.0, since=now)
+        outcome = await ran(runner, held)
         assert outcome is not None
         assert (outcome.state, outcome.result.reason) == ("errored", "agent_error")
         assert outcome.retryable
@@ -86,10 +88,8 @@ async def test_a_cancellation_that_is_nobodys_ends_the_attempt_and_not_the_slot(
         await ensure_topology(bus)
         runner = await runner_in(bus, tmp_path, tmp_path / "work")
         message = JobMessage(spec=planned(1, runner="sleep", argv=("0",)).specs[0])
-        runner.expect()
         held = await claimed(bus, runner, message)
-        now = asyncio.get_running_loop().time()
-        outcome = await runner.run(held, "qg.no_ack", 30.0, since=now)
+        outcome = await ran(runner, held)
         assert outcome is not None
         assert (outcome.state, outcome.retryable) == ("errored", True)
         await runner.close()
@@ -104,10 +104,8 @@ async def test_what_an_earlier_claim_leaves_is_removed_beside_the_same_attempt_b
         script = 'seq 20000 | (cd "$TMPDIR" && xargs touch) && echo kept > "$HOME/file" && cat "$HOME/file"'
         message = JobMessage(spec=planned(1, runner="command", argv=("sh", "-c", script)).specs[0])
         for _ in range(3):  # as after a lease that was lost: the slot has the same attempt again, at once
-            runner.expect()
             held = await claimed(bus, runner, message)
-            now = asyncio.get_running_loop().time()
-            outcome = await runner.run(held, "qg.no_ack", 30.0, since=now)
+            outcome = await ran(runner, held)
             assert outcome is not None
             assert (outcome.state, outcome.result.message) == ("passed", None)
         await runner.close()

@@ -136,7 +136,7 @@ async def test_who_asks_while_a_fetch_is_being_ended_gets_one_of_his_own(source:
     first.cancel()
     await ending.wait()
     second = asyncio.create_task(read(cache, digest))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it runs up to where it waits for bytes
     source.gate.set()
     ended.set()
     assert await second == b"x"
@@ -320,7 +320,7 @@ async def test_a_job_that_is_cancelled_meanwhile_leaves_its_bundle_usable(
     cancelled = asyncio.create_task(store.check_out(digest, tmp_path / "job1"))
     await wait_for(begun.is_set)
     cancelled.cancel()
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it hears of that
     go_on.set()
     assert isinstance((await asyncio.gather(cancelled, return_exceptions=True))[0], asyncio.CancelledError)
     await store.check_in(tmp_path / "job1")

@@ -228,9 +228,11 @@ async def test_an_installation_has_a_time_of_its_own(make: MakePackages, registr
 async def test_who_asks_while_an_installation_is_being_ended_gets_one_of_his_own(
     packages: NpmPackages, registry: Registry, tmp_path: Path
 ):
+    said: list[str] = []
+
     async def linked(name: str) -> bool:
         registry.project(tmp_path / name)
-        async with packages.provided(tmp_path / name, "x.spec.ts", "acme", lambda _: None) as done:
+        async with packages.provided(tmp_path / name, "x.spec.ts", "acme", said.append) as done:
             return done
 
     registry.silent.set()
@@ -238,7 +240,7 @@ async def test_who_asks_while_an_installation_is_being_ended_gets_one_of_his_own
     await wait_for(lambda: registry.asked, 60)
     first.cancel()
     second = asyncio.create_task(linked("b"))
-    await asyncio.sleep(0)
+    await wait_for(lambda: len(said) == 2, 60)
     registry.silent.clear()
     registry.released.set()
     assert await second

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agent.artifacts import keep
@@ -120,10 +120,19 @@ class AttemptRunner:
         """An attempt is about to be claimed: what is asked for from now on concerns it."""
         self._interruption.expect()
 
-    async def run(self, claim: Claim, ack: str, ack_wait_s: float, *, since: float) -> Outcome | None:
+    async def run(
+        self,
+        claim: Claim,
+        ack: str,
+        ack_wait_s: float,
+        *,
+        since: float,
+        on_renewed: Callable[[float], None] | None = None,
+    ) -> Outcome | None:
         """Run a claimed attempt; None when it is handed back, or held by somebody else now.
 
-        `since`: when its message came, by the event loop's clock.
+        `since`: when its message came, by the event loop's clock. `on_renewed` hears for how many seconds
+        the attempt may go on, each time that its lease was renewed.
         """
         spec = claim.message.spec
         bus, interruption = self._slot.bus, self._interruption
@@ -136,6 +145,12 @@ class AttemptRunner:
         dirs = JobDirs(root=self._work_dir / name)
         runner = self._slot.runners.in_process(spec.runner)
         steps = Steps(self._slot, claim, dirs, shipper, Progress(), runner, ack_wait_s, secrets)
+
+        def renewed(left_s: float) -> None:
+            self._processes.renew(left_s)
+            if on_renewed is not None:
+                on_renewed(left_s)
+
         task = asyncio.create_task(steps.run(), name=f"attempt {spec.job_id}")
         try:
             with interruption.of(task):
@@ -144,7 +159,7 @@ class AttemptRunner:
                     ack,
                     ack_wait_s,
                     since=since,
-                    on_renewed=self._processes.renew,
+                    on_renewed=renewed,
                     on_lost=lambda: interruption.end(EndReason.LEASE_LOST, "the lease was lost"),
                 ):
                     try:

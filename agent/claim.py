@@ -88,7 +88,7 @@ class Claim:
                 link, seq = await read_chain(self.bus, self.subject)
                 if isinstance(link, Ended):
                     return "recorded" if link.nonce == self.nonce else "ended_before"
-                if isinstance(link, Cancelling) and _nonce(link) == self.nonce:
+                if isinstance(link, Cancelling) and nonce_of_holder(link) == self.nonce:
                     cancelled = result.model_copy(
                         update={"outcome": "cancelled", "reason": "cancelled", "message": link.reason}
                     )
@@ -176,6 +176,13 @@ async def claim(bus: Bus, message: JobMessage, who: Identity, phase: Phase) -> C
     raise RequestTimeoutError(f"{message.spec.job_id} could not be claimed")
 
 
+def nonce_of_holder(link: ChainLink) -> str | None:
+    """The claim by which an attempt is held, of an end the one that wrote it; None when nobody held it."""
+    if isinstance(link, Cancelling):
+        return link.holder.nonce if link.holder else None
+    return link.nonce
+
+
 def _link(
     message: JobMessage, who: Identity, phase: Phase, nonce: str, takeovers: int, at: float
 ) -> Started | TakenOver:
@@ -203,12 +210,6 @@ def _lost(there: Started, who: Identity) -> tuple[str, ...]:
     if there.left or holder == who.name or holder in there.lost:
         return there.lost
     return (*there.lost, holder)
-
-
-def _nonce(link: ChainLink) -> str | None:
-    if isinstance(link, Cancelling):
-        return link.holder.nonce if link.holder else None
-    return link.nonce
 
 
 def _unrun(message: JobMessage, who: Identity, outcome: EndState, reason: str, text: str) -> Attempt:

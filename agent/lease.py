@@ -61,7 +61,7 @@ async def _keep(
             if left > 0:
                 await bus.requests.request(ack, IN_PROGRESS, timeout=min(interval, left))
                 renewed, pause = asked, interval
-                on_renewed(lease_of(ack_wait_s))
+                on_renewed(renewed + lease_of(ack_wait_s) - loop.time())
         except QgjobError:
             pause = min(0.5, interval)  # no answer: again, as long as there is time
         if loop.time() - renewed >= lease_of(ack_wait_s):

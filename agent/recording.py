@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from agent.claim import Claim
+from agent.heldwork import Note
 from agent.lease import acknowledge
 from agent.outcome import Outcome
 from qgjob.bus.connect import Bus
@@ -28,9 +29,9 @@ class Recording:
         """Whether an end is not recorded yet."""
         return self._end is not None and not self._end.done()
 
-    def begin(self, held: Claim, outcome: Outcome, ack: str) -> None:
+    def begin(self, held: Claim, outcome: Outcome, ack: str, note: Note) -> None:
         """Record an end, and then acknowledge its work. The one before has to be `done`."""
-        self._end = asyncio.create_task(self._record(held, outcome, ack), name="recording")
+        self._end = asyncio.create_task(self._record(held, outcome, ack, note), name="recording")
 
     async def done(self) -> None:
         """The last end is recorded, or given up: then the work stream gives its job once more."""
@@ -53,7 +54,7 @@ class Recording:
                 if task is not None:
                     task.cancel()
 
-    async def _record(self, held: Claim, outcome: Outcome, ack: str) -> None:
+    async def _record(self, held: Claim, outcome: Outcome, ack: str, note: Note) -> None:
         job_id = held.message.spec.job_id
         try:
             if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
@@ -63,3 +64,4 @@ class Recording:
             log.warning("%s: %s: %s", self._slot, job_id, error)
         except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
             log.exception("%s: %s", self._slot, job_id)
+        note.settle()  # not when it was cut short: who starts here next hands it back

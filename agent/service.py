@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.attempt import AttemptRunner
+from agent.heldwork import HeldWork
 from agent.holding import SKEW
 from agent.roster import Roster
 from agent.slot import SlotWorker
@@ -64,6 +65,7 @@ class Agent:
         self._epoch = 0
         """Of the latest leader: what earlier ones send is not followed."""
         self._instance = secrets.token_hex(8)
+        self._held_work = HeldWork(options.data_dir / "held")
         self._slots: dict[str, SlotWorker] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._workers: list[asyncio.Task[None]] = []
@@ -77,6 +79,8 @@ class Agent:
         this machine cannot have its devices.
         """
         await self._refuse_twin()
+        if handed_back := await self._held_work.hand_back(self._bus):
+            log.info("%d jobs that the former agent held when it was killed are handed back", handed_back)
         nc = self._bus.nc
         subscriptions = [
             await nc.subscribe(subjects.agent_all(self._options.name), cb=self._on_command),
@@ -110,7 +114,14 @@ class Agent:
 
     def _add_slot(self, runner: AttemptRunner) -> SlotWorker:
         """A slot for a device that has come."""
-        slot = SlotWorker(self._bus, runner.who, runner, self._changed.set, instance=self._instance)
+        slot = SlotWorker(
+            self._bus,
+            runner.who,
+            runner,
+            self._changed.set,
+            held_work=self._held_work,
+            instance=self._instance,
+        )
         self._slots[runner.who.slot] = slot
         if self._tasks is not None:
             self._start(slot)

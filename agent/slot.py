@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.attempt import AttemptRunner
 from agent.claim import claim
+from agent.heldwork import HeldWork
 from agent.holding import SKEW, Holding
 from agent.identity import Identity
 from agent.recording import Recording
@@ -41,12 +42,20 @@ class SlotWorker:
     """The loop of one slot."""
 
     def __init__(
-        self, bus: Bus, who: Identity, runner: AttemptRunner, on_change: Callable[[], None], *, instance: str
+        self,
+        bus: Bus,
+        who: Identity,
+        runner: AttemptRunner,
+        on_change: Callable[[], None],
+        *,
+        held_work: HeldWork,
+        instance: str,
     ) -> None:
         self._bus = bus
         self.who = who
         self.runner = runner
         self._on_change = on_change
+        self._held_work = held_work
         self._instance = instance
         self._wake = asyncio.Event()
         self._binding: Binding | None = None
@@ -336,13 +345,21 @@ class SlotWorker:
     async def _attempt(self, message: JobMessage, ack: str) -> None:
         since = asyncio.get_running_loop().time()
         held = await claim(self._bus, message, self.who, await self.runner.phase(message))
-        await self._recording.done()  # of a slot's results only one is ever under way
         if held is None:
+            await self._recording.done()
             self._recording.acknowledge(ack)
             return
-        outcome = await self.runner.run(held, ack, self._ack_wait_s, since=since)
+        came_s = asyncio.get_running_loop().time() - since
+        note = self._held_work.note(held, ack, self._ack_wait_s, came_s=came_s)
+        await self._recording.done()  # of a slot's results only one is ever under way
+        try:
+            outcome = await self.runner.run(held, ack, self._ack_wait_s, since=since, on_renewed=note.renewed)
+        except Exception:
+            note.settle()
+            raise
         if outcome is None:
             await held.let_go()
             await self._bus.nc.publish(ack, NAK)
+            note.settle()
             return
-        self._recording.begin(held, outcome, ack)
+        self._recording.begin(held, outcome, ack, note)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agent.claim import Claim, EndOutcome
+from agent.heldwork import HeldWork
 from agent.slot import SlotWorker
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, GroupRef
@@ -49,7 +50,8 @@ async def working(bus: Bus, folder: Path, seconds: list[str]) -> AsyncGenerator[
         subject = subjects.work("any", spec.org_id, APP, spec.job_id)
         await publish_each(bus, [OutMsg(subject, JobMessage(spec=spec).encode())])
     runner = await runner_in(bus, folder, folder / "work")
-    slot = SlotWorker(bus, runner.who, runner, lambda: None, instance="i")
+    held_work = HeldWork(folder / "held")
+    slot = SlotWorker(bus, runner.who, runner, lambda: None, held_work=held_work, instance="i")
     slot.bind(
         Binding(
             agent="a",

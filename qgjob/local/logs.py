@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 #: A log that grew past this is cut while its child runs.
 MAX_LOG_BYTES = 16 * 1024 * 1024
 
 _TAIL_BYTES = 16 * 1024
+_PIECE_BYTES: Final = 256 * 1024
+_OVERLAP_BYTES: Final = 256
 
 
 class ChildLog:
@@ -52,6 +55,32 @@ class ChildLog:
             return ""
         shown = ["".join(c if c.isprintable() else " " for c in line) for line in text.splitlines()[-lines:]]
         return "\n".join(f"  | {line}" for line in shown)
+
+
+class NewText:
+    """What a child wrote to its log since the last look, or since this was made."""
+
+    def __init__(self, log: ChildLog) -> None:
+        self._path = log.path
+        self._place = self._size()
+
+    def read(self) -> Iterator[bytes]:
+        """Return what is new, in pieces that overlap so that no line is missed; never much of it at once."""
+        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
+            if self._place > file.seek(0, os.SEEK_END):  # it was cut meanwhile
+                self._place = 0
+            file.seek(self._place)
+            kept = b""
+            while piece := file.read(_PIECE_BYTES):
+                self._place = file.tell()
+                yield kept + piece
+                kept = piece[-_OVERLAP_BYTES:]
+
+    def _size(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
 
 
 def _for_this_user(path: str, flags: int) -> int:

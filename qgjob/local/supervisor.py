@@ -25,6 +25,8 @@ class _Kept:
     log: ChildLog
     child: Child | None = None
     keeper: asyncio.Task[None] | None = field(default=None)
+    meant: bool = False
+    """Whether its end was asked for, and is no news."""
 
 
 class Supervisor:
@@ -67,6 +69,24 @@ class Supervisor:
             if kept.child is not None
         }
 
+    def log(self, name: str) -> ChildLog:
+        """The log of a child that was started; raises KeyError when none has that name."""
+        return self._named(name).log
+
+    async def start_again(self, name: str) -> None:
+        """End a child in order, whereupon it is started again; returns when it has ended."""
+        kept = self._named(name)
+        if kept.child is not None:
+            kept.meant = True
+            await kept.child.stop(self._hurry)
+
+    def _named(self, name: str) -> _Kept:
+        for stage in self._stages:
+            for kept in stage:
+                if kept.spec.name == name:
+                    return kept
+        raise KeyError(name)
+
     def hurry(self) -> None:
         """Wait for nobody's grace any more: what is being stopped, or will be, is killed."""
         self._hurry.set()
@@ -97,8 +117,10 @@ class Supervisor:
             began = self._clock.monotonic()
             code = await child.exited()
             kept.child = None
-            how = f"{kept.spec.name} (pid {child.pid}) ended unexpectedly {describe_exit(code)}."
-            self._announce(f"{how}\n{kept.log.tail()}".rstrip())
+            if not kept.meant:
+                how = f"{kept.spec.name} (pid {child.pid}) ended unexpectedly {describe_exit(code)}."
+                self._announce(f"{how}\n{kept.log.tail()}".rstrip())
+            kept.meant = False
             child = await self._start_again(kept, backoff, self._clock.monotonic() - began)
 
     async def _start_again(self, kept: _Kept, backoff: Backoff, lived_s: float) -> Child:

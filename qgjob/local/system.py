@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ from qgjob.local.child import ChildError, ChildSpec
 from qgjob.local.folder import DataFolder
 from qgjob.local.listen import config_with_token, listen_at, url
 from qgjob.local.ports import free_port, is_free
+from qgjob.local.room import RoomWatch
 from qgjob.local.statefile import published
 from qgjob.local.supervisor import Announce, Supervisor
 
@@ -241,6 +243,15 @@ class LocalSystem:
                     found.http,
                 )
                 stack.enter_context(published(state, os.environ))
+            watch = RoomWatch(
+                self._supervisor.log("nats"),
+                self.folder.nats,
+                start_again=partial(self._supervisor.start_again, "nats"),
+                announce=self._announce,
+                clock=self._clock,
+            )
+            watching = tasks.create_task(watch.run())
+            stack.callback(watching.cancel)
             addresses.set_result(found)
             await asyncio.get_running_loop().create_future()  # until we are cancelled
 

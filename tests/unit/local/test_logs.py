@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qgjob.local.logs import ChildLog
+from qgjob.local.logs import ChildLog, NewText
 
 
 def test_a_tail_is_the_last_lines_without_what_could_harm_a_terminal(tmp_path: Path) -> None:
@@ -38,3 +38,27 @@ def test_a_log_is_for_this_user_alone(tmp_path: Path) -> None:
     log = ChildLog(tmp_path, "child")
     log.open().close()
     assert log.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_new_is_read_once_and_after_a_cut_from_the_beginning(tmp_path: Path) -> None:
+    log = ChildLog(tmp_path, "child")
+    with log.open() as file:
+        file.write(b"before")
+    new = NewText(log)
+    assert b"".join(new.read()) == b""
+    with log.open() as file:
+        file.write(b"later")
+    assert b"".join(new.read()) == b"later"
+    assert b"".join(new.read()) == b""
+    log.trim(limit=1)
+    with log.open() as file:
+        file.write(b"new")
+    assert b"".join(new.read()) == b"new"
+
+
+def test_a_line_on_the_border_of_two_pieces_is_in_one_of_them(tmp_path: Path) -> None:
+    log = ChildLog(tmp_path, "child")
+    new = NewText(log)
+    with log.open() as file:
+        file.write(b"x" * (256 * 1024 - 5) + b"no space left on device" + b"y" * 1000)
+    assert any(b"no space left on device" in piece for piece in new.read())

@@ -72,6 +72,11 @@ def _differs(have: Any, want: Any) -> bool:
 
 
 def _explained(name: str, error: JsError) -> RefusedError:
+    if error.err_code == _NO_STORAGE:
+        return RefusedError(
+            f"There is no room for the stream {name}: {error.description}.",
+            hint="Free some of the disk where the server stores, or allow it more (max_file_store).",
+        )
     return RefusedError(
         f"The stream {name} cannot be made as qgjob needs it: {error.description}.",
         hint="A stream of that name or its subjects is used by something else; give qgjob its own account.",

@@ -175,13 +175,13 @@ class _Publisher:
                     return False
                 if error.err_code not in TOO_MANY_BATCHES and error.code != 503:
                     raise RefusedError(f"The server refused the run: {error.description}.") from error
-                await self._again(error)
+                await self._again(_not_stored(error.description))
             except NoRespondersError:
                 self._deadline = min(self._deadline, self._clock.monotonic() + NO_STREAM_S)
                 await self._again(_no_stream())
             except RequestTimeoutError as error:
                 messages = after_a_lost_answer or messages
-                await self._again(UnreachableError(error.message))
+                await self._again(_not_stored(error.message.rstrip(".")))
             else:
                 return True
 
@@ -242,6 +242,13 @@ class _Publisher:
             )
         subject = subjects.job(priority_class(spec.priority), spec.org_id, spec.job_id)
         return OutMsg(subject, payload, expect(0))
+
+
+def _not_stored(why: str) -> UnreachableError:
+    return UnreachableError(
+        f"The server did not store the run within {RETRY_FOR_S:g} s: {why}.",
+        hint="Is its disk full, or its cluster without a leader? `qgjob doctor` says more.",
+    )
 
 
 def _no_stream() -> UnreachableError:

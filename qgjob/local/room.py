@@ -57,7 +57,7 @@ class RoomWatch:
         """Look until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            with contextlib.suppress(OSError):  # a folder that cannot be looked at now may be at the next time
+            with contextlib.suppress(OSError):  # what cannot be looked at now may be later
                 await self.look()
 
     async def look(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from bus_schemas import streams
@@ -14,12 +14,18 @@ from bus_schemas.requests import CheckView, HealthAnswer
 from qgjob import __version__
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last
+from qgjob.bus.follow import StreamMessage
 from qgjob.bus.topology import stream_state
 from qgjob.bus.unreadable import UNREADABLE
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
 from qgjob.errors import QgjobError
-from qgjob.scheduler.labfacts import read_clocks, read_heartbeats, read_storage
+from qgjob.scheduler.labfacts import (
+    read_clocks,
+    read_heartbeats,
+    read_server_time,
+    read_storage,
+)
 from qgjob.scheduler.leader import KEY as LEADER_KEY
 from qgjob.store.reader import Reader
 
@@ -31,6 +37,9 @@ MAX_LAG_S: Final = 15.0
 MAX_WAIT_S: Final = 12 * 3600.0
 """A job that waits longer should have expired."""
 _CHECK_S: Final = 2.5
+_LATE_S: Final = 3.0
+"""How much longer than its time what should have gone by itself may be seen."""
+_CANNOT_WRITE: Final = "is the disk of the server full?"
 _STREAMS: Final = (
     streams.JOBS,
     streams.WORK,
@@ -106,13 +115,12 @@ class HealthCheck:
 
     async def _leader(self) -> CheckView:
         bucket = streams.LEADER_BUCKET
-        keys = await read_last(self._bus, f"KV_{bucket}", [f"$KV.{bucket}.{LEADER_KEY}"])
-        living = [key for key in keys if not key.deleted]
-        if not living:
-            return CheckView(name="leader", ok=False, detail="no replica reigns: nothing is dispatched")
-        return CheckView(
-            name="leader", ok=True, detail=f"{_replica(living[0].data)}, renewed at revision {living[0].seq}"
+        stream = f"KV_{bucket}"
+        now, keys = await asyncio.gather(
+            read_server_time(self._bus, stream),
+            read_last(self._bus, stream, [f"$KV.{bucket}.{LEADER_KEY}"]),
         )
+        return leader_view(next((key for key in keys if not key.deleted), None), now)
 
     async def _projection(self) -> CheckView:
         state, position = await asyncio.gather(
@@ -128,12 +136,9 @@ class HealthCheck:
         return CheckView(name="projection", ok=ok, detail=f"{lag} events behind")
 
     async def _agents(self) -> CheckView:
-        agents = await read_agents(self._bus)
-        slots = sum(len(agent.slots) for agent in agents)
-        if not agents:
-            return CheckView(name="agents", ok=False, detail="no agent is alive: nothing can run")
-        detail = f"{_count(len(agents), 'agent')}, {_count(slots, 'slot')}"
-        return CheckView(name="agents", ok=True, detail=detail)
+        stream = f"KV_{streams.AGENTS_BUCKET}"
+        now, beats = await asyncio.gather(read_server_time(self._bus, stream), read_heartbeats(self._bus))
+        return agents_view(beats, now)
 
     async def _queue(self) -> CheckView:
         now = self._clock.now()
@@ -153,6 +158,33 @@ class HealthCheck:
         count = int((await stream_state(self._bus, streams.DEAD))["messages"])
         detail = f"{_count(count, 'unreadable message')} set aside" if count else "none"
         return CheckView(name="dead_letters", ok=True, detail=detail)
+
+
+def leader_view(key: StreamMessage | None, now: float) -> CheckView:
+    """How the leader's key stands at `now` of the server's clock.
+
+    A key that nobody renews goes by itself, except from a server that cannot write.
+    """
+    if key is None:
+        return CheckView(name="leader", ok=False, detail="no replica reigns: nothing is dispatched")
+    replica, age = _replica(key.data), now - key.at
+    if age > streams.LEADER_TTL_S + _LATE_S:
+        detail = f"{replica} could not renew its reign for {show_duration(age)}: {_CANNOT_WRITE}"
+        return CheckView(name="leader", ok=False, detail=detail)
+    return CheckView(name="leader", ok=True, detail=f"{replica}, renewed at revision {key.seq}")
+
+
+def agents_view(beats: Sequence[tuple[Heartbeat, float]], now: float) -> CheckView:
+    """How many agents there are, and whether all are heard; each with when its heartbeat was stored."""
+    if not beats:
+        return CheckView(name="agents", ok=False, detail="no agent is alive: nothing can run")
+    slots = sum(len(beat.slots) for beat, _ in beats)
+    detail = f"{_count(len(beats), 'agent')}, {_count(slots, 'slot')}"
+    late = [at for _, at in beats if now - at > streams.AGENT_TTL_S + _LATE_S]
+    if late:
+        who = "none was heard" if len(late) == len(beats) else f"{len(late)} were not heard"
+        detail += f"; {who} for {show_duration(now - max(late))}: {_CANNOT_WRITE}"
+    return CheckView(name="agents", ok=not late, detail=detail)
 
 
 async def _known(fact: Awaitable[T]) -> T | None:

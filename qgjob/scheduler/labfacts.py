@@ -37,10 +37,15 @@ async def read_storage(bus: Bus) -> StorageView:
 
 async def _own(bus: Bus, clock: Clock) -> ClockView:
     before, began = clock.now(), clock.monotonic()
-    info = await bus.requests.api(f"STREAM.INFO.{streams.EVENTS}")
+    server = await read_server_time(bus, streams.EVENTS)
     took = clock.monotonic() - began
-    server = datetime.fromisoformat(info["ts"]).timestamp()
     return ClockView(name="scheduler", ahead_s=before + took / 2 - server, bound_s=took / 2)
+
+
+async def read_server_time(bus: Bus, stream: str) -> float:
+    """What the clock of the server that leads a stream shows, in seconds since 1970."""
+    info = await bus.requests.api(f"STREAM.INFO.{stream}")
+    return datetime.fromisoformat(info["ts"]).timestamp()
 
 
 async def _agents(bus: Bus) -> list[ClockView]:

@@ -55,11 +55,15 @@ class Election:
 
     async def acquire(self) -> Mandate:
         """Wait until this replica reigns."""
+        told = False
         while True:
             try:
                 mandate = await self._try()
             except QgjobError as error:
-                log.debug("no election now: %s", error)
+                log.log(
+                    logging.DEBUG if told else logging.WARNING, "no replica can be elected now: %s", error
+                )
+                told = True
                 mandate = None
             if mandate is not None:
                 log.info("replica %s reigns, epoch %d", self._replica, mandate.epoch)

@@ -18,8 +18,11 @@ import nats.js.errors
 import pytest
 from nats.js import JetStreamContext
 
+from bus_schemas import streams
+from qgjob.client import ServerOptions, SubmitRequest, open_client, publish_run
 from qgjob.clock import SystemClock
 from qgjob.config import STATE_DIR_VARIABLE
+from qgjob.errors import UnreachableError
 from qgjob.local.room import ENOUGH_BYTES, RoomWatch
 from qgjob.local.supervisor import Supervisor
 from tests.support.services import shell
@@ -78,6 +81,11 @@ def fill(file: Path) -> None:
             out.write(bytes(512))
 
 
+def skip_without_mounts() -> None:
+    if shutil.which("unshare") is None or subprocess.run([*_OWN_MOUNTS, "true"], check=False).returncode:
+        pytest.skip("this machine gives no mount namespace to its users")
+
+
 async def stores(stream: JetStreamContext) -> bool:
     try:
         await stream.publish("any", bytes(64 * 1024), timeout=1)
@@ -87,8 +95,7 @@ async def stores(stream: JetStreamContext) -> bool:
 
 
 async def test_after_a_full_disk_nats_is_started_again_and_stores(tmp_path: Path) -> None:
-    if shutil.which("unshare") is None or subprocess.run([*_OWN_MOUNTS, "true"], check=False).returncode:
-        pytest.skip("this machine gives no mount namespace to its users")
+    await asyncio.to_thread(skip_without_mounts)
     async with on_a_small_disk(tmp_path) as program:
         line = await program.until("qgjob is up at nats://")
         client = await nats.connect(line.split()[4], max_reconnect_attempts=-1, reconnect_time_wait=0.1)
@@ -106,12 +113,36 @@ async def test_after_a_full_disk_nats_is_started_again_and_stores(tmp_path: Path
         await client.close()
 
 
+@pytest.mark.parametrize("jobs", [1, 3])
+async def test_a_submit_that_a_full_disk_keeps_out_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    await asyncio.to_thread(skip_without_mounts)
+    monkeypatch.setattr(publish_run, "RETRY_FOR_S", 0.1)
+    monkeypatch.setattr(publish_run, "_ANSWER_TIMEOUT_S", 1.0)
+    async with on_a_small_disk(tmp_path) as program:
+        line = await program.until("qgjob is up at nats://")
+        async with open_client(ServerOptions(line.split()[4])) as client:
+            config = next(config for config in streams.streams(1) if config["name"] == streams.JOBS)
+            await client.bus.requests.api(f"STREAM.CREATE.{streams.JOBS}", config)
+            await asyncio.to_thread(fill, program.disk / "fill")
+            tests = [f"tests/t{number}.py" for number in range(jobs)]
+            request = SubmitRequest(
+                org_id="acme", app_version_id="v1", tests=tests, env={"ROOM": "x" * 30_000}
+            )
+            with pytest.raises(UnreachableError, match=r"did not store the run within 0\.1 s") as caught:
+                await client.submit(request)
+    assert "disk full" in (caught.value.hint or "")
+
+
 async def test_the_server_is_left_alone_while_the_disk_is_full_and_started_again_once(
     tmp_path: Path,
 ) -> None:
     said: list[str] = []
     room = 0
-    script = "echo ready >/dev/fd/$QGJOB_READY_FD; while read line; do echo $line; done <fifo; exec sleep 1000"
+    script = (
+        "echo ready >/dev/fd/$QGJOB_READY_FD; while read line; do echo $line; done <fifo; exec sleep 1000"
+    )
     os.mkfifo(tmp_path / "fifo")
     async with asyncio.TaskGroup() as tasks:
         clock = SystemClock()
@@ -129,7 +160,9 @@ async def test_the_server_is_left_alone_while_the_disk_is_full_and_started_again
         await watch.look()
         assert not said
         log = supervisor.log("nats")
-        await asyncio.to_thread((tmp_path / "fifo").write_text, "[ERR] write 1.blk: no space left on device\n")
+        await asyncio.to_thread(
+            (tmp_path / "fifo").write_text, "[ERR] write 1.blk: no space left on device\n"
+        )
         await wait_for(lambda: "no space" in log.path.read_text(), what="the complaint in the log")
         for _ in range(3):
             await watch.look()

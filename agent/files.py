@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +14,12 @@ from agent.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.drivers.base import DEFAULT_APP_ID, Build
 from agent.errors import FetchError, JobError
 from agent.transfer import Tell, Transferred, shown_size, told
-from bus_schemas.builds import BuildRecord, build_key, serving_keys
+from bus_schemas.builds import BuildRecord, build_key, serving_builds, serving_keys
 from bus_schemas.jobs import JobSpec
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUNDLE_OBJECTS
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_last
 from qgjob.bus.objects import get_file
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 
@@ -25,6 +27,9 @@ Say = Callable[[str], None]
 
 _LOOK_AGAIN_S: Final = 10.0
 _MAX_ABSENT: Final = 1000
+
+
+_Sought = tuple[str, AbstractSet[str]]
 
 
 class JobFiles:
@@ -38,7 +43,7 @@ class JobFiles:
     ) -> None:
         self._bus = bus
         self._needs_build = needs_build
-        self._absent: dict[str, float] = {}
+        self._absent: dict[_Sought, float] = {}
         self._builds = BlobCache(folder / "builds", self._fetch_build, limit_bytes=limit_bytes)
         self._blobs = BlobCache(folder / "blobs", self._fetch_bundle, limit_bytes=limit_bytes)
         self._bundles = BundleStore(folder / "bundles", self._blobs)
@@ -49,9 +54,9 @@ class JobFiles:
         self._builds.clear_incoming()
         self._blobs.clear_incoming()
 
-    def surely_absent(self, spec: JobSpec) -> bool:
-        """Whether no build was uploaded for the job's version, as of a few seconds ago."""
-        looked = self._absent.get(build_key(spec.org_id, spec.app_version_id, spec.platform))
+    def surely_absent(self, spec: JobSpec, labels: AbstractSet[str]) -> bool:
+        """Whether no build was uploaded that a slot with these labels could take, as of a few seconds ago."""
+        looked = self._absent.get(_sought(spec, labels))
         return looked is not None and time.monotonic() - looked < _LOOK_AGAIN_S
 
     async def unpack_bundle(self, spec: JobSpec, into: Path, tell: Tell) -> None:
@@ -68,13 +73,15 @@ class JobFiles:
         await self._bundles.check_in(path)
 
     @contextlib.asynccontextmanager
-    async def build(self, spec: JobSpec, say: Say, tell: Tell) -> AsyncGenerator[Build]:
-        """The job's build, its file there within the block; a marker when none was uploaded.
+    async def build(
+        self, spec: JobSpec, labels: AbstractSet[str], say: Say, tell: Tell
+    ) -> AsyncGenerator[Build]:
+        """The job's build for a slot with these labels, its file there within the block.
 
-        `say` writes into the job's log, `tell` hears of a download that takes its time.
-        Raises `JobError`: `build_missing` on devices that need a real one.
+        A marker when none was uploaded. `say` writes into the job's log, `tell` hears of a download that
+        takes its time. Raises `JobError`: `build_missing` on devices that need a real one.
         """
-        record = await self._record(spec)
+        record = await self._record(spec, labels)
         app_id = spec.app_id or (record.app_id if record else None) or DEFAULT_APP_ID
         if record is None:
             if self._needs_build:
@@ -99,23 +106,34 @@ class JobFiles:
                 file_name=record.file_name if record.format == "file" else None,
             )
 
-    async def _record(self, spec: JobSpec) -> BuildRecord | None:
-        for key in serving_keys(spec.org_id, spec.app_version_id, spec.platform):
-            try:
-                stored = await kv.get(self._bus, BUILDS_BUCKET, key)
-                if stored is not None and not stored.deleted:
-                    return BuildRecord.decode(stored.data)
-            except BadMessageError as error:
-                raise JobError(
-                    f"the record of build {spec.app_version_id} cannot be read: {error.message}",
-                    reason="build_broken",
-                    retryable=False,
-                ) from error
-            except QgjobError as error:
-                raise FetchError(f"the registry of builds cannot be asked: {error.message}") from error
+    async def _record(self, spec: JobSpec, labels: AbstractSet[str]) -> BuildRecord | None:
+        keys = serving_keys(spec.org_id, spec.app_version_id, spec.platform, labels)
+        patterns = [kv.key_subject(BUILDS_BUCKET, key) for key in keys]
+        try:
+            stored = await read_last(self._bus, f"KV_{BUILDS_BUCKET}", patterns)
+            found = [BuildRecord.decode(entry.data) for entry in stored if not entry.deleted]
+        except BadMessageError as error:
+            raise JobError(
+                f"the record of build {spec.app_version_id} cannot be read: {error.message}",
+                reason="build_broken",
+                retryable=False,
+            ) from error
+        except QgjobError as error:
+            raise FetchError(f"the registry of builds cannot be asked: {error.message}") from error
+        serving = serving_builds(found, spec.platform, labels)
+        if len(serving) > 1:
+            platforms = " and ".join(sorted(record.platform or "" for record in serving))
+            raise JobError(
+                f"build {spec.app_version_id} was uploaded for {platforms}, and the slot is all of these",
+                reason="build_ambiguous",
+                retryable=False,
+                hint="Say which with `qgjob submit --platform`.",
+            )
+        if serving:
+            return serving[0]
         while len(self._absent) >= _MAX_ABSENT:
             del self._absent[next(iter(self._absent))]
-        self._absent[build_key(spec.org_id, spec.app_version_id, spec.platform)] = time.monotonic()
+        self._absent[_sought(spec, labels)] = time.monotonic()
         return None
 
     async def _fetch_build(self, digest: str, dest: Path, progress: Transferred) -> None:
@@ -131,3 +149,9 @@ class JobFiles:
             raise FetchError(error.message, reason=reason, retryable=False) from error
         except QgjobError as error:
             raise FetchError(error.message) from error
+
+
+def _sought(spec: JobSpec, labels: AbstractSet[str]) -> _Sought:
+    """What is looked for in the registry: a build for one platform, or for the labels of a slot."""
+    key = build_key(spec.org_id, spec.app_version_id, spec.platform)
+    return key, frozenset() if spec.platform is not None else labels

@@ -68,7 +68,9 @@ class SlotParts:
     def holds(self, spec: JobSpec) -> bool:
         """Whether the build is there; a mere marker counts while no build is known to be uploaded."""
         held = self.held(spec)
-        return held is not None and (held.sha256 is not None or self.files.surely_absent(spec))
+        return held is not None and (
+            held.sha256 is not None or self.files.surely_absent(spec, self.device.labels)
+        )
 
     def phase(self, spec: JobSpec) -> Phase:
         """Whether something has to be prepared before the test can run."""
@@ -165,7 +167,7 @@ class Steps:
             fetched.append(text)
             await self._preparing("download", text)
 
-        async with self.slot.files.build(spec, say, fetching) as build:
+        async with self.slot.files.build(spec, self.slot.device.labels, say, fetching) as build:
             if fetched:  # who was shown the download should not think that it still goes on
                 await self._preparing("install")
             result = await self._install_in_time(build, say)

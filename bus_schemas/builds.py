@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -22,7 +23,7 @@ class BuildRecord(Message):
     org_id: Id
     app_version_id: Id
     platform: Id | None = None
-    """None: one build serves all platforms."""
+    """The label of the slots that it is for; None: one build serves all."""
     app_id: Id | None = None
     """The package or bundle id, as devices know the app."""
     blob: BlobRef
@@ -31,10 +32,27 @@ class BuildRecord(Message):
     uploaded_at: Timestamp
 
 
-def serving_keys(org_id: str, app_version_id: str, platform: str | None) -> tuple[str, ...]:
-    """Keys of the builds that a job may get, the first that exists: of its platform, else the one for all."""
-    platforms = dict.fromkeys((platform, None))
-    return tuple(build_key(org_id, app_version_id, each) for each in platforms)
+def serving_keys(
+    org_id: str, app_version_id: str, platform: str | None, labels: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Keys of the builds that a job may get, on a slot with these labels."""
+    platforms = (platform,) if platform is not None else sorted(labels)
+    return tuple(build_key(org_id, app_version_id, each) for each in (None, *platforms))
+
+
+def serving_builds(
+    found: Iterable[BuildRecord], platform: str | None, labels: Collection[str] = ()
+) -> list[BuildRecord]:
+    """Which of a version's builds a job gets: of its platform, or of the one that is a label of its slot.
+
+    Else the one for all. Several when the slot has the labels of several, and there is none for all.
+    """
+    wanted = labels if platform is None else (platform,)
+    records = list(found)
+    fitting = [record for record in records if record.platform in wanted]
+    if len(fitting) == 1:
+        return fitting
+    return [record for record in records if record.platform is None] or fitting
 
 
 def build_key(org_id: str, app_version_id: str, platform: str | None = None) -> str:

@@ -54,7 +54,12 @@ def upload(
         str | None, option("--app-id", metavar="PACKAGE", help="The app's package or bundle id.")
     ] = None,
     platform: Annotated[
-        str | None, option("--platform", metavar="P", help="The platform it is for; else for all.")
+        str | None,
+        option(
+            "--platform",
+            metavar="P",
+            help="The platform it is for, a label of its slots (android, ios); else for all.",
+        ),
     ] = None,
     as_json: opt.Json = False,
 ) -> None:

@@ -78,7 +78,11 @@ def submit(
     ] = None,
     platform: Annotated[
         str | None,
-        option("--platform", metavar="P", help="The platform that the build was uploaded for, if for one."),
+        option(
+            "--platform",
+            metavar="P",
+            help="The platform whose build is installed; else that of the slot, by its labels.",
+        ),
     ] = None,
     test: Annotated[
         list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,10 +38,15 @@ class Asking(Connected):
         return await builds.list_builds(self.bus, org_id=org_id)
 
     async def build(
-        self, org_id: str, app_version_id: str, platform: str | None = None
+        self, org_id: str, app_version_id: str, platform: str | None = None, *, labels: Collection[str] = ()
     ) -> BuildRecord | None:
-        """The build that a job gets: of its platform, else the one for all; None when there is neither."""
-        return await builds.serving(self.bus, org_id, app_version_id, platform)
+        """The build that a job gets on a slot with these labels.
+
+        That of its platform, or of the one that is a label; else the one for all. None when there is none of
+        these, or it is not clear which.
+        """
+        found = await builds.serving(self.bus, org_id, app_version_id, platform, labels)
+        return found[0] if len(found) == 1 else None
 
     async def get(self, any_id: str) -> JobView | RunView:
         """A job, or a run with all of its jobs; raises `NotFoundError`."""

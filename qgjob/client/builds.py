@@ -7,12 +7,13 @@ import contextlib
 import re
 import shlex
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
-from bus_schemas.builds import BuildRecord, build_key, serving_keys
+from bus_schemas.builds import BuildRecord, build_key, serving_builds, serving_keys
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUILDS_KEPT_S
 from bus_schemas.tokens import encode_token
 from qgjob.bus import kv, objects
@@ -109,37 +110,60 @@ async def _registered(bus: Bus, key: str) -> BuildRecord | None:
     return None if stored is None or stored.deleted else BuildRecord.decode(stored.data)
 
 
-async def serving(bus: Bus, org_id: str, app_version_id: str, platform: str | None) -> BuildRecord | None:
-    """The build that a job gets: of its platform, else the one for all; None when there is neither."""
-    for key in serving_keys(org_id, app_version_id, platform):
-        if (record := await _registered(bus, key)) is not None:
-            return record
-    return None
+async def serving(
+    bus: Bus, org_id: str, app_version_id: str, platform: str | None, labels: Collection[str] = ()
+) -> list[BuildRecord]:
+    """The build that a job gets, see `serving_builds`.
+
+    Each is asked for by its name: not everybody may read all of them.
+    """
+    keys = serving_keys(org_id, app_version_id, platform, labels)
+    found = await asyncio.gather(*(_registered(bus, key) for key in keys))
+    return serving_builds((record for record in found if record is not None), platform, labels)
+
+
+async def of_version(bus: Bus, org_id: str, app_version_id: str) -> list[BuildRecord]:
+    """All builds of a version, whatever platform they are for; raises `BadMessageError`."""
+    pattern = kv.key_subject(BUILDS_BUCKET, f"{encode_token(org_id)}.{encode_token(app_version_id)}.*")
+    pages = [page async for page in read_all(bus, f"KV_{BUILDS_BUCKET}", pattern)]
+    return [BuildRecord.decode(entry.data) for page in pages for entry in page if not entry.deleted]
 
 
 async def check_kept(
-    bus: Bus, org_id: str, app_version_id: str, platform: str | None, *, now: float, until: float
+    bus: Bus,
+    org_id: str,
+    app_version_id: str,
+    platform: str | None,
+    labels: Collection[str],
+    *,
+    now: float,
+    until: float,
 ) -> None:
     """Raise `NotFoundError` when the bytes of an uploaded build are gone, or will be before `until`.
 
-    A version that nobody uploaded has none: whether it needs any, its slots know.
+    `labels` are those that a job requires; its slot may have more, so of several builds one is enough. A
+    version that nobody uploaded has none: whether it needs any, its slots know.
     """
-    record = await serving(bus, org_id, app_version_id, platform)
-    if record is None:
+    records = await serving(bus, org_id, app_version_id, platform, labels)
+    whys = [await _why_not_kept(bus, record, now=now, until=until) for record in records]
+    if not whys or None in whys:
         return
-    there = await objects.stat(bus, BUILD_OBJECTS, record.blob.digest)
-    if there is None:
-        what = f"are not stored any more: unused, they are kept for {BUILDS_KEPT_S // 86_400} days"
-    elif there.stored_at + BUILDS_KEPT_S < until and now - there.stored_at >= bundles.REUSE_FOR_S:
-        what = f"are kept until {rfc3339(there.stored_at + BUILDS_KEPT_S)} only, and its jobs may start later"
-    else:
-        return
+    record, what = records[0], whys[0]
     options = {"--org-id": org_id, "--app-version-id": app_version_id, "--platform": record.platform}
     said = " ".join(f"{name} {shlex.quote(value)}" for name, value in options.items() if value)
     raise NotFoundError(
         f"The bytes of build {app_version_id} of {org_id} {what}.",
         hint=f"Upload it again (it was {record.file_name}): qgjob app upload FILE {said}",
     )
+
+
+async def _why_not_kept(bus: Bus, record: BuildRecord, *, now: float, until: float) -> str | None:
+    there = await objects.stat(bus, BUILD_OBJECTS, record.blob.digest)
+    if there is None:
+        return f"are not stored any more: unused, they are kept for {BUILDS_KEPT_S // 86_400} days"
+    if there.stored_at + BUILDS_KEPT_S < until and now - there.stored_at >= bundles.REUSE_FOR_S:
+        return f"are kept until {rfc3339(there.stored_at + BUILDS_KEPT_S)} only, and its jobs may start later"
+    return None
 
 
 async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecord]:

@@ -57,10 +57,19 @@ class SubmitRequest:
     them is cancelled."""
     app_id: str | None = None
     platform: str | None = None
+    """Which of the builds of that version; None: of each slot's platform, which is one of its labels."""
     name: str | None = None
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
     run_key: str | None = None
     """With a key, the ids derive from (org, key, position): a repeated submit adds nothing."""
+
+    @property
+    def label_sets(self) -> list[frozenset[str]]:
+        """The labels that its jobs require of a slot: one set for each label of the matrix."""
+        shared: frozenset[str] = frozenset(self.requires)
+        if self.target:
+            shared |= {self.target}
+        return [shared | {label} for label in self.matrix] or [shared]
 
 
 @dataclass(frozen=True, slots=True)

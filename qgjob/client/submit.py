@@ -66,9 +66,16 @@ async def check_build(bus: Bus, request: SubmitRequest, *, now: float, until: fl
     """Refuse what would end as `build_missing`: `NotFoundError` when its build is not kept that long."""
     try:
         async with asyncio.timeout(_BUILD_WITHIN_S):
-            await builds.check_kept(
-                bus, request.org_id, request.app_version_id, request.platform, now=now, until=until
-            )
+            for labels in request.label_sets:
+                await builds.check_kept(
+                    bus,
+                    request.org_id,
+                    request.app_version_id,
+                    request.platform,
+                    labels,
+                    now=now,
+                    until=until,
+                )
     except NotFoundError:
         raise
     except (QgjobError, TimeoutError) as error:

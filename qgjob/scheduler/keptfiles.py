@@ -19,7 +19,7 @@ from bus_schemas.crons import CronPlan
 from bus_schemas.jobs import JobSpec
 from qgjob.bus import objects
 from qgjob.bus.connect import Bus
-from qgjob.client.builds import serving
+from qgjob.client.builds import of_version, serving
 from qgjob.clock import Clock
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 
@@ -76,7 +76,13 @@ class KeptFiles:
     async def _keep_builds(self, builds: Iterable[_Named]) -> None:
         for named in builds:
             try:
-                build = await serving(self.bus, *named)
+                org_id, version, platform = named
+                # Which slot a job gets, and with it whose build, shows later: any of them.
+                used = await (
+                    of_version(self.bus, org_id, version)
+                    if platform is None
+                    else serving(self.bus, org_id, version, platform)
+                )
             except BadMessageError as error:  # its jobs will say so; the others' builds are kept
                 log.warning("the record of a build that is in use cannot be read: %s", error)
                 continue
@@ -84,10 +90,9 @@ class KeptFiles:
                 self._used.add(named)
                 log.warning("whether a build that is in use is kept is not known: %s", error)
                 continue
-            if build is not None and not await self._keep_or_say(
-                streams.BUILD_OBJECTS, build.blob.digest, _OLD_BUILD_S
-            ):
-                self._used.add(named)
+            for build in used:
+                if not await self._keep_or_say(streams.BUILD_OBJECTS, build.blob.digest, _OLD_BUILD_S):
+                    self._used.add(named)
 
     async def _keep_or_say(self, bucket: str, digest: str, old_s: float) -> bool:
         """Keep a file; False when it has to be tried again. What one meets does not stop the others."""

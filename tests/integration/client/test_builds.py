@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import os
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,6 +175,38 @@ async def test_a_submit_of_a_build_whose_bytes_are_gone_is_refused_until_they_ar
     assert (again.accepted_before, again.run_id) == (True, first.run_id)
     assert await client.upload_app(path, org_id=ORG, app_version_id="1", platform=platform) == record
     assert not (await client.submit(submit_of("1", key="after", platform="android"))).accepted_before
+
+
+@pytest.mark.parametrize(
+    "labels", [{"target": "android"}, {"requires": ["android", "pixel"]}, {"matrix": ["ios", "android"]}]
+)
+async def test_a_submit_for_slots_of_a_platform_needs_that_ones_build(
+    client: Client, folder: Path, labels: dict[str, Any]
+):
+    path = make_zip(folder / "a.zip")
+    await client.upload_app(path, org_id=ORG, app_version_id="1", platform="android")
+    await drop_bytes(client)
+    await client.upload_app(make_zip(folder / "b.zip", "x"), org_id=ORG, app_version_id="1", platform="ios")
+    await client.submit(dataclasses.replace(submit_of("1"), target="ios"))
+    with pytest.raises(NotFoundError, match="not stored any more") as refused:
+        await client.submit(dataclasses.replace(submit_of("1"), **labels))
+    assert "--platform android" in (refused.value.hint or "")
+    await client.upload_app(path, org_id=ORG, app_version_id="1", platform="android")
+    await client.submit(dataclasses.replace(submit_of("1"), **labels))
+
+
+async def test_a_submit_for_any_of_several_platforms_needs_one_of_their_builds(client: Client, folder: Path):
+    """Which of them its slots take, nobody knows before they do."""
+    await client.upload_app(make_zip(folder / "a.zip"), org_id=ORG, app_version_id="1", platform="android")
+    both = dataclasses.replace(submit_of("1"), requires=["android", "emulator"])
+    await drop_bytes(client)
+    await client.upload_app(
+        make_zip(folder / "b.zip", "x"), org_id=ORG, app_version_id="1", platform="emulator"
+    )
+    await client.submit(both)
+    await drop_bytes(client)
+    with pytest.raises(NotFoundError, match="not stored any more"):
+        await client.submit(both)
 
 
 async def test_a_submit_whose_build_would_go_before_its_jobs_start_is_refused(client: Client, folder: Path):

@@ -155,3 +155,39 @@ async def test_a_build_of_a_job_that_comes_in_is_in_use(
     await wait_for(anew, 20, "the build to be stored anew")
     stop.set()
     await scheduling
+
+
+async def test_the_builds_of_all_platforms_are_in_use_where_jobs_name_none(bus: Bus, tmp_path: Path) -> None:
+    client = Client(bus, SystemClock())
+    blobs: dict[str | None, BlobRef] = {}
+    for platform in ("android", "ios", None):
+        file = tmp_path / str(platform)
+        file.write_text(file.name)
+        record = await client.upload_app(file, org_id="acme", app_version_id="1", platform=platform)
+        blobs[platform] = record.blob
+
+    async def stored() -> dict[str | None, str]:
+        there = {each: await objects.stat(bus, streams.BUILD_OBJECTS, b.digest) for each, b in blobs.items()}
+        return {each: found.nuid for each, found in there.items() if found is not None}
+
+    first = await stored()
+    steps: list[tuple[str | None, set[str | None]]] = [
+        ("android", {"android"}),
+        (None, {"android", "ios", None}),
+    ]
+    for platform, wanted in steps:
+        late = Later()
+        kept = KeptFiles(bus, late, Crons(bus, late).plans)
+        (spec,) = make_specs(
+            SubmitRequest(org_id="acme", app_version_id="1", platform=platform, tests=["a.py"]), late.now()
+        )
+        kept.used(spec)
+        keeping = asyncio.create_task(kept.run())
+
+        async def anew(wanted: set[str | None] = wanted) -> bool:
+            now = await stored()
+            return {each for each in blobs if now.get(each) != first[each]} == wanted
+
+        await wait_for(anew)
+        keeping.cancel()
+        await asyncio.wait([keeping])

@@ -88,15 +88,32 @@ async def test_devices_need_a_build_and_folders_do_not():
 async def test_a_build_for_one_platform_is_not_taken_for_another():
     for slots in (HEARTBEAT.slots, (PHONE,)):
         agents = [HEARTBEAT.model_copy(update={"slots": slots})]
-        (text,) = await said(Lab(agents, "v2@android", "v2@ios", "v1"))
-        assert text.startswith(
-            "Build v2 of acme was uploaded for android, ios alone, so say which with --platform"
-        )
         assert await said(Lab(agents, "v2@android"), platform="ios") == [
             "Build v2 of acme was uploaded for android alone, not for ios: these jobs do not get it."
         ]
         assert await said(Lab(agents, "v2@android"), platform="android") == []
         assert await said(Lab(agents, "v2@android", "v2"), platform="ios") == []
+
+
+async def test_slots_take_the_build_of_their_platform_and_others_none():
+    phones = HEARTBEAT.model_copy(update={"slots": (PHONE,)})
+    both = HEARTBEAT.model_copy(update={"slots": (PHONE, *HEARTBEAT.slots)})
+    count = len(both.slots)
+    end = ": there they do not get it, unless --platform says which."
+
+    def built_for(platforms: str) -> str:
+        return f"Build v2 of acme was uploaded for {platforms} alone"
+
+    assert await said(Lab([phones], "v2@android", "v2@ios", "v1")) == []
+    assert await said(Lab([both], "v2@android", "v2@ios"), target="android") == []
+    assert await said(Lab([both], "v2@android", "v2@ios")) == [
+        f"{built_for('android, ios')}, and {count - 1} of the {count} slots for these jobs have no such label{end}"
+    ]
+    assert await said(Lab([phones], "v2@ios"), requires=["device"]) == [
+        f"{built_for('ios')}, and none of the slots for these jobs has such a label{end}"
+    ]
+    assert await said(Lab([both], "v2@android"), matrix=["android", "ios"]) == []
+    assert await said(Lab([phones], "v2@ios"), target="simulator") == []  # that is another trouble
 
 
 async def test_what_is_not_known_is_not_spoken_of():

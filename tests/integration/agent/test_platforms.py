@@ -1,0 +1,124 @@
+"""Which of a version's builds a slot installs: that of its platform, which is one of its labels."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from agent.errors import JobError
+from agent.files import JobFiles
+from bench.system import submit
+from bus_schemas.jobs import JobSpec
+from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.topology import ensure_topology
+from qgjob.client import Client
+from qgjob.clock import SystemClock
+from tests.support.pipeline import counted, planned, system
+from tests.support.servers import NatsServer
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+ANDROID = frozenset({"android", "android-14", "emulator", "serial:emulator-5554"})
+IOS = frozenset({"ios", "device"})
+
+
+class Registry:
+    """Builds of one version, and what slots get of them."""
+
+    def __init__(self, client: Client, folder: Path) -> None:
+        self._client = client
+        self._folder = folder
+        self.devices = JobFiles(client.bus, folder / "cache", needs_build=True)
+        self.folders = JobFiles(client.bus, folder / "cache-2", needs_build=False)
+        for files in (self.devices, self.folders):
+            files.open()
+
+    async def upload(self, *platforms: str | None) -> None:
+        for platform in platforms:
+            file = self._folder / f"{platform}.apk"
+            file.write_text(f"for {platform}")
+            await self._client.upload_app(file, org_id="bench", app_version_id="v1", platform=platform)
+
+    async def taken(self, labels: frozenset[str], platform: str | None = None) -> str | None:
+        async with self.devices.build(spec(platform), labels, lambda _: None, _unheard) as build:
+            return build.path.read_text() if build.path else None
+
+
+def spec(platform: str | None = None) -> JobSpec:
+    return planned(1, runner="noop").specs[0].model_copy(update={"platform": platform})
+
+
+async def _unheard(_text: str) -> None:
+    """Progress that nobody looks at."""
+
+
+@pytest.fixture
+async def registry(nats_server: NatsServer, tmp_path: Path) -> AsyncGenerator[Registry]:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
+        await ensure_topology(bus)
+        yield Registry(Client(bus, SystemClock()), folder)
+
+
+async def test_a_slot_takes_the_build_of_its_platform(registry: Registry) -> None:
+    await registry.upload("android", "ios")
+    assert await registry.taken(ANDROID) == "for android"
+    assert await registry.taken(IOS) == "for ios"
+    assert await registry.taken(IOS, "android") == "for android", "who says which gets that"
+
+
+async def test_the_build_for_all_is_for_slots_that_no_other_is_for(registry: Registry) -> None:
+    await registry.upload("android", None)
+    assert await registry.taken(ANDROID) == "for android"
+    assert await registry.taken(IOS) == "for None"
+    assert await registry.taken(ANDROID, "ios") == "for None"
+
+
+async def test_a_slot_of_another_platform_takes_none(registry: Registry) -> None:
+    await registry.upload("android")
+    with pytest.raises(JobError) as refused:
+        await registry.taken(IOS)
+    assert refused.value.reason == "build_missing"
+
+
+async def test_of_two_platforms_that_a_slot_is_none_is_guessed(registry: Registry) -> None:
+    await registry.upload("android", "emulator", "ios")
+    with pytest.raises(JobError, match="for android and emulator, and the slot is all of these") as refused:
+        await registry.taken(ANDROID)
+    assert (refused.value.reason, refused.value.retryable) == ("build_ambiguous", False)
+    assert await registry.taken(ANDROID, "emulator") == "for emulator"
+    await registry.upload(None)
+    assert await registry.taken(ANDROID) == "for None"
+
+
+async def test_what_is_absent_for_one_slot_may_be_there_for_another(registry: Registry) -> None:
+    await registry.upload("ios")
+    job, files = spec(), registry.folders
+    async with files.build(job, ANDROID, lambda _: None, _unheard) as build:
+        assert build.path is None
+    assert files.surely_absent(job, ANDROID)
+    assert not files.surely_absent(job, IOS)
+    async with files.build(spec("android"), IOS, lambda _: None, _unheard) as build:
+        assert build.path is None
+    assert files.surely_absent(spec("android"), ANDROID), "who says which gets it on no slot"
+
+
+async def test_jobs_of_one_run_meet_the_builds_of_their_slots(tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text('[device.s0]\nlabels = ["android"]\n[device.s1]\nlabels = ["ios"]\n')
+    given = system(tmp_path / "up", agents=1, slots=2, agent_args=("--config", str(config)))
+    async with given as (_, bus):
+        client = Client(bus, SystemClock())
+        for platform in ("android", "ios"):
+            app = tmp_path / platform
+            app.mkdir()
+            (app / "platform.txt").write_text(platform)
+            await client.upload_app(app, org_id="bench", app_version_id="v1", platform=platform)
+        for platform in ("android", "ios"):
+            look = f'test "$(cat "$QGJOB_APP_DIR/platform.txt")" = {platform}'
+            run = planned(1, runner="command", argv=("sh", "-c", look), requires=(platform,))
+            await submit(bus, run)
+            await counted(bus, run.run_id, {"passed": 1})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -23,6 +24,8 @@ from qgjob.errors import ExitCode, QgjobError
 
 _POSSIBLE = re.compile(r" \(Possible options: (.+)\)\.\Z")
 _OPTION = re.compile(r"(?:Invalid value for ')?(?P<flag>--[a-z][a-z-]*)(?=[ :'])")
+_NO_BUG = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+"""What only the machine is to blame for, wherever it happens: a disk that is full, or broken."""
 _BROKEN_PIPE = 141  # as a program ends that SIGPIPE kills
 
 
@@ -30,7 +33,7 @@ def _show_version(value: bool) -> None:
     if value:
         from qgjob import __version__
 
-        sys.stdout.write(f"qgjob {__version__}\n")
+        Output().line(f"qgjob {__version__}")
         raise typer.Exit
 
 
@@ -103,16 +106,39 @@ def _leave(codes: Sequence[int]) -> None:
 
 def run(args: list[str]) -> int:
     """Run the command line with these arguments and return its exit code; output goes where it does."""
+    _open_what_was_closed()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # replaced by something that is no file
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    code = int(ExitCode.OK)
     try:
         code = _run(args)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return _BROKEN_PIPE
+    except OSError as error:  # the end of the output, which had been kept back until now
+        Output().error(f"The output could not be written: {error.strerror}.")
+        _forget_output()
+        return code or int(ExitCode.ERROR)
     return code
+
+
+def _forget_output() -> None:
+    """What was not written is not tried again at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_what_was_closed() -> None:
+    """Whoever started us with a stream closed wants none of it; a file or socket must not take its place."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  (for as long as we run)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _run(args: list[str]) -> int:
@@ -134,6 +160,10 @@ def _run(args: list[str]) -> int:
             return _usage(out, error, args)
         if isinstance(error, typer.Abort):
             return int(ExitCode.DETACHED)
+        if isinstance(error, OSError) and error.errno in _NO_BUG:
+            what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+            out.error(f"{what}.", "`qgjob doctor` shows how much room the disks of this machine have.")
+            return int(ExitCode.ERROR)
         return _unexpected(out, error, verbose=verbose)
     return result if isinstance(result, int) else int(ExitCode.OK)
 

@@ -6,12 +6,16 @@ Names, messages and logs come from others: on a terminal their control character
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from qgjob.errors import QgjobError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,8 +62,35 @@ def size_text(size: int) -> str:
     return f"{size} B"
 
 
+def width_of(text: str) -> int:
+    """How many columns a line of text takes: ideographs two, accents that stand over others none."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.category(character) in {"Mn", "Me", "Cf"} for character in text)
+
+
+class OutputError(QgjobError):
+    """What stdout leads to does not take the output."""
+
+
+@contextlib.contextmanager
+def written() -> Generator[None]:
+    """Turns an error of writing data into a sentence; who has read enough of it is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"The output could not be written: {error.strerror}.") from error
+
+
 class Output:
-    """Where a command writes."""
+    """Where a command writes.
+
+    Raises `OutputError` when stdout takes no data. What is for people is lost without a word when nobody
+    hears it any more: the command goes on, and its exit code tells how it went.
+    """
 
     def __init__(self, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         self._stdout = stdout or sys.stdout
@@ -87,12 +118,14 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """A line of data."""
-        self._stdout.write(text + "\n")
+        with written():
+            self._stdout.write(text + "\n")
 
     def write(self, text: str) -> None:
         """Data as it is, written at once."""
-        self._stdout.write(text)
-        self._stdout.flush()
+        with written():
+            self._stdout.write(text)
+            self._stdout.flush()
 
     def say(self, text: str) -> None:
         """A line of data, written at once."""
@@ -106,8 +139,9 @@ class Output:
 
     def note(self, text: str) -> None:
         """A line for people."""
-        self._stderr.write(clean(text) + "\n")
-        self._stderr.flush()
+        with contextlib.suppress(OSError):
+            self._stderr.write(clean(text) + "\n")
+            self._stderr.flush()
 
     def warn(self, text: str) -> None:
         """A line for people that they should not miss."""
@@ -126,9 +160,10 @@ class Output:
         if self.err_on_terminal:
             from rich.text import Text
 
-            self.console(err=True).print(
-                Text.assemble((f"{label}:", style), " ", clean(text)), soft_wrap=True
-            )
+            with contextlib.suppress(OSError):
+                self.console(err=True).print(
+                    Text.assemble((f"{label}:", style), " ", clean(text)), soft_wrap=True
+                )
         else:
             self.note(f"{label}: {text}")
 
@@ -139,9 +174,11 @@ class Output:
         """
         cleaned = [[clean(cell) for cell in row] for row in rows]
         if not self.on_terminal:
-            widths = [max(map(len, column)) for column in zip(columns, *cleaned, strict=True)]
+            widths = [max(map(width_of, column)) for column in zip(columns, *cleaned, strict=True)]
             for row in (list(columns), *cleaned):
-                padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                padded = (
+                    cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)
+                )
                 self.line("  ".join(padded).rstrip())
             return
         from rich import box

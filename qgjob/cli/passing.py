@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -23,8 +22,9 @@ def wants_help(args: Sequence[str], parser: Callable[[], argparse.ArgumentParser
         return False
     from qgjob.cli.described import of_parser
     from qgjob.cli.helptext import help_text
+    from qgjob.cli.output import Output
 
-    sys.stdout.write(help_text(of_parser(parser(), name)) + "\n")
+    Output().line(help_text(of_parser(parser(), name)))
     return True
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -197,3 +199,47 @@ async def test_credentials_that_are_refused_and_rights_that_are_missing(lonely: 
         assert done.code == 4, done.err
         assert "pw@" not in done.err
         one_error(done.err)
+
+
+def in_shell(qgjob: Qgjob, command: str) -> subprocess.CompletedProcess[str]:
+    """`qgjob`, called `$0`, as a shell runs it."""
+    return subprocess.run(
+        ["sh", "-c", command, *qgjob.argv],
+        cwd=qgjob.folder,
+        env=qgjob.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["completion bash", "--version", "config show --json"])
+def test_output_that_cannot_be_written_is_one_sentence(lonely: Qgjob, command: str):
+    done = in_shell(lonely, f'"$0" {command} >/dev/full')
+    assert done.returncode == 1
+    assert done.stderr == "Error: The output could not be written: No space left on device.\n"
+
+
+def test_a_full_disk_for_bundles_is_no_bug_of_ours(qgjob: Qgjob):
+    qgjob.file("a.py")
+    (qgjob.folder / "data").write_bytes(random.randbytes(100_000))
+    # No file of this process may grow beyond one block, as on a disk that has no more of them.
+    done = in_shell(qgjob, 'ulimit -f 1; trap "" XFSZ; "$0" submit --test a.py')
+    assert one_error(done.stderr) == "Error: File too large."
+    assert "This is a bug" not in done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", ">&- 2>&- <&-"])
+def test_a_command_runs_with_a_stream_closed(lonely: Qgjob, closed: str):
+    done = in_shell(lonely, f'"$0" schema export out {closed}')
+    assert done.returncode == 0
+    assert done.stderr in {"", "62 schemas are in out.\n"}
+    assert any((lonely.folder / "out").iterdir())
+
+
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&-"])
+def test_an_error_that_nobody_hears_keeps_its_exit_code(lonely: Qgjob, stderr: str):
+    assert in_shell(lonely, f'"$0" list {stderr}').returncode == 5
+    assert in_shell(lonely, f'"$0" list --no-such-option {stderr}').returncode == 2

@@ -139,3 +139,9 @@ def test_an_error_shows_its_lines_one_by_one():
     out.error("It ended.\n  | \x1b[2Jwhy\n  | so", "Its log: x")
     assert stderr.getvalue() == "Error: It ended.\n  | \\x1b[2Jwhy\n  | so\nIts log: x\n"
     assert stdout.getvalue() == ""
+
+
+def test_columns_are_aligned_by_what_a_terminal_shows():
+    out, stdout, _ = make()
+    out.table(["NAME", "N"], [["日本", "1"], ["é" + "e\u0301", "2"], ["abcd", "3"]])
+    assert stdout.getvalue() == "NAME  N\n日本  1\n" + "é" + "e\u0301" + "    2\nabcd  3\n"

@@ -27,7 +27,9 @@ class Entry:
     """It may have ended already: its chain is read before a release."""
     released: bool = False
     cancel: str | None = None
-    """Why it is to be cancelled, once somebody asked."""
+    """Why it is to be ended, once somebody asked, or it waited too long."""
+    expired: bool = False
+    """It waited too long: that is what its end is to say."""
 
     def message(self) -> JobMessage:
         """The job's message, decoded again: kept as bytes, a waiting job costs little."""

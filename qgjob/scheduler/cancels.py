@@ -7,10 +7,11 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.agents import CancelAttempt
-from bus_schemas.events import Cancelling, Ended, EndState
+from bus_schemas.events import Cancelling, Ended
 from bus_schemas.jobs import JobMessage
 from bus_schemas.requests import CancelRequest, CtlAnswer
 from qgjob.bus.chain import ask_holder, end_unclaimed, read_chain
@@ -28,6 +29,7 @@ from qgjob.scheduler.slices import gathered, slices
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 200
+_EXPIRED: Final = "it waited longer than it may"
 
 Known = Callable[[str], Awaitable[list[JobDoc] | None]]
 """The jobs that a job's or run's id stands for; None when it stands for nothing."""
@@ -70,7 +72,7 @@ class Cancels:
         self._between.pop(entry.job_id, None)
         reason = self._wanted.pop(entry.job_id, None)
         if reason is not None:
-            self._spawn(self._quietly(entry, "scheduler", reason, "cancelled"))
+            self._spawn(self._quietly(entry, reason, lambda: self._end_entry(entry, "scheduler", reason)))
 
     def between(self, job_id: str, following: JobMessage | None) -> None:
         """A job ended and is to be tried again as `following`; None: that is not to be waited for."""
@@ -88,7 +90,12 @@ class Cancels:
         """A job waited too long."""
         entry = self.backlog.entries.get(expire.job.job_id)
         if entry is not None:
-            self._spawn(self._quietly(entry, "scheduler", "it waited longer than it may", "expired"))
+            self.end_expired(entry)
+
+    def end_expired(self, entry: Entry) -> None:
+        """End a job that waited too long, or try so again."""
+        entry.expired = True
+        self._spawn(self._quietly(entry, _EXPIRED, lambda: self._expire(entry)))
 
     async def cancel(self, data: bytes, carrying: Carrying) -> CtlAnswer:
         """The control verb `cancel`."""
@@ -98,10 +105,12 @@ class Cancels:
         entries = {i: self.backlog.entries[i] for i in ids if i in self.backlog.entries}
         await carrying.concerns(len(entries))
         async for some in slices(list(entries.values())):
+            for entry in some:
+                entry.expired = False  # though it may have waited too long: that is not recorded yet
             self._take_out(some, request.reason)
 
         async def end_entry(entry: Entry) -> bool:
-            did = await self._end_entry(entry, request.by, request.reason, "cancelled", request.nonce)
+            did = await self._end_entry(entry, request.by, request.reason, request.nonce)
             self._attempted([entry.job_id])
             carrying.done += 1
             return did
@@ -137,13 +146,24 @@ class Cancels:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _quietly(self, entry: Entry, by: str, reason: str, state: EndState) -> None:
+    async def _quietly(self, entry: Entry, reason: str, end: Callable[[], Awaitable[object]]) -> None:
+        self._take_out([entry], reason)
+        self._attempted([entry.job_id])
         try:
-            self._take_out([entry], reason)
-            self._attempted([entry.job_id])
-            await self._end_entry(entry, by, reason, state)
+            await end()
         except QgjobError as error:
             log.warning("%s could not be ended: %s", entry.job_id, error)
+
+    async def _expire(self, entry: Entry) -> None:
+        async with self._limit:
+            there = await end_unclaimed(
+                self.bus, entry.message(), "expired", "queue_expiry", _EXPIRED, now=self.clock.now()
+            )
+        if isinstance(there, Ended):
+            self.on_over(entry)
+        elif there is not None:  # somebody started it: it did not expire
+            entry.expired, entry.cancel = False, None
+            self.cancelling.pop(entry.job_id, None)
 
     def _take_out(self, entries: Iterable[Entry], reason: str) -> None:
         """Place none of them from now on; whatever goes wrong later, the reaper ends them."""
@@ -160,14 +180,11 @@ class Cancels:
         now = self.clock.monotonic()
         self.cancelling.update((i, now) for i in job_ids if i in self.cancelling)
 
-    async def _end_entry(
-        self, entry: Entry, by: str, reason: str, state: EndState, nonce: str | None = None
-    ) -> bool:
-        """End a live attempt or have it ended; False when the job ended by itself before."""
-        if await self._end(entry.message(), by, reason, state, nonce):
+    async def _end_entry(self, entry: Entry, by: str, reason: str, nonce: str | None = None) -> bool:
+        """Cancel a live attempt or have it ended; False when the job ended by itself before."""
+        if await self._end(entry.message(), by, reason, nonce):
             return True
-        if state == "cancelled":
-            self.on_over(entry)
+        self.on_over(entry)
         return False
 
     async def _end_other(self, doc: JobDoc, request: CancelRequest) -> bool:
@@ -183,7 +200,7 @@ class Cancels:
                 return False
             following = link.next
         self._wanted[doc.job_id] = request.reason
-        return await self._end(following, request.by, request.reason, "cancelled", request.nonce)
+        return await self._end(following, request.by, request.reason, request.nonce)
 
     async def _cancelled_by(self, doc: JobDoc, request: CancelRequest) -> bool:
         """Whether it was this very request that ended a job, as when an earlier leader began it."""
@@ -194,22 +211,19 @@ class Cancels:
             link, _ = await read_chain(self.bus, subject)
         return isinstance(link, Ended) and link.nonce == request.nonce
 
-    async def _end(
-        self, message: JobMessage, by: str, reason: str, state: EndState, nonce: str | None
-    ) -> bool:
-        """End an attempt, or the one that follows it; False when the job ended before.
+    async def _end(self, message: JobMessage, by: str, reason: str, nonce: str | None) -> bool:
+        """Cancel an attempt, or the one that follows it; False when the job ended before.
 
         `nonce`: an end that bears it is as good as one of ours.
         """
-        word = "cancelled" if state == "cancelled" else "queue_expiry"
         while True:
             async with self._limit:
                 now = self.clock.now()
-                there = await end_unclaimed(self.bus, message, state, word, reason, now=now, nonce=nonce)
+                there = await end_unclaimed(
+                    self.bus, message, "cancelled", "cancelled", reason, now=now, nonce=nonce
+                )
                 if there is None:
                     return True
-                if state == "expired":
-                    return False  # somebody started it: it did not expire
                 if not isinstance(there, Ended):
                     there = await ask_holder(self.bus, message, by, reason, now=now)
             if not isinstance(there, Ended):

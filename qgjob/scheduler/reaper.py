@@ -1,8 +1,8 @@
 """End the chains that nobody holds any more.
 
 JetStream gives released work again to a bound slot when a lease was lost, and that slot settles
-the chain. What is left for the reaper: cancelled jobs whose holder is gone for good, and jobs whose
-message vanished from the work stream without an end.
+the chain. What is left for the reaper: cancelled jobs whose holder is gone for good, expiries that could
+not be written, and jobs whose message vanished from the work stream without an end.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class Reaper:
             released = self.lab.state.out.get(job_id)
             if entry is None:
                 del self.cancels.cancelling[job_id]
+            elif entry.expired:
+                self.cancels.end_expired(entry)
             elif released is None or released.slot is None:
                 await self._end(entry, "cancelled", entry.cancel or "cancelled")
 

@@ -1,0 +1,119 @@
+"""What waited too long ends as expired, also when that could not be written at first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from agent.claim import claim
+from agent.identity import Identity
+from bus_schemas import streams, subjects
+from bus_schemas.events import Attempt, Ended, Queued
+from bus_schemas.jobs import JobMessage
+from bus_schemas.requests import Overview, Query
+from qgjob.bus.connect import Bus, ServerOptions
+from qgjob.client import Client, SubmitRequest, Submitted
+from qgjob.clock import SystemClock
+from qgjob.scheduler import reaper
+from qgjob.scheduler.service import SchedulerOptions, run_scheduler
+from qgjob.scheduler.wiring import ReignSettings
+from tests.support.pipeline import Witness
+from tests.support.servers import NatsServer, ValkeyServer
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+
+@pytest.fixture
+async def scheduling(
+    bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[None]:
+    """A scheduler within this process, which looks after what is left undone at once."""
+    monkeypatch.setattr(reaper, "_EVERY_S", 0.1)
+    monkeypatch.setattr(reaper, "_PATIENCE_S", 0.1)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    options = SchedulerOptions(
+        ServerOptions(url=nats_server.url), valkey_server.url, "one", reign=ReignSettings(ack_wait_s=0.5)
+    )
+    task = asyncio.create_task(run_scheduler(options, SystemClock(), stop=stop, ready=ready))
+    await ready.wait()
+    yield
+    stop.set()
+    await task
+
+
+@contextlib.asynccontextmanager
+async def no_events_stored(bus: Bus) -> AsyncGenerator[None]:
+    info = await bus.requests.api(f"STREAM.INFO.{streams.EVENTS}")
+    await bus.requests.api(f"STREAM.UPDATE.{streams.EVENTS}", {**info["config"], "max_msg_size": 10})
+    try:
+        yield
+    finally:
+        await bus.requests.api(f"STREAM.UPDATE.{streams.EVENTS}", info["config"])
+
+
+async def queued(bus: Bus, witness: Witness, expires_s: float) -> Submitted:
+    """A job that no slot can run, and of which an event told."""
+    client = Client(bus, SystemClock())
+    request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"], expires_s=expires_s)
+    submitted = await client.submit(request)
+    await wait_for(lambda: submitted.jobs[0].job_id in witness.events, 20, "the job to be queued")
+    return submitted
+
+
+async def test_an_expiry_that_could_not_be_written_is_one_later(
+    bus: Bus, scheduling: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Witness().watching(bus) as witness:
+        submitted = await queued(bus, witness, expires_s=2.0)
+        (job_id,) = (job.job_id for job in submitted.jobs)
+        async with no_events_stored(bus):
+            await wait_for(lambda: caplog.text.count("could not be ended") >= 1, 20, "a write to fail")
+            assert not witness.ends[job_id]
+        await wait_for(lambda: witness.ends[job_id], 20, "the end")
+        (end,) = (event for event in witness.events[job_id] if isinstance(event, Ended))
+        assert (end.state, end.result.outcome, end.result.reason) == ("expired", "expired", "queue_expiry")
+        assert end.result.message == "it waited longer than it may"
+
+
+async def test_what_was_to_expire_and_is_cancelled_meanwhile_is_cancelled(
+    bus: Bus, scheduling: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Witness().watching(bus) as witness:
+        submitted = await queued(bus, witness, expires_s=2.0)
+        (job_id,) = (job.job_id for job in submitted.jobs)
+        async with no_events_stored(bus):
+            await wait_for(lambda: "could not be ended" in caplog.text, 20, "a write to fail")
+            cancelling = asyncio.create_task(Client(bus, SystemClock()).cancel(job_id, reason="enough"))
+            with contextlib.suppress(Exception):  # it says that it could not be done
+                await cancelling
+        await wait_for(lambda: witness.ends[job_id], 20, "the end")
+        (end,) = (event for event in witness.events[job_id] if isinstance(event, Ended))
+        assert (end.state, end.result.message) == ("cancelled", "enough")
+
+
+async def test_what_somebody_holds_does_not_expire(bus: Bus, scheduling: None) -> None:
+    """As when it was released before a fault that made it wait once more."""
+    async with Witness().watching(bus) as witness:
+        submitted = await queued(bus, witness, expires_s=2.0)
+        (job_id,) = (job.job_id for job in submitted.jobs)
+        (told,) = (event for event in witness.events[job_id] if isinstance(event, Queued))
+        held = await claim(bus, JobMessage(spec=told.spec), Identity("a", "s0", "d0"), "running")
+        assert held is not None
+
+        async def depth() -> int:
+            answer = await bus.requests.request(subjects.query("overview"), Query().encode(), timeout=1)
+            return Overview.decode(answer.data).waiting
+
+        async def waits_no_more() -> bool:
+            return await depth() == 0
+
+        await wait_for(waits_no_more, 20, "its time to be over")
+        result = Attempt(number=1, agent="a", slot="s0", finished_at=time.time(), outcome="passed")
+        assert await held.end("passed", result) == "recorded"
+        await wait_for(lambda: witness.ends[job_id], 20, "the end to be heard")
+        assert [event.kind for event in witness.events[job_id]] == ["queued", "started", "ended"]

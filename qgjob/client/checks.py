@@ -25,6 +25,18 @@ def checked_id(name: str, value: str) -> str:
     return value
 
 
+def leads_out(test: str) -> bool:
+    """Whether a test's name cannot be that of a file in its bundle; no agent would run it."""
+    return test.startswith("/") or ".." in test.split("/") or "\0" in test
+
+
+def checked_test(test: str) -> str:
+    """The test's name itself; raises `UsageError` when it leads out of the bundle."""
+    if leads_out(test):
+        raise UsageError(f"The test {test!r} leads out of its bundle: name it by its path in there.")
+    return test
+
+
 def checked_made(what: str, kind: type[M], **fields: Any) -> M:
     """A message of what a caller says; raises `UsageError` when it cannot be, in the name of `what`."""
     try:

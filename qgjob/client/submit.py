@@ -15,7 +15,7 @@ from bus_schemas.jobs import MAX_REQUIRED, MAX_SHARD_FILES, JobSpec
 from bus_schemas.requests import JobState, JobView
 from qgjob.bus.connect import Bus
 from qgjob.client import builds, query
-from qgjob.client.checks import checked_id, usage_error
+from qgjob.client.checks import checked_id, checked_test, usage_error
 from qgjob.client.ids import derived_id, new_ids
 from qgjob.client.models import SubmitRequest, Submitted
 from qgjob.client.publish_run import PlannedRun, publish_run, was_stored
@@ -106,6 +106,8 @@ def make_specs(
     checked_id("The app version id", request.app_version_id)
     if request.concurrency_key is not None:
         checked_id("The concurrency key", request.concurrency_key)
+    for test in request.tests:
+        checked_test(test)
     requires = {*request.requires, *([request.target] if request.target else [])}
     plan = _plan(request, durations or {})
     most = max((len(requires | job.labels) for job in plan), default=0)

@@ -5,10 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from bus_schemas.base import Id, Label, Text
 from bus_schemas.jobs import Digest, EnvName, EnvValue, RunnerName, TestPath
+from qgjob.client.checks import leads_out
 from qgjob.client.submit import MAX_SHARDS
 from qgjob.domain.durations import parse_duration
 from qgjob.domain.priorities import PRIORITY_WORDS
@@ -40,13 +49,30 @@ def _moment(value: Any) -> Any:
     return at
 
 
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("is a number, not true or false")  # noqa: TRY004 - what pydantic reports
+    return value
+
+
+def _in_bundle(test: str) -> str:
+    if leads_out(test):
+        raise ValueError("leads out of the bundle: name the test by its path in there")
+    return test
+
+
+Number = Annotated[int, BeforeValidator(_no_bool)]
+Test = Annotated[TestPath, AfterValidator(_in_bundle)]
 Priority = Annotated[
-    int,
+    Number,
     BeforeValidator(_priority, json_schema_input_type=int | Literal["low", "medium", "high"]),
     Field(ge=1, le=10),
 ]
 Duration = Annotated[
-    float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0, le=7 * 86_400)
+    float,
+    BeforeValidator(_no_bool),
+    BeforeValidator(_seconds, json_schema_input_type=float | str),
+    Field(gt=0, le=7 * 86_400),
 ]
 Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=datetime)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -79,9 +105,9 @@ class SubmitBody(Body):
 
     org_id: Id
     app_version_id: Id
-    test_path: TestPath | None = None
+    test_path: Test | None = None
     """One test; or several in `tests`."""
-    tests: tuple[TestPath, ...] = ()
+    tests: tuple[Test, ...] = ()
     bundle: Digest | None = None
     """The digest that `POST /api/bundles` answered."""
     priority: Priority = 5
@@ -96,16 +122,16 @@ class SubmitBody(Body):
     """How long a test may say nothing."""
     secrets: tuple[EnvName, ...] = ()
     """Names of secrets of the agent; their values never travel."""
-    retries: Annotated[int, Field(ge=0, le=100)] = 0
+    retries: Annotated[Number, Field(ge=0, le=100)] = 0
     expires: Duration = 43_200.0
     at: Moment | None = None
     """Start nothing before: an RFC 3339 time."""
     matrix: tuple[Label, ...] = ()
     """Run each test once on a slot of each of these labels."""
-    repeat: Annotated[int, Field(ge=1, le=1000)] = 1
-    shards: Annotated[int, Field(ge=1, le=MAX_SHARDS)] | None = None
+    repeat: Annotated[Number, Field(ge=1, le=1000)] = 1
+    shards: Annotated[Number, Field(ge=1, le=MAX_SHARDS)] | None = None
     """So many jobs of several files each, balanced by learned durations."""
-    max_parallel: Annotated[int, Field(ge=1)] | None = None
+    max_parallel: Annotated[Number, Field(ge=1)] | None = None
     """Most jobs of this run that run at once."""
     app_id: Id | None = None
     platform: Id | None = None

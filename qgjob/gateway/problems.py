@@ -27,6 +27,7 @@ _STATUS: Final = {
     ExitCode.REFUSED: 409,
 }
 
+_NO_LIST: Final = frozenset({"tuple_type", "list_type"})
 _NO_BODY: Final = frozenset({"missing", "model_attributes_type"})
 
 
@@ -80,6 +81,8 @@ def _field(item: dict[str, Any]) -> dict[str, str]:
         message = "a JSON body is needed, sent with Content-Type: application/json"
     elif item["type"] == "missing":
         message = "is required"
+    elif item["type"] in _NO_LIST:
+        message = "is a list, in [ and ]"
     return {"field": ".".join(str(part) for part in path), "message": message, "in": str(place)}
 
 

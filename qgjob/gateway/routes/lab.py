@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -15,6 +16,10 @@ from qgjob.client.shapes import agent_json
 from qgjob.errors import QgjobError
 from qgjob.gateway.answers import ClientOf, NamedId, document
 from qgjob.gateway.metrics import MEDIA_TYPE, exposition
+
+T = TypeVar("T")
+
+_TOLD_WITHIN_S: Final = 5.0
 
 router = APIRouter(prefix="/api", tags=["lab"])
 figures = APIRouter(tags=["lab"])
@@ -61,12 +66,20 @@ async def detailed(client: ClientOf) -> Response:
 @figures.get("/metrics", summary="The lab as figures for Prometheus", response_class=Response)
 async def metrics(client: ClientOf) -> Response:
     """Health, queue, slots and what became of jobs; of what nobody answers for, nothing is said."""
-    found = await _health(client)
-    overview = agents = None
-    if client.connected:
-        with contextlib.suppress(QgjobError):
-            overview, agents = await asyncio.gather(client.overview(), client.agents())
+    found, overview, agents = await asyncio.gather(
+        _health(client), _told(client, client.overview), _told(client, client.agents)
+    )
     return Response(exposition(found.checks, overview, agents), 200, media_type=MEDIA_TYPE)
+
+
+async def _told(client: Client, ask: Callable[[], Awaitable[T]]) -> T | None:
+    """What somebody answers in time: Prometheus waits 10 s for all of it, if it is not told otherwise."""
+    if not client.connected:
+        return None
+    with contextlib.suppress(QgjobError, TimeoutError):
+        async with asyncio.timeout(_TOLD_WITHIN_S):
+            return await ask()
+    return None
 
 
 async def _health(client: Client) -> HealthAnswer:

@@ -41,19 +41,27 @@ class Http:
     base: str
 
     async def get(self, path: str, **headers: str) -> Answer:
-        return await asyncio.to_thread(self._ask, "GET", path, None, headers)
+        return await asyncio.to_thread(self.ask, "GET", path, None, headers)
 
     async def post(self, path: str, body: Any = None, **headers: str) -> Answer:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             headers.setdefault("Content_Type", "application/json")
-        return await asyncio.to_thread(self._ask, "POST", path, body if body is not None else b"", headers)
+        return await asyncio.to_thread(self.ask, "POST", path, body if body is not None else b"", headers)
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        timeout: float = 30,
+    ) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         request = urllib.request.Request(self.base + path, body, named, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return Answer(answer.status, dict(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
             return Answer(error.code, dict(error.headers), error.read())
@@ -143,6 +151,13 @@ class TestGateway:
         [
             ({"priority": 11}, "priority"),
             ({"priority": "urgent"}, "priority"),
+            ({"priority": True}, "priority"),
+            ({"timeout": True}, "timeout"),
+            ({"retries": False}, "retries"),
+            ({"test_path": "../t.py"}, "test_path"),
+            ({"test_path": "/t.py"}, "test_path"),
+            ({"test_path": None, "tests": ["t.py", "a/../../t.py"]}, "tests.1"),
+            ({"test_path": None, "tests": "t.py"}, "tests"),
             ({"prio": 3}, "prio"),
             ({"target": "toaster"}, "target"),
             ({"org_id": ""}, "org_id"),
@@ -305,6 +320,9 @@ async def test_each_part_is_seen_wrong_when_it_is_stopped(tmp_path: Path):
             os.kill(pid, signal.SIGSTOP)
             try:
                 await wait_for(lambda seen=seen: _has(http, seen), timeout=30)
+                # Prometheus waits for so long; what comes later is a lab that is not seen at all.
+                figures = await asyncio.to_thread(http.ask, "GET", "/metrics", timeout=10)
+                assert "qgjob_healthy 0" in figures.body.decode()
             finally:
                 os.kill(pid, signal.SIGCONT)
             await wait_for(lambda: _is(http, set(), {"agents"}), timeout=30)

@@ -107,3 +107,9 @@ def test_a_job_may_not_require_more_labels_than_name_a_group():
     assert len(make_specs(replace(REQUEST, requires=labels), 1.0)[0].requires) == 32
     with pytest.raises(UsageError, match="at most 32 labels, not 33"):
         make_specs(replace(REQUEST, requires=labels, target="device"), 1.0)
+
+
+@pytest.mark.parametrize("test", ["/etc/passwd", "../t.py", "a/../../t.py", "a\0b"])
+def test_a_test_that_leads_out_of_its_bundle_is_refused(test: str):
+    with pytest.raises(UsageError, match="leads out of its bundle"):
+        make_specs(replace(REQUEST, tests=("t.py", test)), 1.0)

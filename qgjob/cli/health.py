@@ -6,7 +6,7 @@ import typer
 
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
-from qgjob.errors import ExitCode
+from qgjob.errors import ExitCode, UnreachableError
 
 app = typer.Typer(add_completion=False)
 
@@ -19,9 +19,15 @@ def health(ctx: typer.Context, as_json: opt.Json = False) -> None:
 
 
 async def _main(session: Session, *, as_json: bool) -> bool:
-    async with session.client() as client:
-        answer = await client.health()
     out = session.out
+    try:
+        async with session.client() as client:
+            answer = await client.health()
+    except UnreachableError as error:
+        if as_json:  # who reads it wants to be told by it, most of all then
+            check = {"name": "server", "ok": False, "detail": error.message}
+            out.json({"ok": False, "checks": [check]})
+        raise
     if as_json:
         out.json({"ok": answer.ok, "checks": [check.model_dump() for check in answer.checks]})
     else:

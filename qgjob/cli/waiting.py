@@ -22,7 +22,7 @@ from qgjob.client.models import Submitted, Waited, WaitOptions
 from qgjob.client.shapes import job_json
 from qgjob.clock import SystemClock
 from qgjob.domain.verdict import counts_of, failed_tests, failures_of, run_state_of
-from qgjob.errors import ExitCode, QgjobError
+from qgjob.errors import ExitCode, QgjobError, UsageError
 
 if TYPE_CHECKING:
     from qgjob.client import Client
@@ -49,9 +49,16 @@ async def wait_and_tell(
     with progress_for(out, SystemClock()) as progress:
         waited = await client.wait(any_id, wishes.options, known=known, on_change=progress)
     explained = await _explained(client, waited, wishes)
+    unwritten: UsageError | None = None
     if wishes.junit is not None:
-        write_junit(wishes.junit, waited, explained)
+        try:
+            write_junit(wishes.junit, waited, explained)
+        except UsageError as error:
+            unwritten = error
     tell(out, waited, wishes, explained)
+    if unwritten is not None:  # what was waited for so long is said all the same
+        out.error(unwritten.message, hint=f"Write it again with: qgjob report {waited.id} --output FILE")
+        return int(waited.verdict) or int(ExitCode.ERROR)
     return int(waited.verdict)
 
 
@@ -68,7 +75,6 @@ async def _explained(client: Client, waited: Waited, wishes: WaitWishes) -> Expl
 
 def write_junit(path: Path, waited: Waited, explained: Explained | None) -> None:
     """Write the JUnit report; raises `UsageError` when the file cannot be written."""
-    from qgjob.errors import UsageError
     from qgjob.report.junit import junit_xml
 
     name = (waited.run.name if waited.run else None) or waited.id

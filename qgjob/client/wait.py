@@ -17,7 +17,7 @@ from qgjob.client import control, live, query
 from qgjob.client.models import Resync, Submitted, Waited, WaitOptions
 from qgjob.client.slots import LiveSlots, NoSlotTimer
 from qgjob.client.watch import Watch
-from qgjob.clock import Clock, rfc3339
+from qgjob.clock import Clock
 from qgjob.domain.verdict import spoiler_of
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
 
@@ -152,7 +152,7 @@ class _FailFast:
 
 
 class _HoldWatch:
-    """Sees why nothing of a build starts: the scheduler holds it. Only tells, so nothing waits for it."""
+    """Sees what keeps all of it from starting: a pause, a held build. Only tells, so nothing waits for it."""
 
     def __init__(self, bus: Bus, watch: Watch) -> None:
         self._bus = bus
@@ -180,17 +180,14 @@ class _HoldWatch:
         jobs = [job for job in self._watch.jobs if job.state not in END_STATES]
         if not jobs or any(job.state in _AT_WORK for job in jobs):
             return
+        from qgjob.client.standstill import standstill  # most waits need none of the placement's words
+
         try:
-            held = (await query.overview(self._bus)).builds_held
+            overview = await query.overview(self._bus)
         except QgjobError as error:
-            log.debug("whether the build is held is not known just now: %s", error)
+            log.debug("what holds the jobs up is not known just now: %s", error)
             return
-        ours = {(job.org_id, job.app_version_id) for job in jobs}
-        found = next((hold for hold in held if (hold.org_id, hold.app_version_id) in ours), None)
-        told = None
-        if found is not None:
-            until = rfc3339(found.until) or "later"
-            told = f"Nothing of it starts until {until}: {found.why}. More: qgjob explain {jobs[0].job_id}"
+        told = standstill(jobs, overview)
         if told != self._watch.held:
             self._watch.held = told
             self._watch.nudge()

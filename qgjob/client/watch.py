@@ -44,7 +44,7 @@ class Watch:
         self.problem: str | None = None
         """Why the state may be old just now: no scheduler answers, …."""
         self.held: str | None = None
-        """Why none of what waits starts, while the scheduler holds its build; set by `wait`."""
+        """Why none of what waits starts: a pause, a held build, held slots; set by `wait`."""
         self._told: str | None = None
         """The problem when `changes` returned last: another may come up while nobody waits there."""
         self._nudged = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,23 @@ def test_a_paused_organisation_waits_and_says_so(qgjob: Qgjob, script: Script) -
     ended = qgjob("reprioritise", job_id, "2")
     assert (ended.code, ended.out) == (0, "")
     assert ended.err == f"Nothing was left to change: {job_id} had ended before.\n"
+
+
+async def test_who_waits_hears_of_a_pause_and_of_its_end(qgjob: Qgjob, script: Script) -> None:
+    org = qgjob.env["QGJOB_ORG_ID"]
+    script("fine.py", PASSING)
+    assert qgjob("queue", "pause", "--org-id", org, "--note", "new devices").code == 0
+    waiting = qgjob.start("submit", "--test", "fine.py", "--wait", *RUN)
+    assert waiting.stderr is not None
+    try:
+        said = await asyncio.wait_for(asyncio.to_thread(waiting.stderr.readline), 60)
+        assert said.startswith(f"Nothing of it starts: the organisation {org} was paused by ")
+        assert said.endswith(f": new devices. It ends with: qgjob queue resume --org-id {org}\n")
+        assert qgjob("queue", "resume", "--org-id", org).code == 0
+        assert await asyncio.to_thread(waiting.wait, 60) == 0
+    finally:
+        waiting.kill()
+        waiting.communicate()
 
 
 async def test_a_running_job_keeps_its_slot_when_its_priority_changes(qgjob: Qgjob, script: Script) -> None:

@@ -308,3 +308,17 @@ def test_hostile_ids_travel_whole(qgjob: Qgjob, script: Script):
     (job,) = done.json["jobs"]
     assert (job["org_id"], job["app_version_id"], job["test"]) == (org, version, "a b'\".py")
     assert qgjob("list", "--org-id", org, "--app-version-id", version, "--json").json["jobs"] == [job]
+
+
+@pytest.mark.parametrize(("code", "verdict", "exit_code"), [(0, "passed", 1), (3, "failed", 10)])
+def test_a_report_that_cannot_be_written_at_the_end_costs_no_verdict(
+    qgjob: Qgjob, script: Callable[..., str], code: int, verdict: str, exit_code: int
+):
+    folder = qgjob.folder / "out"
+    folder.mkdir()
+    script("a.py", f"import os, sys\nos.rmdir({str(folder)!r})\nsys.exit({code})\n")
+    done = qgjob("submit", "--test", "a.py", "--wait", "--junit", "out/r.xml", *RUN)
+    assert done.code == exit_code
+    assert f" {verdict}: 1 {verdict}" in done.out
+    assert "Error: --junit out/r.xml cannot be written: No such file or directory." in done.err
+    assert "qgjob report r_" in done.err

@@ -201,6 +201,14 @@ async def test_credentials_that_are_refused_and_rights_that_are_missing(lonely: 
         one_error(done.err)
 
 
+def test_health_as_json_says_also_that_no_server_is_there(lonely: Qgjob):
+    done = lonely("health", "--json")
+    assert done.code == 5
+    assert done.json["ok"] is False
+    assert [check["name"] for check in done.json["checks"]] == ["server"]
+    assert "Nothing listens at" in one_error(done.err)
+
+
 def in_shell(qgjob: Qgjob, command: str) -> subprocess.CompletedProcess[str]:
     """`qgjob`, called `$0`, as a shell runs it."""
     return subprocess.run(

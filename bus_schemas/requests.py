@@ -75,6 +75,10 @@ class CtlAnswer(Message):
     """Jobs that had ended before; for a retry, those that have not ended or need none."""
     later: tuple[Id, ...] = ()
     """Jobs that are released or run already: the change counts for their later attempts."""
+    gone: tuple[Id, ...] = ()
+    """Jobs that could not be tried again: what they were made of is not kept any more."""
+    forgotten: Count = 0
+    """How many more jobs of the run are not kept any more: neither are their ids."""
     left: Annotated[int, Field(ge=0)] = 0
     """The request, a `patient` one, is kept and goes on, with about so many jobs to come: ask again."""
 

@@ -36,8 +36,8 @@ class Arrival:
     async def wait(self, any_id: str, carrying: Carrying) -> None:
         """Return once what is stored of a job or a run is in the backlog, or known not to come."""
         if any_id not in self.backlog.entries and not self.backlog.runs.get(any_id):
-            docs = await self.known(any_id)
-            if docs is None or (docs and all(map(_settled, docs))):
+            known = await self.known(any_id)
+            if known is None or (known.docs and all(map(_settled, known.docs))):
                 return
             await self._read_all()
         while self.intake.reads(any_id):

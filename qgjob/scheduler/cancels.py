@@ -23,6 +23,7 @@ from qgjob.errors import NotFoundError, QgjobError
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.bulk import Carrying
 from qgjob.scheduler.lab import Lab
+from qgjob.scheduler.lookup import KnownJobs
 from qgjob.scheduler.recovery import holder_of
 from qgjob.scheduler.slices import gathered, slices
 
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 200
 _EXPIRED: Final = "it waited longer than it may"
 
-Known = Callable[[str], Awaitable[list[JobDoc] | None]]
+Known = Callable[[str], Awaitable[KnownJobs | None]]
 """The jobs that a job's or run's id stands for; None when it stands for nothing."""
 
 Arrived = Callable[[str, Carrying], Awaitable[None]]
@@ -139,7 +140,7 @@ class Cancels:
         known = await self.known(name)
         if known is None and not entries:
             raise NotFoundError(f"There is no job or run {name}.")
-        return [doc for doc in known or () if doc.job_id not in entries]
+        return [doc for doc in (known.docs if known else ()) if doc.job_id not in entries]
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -38,7 +38,7 @@ class Explaining:
         """The control verb `explain`; raises `NotFoundError`."""
         job_id = ExplainRequest.decode(data).job_id
         found = await self.known(job_id)
-        doc = next((doc for doc in found or () if doc.job_id == job_id), None)
+        doc = next((doc for doc in (found.docs if found else ()) if doc.job_id == job_id), None)
         history = () if doc is None else await self._history(doc)
         # Last, after all that takes time: the state of this moment.
         answer = explain(self.state, job_id, self.clock.now())

@@ -15,7 +15,7 @@ from bus_schemas import subjects
 from bus_schemas.events import decode_event_at
 from bus_schemas.jobs import JobMessage, RunMarker
 from bus_schemas.requests import JobView, RunView
-from bus_schemas.streams import EVENTS, JOBS
+from bus_schemas.streams import EVENTS, EVENTS_KEPT_S, JOBS
 from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all, read_last, read_page
@@ -71,6 +71,16 @@ class FoundRun:
         return view.model_copy(update={"state": "cancelled", "counts": known})
 
 
+@dataclass(frozen=True, slots=True)
+class KnownJobs:
+    """What a job's or a run's id stands for."""
+
+    docs: list[JobDoc]
+    """By position."""
+    forgotten: int = 0
+    """How many more jobs the run had, which are not kept any more."""
+
+
 @dataclass(slots=True)
 class _Tail:
     """Events of one id behind a place, in their order."""
@@ -109,6 +119,22 @@ class Lookup:
             # It may have left the backlog after the first look: then an event tells of it.
             or await self._job(any_id, None, place)
         )
+
+    async def known(self, any_id: str) -> KnownJobs | None:
+        """The jobs that a job's or a run's id stands for, or None when it stands for nothing."""
+        found = await self.find(any_id)
+        if found is None:
+            return None
+        if isinstance(found, FoundJob):
+            return KnownJobs([found.doc])
+        docs = await self.docs(found)
+        return KnownJobs(docs, max(0, self._ever(found) - len(docs)))
+
+    def _ever(self, run: FoundRun) -> int:
+        """How many jobs of a run there surely were: of a young one some may be on their way yet."""
+        created_at = run.doc.created_at
+        old = created_at is not None and self._clock.now() - created_at > EVENTS_KEPT_S
+        return run.doc.whole if old and not run.refused else run.doc.known
 
     async def page(self, run: FoundRun, offset: int, limit: int) -> tuple[tuple[JobView, ...], bool]:
         """Views of some of a run's jobs by position, and whether there are more behind them."""

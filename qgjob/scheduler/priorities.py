@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.events import Reprioritised
 from bus_schemas.requests import CtlAnswer
 from bus_schemas.rules import PriorityMark, ReprioritiseRequest
-from bus_schemas.streams import PRIORITIES_BUCKET
+from bus_schemas.streams import EVENTS_KEPT_S, PRIORITIES_BUCKET
 from bus_schemas.tokens import encode_token
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
@@ -27,6 +29,11 @@ from qgjob.scheduler.slices import slices
 
 log = logging.getLogger(__name__)
 
+_FORGET_EVERY_S: Final = 600.0
+_FORGET_AFTER_S: Final = EVENTS_KEPT_S + 3600.0
+"""What was given to a job is of no use once it is over and cannot be retried: for that its first event is
+needed, which is older. Some more, as clocks differ."""
+
 
 @dataclass(slots=True)
 class Priorities:
@@ -40,6 +47,8 @@ class Priorities:
     feed: Callable[..., None]
     known: Known
     arrived: Arrived
+    ready: asyncio.Event
+    """Set when the backlog has been read."""
     _given: dict[str, tuple[int, PriorityMark]] = field(default_factory=dict[str, tuple[int, PriorityMark]])
     """By job or run: when (the place in the bucket) and which."""
 
@@ -57,6 +66,31 @@ class Priorities:
                 else:
                     self._given[mark.id] = (message.seq, mark)
 
+    async def run(self) -> None:
+        """Forget what concerns nobody any more, until cancelled."""
+        await self.ready.wait()
+        over: set[str] = set()
+        while True:
+            over = self.forget(over)
+            await asyncio.sleep(_FORGET_EVERY_S)
+
+    def forget(self, over: Collection[str]) -> set[str]:
+        """Forget what was given to jobs and runs that are over for good; returns those found to be over.
+
+        `over`: those found the last time. Between two attempts a job stands nowhere for a moment, so only
+        what is found twice is forgotten.
+        """
+        before = self.clock.now() - _FORGET_AFTER_S
+        entries, runs = self.backlog.entries, self.backlog.runs
+        found = {
+            name
+            for name, (_, mark) in self._given.items()
+            if mark.at < before and name not in entries and name not in runs
+        }
+        for name in found.intersection(over):
+            del self._given[name]
+        return found
+
     def of(self, job_id: str, run_id: str, submitted: int) -> int:
         """A job's priority by now: what was given last, to it or to its run."""
         if not self._given:
@@ -68,7 +102,8 @@ class Priorities:
         """The control verb `reprioritise`."""
         request = ReprioritiseRequest.decode(data)
         await self.arrived(request.id, carrying)
-        docs = await self.known(request.id)
+        known = await self.known(request.id)
+        docs = known.docs if known else None
         ids = self.backlog.runs.get(request.id) or {request.id}
         entries = [self.backlog.entries[i] for i in sorted(ids) if i in self.backlog.entries]
         if not entries and docs is None:

@@ -29,13 +29,12 @@ from bus_schemas.requests import (
 from bus_schemas.tokens import decode_token, encode_token
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock, SystemClock
-from qgjob.domain.history import JobDoc
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 from qgjob.scheduler.fitting import fit, fit_overview
 from qgjob.scheduler.healthcheck import HealthCheck, read_agents
 from qgjob.scheduler.holds import read_holds
 from qgjob.scheduler.joblogs import read_logs
-from qgjob.scheduler.lookup import FoundJob, FoundRun, Lookup
+from qgjob.scheduler.lookup import FoundJob, FoundRun, KnownJobs, Lookup
 from qgjob.scheduler.testhistory import near_tests, read_durations, read_outcomes
 from qgjob.store.reader import Filters, Reader
 
@@ -111,15 +110,12 @@ class QueryService:
                 for task in late:
                     task.cancel()
 
-    async def known_jobs(self, any_id: str) -> list[JobDoc] | None:
+    async def known_jobs(self, any_id: str) -> KnownJobs | None:
         """The jobs that a job's or a run's id stands for; None when it stands for nothing.
 
         Raises `QgjobError` when that cannot be told now.
         """
-        found = await self._lookup.find(any_id)
-        if found is None:
-            return None
-        return [found.doc] if isinstance(found, FoundJob) else await self._lookup.docs(found)
+        return await self._lookup.known(any_id)
 
     async def _on_question(self, msg: Msg) -> None:
         if not msg.reply:

@@ -97,6 +97,7 @@ async def _reign(
             "control": parts.control.run(),
             "cancels": parts.cancels.run(),
             "bulk": parts.bulk.run(),
+            "priorities": parts.priorities.run(),
             "superseded": parts.superseding.run(),
             "rules": parts.rulebook.run(),
             "schedules": parts.crons.run(),

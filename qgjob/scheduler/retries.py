@@ -47,9 +47,10 @@ class Retries:
     async def retry(self, data: bytes, carrying: Carrying) -> CtlAnswer:
         """The control verb `retry`."""
         request = RetryRequest.decode(data)
-        docs = await self.known(request.id)
-        if docs is None:
+        known = await self.known(request.id)
+        if known is None:
             raise NotFoundError(f"There is no job or run {request.id}.")
+        docs = known.docs
         await carrying.concerns(len(docs))
 
         async def one(doc: JobDoc) -> str:
@@ -59,15 +60,24 @@ class Retries:
 
         outcomes = await gathered(docs, one)
         named = list(zip(docs, outcomes, strict=True))
-        affected = tuple(doc.job_id for doc, outcome in named if outcome == "retried")
-        if not affected and any(outcome == "gone" for _, outcome in named):
+
+        def of(wanted: str) -> tuple[str, ...]:
+            return tuple(doc.job_id for doc, outcome in named if outcome == wanted)
+
+        # A job that waits for longer than events are kept is known to nobody but the backlog.
+        beside = self.backlog.runs.get(request.id, set()).difference(doc.job_id for doc in docs)
+        answer = CtlAnswer(
+            affected=of("retried"),
+            already=(*of("goes on"), *sorted(beside)),
+            gone=of("gone"),
+            forgotten=max(0, known.forgotten - len(beside)),
+        )
+        if not answer.affected and (answer.gone or (answer.forgotten and not docs and not beside)):
             raise RefusedError(
                 f"What {request.id} was made of is not kept any more.",
                 hint="Jobs can be retried for a day after their submit; submit it again.",
             )
-        return CtlAnswer(
-            affected=affected, already=tuple(doc.job_id for doc, outcome in named if outcome == "goes on")
-        )
+        return answer
 
     async def _one(self, doc: JobDoc, request: RetryRequest) -> str:
         async with self._limit:

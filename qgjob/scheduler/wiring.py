@@ -123,7 +123,7 @@ def wire(
         await Arrival(bus, backlog, intake, found.intake, known).wait(any_id, carrying)
 
     cancels = Cancels(bus, clock, lab, backlog, known, arrived, over)
-    priorities = Priorities(bus, clock, backlog, events, lab.feed, known, arrived)
+    priorities = Priorities(bus, clock, backlog, events, lab.feed, known, arrived, ready)
     rulebook = RuleBook(bus, clock, lab.feed)
     crons = Crons(bus, clock)
     kept_files = KeptFiles(bus, clock, crons.plans)

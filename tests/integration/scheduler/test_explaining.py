@@ -11,6 +11,7 @@ from qgjob.domain.placement.core import note
 from qgjob.domain.placement.model import JobArrived, LabState
 from qgjob.scheduler.backlog import Backlog
 from qgjob.scheduler.explaining import Explaining
+from qgjob.scheduler.lookup import KnownJobs
 from tests.support.placement import job
 
 pytestmark = pytest.mark.integration
@@ -25,8 +26,8 @@ async def test_an_attempt_whose_end_is_known_does_not_wait_though_it_was_found_i
     note(placement, JobArrived(job(1, attempt=attempt)), clock.now(), [])
     doc = JobDoc("j1", "r1", "o", state="errored", attempt=3, message="this machine has no Maestro")
 
-    async def known(any_id: str) -> list[JobDoc]:
-        return [doc]
+    async def known(any_id: str) -> KnownJobs:
+        return KnownJobs([doc])
 
     explaining = Explaining(bus, clock, placement, Backlog(), known)
     answer = await explaining.explain(b'{"v": 1, "job_id": "j1"}')

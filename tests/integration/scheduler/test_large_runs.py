@@ -11,12 +11,12 @@ from bus_schemas.jobs import JobMessage
 from bus_schemas.requests import CancelRequest, CtlAnswer
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
-from qgjob.domain.history import JobDoc
 from qgjob.domain.placement.model import JobArrived
 from qgjob.scheduler.backlog import Backlog, Entry, placement_job
 from qgjob.scheduler.bulk import Bulk, Carrying
 from qgjob.scheduler.cancels import Cancels
 from qgjob.scheduler.lab import Lab
+from qgjob.scheduler.lookup import KnownJobs
 from qgjob.scheduler.slices import AT_ONCE
 from tests.integration.scheduler.test_overview import unheard
 from tests.support.pipeline import planned
@@ -24,8 +24,8 @@ from tests.support.pipeline import planned
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
 
-async def nothing_else(_: str) -> list[JobDoc] | None:
-    return []
+async def nothing_else(_: str) -> KnownJobs | None:
+    return KnownJobs([])
 
 
 async def at_once(_: str, __: Carrying) -> None:

@@ -166,10 +166,10 @@ async def test_submitted_a_moment_ago(bus: Bus, queries: QueryService) -> None:
     assert [j.job_id for j in run.run.jobs] == [f"j_r_1_{n:03}" for n in range(5)]
     known = await queries.known_jobs("r_1")
     assert known is not None
-    assert [doc.job_id for doc in known] == [f"j_r_1_{n:03}" for n in range(5)]
+    assert [doc.job_id for doc in known.docs] == [f"j_r_1_{n:03}" for n in range(5)]
     known = await queries.known_jobs("j_r_1_003")
     assert known is not None
-    assert [doc.job_id for doc in known] == ["j_r_1_003"]
+    assert [doc.job_id for doc in known.docs] == ["j_r_1_003"]
     assert await queries.known_jobs("j_9") is None
 
 
@@ -511,7 +511,7 @@ async def test_the_store_is_away(bus: Bus, queries: QueryService, valkey_server:
     assert found.job.state == "passed"
     known = await queries.known_jobs("r_1")
     assert known is not None
-    assert [doc.job_id for doc in known] == ["j_1"]
+    assert [doc.job_id for doc in known.docs] == ["j_1"]
     assert problem(await get(bus, "j_9")) == "not_found"
     health = await ask(bus, "health", Query(), HealthAnswer)
     assert {check.name for check in health.checks if not check.ok} >= {"store", "projection"}

@@ -47,7 +47,8 @@ LIVE_AGENTS: Final = "qg.live.agents"
 SLOT_NEXT_ALL: Final = "qg.slot.*.*.next"
 HELLO: Final = "qg.hello"
 CTL_ALL: Final = "qg.ctl.*.*"
-QUERY_ALL: Final = "qg.query.*.*"
+QUERIES: Final = "qg.query."
+QUERY_ALL: Final = f"{QUERIES}*.*"
 ANY_ORG: Final = "any"
 
 

@@ -58,7 +58,7 @@ async def ask(
     patience: float | None = None,
     heard: bool = False,
 ) -> A:
-    """Send a request and read its answer; asked again while no scheduler is there, for 2 s.
+    """Send a request and read its answer; asked again while no scheduler can answer it, for 2 s.
 
     Raises `UnreachableError` when none answers: after 2 s when none is there, after `patience` seconds
     (one and a half times `timeout` unless given) when one is silent. `heard`: a scheduler has taken
@@ -85,7 +85,20 @@ async def ask(
             raise UnreachableError(
                 "The scheduler does not answer in time.", hint="See `qgjob health`, and the scheduler's log."
             ) from None
-        return answer.decode(reply.data)
+        found = answer.decode(reply.data)
+        if not _comes_back(subject, found) or loop.time() >= asked + NO_SCHEDULER_S:
+            return found
+        await asyncio.sleep(_RETRY_S)
+
+
+def _comes_back(subject: str, answer: Message) -> bool:
+    """Whether a question is worth asking again: the store, or the leader, was started a moment ago."""
+    problem: object = getattr(answer, "problem", None)
+    return (
+        subject.startswith(subjects.QUERIES)
+        and isinstance(problem, Problem)
+        and problem.code == "unavailable"
+    )
 
 
 def checked(problem: Problem | None) -> None:

@@ -162,7 +162,9 @@ class Reader:
         """
         position = await self.position()
         if position is None:
-            raise RebuildingError("The store holds no projection yet: no scheduler has written one.")
+            raise RebuildingError(
+                "The store holds no projection yet; a scheduler builds it. Ask again in a moment."
+            )
         if position.rebuilding:
             share = 100 * max(0, position.seq) // max(1, position.goal)
             raise RebuildingError(f"The store is being rebuilt from the events ({share} %).")

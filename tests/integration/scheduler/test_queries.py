@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import pytest
+from nats.aio.msg import Msg
 
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Heartbeat, LogChunk
@@ -33,6 +34,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.requester import NoRespondersError
 from qgjob.bus.topology import ensure_topology
+from qgjob.client import query as client_query
 from qgjob.clock import ManualClock
 from qgjob.scheduler.healthcheck import HealthCheck
 from qgjob.scheduler.leader import KEY
@@ -569,6 +571,27 @@ async def test_two_replicas_share_the_questions(bus: Bus, store: Store) -> None:
         await wait_for(both)
     with pytest.raises(NoRespondersError):
         await get(bus, "j_1")
+
+
+async def test_who_asks_while_the_store_is_filled_again_gets_the_answer(
+    bus: Bus, store: Store, queries: QueryService
+) -> None:
+    await record(bus, lifetime(ONE))
+    asked: list[str] = []
+    watcher = await bus.nc.subscribe(subjects.query("list"), cb=_noting(asked))
+    await bus.nc.flush()
+    listing = asyncio.create_task(client_query.jobs(bus, limit=5))
+    await wait_for(lambda: len(asked) > 1, what="a second question")  # the first was answered: not yet
+    await watcher.unsubscribe()
+    async with working(Projector(bus, store, look_every_s=0.1)):
+        assert [job.job_id for job in await listing] == [ONE.job_id]
+
+
+def _noting(asked: list[str]) -> Callable[[Msg], Awaitable[None]]:
+    async def note(msg: Msg) -> None:
+        asked.append(msg.subject)
+
+    return note
 
 
 async def test_a_lagging_projection_and_a_job_that_waits_for_too_long_are_seen(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli.cells import padded, width_of
 from qgjob.cli.completing import contexts
 from qgjob.cli.session import session_of
 from qgjob.config import shown_server
@@ -94,7 +95,7 @@ def list_(ctx: typer.Context, as_json: opt.Json = False) -> None:
     if not labs.known:
         out.note("There are no contexts. Add one: qgjob context add lab nats://lab:4222")
         return
-    width = max(len(name) for name in labs.known)
+    width = max(map(width_of, labs.known))
     for name, fields in sorted(labs.known.items()):
         star = "*" if name == labs.current else " "
-        out.write(f"{star} {name:<{width}}  {shown_server(fields['server'])}\n")
+        out.write(f"{star} {padded(name, width)}  {shown_server(fields['server'])}\n")

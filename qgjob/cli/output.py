@@ -11,10 +11,10 @@ import json
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from qgjob.cli.cells import padded, width_of
 from qgjob.errors import QgjobError
 
 if TYPE_CHECKING:
@@ -60,14 +60,6 @@ def size_text(size: int) -> str:
         if size >= unit:
             return f"{size / unit:.1f} {name}"
     return f"{size} B"
-
-
-def width_of(text: str) -> int:
-    """How many columns a line of text takes: ideographs two, accents that stand over others none."""
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.category(character) in {"Mn", "Me", "Cf"} for character in text)
 
 
 class OutputError(QgjobError):
@@ -176,10 +168,7 @@ class Output:
         if not self.on_terminal:
             widths = [max(map(width_of, column)) for column in zip(columns, *cleaned, strict=True)]
             for row in (list(columns), *cleaned):
-                padded = (
-                    cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)
-                )
-                self.line("  ".join(padded).rstrip())
+                self.line("  ".join(map(padded, row, widths)).rstrip())
             return
         from rich import box
         from rich.table import Table

@@ -9,6 +9,7 @@ from typing import Final
 
 from bus_schemas.agents import Heartbeat
 from bus_schemas.requests import JobView, Overview
+from qgjob.cli.cells import fit, padded, width_of
 from qgjob.cli.output import STYLES, clean
 from qgjob.cli.render import last_attempt, where
 from qgjob.domain.durations import show_duration
@@ -126,7 +127,7 @@ def _groups(overview: Overview) -> list[Line]:
         name = clean(f"{ref.org_id} {ref.app_version_id} {ref.capability}")
         oldest = show_duration(group.oldest_wait_s) if group.oldest_wait_s is not None else ""
         figures = f"{group.waiting:>8}{group.running:>8}{len(group.slots):>6}  {oldest}"
-        lines.append([(f"{_fit(name, 37):<38}", ""), (figures, "")])
+        lines.append([(padded(fit(name, 37), 38), ""), (figures, "")])
     more = max(overview.groups_total, len(overview.groups)) - _GROUPS
     if more > 0:
         lines.append([(f"… and {more} more groups", "dim")])
@@ -140,7 +141,7 @@ def _slots(seen: Seen, room: int | None) -> list[Line]:
     jobs = {where(last_attempt(job)): job for job in seen.at_work}
     slots = [(f"{agent.agent}/{slot.name}", slot) for agent in seen.agents for slot in agent.slots]
     slots.sort(key=lambda pair: (pair[0] not in jobs, pair[1].state in {"idle", "busy"}, pair[0]))
-    width = max([20, *(min(32, len(name)) for name, _ in slots)])
+    width = max([20, *(min(32, width_of(clean(name))) for name, _ in slots)])
     lines: list[Line] = [[(f"{'SLOT':<{width}}  {'STATE':<11} {'FOR':>6}  WHAT", "bold")]]
     shown = slots if room is None or len(slots) < room else slots[: room - 2]
     for name, slot in shown:
@@ -155,7 +156,7 @@ def _slots(seen: Seen, room: int | None) -> list[Line]:
         style = STYLES.get(state) or _SLOT_STYLES.get(state, "dim")
         lines.append(
             [
-                (f"{_fit(clean(name), width):<{width}}  ", ""),
+                (padded(fit(clean(name), width), width + 2), ""),
                 (f"{state.replace('_', ' '):<11} ", style),
                 (f"{age:>6}  ", ""),
                 (clean(what), "" if job else "dim"),
@@ -168,16 +169,12 @@ def _slots(seen: Seen, room: int | None) -> list[Line]:
     return lines
 
 
-def _fit(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
 def _cut(line: Line, columns: int) -> Line:
     cut: Line = []
     for text, style in line:
-        room = columns - sum(len(done) for done, _ in cut)
-        if len(text) > room:
-            return [*cut, (_fit(text, room), style)] if room > 0 else cut
+        room = columns - sum(width_of(done) for done, _ in cut)
+        if width_of(text) > room:
+            return [*cut, (fit(text, room), style)] if room > 0 else cut
         cut.append((text, style))
     return cut
 

@@ -1,0 +1,28 @@
+"""How much room text takes on a terminal: ideographs and emoji two columns, what stands over others none."""
+
+from __future__ import annotations
+
+
+def width_of(text: str) -> int:
+    """How many columns a line of text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # its tables are worth their import where they are needed alone
+
+    return cell_len(text)
+
+
+def padded(text: str, width: int) -> str:
+    """Text with so many spaces behind it that it takes `width` columns, if it takes no more by itself."""
+    return text + " " * (width - width_of(text))
+
+
+def fit(text: str, width: int) -> str:
+    """Text that takes `width` columns at most: what is more is cut off, which an ellipsis shows."""
+    if width_of(text) <= width:
+        return text
+    if text.isascii():
+        return text[: width - 1] + "…"
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, width - 1).rstrip() + "…"

@@ -14,6 +14,7 @@ from qgjob.cli.session import Session, run, session_of
 from qgjob.errors import ExitCode, NotFoundError, QgjobError, UsageError
 
 if TYPE_CHECKING:
+    from bus_schemas.requests import JobView
     from qgjob.client import Client
     from qgjob.client.downloads import JobArtifact
 
@@ -46,7 +47,8 @@ async def _main(session: Session, any_id: str, folder: Path | None, *, as_json: 
 
     async with session.client() as client:
         found = await client.get(any_id)
-        files = of_jobs(found.jobs if isinstance(found, RunView) else [found])
+        jobs = found.jobs if isinstance(found, RunView) else (found,)
+        files = of_jobs(jobs)
         places: dict[str, Path] = {}
         failed: list[QgjobError] = []
         if folder is not None:
@@ -63,10 +65,23 @@ async def _main(session: Session, any_id: str, folder: Path | None, *, as_json: 
             ["JOB", "ATTEMPT", "SIZE", "NAME"],
             ([f.job_id, str(f.attempt), size_text(f.artifact.blob.size), f.artifact.name] for f in files),
         )
+    if left_out := left_out_text(jobs):
+        session.out.note(left_out)
     if not failed:
         return int(ExitCode.OK)
     gone = all(isinstance(error, NotFoundError) for error in failed)
     return int(ExitCode.NOT_FOUND if gone else ExitCode.ERROR)
+
+
+def left_out_text(jobs: Sequence[JobView]) -> str | None:
+    """What to say of files that were not kept; None when all were."""
+    counts = {job.job_id: sum(attempt.artifacts_left_out for attempt in job.attempts) for job in jobs}
+    count = sum(counts.values())
+    if not count:
+        return None
+    first = next(job_id for job_id, some in counts.items() if some)
+    files = "1 more file was" if count == 1 else f"{count:,} more files were"
+    return f"{files} not kept. Which, and why: qgjob logs {first}"
 
 
 async def _fetch(

@@ -1,9 +1,11 @@
-"""Why nothing starts of what is waited for, as far as the leader's overview tells it."""
+"""Why nothing starts of what is waited for, as far as the overview and the slots tell it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
+from bus_schemas.agents import SlotStatus
 from bus_schemas.jobs import capability_of
 from bus_schemas.requests import JobView, Overview, PauseView
 from qgjob.clock import rfc3339
@@ -11,26 +13,54 @@ from qgjob.domain.commands import resume_queue
 from qgjob.domain.placement.gates import Pause
 from qgjob.domain.placement.model import GroupKey
 
+_WORKING: Final = frozenset({"idle", "busy"})
+_SHOWN: Final = 3
 
-def standstill(jobs: Sequence[JobView], overview: Overview) -> str | None:
+
+def standstill(
+    jobs: Sequence[JobView], overview: Overview, slots: Sequence[tuple[str, SlotStatus]]
+) -> str | None:
     """A sentence on what holds all of these waiting jobs up; None when they only wait for their turn."""
     ours = {(job.org_id, job.app_version_id) for job in jobs}
     for hold in overview.builds_held:
         if (hold.org_id, hold.app_version_id) in ours:
             until = rfc3339(hold.until) or "later"
             return f"Nothing of it starts until {until}: {hold.why}. More: qgjob explain {jobs[0].job_id}"
-    paused = [_pause_of(job, overview.pauses) for job in jobs]
-    if paused and paused[0] is not None and None not in paused:
-        return f"Nothing of it starts: {_told(paused[0])}"
-    if overview.slots_held and not overview.slots_idle and not overview.slots_busy:
-        slots = "the only slot is" if overview.slots_held == 1 else f"all {overview.slots_held} slots are"
-        return f"Nothing of it starts: {slots} held back from work. Who did it, and why: qgjob agents list"
+    pause = _pause_of_all(jobs, overview.pauses)
+    if pause is not None:
+        return f"Nothing of it starts: {_told(pause)}"
+    held = _held_slots({frozenset(job.requires) for job in jobs}, slots)
+    if held:
+        shown = ", ".join(f"{name} ({slot.state})" for name, slot in held[:_SHOWN])
+        more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
+        return (
+            f"Nothing of it starts: all slots that could run it are held back: {shown}{more}. "
+            "Who did it, and why: qgjob agents list"
+        )
     return None
 
 
-def _pause_of(job: JobView, pauses: Sequence[PauseView]) -> PauseView | None:
-    key = GroupKey(capability_of(job.requires), job.org_id, job.app_version_id)
-    return next((pause for pause in pauses if Pause(pause.org_id, pause.capability).holds(key)), None)
+def _pause_of_all(jobs: Iterable[JobView], pauses: Sequence[PauseView]) -> PauseView | None:
+    """One of the pauses, when each of the jobs falls under some."""
+    keys = {GroupKey(capability_of(job.requires), job.org_id, job.app_version_id) for job in jobs}
+    found = [
+        next((pause for pause in pauses if Pause(pause.org_id, pause.capability).holds(key)), None)
+        for key in sorted(keys)
+    ]
+    return None if None in found else next(iter(found), None)
+
+
+def _held_slots(
+    needs: Iterable[frozenset[str]], slots: Sequence[tuple[str, SlotStatus]]
+) -> list[tuple[str, SlotStatus]]:
+    """The slots that could run the jobs, when none of them works; of jobs that none could run others tell."""
+    held: dict[str, SlotStatus] = {}
+    for wanted in needs:
+        could = {name: slot for name, slot in slots if wanted <= set(slot.labels)}
+        if not could or any(slot.state in _WORKING for slot in could.values()):
+            return []
+        held |= could
+    return sorted(held.items())
 
 
 def _told(pause: PauseView) -> str:

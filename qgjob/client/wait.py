@@ -183,11 +183,12 @@ class _HoldWatch:
         from qgjob.client.standstill import standstill  # most waits need none of the placement's words
 
         try:
-            overview = await query.overview(self._bus)
+            overview, agents = await asyncio.gather(query.overview(self._bus), query.agents(self._bus))
         except QgjobError as error:
             log.debug("what holds the jobs up is not known just now: %s", error)
             return
-        told = standstill(jobs, overview)
+        slots = [(f"{agent.agent}/{slot.name}", slot) for agent in agents for slot in agent.slots]
+        told = standstill(jobs, overview, slots)
         if told != self._watch.held:
             self._watch.held = told
             self._watch.nudge()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -37,11 +38,17 @@ class Problem(Model):
     hint: Text | None = None
 
 
+MAX_ALSO: Final = 499
+"""How many jobs a request may name beside the first."""
+
+
 class BulkRequest(Message):
     """What may concern all jobs of a run: kept until it is carried out, by whoever leads."""
 
     id: Id
     """A job, or a run: all of its jobs."""
+    also: Annotated[tuple[Id, ...], Field(max_length=MAX_ALSO)] = ()
+    """More jobs. What a leader of an older release says nothing of has to be asked for again."""
     by: Id
     patient: bool = False
     """Who asks understands an answer that says how many jobs are left, and asks again."""
@@ -59,10 +66,17 @@ class Order(Message):
     """A request that concerns many jobs, as it is kept in the bucket `qg_orders`."""
 
     verb: Id
-    request: Annotated[str, Field(max_length=65_536)]
+    request: Annotated[str, Field(max_length=2**20)]
     """The request as it came, in JSON."""
     at: Timestamp
     """When it was taken, by the leader's clock."""
+
+
+class Refusal(Model):
+    """Why a request that names several jobs was not carried out for some of them."""
+
+    ids: tuple[Id, ...]
+    message: Text
 
 
 class CtlAnswer(Message):
@@ -79,6 +93,8 @@ class CtlAnswer(Message):
     """Jobs that could not be tried again: what they were made of is not kept any more."""
     forgotten: Count = 0
     """How many more jobs of the run are not kept any more: neither are their ids."""
+    refused: tuple[Refusal, ...] = ()
+    """Of a request that names several jobs, those that it could not be done to."""
     left: Annotated[int, Field(ge=0)] = 0
     """The request, a `patient` one, is kept and goes on, with about so many jobs to come: ask again."""
 
@@ -336,3 +352,20 @@ class HealthAnswer(Message):
 
 class Query(Message):
     """A query without parameters."""
+
+
+def together(answers: Iterable[CtlAnswer]) -> CtlAnswer:
+    """Several answers as one; who was refused for the same reason stands together."""
+    every = list(answers)
+    refused: dict[str, list[str]] = {}
+    for answer in every:
+        for refusal in answer.refused:
+            refused.setdefault(refusal.message, []).extend(refusal.ids)
+    return CtlAnswer(
+        affected=tuple(name for answer in every for name in answer.affected),
+        already=tuple(name for answer in every for name in answer.already),
+        later=tuple(name for answer in every for name in answer.later),
+        gone=tuple(name for answer in every for name in answer.gone),
+        forgotten=sum(answer.forgotten for answer in every),
+        refused=tuple(Refusal(ids=tuple(ids), message=message) for message, ids in refused.items()),
+    )

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
 from bus_schemas.lab import HoldVerb
-from bus_schemas.requests import CtlAnswer
+from bus_schemas.requests import MAX_ALSO, CtlAnswer
 from qgjob.client import Client
 from qgjob.errors import QgjobError, UnreachableError
 from tui.deeds import SLOT_VERBS, Deed, Verb
 
 AT_ONCE: Final = 16
 """How many requests are under way at a time."""
+JOBS_A_REQUEST: Final = MAX_ALSO + 1
 _SENTENCES: Final = 5
 """So many different reasons are said."""
 _NAMED: Final = 3
@@ -75,57 +76,62 @@ async def carry_out(client: Client, deed: Deed) -> Outcome:
     outcome = Outcome()
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(target: str) -> None:
+    async def some(targets: Sequence[str]) -> None:
         async with gate:
             try:
-                answer = await _DOERS[deed.verb](client, deed, target)
+                answer = await _DOERS[deed.verb](client, deed, targets)
             except UnreachableError as error:
-                outcome.unanswered.setdefault(error.message, []).append(target)
+                outcome.unanswered.setdefault(error.message, []).extend(targets)
                 return
             except QgjobError as error:
-                outcome.refused.setdefault(error.message, []).append(target)
+                outcome.refused.setdefault(error.message, []).extend(targets)
                 return
         outcome.done.extend(answer.affected)
         outcome.later.extend(answer.later)
         outcome.already.extend(answer.already)
+        for refusal in answer.refused:
+            outcome.refused.setdefault(refusal.message, []).extend(refusal.ids)
 
-    await asyncio.gather(*map(one, deed.targets))
+    size = JOBS_A_REQUEST if deed.about_jobs else 1
+    parts = [deed.targets[start : start + size] for start in range(0, len(deed.targets), size)]
+    await asyncio.gather(*map(some, parts))
     return outcome
 
 
-async def _cancel(client: Client, deed: Deed, target: str) -> CtlAnswer:
-    return await client.cancel(target, reason=deed.argument or "cancelled in the dashboard")
+async def _cancel(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
+    return await client.cancel_jobs(targets, reason=deed.argument or "cancelled in the dashboard")
 
 
-async def _retry(client: Client, deed: Deed, target: str) -> CtlAnswer:
+async def _retry(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
     del deed
-    return await client.retry(target)
+    return await client.retry_jobs(targets)
 
 
-async def _reprioritise(client: Client, deed: Deed, target: str) -> CtlAnswer:
-    return await client.reprioritise(target, deed.priority or 5)
+async def _reprioritise(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
+    return await client.reprioritise_jobs(targets, deed.priority or 5)
 
 
-async def _pause(client: Client, deed: Deed, target: str) -> CtlAnswer:
-    capability, org = target.split("\x00")
+async def _pause(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
+    capability, org = targets[0].split("\x00")
     await client.pause_queue(org_id=org or None, capability=capability or None, note=deed.argument or None)
     return CtlAnswer(affected=(org or capability or "queue",))
 
 
-async def _resume(client: Client, deed: Deed, target: str) -> CtlAnswer:
+async def _resume(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
     del deed
-    capability, org = target.split("\x00")
+    capability, org = targets[0].split("\x00")
     await client.resume_queue(org_id=org or None, capability=capability or None)
     return CtlAnswer(affected=(org or capability or "queue",))
 
 
-async def _hold(client: Client, deed: Deed, target: str) -> CtlAnswer:
+async def _hold(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
+    (target,) = targets
     verb = cast("HoldVerb", deed.verb.rpartition(" ")[2])
     answer = await client.hold(verb, target, note=deed.argument or None)
     return CtlAnswer(affected=(target,)) if answer.changed else CtlAnswer(already=(target,))
 
 
-_DOERS: Final[dict[Verb, Callable[[Client, Deed, str], Awaitable[CtlAnswer]]]] = {
+_DOERS: Final[dict[Verb, Callable[[Client, Deed, Sequence[str]], Awaitable[CtlAnswer]]]] = {
     "cancel": _cancel,
     "retry": _retry,
     "reprioritise": _reprioritise,

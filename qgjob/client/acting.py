@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from qgjob.client.connected import Connected
@@ -65,6 +65,24 @@ class Acting(Connected):
         It counts at once for those that wait, and in later attempts for those that a slot has.
         """
         return await control.reprioritise(self.bus, any_id, priority, by=by, on_left=on_left)
+
+    # Of several jobs in one request: one to which it cannot be done stands among the answer's `refused`.
+
+    async def cancel_jobs(
+        self, job_ids: Sequence[str], *, reason: str | None = None, by: str | None = None
+    ) -> CtlAnswer:
+        """Cancel several jobs, at least one."""
+        return await control.cancel_jobs(self.bus, job_ids, reason=reason, by=by)
+
+    async def retry_jobs(self, job_ids: Sequence[str], *, by: str | None = None) -> CtlAnswer:
+        """Try several jobs, at least one, once more."""
+        return await control.retry_jobs(self.bus, job_ids, by=by)
+
+    async def reprioritise_jobs(
+        self, job_ids: Sequence[str], priority: int, *, by: str | None = None
+    ) -> CtlAnswer:
+        """Give several jobs, at least one, another priority, 1 to 10."""
+        return await control.reprioritise_jobs(self.bus, job_ids, priority, by=by)
 
     async def pause_queue(
         self,

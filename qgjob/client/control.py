@@ -5,12 +5,12 @@ from __future__ import annotations
 import getpass
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.base import MAX_ID_CHARS, Message
-from bus_schemas.requests import BulkRequest, CancelRequest, CtlAnswer
+from bus_schemas.requests import MAX_ALSO, BulkRequest, CancelRequest, CtlAnswer, Refusal, together
 from bus_schemas.rules import (
     LimitRequest,
     PauseRequest,
@@ -22,7 +22,7 @@ from bus_schemas.rules import (
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.query import ask, checked
-from qgjob.errors import UnreachableError
+from qgjob.errors import NotFoundError, RefusedError, UnreachableError
 
 TIMEOUT_S: Final = 30.0
 _ASKED_AGAIN_S: Final = 10.0
@@ -43,48 +43,41 @@ async def cancel(
     on_left: OnLeft | None = None,
 ) -> CtlAnswer:
     """See `Client.cancel`."""
-    request = checked_made(
-        "The request to cancel",
-        CancelRequest,
-        id=any_id,
-        by=by or whoami(),
-        reason=reason or "cancelled by request",
-        nonce=secrets.token_hex(8),
-        patient=True,
-    )
+    request = _to_cancel(any_id, reason, by)
     return await _jobs(bus, "cancel", request, on_left)
+
+
+async def cancel_jobs(
+    bus: Bus, job_ids: Sequence[str], *, reason: str | None = None, by: str | None = None
+) -> CtlAnswer:
+    """See `Client.cancel_jobs`."""
+    return await _each(bus, "cancel", job_ids, _to_cancel(job_ids[0], reason, by))
 
 
 async def retry(
     bus: Bus, any_id: str, *, failed: bool = False, by: str | None = None, on_left: OnLeft | None = None
 ) -> CtlAnswer:
     """See `Client.retry`."""
-    request = checked_made(
-        "The request to retry",
-        RetryRequest,
-        id=any_id,
-        by=by or whoami(),
-        nonce=secrets.token_hex(8),
-        failed=failed,
-        patient=True,
-    )
-    return await _jobs(bus, "retry", request, on_left)
+    return await _jobs(bus, "retry", _to_retry(any_id, by, failed=failed), on_left)
+
+
+async def retry_jobs(bus: Bus, job_ids: Sequence[str], *, by: str | None = None) -> CtlAnswer:
+    """See `Client.retry_jobs`."""
+    return await _each(bus, "retry", job_ids, _to_retry(job_ids[0], by, failed=False))
 
 
 async def reprioritise(
     bus: Bus, any_id: str, priority: int, *, by: str | None = None, on_left: OnLeft | None = None
 ) -> CtlAnswer:
     """See `Client.reprioritise`."""
-    request = checked_made(
-        "The new priority",
-        ReprioritiseRequest,
-        id=any_id,
-        priority=priority,
-        by=by or whoami(),
-        nonce=secrets.token_hex(8),
-        patient=True,
-    )
-    return await _jobs(bus, "reprioritise", request, on_left)
+    return await _jobs(bus, "reprioritise", _to_reprioritise(any_id, priority, by), on_left)
+
+
+async def reprioritise_jobs(
+    bus: Bus, job_ids: Sequence[str], priority: int, *, by: str | None = None
+) -> CtlAnswer:
+    """See `Client.reprioritise_jobs`."""
+    return await _each(bus, "reprioritise", job_ids, _to_reprioritise(job_ids[0], priority, by))
 
 
 async def pause(
@@ -141,6 +134,63 @@ def whoami() -> str:
     except (KeyError, OSError):  # a container's user may have no name
         user = "somebody"
     return f"{user}@{socket.gethostname()}"[:MAX_ID_CHARS]
+
+
+def _to_cancel(any_id: str, reason: str | None, by: str | None) -> CancelRequest:
+    return checked_made(
+        "The request to cancel",
+        CancelRequest,
+        id=any_id,
+        by=by or whoami(),
+        reason=reason or "cancelled by request",
+        nonce=secrets.token_hex(8),
+        patient=True,
+    )
+
+
+def _to_retry(any_id: str, by: str | None, *, failed: bool) -> RetryRequest:
+    return checked_made(
+        "The request to retry",
+        RetryRequest,
+        id=any_id,
+        by=by or whoami(),
+        nonce=secrets.token_hex(8),
+        failed=failed,
+        patient=True,
+    )
+
+
+def _to_reprioritise(any_id: str, priority: int, by: str | None) -> ReprioritiseRequest:
+    return checked_made(
+        "The new priority",
+        ReprioritiseRequest,
+        id=any_id,
+        priority=priority,
+        by=by or whoami(),
+        nonce=secrets.token_hex(8),
+        patient=True,
+    )
+
+
+async def _each(bus: Bus, verb: str, job_ids: Sequence[str], request: BulkRequest) -> CtlAnswer:
+    """Have it carried out for several jobs at once.
+
+    A scheduler of an older release does it to the first alone: what it says nothing of is asked for again.
+    """
+    answers: list[CtlAnswer] = []
+    left = list(dict.fromkeys(job_ids))
+    while left:
+        some = left[: MAX_ALSO + 1]
+        asked = request.model_copy(update={"id": some[0], "also": tuple(some[1:])})
+        try:
+            answer = await _jobs(bus, verb, asked, None)
+        except (NotFoundError, RefusedError) as error:
+            answer = CtlAnswer(refused=(Refusal(ids=(some[0],), message=error.message),))
+        answers.append(answer)
+        told = {some[0], *answer.affected, *answer.already, *answer.later, *answer.gone}
+        told.update(name for refusal in answer.refused for name in refusal.ids)
+        left = [name for name in left if name not in told]
+    return together(answers)
 
 
 async def _jobs(bus: Bus, verb: str, request: BulkRequest, on_left: OnLeft | None) -> CtlAnswer:

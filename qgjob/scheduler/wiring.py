@@ -28,6 +28,7 @@ from qgjob.scheduler.keptfiles import KeptFiles
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import Mandate
 from qgjob.scheduler.learning import Learning
+from qgjob.scheduler.manyjobs import for_each
 from qgjob.scheduler.overview import OverviewPublisher
 from qgjob.scheduler.priorities import Priorities
 from qgjob.scheduler.reaper import Reaper
@@ -128,7 +129,11 @@ def wire(
     crons = Crons(bus, clock)
     kept_files = KeptFiles(bus, clock, crons.plans)
     retries = Retries(bus, clock, backlog, known)
-    acts = {"cancel": cancels.cancel, "retry": retries.retry, "reprioritise": priorities.reprioritise}
+    acts = {
+        "cancel": for_each(cancels.cancel),
+        "retry": for_each(retries.retry),
+        "reprioritise": for_each(priorities.reprioritise),
+    }
     bulk = Bulk(bus, clock, acts, ready)
     agents: dict[str, set[str]] = {}
     holds = Holds(bus, clock, mandate.epoch, lab.state, lab.feed, agents)

@@ -244,8 +244,16 @@ SAMPLES: tuple[Message, ...] = (
     history.HistoryAnswer(outcomes=(RECORD,), expected_s=7.5),
     history.DurationsQuery(org_id="acme", tests=("tests/test_login.py", "tests/test_new.py")),
     history.DurationsAnswer(seconds={"tests/test_login.py": 7.5}),
-    requests.CancelRequest(id="r_01", by="ann", reason="wrong branch", nonce="n1", patient=True),
-    requests.CtlAnswer(affected=("j_01",), already=("j_02",), gone=("j_03",), forgotten=2),
+    requests.CancelRequest(
+        id="r_01", also=("j_04",), by="ann", reason="wrong branch", nonce="n1", patient=True
+    ),
+    requests.CtlAnswer(
+        affected=("j_01",),
+        already=("j_02",),
+        gone=("j_03",),
+        forgotten=2,
+        refused=(requests.Refusal(ids=("j_04",), message="There is no job or run j_04."),),
+    ),
     requests.Order(verb="retry", request='{"id":"r_01","by":"ann","nonce":"n1"}', at=1_790_000_000.0),
     rules.QueueRules(
         changed=True,

@@ -21,6 +21,7 @@ from bench.system import percentiles, running_system
 
 CLIENTS = 20
 SECONDS = 5.0
+NO_LIMIT = ("--http-rate", "none")
 
 
 def run_gateway() -> dict[str, Any]:
@@ -30,7 +31,8 @@ def run_gateway() -> dict[str, Any]:
 
 async def _run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="qgjob-bench-") as folder:
-        async with running_system(Path(folder), agents=1, slots=4, http=True) as (system, _):
+        given = running_system(Path(folder), agents=1, slots=4, http=True, gateway_args=NO_LIMIT)
+        async with given as (system, _):
             assert system.http
             submits = await _load(system.http, "submit", "")
             job = submits.pop("last")["jobs"][0]["job_id"]

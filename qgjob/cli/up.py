@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from qgjob.cli import options as opt
 from qgjob.cli.options import option
 from qgjob.cli.session import run, session_of
+from qgjob.gateway import limitoptions as limits
 
 app = typer.Typer(add_completion=False)
+
+
+def _limit(name: str) -> Any:
+    text = limits.HELP[name]
+    return option(limits.option_of(name), metavar="N", help=f"{text[0].upper()}{text[1:]}.")
 
 
 @app.command()
@@ -49,6 +56,9 @@ def up(
             help="The port of HTTP; else 3000, or any that is free.",
         ),
     ] = None,
+    http_rate: Annotated[str | None, _limit(limits.RATE)] = None,
+    http_burst: Annotated[str | None, _limit(limits.BURST)] = None,
+    http_jobs: Annotated[str | None, _limit(limits.JOBS)] = None,
     data_dir: Annotated[
         Path | None, option("--data-dir", metavar="DIR", help="Where everything is kept between runs.")
     ] = None,
@@ -58,6 +68,8 @@ def up(
 
     defaults = UpOptions()
     out = session_of(ctx).out
+    said = {limits.RATE: http_rate, limits.BURST: http_burst, limits.JOBS: http_jobs}
+    limits.http_limits(said, os.environ)  # what is wrong is said here, not in the log of the gateway
     options = UpOptions(
         slots=slots or (defaults.slots if agents is None else 1),
         agents=agents or defaults.agents,
@@ -68,5 +80,6 @@ def up(
         http=True,
         http_port=http_port,
         data_dir=data_dir,
+        gateway_args=tuple(f"{limits.option_of(name)}={value}" for name, value in said.items() if value),
     )
     raise typer.Exit(run(run_up(options, announce=out.say)))

@@ -164,6 +164,12 @@ def make_specs(
         raise usage_error("The submit", error) from None
 
 
+def jobs_of(request: SubmitRequest) -> int:
+    """How many jobs a request makes."""
+    files = len(request.tests) if request.shards is None else min(request.shards, len(set(request.tests)))
+    return files * max(1, len(request.matrix)) * request.repeat
+
+
 class _Planned(NamedTuple):
     """A job to be made: a test, on one label of the matrix, for one of its repetitions."""
 

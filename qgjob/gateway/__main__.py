@@ -13,6 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     from qgjob.config import ServerOptions, resolve_server, resolve_token
     from qgjob.errors import QgjobError
+    from qgjob.gateway.limitoptions import http_limits, proxies_of
     from qgjob.gateway.service import GatewayOptions, run_gateway
     from qgjob.serve import refused, serve
 
@@ -29,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
             host=given.host,
             port=port_of(given.port, os.environ),
             token=read_token(Path(given.token)) if given.token else None,
+            limits=http_limits(vars(given), os.environ),
+            proxies=proxies_of(given.proxies),
         )
     except QgjobError as error:
         return refused(error)
@@ -37,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What the gateway can be told."""
+    from qgjob.gateway.limitoptions import add_limit_options
     from qgjob.gateway.service import DEFAULT_PORT
 
     made = argparse.ArgumentParser(
@@ -59,6 +63,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         default=os.environ.get("QGJOB_GATEWAY_TOKEN"),
         help="a file with the token that callers must send",
+    )
+    add_limit_options(made)
+    made.add_argument(
+        "--proxies",
+        metavar="A,B",
+        default=os.environ.get("QGJOB_PROXIES"),
+        help="addresses or networks whose X-Forwarded-For is believed, behind a proxy (none)",
     )
     return made
 

@@ -11,12 +11,18 @@ from starlette.responses import Response
 
 from bus_schemas.base import MAX_ID_CHARS
 from qgjob.client import Client
+from qgjob.gateway.gates import Gates
 
 
 async def _client_of(request: Request) -> Client:
     # A coroutine, though it awaits nothing: FastAPI runs a plain function in a thread, at twice the cost.
     client: Client = request.app.state.client
     return client
+
+
+async def _gates_of(request: Request) -> Gates:
+    gates: Gates = request.app.state.gates
+    return gates
 
 
 async def only_known_parameters(request: Request) -> None:
@@ -35,6 +41,9 @@ async def only_known_parameters(request: Request) -> None:
 
 ClientOf = Annotated[Client, Depends(_client_of)]
 """The connected client, in a route's signature."""
+
+GatesOf = Annotated[Gates, Depends(_gates_of)]
+"""The limits in force, in a route's signature."""
 
 
 NamedId = Annotated[str | None, Query(min_length=1, max_length=MAX_ID_CHARS)]

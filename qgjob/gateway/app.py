@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.responses import HTMLResponse
 
 from qgjob import __version__
@@ -10,11 +13,15 @@ from qgjob.client import Client
 from qgjob.gateway import problems
 from qgjob.gateway.answers import only_known_parameters
 from qgjob.gateway.docs import page
+from qgjob.gateway.gates import Gates
 from qgjob.gateway.routes import bundles, jobs, lab
 
+NEVER_LIMITED: Final = frozenset(route.path for route in lab.vital.routes if isinstance(route, APIRoute))
+"""Paths of what watches over the lab."""
 
-def make_app(client: Client) -> FastAPI:
-    """All routes on a connected client."""
+
+def make_app(client: Client, gates: Gates) -> FastAPI:
+    """All routes on a connected client; requests were let through their gate before."""
     app = FastAPI(
         title="qgjob",
         version=__version__,
@@ -22,11 +29,14 @@ def make_app(client: Client) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(only_known_parameters)],
+        responses=problems.WRONG,
     )
     app.state.client = client
+    app.state.gates = gates
     problems.install(app)
-    for routes in (jobs.router, bundles.router, lab.router, lab.figures):
-        app.include_router(routes)
+    for routes in (jobs.router, bundles.router, lab.router):
+        app.include_router(routes, responses=problems.TOO_OFTEN)
+    app.include_router(lab.vital)
 
     async def docs() -> HTMLResponse:
         return HTMLResponse(page(app.openapi()))

@@ -52,8 +52,18 @@ def _route(openapi: Mapping[str, Any], path: str, method: str, route: Mapping[st
             for name, where, schema, needed in fields
         ]
         parts.append("</table>")
+    parts.append(f"<p>Answers: {_answers(route)}</p>")
     parts.append(f"<pre>{escape(_curl(path, method, route, body))}</pre>")
     return parts
+
+
+def _answers(route: Mapping[str, Any]) -> str:
+    """Each status; what a success means was said above."""
+    said: list[str] = []
+    for status, answer in route["responses"].items():
+        number = f"<code>{escape(status)}</code>"
+        said.append(number if status.startswith("2") else f"{number} {escape(answer['description'])}")
+    return " ".join(said)
 
 
 def _body_schema(openapi: Mapping[str, Any], route: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,12 +1,13 @@
 """The lab as figures for Prometheus, in its text format (version 0.0.4).
 
-What counts upwards begins anew with each leader, as the overview does; Prometheus expects that of counters.
+What counts upwards begins anew with each leader, as the overview does, or with each gateway; Prometheus
+expects that of counters.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 from bus_schemas.agents import SlotState
@@ -27,9 +28,15 @@ class Sample(NamedTuple):
 
 
 def exposition(
-    checks: Sequence[CheckView], overview: Overview | None, agents: Sequence[Heartbeat] | None
+    checks: Sequence[CheckView],
+    overview: Overview | None,
+    agents: Sequence[Heartbeat] | None,
+    refused: Mapping[str, int],
 ) -> str:
-    """The whole answer; of overview and agents nothing where nobody tells of them."""
+    """The whole answer; of overview and agents nothing where nobody tells of them.
+
+    `refused`: how often each limit of this gateway refused somebody.
+    """
     healthy = all(check.ok for check in checks)
     parts = [
         _metric("healthy", "gauge", "Whether all checks are well.", [Sample(healthy)]),
@@ -38,6 +45,12 @@ def exposition(
             "gauge",
             "Whether a check of the system is well.",
             (Sample(check.ok, (("check", check.name),)) for check in checks),
+        ),
+        _metric(
+            "http_refused_total",
+            "counter",
+            "Requests that this gateway refused for a rate limit (429).",
+            (Sample(count, (("limit", name),)) for name, count in refused.items()),
         ),
     ]
     if overview is not None:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from qgjob.errors import ExitCode, QgjobError
+from qgjob.gateway.gates import TooOftenError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,34 @@ _STATUS: Final = {
 }
 
 _NO_LIST: Final = frozenset({"tuple_type", "list_type"})
+_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["title", "status", "detail"],
+    "properties": {
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "hint": {"type": "string"},
+    },
+}
+_RETRY_AFTER: Final = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
+
+WRONG: Final[dict[int | str, dict[str, Any]]] = {
+    422: {
+        "description": "A value is wrong; `errors` says which and why.",
+        "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
+    }
+}
+"""What every route may answer, as OpenAPI has it."""
+TOO_OFTEN: Final[dict[int | str, dict[str, Any]]] = {
+    429: {
+        "description": "Over a rate limit; `limit` says which, `Retry-After` when to come again.",
+        "headers": {"Retry-After": _RETRY_AFTER},
+        "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
+    }
+}
+"""What every route may answer to who comes too often."""
+
 _NO_BODY: Final = frozenset({"missing", "model_attributes_type"})
 
 
@@ -40,6 +69,7 @@ def problem(status: int, detail: str, *, headers: dict[str, str] | None = None, 
 def install(app: FastAPI) -> None:
     """Answer every error of an application with a problem document."""
     app.add_exception_handler(QgjobError, _ours)
+    app.add_exception_handler(TooOftenError, _too_often)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
@@ -58,6 +88,25 @@ async def _ours(request: Request, error: Exception) -> Response:
     retry = {"Retry-After": "2"} if status == 503 else None
     hint = {"hint": error.hint} if error.hint else {}
     return problem(status, error.message, headers=retry, **hint)
+
+
+def too_often(error: TooOftenError) -> Response:
+    """The answer to who is over a limit."""
+    return problem(
+        429,
+        error.message,
+        headers={"Retry-After": str(error.retry_after_s), "Cache-Control": "no-store"},
+        hint=error.hint,
+        retry_after_s=error.retry_after_s,
+        retry_at=error.retry_at,
+        limit=error.limit,
+    )
+
+
+async def _too_often(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TooOftenError)  # noqa: S101 - what it is registered for
+    del request
+    return too_often(error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

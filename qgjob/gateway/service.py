@@ -6,17 +6,21 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import uvicorn
 
 from qgjob.callers import is_loopback, listening_at
 from qgjob.client import ServerOptions, open_client
+from qgjob.clock import SystemClock
 from qgjob.errors import UsageError
-from qgjob.gateway.app import make_app
+from qgjob.gateway.app import NEVER_LIMITED, make_app
+from qgjob.gateway.gates import Gate, Gates
 from qgjob.gateway.guard import Guard
+from qgjob.gateway.limitoptions import HttpLimits
+from qgjob.gateway.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,9 @@ class GatewayOptions:
     port: int = DEFAULT_PORT
     token: str | None = None
     """What callers must send as their bearer token; needed unless it listens on loopback alone."""
+    limits: HttpLimits = field(default_factory=HttpLimits)
+    proxies: Sequence[str] = ()
+    """Addresses and networks of proxies that are believed when they say for whom they ask."""
 
 
 class _Server(uvicorn.Server):
@@ -64,8 +71,15 @@ async def run_gateway(options: GatewayOptions, *, stop: asyncio.Event, ready: as
         )
     listening = listening_at(options.host, options.port, "The gateway")
     async with open_client(options.server) as client:
+        clock = SystemClock()
+        gates = Gates(
+            Gate("requests", options.limits.requests, clock), Gate("jobs", options.limits.jobs, clock)
+        )
         config = uvicorn.Config(
-            Guard(make_app(client), options.token),
+            Guard(Throttle(make_app(client, gates), gates.requests, NEVER_LIMITED), options.token),
+            # Whoever it is: else anybody on this machine could ask as somebody else.
+            proxy_headers=bool(options.proxies),
+            forwarded_allow_ips=list(options.proxies),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -122,11 +122,17 @@ def agent(
     )
 
 
-def gateway(server: str, port: int, *, cwd: Path, log_level: str) -> ChildSpec:
+def gateway(server: str, port: int, *, cwd: Path, log_level: str, extra: tuple[str, ...] = ()) -> ChildSpec:
     """Return the HTTP gateway on loopback."""
     return ChildSpec(
         name="gateway",
-        argv=(*_module("qgjob.gateway"), "--server", server, "--host", HOST, "--port", str(port)),
+        argv=(
+            *_module("qgjob.gateway"),
+            *("--server", server),
+            *("--host", HOST),
+            *("--port", str(port)),
+            *extra,
+        ),
         env={"LOG_LEVEL": log_level},
         cwd=str(cwd),
     )

@@ -63,6 +63,8 @@ class UpOptions:
     """Further arguments of every scheduler."""
     agent_args: tuple[str, ...] = ()
     """Further arguments of every agent."""
+    gateway_args: tuple[str, ...] = ()
+    """Further arguments of the HTTP gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +285,13 @@ class LocalSystem:
         port = await self._start_on_port(
             supervisor,
             lambda port: self._with_token(
-                components.gateway(server, port, cwd=self.folder.path, log_level=self.options.log_level)
+                components.gateway(
+                    server,
+                    port,
+                    cwd=self.folder.path,
+                    log_level=self.options.log_level,
+                    extra=self.options.gateway_args,
+                )
             ),
             wanted=wanted,
             prefer=DEFAULT_HTTP_PORT,

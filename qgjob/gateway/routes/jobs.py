@@ -13,15 +13,16 @@ from bus_schemas.jobs import BlobRef
 from bus_schemas.requests import JobState, JobView, StoredChunk
 from qgjob.client.models import SubmitRequest
 from qgjob.client.shapes import job_json, run_json, submitted_json
+from qgjob.client.submit import jobs_of
 from qgjob.errors import NotFoundError
-from qgjob.gateway.answers import ClientOf, NamedId, document
+from qgjob.gateway.answers import ClientOf, GatesOf, NamedId, document
 from qgjob.gateway.bodies import CancelBody, SubmitBody
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 
 @router.post("/submit", status_code=202, summary="Submit tests as one run")
-async def submit(body: SubmitBody, client: ClientOf) -> Response:
+async def submit(body: SubmitBody, client: ClientOf, gates: GatesOf) -> Response:
     """Store a run, one job for each test: all of it or nothing. Answers with its ids."""
     bundle: BlobRef | None = None
     if body.bundle is not None:
@@ -30,36 +31,38 @@ async def submit(body: SubmitBody, client: ClientOf) -> Response:
             raise NotFoundError(
                 f"There is no bundle {body.bundle}.", hint="Store it with POST /api/bundles first."
             )
-    submitted = await client.submit(
-        SubmitRequest(
-            org_id=body.org_id,
-            app_version_id=body.app_version_id,
-            tests=body.all_tests,
-            bundle=bundle,
-            priority=body.priority,
-            target=body.target,
-            requires=body.requires,
-            runner=body.runner,
-            argv=body.argv,
-            env=body.env,
-            timeout_s=body.timeout,
-            silence_timeout_s=body.silence_timeout,
-            secrets=body.secrets,
-            retries=body.retries,
-            expires_s=body.expires,
-            not_before=None if body.at is None else body.at.timestamp(),
-            matrix=body.matrix,
-            repeat=body.repeat,
-            shards=body.shards,
-            max_parallel=body.max_parallel,
-            app_id=body.app_id,
-            platform=body.platform,
-            name=body.name,
-            meta=body.meta,
-            run_key=body.run_key,
-            concurrency_key=body.concurrency_key,
-        )
+    request = SubmitRequest(
+        org_id=body.org_id,
+        app_version_id=body.app_version_id,
+        tests=body.all_tests,
+        bundle=bundle,
+        priority=body.priority,
+        target=body.target,
+        requires=body.requires,
+        runner=body.runner,
+        argv=body.argv,
+        env=body.env,
+        timeout_s=body.timeout,
+        silence_timeout_s=body.silence_timeout,
+        secrets=body.secrets,
+        retries=body.retries,
+        expires_s=body.expires,
+        not_before=None if body.at is None else body.at.timestamp(),
+        matrix=body.matrix,
+        repeat=body.repeat,
+        shards=body.shards,
+        max_parallel=body.max_parallel,
+        app_id=body.app_id,
+        platform=body.platform,
+        name=body.name,
+        meta=body.meta,
+        run_key=body.run_key,
+        concurrency_key=body.concurrency_key,
     )
+    with gates.jobs.admitted(body.org_id, jobs_of(request)) as charge:
+        submitted = await client.submit(request)
+        if submitted.accepted_before:
+            charge.cancel()
     return document(submitted_json(submitted), 202)
 
 

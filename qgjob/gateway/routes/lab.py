@@ -14,7 +14,7 @@ from bus_schemas.requests import CheckView, HealthAnswer
 from qgjob.client import Client
 from qgjob.client.shapes import agent_json
 from qgjob.errors import QgjobError
-from qgjob.gateway.answers import ClientOf, NamedId, document
+from qgjob.gateway.answers import ClientOf, GatesOf, NamedId, document
 from qgjob.gateway.metrics import MEDIA_TYPE, exposition
 
 T = TypeVar("T")
@@ -22,7 +22,8 @@ T = TypeVar("T")
 _TOLD_WITHIN_S: Final = 5.0
 
 router = APIRouter(prefix="/api", tags=["lab"])
-figures = APIRouter(tags=["lab"])
+vital = APIRouter(tags=["lab"])
+"""What watches over the lab asks; no rate limit holds for it."""
 
 
 @router.get("/agents", summary="The agents that are alive, with their slots")
@@ -46,14 +47,14 @@ async def history(
     return document(history_json(test, answer, summarise(answer.outcomes)))
 
 
-@router.get("/health", summary="Whether all is well")
+@vital.get("/api/health", summary="Whether all is well")
 async def health(client: ClientOf) -> Response:
     """200 when everything works, else 503. Needs no token."""
     found = await _health(client)
     return document({"ok": found.ok, "status": "healthy" if found.ok else "unhealthy"}, _status(found))
 
 
-@router.get("/health/detailed", summary="Each part of the system and how it is")
+@vital.get("/api/health/detailed", summary="Each part of the system and how it is")
 async def detailed(client: ClientOf) -> Response:
     """NATS, streams, store, leader, projection, agents, queue; 503 when one is not well."""
     found = await _health(client)
@@ -63,13 +64,14 @@ async def detailed(client: ClientOf) -> Response:
     )
 
 
-@figures.get("/metrics", summary="The lab as figures for Prometheus", response_class=Response)
-async def metrics(client: ClientOf) -> Response:
+@vital.get("/metrics", summary="The lab as figures for Prometheus", response_class=Response)
+async def metrics(client: ClientOf, gates: GatesOf) -> Response:
     """Health, queue, slots and what became of jobs; of what nobody answers for, nothing is said."""
     found, overview, agents = await asyncio.gather(
         _health(client), _told(client, client.overview), _told(client, client.agents)
     )
-    return Response(exposition(found.checks, overview, agents), 200, media_type=MEDIA_TYPE)
+    text = exposition(found.checks, overview, agents, gates.refused())
+    return Response(text, 200, media_type=MEDIA_TYPE)
 
 
 async def _told(client: Client, ask: Callable[[], Awaitable[T]]) -> T | None:

@@ -20,7 +20,7 @@ OVERVIEW = Overview(
 
 
 def lines_of(*checks: CheckView, overview: Overview | None = OVERVIEW) -> list[str]:
-    text = exposition(checks, overview, [HEARTBEAT] if overview else None)
+    text = exposition(checks, overview, [HEARTBEAT] if overview else None, {"requests": 3, "jobs": 0})
     assert text.endswith("\n")
     return text.splitlines()
 
@@ -47,6 +47,8 @@ def test_the_figures_are_those_of_the_overview_and_the_agents():
         "qgjob_oldest_wait_seconds 61.5",
         "qgjob_installs_total 1234567",
         "qgjob_agents 1",
+        'qgjob_http_refused_total{limit="requests"} 3',
+        'qgjob_http_refused_total{limit="jobs"} 0',
     } <= set(lines)
 
 
@@ -55,4 +57,6 @@ def test_of_what_nobody_answers_for_nothing_is_said():
     assert [line for line in lines if not line.startswith("#")] == [
         "qgjob_healthy 0",
         'qgjob_check_ok{check="server"} 0',
+        'qgjob_http_refused_total{limit="requests"} 3',
+        'qgjob_http_refused_total{limit="jobs"} 0',
     ]

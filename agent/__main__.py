@@ -41,6 +41,8 @@ def run(settings: AgentSettings) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What an agent can be told."""
+    from qgjob.connecting import add_server_options
+
     made = argparse.ArgumentParser(
         prog="qgjob agent",
         description="Run the slots of this lab machine.",
@@ -48,8 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     say = made.add_argument
     say("--config", metavar="FILE", help="an agent.toml: all of these, labels of single devices, secrets")
-    say("--server", metavar="URL", help="the NATS server, such as nats://lab:4222")
-    say("--creds", metavar="FILE", help="a NATS credentials file")
+    add_server_options(made)
     say("--token", metavar="TOKEN", help="the server's token, better: a file that holds it")
     say("--name", help="this agent's name (the machine's)")
     say("--slots", metavar="N", help="how many jobs at once, for drivers without devices (1)")

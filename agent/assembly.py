@@ -25,9 +25,8 @@ from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_topology
 from agent.shorttmp import sweep_short_tmps
 from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
-from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.connect import open_bus
 from qgjob.clock import SystemClock
-from qgjob.config import resolve_server, resolve_token
 from qgjob.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -58,15 +57,8 @@ async def run_agent(
         await asyncio.to_thread(sweep_short_tmps)
         tools = await asyncio.to_thread(Toolchain.discover, os.environ)
         runners = Runners.load(tools, os.environ)
-        options = ServerOptions(
-            url=resolve_server(settings.server, os.environ),
-            creds=settings.creds,
-            token=resolve_token(settings.token, settings.server, os.environ),
-            name=f"qgjob agent {settings.name}",
-            wait_for_server=True,
-        )
         driver = _driver(settings, tools, mark)  # before the server is waited for: it may not exist
-        async with open_bus(options) as bus:
+        async with open_bus(settings.server) as bus:
             await wait_for_topology(bus)
             files = JobFiles(
                 bus, folder / "cache", needs_build=driver.needs_build, limit_bytes=settings.cache_bytes

@@ -78,6 +78,9 @@ class ConfigFile(_Table):
 
     server: str | None = None
     creds: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
     token: str | None = None
     name: Id | None = None
     driver: str | None = None

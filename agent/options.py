@@ -14,6 +14,7 @@ from agent.secrets import checked_secrets, read_secrets
 from agent.settings import DEFAULT_CACHE_BYTES, AgentSettings, ArtifactLimits, JobLimits
 from bus_schemas.base import LABEL_RULE, is_label
 from qgjob.config import default_data_dir
+from qgjob.connecting import FILES, server_options
 from qgjob.domain.durations import parse_duration
 from qgjob.errors import UsageError
 
@@ -89,9 +90,13 @@ def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettin
     grace = said.duration("grace")
     default_folder = str(default_data_dir(env) / "agents" / name)
     return AgentSettings(
-        server=said.text("server") or file.server,
-        creds=said.text("creds") or file.creds,
-        token=said.text("token") or file.token,
+        server=server_options(
+            {name: said.text(name) or getattr(file, name) for name in ("server", *FILES)},
+            env,
+            name=f"qgjob agent {name}",
+            token=said.text("token") or file.token,
+            wait_for_server=True,
+        ),
         name=name,
         slots=said.number("slots", 1, 500) or file.slots or 1,
         labels=_labels(said, file),
@@ -99,7 +104,8 @@ def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettin
         driver=said.text("driver") or file.driver or "process",
         devices=() if devices == ["auto"] else tuple(file.devices or () if devices is None else devices),
         driver_options={key: str(value) for key, value in file.driver_options.items()},
-        data_dir=said.path("data_dir", file.data_dir) or Path(default_folder),
+        # Jobs, runners and installations work in folders of their own: a path must mean the same there.
+        data_dir=(said.path("data_dir", file.data_dir) or Path(default_folder)).absolute(),
         install_seconds=said.duration("install_seconds") or 0.0,
         grace_s=file.grace if grace is None else grace,
         cache_bytes=said.size("cache_size") or file.cache_size or DEFAULT_CACHE_BYTES,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from qgjob.config import ServerOptions
+
 MIB: Final = 2**20
 
 
@@ -37,10 +39,7 @@ class JobLimits:
 class AgentSettings:
     """All that is set of an agent."""
 
-    server: str | None = None
-    creds: str | None = None
-    token: str | None = None
-    """The token, or the name of its file."""
+    server: ServerOptions = field(default_factory=ServerOptions)
     name: str
     slots: int = 1
     labels: tuple[str, ...] = ()

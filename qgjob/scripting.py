@@ -28,8 +28,7 @@ from bus_schemas.builds import BuildRecord
 from bus_schemas.requests import CtlAnswer, HealthAnswer, JobState, JobView, RunView
 from qgjob.client.client import Client, open_client
 from qgjob.client.models import SubmitRequest, Submitted, Waited, WaitOptions
-from qgjob.config import ServerOptions, resolve_server, resolve_token
-from qgjob.contexts import Contexts
+from qgjob.connecting import server_options
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -51,8 +50,8 @@ def connect(
 
     `server`: such as `nats://lab:4222`; else `QGJOB_SERVER`, the context in use (`qgjob context use`),
     a running `qgjob up` of this user, or `nats://127.0.0.1:4222`. `creds` (else `QGJOB_CREDS`) and the
-    TLS files are paths, `token` (else `QGJOB_TOKEN`) is the token or the name of a file that holds it.
-    Credentials and TLS files of a context go with its server alone.
+    TLS files (else `QGJOB_TLS_CA`, …) are paths, `token` (else `QGJOB_TOKEN`) is the token or the name of
+    a file that holds it. Credentials and TLS files of a context go with its server alone.
 
     Raises `qgjob.errors.UnreachableError`, `NotAllowedError`, `UsageError` or `NotFoundError` (a context
     that is not there); all errors of this
@@ -67,29 +66,12 @@ def connect(
     Nothing listens at nats://127.0.0.1:1. Exit code: 5
     """
     files = {"creds": creds, "tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
-    options = _options(server, token, files, os.environ)
+    options = server_options({"server": server, **files}, os.environ, name="qgjob script", token=token)
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(open_client(options)) as client,
     ):
         yield Lab(portal, client)
-
-
-def _options(
-    server: str | None, token: str | None, files: Mapping[str, str | None], env: Mapping[str, str]
-) -> ServerOptions:
-    said = server or env.get("QGJOB_SERVER")
-    context = Contexts.load(env).active(said)
-    server = said or context.get("server")
-    return ServerOptions(
-        url=resolve_server(server, env),
-        creds=files.get("creds") or env.get("QGJOB_CREDS") or context.get("creds"),
-        token=token or resolve_token(None, server, env),
-        tls_ca=files.get("tls_ca") or context.get("tls_ca"),
-        tls_cert=files.get("tls_cert") or context.get("tls_cert"),
-        tls_key=files.get("tls_key") or context.get("tls_key"),
-        name="qgjob script",
-    )
 
 
 class Lab:

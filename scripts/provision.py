@@ -70,6 +70,7 @@ PARTS = (
     Part("tmux", "the dashboard in a terminal", program("tmux"), ("tmux",)),
     Part("zsh", "the tests of shell completion", program("zsh"), ("zsh",)),
     Part("fish", "the tests of shell completion", program("fish"), ("fish",)),
+    Part("openssl", "the tests of a server with TLS", program("openssl"), ("openssl",)),
     Part("mandoc", "the check of the manual page", program("mandoc"), ("mandoc",)),
     Part(
         "npm",

@@ -191,12 +191,27 @@ async def _first_of(
         patience = _SAY_EVERY_S
 
 
+class _NoTlsError(NatsError):
+    """TLS was asked for, and the server has none."""
+
+
 class _Client(NatsClient):
-    """The client library's, with three changes.
+    """The client library's, with four changes.
 
     It comes back from whatever a server says before it ends a connection, and closes those that were refused.
-    It reads headers faster: every message of a backlog has some.
+    It never goes on without TLS where that was asked for. It reads headers faster: every message of a backlog
+    has some.
     """
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """The library would do as the server says, and show a token to whoever stands between."""
+        scheme = self._current_server.uri.scheme if self._current_server else ""
+        asked_for = scheme == "tls" or ("tls" in self.options and scheme not in {"ws", "wss"})
+        if initial_connection and asked_for and not info.get("tls_required"):
+            if not info.get("tls_available"):
+                raise _NoTlsError
+            info["tls_required"] = True
+        await super()._process_info(info, initial_connection=initial_connection)
 
     async def _process_err(self, err_msg: str) -> None:
         """The library would close for good, and a service live on without a connection.
@@ -218,6 +233,13 @@ class _Client(NatsClient):
             if self._transport is not None:
                 self._transport.close()
             raise
+        self._say_that_it_is_tls()
+
+    def _say_that_it_is_tls(self) -> None:
+        """The library does not, and each command would end with a warning of asyncio's about that."""
+        writer: asyncio.StreamWriter | None = getattr(self._transport, "_io_writer", None)
+        if writer is not None and writer.get_extra_info("ssl_object") is not None:
+            setattr(writer.transport.get_protocol(), "_over_ssl", True)  # noqa: B010  (asyncio's own name)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
@@ -249,6 +271,11 @@ def explain(error: BaseException, url: str) -> QgjobError:
         return NotAllowedError(
             f"The server at {shown} refused the credentials.",
             hint="Check --creds (QGJOB_CREDS) or the token (QGJOB_TOKEN), and that they are this server's.",
+        )
+    if isinstance(error, _NoTlsError):
+        return UnreachableError(
+            f"The server at {shown} speaks no TLS, which was asked for.",
+            hint="tls:// and the --tls files ask for it: leave them out, or see `tls` in nats.conf.",
         )
     if isinstance(error, ssl.SSLError) or "tls" in text or "certificate" in text:
         return UnreachableError(

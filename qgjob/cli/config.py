@@ -38,28 +38,31 @@ def show(ctx: typer.Context, as_json: opt.Json = False) -> None:
 
 def _server(session: Session) -> list[tuple[str, Any, str]]:
     from qgjob.config import running_up, shown_server
+    from qgjob.connecting import FILES
 
     options = session.server_options()
-    if session.server is None:
-        source = "a running qgjob up" if running_up(os.environ) else "default"
-    elif os.environ.get("QGJOB_SERVER") == session.server:
-        source = "QGJOB_SERVER"
-    else:
-        source = _of_context("server", session)
-    rows: list[tuple[str, Any, str]] = [("server", shown_server(options.url), source)]
-    if options.creds:
-        by_variable = os.environ.get("QGJOB_CREDS") == session.creds
-        rows.append(("creds", options.creds, "QGJOB_CREDS" if by_variable else _of_context("creds", session)))
+    rows: list[tuple[str, Any, str]] = []
+    for name in ("server", *FILES):
+        value = options.url if name == "server" else getattr(options, name)
+        source = _source(name, session, value)
+        if name == "server":
+            source = source or ("a running qgjob up" if running_up(os.environ) else "default")
+        if value and source:
+            rows.append((name.replace("_", "-"), shown_server(value) if name == "server" else value, source))
     return rows
 
 
-def _of_context(name: str, session: Session) -> str:
-    """Whether a global option's value is the context's, or was given."""
+def _source(name: str, session: Session, value: str | None) -> str | None:
+    """What said where to connect, or what to show there; None when nothing did."""
+    if said := session.said().get(name):
+        variable = f"QGJOB_{name.upper()}"
+        return variable if os.environ.get(variable) == said else f"--{name.replace('_', '-')}"
+    if value is None:
+        return None
     from qgjob.contexts import Contexts
 
     contexts = Contexts.load(os.environ)
-    known = contexts.known.get(contexts.current or "", {})
-    return f"context {contexts.current}" if known.get(name) == getattr(session, name) else f"--{name}"
+    return f"context {contexts.current}" if contexts.known.get(contexts.current or "", {}).get(name) else None
 
 
 def _submit() -> list[tuple[str, Any, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from typer.core import TyperGroup
@@ -11,7 +10,6 @@ from typer.main import get_command
 from qgjob.cli.commands import COMMANDS
 from qgjob.cli.helptext import dress
 from qgjob.cli.roothelp import root_help
-from qgjob.config import contexts_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,29 +110,4 @@ class LazyGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the global options, which may also stand behind the command."""
-        args = globals_first(asked_for_help(args))
-        if not {"context", "-h", "--help"}.intersection(args):
-            ctx.default_map = _context(args)
-        return super().parse_args(ctx, args)
-
-
-def _context(args: Sequence[str]) -> dict[str, str]:
-    """Global options of the context in use; of none without a look at a module more than needed."""
-    if "QGJOB_CONTEXT" not in os.environ and not contexts_file(os.environ).exists():
-        return {}
-    from qgjob.contexts import Contexts
-
-    return Contexts.load(os.environ).active(_said("--server", args) or os.environ.get("QGJOB_SERVER"))
-
-
-def _said(name: str, args: Sequence[str]) -> str | None:
-    """The value of a global option, which comes before the command."""
-    said = None
-    for word, following in zip(args, [*args[1:], ""], strict=True):
-        if word == name:
-            said = following
-        elif word.startswith(f"{name}="):
-            said = word.partition("=")[2]
-        elif word == "--":
-            break
-    return said
+        return super().parse_args(ctx, globals_first(asked_for_help(args)))

@@ -30,9 +30,5 @@ def wants_help(args: Sequence[str], parser: Callable[[], argparse.ArgumentParser
 
 def with_globals(session: Session, args: Sequence[str]) -> list[str]:
     """The arguments of a service, with what the global options said of the server."""
-    passed = list(args)
-    if session.server:
-        passed += ["--server", session.server]
-    if session.creds:
-        passed += ["--creds", session.creds]
-    return passed
+    said = (f"--{name.replace('_', '-')}={value}" for name, value in session.said().items())
+    return [*args, *said]

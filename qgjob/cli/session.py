@@ -32,18 +32,21 @@ class Session:
     out: Output = field(default_factory=Output)
 
     def server_options(self, name: str = "qgjob cli") -> ServerOptions:
-        """Where to connect: as given, else a running `qgjob up`, else the default."""
-        from qgjob.config import ServerOptions, resolve_server, resolve_token
+        """Where to connect; see `qgjob.connecting`."""
+        from qgjob.connecting import server_options
 
-        return ServerOptions(
-            url=resolve_server(self.server, os.environ),
-            creds=self.creds,
-            token=resolve_token(None, self.server, os.environ),
-            tls_ca=self.tls_ca,
-            tls_cert=self.tls_cert,
-            tls_key=self.tls_key,
-            name=name,
-        )
+        return server_options(self.said(), os.environ, name=name)
+
+    def said(self) -> dict[str, str]:
+        """What the command line or the environment say of the server."""
+        said = {
+            "server": self.server,
+            "creds": self.creds,
+            "tls_ca": self.tls_ca,
+            "tls_cert": self.tls_cert,
+            "tls_key": self.tls_key,
+        }
+        return {name: value for name, value in said.items() if value}
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncGenerator[Client]:

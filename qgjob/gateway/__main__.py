@@ -11,7 +11,7 @@ from pathlib import Path
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
-    from qgjob.config import ServerOptions, resolve_server, resolve_token
+    from qgjob.connecting import server_options
     from qgjob.errors import QgjobError
     from qgjob.gateway.limitoptions import http_limits, proxies_of
     from qgjob.gateway.service import GatewayOptions, run_gateway
@@ -20,13 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser().parse_args(argv)
     try:
         options = GatewayOptions(
-            server=ServerOptions(
-                url=resolve_server(given.server, os.environ),
-                creds=given.creds,
-                token=resolve_token(None, given.server, os.environ),
-                name="qgjob gateway",
-                wait_for_server=True,
-            ),
+            server=server_options(vars(given), os.environ, name="qgjob gateway", wait_for_server=True),
             host=given.host,
             port=port_of(given.port, os.environ),
             token=read_token(Path(given.token)) if given.token else None,
@@ -40,14 +34,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """What the gateway can be told."""
+    from qgjob.connecting import add_server_options
     from qgjob.gateway.limitoptions import add_limit_options
     from qgjob.gateway.service import DEFAULT_PORT
 
     made = argparse.ArgumentParser(
         prog="qgjob gateway", description="Serve HTTP: submit, status, logs, cancel, health; see /docs."
     )
-    made.add_argument("--server", help="the NATS server (QGJOB_SERVER)")
-    made.add_argument("--creds", default=os.environ.get("QGJOB_CREDS"), help="a NATS credentials file")
+    add_server_options(made)
     made.add_argument(
         "--host",
         default=os.environ.get("QGJOB_HOST", "127.0.0.1"),

@@ -14,6 +14,7 @@ from typing import Self
 
 from qgjob.clock import Clock, SystemClock
 from qgjob.config import RunningUp, default_data_dir
+from qgjob.connecting import no_files
 from qgjob.errors import QgjobError, RefusedError
 from qgjob.local import components
 from qgjob.local.binaries import nats_config_file
@@ -230,7 +231,7 @@ class LocalSystem:
                 await self._start_valkey(self._supervisor) if self.options.valkey else None,
             )
             for stage in self._services(self.options, found, self.folder):
-                await self._supervisor.start(*(self._with_token(spec) for spec in stage))
+                await self._supervisor.start(*(self._to_our_server(spec) for spec in stage))
             if self.options.http:
                 found = replace(found, http=await self._start_gateway(self._supervisor, found.server))
             if self._publish:
@@ -271,9 +272,11 @@ class LocalSystem:
         )
         return url(listen.reached_at, port)
 
-    def _with_token(self, spec: ChildSpec) -> ChildSpec:
+    def _to_our_server(self, spec: ChildSpec) -> ChildSpec:
+        """To our server, and with nothing that the environment or a context has for another one."""
         file = self.listen.token_file
-        return replace(spec, env={**spec.env, "QGJOB_TOKEN": str(file)}) if file else spec
+        token = {"QGJOB_TOKEN": str(file)} if file else {}
+        return replace(spec, env={**spec.env, **no_files(), **token})
 
     async def _start_valkey(self, supervisor: Supervisor) -> str:
         port = await self._start_on_port(supervisor, lambda port: components.valkey(port, self.folder.valkey))
@@ -284,7 +287,7 @@ class LocalSystem:
         _must_be_free(wanted, "--http-port")
         port = await self._start_on_port(
             supervisor,
-            lambda port: self._with_token(
+            lambda port: self._to_our_server(
                 components.gateway(
                     server,
                     port,

@@ -12,7 +12,8 @@ import sys
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     from qgjob.clock import SystemClock
-    from qgjob.config import ServerOptions, resolve_redis_url, resolve_server, resolve_token
+    from qgjob.config import resolve_redis_url
+    from qgjob.connecting import server_options
     from qgjob.errors import QgjobError
     from qgjob.scheduler.service import SchedulerOptions, run_scheduler
     from qgjob.scheduler.wiring import ReignSettings
@@ -21,17 +22,13 @@ def main(argv: list[str] | None = None) -> int:
 
     given = parser().parse_args(argv)
     try:
-        token = resolve_token(None, given.server, os.environ)
+        server = server_options(
+            vars(given), os.environ, name=f"qgjob scheduler {given.replica}", wait_for_server=True
+        )
     except QgjobError as error:
         return refused(error)
     options = SchedulerOptions(
-        server=ServerOptions(
-            url=resolve_server(given.server, os.environ),
-            creds=given.creds,
-            token=token,
-            name=f"qgjob scheduler {given.replica}",
-            wait_for_server=True,
-        ),
+        server=server,
         redis_url=resolve_redis_url(given.redis_url, os.environ) or DEFAULT_URL,
         replica=given.replica,
         replicas=given.replicas,
@@ -43,10 +40,10 @@ def main(argv: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """What a replica can be told."""
     from bus_schemas.streams import ACK_WAIT_S
+    from qgjob.connecting import add_server_options
 
     made = argparse.ArgumentParser(prog="qgjob scheduler", description="Run one replica of the scheduler.")
-    made.add_argument("--server", help="the NATS server (QGJOB_SERVER)")
-    made.add_argument("--creds", default=os.environ.get("QGJOB_CREDS"), help="a NATS credentials file")
+    add_server_options(made)
     made.add_argument("--redis-url", help="the Redis or Valkey of the projection (REDIS_URL)")
     made.add_argument("--replica", default=f"{socket.gethostname()}-{os.getpid()}", help="its name")
     made.add_argument(

@@ -202,3 +202,12 @@ async def test_a_store_of_somebody_else_on_the_port_is_not_taken_for_ours(
     assert await valkey_ready(shared_valkey.host, shared_valkey.port, folder=shared_valkey.folder)
     assert not await valkey_ready(shared_valkey.host, shared_valkey.port, folder=tmp_path)
     assert not await nats_ready(shared_valkey.host, shared_valkey.port)
+
+
+async def test_its_own_server_is_shown_nothing_that_the_environment_has_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("QGJOB_CREDS", "QGJOB_TLS_CA", "QGJOB_TLS_CERT"):
+        monkeypatch.setenv(variable, str(tmp_path / "of-another-lab"))
+    async with LocalSystem(UpOptions(data_dir=tmp_path, slots=1, http=True)) as system:
+        assert {"scheduler", "agent-local", "gateway"} <= set(system.pids())

@@ -14,6 +14,7 @@ from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
 from qgjob.cli.output import size_text
 from qgjob.config import RunningUp, shown_server
+from qgjob.connecting import context_for
 from qgjob.errors import QgjobError
 
 LOW_BYTES: Final = 5 * 2**30
@@ -35,7 +36,9 @@ def source(server: str, given: str | None, env: Mapping[str, str], up: RunningUp
     if env.get("QGJOB_SERVER") and given == env["QGJOB_SERVER"]:
         said = "QGJOB_SERVER"
     elif given:
-        said = "--server, or the context in use"
+        said = "--server"
+    elif context_for(None, env):
+        said = "the context in use"
     else:
         said = "a `qgjob up` of yours" if up and up.server == server else "nothing was said: the default"
     return Finding(

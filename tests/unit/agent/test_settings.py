@@ -37,6 +37,16 @@ def test_the_command_line_goes_before_the_environment_before_the_file(tmp_path: 
     assert settings.grace_s is None
 
 
+def test_a_data_folder_is_the_same_wherever_a_job_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    env = {"HOME": str(tmp_path)}
+    assert settings_of({"data_dir": "rack"}, env).data_dir == tmp_path / "rack"
+    path = config(tmp_path, 'data_dir = "other"')
+    assert settings_of({"config": str(path)}, env).data_dir == tmp_path / "other"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

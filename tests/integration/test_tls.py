@@ -1,0 +1,161 @@
+"""A lab behind TLS: services and commands connect with the files of the context in use, and never without TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Generator
+from pathlib import Path
+
+import pytest
+
+from qgjob.bus.connect import ServerOptions, connect, open_bus
+from qgjob.errors import UnreachableError
+from qgjob.local.ports import free_port
+from tests.acceptance.conftest import Qgjob, clean_env
+from tests.conftest import required_program
+from tests.support.http import Http
+from tests.support.servers import NatsServer, ValkeyServer
+from tests.support.tls import Authority, TlsServer
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(required_program("openssl"), tmp_path / "tls")
+
+
+@pytest.fixture
+async def server(tmp_path: Path, authority: Authority) -> AsyncIterator[TlsServer]:
+    server = TlsServer(tmp_path / "nats", authority)
+    await server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, authority: Authority, server: TlsServer) -> Qgjob:
+    """`qgjob` where a context of that server is in use."""
+    qgjob = Qgjob(tmp_path, clean_env(tmp_path) | {"XDG_DATA_HOME": str(tmp_path / "data")})
+    mine = authority.pair("me")
+    files = ("--tls-ca", str(authority.file), "--tls-cert", str(mine.cert), "--tls-key", str(mine.key))
+    added = qgjob("context", "add", "lab", server.url, *files)
+    assert added.code == 0, added
+    return qgjob
+
+
+@contextlib.contextmanager
+def running(qgjob: Qgjob, *args: str) -> Generator[None]:
+    """A service, its words in a file of its name; SIGTERM ends it in order."""
+    said = qgjob.folder / f"{args[0]}.said"
+    with said.open("wb") as file:
+        process = subprocess.Popen(
+            [*qgjob.argv, *args],
+            cwd=qgjob.folder,
+            env=qgjob.env,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, said.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+async def test_all_services_connect_as_the_commands_do(
+    lab: Qgjob, tmp_path: Path, valkey_server: ValkeyServer
+):
+    port = free_port()
+    agent = ("agent", "--name", "rack", "--data-dir", str(tmp_path / "rack"))
+    with (
+        running(lab, "scheduler", "--redis-url", valkey_server.url),
+        running(lab, *agent),
+        running(lab, "gateway", "--port", str(port)),
+    ):
+        http = Http(f"http://127.0.0.1:{port}")
+
+        async def there() -> bool:
+            with contextlib.suppress(OSError):
+                answer = await http.get("/api/agents")
+                return answer.status == 200 and [a["agent"] for a in answer.json["agents"]] == ["rack"]
+            return False
+
+        await wait_for(there, 30, "the agent, seen by the gateway")
+        submit = ("submit", "--org-id", "acme", "--app-version-id", "v1", "--test", "t.py", "--wait")
+        lab.file("t.py")
+        done = await asyncio.to_thread(lab, *submit, "--", "true")
+        assert (done.code, "ssl" in done.err) == (0, False), done.err
+
+
+async def test_files_are_named_on_the_command_line_in_the_environment_or_in_the_agents_own(
+    tmp_path: Path, authority: Authority, server: TlsServer, valkey_server: ValkeyServer
+):
+    mine = authority.pair("me")
+    files = {"server": server.url, "tls_ca": authority.file, "tls_cert": mine.cert, "tls_key": mine.key}
+    bare = Qgjob(tmp_path, clean_env(tmp_path) | {"XDG_DATA_HOME": str(tmp_path / "data")})
+    said = Qgjob(tmp_path, bare.env | {f"QGJOB_{name.upper()}": str(value) for name, value in files.items()})
+    flags = [part for name, value in files.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    bare.file("agent.toml", "".join(f'{name} = "{value}"\n' for name, value in files.items()))
+    with (
+        running(bare, "scheduler", "--redis-url", valkey_server.url, *flags),
+        running(
+            bare, "agent", "--name", "rack", "--data-dir", str(tmp_path / "rack"), "--config", "agent.toml"
+        ),
+    ):
+
+        async def there() -> bool:
+            listed = await asyncio.to_thread(said, "agents", "list", "--json")
+            return listed.code == 0 and [a["agent"] for a in listed.json["agents"]] == ["rack"]
+
+        await wait_for(there, 30, "the agent")
+
+
+async def test_who_has_no_certificate_or_trusts_another_authority_is_told(
+    tmp_path: Path, authority: Authority, server: TlsServer
+):
+    with pytest.raises(UnreachableError, match="TLS"):
+        await connect(ServerOptions(server.url))
+    other = Authority(required_program("openssl"), tmp_path / "other")
+    mine = authority.pair("me")
+    options = ServerOptions(
+        server.url, tls_ca=str(other.file), tls_cert=str(mine.cert), tls_key=str(mine.key)
+    )
+    with pytest.raises(UnreachableError, match="TLS"):
+        await connect(options)
+
+
+@pytest.mark.parametrize("by_scheme", [True, False])
+async def test_a_server_that_speaks_no_tls_gets_no_secret(
+    nats_server: NatsServer, authority: Authority, by_scheme: bool
+):
+    """Somebody in between could say so to see the token; the client library would go on without."""
+    options = (
+        ServerOptions(nats_server.url.replace("nats://", "tls://"), token="secret")
+        if by_scheme
+        else ServerOptions(nats_server.url, tls_ca=str(authority.file), token="secret")
+    )
+    with pytest.raises(UnreachableError, match="speaks no TLS"):
+        await connect(options)
+
+
+async def test_the_scheme_alone_asks_for_tls(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+):
+    """With a CA that the whole machine knows no file needs to be named."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    server = TlsServer(tmp_path / "open", authority, wants_certificate=False)
+    await server.start()
+    try:
+        async with open_bus(ServerOptions(server.url.replace("nats://", "tls://"))) as bus:
+            assert await bus.requests.api("INFO")
+    finally:
+        server.kill()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from qgjob.domain.estimates import TEST_PRIOR_S
 
 if TYPE_CHECKING:
     from qgjob.domain.estimates import Estimates
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from qgjob.domain.placement.model import Build
 
 Key = tuple[float, float, int]
+
+_ANOTHER: Final = 1.5
+"""When tests take so many times as long as they did, or as little, every group is placed anew."""
 
 
 class Ranking:
@@ -104,6 +109,8 @@ class Index:
     """Whether a slot came, went, or may run other jobs than before."""
     _placed: dict[int, _Placed] = field(default_factory=dict[int, _Placed])
     _numbered: int = 0
+    _mean_s: float = TEST_PRIOR_S
+    """How long a test was expected to take when all groups were placed last."""
 
     def number(self) -> int:
         """The number of a new group."""
@@ -111,7 +118,12 @@ class Index:
         return self._numbered
 
     def refresh(self, estimates: Estimates) -> None:
-        """Put every group that changed into its places."""
+        """Put every group that changed into its places; all, when tests turn out to take another time."""
+        mean_s = estimates.any_test.value
+        if not 1 / _ANOTHER < mean_s / self._mean_s < _ANOTHER:
+            self._mean_s = mean_s
+            for groups in self.builds.values():
+                self.changed.update(groups)
         if self.changed:
             for group in self.changed.values():
                 self._place(group, estimates)

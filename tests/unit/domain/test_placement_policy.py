@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qgjob.domain.estimates import TEST_PRIOR_S
 from qgjob.domain.placement.measures import AGED_ACCRUES, AGED_SHARE, HORIZON_S
 from qgjob.domain.placement.model import GroupKey, Job, JobArrived, Release, SlotSeen, Tick
 from tests.support.clockwork import INSTALL_S, TEST_S, Clockwork, usually_waits
@@ -226,3 +227,17 @@ def test_a_slot_with_several_apps_goes_on_with_each() -> None:
     world.feed(SlotSeen("a/s0", frozenset(), True, installed, None, None))
     world.feed(JobArrived(job(0, app="bank")))
     assert [e.because for e in world.log if isinstance(e, Release)] == ["the build is installed there"]
+
+
+def test_what_the_first_test_took_counts_for_builds_that_nothing_has_happened_to_since() -> None:
+    world = World()
+    for number in range(20):
+        world.feed(JobArrived(job(number, app=f"v{number % 10}")))
+    world.add_slot("a/s0", ())
+    index, estimates = world.state.index, world.state.estimates
+    index.refresh(estimates)
+    assert index.pools["any"].work_s == pytest.approx(TEST_PRIOR_S * len(world.state.jobs))
+    world.take("a/s0")
+    world.finish("a/s0")
+    index.refresh(estimates)
+    assert index.pools["any"].work_s == pytest.approx(5.0 * len(world.state.jobs))

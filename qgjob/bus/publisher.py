@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from qgjob.bus.connect import Bus
@@ -50,8 +51,10 @@ class Publisher:
     takes them as facts, not as counts. One that the stream refuses is logged and left out.
     """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, *, after: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`after`: waited for before each burst of messages, as others go first."""
         self._bus = bus
+        self._after = after
         self._queue: deque[OutMsg] = deque()
         self._wake = asyncio.Event()
         self._stored = asyncio.Event()
@@ -77,6 +80,8 @@ class Publisher:
     async def run(self) -> None:
         """Publish until cancelled."""
         while True:
+            if self._queue and self._after is not None:
+                await self._after()
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), WINDOW))]
                 await self._store(batch)

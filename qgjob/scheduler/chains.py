@@ -47,6 +47,8 @@ class Chains:
     troubles: Troubles
     between: Callable[[str, JobMessage | None], None]
     """Told of a job between two attempts which comes next; None: that is not to be waited for."""
+    begun: Callable[[str], None]
+    """Told of a slot that has a job."""
     out: Mapping[str, Placed]
     """Jobs that are released and not ended."""
     horizon: int
@@ -83,7 +85,9 @@ class Chains:
         if isinstance(event, Started) and event.left:
             return  # nobody holds it now; its slot says by itself that it is gone
         if isinstance(event, Started | TakenOver):
-            events.append(JobStarted(event.job_id, event.attempt, f"{event.agent}/{event.slot}"))
+            slot = f"{event.agent}/{event.slot}"
+            events.append(JobStarted(event.job_id, event.attempt, slot))
+            self.begun(slot)
             if isinstance(event, TakenOver):
                 events += self.troubles.taken_over(event, lambda: self._labels(event.job_id))
         elif isinstance(event, Ended):

@@ -28,6 +28,7 @@ from qgjob.domain.placement.model import Bind, GroupKey, Release
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.fence import Fence
 from qgjob.scheduler.leader import DeposedError
+from qgjob.scheduler.precedence import Precedence
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class Dispatcher:
     on_already_ended: Callable[[Entry, Ended], None]
     on_gone: Callable[[Release], None]
     """Called for a release whose job is not there any more: it ended, or another attempt took its place."""
+    first: Precedence = field(default_factory=Precedence)
+    """Told of the slots that are bound."""
     _releases: deque[Release] = field(default_factory=deque[Release])
     _acks: deque[tuple[float, Entry]] = field(default_factory=deque[tuple[float, Entry]])
     _binds: deque[Bind] = field(default_factory=deque[Bind])
@@ -70,6 +73,7 @@ class Dispatcher:
     def bind(self, bind: Bind) -> None:
         """Put a slot on the list of whom to tell."""
         self._binds.append(bind)
+        self.first.bound(bind.slot)
         self._wake_bind.set()
 
     def settle(self, entry: Entry) -> None:
@@ -122,6 +126,7 @@ class Dispatcher:
                 ack_wait_s=self.ack_wait_s,
             )
             await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
+            self.first.told(name)
 
     async def _release(self, batch: list[Release]) -> None:
         entries: list[tuple[Release, Entry]] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING
@@ -68,6 +68,8 @@ class Intake:
     priority_of: Callable[[str, str, int], int]
     """The priority of a job (its id, its run's, that of its submit) by now."""
     superseding: Superseding
+    after: Callable[[], Awaitable[None]]
+    """Waited for between two goes: what was placed goes out first."""
     on_inherited: Callable[[], None]
     """Called once, when everything that was there at the start has been read."""
     dead_letters: int = 0
@@ -91,6 +93,7 @@ class Intake:
                 if inheriting and (last.seq >= self.horizon or not last.pending):
                     inheriting = False
                     self.on_inherited()
+                await self.after()
 
     async def watch_open_runs(self) -> None:
         """Refuse runs that stay incomplete."""

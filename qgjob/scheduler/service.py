@@ -8,6 +8,7 @@ import logging
 from dataclasses import dataclass, field
 
 from bus_schemas import subjects
+from bus_schemas.events import build_messages_of_jobs
 from bus_schemas.requests import Overview
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
@@ -62,6 +63,7 @@ async def run_scheduler(
     options: SchedulerOptions, clock: Clock, *, stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
     """Run a replica until `stop` is set; `ready` is set once it is in the race."""
+    build_messages_of_jobs()
     async with open_bus(options.server) as bus, open_store(options.redis_url) as store:
         await _topology(bus, options.replicas, stop)
         overview = _LatestOverview()

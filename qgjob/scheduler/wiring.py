@@ -30,6 +30,7 @@ from qgjob.scheduler.leader import Mandate
 from qgjob.scheduler.learning import Learning
 from qgjob.scheduler.manyjobs import for_each
 from qgjob.scheduler.overview import OverviewPublisher
+from qgjob.scheduler.precedence import Precedence
 from qgjob.scheduler.priorities import Priorities
 from qgjob.scheduler.reaper import Reaper
 from qgjob.scheduler.recovery import Inheritance
@@ -84,7 +85,8 @@ def wire(
 ) -> Parts:
     """Make all duties of a reign from what it found."""
     backlog = Backlog()
-    events = Publisher(bus)
+    first = Precedence()
+    events = Publisher(bus, after=first.until_begun)
     ready = asyncio.Event()
 
     def released_already(entry: Entry, state: str) -> None:
@@ -102,6 +104,7 @@ def wire(
         settings.ack_wait_s,
         lambda entry, ended: released_already(entry, ended.state),
         lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
+        first,
     )
 
     def on_bind(bind: Bind) -> None:
@@ -171,6 +174,7 @@ def wire(
         settings.open_run_s,
         priorities.of,
         superseding,
+        first.until_told,
         ready.set,
     )
     chains = Chains(
@@ -182,6 +186,7 @@ def wire(
         ended,
         holds.troubles,
         cancels.between,
+        first.begun,
         lab.state.out,
         found.chains_horizon,
     )

@@ -25,6 +25,7 @@ from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_topology
 from agent.shorttmp import sweep_short_tmps
 from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
+from bus_schemas.events import build_messages_of_jobs
 from qgjob.bus.connect import open_bus
 from qgjob.clock import SystemClock
 from qgjob.errors import RefusedError, UsageError
@@ -58,6 +59,7 @@ async def run_agent(
         tools = await asyncio.to_thread(Toolchain.discover, os.environ)
         runners = Runners.load(tools, os.environ)
         driver = _driver(settings, tools, mark)  # before the server is waited for: it may not exist
+        build_messages_of_jobs()
         async with open_bus(settings.server) as bus:
             await wait_for_topology(bus)
             files = JobFiles(

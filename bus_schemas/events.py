@@ -23,7 +23,7 @@ from bus_schemas.base import (
     first_problem,
 )
 from bus_schemas.cases import CaseOutcome
-from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, Priority, TestPath
+from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, Priority, RunMarker, TestPath
 from bus_schemas.subjects import EventLane
 from qgjob.errors import BadMessageError
 
@@ -289,6 +289,16 @@ EVENT_KINDS: Final[dict[str, EventKind]] = {
 """Every kind of event, its model, its lane and who may publish it."""
 
 _adapter: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent, config=ConfigDict(defer_build=True))
+
+
+def build_messages_of_jobs() -> None:
+    """Make now what reads and writes the messages of a job, for services: else the first job waits for it.
+
+    Commands, which use few of them, have each made at its first use.
+    """
+    for model in (RunMarker, JobMessage, *(kind.model for kind in EVENT_KINDS.values())):
+        model.model_rebuild()
+    _adapter.rebuild()
 
 
 def decode_event(data: bytes | bytearray | str) -> AnyEvent:

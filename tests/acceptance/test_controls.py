@@ -47,7 +47,13 @@ def test_a_failed_run_is_retried_and_waited_for(qgjob: Qgjob, script: Script) ->
     nothing = qgjob("retry", run_id, "--failed")
     assert (nothing.code, nothing.out) == (0, "")
     assert nothing.err == f"Nothing to retry: nothing of {run_id} has failed.\n"
-    assert qgjob("retry", flips, "--json").json == {"id": flips, "retried": [flips], "not_ended": []}
+    assert qgjob("retry", flips, "--json").json == {
+        "id": flips,
+        "retried": [flips],
+        "not_ended": [],
+        "left_out": [],
+        "forgotten": 0,
+    }
     assert qgjob("wait", flips).code == 0
 
 

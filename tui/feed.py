@@ -220,7 +220,8 @@ class Feed:
             pause = _ASK_AGAIN_S[min(failures, len(_ASK_AGAIN_S) - 1)]
             failures += 1
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stale.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stale.wait()
             self._stale.set()
 
     async def _read_everything(self, client: Client, *, first: bool) -> None:

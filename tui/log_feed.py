@@ -121,7 +121,8 @@ async def _follow_one(
                 if buffer.sources[source].eof_of >= job.attempt or now >= left or job.started_at is None:
                     return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(live.ready(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await live.ready()
 
 
 async def _load(client: Client, job_id: str, buffer: LogBuffer, source: int) -> None:

@@ -114,4 +114,6 @@ async def follow(
         finally:
             if bus.connected:
                 with contextlib.suppress(Exception):  # it goes by itself when nobody pulls
-                    await asyncio.wait_for(delete_consumer(bus, stream, name), 1)
+                    # Not `wait_for`: that of Python 3.11 forgets a cancel that comes with the answer.
+                    async with asyncio.timeout(1):
+                        await delete_consumer(bus, stream, name)

@@ -90,8 +90,10 @@ class Puller:
 
     async def close(self) -> None:
         """Stop at once; messages that came and were not taken are handed back."""
-        await self._stop_asking()
-        await self._unsubscribe()
+        try:
+            await self._stop_asking()
+        finally:
+            await self._unsubscribe()
 
     async def retire(self) -> None:
         """Stop asking, and hand back whatever the standing request still brings until it has expired.
@@ -112,11 +114,14 @@ class Puller:
         self._wanted = 0
         if self._forget in self._bus.on_reconnect:
             self._bus.on_reconnect.remove(self._forget)
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        await self._hand_back()
+        try:
+            if self._task:
+                self._task.cancel()
+                # Its cancellation is no news, but ours is: awaited itself, the task would hide the one behind
+                # the other, and whoever was to stop here would go on for ever.
+                await asyncio.wait({self._task})
+        finally:
+            await self._hand_back()
 
     async def _unsubscribe(self) -> None:
         with contextlib.suppress(Exception):  # the connection may be going away

@@ -79,8 +79,7 @@ class Requester:
         """Refuse what still waits and stop the timer."""
         if self._sweeper:
             self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+            await asyncio.wait({self._sweeper})
         for future, _, subject in self._waiting.values():
             if not future.done():
                 future.set_exception(

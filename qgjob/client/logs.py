@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from typing import Final
 
@@ -111,5 +110,7 @@ async def _either(watch: Watch, lines: live.Live[StoredChunk], timeout: float | 
     finally:
         for task in (change, line):
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.wait({change, line})  # a cancel of ours is not taken for theirs
+    for task in (change, line):
+        if not task.cancelled():
+            task.result()

@@ -142,7 +142,8 @@ class Watch:
                 continue
             left = self._look_at - now if deadline is None else min(self._look_at, deadline) - now
             try:
-                await asyncio.wait_for(self._live.ready(), max(left, 0))
+                async with asyncio.timeout(max(left, 0)):
+                    await self._live.ready()
             except TimeoutError:
                 if deadline is not None and self._clock.monotonic() >= deadline:
                     break

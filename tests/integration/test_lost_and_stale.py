@@ -18,9 +18,10 @@ from qgjob.bus import kv
 from qgjob.bus.chain import chain_subject, end_unclaimed, read_chain
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.direct import read_all
+from qgjob.bus.follow import follow
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
-from qgjob.bus.pull import Puller
+from qgjob.bus.pull import ConsumerGoneError, Puller
 from qgjob.bus.topology import (
     consumer_names,
     create_consumer,
@@ -204,3 +205,54 @@ async def test_a_log_stream_that_refuses_delays_neither_job_nor_result(
         chunk = LogChunk.decode(last.data)
         assert chunk.eof
         assert chunk.dropped > 0, "what is missing is said aloud"
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_cancel_that_meets_the_end_of_a_pull_is_not_lost(nats_server: NatsServer, steps: int) -> None:
+    """As when the server, back from a pause of ours, says in one breath what is gone: the leader stood still."""
+    inside, gone = asyncio.Event(), asyncio.Event()
+
+    async def reader(bus: Bus) -> None:
+        try:
+            async with Puller(bus, streams.WORK, "none"):
+                inside.set()
+                await gone.wait()
+                raise ConsumerGoneError("the consumer is gone")
+        except ConsumerGoneError:
+            await asyncio.Event().wait()  # as whoever tries again for as long as it is not cancelled
+
+    async with open_bus(ServerOptions(nats_server.url)) as bus:
+        await ensure_topology(bus)
+        task = asyncio.create_task(reader(bus))
+        await inside.wait()
+        gone.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=10)
+        assert done == {task}
+        assert task.cancelled()
+
+
+async def test_a_follower_ends_whenever_it_is_cancelled(nats_server: NatsServer) -> None:
+    """Its consumer is deleted, and some moments later it is cancelled: each time some more of them."""
+    bucket = f"KV_{streams.SETTINGS_BUCKET}"
+
+    async def reader(bus: Bus) -> None:
+        async for _ in follow(bus, bucket, [f"$KV.{streams.SETTINGS_BUCKET}.>"]):
+            pass
+
+    async with open_bus(ServerOptions(nats_server.url)) as bus:
+        await ensure_topology(bus)
+        for steps in range(0, 60, 3):
+            task = asyncio.create_task(reader(bus))
+            (name,) = await wait_for(lambda: consumer_names(bus, bucket), what="its consumer")
+            await delete_consumer(bus, bucket, name)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            done, _ = await asyncio.wait({task}, timeout=10)
+            assert done == {task}, steps
+            assert task.cancelled(), steps
+            for left in await consumer_names(bus, bucket):
+                await delete_consumer(bus, bucket, left)

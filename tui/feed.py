@@ -158,6 +158,7 @@ class Feed:
             for item in live.take():
                 if not isinstance(item, Resync):
                     self._store.hear_overview(item)
+                    self._store.link.led(self._store.clock.monotonic())
                     if self._store.link.silent:
                         self._stale.set()  # a scheduler is there again
             self._sign()
@@ -245,6 +246,8 @@ class Feed:
             if page == 0:
                 store.link.answered = True
                 store.link.silent = "" if overview.leader else "No scheduler leads just now."
+                if overview.leader:
+                    store.link.led(store.clock.monotonic())
                 self._move("live")
                 if self._on_page is not None:
                     self._on_page()

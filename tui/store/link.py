@@ -9,6 +9,8 @@ Phase = Literal["connecting", "loading", "live", "reconnecting"]
 Level = Literal["good", "busy", "bad"]
 
 STALE_AFTER_S: Final = 5.0
+UNLED_AFTER_S: Final = 6.0
+"""A leader says every two seconds how things are, and one that is lost has a successor within two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Link:
     """Whether the query service has ever answered."""
     silent: str = ""
     """Set while nobody answers queries, with the reason."""
+    led_at: float | None = None
+    """When a leader was last heard; None before the first."""
     notices: list[str] = field(default_factory=list[str])
     """Sentences to be shown once: that a gap was found, that everything was read again."""
     progress: str = ""
@@ -69,6 +73,22 @@ class Link:
             return 0.0
         return now - self.deaf_until
 
+    def led(self, now: float) -> None:
+        """A scheduler that leads was heard."""
+        self.led_at = now
+
+    def unled(self, now: float) -> str:
+        """What there is to say while no scheduler is heard to lead, though the server is; else nothing.
+
+        Nobody is asked for it: replicas that do not lead answer as well, with what they heard last.
+        """
+        if self.led_at is None or self.phase != "live" or self.replay:
+            return ""
+        silence = now - self.led_at
+        if min(silence, self.heard_for(now)) < UNLED_AFTER_S:
+            return ""
+        return f"No leading scheduler was heard for {int(silence)} s: nothing is scheduled at present."
+
     def announce(self, sentence: str) -> None:
         """Say something once."""
         self.notices.append(sentence)
@@ -90,6 +110,6 @@ class Link:
             case "loading":
                 return LinkStatus("busy", "loading")
             case "live":
-                if self.silent:
+                if self.silent or self.unled(now):
                     return LinkStatus("bad", "no scheduler", self.progress)
                 return LinkStatus("good", "live", self.progress)

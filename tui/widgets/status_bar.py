@@ -23,7 +23,9 @@ class StatusBar(Canvas):
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         """The line."""
         store = self._store
-        status = store.link.status(store.clock.monotonic())
+        now = store.clock.monotonic()
+        status = store.link.status(now)
+        unled = store.link.unled(now)
         chip = f" {_GLYPH[status.level]} {status.word} "
         left: list[tuple[str, str]] = [("qgjob", "bold key"), ("  ", ""), (chip, f"chip-{status.level}")]
         if status.detail:
@@ -34,7 +36,7 @@ class StatusBar(Canvas):
         clock = moment(store.clock.now())
         right: list[tuple[str, str]] = []
         leader = store.overview.leader if store.overview else None
-        if leader is not None and width >= 100:
+        if leader is not None and not unled and width >= 100:
             right += [("leader ", "dim"), (short(leader.replica, 24), "")]
             right += [(f" #{leader.epoch}  ", "dim")]
         if store.unreadable and width >= 70:
@@ -43,7 +45,7 @@ class StatusBar(Canvas):
         used = sum(len(text) for text, _ in (*left, *right))
         room = width - used - 2
         if room > 8:
-            said = store.link.reason or store.link.silent or store.link.server
-            bad = bool(store.link.reason or store.link.silent)
-            left.append((fit(said, min(room, len(said))), "bad" if bad else "dim"))
+            wrong = store.link.reason or store.link.silent or unled
+            said = wrong or store.link.server
+            left.append((fit(said, min(room, len(said))), "bad" if wrong else "dim"))
         return [ends(tuple(left), tuple(right), width)]

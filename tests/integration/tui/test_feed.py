@@ -159,6 +159,20 @@ async def test_without_a_scheduler_it_says_so_and_comes_back(
         await wait_for(lambda: agrees(store, lab.model))
 
 
+async def test_a_leader_that_is_no_longer_heard_is_missed_though_others_answer(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    async with feeding(nats_server.url) as (feed, store):
+        await wait_for(lambda: word(store) == "live")
+        # Nobody publishes: as when the one that led stands still, and a replica answers what it heard last.
+        await wait_for(lambda: word(store) == "no scheduler", 20)
+        assert store.link.silent == ""
+        assert feed.resyncs == 1
+        await lab.say_state()
+        await wait_for(lambda: word(store) == "live")
+        assert feed.resyncs == 1
+
+
 async def test_no_server_at_first(nats_server: NatsServer) -> None:
     url = nats_server.url
     nats_server.kill()

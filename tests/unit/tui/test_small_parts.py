@@ -173,6 +173,28 @@ def test_the_link_says_where_it_stands() -> None:
     assert len(link.notices) == 20
 
 
+def test_the_link_says_that_nobody_leads_once_no_leader_was_heard_for_a_while() -> None:
+    link = Link(server="nats://x", since=100.0, last_sign=100.0)
+
+    def said(now: float) -> str:
+        link.sign(now)  # the server itself is heard all the time
+        return link.status(now).word
+
+    link.move("live", 100)
+    assert said(104) == said(108) == said(112) == "live", "nobody was heard yet: the snapshot tells"
+    link.led(112)
+    assert said(116) == "live"
+    assert said(119) == "no scheduler"
+    assert link.unled(119) == "No leading scheduler was heard for 7 s: nothing is scheduled at present."
+    link.led(120)
+    assert (said(121), link.unled(121)) == ("live", "")
+    assert said(123) == "live"
+    # Nothing at all was heard for ten seconds: a leader may have spoken meanwhile.
+    assert said(133) == "live"
+    assert said(137) == "live"
+    assert said(140) == "no scheduler"
+
+
 def beat(at: float, state: str = "up", agent: str = "lab-1") -> Heartbeat:
     return Heartbeat.model_validate(
         {

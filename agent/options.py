@@ -85,16 +85,17 @@ def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettin
     said = Said(given, env)
     config = said.path("config")
     file = read_config(config) if config else ConfigFile()
+    shown = _for_server(said.text("server"), file)
     name = _name(said, file)
     devices = said.words("devices")
     grace = said.duration("grace")
     default_folder = str(default_data_dir(env) / "agents" / name)
     return AgentSettings(
         server=server_options(
-            {name: said.text(name) or getattr(file, name) for name in ("server", *FILES)},
+            {name: said.text(name) or getattr(shown, name) for name in ("server", *FILES)},
             env,
             name=f"qgjob agent {name}",
-            token=said.text("token") or file.token,
+            token=said.text("token") or shown.token,
             wait_for_server=True,
         ),
         name=name,
@@ -112,6 +113,15 @@ def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettin
         secrets=_secrets(said, file, config),
         limits=_limits(said, file),
     )
+
+
+def _for_server(server: str | None, file: ConfigFile) -> ConfigFile:
+    """The file, without what lets one in at its own server when another one was named: as with a context."""
+    if server is None or file.server is None:
+        return file
+    from qgjob.contexts import is_among
+
+    return file if is_among(server, file.server) else ConfigFile()
 
 
 def _name(said: Said, file: ConfigFile) -> str:

@@ -61,7 +61,7 @@ class Contexts:
         else's to see.
         """
         context = self.get(self.current) if self.current else {}
-        if server and not _servers(server) <= _servers(context.get("server", "")):
+        if server and not is_among(server, context.get("server", "")):
             return {}
         return dict(context)
 
@@ -82,6 +82,11 @@ class Contexts:
             json.dump(document, file, indent=2)
             file.write("\n")
         scratch.replace(self.path)
+
+
+def is_among(server: str, own: str) -> bool:
+    """Whether all addresses of `server` are among those of `own`, to which something may be shown."""
+    return _servers(server) <= _servers(own)
 
 
 def _servers(addresses: str) -> frozenset[str]:

@@ -13,6 +13,7 @@ from agent.configfile import read_config
 from agent.options import settings_of
 from agent.secrets import checked_secrets, read_secrets
 from agent.settings import AgentSettings
+from qgjob.connecting import FILES
 from qgjob.errors import UsageError
 from qgjob.local.listen import listen_at
 from qgjob.tokenfile import read_token
@@ -145,3 +146,23 @@ def test_only_loopback_goes_without_a_token(tmp_path: Path) -> None:
             listen_at(wrong, path, None)
     with pytest.raises(UsageError, match="--port"):
         listen_at("0.0.0.0:4301", path, 4302)
+
+
+def test_what_lets_one_in_at_the_server_of_the_file_is_not_shown_to_another(tmp_path: Path) -> None:
+    files = "\n".join(f'{name} = "/keys/{name}"' for name in FILES)
+    path = config(tmp_path, f'server = "nats://lab:4222"\ntoken = "token-of-the-lab-1"\n{files}')
+    env = {"HOME": str(tmp_path), "QGJOB_STATE_DIR": str(tmp_path), "QGJOB_CONFIG": str(path)}
+
+    def shown(**said: str) -> list[str | None]:
+        server = settings_of(said, env).server
+        return [server.token, *(getattr(server, name) for name in FILES)]
+
+    all_of_it = ["token-of-the-lab-1", *(f"/keys/{name}" for name in FILES)]
+    assert shown() == shown(server="lab") == all_of_it
+    assert shown(server="nats://elsewhere:4222") == [None] * len(all_of_it)
+    assert shown(server="lab,elsewhere") == [None] * len(all_of_it)
+    assert shown(server="elsewhere", creds="/mine") == [None, "/mine", None, None, None]
+    env["QGJOB_SERVER"] = "elsewhere"
+    assert shown() == [None] * len(all_of_it)
+    path.write_text('creds = "/keys/creds"')
+    assert settings_of({"server": "elsewhere"}, env).server.creds == "/keys/creds", "it names no server"

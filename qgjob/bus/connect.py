@@ -47,6 +47,8 @@ class Bus:
     on_reconnect: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     on_disconnect: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     on_denied: list[Callable[[str], None]] = field(default_factory=list[Callable[[str], None]])
+    on_slow: list[Callable[[str], None]] = field(default_factory=list[Callable[[str], None]])
+    """Told in a sentence whom a request waits for that takes long."""
 
     @property
     def connected(self) -> bool:

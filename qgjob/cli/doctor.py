@@ -84,7 +84,7 @@ async def examine(
     gateway = asyncio.create_task(asked)
     code = ExitCode.OK
     try:
-        async with session.client() as client:
+        async with session.client(tells=False) as client:
             findings += await _of_the_lab(client, org_id)
     except UsageError:
         raise

@@ -21,7 +21,7 @@ def health(ctx: typer.Context, as_json: opt.Json = False) -> None:
 async def _main(session: Session, *, as_json: bool) -> bool:
     out = session.out
     try:
-        async with session.client() as client:
+        async with session.client(tells=False) as client:
             answer = await client.health()
     except UnreachableError as error:
         if as_json:  # who reads it wants to be told by it, most of all then

@@ -49,7 +49,7 @@ def logs(
 async def _main(session: Session, any_id: str, *, follow: bool, tail: int | None) -> None:
     from bus_schemas.requests import RunView
 
-    async with session.client() as client:
+    async with session.client(tells=False) as client:
         found = await client.get(any_id)
         if not isinstance(found, RunView):
             await _print(client, session.out, found.job_id, follow=follow, tail=tail)

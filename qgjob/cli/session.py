@@ -49,11 +49,20 @@ class Session:
         return {name: value for name, value in said.items() if value}
 
     @contextlib.asynccontextmanager
-    async def client(self) -> AsyncGenerator[Client]:
-        """A connected client."""
+    async def client(self, *, tells: bool = True) -> AsyncGenerator[Client]:
+        """A connected client; unless not to be told, people hear once whom it waits for."""
         from qgjob.client import open_client
 
+        said: set[str] = set()
+
+        def tell(sentence: str) -> None:
+            if sentence not in said:
+                said.add(sentence)
+                self.out.note(sentence)
+
         async with open_client(self.server_options()) as client:
+            if tells:
+                client.bus.on_slow.append(tell)
             yield client
 
 

@@ -53,7 +53,7 @@ class Submission:
         from bus_schemas.requests import META_FOLDER
 
         out = self.session.out
-        async with self.session.client() as client:
+        async with self.session.client(tells=False) as client:
             version = self.request.app_version_id
             if self.app_file is not None:
                 from qgjob.cli.transfers import bring_build

@@ -57,5 +57,5 @@ def wait(
 async def _main(session: Session, any_id: str, wishes: WaitWishes) -> int:
     from qgjob.cli.waiting import wait_and_tell
 
-    async with session.client() as client:
+    async with session.client(tells=False) as client:
         return await wait_and_tell(client, session.out, any_id, wishes)

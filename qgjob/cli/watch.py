@@ -53,7 +53,7 @@ def watch(
 
 
 async def _one(session: Session, lines: _Lines, any_id: str) -> None:
-    async with session.client() as client, client.watch(any_id) as watched:
+    async with session.client(tells=False) as client, client.watch(any_id) as watched:
         told = {job.job_id: _place(job) for job in watched.jobs}
         lines.begin(watched.jobs, watched.run, ended=watched.ended)
         problem: str | None = None
@@ -73,7 +73,7 @@ async def _one(session: Session, lines: _Lines, any_id: str) -> None:
 async def _lab(session: Session, lines: _Lines, org_id: str | None) -> None:
     from qgjob.client.labfeed import JobChanged
 
-    async with session.client() as client, client.lab_feed() as lab:
+    async with session.client(tells=False) as client, client.lab_feed() as lab:
         lines.lab(lab.overview, len(lab.agents))
         problem: str | None = None
         while True:

@@ -30,6 +30,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.client.checks import checked_made
 from qgjob.client.ids import kind_of
+from qgjob.client.slow import given_up, no_scheduler, say_who_is_waited_for
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -64,9 +65,29 @@ async def ask(
     (one and a half times `timeout` unless given) when one is silent. `heard`: a scheduler has taken
     this request already, so another one is waited for with the same patience.
     """
+    patience = timeout * 1.5 if patience is None else patience
+    if not bus.on_slow:
+        return await _ask(bus, subject, message, answer, timeout, patience, heard=heard)
+    speaking = asyncio.create_task(say_who_is_waited_for(bus), name="who is waited for")
+    try:
+        return await _ask(bus, subject, message, answer, timeout, patience, heard=heard)
+    finally:
+        speaking.cancel()
+
+
+async def _ask(
+    bus: Bus,
+    subject: str,
+    message: Message,
+    answer: type[A],
+    timeout: float,
+    patience: float,
+    *,
+    heard: bool,
+) -> A:
     loop = asyncio.get_running_loop()
     asked = loop.time()
-    patience = timeout * 1.5 if patience is None else patience
+    silent = False
     while True:
         try:
             reply = await bus.requests.request(subject, message.encode(), timeout=timeout)
@@ -74,17 +95,12 @@ async def ask(
             if loop.time() < asked + (patience if heard else NO_SCHEDULER_S):
                 await asyncio.sleep(_RETRY_S)
                 continue
-            raise UnreachableError(
-                "The server is there, but no scheduler answers.",
-                hint="Start one with `qgjob scheduler` (or the whole system with `qgjob up`).",
-            ) from None
+            raise no_scheduler(subject, sent=silent) from None
         except RequestTimeoutError:
-            heard = True
+            heard = silent = True
             if loop.time() < asked + patience:
                 continue
-            raise UnreachableError(
-                "The scheduler does not answer in time.", hint="See `qgjob health`, and the scheduler's log."
-            ) from None
+            raise await given_up(bus, subject) from None
         found = answer.decode(reply.data)
         if not _comes_back(subject, found) or loop.time() >= asked + NO_SCHEDULER_S:
             return found

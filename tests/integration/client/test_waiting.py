@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bus_schemas import subjects
 from bus_schemas.events import Retrying, Running
-from bus_schemas.requests import JobView
+from bus_schemas.requests import AgentsAnswer, JobView, Query
 from qgjob.bus.connect import open_bus
-from qgjob.client import Client, Resync, ServerOptions, Submitted, WaitOptions, query
+from qgjob.client import Client, Resync, ServerOptions, Submitted, WaitOptions, control, query, slow
 from qgjob.client import wait as wait_module
 from qgjob.client import watch as watch_module
 from qgjob.client.ids import new_ids
@@ -343,3 +344,47 @@ async def test_a_run_that_was_refused_as_a_whole_is_over(client: Client, schedul
     assert waited.verdict == ExitCode.CANCELLED
     assert waited.run is not None
     assert waited.run.state == "cancelled"
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if everybody had less patience."""
+    monkeypatch.setattr(control, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(query, "NO_SCHEDULER_S", 0.5)
+    monkeypatch.setattr(slow, "SAY_AFTER_S", 0.1)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_request_that_is_given_up_may_still_be_carried_out(client: Client, scheduler: Answering):
+    said: list[str] = []
+    client.bus.on_slow.append(said.append)
+    scheduler.silent.add("queue_pause")
+    with pytest.raises(UnreachableError) as caught:
+        await client.pause_queue()
+    assert said == ["The scheduler has not answered yet; still waiting."]
+    assert caught.value.message == "The scheduler does not answer in time."
+    assert "may still be carried out" in str(caught.value.hint)
+    assert caught.value.exit_code == ExitCode.UNREACHABLE
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_request_that_nobody_took_is_not_carried_out(client: Client):
+    with pytest.raises(UnreachableError) as caught:
+        await client.pause_queue()
+    assert "no scheduler answers" in caught.value.message
+    assert "may still" not in str(caught.value.hint)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_server_that_stands_still_is_told_from_a_scheduler_that_does(
+    client: Client, scheduler: Answering, nats_server: NatsServer
+):
+    said: list[str] = []
+    client.bus.on_slow.append(said.append)
+    nats_server.pause()
+    try:
+        with pytest.raises(UnreachableError, match="The server does not answer in time"):
+            await query.ask(client.bus, subjects.query("agents"), Query(), AgentsAnswer, timeout=2.0)
+    finally:
+        nats_server.resume()
+    assert said == ["The server has not answered yet; still waiting."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -355,3 +356,37 @@ async def test_rules_that_make_no_sense_are_refused_with_a_sentence(tmp_path: Pa
             await client.limit_org("bench", max_running=0)
         with pytest.raises(UsageError):
             await client.limit_org("bench", weight=-1)
+
+
+async def test_who_asks_a_scheduler_that_stands_still_hears_so_and_is_served_when_it_goes_on(
+    tmp_path: Path,
+) -> None:
+    async with lab(tmp_path) as (running, _bus, client, _witness):
+        scheduler = running.pids()["scheduler"]
+        os.kill(scheduler, signal.SIGSTOP)
+        try:
+            asking = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "qgjob.cli.main",
+                "--server",
+                running.server,
+                "queue",
+                "pause",
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, "QGJOB_STATE_DIR": str(tmp_path / "state")},
+            )
+            assert asking.stderr is not None
+            said = await asyncio.wait_for(asking.stderr.readline(), 20)
+        finally:
+            os.kill(scheduler, signal.SIGCONT)
+        assert said == b"The scheduler has not answered yet; still waiting.\n"
+        out, rest = await asyncio.wait_for(asking.communicate(), 40)
+        assert (asking.returncode, rest) == (0, b"")
+        assert out.startswith(b"Paused the whole queue")
+
+        async def paused() -> bool:  # it may begin a new reign first
+            return [pause.org_id for pause in (await client.overview()).pauses] == [None]
+
+        await wait_for(paused, 30, "the pause")

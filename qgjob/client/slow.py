@@ -1,0 +1,56 @@
+"""What there is to say of an answer that does not come: who is waited for, and what may still happen."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from bus_schemas import subjects
+from qgjob.bus.connect import Bus
+from qgjob.bus.requester import RequestTimeoutError
+from qgjob.errors import QgjobError, UnreachableError
+
+SAY_AFTER_S: Final = 2.0
+_TRIP_S: Final = 1.0
+_ASKS_ONLY: Final = frozenset({"explain", "cron_list"})
+
+
+async def say_who_is_waited_for(bus: Bus) -> None:
+    """After two to three seconds say who has not answered; cancelled when there is an answer."""
+    await asyncio.sleep(SAY_AFTER_S)
+    text = f"{await _who(bus)} has not answered yet; still waiting."
+    for told in tuple(bus.on_slow):
+        told(text)
+
+
+async def given_up(bus: Bus, subject: str) -> UnreachableError:
+    """The error for a request that was sent and not answered."""
+    hint = "See `qgjob health`, and the scheduler's log."
+    return UnreachableError(f"{await _who(bus)} does not answer in time.", hint=f"{_later(subject)}{hint}")
+
+
+def no_scheduler(subject: str, *, sent: bool) -> UnreachableError:
+    """The error for a request that nobody takes; `sent`: to one who took it, and has not answered."""
+    return UnreachableError(
+        "The server is there, but no scheduler answers.",
+        hint=f"{_later(subject) if sent else ''}"
+        "Start one with `qgjob scheduler` (or the whole system with `qgjob up`).",
+    )
+
+
+def _later(subject: str) -> str:
+    """A request that changes something may lie with a scheduler that only stands still."""
+    if not subject.startswith(subjects.REQUESTS) or subject.split(".")[2] in _ASKS_ONLY:
+        return ""
+    return "What was asked for may still be carried out when it goes on. "
+
+
+async def _who(bus: Bus) -> str:
+    """The scheduler, or the server itself when nothing comes back from that either."""
+    try:
+        await bus.requests.round_trip(timeout=_TRIP_S)
+    except RequestTimeoutError:
+        return "The server"
+    except QgjobError:
+        return "The scheduler"
+    return "The scheduler"

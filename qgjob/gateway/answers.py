@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bus_schemas.base import MAX_ID_CHARS
 from qgjob.client import Client
 from qgjob.gateway.gates import Gates
+from qgjob.gateway.patience import Patience
 
 
 async def _client_of(request: Request) -> Client:
@@ -23,6 +24,11 @@ async def _client_of(request: Request) -> Client:
 async def _gates_of(request: Request) -> Gates:
     gates: Gates = request.app.state.gates
     return gates
+
+
+async def _patience_of(request: Request) -> Patience:
+    patience: Patience = request.app.state.patience
+    return patience
 
 
 async def only_known_parameters(request: Request) -> None:
@@ -44,6 +50,9 @@ ClientOf = Annotated[Client, Depends(_client_of)]
 
 GatesOf = Annotated[Gates, Depends(_gates_of)]
 """The limits in force, in a route's signature."""
+
+PatienceOf = Annotated[Patience, Depends(_patience_of)]
+"""How long an answer may take, in a route's signature."""
 
 
 NamedId = Annotated[str | None, Query(min_length=1, max_length=MAX_ID_CHARS)]

@@ -14,6 +14,7 @@ from qgjob.gateway import problems
 from qgjob.gateway.answers import only_known_parameters
 from qgjob.gateway.docs import page
 from qgjob.gateway.gates import Gates
+from qgjob.gateway.patience import Patience
 from qgjob.gateway.routes import bundles, jobs, lab
 
 NEVER_LIMITED: Final = frozenset(route.path for route in lab.vital.routes if isinstance(route, APIRoute))
@@ -33,6 +34,7 @@ def make_app(client: Client, gates: Gates) -> FastAPI:
     )
     app.state.client = client
     app.state.gates = gates
+    app.state.patience = Patience(client)
     problems.install(app)
     for routes in (jobs.router, bundles.router, lab.router):
         app.include_router(routes, responses=problems.TOO_OFTEN)

@@ -11,19 +11,25 @@ from starlette.responses import Response, StreamingResponse
 from bus_schemas.base import MAX_COUNT
 from bus_schemas.jobs import BlobRef
 from bus_schemas.requests import JobState, JobView, StoredChunk
-from qgjob.client.models import SubmitRequest
+from qgjob.client import Client
+from qgjob.client.models import SubmitRequest, Submitted
 from qgjob.client.shapes import job_json, run_json, submitted_json
 from qgjob.client.submit import jobs_of
 from qgjob.errors import NotFoundError
-from qgjob.gateway.answers import ClientOf, GatesOf, NamedId, document
+from qgjob.gateway.answers import ClientOf, GatesOf, NamedId, PatienceOf, document
 from qgjob.gateway.bodies import CancelBody, SubmitBody
+from qgjob.gateway.gates import Gates
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 
 @router.post("/submit", status_code=202, summary="Submit tests as one run")
-async def submit(body: SubmitBody, client: ClientOf, gates: GatesOf) -> Response:
+async def submit(body: SubmitBody, client: ClientOf, gates: GatesOf, patience: PatienceOf) -> Response:
     """Store a run, one job for each test: all of it or nothing. Answers with its ids."""
+    return document(submitted_json(await patience.stored(_submit(body, client, gates))), 202)
+
+
+async def _submit(body: SubmitBody, client: Client, gates: Gates) -> Submitted:
     bundle: BlobRef | None = None
     if body.bundle is not None:
         bundle = await client.stored_bundle(body.bundle)
@@ -63,7 +69,7 @@ async def submit(body: SubmitBody, client: ClientOf, gates: GatesOf) -> Response
         submitted = await client.submit(request)
         if submitted.accepted_before:
             charge.cancel()
-    return document(submitted_json(submitted), 202)
+    return submitted
 
 
 @router.get("/queue/status", tags=["lab"], summary="Queues and groups at a glance")

@@ -282,3 +282,22 @@ async def _is(http: Http, *parts: set[str]) -> bool:
 
 async def _has(http: Http, part: str) -> bool:
     return part in (await unwell(http) or ())
+
+
+async def test_a_submit_is_answered_while_the_server_stands_still_and_leaves_nothing(tmp_path: Path):
+    async with LocalSystem(UpOptions(data_dir=tmp_path, http=True, agents=1, slots=1)) as running:
+        assert running.http is not None
+        http = Http(running.http)
+        await wait_for(lambda: _is(http, set()), timeout=30)
+        nats = running.pids()["nats"]
+        os.kill(nats, signal.SIGSTOP)
+        try:
+            refused = await http.post("/api/jobs/submit", submission(run_key="frozen"))
+        finally:
+            os.kill(nats, signal.SIGCONT)
+        assert (refused.status, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert refused.headers["retry-after"] == "2"
+        assert refused.json["detail"] == "The NATS server does not answer: nothing was stored."
+        await wait_for(lambda: _is(http, set()), timeout=30)
+        again = await http.post("/api/jobs/submit", submission(run_key="frozen"))
+        assert (again.status, again.json["accepted_before"]) == (202, False)

@@ -1,0 +1,79 @@
+"""A server that falls silent while something is being stored: answered in time, and stored as a whole all the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bus_schemas import streams
+from qgjob.bus.direct import read_page
+from qgjob.bus.topology import ensure_topology
+from qgjob.client import Client, ServerOptions, SubmitRequest, Submitted, open_client
+from qgjob.errors import RefusedError, UnreachableError
+from qgjob.gateway import patience as patience_module
+from qgjob.gateway.patience import Patience
+from tests.support.servers import NatsServer
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
+    async with open_client(ServerOptions(nats_server.url)) as client:
+        await ensure_topology(client.bus)
+        yield client
+
+
+def run_of(*tests: str) -> SubmitRequest:
+    return SubmitRequest(org_id="acme", app_version_id="v1", tests=tests, runner="noop", run_key="k")
+
+
+@pytest.mark.parametrize("tests", [("a.py",), ("a.py", "b.py")])
+async def test_what_the_server_fell_silent_over_is_stored_as_a_whole_when_it_goes_on(
+    client: Client, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, tests: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(patience_module, "STORED_WITHIN_S", 0.2)
+    patience = Patience(client)
+
+    async def storing() -> Submitted:
+        nats_server.pause()
+        return await client.submit(run_of(*tests))
+
+    try:
+        with pytest.raises(UnreachableError, match="not known yet") as caught:
+            await patience.stored(storing())
+    finally:
+        nats_server.resume()
+    assert "run_key" in str(caught.value.hint)
+    await wait_for(lambda: not patience.going_on, 30)
+    stored = (await read_page(client.bus, streams.JOBS, "qg.jobs.medium.acme.*")).messages
+    assert len(stored) == len(tests)
+    assert (await client.submit(run_of(*tests))).accepted_before
+
+
+async def test_nothing_is_begun_with_a_server_that_is_silent(
+    client: Client, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience_module, "SERVER_ANSWERS_S", 0.2)
+    begun: list[bool] = []
+
+    async def storing() -> None:
+        begun.append(True)
+
+    nats_server.pause()
+    try:
+        with pytest.raises(UnreachableError, match="nothing was stored"):
+            await Patience(client).stored(storing())
+    finally:
+        nats_server.resume()
+    assert begun == []
+
+
+async def test_what_is_wrong_with_it_is_said_as_ever(client: Client) -> None:
+    patience = Patience(client)
+    assert not (await patience.stored(client.submit(run_of("a.py")))).accepted_before
+    with pytest.raises(RefusedError, match="already used"):
+        await patience.stored(client.submit(run_of("other.py")))
+    assert not patience.going_on

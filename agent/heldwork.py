@@ -63,14 +63,21 @@ class HeldWork:
     def note(self, held: Claim, ack: str, ack_wait_s: float, *, came_s: float) -> Note:
         """Note a claim whose message came so many seconds ago."""
         note = Note(self._folder / held.nonce, lease_of(ack_wait_s))
-        said = {"chain": held.subject, "ack": ack, "lease_s": note.lease_s}
+        said = json.dumps({"chain": held.subject, "ack": ack, "lease_s": note.lease_s})
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            note.path.write_text(json.dumps(said))
+            self._write(note.path, said)
         except OSError as error:
             log.warning("%s cannot be noted: %s", held.message.spec.job_id, error.strerror)
         note.renewed(note.lease_s - came_s)
         return note
+
+    def _write(self, path: Path, said: str) -> None:
+        """Every job waits for this: the folder is made when it is missing, not looked for each time."""
+        try:
+            path.write_text(said)
+        except FileNotFoundError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(said)
 
     async def hand_back(self, bus: Bus) -> int:
         """Hand back what a former agent in this folder held when it was killed; returns how much that was."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import AsyncGenerator
@@ -102,6 +103,12 @@ async def test_what_is_noted_is_handed_back_once(held: Held) -> None:
     assert await held.handed_back() == 1
     assert await held.delivered_again() == 2
     assert await held.handed_back() == 0
+
+
+async def test_a_folder_that_is_gone_is_made_again(held: Held) -> None:
+    shutil.rmtree(held.folder)
+    held.notes.note(held.claim, held.ack, 30.0, came_s=0.0)
+    assert await held.handed_back() == 1
 
 
 async def test_a_renewed_lease_may_be_handed_back_later(held: Held) -> None:

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 SERVER_ANSWERS_S: Final = 3.0
 STORED_WITHIN_S: Final = 5.0
+TRUSTED_FOR_S: Final = 1.0
+"""A server that has just answered is not asked whether it does: that would cost half a millisecond."""
 
 
 @dataclass(slots=True)
@@ -26,16 +28,18 @@ class Patience:
     """Carries out what stores something, and answers before it is done when that takes too long."""
 
     client: Client
+    _answered_at: float = float("-inf")
     going_on: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
     async def stored(self, storing: Coroutine[Any, Any, T]) -> T:
         """What it returns. Raises what it raises, and `UnreachableError` when the server does not answer.
 
-        Nothing is begun with a server that is silent already. What one falls silent over goes on until it
-        is done or has given up: who cut it off would leave a part of it there.
+        Nothing is begun with a server that has been silent for a while. What one falls silent over goes
+        on until it is done or has given up: who cut it off would leave a part of it there.
         """
         try:
-            await self.client.bus.requests.round_trip(timeout=SERVER_ANSWERS_S)
+            if self.client.clock.monotonic() - self._answered_at > TRUSTED_FOR_S:
+                await self.client.bus.requests.round_trip(timeout=SERVER_ANSWERS_S)
         except (RequestTimeoutError, NatsError):
             storing.close()
             raise UnreachableError(
@@ -49,7 +53,9 @@ class Patience:
         task.add_done_callback(self.going_on.discard)
         await asyncio.wait({task}, timeout=STORED_WITHIN_S)
         if task.done():
-            return task.result()
+            result = task.result()
+            self._answered_at = self.client.clock.monotonic()
+            return result
         task.add_done_callback(_late)
         raise UnreachableError(
             f"No answer of the NATS server for {STORED_WITHIN_S:g} s: whether it is stored is not known yet.",

@@ -36,7 +36,7 @@ class SlotsAnswer(Message):
 
     problem: Problem | None = None
     slots: tuple[SlotName, ...] = ()
-    """The slots that it concerns and that are connected."""
+    """The slots that it concerns and that are connected; of `resume` those that it lets go."""
     running: dict[str, Id] = Field(default_factory=dict)
     """Jobs that these slots finish first, by slot."""
     hold: SlotHold | None = None

@@ -132,7 +132,9 @@ async def _ask(
 def _told(name: str, answer: SlotsAnswer) -> list[str]:
     """What became of the request, a line a slot."""
     if answer.hold is None:
-        return [f"resumed {slot}" for slot in answer.slots] or [f"resumed {name}, which is not connected"]
+        return [f"resumed {slot}" for slot in answer.slots] or [
+            f"resumed {name}; of what is connected nothing was held"
+        ]
     kind = answer.hold.kind
     until = _until(answer.hold)
     if not answer.slots:

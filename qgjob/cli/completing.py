@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from qgjob.cli.output import counted
 from qgjob.cli.session import Session, run
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ def agents_and_slots(ctx: typer.Context, incomplete: str) -> Words:
     def read(answer: Any) -> Words:
         agents = [agent for agent in answer["agents"] if agent.get("state") != "gone"]
         slots = [(a["agent"], s) for a in agents for s in a.get("slots", ())]
-        return [(a["agent"], f"{len(a.get('slots', ()))} slots on {a.get('host', '')}") for a in agents] + [
-            (f"{agent}/{slot['name']}", slot.get("state", "")) for agent, slot in slots
-        ]
+        return [
+            (a["agent"], f"{counted(len(a.get('slots', ())), 'slot')} on {a.get('host', '')}") for a in agents
+        ] + [(f"{agent}/{slot['name']}", slot.get("state", "")) for agent, slot in slots]
 
     return _fitting(_live(ctx, "agents", {}, read), incomplete)
 
@@ -171,7 +172,7 @@ def _runs(answer: Any) -> Words:
     found: dict[str, list[str]] = {}
     for job in answer["jobs"]:
         found.setdefault(job["run_id"], []).append(f"{job['org_id']} {job['app_version_id']}")
-    return [(run_id, f"{jobs[0]}, {len(jobs)} jobs") for run_id, jobs in found.items()]
+    return [(run_id, f"{jobs[0]}, {counted(len(jobs), 'job')}") for run_id, jobs in found.items()]
 
 
 def _each(answer: Any, field: str, of: str = "") -> Words:

@@ -39,10 +39,11 @@ async def _main(session: Session, job_id: str, *, as_json: bool) -> None:
 
         session.out.json(explain_json(answer))
         return
-    _show(session.out, answer, now)
+    show(session.out, answer, now)
 
 
-def _show(out: Output, answer: ExplainAnswer, now: float) -> None:
+def show(out: Output, answer: ExplainAnswer, now: float) -> None:
+    """Print it, as of `now`, in seconds since 1970."""
     from qgjob.domain.durations import show_duration
 
     out.state_line(answer.state or "unknown", f"{answer.job_id}  attempt {answer.attempt}")
@@ -64,7 +65,8 @@ def _show(out: Output, answer: ExplainAnswer, now: float) -> None:
             f"Place:  {ahead} of {answer.group_waiting:,} in its group go first; priority {answer.priority}; "
             f"{answer.urgent_waiting:,} more urgent jobs wait; it has waited {show_duration(answer.waited_s)}"
         )
-    if answer.slots:
+    # Of what has its slot already the first line has said all that there is.
+    if answer.slots and any(row.kind != "chosen" for row in answer.slots):
         out.say(f"Slots ({answer.slots_total:,}):")
         for row in answer.slots:
             out.say("  " + _slots(row, now))
@@ -87,7 +89,7 @@ def _slots(row: SlotsWhy, now: float) -> str:
 
     more = row.count - len(row.slots)
     names = ", ".join(row.slots) + (f" and {more:,} more" if row.slots and more > 0 else "")
-    text = f"{names or f'{row.count:,} slots'}: {row.why}"
+    text = f"{names or ('1 slot' if row.count == 1 else f'{row.count:,} slots')}: {row.why}"
     if row.kind in {"busy", "held"} and row.free_at is not None:
         left = row.free_at - now
         first = "the first of them " if row.count > 1 else ""

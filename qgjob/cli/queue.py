@@ -217,4 +217,5 @@ async def _main(session: Session, *, as_json: bool) -> None:
     if overview.groups_total > len(overview.groups):
         out.note(f"… and {overview.groups_total - len(overview.groups)} more groups.")
     if overview.dead_letters:
-        out.warn(f"{overview.dead_letters} messages could not be read and were set aside in QG_DEAD.")
+        messages = "message" if overview.dead_letters == 1 else "messages"
+        out.warn(f"Set aside in QG_DEAD, as unreadable: {overview.dead_letters} {messages}.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qgjob.cli.output import clean
+from qgjob.cli.output import clean, counted
 from qgjob.cli.session import Session, run
 from qgjob.errors import NotFoundError, UnreachableError
 
@@ -121,7 +121,7 @@ class Submission:
         out.write(
             "\n".join(
                 [
-                    f"{submitted.run_id}  {_count(len(submitted.jobs))}",
+                    f"{submitted.run_id}  {counted(len(submitted.jobs), 'job')}",
                     *(f"{job.job_id}  {clean(job.title)}" for job in submitted.jobs),
                     "",
                 ]
@@ -136,7 +136,3 @@ async def _as_they_are(client: Client, submitted: Submitted) -> Submitted:
     except (UnreachableError, NotFoundError):
         return submitted
     return dataclasses.replace(submitted, jobs=tuple(known.get(job.job_id, job) for job in submitted.jobs))
-
-
-def _count(jobs: int) -> str:
-    return "1 job" if jobs == 1 else f"{jobs} jobs"

@@ -10,7 +10,7 @@ from typing import Final
 from bus_schemas.agents import Heartbeat
 from bus_schemas.requests import JobView, Overview
 from qgjob.cli.cells import fit, padded, width_of
-from qgjob.cli.output import STYLES, clean
+from qgjob.cli.output import STYLES, clean, counted
 from qgjob.cli.render import last_attempt, where
 from qgjob.domain.durations import show_duration
 from tui.draw.bars import rule, spark
@@ -76,7 +76,7 @@ def _head(seen: Seen, overview: Overview) -> list[Line]:
     lines: list[Line] = [
         [
             ("qgjob  ", "bold"),
-            (f"{_count(len(seen.agents), 'agent')}, {_count(slots, 'slot')}{held}; {clean(leader)}", ""),
+            (f"{counted(len(seen.agents), 'agent')}, {counted(slots, 'slot')}{held}; {clean(leader)}", ""),
         ]
     ]
     if seen.problem:
@@ -101,7 +101,8 @@ def _head(seen: Seen, overview: Overview) -> list[Line]:
         ],
     ]
     if overview.dead_letters:
-        lines.append([(f"{overview.dead_letters} messages could not be read: see `qgjob doctor`.", "yellow")])
+        dead = counted(overview.dead_letters, "message")
+        lines.append([(f"{dead} could not be read: see `qgjob doctor`.", "yellow")])
     return lines
 
 
@@ -177,7 +178,3 @@ def _cut(line: Line, columns: int) -> Line:
             return [*cut, (fit(text, room), style)] if room > 0 else cut
         cut.append((text, style))
     return cut
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -210,8 +210,9 @@ async def _jobs(bus: Bus, verb: str, request: BulkRequest, on_left: OnLeft | Non
         except UnreachableError as error:
             if not left:
                 raise
+            jobs = "1 job" if left == 1 else f"{left} jobs"
             raise UnreachableError(
-                f"{error.message} It has taken this {verb}, with about {left} jobs still to come.",
+                f"{error.message} It has taken this {verb}, with about {jobs} still to come.",
                 hint="It is written down, and goes on as soon as a scheduler is there.",
             ) from None
         checked(answer.problem)

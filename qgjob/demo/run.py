@@ -79,7 +79,8 @@ async def run_demo(
                 async with contextlib.AsyncExitStack() as stack:
                     with show:
                         show.say(
-                            f"starting NATS, Valkey, a scheduler and an agent with {options.slots} slots"
+                            "starting NATS, Valkey, a scheduler and an agent with "
+                            + ("1 slot" if options.slots == 1 else f"{options.slots} slots")
                         )
                         await stack.enter_async_context(system)
                         demo = _Demo(plan, options, show, clock)

@@ -200,12 +200,14 @@ class Holds:
                 f"{agent} is {self._set[agent].kind} as a whole, and {name} with it.",
                 hint=f"Let all of it go: qgjob agents resume {agent}",
             )
+        kept_back = {slot for slot in slots if self.of(slot) is not None}
         gone = {held for held in self._set if held == name or held.startswith(f"{name}/")}
         if gone:
             await self._change(lambda holds: [h for h in holds if h.name not in gone])
         pardoned = self.troubles.pardon(slots)
         self.feed(*self.refresh(slots))
-        return self._answer(slots, None, changed=bool(gone) or pardoned)
+        freed = [slot for slot in slots if slot in kept_back | pardoned and self.of(slot) is None]
+        return self._answer(freed, None, changed=bool(gone or pardoned))
 
     def _answer(self, slots: list[str], hold: SlotHold | None, *, changed: bool) -> SlotsAnswer:
         running = {

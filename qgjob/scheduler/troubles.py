@@ -87,12 +87,10 @@ class Troubles:
         build = (event.org_id, event.app_version_id)
         return self._failed(event.job_id, build, event.lost[-1], "it was lost with its job", requires())
 
-    def pardon(self, slots: Iterable[str]) -> bool:
-        """An operator says that these slots work; whether anything was held against any of them."""
-        done = False
-        for slot in slots:
-            done = health.pardon_slot(self.health, slot) or done
-        self._dirty = self._dirty or done
+    def pardon(self, slots: Iterable[str]) -> set[str]:
+        """An operator says that these slots work; those that anything was held against."""
+        done = {slot for slot in slots if health.pardon_slot(self.health, slot)}
+        self._dirty = self._dirty or bool(done)
         return done
 
     def pardon_build(self, org_id: str, app_version_id: str) -> list[Event]:

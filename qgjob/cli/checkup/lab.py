@@ -10,6 +10,7 @@ from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.requests import CheckView, ClockView, HealthAnswer, Overview
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
+from qgjob.cli.output import counted
 from qgjob.domain.commands import queue_options, resume_build, resume_queue
 
 SKEW_WARNING_S: Final = 2.0
@@ -65,7 +66,7 @@ def versions(answer: HealthAnswer, agents: Sequence[Heartbeat]) -> Finding:
     if differing:
         hint = "They understand each other; upgrade when it suits."
         return Finding("versions", "warning", f"{__version__} here, but {_some(differing)}", hint, facts)
-    parts = f"scheduler, {len(agents)} agents and this command"
+    parts = f"scheduler, {counted(len(agents), 'agent')} and this command"
     return Finding("versions", "ok", f"{parts}: {__version__}, schema {SCHEMA_VERSION}", facts=facts)
 
 

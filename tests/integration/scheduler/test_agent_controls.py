@@ -135,6 +135,9 @@ async def test_an_agent_is_drained_as_a_whole(tmp_path: Path) -> None:
         assert (seen.slots_held, seen.slots_idle) == (2, 2)
         assert set((await client.hold("resume", "local-1")).slots) == {"local-1/s0", "local-1/s1"}
         await idle_slots(bus, 4)
+        await client.hold("pause", "local-1/s1")
+        freed = await client.hold("resume", "local-1")
+        assert (freed.changed, freed.slots) == (True, ("local-1/s1",)), "the other was not held"
 
 
 async def test_an_agent_that_stops_gets_nothing_more(tmp_path: Path) -> None:

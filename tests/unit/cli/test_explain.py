@@ -1,0 +1,38 @@
+"""What `explain` prints of an answer."""
+
+from __future__ import annotations
+
+import io
+
+from bus_schemas.explain import ExplainAnswer, SlotsWhy
+from qgjob.cli.explain import show
+from qgjob.cli.output import Output
+
+
+def shown(*rows: SlotsWhy, total: int) -> list[str]:
+    out = io.StringIO()
+    answer = ExplainAnswer(
+        job_id="j_1",
+        state="running",
+        attempt=1,
+        summary="It runs on lab-1/s1.",
+        slots=rows,
+        slots_total=total,
+    )
+    show(Output(out, io.StringIO()), answer, 0.0)
+    return out.getvalue().splitlines()[1:]
+
+
+def test_of_a_job_that_has_its_slot_the_others_are_not_announced() -> None:
+    row = SlotsWhy(kind="chosen", why="it runs there", count=1, slots=("lab-1/s1",))
+    assert shown(row, total=4) == ["It runs on lab-1/s1."]
+
+
+def test_of_a_job_that_waits_every_slot_is_in_a_line() -> None:
+    busy = SlotsWhy(kind="busy", why="it is busy", count=2, slots=("lab-1/s1", "lab-1/s2"))
+    rest = SlotsWhy(kind="labels", why="it lacks emulator", count=1)
+    assert shown(busy, rest, total=3)[1:] == [
+        "Slots (3):",
+        "  lab-1/s1, lab-1/s2: it is busy",
+        "  1 slot: it lacks emulator",
+    ]

@@ -17,7 +17,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Tick
-from qgjob.scheduler import memory
+from qgjob.scheduler import memory, watchdog
 from qgjob.scheduler.cancels import Known
 from qgjob.scheduler.intake import Intake
 from qgjob.scheduler.lab import Lab
@@ -46,10 +46,18 @@ async def reign(
 ) -> None:
     """Recover, then work until deposed or in doubt; raises an exception group with the reason.
 
-    `beside`: what else the leader's replica runs, such as the projector.
+    One that is over and does not close ends the process. `beside`: what else the leader's replica runs,
+    such as the projector.
     """
-    with memory.growing():
-        await _reign(bus, clock, election, mandate, settings, known, beside, on_wired)
+    ended = asyncio.Event()
+    watching = asyncio.create_task(
+        watchdog.watch(ended, mandate.epoch, end=watchdog.end_process), name="watchdog"
+    )
+    try:
+        with memory.growing():
+            await _reign(bus, clock, election, mandate, ended, settings, known, beside, on_wired)
+    finally:
+        watching.cancel()
 
 
 async def _reign(
@@ -57,6 +65,7 @@ async def _reign(
     clock: Clock,
     election: Election,
     mandate: Mandate,
+    ended: asyncio.Event,
     settings: ReignSettings,
     known: Known,
     beside: Callable[[], Coroutine[Any, Any, None]],
@@ -64,7 +73,8 @@ async def _reign(
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
         # Renewed from the first moment: a recovery may take longer than the key lives.
-        tasks.create_task(election.keep(), name="leader key")
+        # Whatever ends the reign ends this as well.
+        tasks.create_task(watchdog.saying(ended, election.keep()), name="leader key")
         tasks.create_task(_until_reconnected(bus), name="connection")
         inheritance = await recover(bus, mandate.epoch)
         parts = wire(bus, clock, mandate, inheritance, settings=settings, known=known)

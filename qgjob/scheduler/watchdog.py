@@ -1,0 +1,60 @@
+"""A reign that is over and does not close: the process ends, and whoever runs it starts it again.
+
+Such a replica would live on, answer, and dispatch nothing, with nobody to take over from it where it is the
+only one. It cannot be ended in order: what hangs is what would have to be waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from qgjob.errors import ExitCode
+
+log = logging.getLogger(__name__)
+
+CLOSES_WITHIN_S: Final = 10
+_SHOWN: Final = 5
+
+
+async def watch(over: asyncio.Event, epoch: int, *, end: Callable[[], None]) -> None:
+    """Once the reign is over, give it its time and then `end` the process; cancelled when it has closed."""
+    await over.wait()
+    for _ in range(CLOSES_WITHIN_S):
+        await asyncio.sleep(1)  # of a time in which the process stood still, one second counts
+    log.critical(
+        "the reign of epoch %d is over and has not closed within %d s (%s): the process ends, "
+        "to be started again",
+        epoch,
+        CLOSES_WITHIN_S,
+        "; ".join(_hanging()),
+    )
+    end()
+
+
+async def saying(over: asyncio.Event, duty: Awaitable[None]) -> None:
+    """A duty that lasts as long as the reign: with its end the reign is over."""
+    try:
+        await duty
+    finally:
+        over.set()
+
+
+def end_process() -> None:
+    """End it here and now; what was logged is written."""
+    logging.shutdown()
+    os._exit(int(ExitCode.ERROR))
+
+
+def _hanging() -> list[str]:
+    """The tasks that were cancelled and go on, and where they stand."""
+    found: list[str] = []
+    for task in asyncio.all_tasks():
+        if task.cancelling() and not task.done():
+            stack = task.get_stack(limit=1)
+            where = f" in {stack[0].f_code.co_qualname}" if stack else ""
+            found.append(f"{task.get_name()}{where}")
+    return sorted(found)[:_SHOWN] or ["nothing of it was cancelled"]

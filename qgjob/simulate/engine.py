@@ -30,6 +30,8 @@ from qgjob.simulate.trace import TraceJob
 
 ANY_TARGET: Final = frozenset({"process", "emulator", "device", "simulator"})
 PROGRESS_EVERY: Final = 500
+LOOKS: Final = 16
+"""While a slot is kept free, there is another look so many times in the time of a test: time may tell."""
 Progress = Callable[[int], None]
 
 
@@ -104,6 +106,7 @@ class Simulation:
         if not blind:
             self._state.estimates.any_install.add(lab.install_s)
         self._jobs = sorted(jobs, key=lambda job: job.arrival_s)
+        self._look_again_s = max(1e-3, sum(job.duration_s for job in jobs) / max(1, len(jobs)) / LOOKS)
         self._slots = [_Slot(f"s{number}") for number in range(len(lab.slots))]
         self._by_name = {slot.name: number for number, slot in enumerate(self._slots)}
         self._ends: list[tuple[float, int, Ran]] = []
@@ -124,6 +127,7 @@ class Simulation:
             now = min(
                 arriving[0][1].arrival_s if arriving else float("inf"),
                 self._ends[0][0] if self._ends else float("inf"),
+                now + self._look_again_s if self._state.free and self._state.active else float("inf"),
             )
             while self._ends and self._ends[0][0] <= now:
                 self._end(heappop(self._ends)[2], now)

@@ -96,7 +96,8 @@ class Terminal:
             self._process.wait()
         if self._master >= 0:
             self.vanish()
-        os.close(self._slave)
+        if self._slave >= 0:
+            os.close(self._slave)
 
     def _read(self) -> None:
         try:

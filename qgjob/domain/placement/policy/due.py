@@ -9,21 +9,12 @@ from typing import Final
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool, merged
 from qgjob.domain.placement.policy.picks import give, spare
-from qgjob.domain.placement.policy.scale import Slope, between
+from qgjob.domain.placement.policy.scale import between
 from qgjob.domain.placement.policy.view import Choice, View
 
 _LOOKED_AT: Final = 32
 _USUAL: Final = (1.0, 0.95, 1.0)
 """By level: the quantile of the waits with first come, first served that is usual."""
-_SLACK: Final[tuple[Slope, ...]] = ((1, 1, 1, 1), (0.75, 1.2, 0.95, 0.4), (0.65, 3.0, 0.75, 1.0))
-"""By level, by how far our waits are behind: how much longer than usual the last job of a build may wait
-before it gets slots whose build nobody waits for."""
-_FORCED: Final[Slope] = (0.95, 1.5, 1.05, 0.3)
-"""The same of medium work before it is installed in place of low work, where slots work on it already."""
-_FORCED_NEW: Final[Slope] = (0.85, 1.0, 0.95, 0.1)
-"""The same where none does: sooner, as that install is needed anyway."""
-_WORK: Final[Slope] = (0.75, 6.0, 1.0, 2.0)
-"""By how far our waits are behind: a slot that joins others must find so many installs of work."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -39,12 +30,12 @@ class _Limits:
 
     @classmethod
     def of(cls, view: View, pool: Pool, level: int, *, forced: bool) -> _Limits:
-        record = view.record(pool)
-        behind = record.behind(level)
-        usual_s = record.line.usual_s(level, _USUAL[level], view.now) or 0.0
-        slopes = (_FORCED_NEW, _FORCED) if forced else (_SLACK[level], _SLACK[level])
+        behind = view.record(pool).behind(level)
+        usual_s, terms = view.usual_s(pool, level, _USUAL[level]), view.terms(pool)
+        slack = terms.slack_medium if level == 1 else terms.slack_low
+        slopes = (terms.forced_new, terms.forced) if forced else (slack, slack)
         new_s, joined_s = (usual_s * between(behind, slope) for slope in slopes)
-        return cls(new_s, joined_s, between(behind, _WORK))
+        return cls(new_s, joined_s, between(behind, terms.due_work))
 
 
 def due(view: View, pools: list[Pool], level: int, *, forced: bool = False) -> Iterator[Choice]:

@@ -42,7 +42,7 @@ def overtaken(view: View, pools: list[Pool], level: int) -> Choice | None:
         record = view.record(pool)
         if not pool.waiting[level] or record.behind(level) < rule.behind:
             continue
-        too_long_s = rule.share * (record.line.usual_s(level, rule.usual, view.now) or 0.0)
+        too_long_s = rule.share * view.usual_s(pool, level, rule.usual)
         if not too_long_s:
             continue
         for _, _, group in pool.turns[level].first(_LOOKED_AT):

@@ -21,16 +21,10 @@ from qgjob.domain.placement.policy.view import Choice, View
 _LOOKED_AT: Final = 32
 _USUAL: Final = 0.95
 """The quantile of urgent waits with first come, first served that ours are to stay under."""
-_SHARE: Final = 0.91
-"""How much of that we take: estimates may be wrong."""
-_TESTS: Final = 1.5
-"""How many tests longer than an install urgent work waits at most, whatever is usual."""
 _UNNOTICED_S: Final = 1.0
 """Waits that short matter to nobody."""
 _SCARCELY: Final = 1.02
 """In so many installs at least: nobody can be sooner where the build is nowhere."""
-_LATE: Final = 0.05
-"""The share of a push that may start too late."""
 _RUSH: Final[Slope] = (1.6, 0.0, 2.0, 1.0)
 """By load: how much counts how long the slots need for the urgent work alone."""
 _TRUST: Final[Slope] = (1.0, 1.0, 1.04, 0.0)
@@ -105,10 +99,11 @@ def shortage(view: View, group: Group, usual_s: float, rush_s: float) -> Shortag
     of them have to wait from now on, as there are so many.
     """
     install_s, mean_s, now = view.install_s(group), view.mean_s(group), view.now
+    terms = view.terms(group)
     patience_s = max(
         _UNNOTICED_S,
         _SCARCELY * install_s,
-        min(_SHARE * usual_s, install_s + _TESTS * mean_s),
+        min(terms.urgent_share * usual_s, install_s + terms.urgent_tests * mean_s),
     )
     free_at = [max(until, now) for until in view.frees(group)]
     waiting = group.levels[0]
@@ -119,7 +114,7 @@ def shortage(view: View, group: Group, usual_s: float, rush_s: float) -> Shortag
         group.jobs(0),
         key=lambda job: (view.state.expected_s(job), job.arrived_at, job.order),
     )
-    allowed = int(_LATE * waiting)
+    allowed = int(terms.urgent_late * waiting)
     trust = between(view.record(group).behind(0), _TRUST)
     when = _When(patience_s, trust, now + install_s, now + rush_s)
     found, hopeless = _late(view, jobs, free_at, when)

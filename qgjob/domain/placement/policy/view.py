@@ -10,6 +10,7 @@ from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.measures import Record
 from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
+from qgjob.domain.placement.policy.terms import FEW, Terms, terms
 
 _LITTLE: Final = 0.5
 """The load under which a backlog may be ending."""
@@ -35,6 +36,8 @@ class View:
     favoured: frozenset[str] = frozenset()
     """Organisations that go first within a class, because another one floods the lab."""
 
+    _terms: dict[str, Terms] = field(default_factory=dict[str, Terms])
+    """By capability."""
     as_aged: bool = False
     """Whether the choice is one of the starts that aged work is sure of."""
 
@@ -56,6 +59,28 @@ class View:
     def record(self, of: Group | Pool) -> Record:
         """What was measured of the jobs that need the same labels."""
         return self.state.measures.record(of.capability, of.labels)
+
+    def terms(self, of: Group | Pool) -> Terms:
+        """On what terms the jobs that need the same labels get slots and installs."""
+        found = self._terms.get(of.capability)
+        if found is None:
+            found = self._terms[of.capability] = terms(self.record(of), self.round_s, self.now)
+        return found
+
+    @property
+    def round_s(self) -> float:
+        """What an install and a test take, of whichever build."""
+        return self.state.estimates.any_install.value + self.state.estimates.any_test.value
+
+    def usual_s(self, of: Group | Pool, level: int, share: float) -> float:
+        """How long so many of the jobs of a level wait at most with first come, first served; 0: not known.
+
+        While few are known, not less than the terms say.
+        """
+        line = self.record(of).line
+        usual_s = line.usual_s(level, share, self.now) or 0.0
+        few = len(line.waits[level]) < FEW * max(1, self.record(of).slots)
+        return max(usual_s, self.terms(of).first_rounds * self.round_s) if few else usual_s
 
     def load(self, of: Group | Pool) -> float:
         """The test work that came lately for the same labels, over what their slots can do."""

@@ -24,7 +24,7 @@ AGED_DEBT: Final = 0.1
 """How many starts of aged work may be taken in advance, for each slot of the lab."""
 _MEMORY: Final = 20.0
 """Over how many times the length of a test the load is measured."""
-_TYPICAL: Final = 0.0
+_TYPICAL: Final = 0.61
 """How much of the load is measured over the time since the first job, and not over all that is remembered."""
 _FEW: Final = 40
 """Fewer waits than that say nothing about their quantiles."""

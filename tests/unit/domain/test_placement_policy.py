@@ -118,7 +118,7 @@ def test_an_urgent_push_takes_as_few_slots_as_start_it_in_time() -> None:
 
 
 def test_who_is_behind_waits_for_no_slot_that_may_be_done_too_late() -> None:
-    for ours, slots in ((100.0, 1), (150.0, 2)):
+    for ours, slots in ((100.0, 1), (180.0, 2)):
         lab = Clockwork(2)
         usually_waits(lab, 130.0)
         for _ in range(50):

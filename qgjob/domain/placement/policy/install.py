@@ -74,7 +74,7 @@ def gain(view: View, group: Group, rates: Rates, level: int) -> float | None:
     terms = rates.terms
     if workers and work_s < terms.work[level - 1] * install_s * rates.pressure * (workers + 1):
         return None
-    if workers and level == 1 and view.last_start_s(group, 2) < rates.unhurried_s:
+    if rates.unhurried_s and workers and level == 1 and view.last_start_s(group, 2) < rates.unhurried_s:
         return None
     others = rates.waiting - group.waiting
     cost_s = install_s / rates.slots * others * terms.price[level - 1] * rates.pressure

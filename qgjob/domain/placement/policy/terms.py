@@ -60,7 +60,7 @@ def _mixed(share: float) -> Terms:
     def mix(one: Any, other: Any) -> Any:
         if not isinstance(one, float):
             return tuple(mix(a, b) for a, b in zip(one, other, strict=True))
-        return one + (other - one) * share
+        return one * (1.0 - share) + other * share
 
     mixed: dict[str, Any] = {
         f.name: mix(getattr(HURRIED, f.name), getattr(PATIENT, f.name)) for f in fields(Terms)
@@ -69,34 +69,48 @@ def _mixed(share: float) -> Terms:
 
 
 HURRIED: Final = Terms(
-    urgent_share=0.91,
-    urgent_tests=1.5,
-    urgent_late=0.05,
-    forced_new=(0.85, 1.0, 0.95, 0.1),
-    forced=(0.95, 1.5, 1.05, 0.3),
-    slack_medium=(0.75, 1.2, 0.95, 0.4),
-    slack_low=(0.65, 3.0, 0.75, 1.0),
-    due_work=(0.75, 6.0, 1.0, 2.0),
-    work=(8.0, 12.0),
-    price=(10.0, 40.0),
-    pressure=(0.4, 0.05, 0.8, 1.0),
-    joined_after=0.0,
+    urgent_share=0.9,
+    urgent_tests=2.2,
+    urgent_late=0.2,
+    forced_new=(0.62, 0.45, 0.94, 0.24),
+    forced=(0.8, 2.9, 1.2, 0.55),
+    slack_medium=(0.62, 0.9, 0.84, 1.0),
+    slack_low=(0.65, 0.62, 0.75, 0.79),
+    due_work=(0.75, 1.1, 1.0, 0.57),
+    work=(5.7, 7.7),
+    price=(54.6, 41.2),
+    pressure=(0.38, 1.0, 0.82, 1.0),
+    joined_after=0.78,
     first_rounds=0.0,
 )
 """Where jobs wait hardly longer than an install and a test with first come, first served."""
 
-PATIENT: Final = HURRIED
+PATIENT: Final = Terms(
+    urgent_share=0.91,
+    urgent_tests=3.8,
+    urgent_late=0.15,
+    forced_new=(0.98, 1.5, 1.1, 0.39),
+    forced=(1.0, 1.1, 1.2, 0.98),
+    slack_medium=(0.89, 0.66, 1.1, 0.6),
+    slack_low=(0.65, 2.7, 0.75, 2.3),
+    due_work=(0.75, 20.0, 1.0, 7.7),
+    work=(7.5, 5.1),
+    price=(12.8, 49.1),
+    pressure=(0.59, 0.45, 1.2, 1.0),
+    joined_after=0.0,
+    first_rounds=7.3,
+)
 """Where they wait for many."""
 
-FEW: Final = 6.0
+FEW: Final = 6.3
 """Of a level's waits: so many for each slot say little yet."""
 _STEPS: Final = 32
 _TERMS: Final = tuple(_mixed(step / _STEPS) for step in range(_STEPS + 1))
-_ROOM: Final[Slope] = (2.0, 0.0, 6.0, 1.0)
+_ROOM: Final[Slope] = (3.2, 0.0, 6.5, 1.0)
 """By how many installs and tests medium work waits with first come, first served: how patient we are."""
 _AT_FIRST: Final = 1.0
 """How patient we are before that is known:"""
-_KNOWN: Final = 3.0
+_KNOWN: Final = 6.4
 """when so many of it would have started on each slot; at half of them it begins to count."""
 
 

@@ -27,15 +27,15 @@ _SCARCELY: Final = 1.02
 """In so many installs at least: nobody can be sooner where the build is nowhere."""
 _RUSH: Final[Slope] = (1.6, 0.0, 2.0, 1.0)
 """By load: how much counts how long the slots need for the urgent work alone."""
-_TRUST: Final[Slope] = (1.0, 1.0, 1.04, 0.0)
+_TRUST: Final[Slope] = (1.2, 1.0, 1.24, 0.0)
 """By how far our urgent waits are behind: for what share of the time left a slot that has the build is waited
 for. Tests may take longer than expected, and who finds out too late has an install still to wait for."""
 _FEW_WORKERS: Final = 8
 """With more urgent jobs for each slot than that, it need not be counted who is late."""
-_TURNS: Final = (1.0, 2.0, 4.0)
+_TURNS: Final = (1.6, 3.2, 6.4)
 """By the level of those who wait for a slot: it is taken from them so many turns before it would be too late.
 A turn is the time in which another slot is likely to come free, for each install that is needed."""
-_INSTALLS: Final = (0.03, 0.03, 0.1)
+_INSTALLS: Final = (0.048, 0.048, 0.16)
 """The same, in installs."""
 
 

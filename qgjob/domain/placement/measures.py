@@ -24,8 +24,6 @@ AGED_DEBT: Final = 0.1
 """How many starts of aged work may be taken in advance, for each slot of the lab."""
 _MEMORY: Final = 20.0
 """Over how many times the length of a test the load is measured."""
-_TYPICAL: Final = 0.61
-"""How much of the load is measured over the time since the first job, and not over all that is remembered."""
 _FEW: Final = 40
 """Fewer waits than that say nothing about their quantiles."""
 _MOST_KEPT: Final = 256
@@ -44,25 +42,15 @@ class Record:
     """By level, as the policy made them."""
     _arrivals: float = 0.0
     _arrived_at: float = 0.0
-    _since: float | None = None
-    """When the first job came."""
 
     def arrived(self, now: float, mean_s: float) -> None:
         """A job came; a test takes `mean_s` on average."""
         self._arrivals = self._fading(now, mean_s) + 1.0
         self._arrived_at = now
-        if self._since is None:
-            self._since = now
 
     def load(self, now: float, mean_s: float) -> float:
-        """Test work that came lately over what the slots can do, the installs not counted.
-
-        Of what came in less than the time that is remembered, the most part is taken to be typical.
-        """
-        load = self._fading(now, mean_s) / (_MEMORY * max(1, self.slots))
-        mean_s = max(mean_s, 1e-3)
-        known_s = max(mean_s, now - (now if self._since is None else self._since))
-        return load * (1.0 - _TYPICAL + _TYPICAL / (1.0 - exp(-known_s / (_MEMORY * mean_s))))
+        """Test work that came lately over what the slots can do, the installs not counted."""
+        return self._fading(now, mean_s) / (_MEMORY * max(1, self.slots))
 
     def quiet_s(self, now: float) -> float:
         """How long nothing came."""

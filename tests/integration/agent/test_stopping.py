@@ -71,11 +71,16 @@ def _cmdline(pid: int) -> bytes:
 
 
 def test_the_samples_in_deploy_are_read(tmp_path: Path) -> None:
-    config = tmp_path / "agent.toml"
-    shutil.copy(DEPLOY / "agent.toml", config)
+    config, token = tmp_path / "agent.toml", tmp_path / "qgjob.token"
+    token.write_text("a-secret-of-the-lab\n")
+    token.chmod(0o600)
+    sample = (DEPLOY / "agent.toml").read_text()
+    assert "/etc/qgjob/qgjob.token" in sample
+    config.write_text(sample.replace("/etc/qgjob/qgjob.token", str(token)))
     config.chmod(0o600)
     settings = settings_of({"config": str(config)}, {})
     assert (settings.driver, settings.slots, settings.labels) == ("process", 4, ("rack-3",))
+    assert settings.server.token == "a-secret-of-the-lab"
     plist = plistlib.loads((DEPLOY / "qgjob.agent.plist").read_bytes())
     assert plist["ProgramArguments"][1:3] == ["agent", "--config"]
     assert plist["KeepAlive"]

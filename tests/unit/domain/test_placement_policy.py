@@ -241,3 +241,15 @@ def test_what_the_first_test_took_counts_for_builds_that_nothing_has_happened_to
     world.finish("a/s0")
     index.refresh(estimates)
     assert index.pools["any"].work_s == pytest.approx(5.0 * len(world.state.jobs))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_devices_of_an_idle_lab_do_not_idle_while_a_build_waits(known: bool) -> None:
+    """Patience is for busy labs: where nobody else waits, a further install takes nothing from anybody."""
+    lab = Clockwork(4)
+    if known:  # a day on which medium work waited for an hour is over
+        for _ in range(3000):
+            lab.state.measures.record("any", frozenset()).line.waits[1].add(3600.0)
+    for number in range(4):
+        lab.add(number, priority=5, app="new")
+    assert len(lab.starts) == 4

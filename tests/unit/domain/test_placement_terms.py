@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,22 +51,3 @@ def test_terms_lie_between_the_two_and_longer_waits_never_make_them_more_hurried
         low, high = sorted((hurried, patient))
         assert low - 1e-9 <= at_shorter <= high + 1e-9
         assert abs(at_longer - patient) <= abs(at_shorter - patient) + 1e-9
-
-
-@pytest.mark.parametrize("slots", [1, 200])
-def test_the_load_of_a_lab_that_has_just_begun_is_not_taken_for_small(slots: int) -> None:
-    """As many jobs come in each minute as the slots can do, from the first minute on."""
-    known = Record(Line(frozenset()), slots=slots)
-    loads: list[float] = []
-    for minute in range(200):
-        for number in range(slots):
-            known.arrived(60.0 * minute + 60.0 * number / slots, 60.0)
-        loads.append(known.load(60.0 * (minute + 1), 60.0))
-    assert 0.5 < loads[3] < 1.5
-    assert loads[-1] == pytest.approx(1.0, abs=0.1)
-
-
-def test_a_single_job_is_no_load_to_a_lab() -> None:
-    known = Record(Line(frozenset()), slots=20)
-    known.arrived(0.0, 60.0)
-    assert known.load(0.0, 60.0) < 0.1

@@ -36,7 +36,7 @@ class Rates:
         """The rates of this moment."""
         terms = view.terms(pool)
         pressure = between(view.load(pool), terms.pressure)
-        unhurried_s = terms.joined_after * view.usual_s(pool, 1, _USUAL)
+        unhurried_s = pressure * terms.joined_after * view.usual_s(pool, 1, _USUAL)
         return cls(terms, pressure, unhurried_s, sum(pool.waiting), max(1, view.record(pool).slots))
 
 

@@ -49,7 +49,8 @@ class Terms:
     pressure: Slope
     """By load: how much of both counts."""
     joined_after: float
-    """A medium build whose last job would wait less than so much of what is usual needs no further slot."""
+    """In a busy lab, a medium build whose last job would wait less than so much of what is usual needs no
+    further slot."""
     first_rounds: float
     """While little is known of how long jobs wait, so many installs and tests are taken for usual."""
 
@@ -79,7 +80,7 @@ HURRIED: Final = Terms(
     due_work=(0.75, 1.1, 1.0, 0.57),
     work=(5.7, 7.7),
     price=(54.6, 41.2),
-    pressure=(0.38, 1.0, 0.82, 1.0),
+    pressure=(0.4, 0.05, 0.82, 1.0),
     joined_after=0.78,
     first_rounds=0.0,
 )
@@ -96,7 +97,7 @@ PATIENT: Final = Terms(
     due_work=(0.75, 20.0, 1.0, 7.7),
     work=(7.5, 5.1),
     price=(12.8, 49.1),
-    pressure=(0.59, 0.45, 1.2, 1.0),
+    pressure=(0.4, 0.05, 1.2, 1.0),
     joined_after=0.0,
     first_rounds=7.3,
 )

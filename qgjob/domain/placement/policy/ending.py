@@ -18,9 +18,7 @@ _QUIET: Final = 4.0
 
 def final(view: View, pools: list[Pool]) -> bool:
     """Whether so little is left of a backlog that only its last end counts, medium work or low."""
-    estimates = view.state.estimates
-    round_s = estimates.any_install.value + estimates.any_test.value
-    return all(view.brief(pool) or view.left_s(pool) <= _ROUNDS * round_s for pool in pools)
+    return all(view.brief(pool) or view.left_s(pool) <= _ROUNDS * view.round_s for pool in pools)
 
 
 def last_to_end(view: View, pools: list[Pool]) -> Choice | None:

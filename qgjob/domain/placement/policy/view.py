@@ -77,9 +77,9 @@ class View:
 
         While few are known, not less than the terms say.
         """
-        line = self.record(of).line
-        usual_s = line.usual_s(level, share, self.now) or 0.0
-        few = len(line.waits[level]) < FEW * max(1, self.record(of).slots)
+        record = self.record(of)
+        usual_s = record.line.usual_s(level, share, self.now) or 0.0
+        few = len(record.line.waits[level]) < FEW * max(1, record.slots)
         return max(usual_s, self.terms(of).first_rounds * self.round_s) if few else usual_s
 
     def load(self, of: Group | Pool) -> float:

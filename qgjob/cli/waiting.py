@@ -107,14 +107,14 @@ def tell(out: Output, waited: Waited, wishes: WaitWishes, explained: Explained |
                 reason = why(job)
                 out.state_line(job.state, f"{job.job_id} {job.title}" + (f" · {reason}" if reason else ""))
                 out.indented(shown.get(job.job_id, ""))
-        out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
+        if waited.jobs:
+            out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
     _tell_rules(out, waited)
     _tell_more(out, waited)
     if waited.timed_out:
         limit = wishes.options.timeout_s or 0.0
-        out.error(
-            f"Not ended after {limit:g} s; the jobs go on.", hint=f"Wait again with: qgjob wait {waited.id}"
-        )
+        how = "the jobs go on" if waited.jobs else "nothing is known of it, as nobody answered"
+        out.error(f"Not ended after {limit:g} s; {how}.", hint=f"Wait again with: qgjob wait {waited.id}")
     for reason, count in _reasons(waited).items():
         jobs = "a job was" if count == 1 else f"{count} jobs were"
         out.error(

@@ -45,7 +45,15 @@ async def wait(
     """See `Client.wait`."""
     started = clock.monotonic()
     deadline = None if options.timeout_s is None else started + options.timeout_s
-    async with Watch(bus, any_id, known=known, clock=clock) as watch, live.agents(bus) as heartbeats:
+    async with contextlib.AsyncExitStack() as stack:
+        watch = Watch(bus, any_id, known=known, clock=clock)
+        try:
+            # A silent server holds the first question for longer than there may be time.
+            async with asyncio.timeout(options.timeout_s):
+                await stack.enter_async_context(watch)
+                heartbeats = await stack.enter_async_context(live.agents(bus))
+        except TimeoutError:
+            return Waited(id=any_id, run=watch.run, jobs=watch.jobs, timed_out=True, rules=options.rules)
         slots = _SlotWatch(bus, heartbeats, options.no_slot_grace_s, clock)
         stop = _FailFast(bus, any_id, options)
         holds = _HoldWatch(bus, watch)

@@ -23,13 +23,15 @@ from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc
 from qgjob.errors import BadMessageError, NotFoundError, RefusedError
 from qgjob.scheduler.attempts import put_attempt
-from qgjob.scheduler.backlog import Backlog
+from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.bulk import Carrying
 from qgjob.scheduler.cancels import Known
 from qgjob.scheduler.slices import gathered
 
 FAILED: Final = frozenset({"failed", "timed_out", "errored"})
 _AT_ONCE: Final = 100
+_HEARD_WITHIN_S: Final = 5.0
+_LOOK_AGAIN_S: Final = 0.02
 _FIRST_EVENTS: Final = 100
 """Among so many events of an attempt the one is that is looked for: it comes early."""
 
@@ -81,7 +83,7 @@ class Retries:
 
     async def _one(self, doc: JobDoc, request: RetryRequest) -> str:
         async with self._limit:
-            entry = self.backlog.entries.get(doc.job_id)
+            entry = await self._held(doc)
             if entry is not None:
                 return "retried" if entry.message().asked == request.nonce else "goes on"
             if not doc.ended:
@@ -99,6 +101,19 @@ class Retries:
             told = retrying_event(message, request.by, self.clock.now())
             await publish_each(self.bus, [told])
             return "retried"
+
+    async def _held(self, doc: JobDoc) -> Entry | None:
+        """The attempt that waits or runs.
+
+        Of an end that is in the stream the leader may not have heard yet: that is waited for.
+        """
+        deadline = self.clock.monotonic() + _HEARD_WITHIN_S
+        while True:
+            entry = self.backlog.entries.get(doc.job_id)
+            stale = entry is not None and doc.ended and entry.attempt <= doc.attempt
+            if not stale or self.clock.monotonic() >= deadline:
+                return entry
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _made_by(self, doc: JobDoc, nonce: str) -> bool:
         """Whether the job's last attempt was made by that very request."""

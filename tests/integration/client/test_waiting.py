@@ -291,12 +291,25 @@ async def test_time_runs_out_on_time_while_the_server_is_away(
     client: Client, scheduler: Answering, nats_server: NatsServer
 ):
     job = scheduler.knows(make_run(1)[0])
-    waiting = asyncio.create_task(client.wait(job.run_id, WaitOptions(timeout_s=1.0)))
-    await wait_for(lambda: "get" in scheduler.asked)
+    told: list[str] = []
+    waiting = asyncio.create_task(
+        client.wait(job.run_id, WaitOptions(timeout_s=3), on_change=lambda watch: told.append(watch.id))
+    )
+    await wait_for(lambda: told)
     nats_server.pause()
-    waited = await asyncio.wait_for(waiting, 4)
+    try:
+        waited = await asyncio.wait_for(waiting, 10)
+    finally:
+        nats_server.resume()
     assert waited.timed_out
-    nats_server.resume()
+    assert waited.jobs == (job,)
+
+
+async def test_time_runs_out_on_time_before_anything_is_known(client: Client, scheduler: Answering):
+    (job,) = make_run(1)
+    scheduler.silent.add("get")
+    waited = await asyncio.wait_for(client.wait(job.run_id, WaitOptions(timeout_s=0.3)), 4)
+    assert (waited.verdict, waited.run, waited.jobs) == (ExitCode.WAIT_TIMEOUT, None, ())
 
 
 async def test_live_events_tell_of_reconnects(client: Client, scheduler: Answering, nats_server: NatsServer):

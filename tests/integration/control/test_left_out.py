@@ -11,26 +11,48 @@ from redis.asyncio import Redis
 
 from bench.system import submit
 from bus_schemas import streams, subjects
+from bus_schemas.events import Released
 from bus_schemas.jobs import JobSpec
 from qgjob.bus.connect import Bus
+from qgjob.bus.topology import stream_state
 from qgjob.cli.retry import left_out
 from qgjob.client import Client
 from qgjob.errors import RefusedError
 from qgjob.local.system import LocalSystem
 from qgjob.store.keys import Keys
 from tests.integration.control.conftest import lab
-from tests.support.pipeline import planned
+from tests.support.pipeline import Witness, overview, planned
+from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
 
 
 @asynccontextmanager
 async def run_of_three(folder: Path) -> AsyncGenerator[tuple[LocalSystem, Bus, Client, list[JobSpec]]]:
-    async with lab(folder) as (running, bus, client, _):
+    async with lab(folder) as (running, bus, client, witness):
         run = planned(3, runner="noop")
         await submit(bus, run)
         await client.wait(run.run_id)
+        await all_told(running, bus, witness, list(run.specs))
         yield running, bus, client, list(run.specs)
+
+
+async def all_told(running: LocalSystem, bus: Bus, witness: Witness, specs: list[JobSpec]) -> None:
+    """Wait until nobody has anything to write of these jobs any more."""
+
+    async def told() -> bool:
+        for spec in specs:  # that it was released may be told after its end
+            assert any(isinstance(event, Released) for event in witness.events[spec.job_id])
+        seen = await overview(bus)
+        assert seen is not None
+        assert (seen.ended, seen.running) == ({"passed": len(specs)}, 0)
+        stored = await store.hget(Keys().position, "seq")
+        assert int(stored or 0) == (await stream_state(bus, streams.EVENTS))["last_seq"]
+        return True
+
+    assert running.redis_url
+    async with Redis.from_url(running.redis_url) as store:
+        await wait_for(told, 20, "the ends in the scheduler and in the store")
 
 
 async def lose_spec(bus: Bus, spec: JobSpec) -> None:

@@ -1,0 +1,49 @@
+"""Retries of jobs whose end the leader has not heard of yet."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bus_schemas import streams, subjects
+from bus_schemas.jobs import JobMessage
+from bus_schemas.rules import RetryRequest
+from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_last
+from qgjob.bus.publish import OutMsg
+from qgjob.bus.publisher import publish_each
+from qgjob.clock import SystemClock
+from qgjob.domain.history import JobDoc
+from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.bulk import Carrying
+from qgjob.scheduler.lookup import KnownJobs
+from qgjob.scheduler.retries import Retries
+from tests.support.views import queued, view
+
+pytestmark = pytest.mark.integration
+
+DOC = JobDoc("j_1", "r_1", "acme", state="passed")
+
+
+async def test_a_job_that_has_just_ended_is_tried_again_once_that_is_heard(bus: Bus) -> None:
+    told = queued(view(job_id=DOC.job_id, run_id=DOC.run_id))
+    info = subjects.event(DOC.org_id, DOC.run_id, DOC.job_id, 1, "info")
+    await publish_each(bus, [OutMsg(info, told.encode())])
+    backlog = Backlog()
+    backlog.add(Entry(DOC.job_id, DOC.run_id, DOC.org_id, 1, JobMessage(spec=told.spec).encode(), 1, None))
+
+    async def known(any_id: str) -> KnownJobs | None:
+        # The end is heard while the retry goes on.
+        asyncio.get_running_loop().call_later(0.1, backlog.drop, any_id, 1)
+        return KnownJobs([DOC])
+
+    async def keep(carrying: Carrying) -> None:
+        del carrying
+
+    request = RetryRequest(id=DOC.job_id, nonce="n", by="ann")
+    retries = Retries(bus, SystemClock(), backlog, known)
+    answer = await retries.retry(request.encode(), Carrying("retry", b"", keep, 0.0))
+    assert (answer.affected, answer.already) == ((DOC.job_id,), ())
+    (waiting,) = await read_last(bus, streams.JOBS, [f"qg.jobs.*.*.{DOC.job_id}"])
+    assert JobMessage.decode(waiting.data).attempt == 2

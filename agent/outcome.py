@@ -68,7 +68,7 @@ def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicte
             pass
     match result.verdict:
         case Verdict.PASSED:
-            return Verdicted("passed", None, result.reason, result.retryable)
+            return Verdicted("passed", None, result.reason or _in_spite_of(result), result.retryable)
         case Verdict.FAILED:
             return Verdicted("failed", "test_failed", result.reason, result.retryable)
         case Verdict.INFRASTRUCTURE:
@@ -129,6 +129,16 @@ def masked(outcome: Outcome, masker: Masker) -> Outcome:
     if not masker or message is None:
         return outcome
     return outcome._replace(result=outcome.result.model_copy(update={"message": masker.text(message)}))
+
+
+def _in_spite_of(result: RunResult) -> str | None:
+    """What stands against a pass: the exit code is the verdict, but nobody should miss what it hides."""
+    counts = result.counts
+    failed = counts.failed + counts.errors
+    if not failed:
+        return None
+    hidden = f"{failed} of {counts.total} cases in its report failed"
+    return f"it ended with exit code {result.exit_code}, but {hidden}"
 
 
 def _counts(counts: CaseCounts) -> events.CaseCounts:

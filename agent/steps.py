@@ -226,8 +226,12 @@ class Steps:
         if exit_.leftovers:
             self.shipper.say(f"{exit_.leftovers} processes outlived the test and were ended")
         if launch.reports:
-            return await asyncio.to_thread(runner.collect, exit_, dirs)
-        return runner.collect(exit_, dirs)
+            result = await asyncio.to_thread(runner.collect, exit_, dirs)
+        else:
+            result = runner.collect(exit_, dirs)
+        if result.problem:
+            self.shipper.say(result.problem)
+        return result
 
     async def _store_cases(self, runner: str, result: RunResult) -> None:
         unwanted = {EndReason.STOPPING, EndReason.LEASE_LOST}

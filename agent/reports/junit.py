@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 from xml.parsers import expat
 
+from agent.reports.opening import open_report
 from agent.reports.text import MAX_MESSAGE, MAX_NAME, file_of, line_of, message_of, name_of, seconds_of
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
 
@@ -49,7 +50,7 @@ def read_junit(
     pytest-rerunfailures writes a failed try as if it had passed. Elsewhere it is two cases of one name.
     """
     try:
-        with path.open("rb") as file:
+        with open_report(path) as file:
             attempts, problem = _parse(file)
     except FileNotFoundError:
         return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from agent.reports.opening import open_report
 from agent.reports.text import file_of, line_of, message_of, name_of, seconds_of
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
 
@@ -41,7 +42,7 @@ def read_playwright(path: Path, *, root: Path | None = None) -> PlaywrightReport
     Files of cases are given relative to `root` where they lie in it.
     """
     try:
-        with path.open("rb") as file:
+        with open_report(path) as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None

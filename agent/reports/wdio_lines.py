@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
+from agent.reports.opening import open_report
 from agent.reports.text import file_of, message_of, name_of, seconds_of
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
 
@@ -102,7 +103,7 @@ def _events(folder: Path) -> Iterator[dict[str, Any]]:
     left = MAX_BYTES
     for path in sorted(folder.glob("*.jsonl"))[:MAX_FILES]:
         try:
-            with path.open("rb") as file:
+            with open_report(path) as file:
                 while left > 0 and (line := file.readline(MAX_LINE)):
                     left -= len(line)
                     if isinstance(event := _parsed(line), dict):

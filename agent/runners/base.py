@@ -147,7 +147,8 @@ class RunResult:
 
     `reason` is a sentence for people; None when it passed. `exit_code` is as shells report it, None for
     runners without a process. `cases` are empty when there was no readable report; `junit` is the raw
-    JUnit file when there is one, readable or not. When the agent itself ended the process (timeout,
+    JUnit file when there is one, readable or not; `problem` says why a report could not be read, or not to
+    its end, which is written into the job's log. When the agent itself ended the process (timeout,
     cancel, lost lease) the caller's reason goes before `verdict`; the cases read so far are kept.
     `retryable` matters for `infrastructure` alone: False when another slot would meet the same.
     """
@@ -157,6 +158,7 @@ class RunResult:
     exit_code: int | None = None
     cases: tuple[CaseResult, ...] = ()
     junit: Path | None = None
+    problem: str | None = None
     retryable: bool = True
 
     @property

@@ -64,6 +64,7 @@ class CommandRunner(Runner):
             exit_code=exit_.exit_code,
             cases=report.cases if report else (),
             junit=dirs.junit if report else None,
+            problem=report.problem if report else None,
         )
 
     def _interpreter(self, test: str) -> tuple[str, ...]:

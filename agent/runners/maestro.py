@@ -88,6 +88,7 @@ class MaestroRunner(Runner):
             exit_code=exit_.exit_code,
             cases=cases,
             junit=dirs.junit if report else None,
+            problem=report.problem if report else None,
         )
 
     def _program(self) -> str:

@@ -120,6 +120,7 @@ def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
         exit_code=exit_.exit_code,
         cases=cases,
         junit=dirs.junit if dirs.junit.is_file() else None,
+        problem=report.problem if report else None,
     )
 
 

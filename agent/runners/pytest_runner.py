@@ -80,6 +80,7 @@ class PytestRunner(Runner):
             exit_code=code,
             cases=cases,
             junit=dirs.junit if report else None,
+            problem=report.problem if report else None,
             retryable=retryable,
         )
 

@@ -170,3 +170,30 @@ async def test_control_sequences_in_a_log_reach_no_terminal(bus: Bus, tmp_path: 
     shown = clean_log(text)
     assert "\x1b" not in shown
     assert "\x07" not in shown
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ('mkfifo "$QGJOB_JUNIT_FILE"', "it is no plain file"),
+        ("echo '<testsuite><testcase' > \"$QGJOB_JUNIT_FILE\"", "it is no whole XML document"),
+        ("echo '<!DOCTYPE a []><a/>' > \"$QGJOB_JUNIT_FILE\"", "it declares a document type"),
+    ],
+    ids=["pipe", "cut off", "entities"],
+)
+async def test_a_report_that_cannot_be_read_is_said_in_the_log(bus: Bus, left: str, said: str) -> None:
+    job = await came_to(bus, planned(1, runner="command", argv=("sh", "-c", left)))
+    assert job.state == "passed"
+    chunks = [chunk async for chunk in Client(bus, SystemClock()).logs(job.job_id)]
+    assert said.removeprefix("it ") in "".join(part for chunk in chunks for _, part in chunk.parts)
+    assert await works(bus)
+
+
+async def test_a_pass_whose_report_has_failures_says_so(bus: Bus) -> None:
+    report = "<testsuite><testcase name='a'/><testcase name='b'><failure/></testcase></testsuite>"
+    script = f'echo "{report}" > "$QGJOB_JUNIT_FILE"'
+    job = await came_to(bus, planned(1, runner="command", argv=("sh", "-c", script)))
+    assert (job.state, job.message) == (
+        "passed",
+        "it ended with exit code 0, but 1 of 2 cases in its report failed",
+    )

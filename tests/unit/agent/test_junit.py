@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,23 @@ def case(name: str = "t", inside: str = "", time: str = "1.5") -> str:
 
 def test_no_file_is_no_report(tmp_path: Path):
     assert read_junit(tmp_path / "none.xml") is None
+
+
+@pytest.mark.timeout(10)
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for name in ("pipe", "link", "."):
+        report = read_junit(tmp_path / name)
+        assert report == JUnitReport(problem="the JUnit report cannot be read: it is no plain file")
+
+
+def test_a_link_to_a_report_is_one(tmp_path: Path):
+    (tmp_path / "real.xml").write_text(suite(case()))
+    (tmp_path / "link.xml").symlink_to("real.xml")
+    report = read_junit(tmp_path / "link.xml")
+    assert report is not None
+    assert len(report.cases) == 1
 
 
 def test_counts_are_recomputed(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,12 @@ def test_files_of_the_bundle_are_told_as_the_bundle_names_them(tmp_path: Path):
     assert (found.message, [one.message for one in found.tries]) == (told, [told, None])
     (found,) = as_told([case], masker_of({}), tmp_path / "elsewhere")
     assert found == case
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_in_a_reports_place_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "playwright.json")
+    os.mkfifo(tmp_path / "worker.jsonl")
+    report = read_playwright(tmp_path / "playwright.json")
+    assert report == PlaywrightReport(problem="the JSON report cannot be read: it is no plain file")
+    assert read_wdio(tmp_path) == WdioReport()

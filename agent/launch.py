@@ -51,8 +51,7 @@ class LaunchSpec:
 class Exit:
     """How a process ended. Exactly one of `code` and `signal` is set.
 
-    `duration_s` is monotonic, from the start of the main process to its end. The CPU seconds and
-    `max_rss_bytes` cover the main process and the children it waited for. `leftovers` counts processes
+    `duration_s` is monotonic, from the start of the main process to its end. `leftovers` counts processes
     that outlived the main one and were ended; `survivors` those that even SIGKILL did not end.
     `ended` is the reason given to `JobSupervisor.end`, None when the process ended by itself.
     """
@@ -60,9 +59,6 @@ class Exit:
     code: int | None
     signal: int | None
     duration_s: float
-    cpu_user_s: float = 0.0
-    cpu_system_s: float = 0.0
-    max_rss_bytes: int = 0
     leftovers: int = 0
     survivors: int = 0
     ended: EndReason | None = None

@@ -56,7 +56,6 @@ class _Job:
         self.lease_until = _NEVER if lease_s is None else _now() + lease_s
         self.status: int | None = None
         self.duration_s = 0.0
-        self.usage: tuple[float, float, int] = (0.0, 0.0, 0)
         self.reason: str | None = None
         self.leftovers: set[int] = set()
         # Each a point in time at which the next, stronger, means is used; infinite until it is decided.
@@ -211,7 +210,7 @@ class Supervisor:
         """Collect what has died; True when we have no child left."""
         for _ in range(REAP_AT_ONCE):
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return True
             if pid == 0:
@@ -219,7 +218,6 @@ class Supervisor:
             if pid == job.pid:
                 job.duration_s = time.monotonic() - job.started
                 job.status = status
-                job.usage = (usage.ru_utime, usage.ru_stime, usage.ru_maxrss)
                 self._main_ended(job)
         return False
 
@@ -272,16 +270,12 @@ class Supervisor:
     def _finish(self, job: _Job, *, survivors: int) -> None:
         self._job = None
         status = job.status if job.status is not None else signal.SIGKILL
-        user_s, system_s, max_rss = job.usage
         self._send(
             {
                 "verb": "exit",
                 "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
                 "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
                 "duration_s": job.duration_s or time.monotonic() - job.started,
-                "cpu_user_s": user_s,
-                "cpu_system_s": system_s,
-                "max_rss_bytes": max_rss if sys.platform == "darwin" else max_rss * 1024,
                 "leftovers": len(job.leftovers),
                 "survivors": survivors,
                 "reason": job.reason,

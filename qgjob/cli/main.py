@@ -65,9 +65,7 @@ def _root(
         logging.basicConfig(
             level=logging.DEBUG, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s"
         )
-    ctx.obj = Session(
-        server=server, creds=creds, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, verbose=verbose
-    )
+    ctx.obj = Session(server=server, creds=creds, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
 
 
 def build() -> Any:

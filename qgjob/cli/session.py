@@ -1,4 +1,4 @@
-"""What the global options say: where the server is, who we are, how much to tell."""
+"""What the global options say: where the server is, and who we are."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ class Session:
     tls_ca: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
-    verbose: bool = False
     out: Output = field(default_factory=Output)
 
     def server_options(self, name: str = "qgjob cli") -> ServerOptions:

@@ -135,7 +135,6 @@ RECORD = history.OutcomeRecord(
     message="1 of 3 cases failed",
     at=1_790_000_009.0,
 )
-PROBLEM = requests.Problem(code="not_found", message="There is no job j_02.")
 
 SAMPLES: tuple[Message, ...] = (
     JOB,

@@ -53,15 +53,6 @@ SLOT_INK: Final = {
 AGENT_GLYPH: Final = {"up": "●", "draining": "◐", "gone": "○", "lost": "✕"}
 AGENT_INK: Final = {"up": "good", "draining": "prep", "gone": "dim", "lost": "bad"}
 
-PRIORITY_INK: Final = {"high": "high", "medium": "medium", "low": "low"}
-
-
-def priority_ink(priority: int) -> str:
-    """The ink of a priority's class."""
-    if priority >= 8:
-        return "high"
-    return "medium" if priority >= 4 else "low"
-
 
 def word(state: str) -> str:
     """A state as people write it."""

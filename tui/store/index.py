@@ -63,10 +63,6 @@ class JobIndex:
         """Whether every job was looked at since the last change of filter or order."""
         return not self._todo and not self._unseen
 
-    def slice(self, start: int, stop: int) -> list[str]:
-        """The ids of some rows."""
-        return [job_id for _, job_id in self._rows[start:stop]]
-
     def row_of(self, job_id: str) -> int | None:
         """The row of a job, or None when it is not shown."""
         key = self._key_of.get(job_id)

@@ -45,8 +45,6 @@ class LogMatches:
         self._numbers: list[int] = []
         self._gone = 0
         self._next = buffer.first
-        self.lines_searched = 0
-        """What searching cost so far, for tests."""
 
     @property
     def first(self) -> int:
@@ -91,7 +89,6 @@ class LogMatches:
             behind = min(behind, stop)
             if page is None or self._needle is None or page.holds(self._needle) or _has_marks(page):
                 for at in range(number, behind):
-                    self.lines_searched += 1
                     if search(shown_text(buffer.line(at))):
                         self._numbers.append(at)
             number = behind

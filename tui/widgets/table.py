@@ -62,10 +62,6 @@ class LineTable(TallCanvas):
         """What to say when there are no rows: a sentence, and a hint."""
         return ("Nothing here.", "")
 
-    def selectable(self, row_id: str) -> bool:  # noqa: ARG002
-        """Whether the cursor may stand on a row."""
-        return True
-
     # --- The cursor --------------------------------------------------------------------------
 
     @property

@@ -8,12 +8,16 @@ from heapq import heapify, heappop, heappush
 from math import floor, log2
 from typing import TYPE_CHECKING, Final
 
+from bus_schemas.jobs import priority_class
+from bus_schemas.subjects import PRIORITY_CLASSES
+
 if TYPE_CHECKING:
     from qgjob.domain.placement.index import Index
     from qgjob.domain.placement.model import GroupKey, Job
 
 _PER_OCTAVE: Final = 4
 """Lengths are told apart in steps of a quarter octave (19 %): estimates are no better."""
+_LEVELS: Final = tuple(PRIORITY_CLASSES.index(priority_class(number)) for number in range(11))
 
 
 class Queue:
@@ -238,7 +242,7 @@ class Group:
 
 def level_of(priority: int) -> int:
     """0 for high, 1 for medium, 2 for low."""
-    return 0 if priority >= 8 else 1 if priority >= 4 else 2
+    return _LEVELS[priority]
 
 
 def _length(seconds: float) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,15 +23,8 @@ class CommandEntry:
     module: str
     panel: str
     help: str
-    needs: str | None = None
-    """A module without which the command is absent."""
     parser: str | None = None
     """The module of a service that reads its own options: it has a function `parser`."""
-
-    @property
-    def present(self) -> bool:
-        """Whether what it needs is in this installation."""
-        return self.needs is None or importlib.util.find_spec(self.needs) is not None
 
     def load(self) -> typer.Typer:
         """Import it."""
@@ -59,23 +51,16 @@ COMMANDS: Final = (
     CommandEntry("queue", "qgjob.cli.queue", LAB, "See what waits; pause, resume and limit it."),
     CommandEntry("cron", "qgjob.cli.cron", LAB, "See and delete schedules of runs."),
     CommandEntry("top", "qgjob.cli.top", LAB, "Show the lab on one screen: queues, slots, running jobs."),
-    CommandEntry("tui", "qgjob.cli.tui", LAB, "Open the live dashboard.", needs="tui.launch"),
+    CommandEntry("tui", "qgjob.cli.tui", LAB, "Open the live dashboard."),
     CommandEntry("health", "qgjob.cli.health", LAB, "Check that everything works; exits 1 if not."),
     CommandEntry("doctor", "qgjob.cli.doctor", LAB, "Find out what is wrong here, and what to do about it."),
     CommandEntry("up", "qgjob.cli.up", SYSTEM, "Run the whole system on this machine."),
-    CommandEntry(
-        "demo",
-        "qgjob.cli.demo",
-        SYSTEM,
-        "Run real sample tests on a system of their own.",
-        needs="qgjob.cli.demo",
-    ),
+    CommandEntry("demo", "qgjob.cli.demo", SYSTEM, "Run real sample tests on a system of their own."),
     CommandEntry(
         "agent",
         "qgjob.cli.agent",
         SYSTEM,
         "Run an agent: the slots of this lab machine.",
-        needs="agent.__main__",
         parser="agent.__main__",
     ),
     CommandEntry(
@@ -90,7 +75,6 @@ COMMANDS: Final = (
         "qgjob.cli.gateway",
         SYSTEM,
         "Serve HTTP, for those with nothing but curl.",
-        needs="qgjob.gateway.__main__",
         parser="qgjob.gateway.__main__",
     ),
     CommandEntry("simulate", "qgjob.cli.simulate", OTHER, "Replay a trace of jobs on a lab of any size."),

@@ -38,12 +38,11 @@ class Described:
 
 
 def everything() -> Iterator[tuple[CommandEntry, Described]]:
-    """Every command that is present, in the table's order; imports them all."""
+    """Every command, in the table's order; imports them all."""
     from typer.main import get_command
 
     for entry in COMMANDS:
-        if entry.present:
-            yield entry, describe_entry(entry, get_command(entry.load()))
+        yield entry, describe_entry(entry, get_command(entry.load()))
 
 
 def describe_entry(entry: CommandEntry, command: Any) -> Described:

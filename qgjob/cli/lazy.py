@@ -70,12 +70,12 @@ class LazyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in the table's order."""
         del ctx
-        return [entry.name for entry in COMMANDS if entry.present]
+        return [entry.name for entry in COMMANDS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import and return the command."""
         del ctx
-        entry = next((entry for entry in COMMANDS if entry.name == cmd_name and entry.present), None)
+        entry = next((entry for entry in COMMANDS if entry.name == cmd_name), None)
         if entry is None:
             return None
         command = get_command(entry.load())
@@ -88,11 +88,7 @@ class LazyGroup(TyperGroup):
         """Complete the name of a command without importing any; options as typer does."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        return [
-            Word(entry.name, entry.help)
-            for entry in COMMANDS
-            if entry.present and entry.name.startswith(incomplete)
-        ]
+        return [Word(entry.name, entry.help) for entry in COMMANDS if entry.name.startswith(incomplete)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help without importing a command."""

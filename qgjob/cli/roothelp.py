@@ -40,11 +40,10 @@ OUTRO: Final = (
 def root_help() -> str:
     """The whole text; bold headings on a terminal."""
     columns = width()
-    present = [entry for entry in COMMANDS if entry.present]
-    panels = list(dict.fromkeys(entry.panel for entry in present))
+    panels = list(dict.fromkeys(entry.panel for entry in COMMANDS))
     parts = [f"{bold('Usage:')} qgjob [OPTIONS] COMMAND …", fill(INTRO, columns)]
     for panel in panels:
-        rows = [(entry.name, entry.help) for entry in present if entry.panel == panel]
+        rows = [(entry.name, entry.help) for entry in COMMANDS if entry.panel == panel]
         parts.append(section(panel, rows, columns, _WIDTH))
     parts.append(section("Options", OPTIONS, columns, _WIDTH))
     parts.append(examples(_EXAMPLES, columns))

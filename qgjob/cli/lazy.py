@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -10,11 +10,8 @@ from typer.main import get_command
 from qgjob.cli.commands import COMMANDS
 from qgjob.cli.helptext import dress
 from qgjob.cli.roothelp import root_help
+from qgjob.cli.words import asked_for_help, globals_first
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-GLOBAL_VALUES: Final = frozenset({"--server", "--creds", "--tls-ca", "--tls-cert", "--tls-key"})
 MEANT: Final = {
     "dashboard": "tui",
     "devices": "agents list",
@@ -29,26 +26,6 @@ MEANT: Final = {
     "version": "--version",
 }
 """What those mean who know other tools, where no name is near."""
-GLOBAL_FLAGS: Final = frozenset({"-v", "--verbose"})
-
-
-def globals_first(args: Sequence[str]) -> list[str]:
-    """The arguments with the global options before the command, wherever they stood before `--`."""
-    first: list[str] = []
-    rest: list[str] = []
-    given = list(args)
-    while given:
-        word = given.pop(0)
-        if word == "--":
-            rest += [word, *given]
-            break
-        if word in GLOBAL_VALUES and given:
-            first += [word, given.pop(0)]
-        elif word in GLOBAL_FLAGS or ("=" in word and word.partition("=")[0] in GLOBAL_VALUES):
-            first.append(word)
-        else:
-            rest.append(word)
-    return first + rest
 
 
 class Word(NamedTuple):
@@ -57,11 +34,6 @@ class Word(NamedTuple):
     value: str
     help: str | None = None
     type: str = "plain"
-
-
-def asked_for_help(args: Sequence[str]) -> list[str]:
-    """`help submit` is `submit --help`."""
-    return [*args[1:], "--help"] if args and args[0] == "help" else list(args)
 
 
 class LazyGroup(TyperGroup):

@@ -16,10 +16,11 @@ from typing import Annotated, Any
 
 import typer
 
-from qgjob.cli.lazy import GLOBAL_FLAGS, LazyGroup
+from qgjob.cli.lazy import LazyGroup
 from qgjob.cli.options import option
 from qgjob.cli.output import Output
 from qgjob.cli.session import Session
+from qgjob.cli.words import is_said, is_verbose
 from qgjob.errors import ExitCode, QgjobError
 
 _POSSIBLE = re.compile(r" \(Possible options: (.+)\)\.\Z")
@@ -140,7 +141,7 @@ def _open_what_was_closed() -> None:
 
 
 def _run(args: list[str]) -> int:
-    verbose = bool(GLOBAL_FLAGS.intersection(args))
+    verbose = is_verbose(args, os.environ)
     out = Output()
     try:
         result = build().main(args=args, prog_name="qgjob", standalone_mode=False)
@@ -176,8 +177,7 @@ def named_source(message: str, args: Sequence[str], variable: str | None = None)
         return message
     flag: str = option["flag"]
     variable = variable or "QGJOB_" + flag.removeprefix("--").replace("-", "_").upper()
-    said = args[: args.index("--")] if "--" in args else args
-    if not os.environ.get(variable) or any(word.partition("=")[0] == flag for word in said):
+    if not os.environ.get(variable) or is_said(args, flag):
         return message
     return message[: option.start("flag")] + variable + message[option.end("flag") :]
 

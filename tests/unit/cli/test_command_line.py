@@ -9,9 +9,9 @@ import pytest
 from bus_schemas.agents import GroupRef
 from bus_schemas.requests import GroupView, LeaderView, Overview
 from qgjob.cli.commands import COMMANDS
-from qgjob.cli.lazy import globals_first
 from qgjob.cli.main import run
 from qgjob.cli.roothelp import root_help
+from qgjob.cli.words import globals_first, is_verbose
 from qgjob.client.models import Submitted
 from qgjob.client.shapes import job_json, overview_json, run_json, submitted_json
 from tests.support.views import NOW, ended, view
@@ -29,6 +29,23 @@ from tests.support.views import NOW, ended, view
 )
 def test_global_options_may_stand_anywhere_before_the_dashes(given: list[str], wanted: list[str]):
     assert globals_first(given) == wanted
+
+
+@pytest.mark.parametrize(
+    ("args", "variable", "verbose"),
+    [
+        (["list", "-v"], "", True),
+        (["list"], "", False),
+        (["submit", "--", "-v"], "", False),  # the test's program is to say more, not we
+        (["list"], "1", True),
+        (["list"], "yes", True),
+        (["list"], "0", False),
+    ],
+)
+def test_tracebacks_are_asked_for_before_the_dashes_or_by_the_environment(
+    args: list[str], variable: str, verbose: bool
+):
+    assert is_verbose(args, {"QGJOB_VERBOSE": variable}) == verbose
 
 
 def test_every_command_of_the_table_can_be_loaded_and_has_help(capsys: pytest.CaptureFixture[str]):

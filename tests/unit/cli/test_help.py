@@ -14,9 +14,9 @@ from qgjob.cli.commands import COMMANDS
 from qgjob.cli.described import Described, everything
 from qgjob.cli.examples import EXAMPLES
 from qgjob.cli.helptext import help_text
-from qgjob.cli.lazy import globals_first
 from qgjob.cli.main import run
 from qgjob.cli.roothelp import root_help
+from qgjob.cli.words import globals_first
 from qgjob.errors import ExitCode
 from scripts import cli_doc, manpage
 from scripts.exit_codes import EXIT_CODES

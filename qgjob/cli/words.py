@@ -1,0 +1,47 @@
+"""The words of a call as they were typed: global options anywhere before `--`, and `help`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+GLOBAL_VALUES: Final = frozenset({"--server", "--creds", "--tls-ca", "--tls-cert", "--tls-key"})
+GLOBAL_FLAGS: Final = frozenset({"-v", "--verbose"})
+_YES: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
+"""What typer takes for a flag that is set, in the environment."""
+
+
+def before_dashes(args: Sequence[str]) -> Sequence[str]:
+    """The arguments that are ours: what stands behind `--` is for the test's program."""
+    return args[: args.index("--")] if "--" in args else args
+
+
+def globals_first(args: Sequence[str]) -> list[str]:
+    """The arguments with the global options before the command, wherever they stood before `--`."""
+    first: list[str] = []
+    rest: list[str] = []
+    ours = iter(before_dashes(args))
+    for word in ours:
+        if word in GLOBAL_VALUES and (value := next(ours, None)) is not None:
+            first += [word, value]
+        elif word in GLOBAL_FLAGS or ("=" in word and word.partition("=")[0] in GLOBAL_VALUES):
+            first.append(word)
+        else:
+            rest.append(word)
+    return [*first, *rest, *args[len(before_dashes(args)) :]]
+
+
+def asked_for_help(args: Sequence[str]) -> list[str]:
+    """`help submit` is `submit --help`."""
+    return [*args[1:], "--help"] if args and args[0] == "help" else list(args)
+
+
+def is_said(args: Sequence[str], flag: str) -> bool:
+    """Whether an option stands on the command line, as `--flag value` or `--flag=value`."""
+    return any(word.partition("=")[0] == flag for word in before_dashes(args))
+
+
+def is_verbose(args: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether tracebacks are wanted, before anything was read that could go wrong."""
+    said = GLOBAL_FLAGS.intersection(before_dashes(args))
+    return bool(said) or environ.get("QGJOB_VERBOSE", "").lower() in _YES

@@ -1,0 +1,66 @@
+"""Questions that are none, and ids that could mean something to the bus or the store."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bus_schemas import subjects
+from bus_schemas.requests import (
+    AgentsAnswer,
+    GetAnswer,
+    LogsAnswer,
+    LogsQuery,
+    Query,
+)
+from qgjob.bus.connect import Bus
+from qgjob.scheduler.projector import Projector
+from qgjob.scheduler.queries import QueryService
+from tests.support.eventlog import record
+from tests.support.histories import Ids, lifetime
+from tests.support.questions import ONE, ask, get, problem
+
+RUBBISH = (
+    b"",
+    b"no json",
+    b"[]",
+    b"{}",
+    b'{"id": ""}',
+    b'{"id": "x", "job_id": "x", "limit": -1}',
+    b'{"v": 99, "id": "x", "job_id": "x"}',
+    b"\xff",
+)
+
+
+async def test_bad_questions(bus: Bus, queries: QueryService) -> None:
+    for name in ("get", "logs", "list"):
+        for data in RUBBISH:
+            reply = await bus.requests.request(subjects.query(name), data)
+            answer = json.loads(reply.data)
+            if name == "list" and data in {b"{}", b'{"id": ""}'}:
+                assert answer["problem"]["code"] == "unavailable"  # a right question, and no projection
+            else:
+                assert answer["problem"]["code"] == "bad_request"
+                assert "\n" not in answer["problem"]["message"]
+    assert (await ask(bus, "agents", Query(), AgentsAnswer)).problem is None
+
+
+async def test_a_question_that_there_is_not(bus: Bus, queries: QueryService) -> None:
+    reply = await bus.requests.request("qg.query.lottery.any", b"{}")
+    assert "lottery" in GetAnswer.decode(reply.data).model_dump()["problem"]["message"]
+
+
+@pytest.mark.parametrize("any_id", ["*", ">", "a b", "qg.events.>", "x" * 200, "é\x00", "j_1:jobs", "=2A"])
+async def test_hostile_ids(bus: Bus, projected: Projector, any_id: str) -> None:
+    await record(bus, lifetime(ONE))
+    assert problem(await get(bus, any_id)) == "not_found"
+    assert problem(await ask(bus, "logs", LogsQuery(job_id=any_id), LogsAnswer)) == "not_found"
+    ids = Ids(any_id, any_id + "r", any_id, any_id)
+    await record(bus, lifetime(ids))
+    job, run = await get(bus, any_id, any_id), await get(bus, any_id + "r")
+    assert job.job is not None
+    assert job.job.org_id == any_id
+    assert run.run is not None
+    assert run.run.counts == {"passed": 1}
+    assert (await get(bus, "r_1")).run is not None

@@ -1,0 +1,75 @@
+"""Lists of jobs, and who may see what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from nats.aio.msg import Msg
+
+from bus_schemas import subjects
+from bus_schemas.requests import (
+    ListAnswer,
+    ListQuery,
+    LogsAnswer,
+    LogsQuery,
+)
+from qgjob.bus.connect import Bus
+from qgjob.client import query as client_query
+from qgjob.scheduler.projector import Projector
+from qgjob.scheduler.queries import QueryService
+from qgjob.store.connect import Store
+from tests.support.eventlog import record
+from tests.support.histories import Ids, lifetime
+from tests.support.questions import ONE, ask, caught_up, get, problem, put_log, working
+from tests.support.wait import wait_for
+
+
+async def test_lists(bus: Bus, projected: Projector) -> None:
+    last = 0
+    for n in range(6):
+        org = "acme" if n % 2 else "other"
+        ids = Ids(org, f"r_{org}", f"j_{n}", f"v{n % 3}")
+        last = await record(bus, lifetime(ids, state="failed" if n == 3 else "passed"))
+    await caught_up(projected, last)
+
+    async def listed(query: ListQuery, org: str | None = None) -> list[str]:
+        return [job.job_id for job in (await ask(bus, "list", query, ListAnswer, org)).jobs]
+
+    assert await listed(ListQuery()) == [f"j_{n}" for n in reversed(range(6))]
+    assert await listed(ListQuery(limit=2, offset=1)) == ["j_4", "j_3"]
+    assert await listed(ListQuery(state="failed")) == ["j_3"]
+    assert await listed(ListQuery(org_id="acme", app_version_id="v2")) == ["j_5"]
+    assert await listed(ListQuery(run_id="r_other")) == ["j_4", "j_2", "j_0"]
+    assert await listed(ListQuery(), "acme") == ["j_5", "j_3", "j_1"]
+    assert problem(await ask(bus, "list", ListQuery(org_id="other"), ListAnswer, "acme")) == "bad_request"
+
+
+async def test_an_organisation_sees_only_its_own(bus: Bus, projected: Projector) -> None:
+    await record(bus, lifetime(ONE))
+    await put_log(bus, 0, "secret")
+    assert (await get(bus, "j_1", "acme")).job is not None
+    for any_id in ("j_1", "r_1"):
+        assert problem(await get(bus, any_id, "other")) == "not_found"
+    assert problem(await ask(bus, "logs", LogsQuery(job_id="j_1"), LogsAnswer, "other")) == "not_found"
+
+
+async def test_who_asks_while_the_store_is_filled_again_gets_the_answer(
+    bus: Bus, store: Store, queries: QueryService
+) -> None:
+    await record(bus, lifetime(ONE))
+    asked: list[str] = []
+    watcher = await bus.nc.subscribe(subjects.query("list"), cb=_noting(asked))
+    await bus.nc.flush()
+    listing = asyncio.create_task(client_query.jobs(bus, limit=5))
+    await wait_for(lambda: len(asked) > 1, what="a second question")  # the first was answered: not yet
+    await watcher.unsubscribe()
+    async with working(Projector(bus, store, look_every_s=0.1)):
+        assert [job.job_id for job in await listing] == [ONE.job_id]
+
+
+def _noting(asked: list[str]) -> Callable[[Msg], Awaitable[None]]:
+    async def note(msg: Msg) -> None:
+        asked.append(msg.subject)
+
+    return note

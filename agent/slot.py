@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from agent.attempt import AttemptRunner
-from agent.claim import claim
 from agent.heldwork import HeldWork
 from agent.holding import SKEW, Holding
 from agent.identity import Identity
-from agent.recording import Recording
+from agent.taking import Taking
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, DeviceHealth, InstalledBuild, SlotNext, SlotState, SlotStatus
 from bus_schemas.holds import SlotHold
 from bus_schemas.jobs import JobMessage
 from qgjob import __version__
 from qgjob.bus.connect import Bus
-from qgjob.bus.deadletters import set_aside
-from qgjob.bus.follow import stream_message
 from qgjob.bus.pull import NAK, Puller
-from qgjob.errors import BadMessageError, NewerMessageError, QgjobError
+from qgjob.errors import NewerMessageError
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -33,8 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S: Final = 15.0
-_AVOID_DELAY_S: Final = 0.2
-_AVOID_TRIES: Final = 10
 _GONE_PAUSE_S: Final = 0.2
 
 
@@ -55,14 +49,13 @@ class SlotWorker:
         self.who = who
         self.runner = runner
         self._on_change = on_change
-        self._held_work = held_work
         self._instance = instance
         self._wake = asyncio.Event()
         self._binding: Binding | None = None
         self._next_binding: Binding | None = None
         self._puller: Puller | None = None
         self._retiring: set[asyncio.Task[None]] = set()
-        self._recording = Recording(bus, who.name)
+        self._taking = Taking(bus, who, runner, held_work)
         self._report_due = True
         self._stopping = False
         self._holding = Holding()
@@ -92,7 +85,7 @@ class SlotWorker:
     def hold(self, by: str, state: SlotState, note: str) -> None:
         """Take nothing more until `release(by)`; a running job is finished.
 
-        `by` names who holds it (`device`, `operator`, …): each has one reason at a time.
+        `by` names who holds it (`device`, `version`): each has one reason at a time.
         """
         if self._holding.hold(by, state, note):
             self._held_or_released()
@@ -143,7 +136,7 @@ class SlotWorker:
     @property
     def busy(self) -> bool:
         """Whether a job runs on it, or the end of one is not recorded yet."""
-        return self._message is not None or self._recording.pending
+        return self._message is not None or self._taking.recording.pending
 
     @property
     def state(self) -> SlotState:
@@ -201,7 +194,7 @@ class SlotWorker:
                     await puller.ask()
                 await self._wait()
         finally:
-            await self._recording.close()
+            await self._taking.recording.close()
             if self._stopping:  # nothing shall be released for us until the agent is gone
                 await self._report()
             # The connection closes next, and with it all interest: nothing is delivered any more.
@@ -214,7 +207,7 @@ class SlotWorker:
         """Who hears that the slot is free, or has another group, shall find the last end recorded."""
         loop, puller = asyncio.get_running_loop(), self._puller
         began = loop.time()
-        await self._recording.done()
+        await self._taking.recording.done()
         if puller is not None and loop.time() - began > self._ack_wait_s:
             puller.take()  # what came meanwhile may be another slot's by now, from whom a NAK would take it
 
@@ -284,7 +277,11 @@ class SlotWorker:
         return self.runner.installed()
 
     async def _work(self, msg: Msg) -> None:
-        message = await self._read(msg)
+        try:
+            message = await self._taking.read(msg)
+        except NewerMessageError:
+            self.too_old("jobs")
+            return
         if message is None:
             return
         before = self._installed()
@@ -293,12 +290,7 @@ class SlotWorker:
         self._on_change()
         side = asyncio.create_task(self._say_while_busy()) if self.runner.slow(message) else None
         try:
-            await self._attempt(message, msg.reply)
-        except QgjobError as error:
-            # No result and no ack: the work stream gives it again when the lease has run out.
-            log.warning("%s: %s: %s", self.who.name, message.spec.job_id, error)
-        except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
-            log.exception("%s: %s", self.who.name, message.spec.job_id)
+            await self._taking.carry_out(message, msg.reply, self._ack_wait_s)
         finally:
             if side is not None:
                 side.cancel()
@@ -321,45 +313,3 @@ class SlotWorker:
                 await self._report()
             for msg in self._puller.take() if self._puller is not None else ():
                 await self._bus.nc.publish(msg.reply, NAK)  # an older request brought it: not for us now
-
-    async def _read(self, msg: Msg) -> JobMessage | None:
-        try:
-            message = JobMessage.decode(msg.data)
-        except NewerMessageError:
-            # Nothing is wrong with the job: another slot, or this one after an upgrade, can run it.
-            await self._bus.nc.publish(msg.reply, NAK)
-            self.too_old("jobs")
-            return None
-        except BadMessageError as error:
-            if await set_aside(self._bus, streams.WORK, msg.subject, msg.data, str(error)):
-                self._recording.acknowledge(msg.reply)
-            return None
-        delivered = stream_message(msg).delivered
-        if self.who.name in message.avoid and delivered <= _AVOID_TRIES:
-            # Meant for another slot of the group, which pulls beside us: let it have it.
-            body = json.dumps({"delay": int(_AVOID_DELAY_S * streams.SECOND_NS)}).encode()
-            await self._bus.nc.publish(msg.reply, NAK + b" " + body)
-            return None
-        return message
-
-    async def _attempt(self, message: JobMessage, ack: str) -> None:
-        since = asyncio.get_running_loop().time()
-        held = await claim(self._bus, message, self.who, await self.runner.phase(message))
-        if held is None:
-            await self._recording.done()
-            self._recording.acknowledge(ack)
-            return
-        came_s = asyncio.get_running_loop().time() - since
-        note = self._held_work.note(held, ack, self._ack_wait_s, came_s=came_s)
-        await self._recording.done()  # of a slot's results only one is ever under way
-        try:
-            outcome = await self.runner.run(held, ack, self._ack_wait_s, since=since, on_renewed=note.renewed)
-        except Exception:
-            note.settle()
-            raise
-        if outcome is None:
-            await held.let_go()
-            await self._bus.nc.publish(ack, NAK)
-            note.settle()
-            return
-        self._recording.begin(held, outcome, ack, note)

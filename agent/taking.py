@@ -1,0 +1,97 @@
+"""What the work stream gives to a slot: is it for it, and its attempt from the claim to the recorded end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Final
+
+from agent.attempt import AttemptRunner
+from agent.claim import claim
+from agent.heldwork import HeldWork
+from agent.identity import Identity
+from agent.recording import Recording
+from bus_schemas import streams
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.connect import Bus
+from qgjob.bus.deadletters import set_aside
+from qgjob.bus.follow import stream_message
+from qgjob.bus.pull import NAK
+from qgjob.errors import BadMessageError, NewerMessageError, QgjobError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+log = logging.getLogger(__name__)
+
+_AVOID_DELAY_S: Final = 0.2
+_AVOID_TRIES: Final = 10
+
+
+class Taking:
+    """The work of one slot, one message at a time."""
+
+    def __init__(self, bus: Bus, who: Identity, runner: AttemptRunner, held_work: HeldWork) -> None:
+        self._bus = bus
+        self._who = who
+        self._runner = runner
+        self._held_work = held_work
+        self.recording = Recording(bus, who.name)
+
+    async def read(self, msg: Msg) -> JobMessage | None:
+        """The job of a message; None when it is not for this slot, which is dealt with.
+
+        Raises `NewerMessageError` when this agent is too old for it; it was handed back.
+        """
+        try:
+            message = JobMessage.decode(msg.data)
+        except NewerMessageError:
+            # Nothing is wrong with the job: another slot, or this one after an upgrade, can run it.
+            await self._bus.nc.publish(msg.reply, NAK)
+            raise
+        except BadMessageError as error:
+            if await set_aside(self._bus, streams.WORK, msg.subject, msg.data, str(error)):
+                self.recording.acknowledge(msg.reply)
+            return None
+        delivered = stream_message(msg).delivered
+        if self._who.name in message.avoid and delivered <= _AVOID_TRIES:
+            # Meant for another slot of the group, which pulls beside us: let it have it.
+            body = json.dumps({"delay": int(_AVOID_DELAY_S * streams.SECOND_NS)}).encode()
+            await self._bus.nc.publish(msg.reply, NAK + b" " + body)
+            return None
+        return message
+
+    async def carry_out(self, message: JobMessage, ack: str, ack_wait_s: float) -> None:
+        """Claim an attempt and run it to its end, which is recorded beside the way.
+
+        What goes wrong is logged: the work stream then gives the job again when its lease has run out.
+        """
+        try:
+            await self._attempt(message, ack, ack_wait_s)
+        except QgjobError as error:
+            log.warning("%s: %s: %s", self._who.name, message.spec.job_id, error)
+        except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
+            log.exception("%s: %s", self._who.name, message.spec.job_id)
+
+    async def _attempt(self, message: JobMessage, ack: str, ack_wait_s: float) -> None:
+        since = asyncio.get_running_loop().time()
+        held = await claim(self._bus, message, self._who, await self._runner.phase(message))
+        if held is None:
+            await self.recording.done()
+            self.recording.acknowledge(ack)
+            return
+        came_s = asyncio.get_running_loop().time() - since
+        note = self._held_work.note(held, ack, ack_wait_s, came_s=came_s)
+        await self.recording.done()  # of a slot's results only one is ever under way
+        try:
+            outcome = await self._runner.run(held, ack, ack_wait_s, since=since, on_renewed=note.renewed)
+        except Exception:
+            note.settle()
+            raise
+        if outcome is None:
+            await held.let_go()
+            await self._bus.nc.publish(ack, NAK)
+            note.settle()
+            return
+        self.recording.begin(held, outcome, ack, note)

@@ -41,7 +41,7 @@ class Submission:
         """Submit, and wait if that was wished; returns the exit code."""
         if self.wishes is None:
             return run(self._main())
-        from qgjob.cli.waiting import detachable
+        from qgjob.cli.detaching import detachable
 
         return detachable(
             self.session,

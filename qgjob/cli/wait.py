@@ -36,7 +36,8 @@ def wait(
     as_json: opt.Json = False,
 ) -> None:
     """Wait for a job or a run; the exit code is the verdict. Ctrl-C asks whether to cancel."""
-    from qgjob.cli.waiting import WaitWishes, detachable
+    from qgjob.cli.detaching import detachable
+    from qgjob.cli.waiting import WaitWishes
     from qgjob.client.models import WaitOptions
     from qgjob.domain.verdict import VerdictRules
 

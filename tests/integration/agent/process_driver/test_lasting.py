@@ -1,0 +1,91 @@
+"""What is installed outlives agents and servers; what was damaged is installed again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from agent.drivers.process import ProcessDevice
+from agent.supervision.processes import parents
+from tests.support.processbuilds import MakeBuild, folders, get, install, new_device
+from tests.support.wait import wait_for
+
+
+async def test_a_server_that_died_is_started_again(device: ProcessDevice, make_build: MakeBuild):
+    await install(device, make_build("v1"))
+    _, pid = await get((await device.start_app("app", timeout_s=30)).url)
+    os.kill(pid, signal.SIGKILL)
+    await wait_for(lambda: pid not in parents())
+
+    async def started_again() -> bool:
+        # Until the death was noticed, the address is the dead one's.
+        with contextlib.suppress(OSError):
+            return (await get((await device.start_app("app", timeout_s=30)).url))[1] != pid
+        return False
+
+    await wait_for(started_again)
+    assert device.installs.made == 1
+
+
+async def test_what_is_installed_is_remembered_by_the_next_agent(
+    device: ProcessDevice, make_build: MakeBuild, tmp_path: Path, mark: str
+):
+    build = make_build("v1")
+    await install(device, build)
+    _, pid = await get((await device.start_app("app", timeout_s=30)).url)
+    await device.close()
+    assert pid not in parents()
+    (tmp_path / "slot/apps/.half-unpacked").mkdir()
+    later = await new_device(tmp_path, mark)
+    assert [app.app_version_id for app in later.installed()] == ["v1"]
+    assert folders(tmp_path) == 1
+    assert (await install(later, build)).skipped
+    assert (await get((await later.start_app("app", timeout_s=30)).url))[0] == "v1"
+    await later.close()
+
+
+@pytest.mark.parametrize("damage", ["ledger", "folder", "strange ledger"])
+async def test_what_was_damaged_is_installed_again(
+    device: ProcessDevice, make_build: MakeBuild, tmp_path: Path, mark: str, damage: str
+):
+    build = make_build("v1", {"x": "1"})
+    await install(device, build)
+    if damage == "ledger":
+        (tmp_path / "slot/installed.json").write_text("{")
+    elif damage == "strange ledger":
+        (tmp_path / "slot/installed.json").write_text('{"installed": [{"app_id": 5}]}')
+    else:
+        shutil.rmtree(next((tmp_path / "slot/apps").iterdir()))
+    later = await new_device(tmp_path, mark)
+    assert not later.installed()
+    assert folders(tmp_path) == 0
+    assert not (await install(later, build)).skipped
+
+
+async def test_a_folder_that_vanished_under_us_is_installed_again(
+    device: ProcessDevice, make_build: MakeBuild, tmp_path: Path
+):
+    build = make_build("v1", {"x": "1"})
+    await install(device, build)
+    shutil.rmtree(next((tmp_path / "slot/apps").iterdir()))
+    result = await install(device, build)
+    assert (result.ok, result.skipped) == (True, False)
+
+
+async def test_health_looks_at_the_disk(
+    device: ProcessDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    healthy = await device.health()
+    assert healthy.ok
+    assert healthy.free_mib is not None
+    assert healthy.free_mib > 200
+    monkeypatch.setattr("agent.drivers.marker.MIN_FREE_BYTES", 1 << 60)
+    assert "of disk left" in ((await device.recover()).detail or "")
+    shutil.rmtree(tmp_path / "slot")
+    assert "is gone" in ((await device.health()).detail or "")
+    (tmp_path / "slot/apps").mkdir(parents=True)

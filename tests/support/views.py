@@ -8,6 +8,7 @@ from bus_schemas.agents import Heartbeat, SlotStatus
 from bus_schemas.events import Attempt, Ended, EndState, Queued, Started
 from bus_schemas.jobs import JobSpec
 from bus_schemas.requests import JobView
+from qgjob.client.ids import new_ids
 
 NOW = 1_700_000_000.0
 
@@ -97,3 +98,10 @@ def heartbeat(agent: str = "a1", *labels: tuple[str, ...], state: str = "up") ->
             "slots": slots,
         }
     )
+
+
+def make_run(count: int, **more: object) -> list[JobView]:
+    """Jobs of a new run, with ids as the client makes them: `t0.py`, `t1.py`, …."""
+    (run_id,) = new_ids("run", 1, NOW)
+    ids = new_ids("job", count, NOW)
+    return [view(job_id=j, run_id=run_id, position=n, test=f"t{n}.py", **more) for n, j in enumerate(ids)]

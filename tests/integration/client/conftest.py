@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from qgjob.bus.connect import open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client, ServerOptions, open_client
+from tests.support.answering import Answering
 from tests.support.servers import NatsServer
+from tests.support.views import heartbeat
 
 
 @pytest.fixture
@@ -25,3 +28,12 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "files"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+async def scheduler(client: Client, nats_server: NatsServer) -> AsyncIterator[Answering]:
+    """What answers the client, with a connection of its own, as a scheduler has."""
+    del client  # it has made the streams
+    async with open_bus(ServerOptions(nats_server.url)) as bus, Answering(bus) as answering:
+        answering.agents = [heartbeat("a1", ("device",))]
+        yield answering

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from bus_schemas.requests import StoredChunk
-from qgjob.bus.connect import open_bus
-from qgjob.client import Client, ServerOptions
+from qgjob.client import Client
 from qgjob.client import logs as logs_module
 from qgjob.client.ids import new_ids
 from qgjob.errors import NotFoundError
@@ -22,11 +20,10 @@ JOB = view(job_id=new_ids("job", 1, NOW)[0], run_id=new_ids("run", 1, NOW)[0])
 
 
 @pytest.fixture
-async def scheduler(client: Client, nats_server: NatsServer) -> AsyncIterator[Answering]:
-    del client
-    async with open_bus(ServerOptions(nats_server.url)) as bus, Answering(bus) as answering:
-        answering.knows(JOB)
-        yield answering
+def scheduler(scheduler: Answering) -> Answering:
+    """It knows the job."""
+    scheduler.knows(JOB)
+    return scheduler
 
 
 def text_of(chunks: list[StoredChunk]) -> str:

@@ -1,15 +1,14 @@
+"""Waiting for a run until its verdict, whatever is late, lost or away."""
+
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
-from bus_schemas import subjects
 from bus_schemas.events import Retrying, Running
-from bus_schemas.requests import AgentsAnswer, JobView, Query
-from qgjob.bus.connect import open_bus
-from qgjob.client import Client, Resync, ServerOptions, Submitted, WaitOptions, control, query, slow
+from bus_schemas.requests import JobView
+from qgjob.client import Client, Submitted, query
 from qgjob.client import wait as wait_module
 from qgjob.client import watch as watch_module
 from qgjob.client.ids import new_ids
@@ -17,25 +16,10 @@ from qgjob.client.watch import Watch
 from qgjob.errors import ExitCode, NotFoundError, UnreachableError
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer
-from tests.support.views import NOW, ended, event_ids, heartbeat, queued, started, view
+from tests.support.views import NOW, ended, event_ids, make_run, queued, started, view
 from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.integration
-
-
-def make_run(count: int, **more: object) -> list[JobView]:
-    (run_id,) = new_ids("run", 1, NOW)
-    ids = new_ids("job", count, NOW)
-    return [view(job_id=j, run_id=run_id, position=n, test=f"t{n}.py", **more) for n, j in enumerate(ids)]
-
-
-@pytest.fixture
-async def scheduler(client: Client, nats_server: NatsServer) -> AsyncIterator[Answering]:
-    """Its own connection, as a scheduler has."""
-    del client
-    async with open_bus(ServerOptions(nats_server.url)) as bus, Answering(bus) as answering:
-        answering.agents = [heartbeat("a1", ("device",))]
-        yield answering
 
 
 async def test_a_run_is_followed_to_its_verdict(client: Client, scheduler: Answering):
@@ -233,122 +217,6 @@ async def test_a_lost_event_is_found_by_comparing(
     assert (await asyncio.wait_for(waiting, 10)).verdict == 0
 
 
-async def test_time_runs_out_and_the_jobs_go_on(client: Client, scheduler: Answering):
-    (job,) = make_run(1)
-    scheduler.knows(job)
-    waited = await client.wait(job.run_id, WaitOptions(timeout_s=0.2))
-    assert waited.timed_out
-    assert waited.verdict == ExitCode.WAIT_TIMEOUT
-    assert scheduler.cancelled == []
-
-
-async def test_a_job_that_no_slot_could_run_is_cancelled(client: Client, scheduler: Answering):
-    here = scheduler.knows(make_run(1, requires=("device",))[0], run_size=2)
-    there = view(
-        **{**here.model_dump(), "job_id": new_ids("job", 1, NOW)[0], "requires": ("ios-17",), "position": 1}
-    )
-    scheduler.knows(there, run_size=2)
-    waiting = asyncio.create_task(client.wait(here.run_id, WaitOptions(no_slot_grace_s=0.3)))
-    await wait_for(lambda: scheduler.cancelled)
-    await scheduler.happens(ended(there, "cancelled"))
-    await scheduler.happens(ended(here, "passed"))
-    waited = await asyncio.wait_for(waiting, 10)
-    assert scheduler.cancelled == [there.job_id]
-    assert waited.no_slot == {there.job_id: "no slot has ios-17"}
-    assert waited.verdict == ExitCode.NO_SLOT
-
-
-async def test_a_slot_that_appears_in_time_saves_the_job(client: Client, scheduler: Answering):
-    job = scheduler.knows(make_run(1, requires=("ios-17",))[0])
-    waiting = asyncio.create_task(client.wait(job.run_id, WaitOptions(no_slot_grace_s=0.5)))
-    await wait_for(lambda: "agents" in scheduler.asked)
-    scheduler.agents = [heartbeat("mac", ("ios-17",))]
-    await scheduler.beats(scheduler.agents[0])
-    await scheduler.happens(started(job))
-    await asyncio.sleep(0.6)
-    await scheduler.happens(ended(job, "passed"))
-    assert (await asyncio.wait_for(waiting, 10)).verdict == 0
-    assert scheduler.cancelled == []
-
-
-async def test_nothing_is_cancelled_while_nobody_can_tell_what_slots_there_are(
-    client: Client, scheduler: Answering
-):
-    job = scheduler.knows(make_run(1, requires=("ios-17",))[0])
-    waiting = asyncio.create_task(
-        client.wait(
-            job.run_id, WaitOptions(no_slot_grace_s=0.2, timeout_s=1.5), known=Submitted(job.run_id, (job,))
-        )
-    )
-    await wait_for(lambda: "get" in scheduler.asked)
-    await scheduler.stop()
-    waited = await asyncio.wait_for(waiting, 20)
-    assert waited.timed_out
-    assert scheduler.cancelled == []
-
-
-async def test_time_runs_out_on_time_while_the_server_is_away(
-    client: Client, scheduler: Answering, nats_server: NatsServer
-):
-    job = scheduler.knows(make_run(1)[0])
-    told: list[str] = []
-    waiting = asyncio.create_task(
-        client.wait(job.run_id, WaitOptions(timeout_s=3), on_change=lambda watch: told.append(watch.id))
-    )
-    await wait_for(lambda: told)
-    nats_server.pause()
-    try:
-        waited = await asyncio.wait_for(waiting, 10)
-    finally:
-        nats_server.resume()
-    assert waited.timed_out
-    assert waited.jobs == (job,)
-
-
-async def test_time_runs_out_on_time_before_anything_is_known(client: Client, scheduler: Answering):
-    (job,) = make_run(1)
-    scheduler.silent.add("get")
-    waited = await asyncio.wait_for(client.wait(job.run_id, WaitOptions(timeout_s=0.3)), 4)
-    assert (waited.verdict, waited.run, waited.jobs) == (ExitCode.WAIT_TIMEOUT, None, ())
-
-
-async def test_live_events_tell_of_reconnects(client: Client, scheduler: Answering, nats_server: NatsServer):
-    (job,) = make_run(1)
-    async with client.live_events(run_id=job.run_id) as live:
-        await scheduler.happens(started(job))
-        first = await asyncio.wait_for(anext(live), 5)
-        assert not isinstance(first, Resync)
-        assert first.event == started(job)
-        await nats_server.restart()
-        assert await asyncio.wait_for(anext(live), 10) == Resync("reconnected")
-
-
-async def test_a_reader_that_is_too_slow_is_told_to_take_a_new_snapshot(
-    client: Client, scheduler: Answering, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("qgjob.client.live.MAX_WAITING", 3)
-    (job,) = make_run(1)
-    async with client.live_events(job_id=job.job_id) as live:
-        for number in range(1, 6):
-            await scheduler.happens(started(job, number))
-        await wait_for(lambda: len(live._items) == 3)  # pyright: ignore[reportPrivateUsage]
-        items = live.take()
-    assert items[0] == Resync("overrun")
-    assert not isinstance(items[-1], Resync)
-    assert items[-1].event.attempt == 5
-
-
-async def test_hostile_messages_are_left_out(client: Client, scheduler: Answering):
-    (job,) = make_run(1)
-    async with client.live_events(job_id=job.job_id) as live:
-        for text in (b"", b"{", b'{"kind": "started"}', b"\xff\x00"):
-            await scheduler.bus.nc.publish(f"qg.live.events.o.r.{job.job_id}.1.info", text)
-        await scheduler.happens(started(job))
-        item = await asyncio.wait_for(anext(live), 5)
-    assert not isinstance(item, Resync)
-    assert live.unreadable == 4
-
-
 async def test_a_run_that_was_refused_as_a_whole_is_over(client: Client, scheduler: Answering):
     """Two of its five jobs are known, all of them cancelled; the others never came."""
     known, _ = (scheduler.knows(job, run_size=5) for job in make_run(2, state="cancelled"))
@@ -357,47 +225,3 @@ async def test_a_run_that_was_refused_as_a_whole_is_over(client: Client, schedul
     assert waited.verdict == ExitCode.CANCELLED
     assert waited.run is not None
     assert waited.run.state == "cancelled"
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if everybody had less patience."""
-    monkeypatch.setattr(control, "TIMEOUT_S", 0.5)
-    monkeypatch.setattr(query, "NO_SCHEDULER_S", 0.5)
-    monkeypatch.setattr(slow, "SAY_AFTER_S", 0.1)
-
-
-@pytest.mark.usefixtures("hurried")
-async def test_a_request_that_is_given_up_may_still_be_carried_out(client: Client, scheduler: Answering):
-    said: list[str] = []
-    client.bus.on_slow.append(said.append)
-    scheduler.silent.add("queue_pause")
-    with pytest.raises(UnreachableError) as caught:
-        await client.pause_queue()
-    assert said == ["The scheduler has not answered yet; still waiting."]
-    assert caught.value.message == "The scheduler does not answer in time."
-    assert "may still be carried out" in str(caught.value.hint)
-    assert caught.value.exit_code == ExitCode.UNREACHABLE
-
-
-@pytest.mark.usefixtures("hurried")
-async def test_a_request_that_nobody_took_is_not_carried_out(client: Client):
-    with pytest.raises(UnreachableError) as caught:
-        await client.pause_queue()
-    assert "no scheduler answers" in caught.value.message
-    assert "may still" not in str(caught.value.hint)
-
-
-@pytest.mark.usefixtures("hurried")
-async def test_a_server_that_stands_still_is_told_from_a_scheduler_that_does(
-    client: Client, scheduler: Answering, nats_server: NatsServer
-):
-    said: list[str] = []
-    client.bus.on_slow.append(said.append)
-    nats_server.pause()
-    try:
-        with pytest.raises(UnreachableError, match="The server does not answer in time"):
-            await query.ask(client.bus, subjects.query("agents"), Query(), AgentsAnswer, timeout=2.0)
-    finally:
-        nats_server.resume()
-    assert said == ["The server has not answered yet; still waiting."]

@@ -17,7 +17,7 @@ from bus_schemas.streams import ORDERS_BUCKET
 from qgjob.bus.connect import Bus
 from qgjob.client import Client
 from qgjob.local.system import LocalSystem
-from tests.integration.control.conftest import lab
+from tests.support.controlled import lab
 from tests.support.pipeline import Witness, counted, planned
 from tests.support.wait import wait_for
 

@@ -20,7 +20,7 @@ from qgjob.client import Client
 from qgjob.errors import RefusedError
 from qgjob.local.system import LocalSystem
 from qgjob.store.keys import Keys
-from tests.integration.control.conftest import lab
+from tests.support.controlled import lab
 from tests.support.pipeline import Witness, overview, planned
 from tests.support.wait import wait_for
 

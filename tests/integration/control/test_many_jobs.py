@@ -19,7 +19,7 @@ from bus_schemas.streams import ORDERS_BUCKET
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import stream_state
 from qgjob.client import Client
-from tests.integration.control.conftest import lab
+from tests.support.controlled import lab
 from tests.support.pipeline import counted, planned
 from tests.support.wait import wait_for
 

@@ -17,7 +17,7 @@ from qgjob.client.crons import expression_of
 from qgjob.client.models import SubmitRequest
 from qgjob.domain.cron import next_due
 from qgjob.errors import NotFoundError, UsageError
-from tests.integration.control.conftest import lab
+from tests.support.controlled import lab
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

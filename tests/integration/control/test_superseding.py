@@ -13,8 +13,7 @@ import pytest
 from bench.system import submit
 from qgjob.client import Client
 from qgjob.client.publish_run import PlannedRun
-from tests.integration.control.conftest import lab
-from tests.integration.control.test_verbs import is_in, run_of
+from tests.support.controlled import is_in, lab, run_of
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

@@ -1,0 +1,96 @@
+"""Waits that end before their jobs do, and jobs that no slot could run."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from qgjob.client import Client, Submitted, WaitOptions
+from qgjob.client.ids import new_ids
+from qgjob.errors import ExitCode
+from tests.support.answering import Answering
+from tests.support.servers import NatsServer
+from tests.support.views import NOW, ended, heartbeat, make_run, started, view
+from tests.support.wait import wait_for
+
+pytestmark = pytest.mark.integration
+
+
+async def test_time_runs_out_and_the_jobs_go_on(client: Client, scheduler: Answering):
+    (job,) = make_run(1)
+    scheduler.knows(job)
+    waited = await client.wait(job.run_id, WaitOptions(timeout_s=0.2))
+    assert waited.timed_out
+    assert waited.verdict == ExitCode.WAIT_TIMEOUT
+    assert scheduler.cancelled == []
+
+
+async def test_a_job_that_no_slot_could_run_is_cancelled(client: Client, scheduler: Answering):
+    here = scheduler.knows(make_run(1, requires=("device",))[0], run_size=2)
+    there = view(
+        **{**here.model_dump(), "job_id": new_ids("job", 1, NOW)[0], "requires": ("ios-17",), "position": 1}
+    )
+    scheduler.knows(there, run_size=2)
+    waiting = asyncio.create_task(client.wait(here.run_id, WaitOptions(no_slot_grace_s=0.3)))
+    await wait_for(lambda: scheduler.cancelled)
+    await scheduler.happens(ended(there, "cancelled"))
+    await scheduler.happens(ended(here, "passed"))
+    waited = await asyncio.wait_for(waiting, 10)
+    assert scheduler.cancelled == [there.job_id]
+    assert waited.no_slot == {there.job_id: "no slot has ios-17"}
+    assert waited.verdict == ExitCode.NO_SLOT
+
+
+async def test_a_slot_that_appears_in_time_saves_the_job(client: Client, scheduler: Answering):
+    job = scheduler.knows(make_run(1, requires=("ios-17",))[0])
+    waiting = asyncio.create_task(client.wait(job.run_id, WaitOptions(no_slot_grace_s=0.5)))
+    await wait_for(lambda: "agents" in scheduler.asked)
+    scheduler.agents = [heartbeat("mac", ("ios-17",))]
+    await scheduler.beats(scheduler.agents[0])
+    await scheduler.happens(started(job))
+    await asyncio.sleep(0.6)
+    await scheduler.happens(ended(job, "passed"))
+    assert (await asyncio.wait_for(waiting, 10)).verdict == 0
+    assert scheduler.cancelled == []
+
+
+async def test_nothing_is_cancelled_while_nobody_can_tell_what_slots_there_are(
+    client: Client, scheduler: Answering
+):
+    job = scheduler.knows(make_run(1, requires=("ios-17",))[0])
+    waiting = asyncio.create_task(
+        client.wait(
+            job.run_id, WaitOptions(no_slot_grace_s=0.2, timeout_s=1.5), known=Submitted(job.run_id, (job,))
+        )
+    )
+    await wait_for(lambda: "get" in scheduler.asked)
+    await scheduler.stop()
+    waited = await asyncio.wait_for(waiting, 20)
+    assert waited.timed_out
+    assert scheduler.cancelled == []
+
+
+async def test_time_runs_out_on_time_while_the_server_is_away(
+    client: Client, scheduler: Answering, nats_server: NatsServer
+):
+    job = scheduler.knows(make_run(1)[0])
+    told: list[str] = []
+    waiting = asyncio.create_task(
+        client.wait(job.run_id, WaitOptions(timeout_s=3), on_change=lambda watch: told.append(watch.id))
+    )
+    await wait_for(lambda: told)
+    nats_server.pause()
+    try:
+        waited = await asyncio.wait_for(waiting, 10)
+    finally:
+        nats_server.resume()
+    assert waited.timed_out
+    assert waited.jobs == (job,)
+
+
+async def test_time_runs_out_on_time_before_anything_is_known(client: Client, scheduler: Answering):
+    (job,) = make_run(1)
+    scheduler.silent.add("get")
+    waited = await asyncio.wait_for(client.wait(job.run_id, WaitOptions(timeout_s=0.3)), 4)
+    assert (waited.verdict, waited.run, waited.jobs) == (ExitCode.WAIT_TIMEOUT, None, ())

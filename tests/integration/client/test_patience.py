@@ -1,0 +1,58 @@
+"""How long an answer is waited for, and what is said meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from bus_schemas import subjects
+from bus_schemas.requests import AgentsAnswer, Query
+from qgjob.client import Client, control, query, slow
+from qgjob.errors import ExitCode, UnreachableError
+from tests.support.answering import Answering
+from tests.support.servers import NatsServer
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if everybody had less patience."""
+    monkeypatch.setattr(control, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(query, "NO_SCHEDULER_S", 0.5)
+    monkeypatch.setattr(slow, "SAY_AFTER_S", 0.1)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_request_that_is_given_up_may_still_be_carried_out(client: Client, scheduler: Answering):
+    said: list[str] = []
+    client.bus.on_slow.append(said.append)
+    scheduler.silent.add("queue_pause")
+    with pytest.raises(UnreachableError) as caught:
+        await client.pause_queue()
+    assert said == ["The scheduler has not answered yet; still waiting."]
+    assert caught.value.message == "The scheduler does not answer in time."
+    assert "may still be carried out" in str(caught.value.hint)
+    assert caught.value.exit_code == ExitCode.UNREACHABLE
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_request_that_nobody_took_is_not_carried_out(client: Client):
+    with pytest.raises(UnreachableError) as caught:
+        await client.pause_queue()
+    assert "no scheduler answers" in caught.value.message
+    assert "may still" not in str(caught.value.hint)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_server_that_stands_still_is_told_from_a_scheduler_that_does(
+    client: Client, scheduler: Answering, nats_server: NatsServer
+):
+    said: list[str] = []
+    client.bus.on_slow.append(said.append)
+    nats_server.pause()
+    try:
+        with pytest.raises(UnreachableError, match="The server does not answer in time"):
+            await query.ask(client.bus, subjects.query("agents"), Query(), AgentsAnswer, timeout=2.0)
+    finally:
+        nats_server.resume()
+    assert said == ["The server has not answered yet; still waiting."]

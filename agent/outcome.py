@@ -72,7 +72,7 @@ def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicte
         case Verdict.FAILED:
             return Verdicted("failed", "test_failed", result.reason, result.retryable)
         case Verdict.INFRASTRUCTURE:
-            return Verdicted("errored", "runner_failed", result.reason, result.retryable)
+            return Verdicted("errored", result.word or "runner_failed", result.reason, result.retryable)
 
 
 def of_error(error: Exception) -> Verdicted:

@@ -128,8 +128,14 @@ class _LastOutput:
     def __init__(self, attempt: int) -> None:
         self._attempt = attempt
         self.written = ""
-        self.said = ""
+        self._said = ""
         self.whole = False
+
+    @property
+    def said(self) -> str:
+        """The agent's own, without where it ran and with which runner: that is told beside it."""
+        lines = self._said.splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("--- "))
 
     def take(self, chunk: StoredChunk) -> None:
         """Add a chunk of the job's."""
@@ -139,8 +145,8 @@ class _LastOutput:
         for stream, text in chunk.parts:
             if stream != "sys":
                 self.written = (self.written + text)[-EXCERPT_CHARACTERS:]
-            elif not text.startswith("--- "):  # where it ran is told beside it
-                self.said = (self.said + text)[-EXCERPT_CHARACTERS:]
+            else:
+                self._said = (self._said + text)[-EXCERPT_CHARACTERS:]
 
 
 class _Gather:

@@ -27,7 +27,7 @@ from agent.npm.errors import explain
 from agent.npm.project import Project, find_project
 from agent.removal import remove_tree
 from agent.runners.node import node_of
-from agent.runners.toolchain import Toolchain
+from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
 from agent.shared import SharedWork
 from agent.supervision.job_supervisor import JobSupervisor
 
@@ -120,7 +120,8 @@ class NpmPackages:
                 "the test has a package-lock.json, and this machine no npm to install it with",
                 reason="tool_missing",
                 retryable=True,
-                hint="Install Node.js with npm on the lab machine, or put node_modules into the bundle.",
+                hint="Install Node.js with npm on the lab machine, or put node_modules into the bundle."
+                + WHEN_LOOKED_FOR,
             )
         key = await asyncio.to_thread(self._key, project, org_id)
         self._users[key] = self._users.get(key, 0) + 1

@@ -27,6 +27,8 @@ MAX_TRIES = 100
 
 _CHUNK = 1 << 16
 _STATUSES = {"failure": CaseStatus.FAILED, "error": CaseStatus.ERROR, "skipped": CaseStatus.SKIPPED}
+_NOT_COLLECTED = "collection failure"
+"""All that pytest says of a file that it could not import; why stands at the end of the text."""
 _EARLIER_ATTEMPTS = {"flakyFailure", "flakyError", "rerunFailure", "rerunError"}
 
 
@@ -168,7 +170,11 @@ class _Reader:
         self._depth -= 1
 
     def _characters(self, text: str) -> None:
-        if self._text_left > 0 and self._case is not None:
+        if self._case is None or self._text_left <= 0:
+            return
+        if self._case.message == _NOT_COLLECTED:
+            self._case.text = [("".join(self._case.text) + text)[-MAX_MESSAGE:]]
+        else:
             self._case.text.append(text[: self._text_left])
             self._text_left -= len(text)
 
@@ -223,7 +229,15 @@ def _tries(case: CaseResult) -> tuple[CaseTry, ...]:
 
 
 def _message(attempt: _Attempt) -> str | None:
+    if attempt.message == _NOT_COLLECTED and (raised := _raised("".join(attempt.text))):
+        return message_of(raised)
     return message_of(attempt.message) or message_of("".join(attempt.text))
+
+
+def _raised(text: str) -> str:
+    """What was raised, then what pytest shows of it: its lines begin with an E."""
+    lines = [line[1:].removeprefix("   ") for line in text.splitlines() if line.startswith("E ")]
+    return "\n".join((lines[-1].strip(), *lines[:-1])) if lines else ""
 
 
 def _number(text: str | None) -> int | None:

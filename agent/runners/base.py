@@ -150,7 +150,8 @@ class RunResult:
     JUnit file when there is one, readable or not; `problem` says why a report could not be read, or not to
     its end, which is written into the job's log. When the agent itself ended the process (timeout,
     cancel, lost lease) the caller's reason goes before `verdict`; the cases read so far are kept.
-    `retryable` matters for `infrastructure` alone: False when another slot would meet the same.
+    `retryable` and `word` matter for `infrastructure` alone: False when another slot would meet the same,
+    and the stable word for machines when `runner_failed` does not say it (`tool_missing`).
     """
 
     verdict: Verdict
@@ -160,6 +161,7 @@ class RunResult:
     junit: Path | None = None
     problem: str | None = None
     retryable: bool = True
+    word: str | None = None
 
     @property
     def counts(self) -> CaseCounts:

@@ -14,7 +14,7 @@ from agent.errors import RunnerError
 from agent.npm.packages import NpmPackages
 from agent.runners.base import AnyRunner, AppiumSession, Need, Runner
 from agent.runners.node import node_of
-from agent.runners.toolchain import AppiumTool, Toolchain
+from agent.runners.toolchain import WHEN_LOOKED_FOR, AppiumTool, Toolchain
 
 _REACHED_BY_APPIUM = frozenset({"android", "ios"})
 
@@ -113,6 +113,6 @@ class Kit:
                 reason="tool_missing",
                 retryable=True,
                 hint="Install it on the lab machine (npm install -g appium, then appium driver install …), "
-                "or name its folder in QGJOB_AGENT_APPIUM.",
+                "or name its folder in QGJOB_AGENT_APPIUM." + WHEN_LOOKED_FOR,
             )
         return self.tools.appium

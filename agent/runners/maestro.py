@@ -11,7 +11,7 @@ from agent.reports.junit import read_junit
 from agent.runners.base import CaseCounts, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.testfile import find_test, find_tests
-from agent.runners.toolchain import Toolchain
+from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
 
 
 class MaestroRunner(Runner):
@@ -97,6 +97,7 @@ class MaestroRunner(Runner):
                 "this machine has no Maestro",
                 reason="tool_missing",
                 retryable=True,
-                hint="Install it on the lab machine, or name its program in QGJOB_AGENT_MAESTRO.",
+                hint="Install it on the lab machine, or name its program in QGJOB_AGENT_MAESTRO."
+                + WHEN_LOOKED_FOR,
             )
         return self._tools.maestro

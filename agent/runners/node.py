@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from agent.errors import RunnerError
-from agent.runners.toolchain import Toolchain
+from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
 
 _MAX_JSON = 1024 * 1024
 _FOREIGN_LOCKS = ("yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb")
@@ -22,7 +22,8 @@ def node_of(tools: Toolchain) -> str:
             "this machine has no Node.js",
             reason="tool_missing",
             retryable=True,
-            hint="Install Node.js 20 or later on the lab machine, or name it in QGJOB_AGENT_NODE.",
+            hint="Install Node.js 20 or later on the lab machine, or name it in QGJOB_AGENT_NODE."
+            + WHEN_LOOKED_FOR,
         )
     return tools.node
 

@@ -7,6 +7,7 @@ command line, so that the user's configuration is left as it is.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +15,7 @@ from typing import ClassVar
 from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.junit import read_junit
 from agent.reports.playwright_json import PlaywrightReport, read_playwright
-from agent.runners.base import CaseCounts, Runner, RunnerJob, RunResult, Verdict
+from agent.runners.base import CaseCounts, CaseResult, CaseStatus, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.node import find_in_packages, nearest_to_all, node_of, pattern_of
 from agent.runners.testfile import find_test, find_tests
@@ -22,6 +23,10 @@ from agent.runners.toolchain import Toolchain
 
 CONFIG_NAMES = tuple(f"playwright.config.{ending}" for ending in ("ts", "js", "mts", "mjs", "cts", "cjs"))
 _CLI = "@playwright/test/cli.js"
+_COULD_NOT_START = 1
+"""Playwright's exit code for all that is wrong; without a report that was before it looked for tests."""
+_NO_BROWSER = re.compile(r"Error: browserType\.\w+: Executable doesn't exist at ([^\n]+)")
+_BROWSER = re.compile(r"[a-z_]+-\d+")
 
 
 class PlaywrightRunner(Runner):
@@ -29,7 +34,8 @@ class PlaywrightRunner(Runner):
 
     `node_modules` is the bundle's own when there is one above it or a lock file to install it from, else the
     agent's (`QGJOB_AGENT_NODE_MODULES`), which is then linked into the working copy. Exit code 0 has passed;
-    any other has failed when a report was written, and is infrastructure when not.
+    any other has failed when a report was written, and is infrastructure when not, or when no case could run
+    because the machine has not the browser.
     """
 
     name: ClassVar[str] = "playwright"
@@ -103,12 +109,21 @@ def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
         if junit is not None:
             report = PlaywrightReport(junit.cases, report.error if report else None, junit.problem)
     cases = report.cases if report else ()
-    verdict, reason = Verdict.FAILED, None
+    verdict, reason, word = Verdict.FAILED, None, None
     if exit_.exit_code == 0:
         verdict = Verdict.PASSED
+        reason = f"{name} ended with exit code 0 and wrote no report" if report is None else None
     elif report is None:
         verdict = Verdict.INFRASTRUCTURE
         reason = f"{name} ended with {exit_.describe()} and wrote no report"
+        if exit_.exit_code == _COULD_NOT_START:
+            reason = f"{name} could not start: its configuration cannot be loaded, or an option is wrong"
+    elif browser := _missing_browser(cases):
+        verdict, word = Verdict.INFRASTRUCTURE, "tool_missing"
+        reason = (
+            f"this machine has no {browser}, the browser that this Playwright wants: run `npx playwright "
+            "install` there as the agent's user, and start the agent again"
+        )
     elif not cases:
         reason = f"{name} ran no test: {report.error or exit_.describe()}"
     else:
@@ -121,7 +136,22 @@ def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
         cases=cases,
         junit=dirs.junit if dirs.junit.is_file() else None,
         problem=report.problem if report else None,
+        retryable=report is not None or exit_.exit_code != _COULD_NOT_START,
+        word=word,
     )
+
+
+def _missing_browser(cases: Sequence[CaseResult]) -> str | None:
+    """The browser for want of which no case could run; None when that is not why."""
+    missing = None
+    for case in cases:
+        if case.status is CaseStatus.SKIPPED:
+            continue
+        if (found := _NO_BROWSER.match(case.message or "")) is None:
+            return None
+        folders = found[1].split("/")
+        missing = next((name for name in folders if _BROWSER.fullmatch(name)), found[1])
+    return missing
 
 
 def _json_report(dirs: JobDirs) -> Path:

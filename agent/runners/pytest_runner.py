@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from agent.errors import RunnerError
 from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.junit import read_junit
-from agent.runners.base import CaseCounts, Need, Runner, RunnerJob, RunResult, Verdict
+from agent.runners.base import CaseCounts, CaseResult, CaseStatus, Need, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.testfile import find_test, find_tests
-from agent.runners.toolchain import Toolchain
+from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
 
 
 class PytestRunner(Runner):
     """Runs `python -m pytest TEST…` in the bundle's root, ARGV appended.
 
-    Exit codes: 0 passed; 1 failed; 2 (interrupted, which an error while collecting is too) failed when there
-    is a report; 3 (internal) and 4 (usage, a conftest that cannot be imported) infrastructure;
-    5 (nothing collected) failed: a test file without tests is no pass, and no other device would find more.
+    Exit codes: 0 passed, when there is a report; 1 failed; 2 (interrupted, which an error while collecting
+    is too) failed when there is a report; 3 (internal) and 4 (usage, a conftest that cannot be imported)
+    infrastructure; 5 (nothing collected) failed: a test file without tests is no pass, and no other device
+    would find more.
     """
 
     name: ClassVar[str] = "pytest"
@@ -35,18 +37,21 @@ class PytestRunner(Runner):
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
         """See `Runner.prepare`."""
         find_tests(dirs.bundle, job.files)
+        options, names = _parted(job.argv)
         argv = (
             self._python(),
             "-m",
             "pytest",
             *(f"./{test}" for test in job.files),
-            f"--junitxml={dirs.junit}",
             # The family that says which file and line a case is from.
             "-o",
             "junit_family=xunit1",
             "-p",
             "no:cacheprovider",
-            *job.argv,
+            *options,
+            # Behind the user's own: the last one counts, and without it nothing says what was run.
+            f"--junitxml={dirs.junit}",
+            *names,
         )
         return LaunchSpec(
             argv=argv, env=job_environment(job, dirs, self._tools), cwd=dirs.bundle, reports=(dirs.junit,)
@@ -58,10 +63,14 @@ class PytestRunner(Runner):
         cases = report.cases if report else ()
         code = exit_.exit_code
         verdict, reason, retryable = Verdict.FAILED, None, True
-        if code == 0:
+        if code == 0 and report is not None:
             verdict = Verdict.PASSED
+        elif code == 0:
+            reason = "pytest ended with exit code 0 before it had run its tests: it wrote no report"
         elif code == 1 and cases:
             reason = _failures(CaseCounts.of(cases))
+        elif code == 2 and (broken := [case for case in cases if _is_not_collected(case)]):
+            reason = self._not_collected(broken)
         elif code == 2 and cases:
             reason = f"pytest was interrupted: {_failures(CaseCounts.of(cases))}"
         elif code == 5:
@@ -84,13 +93,21 @@ class PytestRunner(Runner):
             retryable=retryable,
         )
 
+    def _not_collected(self, broken: Sequence[CaseResult]) -> str:
+        why = (broken[0].message or "an error").split("\n", 1)[0]
+        more = f"; and {len(broken) - 1} more" if len(broken) > 1 else ""
+        if why.startswith("ModuleNotFoundError"):
+            more += f". Nothing is installed for Python tests: they run with what {self._python()} has"
+        return f"{broken[0].name} could not be collected: {why}{more}"
+
     def _python(self) -> str:
         if self._tools.pytest_python is None:
             raise RunnerError(
                 "no Python on this machine has pytest",
                 reason="tool_missing",
                 retryable=True,
-                hint="Install it, or name a Python that has it in the agent's QGJOB_AGENT_PYTHON.",
+                hint="Install it, or name a Python that has it in the agent's QGJOB_AGENT_PYTHON."
+                + WHEN_LOOKED_FOR,
             )
         return self._tools.pytest_python
 
@@ -108,6 +125,17 @@ class AppiumPytestRunner(PytestRunner):
     def _python(self) -> str:
         # Without the client: a test may speak to the server by other means.
         return self._tools.appium_python or super()._python()
+
+
+def _parted(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The user's words up to a `--`, behind which there are no options any more; and the rest."""
+    cut = argv.index("--") if "--" in argv else len(argv)
+    return argv[:cut], argv[cut:]
+
+
+def _is_not_collected(case: CaseResult) -> bool:
+    """Whether it is a file that could not be imported, and no test: those have a class."""
+    return case.status is CaseStatus.ERROR and not case.class_name
 
 
 def _failures(counts: CaseCounts) -> str:

@@ -14,6 +14,9 @@ from pathlib import Path
 PASSED_ON = ("LANG", "LC_ALL", "TZ", "JAVA_HOME", "ANDROID_HOME", "ANDROID_SDK_ROOT", "DEVELOPER_DIR")
 """Variables of the agent that every job sees."""
 
+WHEN_LOOKED_FOR = " The agent looks for it when it starts."
+"""Ends what to do about a missing tool: who has installed it has to start the agent again."""
+
 _PROBE = (
     "import sys, importlib.util as u; print(sys.executable); "
     "print(*(name for name in ('pytest', 'appium') if u.find_spec(name)))"

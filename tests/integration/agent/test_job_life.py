@@ -113,6 +113,17 @@ async def test_which_runner_was_found_explains_no_failure(lab: Lab, tmp_path: Pa
     assert (await explain(lab.client, waited.jobs)).logs == {}
 
 
+async def test_what_to_do_about_an_error_is_shown_with_it(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("no program")
+    request = SubmitRequest(org_id="acme", app_version_id="v1", tests=("a.txt",))
+    submitted = await lab.client.submit_tests(request, folder=tmp_path)
+    waited = await lab.client.wait(submitted.run_id, WaitOptions(timeout_s=60), known=submitted)
+    (job,) = waited.jobs
+    assert (job.state, job.reason) == ("errored", "not_runnable")
+    shown = (await explain(lab.client, waited.jobs)).logs[job.job_id]
+    assert shown.startswith("Make it executable with a #! line"), "not where it ran and with what"
+
+
 async def test_a_secret_reaches_the_test_and_not_the_log(lab: Lab) -> None:
     code = (
         "import os, sys, time\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -178,6 +179,7 @@ def test_pytest_without_a_python_that_has_it(dirs: JobDirs):
     ("code", "cases", "verdict", "retryable"),
     [
         (0, 1, Verdict.PASSED, True),
+        (0, None, Verdict.FAILED, True),
         (1, 1, Verdict.FAILED, True),
         (1, None, Verdict.INFRASTRUCTURE, True),
         (2, 1, Verdict.FAILED, True),
@@ -195,6 +197,39 @@ def test_pytests_exit_codes(dirs: JobDirs, code: int, cases: int | None, verdict
     result = PytestRunner(TOOLS).collect(ended(code) if code >= 0 else ended(None, -code), dirs)
     assert (result.verdict, result.retryable) == (verdict, retryable)
     assert (result.reason is None) == (verdict is Verdict.PASSED)
+
+
+def test_pytests_report_is_ours_whatever_the_user_asks_for(dirs: JobDirs):
+    add(dirs, "test_a.py")
+    argv = PytestRunner(TOOLS).prepare(job("test_a.py", "--junitxml=mine.xml", "--", "-b.py"), dirs).argv
+    assert argv[-4:] == ("--junitxml=mine.xml", f"--junitxml={dirs.junit}", "--", "-b.py")
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (
+            "E   ModuleNotFoundError: No module named 'acme'",
+            (
+                "tests.test_a could not be collected: ModuleNotFoundError: No module named 'acme'. "
+                "Nothing is installed for Python tests: they run with what /pytest-py has"
+            ),
+        ),
+        (
+            "E     File 'test_a.py', line 1\nE       def test_a(:\nE   SyntaxError: invalid syntax",
+            "tests.test_a could not be collected: SyntaxError: invalid syntax",
+        ),
+        ("nothing told", "tests.test_a could not be collected: collection failure"),
+    ],
+)
+def test_pytest_says_why_a_file_could_not_be_imported(dirs: JobDirs, raised: str, reason: str):
+    text = "import acme\n" * 1000 + raised
+    dirs.junit.write_text(
+        '<testsuite><testcase classname="" name="tests.test_a">'
+        f'<error message="collection failure">{text}</error></testcase></testsuite>'
+    )
+    result = PytestRunner(TOOLS).collect(ended(2), dirs)
+    assert (result.verdict, result.reason) == (Verdict.FAILED, reason)
 
 
 def test_a_broken_report_leaves_the_verdict_to_the_exit_code(dirs: JobDirs):
@@ -250,13 +285,51 @@ def test_a_bundles_own_modules_come_first(dirs: JobDirs, tmp_path: Path):
 
 def test_playwright_without_a_report_is_infrastructure(dirs: JobDirs):
     runner = PlaywrightRunner(TOOLS)
-    assert runner.collect(ended(1), dirs).verdict is Verdict.INFRASTRUCTURE
+    broken = runner.collect(ended(1), dirs)
+    assert (broken.verdict, broken.retryable) == (Verdict.INFRASTRUCTURE, False)
+    assert "configuration cannot be loaded" in (broken.reason or "")
+    killed = runner.collect(ended(None, signal.SIGKILL), dirs)
+    assert (killed.verdict, killed.retryable) == (Verdict.INFRASTRUCTURE, True)
+    silent = runner.collect(ended(0), dirs)
+    assert (silent.verdict, silent.reason) == (
+        Verdict.PASSED,
+        "playwright ended with exit code 0 and wrote no report",
+    )
     dirs.junit.write_text("<testsuites/>")
     (dirs.reports / "playwright.json").write_text(
         '{"errors": [{"message": "\\u001b[31mSyntaxError\\u001b[0m: x\\ny"}]}'
     )
     result = runner.collect(ended(1), dirs)
     assert (result.verdict, result.reason) == (Verdict.FAILED, "playwright ran no test: SyntaxError: x")
+
+
+@pytest.mark.parametrize("other", [None, "Error: no such button", ""])
+def test_a_machine_without_the_browser_is_the_labs_trouble(dirs: JobDirs, other: str | None):
+    no_browser = (
+        "Error: browserType.launch: Executable doesn't exist at "
+        "/home/.cache/ms-playwright/chromium_headless_shell-1255/linux/shell\n╔═══╗\n║ Looks like …"
+    )
+    messages = [no_browser, no_browser] if other is None else [no_browser, other]
+    tests = [
+        {
+            "status": "unexpected" if text else "expected",
+            "results": [{"status": "failed", "error": {"message": text}}],
+        }
+        for text in messages
+    ]
+    specs = [{"title": f"t{n}", "tests": [test]} for n, test in enumerate(tests)]
+    report = {"suites": [{"title": "a.spec.ts", "specs": specs}]}
+    (dirs.reports / "playwright.json").write_text(json.dumps(report))
+    result = PlaywrightRunner(TOOLS).collect(ended(1), dirs)
+    if other is None:
+        assert (result.verdict, result.word, result.retryable) == (
+            Verdict.INFRASTRUCTURE,
+            "tool_missing",
+            True,
+        )
+        assert "no chromium_headless_shell-1255" in (result.reason or "")
+    else:
+        assert (result.verdict, result.word) == (Verdict.FAILED, None), "a test ran"
 
 
 @pytest.mark.parametrize(

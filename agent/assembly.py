@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver, DriverContext
-from agent.drivers.registry import find_driver
+from agent.drivers.registry import make_driver
 from agent.files import JobFiles
 from agent.identity import Identity
 from agent.npm.packages import NpmPackages, NpmSettings
@@ -100,7 +100,8 @@ async def run_agent(
 
 
 def _driver(settings: AgentSettings, tools: Toolchain, mark: str) -> Driver:
-    return find_driver(settings.driver, os.environ)(
+    return make_driver(
+        settings.driver,
         DriverContext(
             folder=settings.data_dir,
             clock=SystemClock(),
@@ -112,7 +113,8 @@ def _driver(settings: AgentSettings, tools: Toolchain, mark: str) -> Driver:
             install_seconds=settings.install_seconds,
             environment=tools.environment,
             agent_mark=mark,
-        )
+        ),
+        os.environ,
     )
 
 

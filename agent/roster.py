@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from agent.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver, Presence
 from agent.keeper import Keeper
 from agent.slot import SlotWorker
+from qgjob.errors import QgjobError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ class Roster:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self, add_slot: AddSlot) -> None:
-        """Add a slot for each device there is. Raises what `Driver.discover` raises."""
-        for presence in await self._driver.discover():
+        """Add a slot for each device there is. Raises what `discover` raises, a fault as `UsageError`."""
+        for presence in await self._discovered():
             self._see(presence, add_slot)
         if self._keepers:
             log.info("driver %s: %d devices", self._driver.name, len(self._keepers))
@@ -48,6 +49,17 @@ class Roster:
             _, late = await asyncio.wait(looks, timeout=FIRST_LOOK_S)
             for look in late:
                 look.cancel()
+
+    async def _discovered(self) -> Sequence[Presence]:
+        try:
+            return await self._driver.discover()
+        except QgjobError:
+            raise
+        except Exception as error:
+            log.exception("finding the devices of driver %s", self._driver.name)
+            raise UsageError(
+                f"the driver {self._driver.name} cannot find its devices: {type(error).__name__}: {error}"
+            ) from error
 
     async def run(self, add_slot: AddSlot) -> None:
         """Follow them until cancelled."""

@@ -1,22 +1,18 @@
 """The runners there are: the built-in ones, and plug-ins.
 
-A plug-in is a `Runner` or `InProcessRunner` class. It is called with the `Toolchain` when it is a
-`Runner`, without arguments when it runs in the agent. It is named either by an installed distribution's
-entry point in the group `qgjob.runners`, or in the agent's environment:
-`QGJOB_RUNNER_PLUGINS=package.module:Class,…` (for tests and benchmarks, which install nothing).
-A plug-in may not take the name of another runner.
+A plug-in (`agent/plugins.py`) is a `Runner` or `InProcessRunner` class. It is called with the `Toolchain`
+when it is a `Runner`, without arguments when it runs in the agent. It may not take another runner's name.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
-from collections.abc import Iterator, Mapping
-from importlib import metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.errors import RunnerError
+from agent.plugins import Plugins
 from agent.runners.appwright import AppwrightRunner
 from agent.runners.base import AnyRunner, InProcessRunner, Runner
 from agent.runners.command import CommandRunner
@@ -28,8 +24,7 @@ from agent.runners.toolchain import Toolchain
 from agent.runners.wdio import WdioRunner
 from qgjob.errors import UsageError
 
-ENTRY_POINT_GROUP = "qgjob.runners"
-PLUGINS_VARIABLE = "QGJOB_RUNNER_PLUGINS"
+PLUGINS = Plugins("runner", "qgjob.runners", "QGJOB_RUNNER_PLUGINS")
 AUTO = "auto"
 
 _BUILT_IN = (
@@ -53,8 +48,8 @@ class Runners:
     def load(cls, tools: Toolchain, environ: Mapping[str, str]) -> Runners:
         """The built-in runners and all plug-ins. Raises `UsageError` for a plug-in that cannot be used."""
         runners: dict[str, AnyRunner] = {kind.name: kind(tools) for kind in _BUILT_IN}
-        for where, plugin in _plugins(environ):
-            runner = _instance(where, plugin, tools)
+        for where, plugin in PLUGINS.found(environ):
+            runner = PLUGINS.made(where, lambda where=where, plugin=plugin: _named(where, plugin, tools))
             if runner.name in runners or runner.name == AUTO:
                 raise UsageError(
                     f"the runner plug-in {where} takes the name of another runner: {runner.name}"
@@ -97,23 +92,11 @@ class Runners:
         return runner if isinstance(runner, InProcessRunner) else None
 
 
-def _plugins(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    for entry in metadata.entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            yield entry.value, entry.load()
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"the runner plug-in {entry.value} cannot be loaded: {error}") from error
-    for where in filter(None, (part.strip() for part in environ.get(PLUGINS_VARIABLE, "").split(","))):
-        module, colon, attribute = where.partition(":")
-        if not colon:
-            raise UsageError(
-                f"{PLUGINS_VARIABLE} wants package.module:Class, not {where!r}",
-                hint="Several are separated by commas.",
-            )
-        try:
-            yield where, getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"the runner plug-in {where} cannot be loaded: {error}") from error
+def _named(where: str, plugin: Any, tools: Toolchain) -> AnyRunner:
+    runner = _instance(where, plugin, tools)
+    if not isinstance(getattr(runner, "name", None), str):
+        raise UsageError(f"the runner plug-in {where} has no name", hint='It wants a line `name = "…"`.')
+    return runner
 
 
 def _instance(where: str, plugin: Any, tools: Toolchain) -> AnyRunner:

@@ -11,6 +11,7 @@ from agent.drivers.base import Device, Driver, DriverContext, Presence
 from agent.roster import Roster
 from agent.slot import SlotWorker
 from qgjob.clock import ManualClock
+from qgjob.errors import UsageError
 
 
 class Bare(Driver):
@@ -42,3 +43,19 @@ async def test_an_agent_without_devices_says_that_it_waits_for_some(
     await roster.close()
     (record,) = [record for record in caplog.records if record.name == "agent.roster"]
     assert (record.levelname, "no device yet" in record.getMessage()) == ("WARNING", True)
+
+
+class Faulty(Bare):
+    """Does not get as far as looking."""
+
+    name: ClassVar[str] = "faulty"
+
+    async def discover(self) -> Sequence[Presence]:
+        raise KeyError("cable")
+
+
+async def test_a_driver_with_a_fault_says_whose_it_is(tmp_path: Path) -> None:
+    roster = Roster(Faulty(DriverContext(folder=tmp_path, clock=ManualClock())), never)
+    with pytest.raises(UsageError, match="the driver faulty cannot find its devices: KeyError: 'cable'"):
+        await roster.begin(nowhere)
+    await roster.close()

@@ -12,6 +12,7 @@ from typing import ClassVar
 import pytest
 
 from agent import shorttmp
+from agent.drivers.registry import find_driver
 from agent.errors import RunnerError
 from agent.launch import Exit, JobDirs, OutputSink
 from agent.runners.base import InProcessRunner, Runner, RunnerJob, RunResult, Verdict
@@ -389,6 +390,17 @@ class Impostor(EchoRunner):
     name: ClassVar[str] = "pytest"
 
 
+class Unfinished(Runner):
+    name: ClassVar[str] = "unfinished"
+
+    def __init__(self, tools: Toolchain) -> None: ...
+
+
+class Nameless(InProcessRunner):
+    async def run(self, job: RunnerJob, dirs: JobDirs, emit_log: OutputSink) -> RunResult:
+        return RunResult(verdict=Verdict.PASSED)
+
+
 HERE = "tests.unit.agent.test_runners"
 BUILT_IN = {"command", "pytest", "appium-pytest", "playwright", "appwright", "wdio", "maestro"}
 
@@ -445,8 +457,32 @@ def test_the_files_of_a_shard_have_one_configuration(dirs: JobDirs):
         (f"{HERE}:NoSuchClass", "cannot be loaded"),
         (f"{HERE}:HERE", "neither a Runner nor an InProcessRunner"),
         (f"{HERE}:Impostor", "takes the name of another runner: pytest"),
+        (f"{HERE}:Unfinished", "Unfinished cannot be loaded: TypeError: .*abstract method"),
+        (f"{HERE}:Nameless", "Nameless has no name"),
     ],
 )
 def test_a_plug_in_that_cannot_be_used_is_named(plugins: str, sentence: str):
     with pytest.raises(UsageError, match=sentence):
         Runners.load(TOOLS, {"QGJOB_RUNNER_PLUGINS": plugins})
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("class Mine(Runner): pass", "NameError: name 'Runner' is not defined"),
+        ("class Mine(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_plug_in_with_a_fault_is_no_bug_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str
+):
+    (tmp_path / "faulty_plugin.py").write_text(f"\n{text}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for load in (
+        lambda: Runners.load(TOOLS, {"QGJOB_RUNNER_PLUGINS": "faulty_plugin:Mine"}),
+        lambda: find_driver("mine", {"QGJOB_DRIVER_PLUGINS": "faulty_plugin:Mine"}),
+    ):
+        with pytest.raises(UsageError, match=f"faulty_plugin:Mine cannot be loaded: {sentence}") as caught:
+            load()
+        assert "line" in (caught.value.hint or "")

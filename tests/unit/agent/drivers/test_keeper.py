@@ -20,7 +20,7 @@ from agent.drivers.base import (
     Presence,
     RunningApp,
 )
-from agent.drivers.registry import PLUGINS_VARIABLE, find_driver
+from agent.drivers.registry import PLUGINS, find_driver
 from agent.errors import JobError
 from agent.keeper import Keeper
 from bus_schemas.agents import DeviceHealth, SlotState
@@ -244,14 +244,14 @@ async def test_a_device_that_cannot_be_opened_is_recovered_unless_it_is_anothers
 
 def test_drivers_are_found_by_name():
     assert find_driver("adb", {}).dynamic
-    mine = {PLUGINS_VARIABLE: f"{__name__}:ThingDriver"}
+    mine = {PLUGINS.variable: f"{__name__}:ThingDriver"}
     assert find_driver("thing", mine) is ThingDriver
     with pytest.raises(UsageError, match="no driver gadget"):
         find_driver("gadget", mine)
     with pytest.raises(UsageError, match="no Driver class"):
-        find_driver("thing", {PLUGINS_VARIABLE: f"{__name__}:FakeSlot"})
+        find_driver("thing", {PLUGINS.variable: f"{__name__}:FakeSlot"})
     with pytest.raises(UsageError, match="cannot be loaded"):
-        find_driver("thing", {PLUGINS_VARIABLE: "no.such.module:Driver"})
+        find_driver("thing", {PLUGINS.variable: "no.such.module:Driver"})
 
 
 async def test_a_driver_that_does_not_watch_never_tells_of_changes():

@@ -1,0 +1,60 @@
+"""Runners and drivers that a lab brings along: how they are found, and what is said when their code is wrong.
+
+One is named either by an installed distribution's entry point, or in the agent's environment
+(`package.module:Class,…`: for trying one out, and for tests, which install nothing).
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, TypeVar
+
+from qgjob.errors import QgjobError, UsageError
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """Those of one kind (`runner`, `driver`)."""
+
+    kind: str
+    group: str
+    """The entry points' group."""
+    variable: str
+    """The name in the agent's environment."""
+
+    def found(self, environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+        """Where each stands, and what stands there. Raises `UsageError` for one that cannot be loaded."""
+        for entry in metadata.entry_points(group=self.group):
+            yield entry.value, self.made(entry.value, entry.load)
+        for where in filter(None, (part.strip() for part in environ.get(self.variable, "").split(","))):
+            if ":" not in where:
+                raise UsageError(
+                    f"{self.variable} wants package.module:Class, not {where!r}",
+                    hint="Several are separated by commas.",
+                )
+            yield where, self.made(where, lambda where=where: load(where))
+
+    def made(self, where: str, make: Callable[[], Made]) -> Made:
+        """What `make` makes of a plug-in. Its code is the lab's own: whatever it raises is a `UsageError`."""
+        try:
+            return make()
+        except QgjobError:
+            raise
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise UsageError(
+                f"the {self.kind} plug-in {where} cannot be loaded: {type(error).__name__}: {error}",
+                hint=f"It was raised in {last.filename}, line {last.lineno}.",
+            ) from error
+
+
+def load(where: str) -> Any:
+    """What stands at `package.module:Class`."""
+    module, _, attribute = where.partition(":")
+    return getattr(importlib.import_module(module), attribute)

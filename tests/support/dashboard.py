@@ -11,6 +11,7 @@ from bus_schemas.events import AnyEvent
 from bus_schemas.explain import ExplainAnswer, SlotsWhy
 from bus_schemas.requests import StoredChunk
 from qgjob.clock import ManualClock
+from tests.support.lab import asked
 from tests.support.lab.model import START, LabModel
 from tests.support.lab.output import chunks_of
 from tests.support.pictures import grid_of
@@ -60,7 +61,7 @@ class PlayedDashboard:
             for event in events:
                 self.hear(event)
             self.say_state()
-            overview = self.model.overview()
+            overview = asked.overview(self.model)
             self.store.history.sample(
                 self.clock.monotonic(), overview.depths, overview.running, self.store.capabilities()
             )
@@ -72,8 +73,8 @@ class PlayedDashboard:
 
     def say_state(self) -> None:
         """The overview and the heartbeats of this moment."""
-        self.store.hear_overview(self.model.overview())
-        for beat in self.model.heartbeats():
+        self.store.hear_overview(asked.overview(self.model))
+        for beat in asked.heartbeats(self.model):
             self.store.hear_heartbeat(beat)
 
     def open_failed_run(self) -> None:

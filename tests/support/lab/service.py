@@ -24,6 +24,7 @@ from bus_schemas.requests import (
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.scheduler.joblogs import read_logs
+from tests.support.lab import asked
 from tests.support.lab.model import LabModel
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ class LabService:
 
     async def say_state(self) -> None:
         """Publish the overview and each agent's heartbeat."""
-        await self.bus.nc.publish(subjects.LIVE_OVERVIEW, self.model.overview().encode())
-        for beat in self.model.heartbeats():
+        await self.bus.nc.publish(subjects.LIVE_OVERVIEW, asked.overview(self.model).encode())
+        for beat in asked.heartbeats(self.model):
             await self.bus.nc.publish(f"{subjects.LIVE_AGENTS}.{beat.agent}", beat.encode())
 
     async def step(self, seconds: float = 1.0) -> None:
@@ -101,10 +102,10 @@ class LabService:
         return on_question
 
     async def _overview(self, data: bytes) -> Message:
-        return self.model.overview()
+        return asked.overview(self.model)
 
     async def _agents(self, data: bytes) -> Message:
-        return AgentsAnswer(agents=tuple(self.model.heartbeats()))
+        return AgentsAnswer(agents=tuple(asked.heartbeats(self.model)))
 
     async def _list(self, data: bytes) -> Message:
         query = ListQuery.decode(data)
@@ -122,7 +123,7 @@ class LabService:
         query = GetQuery.decode(data)
         if query.id in self.model.views:
             return GetAnswer(job=self.model.views[query.id])
-        run = self.model.run_view(query.id)
+        run = asked.run_view(self.model, query.id)
         if run is not None:
             return GetAnswer(run=run)
         return GetAnswer(problem=Problem(code="not_found", message=f"There is no job or run {query.id}."))

@@ -101,7 +101,7 @@ async def test_what_an_earlier_claim_leaves_is_removed_beside_the_same_attempt_b
     async with open_bus(ServerOptions(url=nats_server.url)) as bus:
         await ensure_topology(bus)
         runner = await runner_in(bus, tmp_path, tmp_path / "work")
-        script = 'seq 20000 | (cd "$TMPDIR" && xargs touch) && echo kept > "$HOME/file" && cat "$HOME/file"'
+        script = 'seq 5000 | (cd "$TMPDIR" && xargs touch) && echo kept > "$HOME/file" && cat "$HOME/file"'
         message = JobMessage(spec=planned(1, runner="command", argv=("sh", "-c", script)).specs[0])
         for _ in range(3):  # as after a lease that was lost: the slot has the same attempt again, at once
             held = await claimed(bus, runner, message)

@@ -42,7 +42,7 @@ async def test_a_job_and_its_run(bus: Bus, projected: Projector) -> None:
 
 
 async def test_what_was_stored_before_the_question_is_in_the_answer(bus: Bus, projected: Projector) -> None:
-    for n in range(40):
+    for n in range(16):
         ids = Ids(run_id=f"r_{n // 4}", job_id=f"j_{n}")
         for event in lifetime(ids, position=n % 4, size=4):
             seq = await record(bus, [event])

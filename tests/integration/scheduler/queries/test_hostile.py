@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from bus_schemas import subjects
 from bus_schemas.requests import (
     AgentsAnswer,
@@ -51,16 +49,21 @@ async def test_a_question_that_there_is_not(bus: Bus, queries: QueryService) -> 
     assert "lottery" in GetAnswer.decode(reply.data).model_dump()["problem"]["message"]
 
 
-@pytest.mark.parametrize("any_id", ["*", ">", "a b", "qg.events.>", "x" * 200, "é\x00", "j_1:jobs", "=2A"])
-async def test_hostile_ids(bus: Bus, projected: Projector, any_id: str) -> None:
+HOSTILE_IDS = ("*", ">", "a b", "qg.events.>", "x" * 200, "é\x00", "j_1:jobs", "=2A")
+
+
+async def test_hostile_ids(bus: Bus, projected: Projector) -> None:
+    del projected  # it projects
     await record(bus, lifetime(ONE))
-    assert problem(await get(bus, any_id)) == "not_found"
-    assert problem(await ask(bus, "logs", LogsQuery(job_id=any_id), LogsAnswer)) == "not_found"
-    ids = Ids(any_id, any_id + "r", any_id, any_id)
-    await record(bus, lifetime(ids))
-    job, run = await get(bus, any_id, any_id), await get(bus, any_id + "r")
-    assert job.job is not None
-    assert job.job.org_id == any_id
-    assert run.run is not None
-    assert run.run.counts == {"passed": 1}
+    for any_id in HOSTILE_IDS:
+        assert problem(await get(bus, any_id)) == "not_found", any_id
+        assert problem(await ask(bus, "logs", LogsQuery(job_id=any_id), LogsAnswer)) == "not_found", any_id
+    for any_id in HOSTILE_IDS:
+        await record(bus, lifetime(Ids(any_id, any_id + "r", any_id, any_id)))
+    for any_id in HOSTILE_IDS:
+        job, run = await get(bus, any_id, any_id), await get(bus, any_id + "r")
+        assert job.job is not None, any_id
+        assert job.job.org_id == any_id
+        assert run.run is not None, any_id
+        assert run.run.counts == {"passed": 1}
     assert (await get(bus, "r_1")).run is not None

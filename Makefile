@@ -26,8 +26,8 @@ test: check ## Run the checks, then all tests
 	@$(BIN)/python scripts/provision.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
-unit: $(DEV) ## Run the tests that need no server, in seconds
-	@$(BIN)/python -m pytest -q tests/unit $(ARGS)
+unit: $(DEV) ## Run the tests that need no server
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit $(ARGS)
 
 check: $(DEV) ## Lint, formatting, types, layers, the docs' links
 	@$(BIN)/ruff check

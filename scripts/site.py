@@ -1,4 +1,4 @@
-"""Build the documentation site into build/site: `python -m scripts.site [--strict]`.
+"""Build the documentation site into build/site: `python -m scripts.site`.
 
 The pages are those of docs/ and the repository's README, CONTRIBUTING and CHANGELOG, which stay readable
 where they are; a copy of them is made fit for Sphinx: links to files that are no pages become plain names,

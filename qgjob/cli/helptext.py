@@ -35,7 +35,12 @@ def bold(text: str) -> str:
 def help_text(command: Described, columns: int | None = None) -> str:
     """The whole help of a command."""
     columns = columns or width()
-    usage = textwrap.fill(command.usage, columns - 7, subsequent_indent="         ", break_on_hyphens=False)
+    usage = textwrap.fill(
+        command.usage.replace("[-- ", "[--\xa0"),  # these belong together
+        columns - 7,
+        subsequent_indent="         ",
+        break_on_hyphens=False,
+    ).replace("\xa0", " ")
     parts = [f"{bold('Usage:')} {usage}"]
     parts += [fill(paragraph, columns) for paragraph in command.text]
     parts += [section(part.title, part.rows, columns) for part in command.sections]

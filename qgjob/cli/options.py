@@ -67,11 +67,11 @@ MaybeAppVersionId = Annotated[
     ),
 ]
 Json = Annotated[bool, option("--json", help="Print one JSON document.")]
+WAITING: Final = "Waiting"
 JUnit = Annotated[
     Path | None,
-    option("--junit", metavar="FILE", help="Write a JUnit report when everything ended.", panel="Waiting"),
+    option("--junit", metavar="FILE", help="Write a JUnit report when everything ended.", panel=WAITING),
 ]
-WAITING: Final = "Waiting"
 NoSlotGrace = Annotated[
     str,
     option(

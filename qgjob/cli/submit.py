@@ -63,14 +63,14 @@ app = typer.Typer(add_completion=False)
     cls=SubmitCommand,
     options_metavar="--org-id ORG --app-version-id V|--app FILE --test PATH_OR_GLOB… [OPTIONS] [-- ARGV…]",
     epilog="Behind -- stands the command of runner `command`, with {test} and {bundle} filled in; "
-    "to other runners its words are further arguments.",
+    "to other runners its words are further arguments. With --wait the exit code is that of `qgjob wait`.",
 )
 def submit(
     ctx: typer.Context,
     org_id: opt.OrgId,
     app_version_id: Annotated[
         str | None,
-        option("--app-version-id", metavar="V", help="The build under test; by --app when left out."),
+        option("--app-version-id", metavar="V", help="The build under test; left out, --app names it."),
     ] = None,
     app: Annotated[
         Path | None,
@@ -109,7 +109,12 @@ def submit(
     ] = None,
     require: Annotated[
         list[str] | None,
-        option("--require", metavar="LABEL", help="A label that the slot must have.", panel=_WHERE),
+        option(
+            "--require",
+            metavar="LABEL",
+            help="A label that the slot must have; may be repeated.",
+            panel=_WHERE,
+        ),
     ] = None,
     matrix: Annotated[
         str | None,
@@ -117,24 +122,34 @@ def submit(
     ] = None,
     runner: Annotated[
         str,
-        option("--runner", metavar="NAME", help="command, pytest, appwright …; by the file.", panel=_HOW),
+        option(
+            "--runner", metavar="NAME", help="command, pytest, playwright, …; auto: by the file.", panel=_HOW
+        ),
     ] = "auto",
     env: Annotated[
         list[str] | None,
-        option("--env", "-e", metavar="K=V", help="A variable of the test's environment.", panel=_HOW),
+        option("--env", "-e", metavar="K=V", help="A variable of the test; may be repeated.", panel=_HOW),
     ] = None,
     timeout: Annotated[
-        str, option("--timeout", metavar="DURATION", help="Limit of one run of a test.", panel=_HOW)
+        str, option("--timeout", metavar="DURATION", help="Limit of one run: 90s, 15m, 2h.", panel=_HOW)
     ] = "15m",
     silence_timeout: Annotated[
         str | None,
         option(
-            "--silence-timeout", metavar="DURATION", help="End a test that says nothing so long.", panel=_HOW
+            "--silence-timeout",
+            metavar="DURATION",
+            help="End a test that prints nothing for so long.",
+            panel=_HOW,
         ),
     ] = None,
     secret: Annotated[
         list[str] | None,
-        option("--secret", metavar="NAME", help="A secret of the agent that the test gets.", panel=_HOW),
+        option(
+            "--secret",
+            metavar="NAME",
+            help="A secret of the agent for the test; may be repeated.",
+            panel=_HOW,
+        ),
     ] = None,
     repeat: Annotated[
         int, option("--repeat", min=1, max=1000, help="Run each test so often, to hunt a flake.", panel=_HOW)

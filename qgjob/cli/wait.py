@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(
+    epilog="Exits with 0 when everything passed, 10 when a test failed or took too long, 20 when the lab "
+    "failed, 18 when no slot could run a job, 19 when jobs were cancelled or expired, 16 when --timeout was "
+    "over, 130 when Ctrl-C ended the wait."
+)
 def wait(
     ctx: typer.Context,
     any_id: opt.AnyId,

@@ -22,9 +22,9 @@ RATE: Final = "http_rate"
 BURST: Final = "http_burst"
 JOBS: Final = "http_jobs"
 HELP: Final[Mapping[str, str]] = {
-    RATE: "requests a second from one address; over it HTTP answers 429; none: any number "
+    RATE: "requests a second from one address before HTTP answers 429, or none for any number "
     f"({int(DEFAULT_RATE):,})",
-    BURST: f"so many of them at once after a rest (what {SAVED_S} s allow)",
+    BURST: f"how many of them may come at once after a rest (what {SAVED_S} s allow)",
     JOBS: "jobs a minute that an organisation may submit over HTTP (any number)",
 }
 _MOST: Final = 1_000_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,13 +12,13 @@ from urllib.parse import urlsplit
 
 from nats.aio import transport
 from nats.aio.client import Client as NatsClient
-from nats.errors import AuthorizationError, NoServersError, UnexpectedEOF
-from nats.errors import Error as NatsError
 
+from qgjob.bus.connection import Connection
 from qgjob.bus.credentials import credentials_file, tls_context
 from qgjob.bus.requester import Requester
+from qgjob.bus.unreachable import cause_of, explain
 from qgjob.config import ServerOptions, shown_server
-from qgjob.errors import NotAllowedError, QgjobError, UnreachableError, UsageError
+from qgjob.errors import UnreachableError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +74,63 @@ async def open_bus(options: ServerOptions) -> AsyncGenerator[Bus]:
         await bus.close()
 
 
+class _Told:
+    """What the library tells of a connection, while it is made and as long as it lasts."""
+
+    def __init__(self, options: ServerOptions, servers: int) -> None:
+        self._options = options
+        self._servers = servers
+        self._where = shown_server(options.url)
+        self._refused_again = False
+        self.errors: list[BaseException] = []
+        """The latest."""
+        self.failed = asyncio.Event()
+        """It will not come about."""
+        self.bus: Bus | None = None
+        """Once it was made."""
+
+    async def error(self, error: Exception) -> None:
+        """Something went wrong, or was refused."""
+        self.errors.append(error)
+        del self.errors[:-20]
+        patient, text = self._options.wait_for_server, str(error).lower()
+        if self.bus is None:
+            refused = sum("authorization" in str(each).lower() for each in self.errors)
+            if refused >= _REFUSALS * self._servers or (not patient and len(self.errors) >= self._servers):
+                self.failed.set()
+        elif "permissions violation" in text:
+            self.bus.denied.append(str(error))
+            del self.bus.denied[:-100]
+            self.bus.requests.denied(str(error))
+            for told in tuple(self.bus.on_denied):
+                told(str(error))
+        else:
+            refused = patient and "authorization" in text
+            level = logging.WARNING if refused and not self._refused_again else logging.DEBUG
+            self._refused_again = self._refused_again or refused
+            log.log(level, "connection to %s: %s", self._where, error)
+
+    async def reconnected(self) -> None:
+        """It is there again, maybe to another server."""
+        if self.bus is None:
+            return
+        self.bus.reconnects += 1
+        self._refused_again = False
+        at = self.bus.nc.connected_url
+        log.info("reconnected to %s", at.netloc.rpartition("@")[2] if at else self._where)
+        for callback in tuple(self.bus.on_reconnect):
+            callback()
+
+    async def disconnected(self) -> None:
+        """It is lost; the library tries again."""
+        if self.bus is None:
+            return
+        if self._options.wait_for_server and self.bus.nc.is_reconnecting:  # a service: no command, no screen
+            log.warning("the connection to %s is lost; trying again", self._where)
+        for callback in tuple(self.bus.on_disconnect):
+            callback()
+
+
 async def connect(options: ServerOptions) -> Bus:
     """Connect and check the server.
 
@@ -82,56 +138,44 @@ async def connect(options: ServerOptions) -> Bus:
     `NotAllowedError` (credentials refused) or `UsageError` (an address or file that cannot be).
     """
     urls = [_checked_url(url) for url in options.url.split(",")]
-    errors: list[BaseException] = []
-    failed = asyncio.Event()
-    bus: Bus | None = None
+    told = _Told(options, len(urls))
+    arguments = _arguments(options, urls, told)
+    given = bool(options.creds or options.token or any(urlsplit(url).username for url in urls))
+    nc = Connection()
+    task = asyncio.ensure_future(nc.connect(**arguments))
+    watch = asyncio.ensure_future(told.failed.wait())
+    done = await _first_of({task, watch}, options, told.errors)
+    watch.cancel()
+    try:
+        if task not in done:
+            task.cancel()
+            with contextlib.suppress(BaseException):
+                await task
+            last = told.errors[-1] if told.errors else TimeoutError()
+            raise explain(cause_of(last, nc, given), options.url)
+        try:
+            task.result()
+        except Exception as error:  # whatever the library raises becomes a sentence
+            raise explain(cause_of(error, nc, given), options.url) from error
+        version = _checked_version(nc, options)
+        requests = Requester(nc)
+        await requests.open()
+    except BaseException:
+        with contextlib.suppress(Exception):
+            await nc.close()
+        raise
+    told.bus = Bus(nc, requests, version, nc.max_payload)
+    return told.bus
 
-    where = shown_server(options.url)
-    refused_again = False
 
-    async def on_error(error: Exception) -> None:
-        nonlocal refused_again
-        errors.append(error)
-        del errors[:-20]
-        if bus is None:
-            refused = sum("authorization" in str(each).lower() for each in errors)
-            if refused >= _REFUSALS * len(urls) or (not options.wait_for_server and len(errors) >= len(urls)):
-                failed.set()
-        elif "permissions violation" in str(error).lower():
-            bus.denied.append(str(error))
-            del bus.denied[:-100]
-            bus.requests.denied(str(error))
-            for told in tuple(bus.on_denied):
-                told(str(error))
-        else:
-            refused = options.wait_for_server and "authorization" in str(error).lower()
-            level = logging.WARNING if refused and not refused_again else logging.DEBUG
-            refused_again = refused_again or refused
-            log.log(level, "connection to %s: %s", where, error)
-
-    async def on_reconnected() -> None:
-        nonlocal refused_again
-        if bus is not None:
-            bus.reconnects += 1
-            refused_again = False
-            at = nc.connected_url.netloc.rpartition("@")[2] if nc.connected_url else where
-            log.info("reconnected to %s", at)
-            for callback in tuple(bus.on_reconnect):
-                callback()
-
-    async def on_disconnected() -> None:
-        if bus is not None:
-            if options.wait_for_server and nc.is_reconnecting:  # a service, not a command or a screen
-                log.warning("the connection to %s is lost; trying again", where)
-            for callback in tuple(bus.on_disconnect):
-                callback()
-
+def _arguments(options: ServerOptions, urls: list[str], told: _Told) -> dict[str, Any]:
+    """What the library is to be told; raises `UsageError` for files that cannot be read."""
     arguments: dict[str, Any] = {
         "servers": urls,
         "name": options.name,
-        "error_cb": on_error,
-        "reconnected_cb": on_reconnected,
-        "disconnected_cb": on_disconnected,
+        "error_cb": told.error,
+        "reconnected_cb": told.reconnected,
+        "disconnected_cb": told.disconnected,
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": _RECONNECT_WAIT_S,
         "ping_interval": _PING_INTERVAL_S,
@@ -145,38 +189,20 @@ async def connect(options: ServerOptions) -> Bus:
         arguments["token"] = options.token
     if context := tls_context(options.tls_ca, options.tls_cert, options.tls_key):
         arguments["tls"] = context
-    given = bool(options.creds or options.token or any(urlsplit(url).username for url in urls))
-    nc = _Client()
-    task = asyncio.ensure_future(nc.connect(**arguments))
-    watch = asyncio.ensure_future(failed.wait())
-    done = await _first_of({task, watch}, options, errors)
-    watch.cancel()
-    try:
-        if task not in done:
-            task.cancel()
-            with contextlib.suppress(BaseException):
-                await task
-            raise explain(_cause(errors[-1] if errors else TimeoutError(), nc, given), options.url)
-        try:
-            task.result()
-        except Exception as error:  # whatever the library raises becomes a sentence
-            raise explain(_cause(error, nc, given), options.url) from error
-        version = nc.connected_server_version
-        shown_version = f"{version.major}.{version.minor}.{version.patch}"
-        if (version.major, version.minor) < MIN_SERVER:
-            raise UnreachableError(
-                f"nats-server {shown_version} at {where} is too old: "
-                f"qgjob needs {MIN_SERVER[0]}.{MIN_SERVER[1]} or later.",
-                hint="Upgrade it, or run `qgjob up`, which brings its own.",
-            )
-        requests = Requester(nc)
-        await requests.open()
-    except BaseException:
-        with contextlib.suppress(Exception):
-            await nc.close()
-        raise
-    bus = Bus(nc, requests, shown_version, nc.max_payload)
-    return bus
+    return arguments
+
+
+def _checked_version(nc: NatsClient, options: ServerOptions) -> str:
+    """The server's version; raises `UnreachableError` for one that is too old."""
+    version = nc.connected_server_version
+    shown = f"{version.major}.{version.minor}.{version.patch}"
+    if (version.major, version.minor) < MIN_SERVER:
+        raise UnreachableError(
+            f"nats-server {shown} at {shown_server(options.url)} is too old: "
+            f"qgjob needs {MIN_SERVER[0]}.{MIN_SERVER[1]} or later.",
+            hint="Upgrade it, or run `qgjob up`, which brings its own.",
+        )
+    return shown
 
 
 async def _first_of(
@@ -191,109 +217,6 @@ async def _first_of(
         why = f" ({errors[-1]})" if errors and str(errors[-1]) else ""
         log.warning("no NATS server answers at %s yet%s; trying on", shown_server(options.url), why)
         patience = _SAY_EVERY_S
-
-
-class _NoTlsError(NatsError):
-    """TLS was asked for, and the server has none."""
-
-
-class _Client(NatsClient):
-    """The client library's, with four changes.
-
-    It comes back from whatever a server says before it ends a connection, and closes those that were refused.
-    It never goes on without TLS where that was asked for. It reads headers faster: every message of a backlog
-    has some.
-    """
-
-    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
-        """The library would do as the server says, and show a token to whoever stands between."""
-        scheme = self._current_server.uri.scheme if self._current_server else ""
-        asked_for = scheme == "tls" or ("tls" in self.options and scheme not in {"ws", "wss"})
-        if initial_connection and asked_for and not info.get("tls_required"):
-            if not info.get("tls_available"):
-                raise _NoTlsError
-            info["tls_required"] = True
-        await super()._process_info(info, initial_connection=initial_connection)
-
-    async def _process_err(self, err_msg: str) -> None:
-        """The library would close for good, and a service live on without a connection.
-
-        Credentials that have expired are renewed, and a server that was told of too few lets us in again.
-        """
-        text = err_msg.strip("'")
-        if self.is_connected and "permissions violation" not in text.lower():
-            error = NatsError(f"nats: {text}")
-            await self._error_cb(error)
-            await self._process_op_err(error)
-        else:
-            await super()._process_err(err_msg)
-
-    async def _process_connect_init(self) -> None:
-        try:
-            await super()._process_connect_init()
-        except BaseException:
-            if self._transport is not None:
-                self._transport.close()
-            raise
-        self._say_that_it_is_tls()
-
-    def _say_that_it_is_tls(self) -> None:
-        """The library does not, and each command would end with a warning of asyncio's about that."""
-        writer: asyncio.StreamWriter | None = getattr(self._transport, "_io_writer", None)
-        if writer is not None and writer.get_extra_info("ssl_object") is not None:
-            setattr(writer.transport.get_protocol(), "_over_ssl", True)  # noqa: B010  (asyncio's own name)
-
-    @staticmethod
-    def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        for line in raw.split(b"\r\n"):
-            name, colon, value = line.partition(b":")
-            words = name.split()
-            if colon and len(words) == 1 and words[0].isascii():  # else it is no header
-                headers[words[0].decode()] = value.strip().decode("utf-8", "replace")
-        return headers
-
-
-def _cause(error: BaseException, nc: NatsClient, given: bool) -> BaseException:
-    """Why a connection failed: one that is cut where credentials are wanted or `given` was refused them.
-
-    A server says so before it closes the connection, but what we have just sent may reset it, and
-    then its last words are lost. One that takes strangers as some user wants none, and refuses wrong ones.
-    """
-    info: dict[str, Any] = getattr(nc, "_server_info", None) or {}
-    cut = isinstance(error, ConnectionResetError | BrokenPipeError | UnexpectedEOF)
-    return AuthorizationError() if cut and info and (given or info.get("auth_required")) else error
-
-
-def explain(error: BaseException, url: str) -> QgjobError:
-    """The sentence for a failure to connect."""
-    text = str(error).lower()
-    shown = shown_server(url)
-    if isinstance(error, AuthorizationError) or "authorization" in text or "authentication" in text:
-        return NotAllowedError(
-            f"The server at {shown} refused the credentials.",
-            hint="Check --creds (QGJOB_CREDS) or the token (QGJOB_TOKEN), and that they are this server's.",
-        )
-    if isinstance(error, _NoTlsError):
-        return UnreachableError(
-            f"The server at {shown} speaks no TLS, which was asked for.",
-            hint="tls:// and the --tls files ask for it: leave them out, or see `tls` in nats.conf.",
-        )
-    if isinstance(error, ssl.SSLError) or "tls" in text or "certificate" in text:
-        return UnreachableError(
-            f"No TLS connection to {shown}: {error}.", hint="Check the CA file and the server's name."
-        )
-    if isinstance(error, ConnectionRefusedError) or "connect call failed" in text:
-        return UnreachableError(
-            f"Nothing listens at {shown}.",
-            hint="Start the system with `qgjob up`, or name a server with --server (or QGJOB_SERVER).",
-        )
-    if isinstance(error, TimeoutError | NoServersError | asyncio.TimeoutError):
-        return UnreachableError(f"No answer from {shown} in time.", hint="Check the address and the network.")
-    return UnreachableError(
-        f"Cannot connect to {shown}: {error or type(error).__name__}.",
-        hint="Is it a NATS server, and in order? Its log may say more.",
-    )
 
 
 def _checked_url(url: str) -> str:
@@ -327,4 +250,4 @@ def _bring_web_sockets() -> None:
     setattr(transport, "aiohttp", aiohttp)  # noqa: B010  (it has no such attribute to type checkers)
 
 
-__all__ = ["Bus", "ServerOptions", "connect", "explain", "open_bus"]
+__all__ = ["Bus", "ServerOptions", "connect", "open_bus"]

@@ -10,7 +10,7 @@ from bus_schemas import streams
 from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Bind, Event, Expire, Release, forgotten
+from qgjob.domain.placement.model import Event, Expire, forgotten
 from qgjob.scheduler.announced import Announced
 from qgjob.scheduler.arrival import Arrival
 from qgjob.scheduler.backlog import Backlog, Entry
@@ -95,28 +95,22 @@ def wire(
         lab.feed(forgotten(entry.job_id, entry.attempt))
 
     dispatcher = Dispatcher(
-        bus,
-        clock,
-        mandate.epoch,
-        Fence(found.fence, copies=found.copies),
-        backlog,
-        events,
-        settings.ack_wait_s,
-        lambda entry, ended: released_already(entry, ended.state),
-        lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
-        first,
+        bus=bus,
+        clock=clock,
+        epoch=mandate.epoch,
+        fence=Fence(found.fence, copies=found.copies),
+        backlog=backlog,
+        events=events,
+        ack_wait_s=settings.ack_wait_s,
+        on_already_ended=lambda entry, ended: released_already(entry, ended.state),
+        on_gone=lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
+        first=first,
     )
 
-    def on_bind(bind: Bind) -> None:
-        dispatcher.bind(bind)
-
-    def on_release(release: Release) -> None:
-        dispatcher.release(release)
-
-    def on_expire(expire: Expire) -> None:
+    def on_expire(expire: Expire) -> None:  # `cancels` is made from the lab
         cancels.expire(expire)
 
-    lab = Lab(clock, on_bind, on_release, on_expire)
+    lab = Lab(clock, dispatcher.bind, dispatcher.release, on_expire)
 
     def over(entry: Entry) -> None:
         if backlog.drop(entry.job_id, entry.attempt) is not None:
@@ -161,34 +155,34 @@ def wire(
     runs = Runs(bus)
     superseding = Superseding(bus, runs, bulk.verb("cancel"), ready)
     intake = Intake(
-        bus,
-        clock,
-        backlog,
-        runs,
-        events,
-        lab.feed,
-        cancels.came_in,
-        kept_files.used,
-        Announced(found.queued_through),
-        found.jobs_horizon,
-        settings.open_run_s,
-        priorities.of,
-        superseding,
-        first.until_told,
-        ready.set,
+        bus=bus,
+        clock=clock,
+        backlog=backlog,
+        runs=runs,
+        events=events,
+        feed=lab.feed,
+        on_job=cancels.came_in,
+        on_use=kept_files.used,
+        announced=Announced(found.queued_through),
+        horizon=found.jobs_horizon,
+        open_run_s=settings.open_run_s,
+        priority_of=priorities.of,
+        superseding=superseding,
+        after=first.until_told,
+        on_inherited=ready.set,
     )
     chains = Chains(
-        bus,
-        clock,
-        backlog,
-        events,
-        lab.feed,
-        ended,
-        holds.troubles,
-        cancels.between,
-        first.begun,
-        lab.state.out,
-        found.chains_horizon,
+        bus=bus,
+        clock=clock,
+        backlog=backlog,
+        events=events,
+        feed=lab.feed,
+        on_ended=ended,
+        troubles=holds.troubles,
+        between=cancels.between,
+        begun=first.begun,
+        out=lab.state.out,
+        horizon=found.chains_horizon,
     )
     slots = Slots(bus, clock, lab, dispatcher, holds, agents)
     for entry in found.entries:
@@ -199,14 +193,14 @@ def wire(
         cancels.cancelling[job_id] = clock.monotonic()
     reaper = Reaper(bus, clock, lab, backlog, cancels, dispatcher, settings.ack_wait_s)
     overview = OverviewPublisher(
-        bus,
-        clock,
-        lab,
-        mandate,
-        lambda: dict(chains.ended),
-        lambda: intake.dead_letters + slots.bad_messages,
-        lambda: rulebook.rules,
-        holds,
+        bus=bus,
+        clock=clock,
+        lab=lab,
+        mandate=mandate,
+        ended=lambda: dict(chains.ended),
+        dead_letters=lambda: intake.dead_letters + slots.bad_messages,
+        rules=lambda: rulebook.rules,
+        holds=holds,
     )
     return Parts(
         lab=lab,

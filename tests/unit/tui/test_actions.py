@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -173,7 +172,3 @@ async def test_the_palette_finds_jobs_whatever_they_are_called() -> None:
 def test_what_changes_something_is_known_by_name() -> None:
     assert mutating("cancel")
     assert not mutating("panel")
-
-
-def test_nothing_is_written_into_the_working_folder() -> None:
-    assert not list(Path(os.getcwd()).glob("qgjob_*.svg"))  # noqa: PTH109

@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
+from qgjob.errors import UnreachableError
+
 T = TypeVar("T")
 
 #: Seconds between two looks at the condition.
@@ -18,7 +20,8 @@ async def wait_for(condition: Callable[[], T | Awaitable[T]], timeout: float = 1
     """Look at `condition` (plain or async) until it returns something true, and return that.
 
     Fails the test after `timeout` seconds, naming `what` and the last value seen. An
-    AssertionError inside the condition counts as "not yet", so it may use `assert`.
+    AssertionError inside the condition counts as "not yet", so it may use `assert`; so does that
+    nobody answers just now, as where a scheduler was killed and the next one is on its way.
     """
     deadline = time.monotonic() + timeout
     pause = POLL_S
@@ -27,7 +30,7 @@ async def wait_for(condition: Callable[[], T | Awaitable[T]], timeout: float = 1
         try:
             result = condition()
             value = cast("T", await result if inspect.isawaitable(result) else result)
-        except AssertionError as error:
+        except (AssertionError, UnreachableError) as error:
             seen = error
         else:
             if value:

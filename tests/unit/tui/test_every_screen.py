@@ -142,6 +142,7 @@ async def test_every_screen(state: str, tmp_path: Path) -> None:
                 await wait_for(lambda: has_keys(app))
                 for size in SIZES_OF[theme]:
                     await pilot.resize_terminal(*size)
+                    await wait_for(lambda wanted=size: app.screen.size == wanted)
                     strips = await taken(played, pilot)
                     assert [strip.cell_length for strip in strips] == [size[0]] * size[1]
                     assert is_light(strips) == (theme == LIGHT)

@@ -72,6 +72,14 @@ class JobFiles:
         """Take a working copy back; never raises."""
         await self._bundles.check_in(path)
 
+    async def digest(self, spec: JobSpec, labels: AbstractSet[str]) -> str | None:
+        """Which build the job gets on a slot with these labels; None when none was uploaded.
+
+        Raises `JobError` when the registry cannot be asked, or names several.
+        """
+        record = await self._record(spec, labels)
+        return record.blob.digest if record else None
+
     @contextlib.asynccontextmanager
     async def build(
         self, spec: JobSpec, labels: AbstractSet[str], say: Say, tell: Tell

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from agent.claim import Claim
@@ -47,6 +47,9 @@ DRIVER_GRACE_S: Final = 15.0
 TIMED_OUT: Final = "install_timeout"
 
 
+_Sought = tuple[str, str, str | None]
+
+
 @dataclass(slots=True)
 class SlotParts:
     """What a slot's attempts have in common."""
@@ -59,11 +62,22 @@ class SlotParts:
     processes: SlotProcesses
     interruption: Interruption
     limits: JobLimits
+    digests: dict[_Sought, str] = field(default_factory=dict["_Sought", str])
+    """Of the builds that jobs got here: a version may have one for each platform."""
 
     def held(self, spec: JobSpec) -> InstalledApp | None:
-        """The job's build as the device's ledger has it."""
-        wanted = (spec.org_id, spec.app_version_id)
-        return next((a for a in self.device.installed() if (a.org_id, a.app_version_id) == wanted), None)
+        """The job's build as the device's ledger has it, or what stands for it while none is uploaded."""
+        digest = self.digests.get(_sought(spec))
+        return next((app for app in self._alike(spec) if app.sha256 == digest), None)
+
+    def installed_as(self, spec: JobSpec) -> str:
+        """The app id under which the device has the job's build; not all drivers say which bytes it was."""
+        alike = self._alike(spec)
+        held = self.held(spec) or (alike[0] if alike else None)
+        return held.app_id if held else spec.app_id or DEFAULT_APP_ID
+
+    def _alike(self, spec: JobSpec) -> list[InstalledApp]:
+        return [app for app in self.device.installed() if _version(app) == _version(spec)]
 
     def holds(self, spec: JobSpec) -> bool:
         """Whether the build is there; a mere marker counts while no build is known to be uploaded."""
@@ -71,6 +85,14 @@ class SlotParts:
         return held is not None and (
             held.sha256 is not None or self.files.surely_absent(spec, self.device.labels)
         )
+
+    def knows(self, spec: JobSpec, digest: str | None) -> None:
+        """Remember which build it is that the job wants; None: none was uploaded."""
+        there = {_version(app) for app in self.device.installed()}
+        self.digests = {key: value for key, value in self.digests.items() if key[:2] in there}
+        self.digests.pop(_sought(spec), None)
+        if digest is not None:
+            self.digests[_sought(spec)] = digest
 
     def phase(self, spec: JobSpec) -> Phase:
         """Whether something has to be prepared before the test can run."""
@@ -160,6 +182,9 @@ class Steps:
 
     async def _install(self, say: Callable[[str], None]) -> None:
         spec = self._spec
+        self.slot.knows(spec, await self.slot.files.digest(spec, self.slot.device.labels))
+        if self.slot.holds(spec):
+            return  # by an agent that has ended, or for a job that asked for it in another way
         await self._preparing("install")
         fetched: list[str] = []
 
@@ -192,8 +217,7 @@ class Steps:
             ) from None
 
     async def _start_app(self) -> RunningApp:
-        held = self.slot.held(self._spec)
-        app_id = held.app_id if held else self._spec.app_id or DEFAULT_APP_ID
+        app_id = self.slot.installed_as(self._spec)
         return await self.slot.device.start_app(app_id, timeout_s=START_TIMEOUT_S)
 
     # -- run --
@@ -286,6 +310,14 @@ class Steps:
         with contextlib.suppress(QgjobError):
             answer = await self.slot.bus.requests.send(subject, event.encode())
             answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, not heeded
+
+
+def _version(of: JobSpec | InstalledApp) -> tuple[str, str]:
+    return of.org_id, of.app_version_id
+
+
+def _sought(spec: JobSpec) -> _Sought:
+    return (*_version(spec), spec.platform)
 
 
 def _fresh(dirs: JobDirs, *, bundle: bool) -> None:

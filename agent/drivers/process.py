@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import shutil
 import threading
 import uuid
@@ -52,6 +53,12 @@ class ProcessDevice(MarkerDevice):
         """See `Device.open`. What is not in the ledger, such as an install cut short, is removed."""
         await super().open()
         await asyncio.to_thread(self._tidy)
+
+    async def prove(self, org_id: str, app_version_id: str) -> None:
+        """See `Device.prove`: a test knows the build's folder, and may have removed what is in it."""
+        for entry in self._ledger.entries:
+            if (entry.org_id, entry.app_version_id) == (org_id, app_version_id) and self._is_gone(entry):
+                self._ledger.remove(entry.app_id)
 
     async def uninstall(self, app_id: str) -> None:
         """See `Device.uninstall`."""
@@ -132,10 +139,20 @@ class ProcessDevice(MarkerDevice):
         identity = "\0".join((entry.app_id, entry.org_id, entry.app_version_id, entry.sha256 or ""))
         return self._apps / hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
+    def _is_gone(self, entry: InstalledApp) -> bool:
+        """Whether a build that was unpacked is there no more, or nothing of it."""
+        if entry.sha256 is None:
+            return False
+        try:
+            with os.scandir(self._place(entry)) as items:
+                return next(items, None) is None
+        except OSError:
+            return True
+
     def _tidy(self) -> None:
         self._apps.mkdir(exist_ok=True)
         for entry in self._ledger.entries:
-            if entry.sha256 is not None and not self._place(entry).is_dir():
+            if self._is_gone(entry):
                 self._ledger.remove(entry.app_id)
         known = {self._place(entry) for entry in self._ledger.entries}
         for folder in self._apps.iterdir():

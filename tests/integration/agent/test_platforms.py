@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from bus_schemas.jobs import JobSpec
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client
+from qgjob.client.models import WaitOptions
 from qgjob.clock import SystemClock
 from tests.support.pipeline import counted, planned, system
 from tests.support.servers import NatsServer
@@ -122,3 +125,44 @@ async def test_jobs_of_one_run_meet_the_builds_of_their_slots(tmp_path: Path) ->
             run = planned(1, runner="command", argv=("sh", "-c", look), requires=(platform,))
             await submit(bus, run)
             await counted(bus, run.run_id, {"passed": 1})
+
+
+async def test_a_slot_does_not_take_the_build_of_another_platform_for_the_one_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    async with system(tmp_path / "up", agents=1, slots=1) as (_, bus):
+        client = Client(bus, SystemClock())
+        for platform in ("android", "ios"):
+            app = tmp_path / platform
+            app.mkdir()
+            (app / "platform.txt").write_text(platform)
+            await client.upload_app(app, org_id="bench", app_version_id="v1", platform=platform)
+        installed: list[bool] = []
+        for platform in ("android", "ios", "ios", "android", "windows", "android"):
+            look = f'test "$(cat "$QGJOB_APP_DIR/platform.txt")" = {platform}'
+            if platform == "windows":  # of which there is none
+                look = 'test -z "$QGJOB_APP_DIR"'
+            run = planned(1, runner="command", argv=("sh", "-c", look))
+            run.specs[0] = run.specs[0].model_copy(update={"platform": platform})
+            await submit(bus, run)
+            await counted(bus, run.run_id, {"passed": 1})
+            waited = await client.wait(run.run_id, WaitOptions(timeout_s=10))
+            installed.append(waited.jobs[0].attempts[0].installed)
+        assert installed == [True, True, False, True, True, True]
+
+
+async def test_a_build_that_is_there_is_found_again_by_an_agent_that_was_started_anew(tmp_path: Path) -> None:
+    async with system(tmp_path / "up", agents=1, slots=1) as (running, bus):
+        client = Client(bus, SystemClock())
+        app = tmp_path / "app"
+        app.mkdir()
+        (app / "file").write_text("x")
+        await client.upload_app(app, org_id="bench", app_version_id="v1")
+        for installed in (True, False):
+            run = planned(1, runner="command", argv=("sh", "-c", 'test -f "$QGJOB_APP_DIR/file"'))
+            await submit(bus, run)
+            await counted(bus, run.run_id, {"passed": 1})
+            waited = await client.wait(run.run_id, WaitOptions(timeout_s=10))
+            assert waited.jobs[0].attempts[0].installed is installed
+            if installed:
+                os.kill(next(pid for name, pid in running.pids().items() if "agent" in name), signal.SIGKILL)

@@ -89,3 +89,21 @@ async def test_health_looks_at_the_disk(
     shutil.rmtree(tmp_path / "slot")
     assert "is gone" in ((await device.health()).detail or "")
     (tmp_path / "slot/apps").mkdir(parents=True)
+
+
+@pytest.mark.parametrize("what", ["folder", "files", "nothing"])
+async def test_a_build_that_a_test_removed_is_not_taken_for_installed(
+    device: ProcessDevice, make_build: MakeBuild, what: str
+):
+    build = make_build("v1", {"a.txt": "a"})
+    await install(device, build)
+    running = await device.start_app("app", timeout_s=30)
+    assert running.dir is not None
+    if what == "folder":
+        shutil.rmtree(running.dir)
+    elif what == "files":
+        (running.dir / "a.txt").unlink()
+    await device.prove("acme", "v1")
+    assert [app.app_version_id for app in device.installed()] == (["v1"] if what == "nothing" else [])
+    assert (await install(device, build)).skipped is (what == "nothing")
+    assert (running.dir / "a.txt").is_file()

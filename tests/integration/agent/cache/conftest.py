@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.blobs import Source
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()

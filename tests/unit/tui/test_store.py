@@ -1,0 +1,80 @@
+"""The store of jobs: what it tells as changed, and what it needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from bus_schemas.events import Released
+from bus_schemas.requests import Overview
+from qgjob.clock import ManualClock
+from tests.support.lab.model import START, LabModel
+from tui.store.attempt import AttemptFacts, End, Run
+from tui.store.job import Job
+from tui.store.store import Store
+
+
+def test_a_delayed_job_becomes_a_queued_one_by_itself() -> None:
+    clock = ManualClock(START)
+    store = Store(clock)
+    model = LabModel(seed=1, now=START)
+    event = model.submit(1)[0]
+    store.hear_event(event.model_copy(update={"not_before": START + 30}), 1)
+    job = store.jobs.get(event.job_id)
+    assert job is not None
+    assert job.state == "scheduled"
+    store.take()
+    clock.advance(31)
+    assert store.take().jobs == {event.job_id}
+    assert job.state == "queued"
+
+
+def test_changes_are_told_once() -> None:
+    store = Store(ManualClock(START))
+    store.take()
+    assert not store.take()
+    store.hear_overview(Overview(at=1.0))
+    changes = store.take()
+    assert changes.overview
+    assert not changes.jobs
+    assert not store.take()
+    store.forget()
+    assert store.take().overview
+    assert store.overview is None
+
+
+def test_a_job_of_which_only_its_id_is_known() -> None:
+    job = Job("j_1", "acme", "r_1")
+    released = Released(org_id="acme", run_id="r_1", job_id="j_1", attempt=2, at=5.0, group="g")
+    job.hear(released, 1, 10.0)
+    assert (job.state, job.attempt, job.test, job.priority) == ("dispatched", 2, "", 0)
+    assert job.took(10.0) is None
+    assert job.waited(10.0) is None
+
+
+def test_the_store_and_the_drawing_need_no_textual_and_no_bus() -> None:
+    """Headless means headless; and the first paint waits neither for pydantic nor for nats."""
+    headless = (
+        "import sys, pkgutil, importlib, tui.store, tui.draw\n"
+        "for package in (tui.store, tui.draw):\n"
+        "    for module in pkgutil.iter_modules(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(module.name)\n"
+        "print([m for m in ('textual', 'nats', 'pydantic', 'asyncio') if m in sys.modules])\n"
+        "import tui.launch\n"
+        "print([m for m in ('nats', 'pydantic', 'bus_schemas', 'redis', 'typer') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", headless], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "[]"]
+
+
+def test_what_was_said_before_the_test_began_is_over() -> None:
+    facts = AttemptFacts(1)
+    assert facts.doing == ""
+    facts.say(4, "installing v1")
+    assert facts.doing == "installing v1"
+    facts.ran(Run(5, 10.0, installed=True, install_s=3.0))
+    assert facts.doing == ""
+    facts.say(6, "half way")
+    assert facts.doing == "half way"
+    facts.finish(End(final=True, state="passed", at=20.0))
+    assert facts.doing == ""

@@ -54,6 +54,13 @@ AGENT_GLYPH: Final = {"up": "●", "draining": "◐", "gone": "○", "lost": "�
 AGENT_INK: Final = {"up": "good", "draining": "prep", "gone": "dim", "lost": "bad"}
 
 
+def priority_ink(priority: int) -> str:
+    """The ink of a priority's class, without the schemas, which the first paint does not wait for."""
+    if priority >= 8:
+        return "high"
+    return "medium" if priority >= 4 else "low"
+
+
 def word(state: str) -> str:
     """A state as people write it."""
     return STATE_WORD.get(state, state)

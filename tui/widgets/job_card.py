@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bus_schemas.jobs import priority_class
 from tui.draw.spans import Line, ends, fit, pad, short
-from tui.draw.states import JOB_GLYPH, JOB_INK, word
+from tui.draw.states import JOB_GLYPH, JOB_INK, priority_ink, word
 from tui.draw.times import moment, span
 from tui.store.attempt import AttemptFacts
 from tui.store.job import Job
@@ -71,7 +70,7 @@ class JobCard(Canvas):
         return [
             ("build", job.app_version_id, "bold"),
             ("org", job.org_id, ""),
-            ("priority", str(job.priority), priority_class(job.priority)),
+            ("priority", str(job.priority), priority_ink(job.priority)),
             ("needs", needs, ""),
             ("runner", job.spec.runner, ""),
             ("run", job.run_id, ""),

@@ -8,10 +8,9 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 from textual.message import Message
 
-from bus_schemas.jobs import priority_class
 from tui.actions import bindings
 from tui.draw.spans import Line, fit, short
-from tui.draw.states import JOB_GLYPH, JOB_INK, word
+from tui.draw.states import JOB_GLYPH, JOB_INK, priority_ink, word
 from tui.draw.times import age, count, span
 from tui.store.index import JobIndex
 from tui.store.job import FAILURES, Job
@@ -150,7 +149,7 @@ class JobTable(LineTable):
                 return ((fit(job.org_id, width), "dim"),)
             case "priority":
                 number = str(job.priority) if job.priority else ""
-                return ((fit(number, width, right=True), priority_class(job.priority)),)
+                return ((fit(number, width, right=True), priority_ink(job.priority)),)
             case "place":
                 return ((fit(job.place, width), "" if job.active else "dim"),)
             case "attempt":

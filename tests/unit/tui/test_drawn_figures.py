@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus_schemas.jobs import priority_class
 from tui.draw.bars import area, bar, nice_maximum, rule, spark
+from tui.draw.states import priority_ink
 from tui.draw.times import age, short_count, size, span
 
 
@@ -71,3 +73,7 @@ def test_sizes_and_counts() -> None:
         "45k",
         "1.0M",
     )
+
+
+def test_the_ink_of_a_priority_is_that_of_its_class() -> None:
+    assert [priority_ink(number) for number in range(1, 11)] == [priority_class(n) for n in range(1, 11)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from qgjob import __version__
@@ -89,8 +89,8 @@ def _section(section: Section) -> Iterator[str]:
     yield from _rows(rows)
 
 
-def _rows(rows: object) -> Iterator[str]:
-    for name, meaning in rows:  # type: ignore[attr-defined]
+def _rows(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for name, meaning in rows:
         yield from (".TP", f"\\fB{_escaped(name)}\\fR", *(_filled(meaning) or ["\\&"]))
 
 

@@ -32,9 +32,9 @@ class Part:
     @property
     def command(self) -> str:
         """What a person runs."""
-        if isinstance(self.installs, tuple):
-            return f"sudo apt-get install -y --no-install-recommends {' '.join(self.installs)}"
-        return f"python scripts/provision.py {self.name}"
+        if callable(self.installs):
+            return f"python scripts/provision.py {self.name}"
+        return f"sudo apt-get install -y --no-install-recommends {' '.join(self.installs)}"
 
 
 def program(*names: str) -> Callable[[], bool]:
@@ -108,7 +108,7 @@ def main() -> int:
 def provide(parts: list[Part]) -> None:
     """Install what we may; what fails is seen afterwards."""
     packages = [
-        name for part in parts if isinstance(part.installs, tuple) for name in part.installs if may_install()
+        name for part in parts if not callable(part.installs) for name in part.installs if may_install()
     ]
     if packages:
         print(f"Installing {', '.join(packages)} ...", file=sys.stderr)
@@ -117,7 +117,7 @@ def provide(parts: list[Part]) -> None:
             run((*APT, "update", "-qq"))
             run(install)
     for part in parts:
-        if not isinstance(part.installs, tuple):
+        if callable(part.installs):
             part.installs()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from qgjob.cli.passing import PASSED_ON, wants_help, with_globals
+from qgjob.cli.services import PASSED_ON, wants_help, with_globals
 from qgjob.cli.session import session_of
 
 app = typer.Typer(add_completion=False)

@@ -8,9 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
+from qgjob.cli.choices import checked_choice
 from qgjob.cli.completing import one_of
 from qgjob.cli.session import session_of
-from qgjob.cli.values import checked_choice
 
 app = typer.Typer(add_completion=False)
 

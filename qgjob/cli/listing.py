@@ -8,8 +8,8 @@ import typer
 
 from qgjob.cli import completing
 from qgjob.cli import options as opt
+from qgjob.cli.choices import checked_choice
 from qgjob.cli.session import Session, run, session_of
-from qgjob.cli.values import checked_choice
 from qgjob.domain.lifecycle import STATES
 
 app = typer.Typer(add_completion=False)

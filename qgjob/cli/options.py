@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from qgjob.cli import completing
-from qgjob.cli.values import checked_choice
+from qgjob.cli.choices import checked_choice
 from qgjob.errors import UsageError
 
 TARGETS: Final = ("emulator", "device", "simulator")

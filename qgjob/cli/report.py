@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli.choices import checked_choice
 from qgjob.cli.completing import one_of
 from qgjob.cli.options import option
 from qgjob.cli.session import Session, run, session_of
-from qgjob.cli.values import checked_choice
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ class UploadCommand(TyperCommand):
 
 @app.callback()
 def builds() -> None:
-    """Upload builds, and list them."""
+    """Upload builds, list them, let held ones go on."""
 
 
 @app.command("upload", cls=UploadCommand)

@@ -46,7 +46,7 @@ COMMANDS: Final = (
     CommandEntry("cancel", "qgjob.cli.cancel", JOBS, "Cancel a job, or what is left of a run."),
     CommandEntry("retry", "qgjob.cli.retry", JOBS, "Try a job that ended once more, or a run's."),
     CommandEntry("reprioritise", "qgjob.cli.reprioritise", JOBS, "Make a job or a run more or less urgent."),
-    CommandEntry("app", "qgjob.cli.app", LAB, "Upload builds, and list them."),
+    CommandEntry("app", "qgjob.cli.app", LAB, "Upload builds, list them, let held ones go on."),
     CommandEntry("agents", "qgjob.cli.agents", LAB, "See agents and slots; drain, pause, reserve them."),
     CommandEntry("queue", "qgjob.cli.queue", LAB, "See what waits; pause, resume and limit it."),
     CommandEntry("cron", "qgjob.cli.cron", LAB, "See and delete schedules of runs."),

@@ -17,9 +17,11 @@ from qgjob.errors import UsageError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Remember labs by name; use one.")
 
-_NAME = typer.Argument(metavar="NAME", show_default=False)
-_KNOWN = typer.Argument(metavar="NAME", show_default=False, autocompletion=contexts)
-_URL = typer.Argument(metavar="URL", show_default=False)
+_NAME = typer.Argument(metavar="NAME", help="What the lab is to be called.", show_default=False)
+_KNOWN = typer.Argument(
+    metavar="NAME", help="A lab that was given this name.", show_default=False, autocompletion=contexts
+)
+_URL = typer.Argument(metavar="URL", help="Its server, such as nats://lab:4222.", show_default=False)
 
 
 @app.command("add")

@@ -79,7 +79,7 @@ def simulate(
     noise: Annotated[
         float, option("--noise", min=0, max=2, help="How far what is learned lies off the truth, as a sigma.")
     ] = 0.3,
-    seed: Annotated[int, option("--seed", help="Of everything random.")] = 1,
+    seed: Annotated[int, option("--seed", metavar="N", help="Of everything random.")] = 1,
     seeds: Annotated[
         int, option("--seeds", min=1, max=100, help="So many seeds from --seed on: means and their spread.")
     ] = 1,

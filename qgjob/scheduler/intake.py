@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AHEAD = 1000
-_AT_ONCE = 200
+_READ_AT_ONCE = 200
 """Messages taken in at a go: in between the leader's key is renewed, whose answer stands in the same line."""
 
 _Arrival = tuple[StreamMessage, str, JobMessage]
@@ -85,7 +85,7 @@ class Intake:
         async with Puller(self.bus, streams.JOBS, consumer, ahead=_AHEAD) as puller:
             while True:
                 first = await puller.next()
-                some = [first, *puller.take(_AT_ONCE)]
+                some = [first, *puller.take(_READ_AT_ONCE)]
                 last = await self._take_all(some)
                 self.taken += len(some)
                 await asyncio.sleep(0)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 AT_ONCE: Final = 500
+"""Items of a slice, unless it says otherwise: some milliseconds of work."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent import shorttmp
 from agent.appium.capabilities import device_capabilities, job_capabilities
 from agent.drivers.base import RunningApp
 from agent.errors import JobError, RunnerError
@@ -28,6 +26,7 @@ from agent.runners.maestro import MaestroRunner
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
 from agent.runners.wdio import WdioRunner
+from tests.support.runnerjobs import add as add_file
 
 PHONE = RunningApp(
     package="com.acme",
@@ -60,20 +59,9 @@ def job(test: str, *argv: str, app: RunningApp = PHONE, **env: str) -> RunnerJob
     )
 
 
-@pytest.fixture
-def dirs(tmp_path: Path) -> Iterator[JobDirs]:
-    dirs = JobDirs(root=tmp_path / "job")
-    dirs.create()
-    dirs.bundle.mkdir()
-    yield dirs
-    shorttmp.forget_short_tmp(tmp_path)
-
-
 def add(dirs: JobDirs, files: dict[str, str]) -> None:
     for name, text in files.items():
-        path = dirs.bundle / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        add_file(dirs, name, text)
 
 
 FLOW = "# buys\n\nappId: com.acme\ntags: [a]\n---\n- launchApp\n"

@@ -1,0 +1,81 @@
+"""What runner `pytest` makes of a job, without running it."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.errors import RunnerError
+from agent.launch import JobDirs
+from agent.runners.base import Verdict
+from agent.runners.pytest_runner import PytestRunner
+from agent.runners.toolchain import Toolchain
+from tests.support.runnerjobs import TOOLS, add, ended, job
+
+
+def test_pytest_without_a_python_that_has_it(dirs: JobDirs):
+    add(dirs, "test_a.py")
+    with pytest.raises(RunnerError, match="no Python on this machine has pytest"):
+        PytestRunner(Toolchain(python="/py")).prepare(job("test_a.py"), dirs)
+
+
+@pytest.mark.parametrize(
+    ("code", "cases", "verdict", "retryable"),
+    [
+        (0, 1, Verdict.PASSED, True),
+        (0, None, Verdict.FAILED, True),
+        (1, 1, Verdict.FAILED, True),
+        (1, None, Verdict.INFRASTRUCTURE, True),
+        (2, 1, Verdict.FAILED, True),
+        (2, None, Verdict.INFRASTRUCTURE, True),
+        (3, 0, Verdict.INFRASTRUCTURE, True),
+        (4, None, Verdict.INFRASTRUCTURE, False),
+        (5, 0, Verdict.FAILED, True),
+        (-9, None, Verdict.INFRASTRUCTURE, True),
+    ],
+)
+def test_pytests_exit_codes(dirs: JobDirs, code: int, cases: int | None, verdict: Verdict, retryable: bool):
+    if cases is not None:
+        inside = '<testcase name="a"><failure/></testcase>' * cases
+        dirs.junit.write_text(f"<testsuite>{inside}</testsuite>")
+    result = PytestRunner(TOOLS).collect(ended(code) if code >= 0 else ended(None, -code), dirs)
+    assert (result.verdict, result.retryable) == (verdict, retryable)
+    assert (result.reason is None) == (verdict is Verdict.PASSED)
+
+
+def test_pytests_report_is_ours_whatever_the_user_asks_for(dirs: JobDirs):
+    add(dirs, "test_a.py")
+    argv = PytestRunner(TOOLS).prepare(job("test_a.py", "--junitxml=mine.xml", "--", "-b.py"), dirs).argv
+    assert argv[-4:] == ("--junitxml=mine.xml", f"--junitxml={dirs.junit}", "--", "-b.py")
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (
+            "E   ModuleNotFoundError: No module named 'acme'",
+            (
+                "tests.test_a could not be collected: ModuleNotFoundError: No module named 'acme'. "
+                "Nothing is installed for Python tests: they run with what /pytest-py has"
+            ),
+        ),
+        (
+            "E     File 'test_a.py', line 1\nE       def test_a(:\nE   SyntaxError: invalid syntax",
+            "tests.test_a could not be collected: SyntaxError: invalid syntax",
+        ),
+        ("nothing told", "tests.test_a could not be collected: collection failure"),
+    ],
+)
+def test_pytest_says_why_a_file_could_not_be_imported(dirs: JobDirs, raised: str, reason: str):
+    text = "import acme\n" * 1000 + raised
+    dirs.junit.write_text(
+        '<testsuite><testcase classname="" name="tests.test_a">'
+        f'<error message="collection failure">{text}</error></testcase></testsuite>'
+    )
+    result = PytestRunner(TOOLS).collect(ended(2), dirs)
+    assert (result.verdict, result.reason) == (Verdict.FAILED, reason)
+
+
+def test_a_broken_report_leaves_the_verdict_to_the_exit_code(dirs: JobDirs):
+    dirs.junit.write_text('<testsuite><testcase name="a"/><testc')
+    result = PytestRunner(TOOLS).collect(ended(0), dirs)
+    assert (result.verdict, result.junit, result.counts.total) == (Verdict.PASSED, dirs.junit, 1)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -108,7 +109,8 @@ def row_of(
     body = body_of(line, manner, ground, inks)
     room = max(0, width - bar - manner.head_width)
     if manner.wrap:
-        shown = body.crop(part * room, (part + 1) * room)
+        edges = [*breaks_of(line, room), body.cell_length]
+        shown = body.crop(edges[part], edges[part + 1]) if part + 1 < len(edges) else Strip([])
     else:
         aside = manner.aside
         shown = body.crop(aside, aside + room)
@@ -120,7 +122,28 @@ def row_of(
 
 def parts_of(line: LogLine, room: int) -> int:
     """How many rows a line takes when it is wrapped."""
-    if room <= 0 or len(line.data) <= room:
-        return 1
-    width = Strip([Segment(text) for text, _ in parse(line.text, line.look)]).cell_length
-    return max(1, -(-width // room))
+    return len(breaks_of(line, room))
+
+
+def breaks_of(line: LogLine, room: int) -> list[int]:
+    """The cells at which the rows of a wrapped line begin: no wide character is cut in two."""
+    if room <= 1 or len(line.data) <= room:
+        return [0]
+    text = "".join(piece for piece, _ in parse(line.text, line.look))
+    if text.isascii():
+        return list(range(0, max(1, len(text)), room))
+    breaks = [0]
+    at = 0
+    for character in text:
+        width = cell_len(character)
+        if at + width > breaks[-1] + room:
+            breaks.append(at)
+        at += width
+    return breaks
+
+
+def found_at(line: LogLine, pattern: re.Pattern[str]) -> tuple[int, int] | None:
+    """The first and the last cell, that one not included, of what was found in a line; or None."""
+    text = "".join(piece for piece, _ in parse(line.text, line.look))
+    found = next((m for m in pattern.finditer(text) if m.end() > m.start()), None)
+    return None if found is None else (cell_len(text[: found.start()]), cell_len(text[: found.end()]))

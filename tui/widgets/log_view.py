@@ -7,6 +7,7 @@ Where only matching lines are shown, positions count those; otherwise a position
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from typing import ClassVar
 
 from textual import events
@@ -19,7 +20,8 @@ from tui.draw.spans import Line
 from tui.draw.times import count, size
 from tui.store.log import LogBuffer
 from tui.store.log_search import AllLines, LogMatches
-from tui.widgets.log_lines import Manner, parts_of, row_of
+from tui.widgets.log_lines import Manner, breaks_of, found_at, row_of
+from tui.widgets.log_rows import LogRows, Place
 from tui.widgets.tall import TallCanvas
 
 _MAX_ASIDE = 4000
@@ -48,10 +50,12 @@ class LogView(TallCanvas):
         """Why there is no log, or no more of it."""
         self._all = AllLines(self.buffer)
         self._top = 0
+        self._part = 0
+        """The first visible row of the first visible line: a wrapped line may be taller than the screen."""
         self._aside = 0
         self._seen_end = 0
         self._current = -1
-        self._places: list[tuple[int, int]] = []
+        self._places: list[Place] = []
         self._rows: list[_Row] | None = None
         """What stands in each row; None: not known, so that all of it is painted."""
         self._ours = False
@@ -64,7 +68,7 @@ class LogView(TallCanvas):
         self._all = AllLines(buffer)
         self.following = True
         self.problem = ""
-        self._top = self._aside = self._seen_end = 0
+        self._top = self._part = self._aside = self._seen_end = 0
         self._current = -1
         self._rows = None
         text = self.matches.text if self.matches else ""
@@ -138,11 +142,23 @@ class LogView(TallCanvas):
             return
         self._current = found
         self.following = False
-        position = self._lines.position(found)
-        if not self._top <= position < self._top + self.size.height:
-            self._top = max(self._lines.first, position - self.size.height // 3)
+        self._bring_into_view(found)
         self._rows = None
         self.sync()
+
+    def _bring_into_view(self, number: int) -> None:
+        """Let what was found in a line be seen, however long the line is."""
+        cells = found_at(self.buffer.line(number), self.matches.pattern) if self.matches else None
+        begin, end = cells or (0, 0)
+        room = self._text_width
+        part = 0
+        if self.wrap:
+            part = max(0, bisect_right(breaks_of(self.buffer.line(number), room), begin) - 1)
+        elif end > self._aside + room - 1 or begin < self._aside:
+            self._aside = 0 if end < room else min(_MAX_ASIDE, begin - room // 3)
+        place = (self._lines.position(number), part)
+        if place not in self._places:
+            self._top, self._part = self._line_rows.back(place, self.size.height // 3)
 
     def _number_at_top(self) -> int:
         lines = self._lines
@@ -150,7 +166,8 @@ class LogView(TallCanvas):
 
     def _stay_at(self, number: int) -> None:
         lines = self._lines
-        self._top = max(lines.first, min(lines.position(number), lines.end - self.size.height))
+        last = self._line_rows.last_page(self.size.height)
+        self._top, self._part = max((lines.first, 0), min((lines.position(number), 0), last))
         self._rows = None
         self._seen_end = min(self._seen_end, self._lines.end)
         self.sync()
@@ -165,11 +182,10 @@ class LogView(TallCanvas):
         if self.matches is not None:
             self.matches.step()
         lines = self._lines
-        if self.following:
-            self._top = max(lines.first, lines.end - height)
-        else:
-            self._top = max(lines.first, min(self._top, max(lines.first, lines.end - 1)))
-        self._places = self._lay_out(height)
+        rows = self._line_rows
+        top = rows.last_page(height) if self.following else rows.held((self._top, self._part))
+        self._top, self._part = top
+        self._places = rows.page(top, height)
         last = self._places[-1][0] if self._places else lines.end
         if last + 1 >= lines.end:
             self._seen_end = lines.end
@@ -181,29 +197,13 @@ class LogView(TallCanvas):
         self._say()
         self._repaint()
 
-    def _lay_out(self, height: int) -> list[tuple[int, int]]:
-        """Which part of which position stands in which row."""
-        lines = self._lines
-        if not self.wrap:
-            return [(at, 0) for at in range(self._top, min(self._top + height, lines.end))]
-        room = max(1, self.size.width - SCROLL_BAR - self._manner.head_width)
-        if self.following:  # from the end upwards: the last row is the end of the last line
-            places: list[tuple[int, int]] = []
-            at = lines.end
-            while at > lines.first and len(places) < height:
-                at -= 1
-                parts = parts_of(self.buffer.line(lines.number(at)), room)
-                places[:0] = [(at, part) for part in range(parts)]
-            places = places[-height:]
-            self._top = places[0][0] if places else self._top
-            return places
-        places = []
-        at = self._top
-        while at < lines.end and len(places) < height:
-            parts = parts_of(self.buffer.line(lines.number(at)), room)
-            places += [(at, part) for part in range(parts)]
-            at += 1
-        return places[:height]
+    @property
+    def _line_rows(self) -> LogRows:
+        return LogRows(self.buffer, self._lines, self._text_width if self.wrap else None)
+
+    @property
+    def _text_width(self) -> int:
+        return max(1, self.size.width - SCROLL_BAR - self._manner.head_width)
 
     @property
     def _manner(self) -> Manner:
@@ -221,8 +221,8 @@ class LogView(TallCanvas):
         """The scroll bar moved: the reader wants to be there."""
         super().watch_scroll_y(old_value, new_value)
         if not self._ours:
-            self._top = self._lines.first + round(new_value)
-            self.following = self._top + self.size.height >= self._lines.end
+            self._top, self._part = self._lines.first + round(new_value), 0
+            self.following = self._at_end
             self.sync()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -261,6 +261,7 @@ class LogView(TallCanvas):
     def action_wrap(self) -> None:
         """Break long lines, or cut them at the edge."""
         self.wrap = not self.wrap
+        self._part = 0
         self._rows = None
         self.sync()
 
@@ -282,7 +283,9 @@ class LogView(TallCanvas):
 
     def action_log_first(self) -> None:
         """To the oldest line that is kept."""
-        self._go(self._lines.first - self._lines.end)
+        self._top, self._part = self._lines.first, 0
+        self.following = False
+        self.sync()
 
     def action_log_last(self) -> None:
         """To the end, and follow it."""
@@ -295,13 +298,17 @@ class LogView(TallCanvas):
         self._rows = None
         self.sync()
 
-    def _go(self, lines: int) -> None:
-        first, end = self._lines.first, self._lines.end
-        last = max(first, end - self.size.height)
-        self._top = max(first, min(last, self._top + lines))
+    def _go(self, rows: int) -> None:
+        here = (self._top, self._part)
+        go = self._line_rows.forward if rows > 0 else self._line_rows.back
+        self._top, self._part = go(here, abs(rows))
         # Whoever walks down to the end wants to stay there.
-        self.following = lines > 0 and self._top >= last
+        self.following = rows > 0 and self._at_end
         self.sync()
+
+    @property
+    def _at_end(self) -> bool:
+        return (self._top, self._part) >= self._line_rows.last_page(self.size.height)
 
     # --- Drawing -----------------------------------------------------------------------------
 

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Scope = Literal[
-    "app", "overview", "job", "list", "run", "slots", "table", "marks", "log", "logs", "dialog", "help"
+    "app",
+    "overview",
+    "job",
+    "list",
+    "run",
+    "slots",
+    "alerts",
+    "table",
+    "marks",
+    "log",
+    "logs",
+    "dialog",
+    "help",
 ]
 
 SCOPE_TITLES: Final[dict[Scope, str]] = {
@@ -16,6 +28,7 @@ SCOPE_TITLES: Final[dict[Scope, str]] = {
     "list": "Runs and slots",
     "run": "A run",
     "slots": "Slots",
+    "alerts": "Alerts",
     "table": "In a table",
     "marks": "In the job table",
     "log": "In a log",

@@ -18,6 +18,7 @@ from tui.deeds import Deed
 from tui.errands import Errands
 from tui.saving import new_file, saved_at
 from tui.screens.live import LiveScreen
+from tui.screens.overview import OverviewScreen
 from tui.themes import ROUND
 
 if TYPE_CHECKING:
@@ -112,6 +113,14 @@ class DashboardApp(Errands, inherit_bindings=False):
         """Back to what is now."""
         self.end_replay()
 
+    def action_panel(self, panel: str) -> None:
+        """Go to a panel of the overview; if it has the focus already, show it alone."""
+        here = self.screen
+        self.go_home()
+        home = self.screen
+        if isinstance(home, OverviewScreen):
+            home.show_panel(panel, again=home is here)
+
     def action_runs(self) -> None:
         """Show the runs."""
         self.open_runs()
@@ -119,6 +128,10 @@ class DashboardApp(Errands, inherit_bindings=False):
     def action_slots(self) -> None:
         """Show every slot."""
         self.open_slots()
+
+    def action_alerts(self) -> None:
+        """Show what is wrong."""
+        self.open_alerts()
 
     def action_help(self) -> None:
         """Show all keys."""

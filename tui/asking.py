@@ -7,6 +7,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Final
 
 from bus_schemas import subjects
@@ -83,7 +84,8 @@ def _attempts(
             )
         )
         if attempt.message:
-            lines.append((("   ", ""), (fit(clean(attempt.message), max(10, width - 3)), "bad-soft")))
+            said = wrap(clean(" ".join(attempt.message.split())), max(10, width - 3))
+            lines += [(("   ", ""), (line, "bad-soft")) for line in said]
         cases = attempt.cases
         if cases is not None:
             lines.append(

@@ -29,6 +29,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("jobs", "[FILTER]", "All jobs, or those that a filter lets through.", ("j",)),
     Command("runs", "[TEXT]", "The runs, each with its progress.", ("r",)),
     Command("slots", "[TEXT]", "Every slot with its device.", ("s", "agents", "devices")),
+    Command("alerts", "", "What is wrong, and what to do about it.", ("!",)),
     Command("job", "ID", "One job with its log."),
     Command("run", "ID", "One run, its failures first."),
     Command("log", "ID [ID…]", "The output of one job, or of several as one.", ("logs",)),

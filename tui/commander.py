@@ -47,6 +47,9 @@ class Commander:
     def _slots(self, *words: str) -> None:
         self._app.open_slots(" ".join(words))
 
+    def _alerts(self) -> None:
+        self._app.open_alerts()
+
     def _job(self, job_id: str, *_: str) -> None:
         self._app.open_job(self._known_job(job_id))
 

@@ -28,6 +28,7 @@ _SCOPES: dict[str, tuple[Scope, ...]] = {
     "runs": ("list", "table", "app"),
     "run": ("run", "table", "marks", "app"),
     "slots": ("list", "slots", "table", "app"),
+    "alerts": ("alerts", "table", "app"),
 }
 
 

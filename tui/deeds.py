@@ -17,6 +17,7 @@ Verb = Literal[
     "reprioritise",
     "queue pause",
     "queue resume",
+    "app resume",
     "agents drain",
     "agents pause",
     "agents resume",
@@ -54,6 +55,11 @@ class Deed:
         """Whether its targets are jobs."""
         return self.verb in {"cancel", "retry", "reprioritise"}
 
+    @property
+    def about_slots(self) -> bool:
+        """Whether its targets are slots or agents."""
+        return self.verb in SLOT_VERBS
+
     def saying(self, argument: str) -> Deed:
         """With what the user said."""
         return replace(self, argument=argument.strip())
@@ -79,6 +85,9 @@ class Deed:
             capability, org = target.split("\x00")
             words += ["--org-id", org] if org else []
             words += ["--capability", capability] if capability else []
+        elif self.verb == "app resume":
+            version, org = target.split("\x00")
+            words += [version, "--org-id", org]
         else:
             words.append(target)
         if self.asks == "priority":
@@ -123,6 +132,17 @@ def queue(verb: Literal["pause", "resume"], org: str = "", capability: str = "")
         )
     return Deed(
         "queue resume", (queue_target(org, capability),), f"Resume {what or 'the whole queue'}?", "Resume"
+    )
+
+
+def build(app_version_id: str, org_id: str) -> Deed:
+    """Start jobs again of a build that is held back."""
+    return Deed(
+        "app resume",
+        (f"{app_version_id}\x00{org_id}",),
+        f"Let jobs of {app_version_id} start again?",
+        "Let them start",
+        (f"{app_version_id} of {org_id}",),
     )
 
 

@@ -124,6 +124,13 @@ async def _resume(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnsw
     return CtlAnswer(affected=(org or capability or "queue",))
 
 
+async def _resume_build(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
+    del deed
+    version, org = targets[0].split("\x00")
+    await client.resume_build(org, version)
+    return CtlAnswer(affected=(version,))
+
+
 async def _hold(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
     (target,) = targets
     verb = cast("HoldVerb", deed.verb.rpartition(" ")[2])
@@ -137,5 +144,6 @@ _DOERS: Final[dict[Verb, Callable[[Client, Deed, Sequence[str]], Awaitable[CtlAn
     "reprioritise": _reprioritise,
     "queue pause": _pause,
     "queue resume": _resume,
+    "app resume": _resume_build,
     **dict.fromkeys(SLOT_VERBS, _hold),
 }

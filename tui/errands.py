@@ -5,6 +5,7 @@ The modules that speak to the bus are imported when they are needed: the first s
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _UNNAMED: Final = 500
 _AT_ONCE: Final = 16
+_PATIENCE_S: Final = 2.0
+"""So long nothing is said while no answer comes."""
 
 
 class Errands(Navigator):
@@ -132,7 +135,14 @@ class Errands(Navigator):
     async def _carry_out(self, deed: Deed) -> None:
         client = await (await self.feed()).client()
         doing = import_module("tui.doing")
-        outcome: Outcome = await doing.carry_out(client, deed)
+        carrying = asyncio.ensure_future(doing.carry_out(client, deed))
+        try:
+            done, _ = await asyncio.wait({carrying}, timeout=_PATIENCE_S)
+            if not done:
+                self.notify(f"qgjob {deed.verb}: asked for, and not answered yet.", markup=False)
+            outcome: Outcome = await carrying
+        finally:
+            carrying.cancel()
         for text, bad in outcome.told(deed):
             self.notify(text, severity="error" if bad else "information", markup=False)
 

@@ -22,11 +22,14 @@ class Navigator(Shell):
     def open_job(self, job_id: str) -> None:
         """Show a job."""
         from tui.screens.job import JobScreen
+        from tui.screens.runs import RunScreen
 
-        if isinstance(self.screen, JobScreen):
-            self.screen.show(job_id)
+        here = self.screen
+        if isinstance(here, JobScreen):
+            here.show(job_id)
         else:
-            self.push_screen(JobScreen(self.store, self.index, job_id, read_only=self.read_only))
+            index = here.index if isinstance(here, RunScreen) else self.index
+            self.push_screen(JobScreen(self.store, index, job_id, read_only=self.read_only))
 
     def close_job(self, job_id: str) -> None:
         """Back to where one came from, the cursor on the job that was shown."""
@@ -68,6 +71,13 @@ class Navigator(Shell):
 
         self.go_home()
         self.push_screen(SlotsScreen(self.store, text, read_only=self.read_only))
+
+    def open_alerts(self) -> None:
+        """What is wrong with the lab, over whatever is shown."""
+        from tui.screens.alerts import AlertsScreen
+
+        if not isinstance(self.screen, AlertsScreen):
+            self.push_screen(AlertsScreen(self.store, read_only=self.read_only))
 
     def open_run(self, run_id: str) -> None:
         """One run, its failures first."""

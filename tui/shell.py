@@ -120,13 +120,20 @@ class Shell(App[None]):
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
 
     async def on_event(self, event: events.Event) -> None:
-        """Note that somebody is there; and what Escape leads to is there before the next key comes."""
+        """Note that somebody is there.
+
+        What Escape leads to, and Enter where something is typed, is there before the next key comes.
+        """
         if isinstance(event, events.InputEvent):
             self._touched_at = monotonic()
             if isinstance(event, events.Key) and event.key == "escape" and not event.is_forwarded:
                 active = self.screen.active_bindings.get("escape")
                 if active is not None and active.enabled:
                     await self.run_action(active.binding.action, active.node)
+                    return
+            if isinstance(event, events.Key) and event.key == "enter" and not event.is_forwarded:
+                here = self.screen
+                if isinstance(here, LiveScreen) and await here.take_line():
                     return
         await super().on_event(event)
 

@@ -19,7 +19,7 @@ from tui.widgets.canvas import Canvas
 _KEYS = 12
 _FILTER = 21
 _TWO_COLUMNS = 100
-_LEFT: tuple[Scope, ...] = ("overview", "app", "job", "list", "run", "slots", "logs")
+_LEFT: tuple[Scope, ...] = ("overview", "app", "job", "list", "run", "slots", "alerts", "logs")
 _RIGHT: tuple[Scope, ...] = ("table", "marks", "log", "dialog")
 _OF_SCREEN: Final[dict[str | None, tuple[Scope, ...]]] = {
     "job": ("job", "log"),
@@ -27,6 +27,7 @@ _OF_SCREEN: Final[dict[str | None, tuple[Scope, ...]]] = {
     "runs": ("list",),
     "run": ("run", "marks"),
     "slots": ("slots", "list"),
+    "alerts": ("alerts",),
 }
 """What is told first, by the screen that one was on."""
 _FILTERS = (

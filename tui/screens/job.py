@@ -15,6 +15,9 @@ from tui.store.log import LogBuffer
 from tui.store.store import Changes, Store
 from tui.widgets.job_card import JobCard
 
+_FRAME = 4
+"""Cells that the card's border and padding take."""
+
 
 class JobScreen(LogKeys):
     """A card and a log."""
@@ -61,7 +64,7 @@ class JobScreen(LogKeys):
         super().update(changes)
         if changes.second or changes.link or self.job_id in changes.jobs:
             card = self._card
-            height = card.wanted_height + 2
+            height = card.wanted_height(max(20, self.size.width - _FRAME)) + 2
             if card.styles.height is None or card.styles.height.value != height:
                 card.styles.height = height
             card.sync()

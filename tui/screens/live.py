@@ -48,7 +48,7 @@ class LiveScreen(Screen[None]):
         self._store = store
         self._selected_states: set[bool] = set()
         self._before_bar: Widget | None = None
-        self._status = StatusBar(store, read_only=read_only)
+        self._status = StatusBar(store, read_only=read_only, alerts=name not in {"overview", "alerts"})
         self._footer = Footer(show_command_palette=False)
 
     @property
@@ -117,10 +117,16 @@ class LiveScreen(Screen[None]):
         if event.bar.is_attached:
             self.bar_changed(event.bar, event.text)
 
-    async def on_line_bar_taken(self, event: LineBar.Taken) -> None:
-        """Put the line away, and do what it says."""
-        await self._put_away(event.bar)
-        self.bar_closed(event.bar, event.text, keep=True)
+    async def take_line(self) -> bool:
+        """Put the line away that is typed in, and do what it says; returns whether there is one."""
+        for bar in self.query(LineBar):
+            if self.focused is bar.field:
+                await bar.settled()
+                if bar.apply():
+                    await self._put_away(bar)
+                    self.bar_closed(bar, bar.field.value, keep=True)
+                return True
+        return False
 
     async def action_close_bar(self) -> None:
         """Put the line away without what it says."""
@@ -166,8 +172,7 @@ class LiveScreen(Screen[None]):
         def answered(said: Deed | None) -> None:
             if said is not None:
                 self.dashboard.carry_out(said)
-                if said.about_jobs:
-                    self.unmark()
+                self.unmark(said)
 
         self.app.push_screen(Confirm(deed), answered)
 
@@ -175,7 +180,7 @@ class LiveScreen(Screen[None]):
         """The jobs that an action is about: the marked ones, or the one under the cursor."""
         return []
 
-    def unmark(self) -> None:
+    def unmark(self, done: Deed) -> None:
         """What was marked is done: the next key is about something else."""
 
     def action_cancel(self) -> None:

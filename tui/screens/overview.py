@@ -11,6 +11,7 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from tui.actions import bindings
+from tui.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.filter import FilterError, JobFilter, parse_filter
 from tui.store.index import JobIndex
@@ -97,10 +98,10 @@ class OverviewScreen(LiveScreen):
 
     # --- Actions -----------------------------------------------------------------------------
 
-    def action_panel(self, panel: str) -> None:
-        """Go to a panel; if it has the focus already, show it alone."""
+    def show_panel(self, panel: str, *, again: bool = True) -> None:
+        """Go to a panel; if it has the focus already, and one was here, show it alone."""
         widget = self._panels.get_child_by_id(panel)
-        if widget.has_focus and widget.display:
+        if again and widget.has_focus and widget.display:
             self._zoom(None if widget.has_class("zoom") else widget)
         else:
             if not widget.display or self._zoomed() is not None:
@@ -153,6 +154,10 @@ class OverviewScreen(LiveScreen):
                 f"build:{shlex.quote(group.app_version_id)} org:{shlex.quote(group.org_id)}{needs}"
             )
 
+    def on_alert_bar_clicked(self) -> None:
+        """Show what is wrong, and what to do."""
+        self.dashboard.open_alerts()
+
     def on_job_table_order_wanted(self, event: JobTable.OrderWanted) -> None:
         """The title of a column was clicked."""
         self.dashboard.show_jobs(order=event.order)
@@ -182,9 +187,10 @@ class OverviewScreen(LiveScreen):
         names = list(ORDERS)
         self.dashboard.show_jobs(order=names[(names.index(self._index.order) + step) % len(names)])
 
-    def unmark(self) -> None:
-        """Take all marks off."""
-        self.jobs.action_unmark_all()
+    def unmark(self, done: Deed) -> None:
+        """Take all marks off, if it was them that something was done to."""
+        if done.about_jobs:
+            self.jobs.action_unmark_all()
 
     def selected_jobs(self) -> list[str]:
         """The marked jobs, or the one that the focused panel stands on."""

@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from tui.actions import bindings
+from tui.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.index import JobIndex
 from tui.store.store import Changes, Store
@@ -94,9 +95,10 @@ class RunScreen(LiveScreen):
     def __init__(self, store: Store, run_id: str, *, read_only: bool) -> None:
         super().__init__("run", store, read_only=read_only)
         self.run_id = run_id
-        self._index = JobIndex(store.jobs, run_id=run_id)
+        self.index = JobIndex(store.jobs, run_id=run_id)
+        """Its jobs in the order of the table."""
         self._card = RunCard(store, run_id, "card")
-        self.jobs = self.main = JobTable(store, self._index, "jobs", "Jobs, what went wrong first")
+        self.jobs = self.main = JobTable(store, self.index, "jobs", "Jobs, what went wrong first")
 
     def body(self) -> Iterable[Widget]:
         """The card above the jobs."""
@@ -117,15 +119,16 @@ class RunScreen(LiveScreen):
         """Draw what changed."""
         super().update(changes)
         if changes.jobs:
-            self._index.update(changes.jobs)
+            self.index.update(changes.jobs)
         if changes.jobs or changes.second:
             self._card.sync()
             self.jobs.sync()
             self.check_selection()
 
-    def unmark(self) -> None:
-        """Take all marks off."""
-        self.jobs.action_unmark_all()
+    def unmark(self, done: Deed) -> None:
+        """Take all marks off, if it was them that something was done to."""
+        if done.about_jobs:
+            self.jobs.action_unmark_all()
 
     def selected_jobs(self) -> list[str]:
         """The marked jobs, or the one under the cursor."""
@@ -144,6 +147,6 @@ class RunScreen(LiveScreen):
         self.dashboard.go_back()
 
     def _arrange(self) -> None:
-        self._index.show(order="trouble")
-        while not self._index.complete:
-            self._index.step()
+        self.index.show(order="trouble")
+        while not self.index.complete:
+            self.index.step()

@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from tui import deeds
 from tui.actions import bindings
+from tui.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.store import Changes, Store
 from tui.widgets.lab_map import LabMap
@@ -90,14 +91,27 @@ class SlotsScreen(LiveScreen):
             super().bar_changed(bar, text)
 
     def action_copy(self) -> None:
-        """Copy the name of the slot."""
-        self.dashboard.copy(self.table.cursor_id or "")
+        """Copy the names of the marked slots, or of the one under the cursor."""
+        self.dashboard.copy(" ".join(self.table.selected()))
 
     def action_hold(self, verb: str) -> None:
-        """Hold the slot under the cursor, or let it work again."""
-        cursor = self.table.cursor_id
-        if cursor is not None:
-            self.ask(deeds.slots(deeds.slot_verb(verb), [cursor]))
+        """Hold the marked slots or the one under the cursor, or let them work again."""
+        names = self.table.selected()
+        if names:
+            self.ask(deeds.slots(deeds.slot_verb(verb), names))
+
+    def unmark(self, done: Deed) -> None:
+        """What was marked is done."""
+        if done.about_slots:
+            self.table.unmark()
+
+    def action_mark(self) -> None:
+        """Mark the slot under the cursor, or take its mark off."""
+        self.table.mark()
+
+    def action_mark_all(self) -> None:
+        """Mark every slot that is shown."""
+        self.table.mark_all()
 
     def action_trouble(self) -> None:
         """Put what does not work first, or go by names again."""
@@ -105,8 +119,10 @@ class SlotsScreen(LiveScreen):
         self.table.sync()
 
     def action_back(self) -> None:
-        """Take the filter off, or go back."""
-        if self.table.wanted:
+        """Undo one step: the marks, the filter; or go back."""
+        if self.table.marks:
+            self.table.unmark()
+        elif self.table.wanted:
             self.table.want("")
         else:
             self.dashboard.go_back()

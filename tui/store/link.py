@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from tui.draw.times import age
+
 Phase = Literal["connecting", "loading", "live", "reconnecting"]
 Level = Literal["good", "busy", "bad"]
 
@@ -89,6 +91,12 @@ class Link:
             return ""
         return f"No leading scheduler was heard for {int(silence)} s: nothing is scheduled at present."
 
+    def outdated(self, now: float) -> str:
+        """How old the figures are that a leader told last, as an addition; nothing while they are new."""
+        if self.led_at is None or self.replay or now - self.led_at < UNLED_AFTER_S:
+            return ""
+        return f" · {age(now - self.led_at)} ago"
+
     def announce(self, sentence: str) -> None:
         """Say something once."""
         self.notices.append(sentence)
@@ -99,12 +107,12 @@ class Link:
         if self.replay:
             return LinkStatus("busy", self.replay, self.progress)
         silence = now - self.last_sign
-        age = f"{max(0, int(now - self.since))} s"
+        lasts = f"{max(0, int(now - self.since))} s"
         match self.phase:
             case "connecting":
-                return LinkStatus("busy", "connecting", age if now - self.since >= 1 else "")
+                return LinkStatus("busy", "connecting", lasts if now - self.since >= 1 else "")
             case "reconnecting":
-                return LinkStatus("bad", "reconnecting", age)
+                return LinkStatus("bad", "reconnecting", lasts)
             case _ if silence >= STALE_AFTER_S:
                 return LinkStatus("bad", f"stale for {int(silence)} s")
             case "loading":

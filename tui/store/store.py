@@ -9,6 +9,7 @@ from tui.store.history import History
 from tui.store.job import FAILURES
 from tui.store.jobs import JobBook
 from tui.store.lab import Lab
+from tui.store.laberrors import LabErrors
 from tui.store.link import Link
 from tui.store.streaks import Streaks
 from tui.store.waits import Waits
@@ -46,6 +47,7 @@ class Store:
         self.history = History(self.clock.now())
         self.streaks = Streaks()
         self.waits = Waits()
+        self.lab_errors = LabErrors()
         self.failures_heard = 0
         """Jobs that were heard to fail, since the beginning."""
         self.overview: Overview | None = None
@@ -62,6 +64,7 @@ class Store:
             self.waits.note(job.job_id, event.at - begin)
         if event.kind == "ended":
             self.streaks.hear(event, seq)
+        self.lab_errors.note(job, self.clock.now())
         if job.ended and not was and event.kind == "ended":
             self.history.count_end(self.clock.now() if at is None else at)
             self.failures_heard += job.state in FAILURES
@@ -81,7 +84,10 @@ class Store:
 
     def see_job(self, view: JobView) -> bool:
         """Take in a job of a snapshot; returns whether it told anything new."""
-        return self.jobs.see(view, self.clock.now())
+        news = self.jobs.see(view, self.clock.now())
+        if view.state == "errored" and (job := self.jobs.get(view.job_id)) is not None:
+            self.lab_errors.note(job, self.clock.now())
+        return news
 
     def capabilities(self) -> dict[str, int]:
         """How many jobs wait, by the labels that they need: the same jobs that the depths count."""
@@ -97,6 +103,7 @@ class Store:
         self.lab.clear()
         self.streaks = Streaks()
         self.waits = Waits()
+        self.lab_errors = LabErrors()
         self.history = History(self.clock.now() if since is None else since)
         self.overview = None
         self._overview_changed = True

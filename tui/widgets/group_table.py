@@ -58,7 +58,7 @@ class GroupTable(LineTable):
         self._most = max((waiting_of(g) for g in groups), default=0)
         total = overview.groups_total if overview else 0
         text = f"{count(len(groups))} of {count(total)}" if total > len(groups) else count(len(groups))
-        self.say("3 Groups", text)
+        self.say("3 Groups", text + self._store.link.outdated(self._store.clock.monotonic()))
         super().sync()
 
     def empty(self) -> tuple[str, str]:
@@ -69,6 +69,24 @@ class GroupTable(LineTable):
         """A group."""
         group = self._groups[row_id]
         return [self._cell(group, column.key, width) for column, width in widths]
+
+    def _kept(self, view: GroupView) -> str:
+        """What keeps all of a group that waits from starting, in a word."""
+        from bus_schemas.jobs import labels_of
+
+        overview, group = self._store.overview, view.group
+        if overview is None or not waiting_of(view):
+            return ""
+        for hold in overview.builds_held:
+            if (hold.org_id, hold.app_version_id) == (group.org_id, group.app_version_id):
+                return "held"
+        for pause in overview.pauses:
+            needs = None if pause.capability is None else labels_of(pause.capability)
+            of_org = pause.org_id in {None, group.org_id}
+            mine = labels_of(group.capability)
+            if of_org and (needs is None or (needs <= mine if needs else not mine)):
+                return "paused"
+        return ""
 
     def _cell(self, view: GroupView, key: str, width: int) -> Line:
         match key:
@@ -97,8 +115,12 @@ class GroupTable(LineTable):
                 return ((fit(text, width), "busy"),)
             case "installs":
                 return ((fit(short_count(view.installs), width, right=True), _if(view.installs, "prep")),)
+            case "end" if kept := self._kept(view):
+                return ((fit(kept, width, right=True), "prep"),)
             case "end":
                 at_work = view.running or waiting_of(view)
+                if self._store.link.outdated(self._store.clock.monotonic()):
+                    at_work = 0  # what was expected then says nothing of now
                 end = view.expected_end if at_work else None
                 text = "" if end is None else f"~{age(max(0.0, end - self._store.clock.now()))}"
                 return ((fit(text, width, right=True), ""),)

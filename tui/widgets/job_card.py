@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
+from tui.draw.clean import clean
 from tui.draw.spans import Line, ends, fit, pad, short
 from tui.draw.states import JOB_GLYPH, JOB_INK, priority_ink, word
 from tui.draw.times import moment, span
@@ -11,6 +14,7 @@ from tui.store.store import Store
 from tui.widgets.canvas import Canvas
 
 MAX_ATTEMPTS = 5
+MAX_REASON_LINES = 3
 
 
 class JobCard(Canvas):
@@ -21,13 +25,12 @@ class JobCard(Canvas):
         self._store = store
         self.job_id = ""
 
-    @property
-    def wanted_height(self) -> int:
-        """How many lines there are to draw."""
+    def wanted_height(self, width: int) -> int:
+        """How many lines there are to draw at that width."""
         job = self._store.jobs.get(self.job_id)
         if job is None:
             return 2
-        return len(self._facts(job, 80)) + max(1, min(MAX_ATTEMPTS, len(self._attempts(job))))
+        return len(self._facts(job, width)) + max(1, min(MAX_ATTEMPTS, len(self._attempts(job))))
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         """The card."""
@@ -59,8 +62,11 @@ class JobCard(Canvas):
                 words += [(f"{label} ", "dim"), (shown, style), ("   ", "")]
         lines.append(pad(tuple(words), width))
         said = self._why(job)
-        if said:
-            lines.append(((fit(said, width), "bad" if job.ended else "dim"),))
+        ink = "bad" if job.ended else "dim"
+        told = wrap(clean(" ".join(said.split())), max(10, width))
+        lines += [((fit(line, width), ink),) for line in told[: MAX_REASON_LINES - 1]]
+        if rest := " ".join(told[MAX_REASON_LINES - 1 :]):
+            lines.append(((fit(rest, width), ink),))
         return lines
 
     def _words(self, job: Job) -> list[tuple[str, str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from time import monotonic
 from typing import ClassVar
 
@@ -17,6 +19,9 @@ from tui.store.filter import FilterError, parse_filter
 
 PAUSE_S = 0.02
 """Letters that come faster, as pasted ones do, are taken together."""
+
+SETTLED_S = 1.0
+"""So long Enter waits for the letters before it, at most."""
 
 
 class LineBar(Horizontal):
@@ -40,14 +45,6 @@ class LineBar(Horizontal):
 
     class Changed(Message):
         """Another text stands there, and there is nothing wrong with it."""
-
-        def __init__(self, bar: LineBar, text: str) -> None:
-            super().__init__()
-            self.bar = bar
-            self.text = text
-
-    class Taken(Message):
-        """Enter was pressed."""
 
         def __init__(self, bar: LineBar, text: str) -> None:
             super().__init__()
@@ -81,17 +78,17 @@ class LineBar(Horizontal):
             self._timer.stop()
         before, self._changed_at = self._changed_at, monotonic()
         if self._changed_at - before > PAUSE_S:
-            self._apply()
+            self.apply()
         else:
-            self._timer = self.set_timer(PAUSE_S, self._apply)
+            self._timer = self.set_timer(PAUSE_S, self.apply)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take it."""
-        event.stop()
-        if self._timer is not None:
-            self._timer.stop()
-        if self._apply():
-            self.post_message(self.Taken(self, self.field.value))
+    async def settled(self) -> None:
+        """Wait until every letter that was typed stands there."""
+        stand = asyncio.Event()
+        self.field.call_later(stand.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLED_S):
+                await stand.wait()
 
     def action_complete(self) -> None:
         """Take what is proposed, as the arrow does; the keys stay here."""
@@ -102,7 +99,10 @@ class LineBar(Horizontal):
         if self._timer is not None:
             self._timer.stop()
 
-    def _apply(self) -> bool:
+    def apply(self) -> bool:
+        """Let what stands there count; returns whether there is nothing wrong with it."""
+        if self._timer is not None:
+            self._timer.stop()
         wrong = self.wrong(self.field.value)
         self._wrong.update(f" {wrong}" if wrong else "")
         if not wrong:

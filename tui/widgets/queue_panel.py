@@ -38,7 +38,7 @@ class QueuePanel(Canvas, can_focus=True):
         """Say the totals in the border, and repaint what differs."""
         overview = self._store.overview
         text = f"{short_count(overview.waiting)} waiting" if overview else ""
-        self.say("1 Queue", text)
+        self.say("1 Queue", text + self._store.link.outdated(self._store.clock.monotonic()))
         super().sync()
 
     def draw(self, width: int, height: int) -> list[Line]:
@@ -129,7 +129,7 @@ class QueuePanel(Canvas, can_focus=True):
             used = sum(len(text) for text, _ in first)
             if used + len(number) + len(words) <= width:
                 first += [(number, ink), (f"{words}  ", "dim")]
-        return [pad(tuple(first), width), self._installs(width), self._ends(width), self._waits(width)]
+        return [pad(tuple(first), width), self._ends(width), self._installs(width), self._waits(width)]
 
     def _waits(self, width: int) -> Line:
         """How long the jobs waited that began last: half of them, and all but one in twenty."""

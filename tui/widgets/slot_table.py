@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bus_schemas.agents import SlotStatus
 
 _COLUMNS = (
-    Column("slot", "SLOT", 12, share=2),
+    Column("slot", " SLOT", 13, share=2),
     Column("state", "STATE", 13),
     Column("beat", "BEAT", 5, right=True, spare=5),
     Column("device", "DEVICE", 10, share=1, spare=6),
@@ -49,6 +49,7 @@ class SlotTable(LineTable):
         self._shape: tuple[int, str, bool] | None = None
         self.wanted = ""
         self.trouble_first = False
+        self.marks: set[str] = set()
 
     def ids(self) -> Ids:
         """The rows."""
@@ -57,6 +58,29 @@ class SlotTable(LineTable):
     def slot(self, row_id: str) -> tuple[AgentRecord, SlotStatus] | None:
         """The slot of a row, and its agent."""
         return self._slots.get(row_id)
+
+    def selected(self) -> list[str]:
+        """The marked slots, else the one under the cursor."""
+        if self.marks:
+            return [name for name in self._slots if name in self.marks]
+        cursor = self.cursor_id
+        return [cursor] if cursor else []
+
+    def mark(self) -> None:
+        """Mark the slot under the cursor and go on to the next; or take its mark off."""
+        if (cursor := self.cursor_id) is not None:
+            self.marks ^= {cursor}
+            self.move_to(self._row + 1)
+
+    def mark_all(self) -> None:
+        """Mark every slot that the filter lets through."""
+        self.marks = {self._ids[row] for row in range(len(self._ids))}
+        self.sync()
+
+    def unmark(self) -> None:
+        """Take all marks off."""
+        self.marks.clear()
+        self.sync()
 
     def want(self, text: str) -> None:
         """Show only slots in which a text occurs."""
@@ -69,6 +93,7 @@ class SlotTable(LineTable):
         if shape != self._shape:
             self._shape = shape
             self._arrange()
+        self._say_counts()
         super().sync()
 
     def _arrange(self) -> None:
@@ -82,10 +107,18 @@ class SlotTable(LineTable):
         if self.trouble_first:
             ids.sort(key=lambda name: _loudness(*self._slots[name], now))
         self._ids = ListIds(ids)
+        self.marks &= set(self._slots)
+
+    def _say_counts(self) -> None:
+        agents = len(self._store.lab)
         busy, total = self._store.lab.busy_slots()
         title = f"Slots  /{self.wanted}" if self.wanted else "Slots"
-        number = "1 agent" if len(agents) == 1 else f"{count(len(agents))} agents"
-        self.say(title, f"{count(busy)} of {count(total)} busy · {number}")
+        number = "1 agent" if agents == 1 else f"{count(agents)} agents"
+        shown = f"{count(len(self._ids))} shown" if self.wanted else ""
+        marked = f"{count(len(self.marks))} marked" if self.marks else ""
+        order = "trouble first" if self.trouble_first else ""
+        busy_ones = f"{count(busy)} of {count(total)} busy"
+        self.say(title, " · ".join(part for part in (shown, marked, order, busy_ones, number) if part))
 
     def empty(self) -> tuple[str, str]:
         """Why there are no rows."""
@@ -109,7 +142,8 @@ class SlotTable(LineTable):
         job = self._store.jobs.get(slot.job_id) if slot.job_id and state == "busy" else None
         match key:
             case "slot":
-                return ((fit(name, width), "bold" if state == "busy" else ""),)
+                mark = ("◆", "mark") if name in self.marks else (" ", "")
+                return (mark, (fit(name, width - 1), "bold" if state == "busy" else ""))
             case "state":
                 # One that is held finishes what it runs: it works, and takes nothing more.
                 word = slot.hold.kind if state == "busy" and slot.hold is not None else state

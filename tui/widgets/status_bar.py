@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tui.draw.spans import Line, ends, fit, short
 from tui.draw.times import moment
+from tui.store.alerts import alerts_of
 from tui.store.store import Store
 from tui.widgets.canvas import Canvas
 
@@ -15,10 +16,24 @@ class StatusBar(Canvas):
 
     DEFAULT_CSS = "StatusBar { height: 1; dock: top; padding: 0 1; background: $panel; }"
 
-    def __init__(self, store: Store, *, read_only: bool) -> None:
+    def __init__(self, store: Store, *, read_only: bool, alerts: bool = True) -> None:
         super().__init__()
         self._store = store
         self._read_only = read_only
+        self._tells_alerts = alerts
+        """Whether to say how many there are; on the overview they stand below."""
+        self._alerts: tuple[int, int, bool] = (-1, 0, False)
+        """How many there were in a second, and whether one of them is bad."""
+
+    def _alerted(self) -> tuple[str, str]:
+        """How many alerts there are, looked at once a second, and the ink."""
+        second = int(self._store.clock.monotonic())
+        if self._alerts[0] != second:
+            levels = [alert.level for alert in alerts_of(self._store)]
+            self._alerts = (second, len(levels), "bad" in levels)
+        _, number, bad = self._alerts
+        said = "1 alert" if number == 1 else f"{number} alerts"
+        return (f"▲ {said}: !  ", "bad" if bad else "prep") if number else ("", "")
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         """The line."""
@@ -33,6 +48,8 @@ class StatusBar(Canvas):
         left.append(("  ", ""))
         if self._read_only:
             left += [("read-only", "prep"), ("  ", "")]
+        if self._tells_alerts and (told := self._alerted())[0]:
+            left.append(told)
         clock = moment(store.clock.now())
         right: list[tuple[str, str]] = []
         leader = store.overview.leader if store.overview else None

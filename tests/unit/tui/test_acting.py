@@ -10,6 +10,7 @@ from textual.widgets._footer import FooterKey
 from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
+from tests.unit.tui.scenes.runs import run_screen
 from tests.unit.tui.scenes.stage import Stage, stage
 from tui.commands import ActionProvider
 from tui.screens.confirm import Confirm
@@ -187,3 +188,40 @@ async def test_an_unknown_theme_of_the_settings_is_said() -> None:
     async with shown(played) as pilot:
         await pilot.pause()
         assert any("no theme 'lite'" in str(n.message) for n in played.app._notifications)  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_from_a_run_the_next_job_is_the_next_of_the_run() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        screen = await run_screen(s)
+        ids = screen.jobs.ids()
+        screen.jobs.move_to(0)
+        await s.press("enter")
+        await wait_for(lambda: isinstance(s.app.screen, JobScreen))
+        await s.press("]", "]")
+        job = s.app.screen
+        assert isinstance(job, JobScreen)
+        assert job.job_id == ids[2]
+        await s.press("escape")
+        await wait_for(lambda: s.app.screen is screen and screen.jobs.cursor_id == ids[2])
+
+
+async def test_why_a_job_ended_can_be_read_in_full_on_a_narrow_screen() -> None:
+    played = stage()
+    job = next(
+        j for i in played.store.jobs if (j := played.store.jobs.get(i)) and j.state == "failed" and j.attempts
+    )
+    facts = job.attempts[-1]
+    assert facts.end is not None
+    said = "the build's manifest is wrong:\n" + " ".join(f"word{n}" for n in range(12)) + " the end"
+    facts.end = facts.end._replace(message=said)
+    async with shown(played, (80, 24)) as pilot:
+        played.app.open_job(job.job_id)
+        await pilot.pause()
+        played.store.jobs.changed.add(job.job_id)
+        played.draw()
+        await pilot.pause()
+        text = " ".join(text_of(played).replace("│", " ").split())
+        assert "word0 word1" in text
+        assert "word11 the end" in text

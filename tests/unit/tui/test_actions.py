@@ -15,6 +15,7 @@ from tests.unit.tui.scenes.replay import a_replay
 from tests.unit.tui.scenes.stage import Stage, stage
 from tui.actions import ACTIONS, Action, Scope, actions_of, bindings, key_text, mutating
 from tui.commands import ActionProvider
+from tui.screens.alerts import AlertsScreen
 from tui.screens.confirm import Confirm
 from tui.screens.help import HelpScreen
 from tui.screens.job import JobScreen
@@ -57,6 +58,7 @@ def test_ids_and_keys_are_unique_within_a_place() -> None:
         ("app", "logs", "log"),
         ("app", "list", "slots", "table"),
         ("app", "run", "table", "marks"),
+        ("app", "alerts", "table"),
     )
     for scopes in places:
         keys = [key for action in actions_of(*scopes) for key in action.keys.split(",")]
@@ -74,6 +76,7 @@ def test_all_keys_of_our_widgets_come_from_the_table() -> None:
         RunsScreen,
         RunScreen,
         SlotsScreen,
+        AlertsScreen,
         LogsScreen,
         RunTable,
         SlotTable,
@@ -152,7 +155,7 @@ async def test_the_palette_does_what_it_offers() -> None:
         assert not s.jobs.marks
         played.app.do(next(a for a in ACTIONS if a.id == "marks.mark"))
         await wait_for(lambda: len(s.jobs.marks) == 1)
-        played.app.do(next(a for a in ACTIONS if a.id == "overview.panel('agents')"))
+        played.app.do(next(a for a in ACTIONS if a.id == "app.panel('agents')"))
         await wait_for(lambda: isinstance(s.overview.focused, AgentTable))
 
 

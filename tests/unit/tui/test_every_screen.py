@@ -58,6 +58,7 @@ SCREENS: dict[str, Callable[[DashboardApp], None]] = {
     "runs": lambda app: app.open_runs(),
     "run": lambda app: app.open_run(first_run(app)),
     "slots": lambda app: app.open_slots(),
+    "alerts": lambda app: app.open_alerts(),
     "help": lambda app: app.action_help(),
     "question": asked,
     "answer": read,

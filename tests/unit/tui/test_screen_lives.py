@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.dashboard import PlayedDashboard, shown
 from tests.support.wait import wait_for
+from tui.screens.alerts import AlertsScreen
 from tui.screens.job import JobScreen
 from tui.screens.live import LiveScreen
 from tui.screens.log_keys import LogKeys
@@ -35,6 +36,7 @@ SCREENS: dict[str, Callable[[PlayedDashboard], LiveScreen]] = {
     "logs": lambda p: LogsScreen(p.store, [a_job(p)], read_only=False),
     "runs": lambda p: RunsScreen(p.store, "r", read_only=False),
     "run": lambda p: RunScreen(p.store, next(iter(p.store.jobs.runs)).run_id, read_only=False),
+    "alerts": lambda p: AlertsScreen(p.store, read_only=False),
     "slots": lambda p: SlotsScreen(p.store, "lab", read_only=False),
 }
 
@@ -86,7 +88,7 @@ async def test_a_line_that_is_put_away_while_its_timer_runs_does_nothing_more() 
         await pilot.press("escape")
         assert isinstance(bar, FilterBar)
         assert not bar.is_attached
-        bar._apply()  # pyright: ignore[reportPrivateUsage]
+        bar.apply()
         await pilot.pause()
         assert not played.app.index.filter
 

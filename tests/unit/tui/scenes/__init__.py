@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from tests.unit.tui.scenes.alerts import alert_copies, alerts_are_shown, alerts_go_back, lets_go
 from tests.unit.tui.scenes.everywhere import (
     commands_are_typed,
     dialog_no,
@@ -55,6 +56,7 @@ from tests.unit.tui.scenes.replay import replay_ends, replays, since_begin
 from tests.unit.tui.scenes.runs import run_asks, run_copies, run_goes_back, run_is_merged
 from tests.unit.tui.scenes.stage import Stage
 from tests.unit.tui.scenes.tables import (
+    all_slots_are_marked,
     cursor,
     holds,
     list_copies,
@@ -63,6 +65,7 @@ from tests.unit.tui.scenes.tables import (
     mark_all_marks_what_matches,
     mark_marks,
     open_opens,
+    slot_is_marked,
     trouble_comes_first,
     unmark_all_unmarks,
 )
@@ -76,7 +79,13 @@ SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "app.command_palette": palette_opens,
     "app.runs": runs_are_shown,
     "app.slots": slots_are_shown,
+    "app.alerts": alerts_are_shown,
     "app.command": commands_are_typed,
+    "alerts.let_go": lets_go,
+    "alerts.copy": alert_copies,
+    "alerts.back": alerts_go_back,
+    "slots.mark": slot_is_marked,
+    "slots.mark_all": all_slots_are_marked,
     "list.filter": list_filters,
     "list.copy": list_copies,
     "list.back": list_goes_back,
@@ -115,10 +124,10 @@ SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "app.save_picture": picture_is_saved,
     "app.read_again": everything_is_read_again,
     "app.leave": it_quits,
-    "overview.panel('queue')": panel(QueuePanel),
-    "overview.panel('agents')": panel(AgentTable),
-    "overview.panel('groups')": panel(GroupTable),
-    "overview.panel('jobs')": panel(JobTable),
+    "app.panel('queue')": panel(QueuePanel),
+    "app.panel('agents')": panel(AgentTable),
+    "app.panel('groups')": panel(GroupTable),
+    "app.panel('jobs')": panel(JobTable),
     "overview.zoom": zoom_shows_one_panel,
     "overview.filter": filter_filters,
     "overview.order": order_changes,

@@ -82,6 +82,23 @@ async def list_goes_back(s: Stage, key: str) -> None:
     await wait_for(lambda: s.app.screen is s.overview)
 
 
+async def slot_is_marked(s: Stage, key: str) -> None:
+    table = await slots_screen(s)
+    await s.press(key, key)
+    await wait_for(lambda: table.marks == {"lab-1/s0", "lab-1/s1"} and "2 marked" in text_of(s.played))
+    await s.press("d", "enter")
+    await wait_for(lambda: [d.targets for d in s.app.deeds] == [("lab-1/s0", "lab-1/s1")])
+    await wait_for(lambda: not table.marks)
+
+
+async def all_slots_are_marked(s: Stage, key: str) -> None:
+    table = await slots_screen(s)
+    await s.press("slash", *"lab-2", "enter", key)
+    await wait_for(lambda: table.marks and all(name.startswith("lab-2/") for name in table.marks))
+    await s.press("escape")
+    await wait_for(lambda: not table.marks and table.wanted == "lab-2")
+
+
 async def trouble_comes_first(s: Stage, key: str) -> None:
     table = await slots_screen(s)
     s.played.model.lab[5].state = "quarantined"

@@ -1,0 +1,208 @@
+"""Alerts: all are counted, each says what to do, and what is held can be let go of."""
+
+from __future__ import annotations
+
+import pytest
+
+from bus_schemas.agents import GroupRef, Heartbeat, SlotStatus
+from bus_schemas.holds import BuildHold
+from bus_schemas.requests import GroupView, JobView, Overview, PauseView
+from qgjob.clock import ManualClock
+from tests.support.dashboard import PlayedDashboard, shown, text_of
+from tests.support.lab.model import START, LabModel
+from tests.support.wait import wait_for
+from tests.unit.tui.scenes.stage import Stage, stage
+from tui.deeds import build
+from tui.screens.alerts import AlertsScreen
+from tui.screens.job import JobScreen
+from tui.screens.slots import SlotsScreen
+from tui.store.alerts import alerts_of
+from tui.store.store import Store
+from tui.store.troubles import troubles_of
+from tui.widgets.alert_bar import MOST, MOST_IF_SHORT
+from tui.widgets.group_table import GroupTable
+
+PAUSES = tuple(
+    PauseView(org_id=f"org-{n}", by="ann@desk", at=START, note="backend is down") for n in range(7)
+)
+HELD = BuildHold(org_id="acme", app_version_id="v 2", why="it does not start", since=START, until=START + 60)
+
+
+def overview(**told: object) -> Overview:
+    return Overview.model_validate({"at": START, "waiting": 1, "slots_busy": 1, **told})
+
+
+def errored(number: int, *, at: float = START - 30, build: str = "v1", why: str = "no such file") -> JobView:
+    return JobView.model_validate(
+        {
+            "job_id": f"j_{build}_{number}",
+            "run_id": "r_1",
+            "org_id": "acme",
+            "app_version_id": build,
+            "test": "a.py",
+            "runner": "command",
+            "priority": 5,
+            "state": "errored",
+            "message": why,
+            "created_at": at - 60,
+            "ended_at": at,
+        }
+    )
+
+
+def test_many_jobs_of_a_build_that_the_lab_failed_are_an_alert_while_they_are_new() -> None:
+    clock = ManualClock(START)
+    store = Store(clock)
+    for number in range(2):
+        store.see_job(errored(number))
+        store.see_job(errored(number, build="v2"))
+    store.see_job(errored(9, build="v2", at=START - 700))
+    assert alerts_of(store) == [], "two may be an accident"
+    for number in range(5):
+        store.see_job(errored(number))
+        store.see_job(errored(number))
+    (trouble,) = troubles_of(store)
+    assert trouble.text == "5 jobs of v1 (acme) errored in the last 10 min: no such file"
+    assert trouble.filter == "state:errored build:v1 org:acme"
+    clock.advance(600)
+    assert alerts_of(store) == []
+
+
+def test_what_is_held_or_paused_says_the_command_that_lets_it_go() -> None:
+    store = Store(ManualClock(START))
+    store.hear_overview(overview(pauses=PAUSES[:1], builds_held=(HELD,)))
+    held, paused = troubles_of(store)
+    assert "qgjob app resume 'v 2' --org-id acme" in held.advice
+    assert "qgjob queue resume --org-id org-0" in paused.advice
+    assert held.names == ("v 2", "acme")
+    assert build(*held.names).command(build(*held.names).targets[0]) == (
+        "qgjob app resume 'v 2' --org-id acme"
+    )
+
+
+def test_that_nothing_is_scheduled_is_the_first_alert() -> None:
+    clock = ManualClock(START)
+    store = Store(clock)
+    store.link.move("live", clock.monotonic())
+    store.link.led(clock.monotonic())
+    store.hear_overview(overview(pauses=PAUSES[:1]))
+    for _ in range(8):
+        clock.advance(1)
+        store.link.sign(clock.monotonic())
+    first = alerts_of(store)[0]
+    assert (first.kind, first.level) == ("leader", "bad")
+    assert first.text.startswith("No leading scheduler was heard for 8 s")
+
+
+def test_a_group_that_may_not_start_says_so_instead_of_an_end() -> None:
+    store = Store(ManualClock(START))
+    table = GroupTable(store, "groups")
+    column = next((c, c.width) for c in GroupTable.columns if c.key == "end")
+
+    def said(org: str, needs: str, build: str = "v1", waiting: int = 3) -> str:
+        group = GroupRef(capability=needs, org_id=org, app_version_id=build)
+        view = GroupView(group=group, waiting=waiting, running=1, expected_end=START + 5)
+        vars(table)["_groups"] = {"g": view}
+        return table.cells("g", [column])[0][0][0].strip()
+
+    pauses = (
+        PauseView(org_id="acme", by="ann", at=START),
+        PauseView(capability="pixel", by="ann", at=START),
+        PauseView(org_id="hooli", capability="any", by="ann", at=START),
+    )
+    store.hear_overview(overview(pauses=pauses, builds_held=(HELD.model_copy(update={"org_id": "globex"}),)))
+    assert said("acme", "any") == "paused"
+    assert said("acme", "any", waiting=0) == "~5s", "what runs goes on to its end"
+    assert said("globex", "android+pixel") == "paused"
+    assert said("globex", "android") == "~5s"
+    assert said("globex", "android", "v 2") == "held"
+    assert said("hooli", "any") == "paused"
+    assert said("hooli", "android") == "~5s"
+
+
+def test_figures_of_a_leader_that_is_not_heard_any_more_say_how_old_they_are() -> None:
+    clock = ManualClock(START)
+    store = Store(clock)
+    assert store.link.outdated(clock.monotonic()) == ""
+    store.link.led(clock.monotonic())
+    clock.advance(5)
+    assert store.link.outdated(clock.monotonic()) == ""
+    clock.advance(70)
+    assert store.link.outdated(clock.monotonic()) == " · 1m15 ago"
+
+
+@pytest.mark.parametrize(("height", "most"), [(24, MOST_IF_SHORT), (40, MOST)])
+async def test_alerts_for_which_there_is_no_room_are_counted(height: int, most: int) -> None:
+    played = PlayedDashboard(LabModel(seed=4))
+    played.play(3)
+    played.live()
+    last = played.store.overview
+    assert last is not None
+    played.store.overview = last.model_copy(update={"pauses": PAUSES})
+    async with shown(played, (100, height)) as pilot:
+        played.draw()
+        await pilot.pause()
+        text = text_of(played)
+        assert text.count("is paused by ann@desk") == most
+        assert f"and {7 - most} more: !" in text
+        assert "! what to do" in text
+        await pilot.click("AlertBar")
+        await wait_for(lambda: isinstance(played.app.screen, AlertsScreen))
+        await pilot.pause()
+        assert text_of(played).count("is paused by ann@desk") == 7 + 1, "each, and the one under the cursor"
+
+
+async def test_an_alert_leads_to_the_slots_or_jobs_that_it_is_about() -> None:
+    played = stage()
+    played.model.lab[5].state = "quarantined"
+    played.play(1)
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        await s.press("exclamation_mark", "enter")
+        await wait_for(lambda: isinstance(s.app.screen, SlotsScreen))
+        await pilot.pause()
+        assert "Slots  /lab-2/s1" in text_of(played)
+        last = played.store.overview
+        assert last is not None
+        group = GroupRef(capability="foldable", org_id="acme", app_version_id="v1")
+        played.store.overview = last.model_copy(update={"groups": (GroupView(group=group, waiting=3),)})
+        await s.press("exclamation_mark", "down", "enter")
+        await wait_for(lambda: s.app.index.filter.text == "needs:foldable state:waiting")
+        assert s.app.screen is s.overview
+
+
+async def test_other_screens_say_that_there_are_alerts() -> None:
+    played = stage()
+    played.model.lab[5].state = "quarantined"
+    played.play(1)
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        assert "1 alert" not in text_of(played)
+        await s.open()
+        played.draw()
+        await pilot.pause()
+        assert isinstance(s.app.screen, JobScreen)
+        assert "▲ 1 alert: !" in text_of(played)
+
+
+async def test_nothing_wrong_says_so() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        await pilot.press("exclamation_mark")
+        await wait_for(lambda: "Nothing is wrong." in text_of(played))
+
+
+def test_a_silent_agent_says_where_to_look() -> None:
+    clock = ManualClock(START)
+    store = Store(clock)
+    store.link.move("live", clock.monotonic())
+    slots = (SlotStatus(name="s0", driver="none", state="idle"),)
+    store.hear_heartbeat(
+        Heartbeat(agent="lab-1", host="mac-3", pid=1, version="1", started_at=1.0, at=START, slots=slots)
+    )
+    for _ in range(75):
+        clock.advance(1)
+        store.link.sign(clock.monotonic())
+    (trouble,) = troubles_of(store)
+    assert trouble.text == "lab-1 silent for 1m15: it has 1 slot"
+    assert "mac-3" in trouble.advice

@@ -1,0 +1,254 @@
+"""What an operator should know of now, one by one, and what to do about each: worked out from the store."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from tui.draw.times import age, count
+from tui.store.health import lows
+from tui.store.lab import LOST_AFTER_S
+from tui.store.store import waiting_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bus_schemas.requests import GroupView, Overview, PauseView
+    from tui.store.lab import AgentRecord
+    from tui.store.store import Store
+
+AGED_S: Final = 3600.0
+
+Level = Literal["bad", "warn"]
+Held = Literal["", "slot", "build", "queue"]
+
+
+class Trouble(NamedTuple):
+    """One of them."""
+
+    kind: str
+    level: Level
+    about: str
+    """What it is about; with the kind it stays the same while the reason does."""
+    text: str
+    advice: str
+    """What to do, in a sentence or two."""
+    named: str = ""
+    """As it is called among several of its kind."""
+    jobs: int = 0
+    """How many jobs it concerns."""
+    slots: str = ""
+    """What finds its slots."""
+    filter: str = ""
+    """What lets its jobs through."""
+    held: Held = ""
+    """What can be let go of: a slot, a build, a part of the queue."""
+    names: tuple[str, ...] = ()
+    """Of what is held: the slot; the build and its organisation; the organisation and the capability."""
+
+    @property
+    def key(self) -> str:
+        """Its name for as long as it lasts."""
+        return f"{self.kind} {self.about}"
+
+
+def troubles_of(store: Store) -> list[Trouble]:
+    """The troubles of this moment, the loudest first."""
+    found = [*_link(store), *_agents(store), *_work(store)]
+    return sorted(found, key=lambda trouble: trouble.level != "bad")
+
+
+def _link(store: Store) -> Iterator[Trouble]:
+    link = store.link
+    silent = link.silent if link.phase == "live" else ""
+    if said := silent or link.unled(store.clock.monotonic()):
+        yield Trouble(
+            "leader",
+            "bad",
+            "",
+            said,
+            "What runs goes on and nothing is lost, but nothing starts. `qgjob health` says what is wrong, "
+            "the scheduler's log why (`qgjob up`: logs/scheduler.log in its data folder). A second "
+            "`qgjob scheduler`, on any machine, takes over within seconds.",
+        )
+
+
+def _agents(store: Store) -> Iterator[Trouble]:
+    now = store.clock.monotonic()
+    agents = store.lab.agents()
+    if store.link.heard_for(now) > LOST_AFTER_S:  # else it may be we who hear nothing
+        for record in agents:
+            if record.state(now) == "lost":
+                silence = age(record.age(now))
+                yield Trouble(
+                    "lost",
+                    "bad",
+                    record.name,
+                    f"{record.name} silent for {silence}: {_slots(len(record.beat.slots))}",
+                    f"Look at the machine {record.beat.host} and its network, and start `qgjob agent` there. "
+                    "What ran there goes to other slots when its lease is over.",
+                    named=record.name,
+                    slots=f"{record.name}/",
+                )
+    for record in agents:
+        for slot in record.beat.slots:
+            name = f"{record.name}/{slot.name}"
+            if record.slot_state(slot, now) == "quarantined":
+                why = slot.note or (slot.hold.note if slot.hold else None) or ""
+                yield Trouble(
+                    "quarantine",
+                    "bad",
+                    name,
+                    f"{name} in quarantine{f': {why}' if why else ''}",
+                    "Look at the jobs that ended there, mend the device, and let it work again: "
+                    f"qgjob agents resume {name}",
+                    named=name,
+                    slots=name,
+                    held="slot",
+                    names=(name,),
+                )
+            for vital in lows(slot.health):
+                yield Trouble(
+                    f"low {vital.kind}",
+                    "warn",
+                    name,
+                    f"low {vital.kind}: {name} {vital.text}",
+                    _LOW[vital.kind],
+                    named=f"{name} {vital.text}",
+                    slots=name,
+                )
+
+
+_LOW: Final = {
+    "battery": "Plug the device in, or look at its cable: it will rest before it is empty.",
+    "storage": "Free some storage on the device: installs will fail.",
+}
+
+
+def _work(store: Store) -> Iterator[Trouble]:
+    for errors in store.lab_errors.by_build(store.jobs, store.clock.now()):
+        org, build = errors.org_id, errors.app_version_id
+        jobs = f"{count(errors.jobs)} jobs of {build} ({org})"
+        yield Trouble(
+            "errors",
+            "bad",
+            f"{org} {build}",
+            f"{jobs} errored in the last 10 min{f': {errors.why}' if errors.why else ''}",
+            "It is not their tests that failed. Open them and read what one says; when it is mended, mark "
+            "them all with `A` and try them again with `r`.",
+            named=jobs,
+            jobs=errors.jobs,
+            filter=f"state:errored build:{shlex.quote(build)} org:{shlex.quote(org)}",
+        )
+    overview = store.overview
+    if overview is None:
+        return
+    for hold in overview.builds_held:
+        yield Trouble(
+            "builds",
+            "bad",
+            f"{hold.org_id} {hold.app_version_id}",
+            f"held back: {hold.app_version_id} of {hold.org_id}: {hold.why}",
+            "It failed on slot after slot before any of its tests ran. Look at its jobs; when it is not to "
+            f"blame: {shlex.join(['qgjob', 'app', 'resume', hold.app_version_id, '--org-id', hold.org_id])}",
+            named=f"{hold.app_version_id} of {hold.org_id}: {hold.why}",
+            filter=f"build:{shlex.quote(hold.app_version_id)} org:{shlex.quote(hold.org_id)}",
+            held="build",
+            names=(hold.app_version_id, hold.org_id),
+        )
+    if dead := overview.dead_letters:
+        messages = "1 message" if dead == 1 else f"{count(dead)} messages"
+        yield Trouble(
+            "dead",
+            "bad",
+            "",
+            f"{messages} could not be read",
+            "Another release, or somebody else, writes to the bus. They are kept in the stream QG_DEAD, each "
+            "with its reason; `qgjob doctor` compares the releases of all parts.",
+        )
+    yield from _unplaced(store, overview)
+    for pause in overview.pauses:
+        yield _paused(pause)
+    if overview.oldest_wait_s is not None and overview.oldest_wait_s > AGED_S:
+        oldest = max(overview.groups, key=lambda view: view.oldest_wait_s or 0.0, default=None)
+        yield Trouble(
+            "aged",
+            "warn",
+            "",
+            f"a job waits for {age(overview.oldest_wait_s)}",
+            "Open the jobs of its group and ask of one why it waits (`e`). A higher priority (`p`) helps "
+            "where others go first, more slots where none is free.",
+            filter=_waiting(oldest) if oldest is not None else "state:waiting",
+        )
+
+
+def _unplaced(store: Store, overview: Overview) -> Iterator[Trouble]:
+    """Jobs that nobody will take as things are."""
+    agents = store.lab.agents()
+    if overview.waiting and agents and not overview.slots_busy + overview.slots_idle:
+        wait = "1 job waits" if overview.waiting == 1 else f"{count(overview.waiting)} jobs wait"
+        yield Trouble(
+            "slots",
+            "bad",
+            "",
+            f"{wait}, and no slot takes any",
+            "All slots are held, in quarantine or lost: the list of slots says by whom and why.",
+            jobs=overview.waiting,
+            slots=" ",
+        )
+    elif not store.link.replay:  # in a replay nobody tells which labels slots have
+        yield from _unfit(agents, overview)
+
+
+def _unfit(agents: list[AgentRecord], overview: Overview) -> Iterator[Trouble]:
+    """Jobs that wait for what no slot has, whether busy, held or lost: for ever, as it looks."""
+    from bus_schemas.jobs import labels_of
+
+    slots = {frozenset(slot.labels) for record in agents for slot in record.beat.slots}
+    waiting: dict[str, int] = {}
+    for view in overview.groups:
+        needs = labels_of(view.group.capability)
+        if slots and waiting_of(view) and not any(needs <= labels for labels in slots):
+            waiting[view.group.capability] = waiting.get(view.group.capability, 0) + waiting_of(view)
+    for needs, jobs in waiting.items():
+        said = "1 job needs" if jobs == 1 else f"{count(jobs)} jobs need"
+        yield Trouble(
+            "unfit",
+            "bad",
+            needs,
+            f"{said} what no slot has: {needs}",
+            "Start an agent whose slots have these labels (`qgjob agent --labels`), or cancel the jobs: mark "
+            "them all with `A`, then `c`.",
+            named=needs,
+            jobs=jobs,
+            filter=f"needs:{shlex.quote(needs)} state:waiting",
+        )
+
+
+def _paused(pause: PauseView) -> Trouble:
+    org, capability = pause.org_id or "", pause.capability or ""
+    what = " of ".join(part for part in (capability, org) if part) or "the whole queue"
+    filters = [f"org:{shlex.quote(org)}"] if org else []
+    filters += [f"needs:{shlex.quote(capability)}"] if capability else []
+    words = ["qgjob", "queue", "resume", *(["--org-id", org] if org else [])]
+    words += ["--capability", capability] if capability else []
+    return Trouble(
+        "pause",
+        "warn",
+        what,
+        f"{what} is paused by {pause.by}{f': {pause.note}' if pause.note else ''}",
+        f"Nothing of it starts. When the reason is over: {shlex.join(words)}",
+        filter=" ".join([*filters, "state:waiting"]),
+        held="queue",
+        names=(org, capability),
+    )
+
+
+def _waiting(view: GroupView) -> str:
+    group = view.group
+    needs = "" if group.capability == "any" else f" needs:{shlex.quote(group.capability)}"
+    return f"state:waiting build:{shlex.quote(group.app_version_id)} org:{shlex.quote(group.org_id)}{needs}"
+
+
+def _slots(number: int) -> str:
+    return "it has 1 slot" if number == 1 else f"it has {number} slots"

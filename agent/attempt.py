@@ -100,6 +100,11 @@ class AttemptRunner:
         await self.device.prove(spec.org_id, spec.app_version_id)
         return self._slot.phase(spec)
 
+    @property
+    def lost_lease(self) -> bool:
+        """Whether the last attempt ended because its lease was over."""
+        return self._interruption.reason is EndReason.LEASE_LOST
+
     # -- what others ask --
 
     def cancel(self, reason: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import secrets
 import time
 from dataclasses import dataclass
@@ -126,11 +127,14 @@ class Claim:
         )
 
 
-async def claim(bus: Bus, message: JobMessage, who: Identity, phase: Phase) -> Claim | None:
+async def claim(
+    bus: Bus, message: JobMessage, who: Identity, phase: Phase, *, ours_until: float = math.inf
+) -> Claim | None:
     """Claim an attempt that the work stream gave us.
 
     None when there is nothing to run: it has ended, or is ended now because it was cancelled or
-    was taken over too often; its message is to be acknowledged.
+    was taken over too often; its message is to be acknowledged. `ours_until`: by the event loop's clock,
+    until when nobody else was given it. Whoever holds it later is not taken over from: `RequestTimeoutError`.
     """
     subject, nonce = chain_subject(message), secrets.token_hex(8)
     seq, takeovers = 0, 0
@@ -160,6 +164,9 @@ async def claim(bus: Bus, message: JobMessage, who: Identity, phase: Phase) -> C
                 return None
             if there.nonce == nonce:
                 return held
+            if asyncio.get_running_loop().time() >= ours_until:
+                holder = f"{there.agent}/{there.slot}"
+                raise RequestTimeoutError(f"{holder} holds it since our lease is over") from None
             takeovers, lost = there.takeovers + 1, _lost(there, who)
             down = gone_down(message, lost)
             if is_poisonous(down):

@@ -13,6 +13,7 @@ from agent.attempt import AttemptRunner
 from agent.heldwork import HeldWork
 from agent.holding import SKEW, Holding
 from agent.identity import Identity
+from agent.lease import lease_of
 from agent.taking import Taking
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, DeviceHealth, InstalledBuild, SlotNext, SlotState, SlotStatus
@@ -237,7 +238,9 @@ class SlotWorker:
             return
         self._unbind()
         self._binding = binding
-        self._puller = await Puller(self._bus, streams.WORK, binding.consumer, wake=self._wake).start()
+        self._puller = await Puller(
+            self._bus, streams.WORK, binding.consumer, wake=self._wake, ours_s=lease_of(binding.ack_wait_s)
+        ).start()
 
     def _unbind(self) -> None:
         if self._puller is not None:

@@ -11,6 +11,7 @@ from agent.attempt import AttemptRunner
 from agent.claim import claim
 from agent.heldwork import HeldWork
 from agent.identity import Identity
+from agent.lease import lease_of
 from agent.recording import Recording
 from bus_schemas import streams
 from bus_schemas.jobs import JobMessage
@@ -75,23 +76,33 @@ class Taking:
             log.exception("%s: %s", self._who.name, message.spec.job_id)
 
     async def _attempt(self, message: JobMessage, ack: str, ack_wait_s: float) -> None:
-        since = asyncio.get_running_loop().time()
-        held = await claim(self._bus, message, self._who, await self._runner.phase(message))
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        ours_until = since + lease_of(ack_wait_s)
+        phase = await self._runner.phase(message)
+        held = await claim(self._bus, message, self._who, phase, ours_until=ours_until)
         if held is None:
             await self.recording.done()
             self.recording.acknowledge(ack)
             return
-        came_s = asyncio.get_running_loop().time() - since
-        note = self._held_work.note(held, ack, ack_wait_s, came_s=came_s)
+        note = self._held_work.note(held, ack, ack_wait_s, came_s=loop.time() - since)
         await self.recording.done()  # of a slot's results only one is ever under way
+
+        def renewed(left_s: float) -> None:
+            nonlocal ours_until
+            ours_until = loop.time() + left_s
+            note.renewed(left_s)
+
         try:
-            outcome = await self._runner.run(held, ack, ack_wait_s, since=since, on_renewed=note.renewed)
+            outcome = await self._runner.run(held, ack, ack_wait_s, since=since, on_renewed=renewed)
         except Exception:
             note.settle()
             raise
         if outcome is None:
             await held.let_go()
-            await self._bus.nc.publish(ack, NAK)
+            # What is not ours any more another slot may have, from whom a NAK would take it.
+            if not self._runner.lost_lease and loop.time() < ours_until:
+                await self._bus.nc.publish(ack, NAK)
             note.settle()
             return
         self.recording.begin(held, outcome, ack, note)

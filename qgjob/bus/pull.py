@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 EXPIRES_S: Final = 10.0
 HEARTBEAT_S: Final = 1.0
 SILENCE_S: Final = 2.5
+STALE_S: Final = 1.0
+"""What was on its way during a silence comes at its end, all in one go."""
 _NS: Final = 1_000_000_000
 _CHECK_S: Final = 0.25
 
@@ -40,13 +43,22 @@ class ConsumerGoneError(UnreachableError):
 class Puller:
     """Keeps requests standing at a consumer and queues what it delivers.
 
-    `stream=n` keeps up to `n` messages on their way; without it, `ask` wants one message and is
+    `ahead=n` keeps up to `n` messages on their way; without it, `ask` wants one message and is
     called again for the next. Use as an async context manager. `wake` is set when a message has come
-    or the consumer is gone: for who waits for other things as well.
+    or the consumer is gone: for who waits for other things as well. `ours_s`: for how long what is
+    delivered is surely ours. What comes after a longer silence, as when we stood still, may have lain
+    on its way since and be somebody else's: it is left to its lease.
     """
 
     def __init__(
-        self, bus: Bus, stream: str, consumer: str, *, ahead: int = 0, wake: asyncio.Event | None = None
+        self,
+        bus: Bus,
+        stream: str,
+        consumer: str,
+        *,
+        ahead: int = 0,
+        wake: asyncio.Event | None = None,
+        ours_s: float = math.inf,
     ) -> None:
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
@@ -64,6 +76,10 @@ class Puller:
         self._gone: str | None = None
         self._heard = 0.0
         self._asked = 0.0
+        self._ours_s = ours_s
+        self._silent_since: float | None = None
+        """While the server should be heard: since when it is not."""
+        self._stale_until = 0.0
         self._retired = False
         self._settled = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -172,9 +188,14 @@ class Puller:
         return out
 
     async def _on_message(self, msg: Msg) -> None:
-        self._heard = self._loop.time()
+        self._heard = now = self._loop.time()
+        if self._silent_since is not None and now - self._silent_since > self._ours_s:
+            self._stale_until = now + STALE_S
+        self._silent_since = now
         if msg.reply.startswith("$JS.ACK."):
             self._count_down()
+            if now < self._stale_until:
+                return  # asked for again by the next check
             if self._retired:
                 await self._bus.nc.publish(msg.reply, NAK)
                 return
@@ -191,8 +212,7 @@ class Puller:
         if status == "100":
             return
         self._tokens.pop(msg.subject[self._cut :], None)
-        if not self._tokens:
-            self._settled.set()
+        self._note_settled()
         reason = headers.get("Description", "") or "nobody answers"
         if status == "503" or (status == "409" and "deleted" in reason.lower()):
             self._gone = reason
@@ -209,7 +229,11 @@ class Puller:
             else:
                 del self._tokens[token]
             break
+        self._note_settled()
+
+    def _note_settled(self) -> None:
         if not self._tokens:
+            self._silent_since = None
             self._settled.set()
 
     async def _request(self) -> None:
@@ -220,6 +244,8 @@ class Puller:
         token = format(self._counter, "x")
         self._tokens[token] = missing
         self._heard = self._asked = self._loop.time()
+        if self._silent_since is None:
+            self._silent_since = self._heard
         self._settled.clear()
         body = {"batch": missing, "expires": int(EXPIRES_S * _NS), "idle_heartbeat": int(HEARTBEAT_S * _NS)}
         await self._bus.nc.publish(self._subject, json.dumps(body).encode(), reply=self._prefix + token)
@@ -235,4 +261,4 @@ class Puller:
     def _forget(self) -> None:
         """The server of a new connection knows none of our requests."""
         self._tokens.clear()
-        self._settled.set()
+        self._note_settled()

@@ -1,0 +1,96 @@
+"""An agent that stood still: what others took over from it meanwhile stays theirs when it wakes up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from agent.claim import claim
+from agent.identity import Identity
+from bench.system import submit
+from bus_schemas.events import Ended, Started, TakenOver
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.chain import chain_subject, read_chain
+from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.requester import RequestTimeoutError
+from qgjob.bus.topology import ensure_topology
+from tests.support.pipeline import Witness, counted, planned, system
+from tests.support.servers import NatsServer
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
+
+
+async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the_job_now(
+    tmp_path: Path,
+) -> None:
+    async with (
+        system(tmp_path, agents=2, slots=1) as (running, bus),
+        Witness().watching(bus) as witness,
+    ):
+        run = planned(1, runner="sleep", argv=("9",))
+        (job,) = (spec.job_id for spec in run.specs)
+
+        def links() -> list[Started]:
+            return [event for event in witness.events[job] if isinstance(event, Started)]
+
+        await submit(bus, run)
+        first = (await wait_for(links, 20, "the job to start"))[0]
+        pid = running.pids()[f"agent-{first.agent}"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await wait_for(lambda: len(links()) == 2, 30, "the other agent to take it over")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await counted(bus, run.run_id, {"passed": 1})
+        assert [(link.agent, isinstance(link, TakenOver)) for link in links()] == [
+            (first.agent, False),
+            (links()[1].agent, True),
+        ]
+        (end,) = (event for event in witness.events[job] if isinstance(event, Ended))
+        assert end.result.agent == links()[1].agent != first.agent
+
+
+async def test_what_came_while_it_stood_still_may_be_somebody_elses_by_now(tmp_path: Path) -> None:
+    async with (
+        system(tmp_path, agents=2, slots=1) as (running, bus),
+        Witness().watching(bus) as witness,
+    ):
+        warm = planned(4, runner="sleep", argv=("0.5",))
+        await submit(bus, warm)  # now both pull from the group
+        await counted(bus, warm.run_id, {"passed": 4})
+        pid = running.pids()["agent-local-1"]
+        os.kill(pid, signal.SIGSTOP)
+        run = planned(2, runner="sleep", argv=("4",))
+        jobs = [spec.job_id for spec in run.specs]
+
+        def links(job: str) -> list[Started]:
+            return [event for event in witness.events[job] if isinstance(event, Started)]
+
+        try:
+            await submit(bus, run)
+            await wait_for(lambda: all(map(links, jobs)), 30, "the other agent to have both in turn")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await counted(bus, run.run_id, {"passed": 2})
+        assert [[link.agent for link in links(job)] for job in jobs] == [["local-2"], ["local-2"]]
+
+
+async def test_a_claim_that_took_longer_than_its_lease_takes_nothing_over(nats_server: NatsServer) -> None:
+    message = JobMessage(spec=planned(1, runner="noop").specs[0])
+    a, b = Identity("a", "s0", "d0"), Identity("b", "s0", "d0")
+    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
+        await ensure_topology(bus)
+        held = await claim(bus, message, a, "running")
+        assert held is not None
+        now = asyncio.get_running_loop().time()
+        with pytest.raises(RequestTimeoutError, match="a/s0"):
+            await claim(bus, message, b, "running", ours_until=now)
+        link, seq = await read_chain(bus, chain_subject(message))
+        assert isinstance(link, Started)
+        assert (link.agent, seq) == ("a", held.seq)
+        assert await claim(bus, message, b, "running", ours_until=now + 60) is not None

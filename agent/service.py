@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.attempt import AttemptRunner
+from agent.heartbeats import Heartbeats
 from agent.heldwork import HeldWork
 from agent.holding import SKEW
 from agent.roster import Roster
@@ -22,21 +23,16 @@ from bus_schemas import subjects
 from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
 from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.lab import HoldOrder
-from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
-from bus_schemas.tokens import encode_token
 from qgjob import __version__
-from qgjob.bus import NatsError, kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology
-from qgjob.errors import BadMessageError, NewerMessageError, QgjobError, RefusedError
+from qgjob.errors import BadMessageError, NewerMessageError, QgjobError
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_S: Final = 5.0
-_CHANGE_S: Final = 0.25
 _HAND_BACK_S: Final = 10.0
 
 
@@ -59,7 +55,6 @@ class Agent:
         self._bus = bus
         self._options = options
         self._roster = roster
-        self._changed = asyncio.Event()
         self._started_at = time.time()
         self._state = "up"
         self._epoch = 0
@@ -69,16 +64,17 @@ class Agent:
         self._slots: dict[str, SlotWorker] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._workers: list[asyncio.Task[None]] = []
+        self._beats = Heartbeats(bus, options.name, options.data_dir, self._heartbeat)
 
     async def run(
         self, stop: asyncio.Event, ready: asyncio.Event, hurry: asyncio.Event | None = None
     ) -> None:
         """Work until `stop` is set and the running jobs are finished, or handed back: at once with `hurry`.
 
-        Raises `RefusedError` for a second agent of that name, and what the driver raises when it finds that
-        this machine cannot have its devices.
+        Raises `RefusedError` when another agent has the name: at the start, or later, when running jobs are
+        handed back first; and what the driver raises when it finds that this machine cannot have its devices.
         """
-        await self._refuse_twin()
+        await self._beats.begin()
         if handed_back := await self._held_work.hand_back(self._bus):
             log.info("%d jobs that the former agent held when it was killed are handed back", handed_back)
         nc = self._bus.nc
@@ -92,14 +88,14 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 beside = [
-                    tasks.create_task(self._heartbeats(), name="heartbeat"),
+                    tasks.create_task(self._beats.run(), name="heartbeat"),
                     tasks.create_task(self._roster.run(self._add_slot), name="roster"),
                 ]
                 for slot in self._slots.values():
                     self._start(slot)
                 ready.set()
-                await stop.wait()
-                await self._drain(hurry or asyncio.Event())
+                await _either(stop, self._beats.taken)
+                await self._drain(self._beats.taken if self._beats.twin else hurry or asyncio.Event())
                 for task in beside:
                     task.cancel()
         finally:
@@ -107,10 +103,13 @@ class Agent:
             for subscription in subscriptions:
                 with contextlib.suppress(Exception):  # the connection may be gone already
                     await subscription.unsubscribe()
-            await self._say_goodbye()
+            self._state = "gone"
+            await self._beats.say_goodbye()
             await self._roster.close()
             closing = (slot.runner.close() for slot in self._slots.values())
             await asyncio.gather(*closing, return_exceptions=True)
+        if self._beats.twin is not None:
+            raise self._beats.twin
 
     def _add_slot(self, runner: AttemptRunner) -> SlotWorker:
         """A slot for a device that has come."""
@@ -118,14 +117,14 @@ class Agent:
             self._bus,
             runner.who,
             runner,
-            self._changed.set,
+            self._beats.changed,
             held_work=self._held_work,
             instance=self._instance,
         )
         self._slots[runner.who.slot] = slot
         if self._tasks is not None:
             self._start(slot)
-        self._changed.set()
+        self._beats.changed()
         return slot
 
     def _start(self, slot: SlotWorker) -> None:
@@ -134,7 +133,7 @@ class Agent:
 
     async def _drain(self, hurry: asyncio.Event) -> None:
         self._state = "draining"
-        self._changed.set()
+        self._beats.changed()
         for slot in self._slots.values():
             slot.stop()
         hurried = asyncio.create_task(hurry.wait(), name="hurry")
@@ -192,34 +191,9 @@ class Agent:
         self._present_slots()
 
     def _present_slots(self) -> None:
-        self._changed.set()
+        self._beats.changed()
         for slot in self._slots.values():
             slot.hello()
-
-    async def _heartbeats(self) -> None:
-        while True:
-            self._changed.clear()
-            await self._beat()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_S):
-                    await asyncio.sleep(_CHANGE_S)
-                    await self._changed.wait()
-
-    async def _beat(self) -> None:
-        heartbeat = self._heartbeat()
-        payload = heartbeat.encode()
-        try:
-            await kv.put(self._bus, AGENTS_BUCKET, self._key, payload, ttl_s=AGENT_TTL_S, timeout=2.0)
-            with contextlib.suppress(NatsError):  # for eyes alone
-                await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", payload)
-        except QgjobError as error:
-            log.warning("the heartbeat was not heard: %s", error)
-
-    async def _say_goodbye(self) -> None:
-        self._state = "gone"
-        with contextlib.suppress(Exception):  # the server may be gone before us
-            await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", self._heartbeat().encode())
-            await asyncio.wait_for(kv.delete(self._bus, AGENTS_BUCKET, self._key), 2)
 
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat.model_validate(
@@ -236,60 +210,21 @@ class Agent:
             }
         )
 
-    @property
-    def _key(self) -> str:
-        return encode_token(self._options.name)
 
-    async def _refuse_twin(self) -> None:
-        """Two agents of one name would take each other's bindings."""
-        stored = await kv.get(self._bus, AGENTS_BUCKET, self._key)
-        if stored is None or stored.deleted:
-            return
-        try:
-            other = Heartbeat.decode(stored.data)
-        except BadMessageError:
-            return
-        here = other.host == socket.gethostname()
-        if other.state == "gone" or (here and (other.pid == os.getpid() or not _lives(other.pid))):
-            return
-        if not await self._beats(stored.seq):
-            return
-        where = "this machine" if here else other.host
-        raise RefusedError(
-            f"An agent named {self._options.name} runs already on {where} (pid {other.pid}).",
-            hint="Give this one another --name, or stop the other.",
-        )
-
-    async def _beats(self, seq: int) -> bool:
-        """Whether the agent that wrote the key at a revision is alive: it then writes it again soon.
-
-        One that was killed on another machine, or in a container, cannot be asked for its process.
-        """
-        until = time.monotonic() + 2 * HEARTBEAT_S + 1
-        while time.monotonic() < until:
-            await asyncio.sleep(_CHANGE_S)
-            stored = await kv.get(self._bus, AGENTS_BUCKET, self._key)
-            if stored is None or stored.deleted:
-                return False
-            if stored.seq != seq:
-                return True
-        return False
+async def _either(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 async def _wait(
     workers: list[asyncio.Task[None]], timeout_s: float | None
 ) -> tuple[set[asyncio.Task[None]], set[asyncio.Task[None]]]:
     return await asyncio.wait(workers, timeout=timeout_s) if workers else (set(), set())
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 async def wait_for_topology(bus: Bus) -> None:

@@ -1,0 +1,181 @@
+"""An agent's heartbeats: they say that it is alive, and keep its name from a second one.
+
+Each write of the key expects the one before to be ours. So of two agents of one name, wherever they run and
+whenever they began, one alone can go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from bus_schemas import subjects
+from bus_schemas.agents import Heartbeat
+from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
+from bus_schemas.tokens import encode_token
+from qgjob.bus import NatsError, kv
+from qgjob.bus.connect import Bus
+from qgjob.bus.kv import Stored
+from qgjob.bus.publish import lost_compare
+from qgjob.bus.requester import JsError
+from qgjob.errors import BadMessageError, QgjobError, RefusedError
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S: Final = 5.0
+_CHANGE_S: Final = 0.25
+_GOODBYE_S: Final = 2.0
+_NOTE: Final = "last_start"
+
+
+class Heartbeats:
+    """Of one agent, for as long as it runs: `begin`, then `run`, then `say_goodbye`."""
+
+    def __init__(self, bus: Bus, name: str, folder: Path, tell: Callable[[], Heartbeat]) -> None:
+        """`folder`: the agent's own, of which it has the lock. `tell` makes a heartbeat of this moment."""
+        self._bus = bus
+        self._name = name
+        self._note = folder / _NOTE
+        self._tell = tell
+        self._key = encode_token(name)
+        self._seq = 0
+        self._changed = asyncio.Event()
+        self.twin: RefusedError | None = None
+        """Says who else has the name, once another agent has taken it."""
+        self.taken = asyncio.Event()
+        """Set when there is a twin."""
+
+    async def begin(self) -> None:
+        """Raises `RefusedError` when another agent of that name lives: each would take the other's work."""
+        stored = await self._stored()
+        other = _read(stored)
+        if other is not None and not self._was_us(other):
+            stored = await self._silent(stored)
+            if stored is None:
+                raise _twin_of(self._name, other)
+        self._seq = stored.seq if stored is not None else 0
+        self._remember()
+
+    def changed(self) -> None:
+        """There is something new to tell."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Beat until cancelled, or until another agent has the name."""
+        while self.twin is None:
+            self._changed.clear()
+            await self._beat()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await asyncio.sleep(_CHANGE_S)
+                    await self._changed.wait()
+
+    async def say_goodbye(self) -> None:
+        """The last one; a twin's name is left to it."""
+        if self.twin is not None:
+            return
+        with contextlib.suppress(Exception):  # the server may be gone before us
+            await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", self._tell().encode())
+            async with asyncio.timeout(_GOODBYE_S):
+                stored = await self._stored()  # one that was cut short may be stored
+                if stored is not None and _same(_read(stored), self._tell()):
+                    await kv.delete(self._bus, AGENTS_BUCKET, self._key, expected=stored.seq)
+
+    async def _beat(self) -> None:
+        payload = self._tell().encode()
+        try:
+            await self._put(payload)
+            with contextlib.suppress(NatsError):  # for eyes alone
+                await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", payload)
+        except QgjobError as error:
+            log.warning("the heartbeat was not heard: %s", error)
+
+    async def _put(self, payload: bytes) -> None:
+        while self.twin is None:
+            try:
+                self._seq = await kv.put(
+                    self._bus,
+                    AGENTS_BUCKET,
+                    self._key,
+                    payload,
+                    ttl_s=AGENT_TTL_S,
+                    expected=self._seq,
+                    timeout=2.0,
+                )
+            except JsError as error:
+                if not lost_compare(error):
+                    raise
+                # An answer of ours was lost, the key expired while we were not heard, or it is another's.
+                stored = await self._stored()
+                other = _read(stored)
+                if other is not None and not _same(other, self._tell()):
+                    self.twin = _twin_of(self._name, other)
+                    self.taken.set()
+                self._seq = stored.seq if stored is not None else 0
+            else:
+                return
+
+    async def _stored(self) -> Stored | None:
+        return await kv.get(self._bus, AGENTS_BUCKET, self._key)
+
+    async def _silent(self, stored: Stored | None) -> Stored | None:
+        """The key as it stands when whoever wrote it is not alive; None when it is: it writes it again soon.
+
+        One that was killed on another machine, or in a container, cannot be asked for its process.
+        """
+        until = time.monotonic() + 2 * HEARTBEAT_S + 1
+        seq = stored.seq if stored is not None else 0
+        while time.monotonic() < until:
+            await asyncio.sleep(_CHANGE_S)
+            stored = await self._stored()
+            if _read(stored) is None:
+                break
+            if stored is not None and stored.seq != seq:
+                return None
+        return stored or Stored("", 0, b"", deleted=True)
+
+    def _was_us(self, other: Heartbeat) -> bool:
+        """Whether the agent that ran before in this folder wrote that: it is gone, as we have its lock."""
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            said: Any = json.loads(self._note.read_text())
+            return (said["host"], said["pid"], said["started_at"]) == _who(other)
+        return False
+
+    def _remember(self) -> None:
+        host, pid, started_at = _who(self._tell())
+        try:
+            self._note.write_text(json.dumps({"host": host, "pid": pid, "started_at": started_at}))
+        except OSError as error:
+            log.warning("%s: %s", self._note, error.strerror)
+
+
+def _read(stored: Stored | None) -> Heartbeat | None:
+    """The heartbeat of an agent that is not gone, if it is one."""
+    if stored is None or stored.deleted:
+        return None
+    with contextlib.suppress(BadMessageError):
+        found = Heartbeat.decode(stored.data)
+        return None if found.state == "gone" else found
+    return None
+
+
+def _who(beat: Heartbeat) -> tuple[str, int, float]:
+    """Tells one start of an agent from any other; two machines may have one host name."""
+    return (beat.host, beat.pid, beat.started_at)
+
+
+def _same(one: Heartbeat | None, other: Heartbeat) -> bool:
+    return one is not None and _who(one) == _who(other)
+
+
+def _twin_of(name: str, other: Heartbeat) -> RefusedError:
+    return RefusedError(
+        f"An agent named {name} runs already on {other.host} (pid {other.pid}).",
+        hint="Give this one another --name, or stop the other.",
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from bus_schemas import streams
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.errors import RefusedError
+
+log = logging.getLogger(__name__)
 
 _STREAM_NOT_FOUND = 10059
 _NAME_IN_USE = 10058
@@ -20,7 +23,10 @@ _LEAST_BYTES = 64 * 2**20
 
 
 async def ensure_topology(bus: Bus, *, replicas: int = 1) -> None:
-    """Create what is missing and update what differs; any number of callers may do so at once."""
+    """Create what is missing and update what differs; any number of callers may do so at once.
+
+    `replicas`: on how many servers streams are kept at least. Whoever was there first may have wanted fewer.
+    """
     wanted = [*streams.streams(replicas), *streams.buckets(replicas)]
     await asyncio.gather(*(_ensure(bus, config) for config in wanted))
 
@@ -45,6 +51,22 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
             await bus.requests.api(f"STREAM.UPDATE.{name}", {**have, **changed})
         except JsError as error:
             raise _explained(name, error) from error
+    if config["num_replicas"] > have["num_replicas"]:
+        await _keep_on_more(bus, name, {**have, **changed}, config["num_replicas"])
+
+
+async def _keep_on_more(bus: Bus, name: str, have: dict[str, Any], copies: int) -> None:
+    """It works with fewer copies too; each reign tries again."""
+    try:
+        await bus.requests.api(f"STREAM.UPDATE.{name}", {**have, "num_replicas": copies})
+    except JsError as error:
+        log.warning(
+            "the stream %s is kept %d times, not %d: %s",
+            name,
+            have["num_replicas"],
+            copies,
+            error.description,
+        )
 
 
 async def _create(bus: Bus, config: dict[str, Any]) -> None:

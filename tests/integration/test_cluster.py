@@ -9,8 +9,11 @@ import pytest
 from bench.runners import PLUGINS
 from bench.system import planned, submit
 from bus_schemas import streams
-from tests.support.cluster import SIZE, clustered
+from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.topology import ensure_topology, stream_state
+from tests.support.cluster import SIZE, NatsCluster, clustered
 from tests.support.pipeline import Witness, counted, idle_slots
+from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
 JOBS = 60
@@ -37,3 +40,38 @@ async def test_streams_lose_the_servers_that_lead_them(
             await cluster.healed(bus)
         await wait_for(lambda: len(witness.ends) >= 2 * JOBS, 30, "every end in the stream")
         assert set(witness.ends.values()) == {1}, "a job ended twice"
+
+
+async def test_streams_that_an_agent_made_before_the_first_scheduler_are_kept_as_often_as_that_says(
+    tmp_path: Path,
+) -> None:
+    cluster = NatsCluster(tmp_path)
+    try:
+        await cluster.start()
+        async with open_bus(ServerOptions(url=cluster.url)) as bus:
+
+            async def copies() -> set[int]:
+                names = (await bus.requests.api("STREAM.NAMES"))["streams"]
+                infos = [await bus.requests.api(f"STREAM.INFO.{name}") for name in names]
+                return {info["config"]["num_replicas"] for info in infos}
+
+            await ensure_topology(bus)
+            assert await copies() == {1}
+            await bus.requests.publish("qg.jobs.high.acme.j_1", b"waits")
+            await ensure_topology(bus, replicas=SIZE)
+            await cluster.healed(bus)
+            assert await copies() == {SIZE}
+            await ensure_topology(bus)
+            assert await copies() == {SIZE}, "the next agent takes none away"
+            assert (await stream_state(bus, streams.JOBS))["messages"] == 1
+    finally:
+        cluster.stop()
+
+
+async def test_a_server_without_others_keeps_its_streams_once_and_says_so(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
+        await ensure_topology(bus)
+        await ensure_topology(bus, replicas=SIZE)
+    assert f"{streams.JOBS} is kept 1 times, not 3" in caplog.text

@@ -30,6 +30,8 @@ class ServerOptions:
     url: str = DEFAULT_SERVER
     creds: str | None = None
     token: str | None = None
+    token_file: str | None = None
+    """Where the token is read again whenever a service connects anew: it may have been changed."""
     tls_ca: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -111,20 +113,17 @@ def resolve_redis_url(given: str | None, env: Mapping[str, str]) -> str | None:
     return running.redis_url if running else None
 
 
-def resolve_token(given: str | None, server: str | None, env: Mapping[str, str]) -> str | None:
-    """Return the token for NATS: given, else `QGJOB_TOKEN`, else a running `up`'s if it is its server.
+def said_token(given: str | None, server: str | None, env: Mapping[str, str]) -> str | None:
+    """What says the token for NATS: given, else `QGJOB_TOKEN`, else a running `up`'s if it is its server.
 
-    Each is the token itself or the name of a file that holds it. `server` is what was given as
-    the address. Raises `UsageError` for a file that cannot be used.
+    Each is the token itself or the name of a file that holds it. `server` is what was given as the address.
     """
-    from qgjob.tokenfile import read_token
-
     if said := given or env.get("QGJOB_TOKEN"):
-        return read_token(said)
+        return said
     running = running_up(env)
     if running is None or running.token_file is None:
         return None
-    return read_token(running.token_file) if resolve_server(server, env) == running.server else None
+    return running.token_file if resolve_server(server, env) == running.server else None
 
 
 def running_up(env: Mapping[str, str]) -> RunningUp | None:

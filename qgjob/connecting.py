@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final
 
-from qgjob.config import ServerOptions, contexts_file, resolve_server, resolve_token
+from qgjob.config import ServerOptions, contexts_file, resolve_server, said_token
 
 FILES: Final = ("creds", "tls_ca", "tls_cert", "tls_key")
 """What may be shown to a server, or tells that it is the right one: names of files."""
@@ -39,10 +39,12 @@ def server_options(
         context = context_for(server, env)
         server = server or context.get("server")
         files = {**context, **files}
+    read, file = _token(said_token(token, server, env))
     return ServerOptions(
         url=resolve_server(server, env),
         creds=files.get("creds"),
-        token=resolve_token(token, server, env),
+        token=read,
+        token_file=file,
         tls_ca=files.get("tls_ca"),
         tls_cert=files.get("tls_cert"),
         tls_key=files.get("tls_key"),
@@ -77,6 +79,16 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     say("--tls-ca", metavar="FILE", help="the CA that signed the server's certificate (QGJOB_TLS_CA)")
     say("--tls-cert", metavar="FILE", help="a certificate to show to the server (QGJOB_TLS_CERT)")
     say("--tls-key", metavar="FILE", help="its private key (QGJOB_TLS_KEY)")
+
+
+def _token(said: str | None) -> tuple[str | None, str | None]:
+    """The token that is said, and the file that it stands in."""
+    if not said:
+        return None, None
+    from qgjob.tokenfile import file_of, read_token
+
+    file = file_of(said)
+    return read_token(said), str(file.absolute()) if file else None
 
 
 def _variable(option: str) -> str:

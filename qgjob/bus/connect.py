@@ -7,18 +7,23 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from nats.aio import transport
 from nats.aio.client import Client as NatsClient
+from nats.errors import Error as NatsError
+from nats.errors import SlowConsumerError
 
 from qgjob.bus.connection import Connection
-from qgjob.bus.credentials import credentials_file, tls_context
+from qgjob.bus.credentials import Renewed, credentials_file, tls_context
 from qgjob.bus.requester import Requester
 from qgjob.bus.unreachable import cause_of, explain
 from qgjob.config import ServerOptions, shown_server
 from qgjob.errors import UnreachableError, UsageError
+from qgjob.tokenfile import read_token_file
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +109,10 @@ class _Told:
             self.bus.requests.denied(str(error))
             for told in tuple(self.bus.on_denied):
                 told(str(error))
+        elif _is_a_readers(error):
+            log.error("a message could not be dealt with", exc_info=error)
+        elif isinstance(error, SlowConsumerError):
+            log.warning("too much has come to be read, the rest is lost: %s", error)
         else:
             refused = patient and "authorization" in text
             level = logging.WARNING if refused and not self._refused_again else logging.DEBUG
@@ -129,6 +138,13 @@ class _Told:
             log.warning("the connection to %s is lost; trying again", self._where)
         for callback in tuple(self.bus.on_disconnect):
             callback()
+
+
+def _is_a_readers(error: Exception) -> bool:
+    """Whether a reader of messages raised that: the library hands it to nobody else, and reads on."""
+    trace = error.__traceback__
+    reading = trace is not None and trace.tb_frame.f_code.co_name == "_wait_for_msgs"
+    return reading and not isinstance(error, NatsError | OSError)
 
 
 async def connect(options: ServerOptions) -> Bus:
@@ -187,8 +203,11 @@ def _arguments(options: ServerOptions, urls: list[str], told: _Told) -> dict[str
         arguments["user_credentials"] = credentials_file(options.creds)
     if options.token:
         arguments["token"] = options.token
-    if context := tls_context(options.tls_ca, options.tls_cert, options.tls_key):
-        arguments["tls"] = context
+        if file := options.token_file:
+            arguments["token"] = Renewed(options.token, lambda: read_token_file(Path(file)))
+    read_tls = partial(tls_context, options.tls_ca, options.tls_cert, options.tls_key)
+    if context := read_tls():
+        arguments["tls"] = Renewed(context, read_tls)
     return arguments
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
 from nats.aio.client import Client as NatsClient
 from nats.errors import Error as NatsError
+
+from qgjob.bus.credentials import Renewed
 
 
 class NoTlsError(NatsError):
@@ -14,12 +17,18 @@ class NoTlsError(NatsError):
 
 
 class Connection(NatsClient):
-    """The client library's, with four changes.
+    """The client library's, with five changes.
 
     It comes back from whatever a server says before it ends a connection, and closes those that were refused.
-    It never goes on without TLS where that was asked for. It reads headers faster: every message of a backlog
-    has some.
+    It never goes on without TLS where that was asked for, and reads its files again for each connection. It
+    reads headers faster: every message of a backlog has some.
     """
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """Who the server must be, and what it is shown."""
+        tls: Renewed[ssl.SSLContext] | None = self.options.get("tls")
+        return tls() if tls is not None else super().ssl_context
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """The library would do as the server says, and show a token to whoever stands between."""

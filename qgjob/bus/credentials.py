@@ -1,11 +1,37 @@
-"""The files by which we show a server who we are, and know that it is the right one."""
+"""The files by which we show a server who we are, and know that it is the right one.
+
+Services live for longer than tokens and certificates: whoever connects anew reads them anew.
+"""
 
 from __future__ import annotations
 
+import logging
 import ssl
+from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from qgjob.errors import UsageError
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Renewed(Generic[T]):
+    """What stands in files: as it is now, or, while that cannot be used, as it was last."""
+
+    def __init__(self, last: T, read: Callable[[], T | None]) -> None:
+        self._last = last
+        self._read = read
+
+    def __call__(self) -> T:
+        """Read it again."""
+        try:
+            self._last = self._read() or self._last
+        except UsageError as error:
+            log.warning("%s What was read before is used.", error.message)
+        return self._last
 
 
 def _existing(path: str, what: str) -> str:

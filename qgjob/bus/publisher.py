@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WINDOW: Final = 200
-_TRIES: Final = 30
+PATIENCE_S: Final = 60.0
+"""How long a stream may be away: one that loses the server that leads it is for 4 to 8 s."""
 _PAUSE_S: Final = 0.2
 
 
@@ -98,7 +99,8 @@ class Publisher:
                     await self._store([self._queue.popleft()])
 
     async def _store(self, batch: list[OutMsg]) -> None:
-        for _ in range(_TRIES):
+        until = asyncio.get_running_loop().time() + PATIENCE_S
+        while True:
             futures = [
                 await self._bus.requests.send(m.subject, m.payload, headers=m.headers or None) for m in batch
             ]
@@ -114,6 +116,8 @@ class Publisher:
             if not left:
                 return
             batch = left
+            if asyncio.get_running_loop().time() >= until:
+                break
             await asyncio.sleep(_PAUSE_S)
         log.warning("%d messages could not be published, the first on %s", len(batch), batch[0].subject)
 

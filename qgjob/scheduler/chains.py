@@ -1,29 +1,33 @@
 """Hear what became of attempts: who started, how they ended, and what is to be tried again.
 
 The consumer is durable within a reign and acknowledged only after a retry is in the backlog; the
-next reign starts behind what this one settled.
+next reign starts behind what this one settled. What the backlog's stream refuses waits aside: ends are heard
+meanwhile, and jobs that are placed make room.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bus_schemas import streams, subjects
 from bus_schemas.events import Ended, Retrying, Started, TakenOver, about, decode_event_at
 from bus_schemas.jobs import JobMessage, labels_of
-from qgjob.bus.chain import chain_subject, read_chain
+from qgjob.bus.chain import chain_subject, end_unclaimed, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, stream_message
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
+from qgjob.bus.requester import JsError
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, JobEnded, JobStarted
 from qgjob.domain.placement.model import Released as Placed
 from qgjob.domain.retry import may_start_at
-from qgjob.errors import BadMessageError
+from qgjob.errors import BadMessageError, RefusedError
 from qgjob.scheduler.attempts import put_attempt
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.testhistory import outcomes_of
@@ -32,6 +36,7 @@ from qgjob.scheduler.troubles import Troubles
 log = logging.getLogger(__name__)
 
 _AHEAD = 1000
+_AGAIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -55,27 +60,59 @@ class Chains:
     """Ends up to this sequence may have been handled by an earlier reign."""
     ended: dict[str, int] = field(default_factory=dict[str, int])
     """How many jobs ended for good, by state."""
-    settled: int = 0
+    _retries: deque[tuple[Ended, JobMessage, int]] = field(
+        default_factory=deque[tuple[Ended, JobMessage, int]]
+    )
+    """Ends that are to be tried again: as what, and the place of the end."""
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _read_to: str = ""
+    """Where to acknowledge all that was read."""
 
     async def run(self, consumer: str) -> None:
         """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
-        async with Puller(self.bus, streams.EVENTS, consumer, ahead=_AHEAD) as puller:
+        async with (
+            Puller(self.bus, streams.EVENTS, consumer, ahead=_AHEAD) as puller,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(self._store_retries(), name="chains: retries")
             while True:
                 first = await puller.next()
                 batch = [first, *puller.take()]
                 events: list[Event] = []
-                retries: list[tuple[Ended, JobMessage, int]] = []
                 for msg in batch:
-                    self._read(stream_message(msg), events, retries)
+                    self._read(stream_message(msg), events)
                 self.feed(*events)
-                for ended, message, seq in retries:
-                    await self._retry(ended, message, inherited=seq <= self.horizon)
-                await self.bus.nc.publish(batch[-1].reply, ACK)
-                self.settled = stream_message(batch[-1]).seq
+                self._read_to = batch[-1].reply
+                self._wake.set()
 
-    def _read(
-        self, stored: StreamMessage, events: list[Event], retries: list[tuple[Ended, JobMessage, int]]
-    ) -> None:
+    async def _store_retries(self) -> None:
+        """Put what is to be tried again into the backlog, and acknowledge what was read when all is there."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            refused = False
+            while self._retries:
+                ended, message, seq = self._retries[0]
+                try:
+                    await self._retry(ended, message, inherited=seq <= self.horizon)
+                except JsError as error:  # such as a stream that is full: a reign that ended would not help
+                    if not refused:
+                        log.warning("%s waits to be tried again: %s", message.spec.job_id, error)
+                    refused = True
+                    await asyncio.sleep(_AGAIN_S)
+                    continue
+                except RefusedError as error:  # it will never fit
+                    await self._give_up(message, error.message)
+                self._retries.popleft()
+            await self.bus.nc.publish(self._read_to, ACK)
+
+    async def _give_up(self, message: JobMessage, why: str) -> None:
+        log.warning("%s cannot be tried again: %s", message.spec.job_id, why)
+        self.between(message.spec.job_id, None)
+        now = self.clock.now()
+        await end_unclaimed(self.bus, message, "errored", "lost", f"It could not be stored: {why}", now=now)
+
+    def _read(self, stored: StreamMessage, events: list[Event]) -> None:
         if stored.deleted:
             return
         try:
@@ -96,7 +133,7 @@ class Chains:
                 following = event.next
                 if following.not_before is None and (at := may_start_at(following, event.state, stored.at)):
                     following = following.model_copy(update={"not_before": at})
-                retries.append((event, following, stored.seq))
+                self._retries.append((event, following, stored.seq))
                 self.between(event.job_id, following)
 
     def _note_end(self, event: Ended, events: list[Event]) -> None:

@@ -34,8 +34,8 @@ T = TypeVar("T")
 MAX_LAG: Final = 5_000
 """How many events the projection may be behind and still count as following."""
 MAX_LAG_S: Final = 15.0
-MAX_WAIT_S: Final = 12 * 3600.0
-"""A job that waits longer should have expired."""
+MAX_WAIT_S: Final = 7 * 86_400.0
+"""A submit may say no longer time (`--expires`), after which a job is to expire."""
 _CHECK_S: Final = 2.5
 _LATE_S: Final = 3.0
 """How much longer than its time what should have gone by itself may be seen."""

@@ -24,6 +24,7 @@ from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import DeposedError, Election, Mandate
 from qgjob.scheduler.overview import OverviewPublisher
 from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY, recover
+from qgjob.scheduler.serverclock import ServerClock
 from qgjob.scheduler.wiring import Parts, ReignSettings, wire
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,9 @@ async def _reign(
         tasks.create_task(watchdog.saying(ended, election.keep()), name="leader key")
         tasks.create_task(_until_reconnected(bus), name="connection")
         inheritance = await recover(bus, mandate.epoch)
-        parts = wire(bus, clock, mandate, inheritance, settings=settings, known=known)
+        server = ServerClock(bus, clock)
+        await server.look()
+        parts = wire(bus, server, mandate, inheritance, settings=settings, known=known)
         await asyncio.gather(
             parts.learning.recall(),
             parts.rulebook.recall(),
@@ -115,6 +118,7 @@ async def _reign(
             "holds": parts.holds.run(),
             "reaper": parts.reaper.run(),
             "overview": parts.overview.run(),
+            "clock": server.run(),
             "opening": _open(parts, opened, clock, mandate.epoch),
             "ticks": _tick(parts.lab),
             "watermark": _keep_watermark(bus, parts.intake),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 from bus_schemas import subjects
 from bus_schemas.events import build_messages_of_jobs
@@ -129,10 +131,10 @@ async def _reigns(
                 on_wired=lambda publisher: setattr(overview, "publisher", publisher),
             )
         except* QgjobError as errors:
-            for error in errors.exceptions:
+            for error in _single(errors):
                 log.warning("the reign of epoch %d ended: %s", mandate.epoch, error)
         except* (OSError, TimeoutError) as errors:
-            log.warning("the reign of epoch %d ended: %s", mandate.epoch, errors.exceptions[0])
+            log.warning("the reign of epoch %d ended: %s", mandate.epoch, next(_single(errors)))
         except* Exception as errors:  # a fault of ours, or of the library: as good a reason to recover
             log.exception("the reign of epoch %d failed", mandate.epoch, exc_info=errors)
         finally:
@@ -141,3 +143,12 @@ async def _reigns(
         short = clock.monotonic() - began < _SHORT_REIGN_S
         pause = min(2 * pause, _MAX_BACK_OFF_S) if short else _BACK_OFF_S / 5
         await asyncio.sleep(pause)
+
+
+def _single(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The errors themselves: a duty of several parts raises a group of its own."""
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _single(cast("BaseExceptionGroup[BaseException]", error))
+        else:
+            yield error

@@ -159,3 +159,32 @@ async def test_the_scheme_alone_asks_for_tls(
             assert await bus.requests.api("INFO")
     finally:
         server.kill()
+
+
+async def test_a_service_reads_certificates_again_that_were_renewed(
+    authority: Authority, server: TlsServer, tmp_path: Path
+) -> None:
+    mine, ca = tmp_path / "mine", tmp_path / "ca.pem"
+
+    def hand_out(by: Authority) -> ServerOptions:
+        pair = by.pair("agent")
+        for source, file in ((pair.cert, "cert.pem"), (pair.key, "key.pem")):
+            (mine / file).write_bytes(source.read_bytes())
+        ca.write_bytes(by.file.read_bytes())
+        return ServerOptions(
+            server.url,
+            tls_ca=str(ca),
+            tls_cert=str(mine / "cert.pem"),
+            tls_key=str(mine / "key.pem"),
+            wait_for_server=True,
+        )
+
+    mine.mkdir()
+    async with open_bus(hand_out(authority)) as bus:
+        server.kill()
+        await wait_for(lambda: not bus.connected, 20, "the connection to be lost")
+        hand_out(later := Authority(required_program("openssl"), tmp_path / "later"))
+        server.trust(later)
+        await server.start()
+        await wait_for(lambda: bus.connected, 20, "the connection")
+        assert await bus.requests.api("INFO")

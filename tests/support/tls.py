@@ -66,12 +66,17 @@ class TlsServer(NatsServer):
 
     def __init__(self, folder: Path, authority: Authority, *, wants_certificate: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        pair, config = authority.pair("server"), folder / "nats.conf"
-        verify = f'ca_file: "{authority.file}", verify: true' if wants_certificate else ""
-        config.write_text(
+        self._wants_certificate = wants_certificate
+        super().__init__(folder, config=folder / "nats.conf")
+        self.trust(authority)
+
+    def trust(self, authority: Authority) -> None:
+        """From its next start on, have a certificate of that authority, and want its clients' to be of it."""
+        pair = authority.pair("server")
+        verify = f'ca_file: "{authority.file}", verify: true' if self._wants_certificate else ""
+        (self.folder / "nats.conf").write_text(
             f'jetstream {{}}\ntls {{ cert_file: "{pair.cert}", key_file: "{pair.key}", {verify} }}\n'
         )
-        super().__init__(folder, config=config)
 
     async def _ready(self) -> bool:
         return "Server is ready" in self.log  # the usual probe has no certificate

@@ -10,8 +10,10 @@ import pytest
 
 from qgjob.bus.connect import ServerOptions, connect, open_bus
 from qgjob.bus.topology import ensure_topology
+from qgjob.connecting import server_options
 from qgjob.errors import NotAllowedError, UsageError
 from tests.support.operator import OperatedServer
+from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.integration
@@ -53,3 +55,35 @@ async def test_a_file_that_holds_no_credentials_is_said(text: str, tmp_path: Pat
     (tmp_path / "ci.creds").write_text(text)
     with pytest.raises(UsageError, match=r"ci\.creds"):
         await connect(ServerOptions(creds=str(tmp_path / "ci.creds")))
+
+
+def with_token(folder: Path, token: str) -> Path:
+    config = folder / "nats.conf"
+    config.write_text(f'jetstream {{}}\nauthorization {{ token: "{token}" }}\n')
+    return config
+
+
+class TokenServer(NatsServer):
+    async def _ready(self) -> bool:
+        return "Server is ready" in self.log  # the usual probe has no token
+
+
+async def test_a_service_whose_token_is_changed_reads_the_new_one(tmp_path: Path) -> None:
+    file, old, new = tmp_path / "qgjob.token", "o" * 32, "n" * 32
+    file.touch(mode=0o600)
+    file.write_text(old)
+    server = TokenServer(tmp_path / "nats", config=with_token(tmp_path, old))
+    try:
+        await server.start()
+        told = {"server": server.url}
+        options = server_options(told, {}, name="agent", token=str(file), wait_for_server=True)
+        async with open_bus(options) as bus:
+            with_token(tmp_path, new)
+            await server.restart()
+            await wait_for(lambda: not bus.connected, 20, "the old token to be refused")
+            file.write_text("short")  # half written: what was read before is tried
+            file.write_text(new)
+            await wait_for(lambda: bus.connected, 20, "the new token")
+            assert await bus.requests.api("INFO")
+    finally:
+        server.kill()

@@ -117,3 +117,28 @@ async def test_what_somebody_holds_does_not_expire(bus: Bus, scheduling: None) -
         assert await held.end("passed", result) == "recorded"
         await wait_for(lambda: witness.ends[job_id], 20, "the end to be heard")
         assert [event.kind for event in witness.events[job_id]] == ["queued", "started", "ended"]
+
+
+class Ahead(SystemClock):
+    """Of a machine whose clock was set wrong."""
+
+    def now(self) -> float:
+        return super().now() + 86_400
+
+
+async def test_a_leader_whose_clock_is_a_day_ahead_lets_nothing_expire_before_its_time(
+    bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    options = SchedulerOptions(ServerOptions(url=nats_server.url), valkey_server.url, "one")
+    async with Witness().watching(bus) as witness:
+        scheduling = asyncio.create_task(run_scheduler(options, Ahead(), stop=stop, ready=ready))
+        patient = await queued(bus, witness, expires_s=43_200.0)
+        hurried = await queued(bus, witness, expires_s=1.0)
+        await wait_for(
+            lambda: witness.ends[hurried.jobs[0].job_id], 20, "the one whose time is over to expire"
+        )
+        assert not witness.ends[patient.jobs[0].job_id]
+        assert "ahead of the server's" in caplog.text
+        stop.set()
+        await scheduling

@@ -135,8 +135,13 @@ class Later(SystemClock):
 
 
 async def test_a_build_of_a_job_that_comes_in_is_in_use(
-    bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, tmp_path: Path
+    bus: Bus,
+    nats_server: NatsServer,
+    valkey_server: ValkeyServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(keptfiles, "_OLD_BUILD_S", -60.0)
     client = Client(bus, SystemClock())
     file = tmp_path / "app"
     file.write_text("app")
@@ -146,8 +151,8 @@ async def test_a_build_of_a_job_that_comes_in_is_in_use(
     request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"], runner="noop")
     await client.submit(request)
     stop, ready = asyncio.Event(), asyncio.Event()
-    options = SchedulerOptions(ServerOptions(url=nats_server.url), valkey_server.url, "later")
-    scheduling = asyncio.create_task(run_scheduler(options, Later(), stop=stop, ready=ready))
+    options = SchedulerOptions(ServerOptions(url=nats_server.url), valkey_server.url, "one")
+    scheduling = asyncio.create_task(run_scheduler(options, SystemClock(), stop=stop, ready=ready))
 
     async def anew() -> bool:
         there = await objects.stat(bus, streams.BUILD_OBJECTS, build.blob.digest)

@@ -1,0 +1,37 @@
+"""A backlog's stream that is full: what waits goes on, and what is to be tried again is, once there is room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.system import planned, submit
+from bus_schemas import streams
+from bus_schemas.events import Ended
+from tests.support.pipeline import Witness, counted, system
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+async def test_a_full_backlog_delays_a_retry_and_nothing_else(tmp_path: Path) -> None:
+    async with (
+        system(tmp_path, agents=1, slots=1) as (_, bus),
+        Witness().watching(bus) as witness,
+    ):
+        fails = planned(1, runner="auto", argv=("sh", "-c", "sleep 2; false"))
+        fails.specs[0] = fails.specs[0].model_copy(update={"retries": 1})
+        await submit(bus, fails)
+        await wait_for(witness.started, 20, "the test that fails to start")
+        others = planned(8, runner="sleep", argv=("1",))
+        await submit(bus, others)
+        info = await bus.requests.api(f"STREAM.INFO.{streams.JOBS}")
+        await bus.requests.api(f"STREAM.UPDATE.{streams.JOBS}", {**info["config"], "max_bytes": 1})
+        await counted(bus, others.run_id, {"passed": 8}, 60)
+        assert not witness.ends[fails.specs[0].job_id]
+        await bus.requests.api(f"STREAM.UPDATE.{streams.JOBS}", info["config"])
+        await counted(bus, fails.run_id, {"failed": 1})
+        ends = [event for event in witness.events[fails.specs[0].job_id] if isinstance(event, Ended)]
+        assert [end.attempt for end in ends] == [1, 2]
+        assert set(witness.ends.values()) == {1}

@@ -27,6 +27,7 @@ from qgjob.bus.publish import (
     lost_compare,
     publish_batch,
 )
+from qgjob.bus.publisher import publish_each
 from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError
 from qgjob.clock import Clock
 from qgjob.errors import QgjobError, RefusedError, UnreachableError
@@ -58,6 +59,8 @@ class PlannedRun:
     created_at: float
     not_before: float | None = None
     """When its jobs may start first, in seconds since 1970; None: at once."""
+    fresh: bool = False
+    """Its ids were made for this call: nobody can have sent it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +150,13 @@ class _Publisher:
     async def _publish_single(self) -> bool:
         """Store a run of one job: marker, then job, each a plain publish, which does not wait for the disk.
 
+        Of a fresh run both are sent in one go, so that whoever is killed meanwhile leaves no marker alone.
         Where it stopped between the two, or an answer was lost, the job is sent `again`: then the
         scheduler looks whether it ran already before it releases it.
         """
         spec = self._run.specs[0]
+        if self._run.fresh and await self._store_both(self._marker("complete", 0), self._job(spec, 0, 1)):
+            return False
         again = [self._job(spec, 0, 1, again=True)]
         if await self._store([self._marker("complete", 0)]):
             await self._store([self._job(spec, 0, 1)], after_a_lost_answer=again)
@@ -159,6 +165,15 @@ class _Publisher:
             await self._again(UnreachableError("The server does not find the run that it has just stored."))
         await self._store(again)  # refused: it waits there already
         return self._is_earlier(marker)
+
+    async def _store_both(self, marker: OutMsg, job: OutMsg) -> bool:
+        """Whether both are surely stored; if not, what became of each shows when it is sent once more."""
+        try:
+            await publish_each(self._bus, [marker, job], timeout=_ANSWER_TIMEOUT_S)
+        except (JsError, NoRespondersError, RequestTimeoutError) as error:
+            log.debug("storing %s: %s", self._run.run_id, error)
+            return False
+        return True
 
     def _is_earlier(self, marker: _Marker) -> bool:
         return marker.body.created_at != self._run.created_at

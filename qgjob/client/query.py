@@ -89,8 +89,9 @@ async def _ask(
     asked = loop.time()
     silent = False
     while True:
+        left = max(_RETRY_S, asked + patience - loop.time())
         try:
-            reply = await bus.requests.request(subject, message.encode(), timeout=timeout)
+            reply = await bus.requests.request(subject, message.encode(), timeout=min(timeout, left))
         except NoRespondersError:
             if loop.time() < asked + (patience if heard else NO_SCHEDULER_S):
                 await asyncio.sleep(_RETRY_S)

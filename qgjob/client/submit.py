@@ -47,6 +47,7 @@ async def submit(bus: Bus, request: SubmitRequest, *, clock: Clock) -> Submitted
             meta=dict(request.meta),
             created_at=now,
             not_before=request.not_before,
+            fresh=request.run_key is None,
         )
         last_start = max(now, request.not_before or now) + request.expires_s
         try:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
 from bus_schemas.base import Message
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
 log = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 1000
+"""Requests beyond these are turned away at once."""
 
 Verb = Callable[[bytes], Awaitable[Message]]
 """Carries out a request and answers it; a `QgjobError` that it raises becomes the answer's problem."""
@@ -46,6 +49,9 @@ class Control:
                 await subscription.unsubscribe()
 
     async def _on_request(self, msg: Msg) -> None:
+        if len(self._tasks) >= MAX_WAITING:
+            await self._answer(msg, _problem(QgjobError("Too many requests at once; ask again.")))
+            return
         task = asyncio.ensure_future(self._serve(msg))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -64,6 +70,9 @@ class Control:
         except Exception:
             log.exception("the request %s failed", msg.subject)
             answer = _problem(QgjobError("The scheduler met an error of its own; see its log."))
+        await self._answer(msg, answer)
+
+    async def _answer(self, msg: Msg, answer: Message) -> None:
         if msg.reply:
             data = answer.encode()
             if len(data) > self.bus.max_payload:

@@ -36,6 +36,10 @@ MAX_TAIL: Final = 100_000
 _TRIES: Final = 3
 _PAGE: Final = 1000
 _ALL: Final = 2**31
+_LEFT_ALONE_S: Final = 120.0
+"""A marker that is alone for so long: its sender was killed before the job, as others give up after 30 s."""
+_BESIDE: Final = 1000
+"""Among so many jobs behind the marker of a run of one its job is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,7 @@ class Lookup:
         if found is None:
             refused = False
         else:
-            marker, seq = found
+            marker, seq, stored_at = found
             run = run or RunDoc(run_id, marker.org_id)
             run.size = max(run.size, marker.size)
             run.name = run.name or marker.name
@@ -203,6 +207,9 @@ class Lookup:
             refused = marker.state == "refused"
             if run.known < marker.size and marker.parts == 1 and not refused:
                 await self._add_waiting(run, jobs, seq, stored=there)
+                refused = (
+                    not run.known and _LEFT_ALONE_S < self._clock.now() - stored_at < EVENTS_KEPT_S - 3600
+                )
         if run is None:
             return None
         return FoundRun(run, max(tail.end, reached), refused, reached if there else None, jobs)
@@ -217,18 +224,22 @@ class Lookup:
 
     async def _add_waiting(
         self, run: RunDoc, jobs: dict[str, JobDoc], marker_seq: int, *, stored: bool
-    ) -> None:
-        """Add a run's jobs that no event told of yet; they stand right behind its marker.
+    ) -> bool:
+        """Add a run's jobs that no event told of yet; False when they may stand further behind.
 
-        `stored`: whether the projection may hold some of them.
+        They are right behind its marker; of a run of one, others may be between the two. `stored`: whether
+        the projection may hold some of them.
         """
         pattern = f"qg.jobs.*.{encode_token(run.org_id)}.*"
-        page = await read_page(self._bus, JOBS, pattern, start_seq=marker_seq + 1, limit=run.size)
+        limit = run.size if run.size > 1 else _BESIDE
+        page = await read_page(self._bus, JOBS, pattern, start_seq=marker_seq + 1, limit=limit)
         found: dict[str, JobDoc] = {}
         for message in page.messages:
             doc = _read_waiting(message)
             if doc is None or doc.run_id != run.run_id:
-                break
+                if run.size > 1:
+                    break
+                continue
             if doc.job_id not in jobs:
                 found[doc.job_id] = doc
         told = await self._reader.jobs(found) if stored and run.known else {}
@@ -236,14 +247,16 @@ class Lookup:
             if job_id not in told:
                 jobs[job_id] = doc
                 run.count(None, doc.state)
+        return not page.pending
 
-    async def _marker(self, run_id: str, run: RunDoc | None) -> tuple[RunMarker, int] | None:
+    async def _marker(self, run_id: str, run: RunDoc | None) -> tuple[RunMarker, int, float] | None:
+        """A run's marker, its place and when it was stored."""
         org = encode_token(run.org_id) if run else "*"
         for message in await read_last(self._bus, JOBS, [f"qg.jobs.run.{org}.{encode_token(run_id)}"]):
             with contextlib.suppress(BadMessageError):
                 marker = RunMarker.decode(message.data)
                 if marker.run_id == run_id and subjects.run_marker(marker.org_id, run_id) == message.subject:
-                    return marker, message.seq
+                    return marker, message.seq, message.at
         return None
 
     async def _tail(self, pattern: str, start: int) -> _Tail:

@@ -1,22 +1,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage, RunMarker
+from bus_schemas.lab import SlotsAnswer
+from bus_schemas.requests import Query
 from qgjob.bus import kv
-from qgjob.bus.publish import expect
+from qgjob.bus.connect import Bus
+from qgjob.bus.publish import OutMsg, expect
+from qgjob.bus.publisher import publish_each
+from qgjob.bus.requester import PubAck, RequestTimeoutError
 from qgjob.bus.topology import ensure_topology, list_subjects, stream_state
-from qgjob.client import Client, ServerOptions, SubmitRequest, open_client, publish_run
+from qgjob.client import Client, ServerOptions, SubmitRequest, open_client, publish_run, query
 from qgjob.client.publish_run import PlannedRun, cut
 from qgjob.client.submit import digest_of, make_specs
 from qgjob.errors import RefusedError, UnreachableError
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
 
 pytestmark = pytest.mark.integration
 
@@ -231,3 +241,68 @@ class Planned:
 
 def planned(client: Client, count: int) -> Planned:
     return Planned(client, count)
+
+
+async def test_marker_and_job_of_a_fresh_run_of_one_go_out_together(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever is killed in the middle of a submit leaves no run behind that waits for a job for ever."""
+    sent: list[tuple[str, asyncio.Future[Msg]]] = []
+    send = client.bus.requests.send
+
+    async def noted(
+        subject: str, payload: bytes = b"", *, headers: Mapping[str, str] | None = None, timeout: float = 5.0
+    ) -> asyncio.Future[Msg]:
+        if subject.startswith("qg.jobs.") and ".run." not in subject:
+            assert not any(answer.done() for name, answer in sent if ".run." in name)
+        future = await send(subject, payload, headers=headers, timeout=timeout)
+        sent.append((subject, future))
+        return future
+
+    monkeypatch.setattr(client.bus.requests, "send", noted)
+    submitted = await client.submit(request(1, key=None))
+    ours = [name for name, _ in sent if name.startswith("qg.jobs.")]
+    assert ours == [
+        subjects.run_marker(ORG, submitted.run_id),
+        subjects.job("medium", ORG, submitted.jobs[0].job_id),
+    ]
+    assert (await marker_of(client, submitted.run_id)).state == "complete"
+
+
+@pytest.mark.parametrize("stored_before", ["marker", "job", "both"])
+async def test_a_fresh_run_of_one_of_which_answers_were_lost_is_stored_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch, stored_before: str
+):
+    async def lost(bus: Bus, messages: list[OutMsg], *, timeout: float = 5.0) -> list[PubAck]:
+        marker, job = messages
+        there = {"marker": [marker], "job": [job], "both": [marker, job]}[stored_before]
+        await publish_each(bus, there, timeout=timeout)
+        raise RequestTimeoutError("no answer")
+
+    monkeypatch.setattr("qgjob.client.publish_run.publish_each", lost)
+    submitted = await client.submit(request(1, key=None))
+    assert not submitted.accepted_before
+    assert await jobs_in(client) == [subjects.job("medium", ORG, submitted.jobs[0].job_id)]
+    assert await stored(client) == 2
+
+
+async def test_a_scheduler_that_is_silent_is_not_asked_for_longer_than_is_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    async def hear(msg: Msg) -> None:
+        del msg
+
+    await client.bus.nc.subscribe(subjects.ctl("slots"), cb=hear)
+    patience: list[float] = []
+    ask = client.bus.requests.request
+
+    async def noted(
+        subject: str, payload: bytes = b"", *, headers: Mapping[str, str] | None = None, timeout: float = 5.0
+    ) -> Msg:
+        patience.append(timeout)
+        return await ask(subject, payload, headers=headers, timeout=timeout)
+
+    monkeypatch.setattr(client.bus.requests, "request", noted)
+    with pytest.raises(UnreachableError, match="does not answer in time"):
+        await query.ask(client.bus, subjects.ctl("slots"), Query(), SlotsAnswer, timeout=1.0)
+    assert sum(patience[:2]) <= 1.6

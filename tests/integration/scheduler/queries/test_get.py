@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
+from bus_schemas import streams, subjects
 from bus_schemas.events import Refused
 from bus_schemas.jobs import JobMessage
 from bus_schemas.requests import (
@@ -13,9 +15,12 @@ from bus_schemas.requests import (
     Query,
 )
 from qgjob.bus.connect import Bus
+from qgjob.clock import ManualClock
+from qgjob.scheduler.lookup import FoundRun, Lookup
 from qgjob.scheduler.projector import Projector
 from qgjob.scheduler.queries import QueryService
 from qgjob.store.connect import Store
+from qgjob.store.reader import Reader
 from tests.support.eventlog import record, record_at_once, submit
 from tests.support.histories import Ids, lifetime, queued, said, spec_of, started
 from tests.support.questions import ONE, ask, caught_up, get, problem
@@ -109,6 +114,28 @@ async def test_a_run_in_several_parts_that_is_not_read_yet(bus: Bus, queries: Qu
     answer = await get(bus, "r_1")
     assert answer.run is not None
     assert (answer.run.size, answer.run.counts, answer.run.jobs) == (1700, {"queued": 1700}, ())
+
+
+async def test_a_marker_whose_sender_was_killed_before_it_sent_the_job(
+    bus: Bus, store: Store, queries: QueryService
+) -> None:
+    del queries
+    (job,) = run_of(1)
+    await submit(bus, [job])
+    subject = subjects.job("medium", job.spec.org_id, job.spec.job_id)
+    await bus.requests.api(f"STREAM.PURGE.{streams.JOBS}", {"filter": subject})
+    await submit(bus, run_of(3, run="r_2"))  # of others meanwhile
+
+    async def shown(seconds: float) -> tuple[str, dict[str, int]]:
+        found = await Lookup(bus, Reader(store), ManualClock(time.time() + seconds)).find("r_1")
+        assert isinstance(found, FoundRun)
+        view = found.view()
+        return view.state, dict(view.counts)
+
+    assert await shown(0) == ("queued", {"queued": 1})
+    assert await shown(300) == ("cancelled", {"cancelled": 1})
+    await bus.requests.publish(subject, job.encode())  # it was only slow
+    assert await shown(300) == ("queued", {"queued": 1})
 
 
 async def test_a_refused_run(bus: Bus, queries: QueryService) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from bench.runners import PLUGINS
-from bench.system import planned, submit
 from bus_schemas import streams
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology, stream_state
 from tests.support.cluster import SIZE, NatsCluster, clustered
 from tests.support.pipeline import Witness, counted, idle_slots
+from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import submit
 from bus_schemas import streams, subjects
 from bus_schemas.agents import DeadLetter, Heartbeat, SlotNext
 from bus_schemas.jobs import JobMessage
@@ -18,6 +17,7 @@ from qgjob.bus.direct import read_all
 from qgjob.bus.publish import OutMsg, publish_batch
 from qgjob.client.publish_run import cut
 from tests.support.pipeline import Witness, counted, overview, planned, system
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

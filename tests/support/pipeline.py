@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.runners import PLUGINS
-from bench.system import planned
 from bus_schemas import subjects
 from bus_schemas.events import AnyEvent, Ended, Started, decode_event
 from bus_schemas.requests import GetAnswer, GetQuery, Overview, Query, RunView
@@ -22,6 +21,7 @@ from qgjob.bus.follow import follow
 from qgjob.errors import QgjobError
 from qgjob.local.ports import free_port
 from qgjob.local.system import LocalSystem, UpOptions
+from tests.support.runs import planned
 from tests.support.wait import wait_for
 
 SHORT_ACK_WAIT = ("--ack-wait", "3")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import submit
 from qgjob.client import Client
 from qgjob.client.models import SubmitRequest, WaitOptions
 from qgjob.clock import SystemClock
 from tests.support.pipeline import counted, planned, system
+from tests.support.runs import submit
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

@@ -11,7 +11,6 @@ import pytest
 
 from agent.claim import claim
 from agent.identity import Identity
-from bench.system import submit
 from bus_schemas.events import Ended, Started, TakenOver
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, read_chain
@@ -19,6 +18,7 @@ from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.requester import RequestTimeoutError
 from qgjob.bus.topology import ensure_topology
 from tests.support.pipeline import Witness, counted, planned, system
+from tests.support.runs import submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

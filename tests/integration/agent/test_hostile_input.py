@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bench.system import planned, submit
 from bus_schemas.builds import ArchiveFormat, BuildRecord, build_key
 from bus_schemas.jobs import BlobRef
 from bus_schemas.requests import JobView
@@ -28,6 +27,7 @@ from qgjob.client.publish_run import PlannedRun
 from qgjob.clock import SystemClock
 from qgjob.local.system import LocalSystem, UpOptions
 from tests.support.pipeline import idle_slots
+from tests.support.runs import planned, submit
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import planned, submit
 from bus_schemas.agents import Heartbeat
 from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
 from qgjob.bus import kv
@@ -23,6 +22,7 @@ from qgjob.bus.topology import ensure_topology
 from qgjob.client import query
 from qgjob.errors import ExitCode
 from tests.support.pipeline import Witness, counted, system
+from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

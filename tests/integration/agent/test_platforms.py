@@ -11,7 +11,6 @@ import pytest
 
 from agent.errors import JobError
 from agent.files import JobFiles
-from bench.system import submit
 from bus_schemas.jobs import JobSpec
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
@@ -19,6 +18,7 @@ from qgjob.client import Client
 from qgjob.client.models import WaitOptions
 from qgjob.clock import SystemClock
 from tests.support.pipeline import counted, planned, system
+from tests.support.runs import submit
 from tests.support.servers import NatsServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]

@@ -9,12 +9,12 @@ import pytest
 
 from agent.claim import MAX_TAKEOVERS, Claim, claim
 from agent.identity import Identity
-from bench.system import planned
 from bus_schemas.events import Attempt, Ended
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
+from tests.support.runs import planned
 from tests.support.servers import NatsServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]

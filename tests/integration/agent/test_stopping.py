@@ -15,11 +15,11 @@ import pytest
 from agent.options import settings_of
 from agent.supervision.processes import marked, parents
 from agent.supervision.sweep import agent_mark
-from bench.system import submit
 from bus_schemas.events import Started
 from qgjob.client import Client, query
 from qgjob.clock import SystemClock
 from tests.support.pipeline import Witness, planned, system
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import submit
 from bus_schemas.events import Reprioritised, Retrying
 from bus_schemas.requests import CtlAnswer
 from bus_schemas.streams import ORDERS_BUCKET
@@ -19,6 +18,7 @@ from qgjob.client import Client
 from qgjob.local.system import LocalSystem
 from tests.support.controlled import lab
 from tests.support.pipeline import Witness, counted, planned
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]

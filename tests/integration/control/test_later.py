@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import submit
 from bus_schemas.events import Started
 from bus_schemas.streams import JOBS
 from qgjob.bus.direct import read_page
 from tests.support.controlled import is_in, kill_leader, lab, run_of, told
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

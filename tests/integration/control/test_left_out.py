@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from bench.system import submit
 from bus_schemas import streams, subjects
 from bus_schemas.events import Released
 from bus_schemas.jobs import JobSpec
@@ -22,6 +21,7 @@ from qgjob.local.system import LocalSystem
 from qgjob.store.keys import Keys
 from tests.support.controlled import lab
 from tests.support.pipeline import Witness, overview, planned
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.system import submit
 from bus_schemas import subjects
 from bus_schemas.requests import MAX_ALSO
 from bus_schemas.streams import ORDERS_BUCKET
@@ -21,6 +20,7 @@ from qgjob.bus.topology import stream_state
 from qgjob.client import Client
 from tests.support.controlled import lab
 from tests.support.pipeline import counted, planned
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:

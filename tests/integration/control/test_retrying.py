@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import submit
 from bus_schemas import subjects
 from bus_schemas.events import Retrying, Started
 from bus_schemas.requests import CtlAnswer
@@ -21,6 +20,7 @@ from qgjob.bus.topology import delete_message
 from qgjob.client.query import ask
 from qgjob.errors import NotFoundError, UsageError
 from tests.support.controlled import ends, is_in, kill_leader, lab, run_of
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import submit
 from bus_schemas.events import Ended
 from bus_schemas.requests import Overview
 from bus_schemas.streams import SETTINGS_BUCKET
@@ -19,6 +18,7 @@ from qgjob.bus import kv
 from qgjob.errors import UsageError
 from tests.support.controlled import ends, kill_leader, lab, run_of
 from tests.support.pipeline import Witness, overview
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

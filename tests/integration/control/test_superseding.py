@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import submit
 from qgjob.client import Client
 from qgjob.client.publish_run import PlannedRun
 from tests.support.controlled import is_in, lab, run_of
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

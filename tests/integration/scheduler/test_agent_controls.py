@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from bench.system import submit
 from bus_schemas import subjects
 from bus_schemas.agents import SlotNext, SlotStatus
 from bus_schemas.events import Ended, Started
@@ -28,6 +27,7 @@ from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.slots import SILENT_S, Slots
 from tests.support.pipeline import Witness, counted, idle_slots, overview, planned, system
+from tests.support.runs import submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

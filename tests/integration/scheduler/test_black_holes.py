@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from bench.system import submit
 from bus_schemas.agents import SlotStatus
 from bus_schemas.events import Ended
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from tests.support.badlab import PLUGINS
 from tests.support.pipeline import SHORT_ACK_WAIT, Witness, counted, idle_slots, overview, planned, system
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import planned, submit
 from bus_schemas import streams
 from bus_schemas.events import Ended
 from tests.support.pipeline import Witness, counted, system
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.system import submit
 from bus_schemas.events import Ended, Started
 from bus_schemas.requests import AgentsAnswer, Query
 from bus_schemas.subjects import query
@@ -17,6 +16,7 @@ from qgjob.clock import SystemClock
 from tests.support.adbsim import AdbHost, Phone, PhoneLink
 from tests.support.adbsim.apk import make_apk
 from tests.support.pipeline import Witness, planned, system
+from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -92,7 +92,7 @@ async def run_agent(
             options_of_agent = AgentOptions(
                 settings.name, folder, settings.grace_s, tuple(sorted(runners.names))
             )
-            agent = Agent(bus, options_of_agent, Roster(driver, make_runner))
+            agent = Agent(bus, options_of_agent, Roster(driver, make_runner, settings.device_labels))
             try:
                 await agent.run(stop, ready, hurry)
             finally:

@@ -87,9 +87,15 @@ class BundleStore:
             if await _to_the_end(self._unpark, digest, into):
                 return
             await self._make_master(digest, progress)
-            await _to_the_end(self._copy, digest, into)
+            try:
+                await _to_the_end(self._copy, digest, into)
+            except FileNotFoundError:
+                await self._make_anew(digest, into, progress)
         except OSError as error:
-            raise FetchError(f"cannot unpack a test bundle: {error.strerror}", reason="disk_error") from error
+            where = f": {error.filename}" if error.filename else ""
+            raise FetchError(
+                f"cannot unpack a test bundle: {error.strerror}{where}", reason="disk_error"
+            ) from error
         finally:
             self._users[digest] -= 1
             if not self._users[digest]:
@@ -117,8 +123,18 @@ class BundleStore:
                 await _to_the_end(self._unpack, digest, blob)
         await asyncio.to_thread(self._forget_old)
 
+    async def _make_anew(self, digest: str, into: Path, progress: Transferred | None) -> None:
+        """A second time, as somebody has cleared the folder beneath us (it may lie where old files go)."""
+        with self._lock:
+            self._masters.pop(digest, None)
+        await _to_the_end(remove_tree, self._master(digest))
+        await _to_the_end(remove_tree, into)
+        await self._make_master(digest, progress)
+        await _to_the_end(self._copy, digest, into)
+
     def _unpack(self, digest: str, blob: Path) -> None:
         fresh = self._folder / "masters" / f".{uuid.uuid4().hex}"
+        fresh.parent.mkdir(parents=True, exist_ok=True)
         try:
             unpack(blob, fresh, limits=self._limits)
             fresh.replace(self._master(digest))
@@ -165,7 +181,10 @@ class BundleStore:
                 return False
             self._parked.remove(copy)
         into.parent.mkdir(parents=True, exist_ok=True)
-        copy.path.rename(into)
+        try:
+            copy.path.rename(into)
+        except FileNotFoundError:
+            return False
         copy.path = into
         self._out[into] = copy
         return True
@@ -178,6 +197,7 @@ class BundleStore:
             if copy.digest not in self._masters:
                 raise FileNotFoundError
             copy.path = self._folder / "parked" / uuid.uuid4().hex
+            copy.path.parent.mkdir(parents=True, exist_ok=True)
             path.rename(copy.path)
             self._restore(copy)
         except OSError:

@@ -27,7 +27,7 @@ def size_of(value: object) -> object:
         return value
     match = _SIZE.match(value.strip())
     if match is None:
-        raise ValueError('a size such as "100MiB" or "10GiB"')
+        raise ValueError('write a size such as "100MiB" or "10GiB"')
     return int(float(match[1]) * _UNITS[(match[2] or "")[:1].upper()])
 
 
@@ -99,6 +99,23 @@ class ConfigFile(_Table):
     driver_options: dict[str, str | int | float | bool] = {}
 
 
+_WANTED: Final = {
+    "list_type": 'a list, such as ["one", "two"]',
+    "string_type": 'a text, such as "one"',
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "float_type": "a number",
+    "string_pattern_mismatch": "letters, digits and _, no digit first",
+}
+"""What is said of values of a wrong kind."""
+_SECRET: Final = {"secrets", "token"}
+"""What stands there is not repeated: errors go to logs."""
+
+
 def read_config(path: Path) -> ConfigFile:
     """Read it; raises `UsageError` naming the key that is wrong, or what else is."""
     try:
@@ -121,9 +138,12 @@ def read_config(path: Path) -> ConfigFile:
 
 def _first(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
+    where = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     if problem["type"] == "extra_forbidden":
         return f"there is no key {where}."
+    if wanted := _WANTED.get(problem["type"]):
+        given = "" if problem["loc"][0] in _SECRET else f", not {str(problem['input'])[:60]!r}"
+        return f"{where} has to be {wanted}{given}."
     return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
 
 

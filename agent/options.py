@@ -77,7 +77,7 @@ class Said:
         try:
             return None if text is None else int(str(size_of(text)))
         except ValueError as error:
-            raise UsageError(f"{self.named(option)} {text!r} is not {error}.") from None
+            raise UsageError(f"{self.named(option)} {text!r}: {error}.") from None
 
 
 def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettings:

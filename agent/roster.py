@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from agent.attempt import AttemptRunner
@@ -30,10 +30,13 @@ AddSlot = Callable[[AttemptRunner], SlotWorker]
 class Roster:
     """Follows a driver's devices: `begin`, then `run`, then `close`."""
 
-    def __init__(self, driver: Driver, make_runner: MakeRunner) -> None:
+    def __init__(self, driver: Driver, make_runner: MakeRunner, labelled: Collection[str] = ()) -> None:
+        """`labelled`: the devices that the configuration gives labels to, by name or serial."""
         self._driver = driver
         self._make_runner = make_runner
+        self._labelled = labelled
         self._keepers: dict[str, Keeper] = {}
+        self._devices: dict[str, Device] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self, add_slot: AddSlot) -> None:
@@ -49,6 +52,10 @@ class Roster:
             _, late = await asyncio.wait(looks, timeout=FIRST_LOOK_S)
             for look in late:
                 look.cancel()
+        for name in self._labelled:
+            if not any(_is_called(device, name) for device in self._devices.values()):
+                there = ", ".join(self._devices) or "none"
+                log.warning("labels are set for the device %s, which is not here; there are: %s", name, there)
 
     async def _discovered(self) -> Sequence[Presence]:
         try:
@@ -86,7 +93,12 @@ class Roster:
         if keeper is not None:
             keeper.seen(presence)
             return
+        self._devices[device.name] = device
         keeper = self._keepers[device.name] = Keeper(device, add_slot(self._make_runner(device)))
         keeper.seen(presence)
         task = asyncio.create_task(keeper.run(), name=f"keeper {device.name}")
         self._tasks.add(task)
+
+
+def _is_called(device: Device, name: str) -> bool:
+    return name == device.name or f"serial:{name}" in device.labels

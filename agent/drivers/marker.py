@@ -65,7 +65,8 @@ class MarkerDevice(Device):
         try:
             free = shutil.disk_usage(self._folder).free
         except OSError as error:
-            return Health(ok=False, detail=f"the slot's folder {self._folder} is gone: {error.strerror}")
+            text = f"the slot's folder {self._folder} is gone: {error.strerror}"
+            return Health(ok=False, silent=True, detail=text)
         tight = f"less than {MIN_FREE_BYTES // 1024**2} MiB of disk left" if free < MIN_FREE_BYTES else None
         return Health(ok=tight is None, detail=tight, free_mib=free // 1024**2)
 
@@ -130,7 +131,11 @@ class MarkerDevice(Device):
         """See `Device.stop_app`."""
 
     async def recover(self) -> Health:
-        """See `Device.recover`: there is no means but to look again."""
+        """See `Device.recover`: a folder that was removed is made again, with nothing installed."""
+        try:
+            await self.open()
+        except OSError as error:
+            return Health(ok=False, silent=True, detail=f"{self._folder} cannot be made: {error.strerror}")
         return await self.health()
 
     async def close(self) -> None:

@@ -59,3 +59,12 @@ async def test_a_driver_with_a_fault_says_whose_it_is(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the driver faulty cannot find its devices: KeyError: 'cable'"):
         await roster.begin(nowhere)
     await roster.close()
+
+
+async def test_labels_for_a_device_that_is_not_here_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    roster = Roster(Bare(DriverContext(folder=tmp_path, clock=ManualClock())), never, {"R58M"})
+    await roster.begin(nowhere)
+    await roster.close()
+    assert "labels are set for the device R58M, which is not here; there are: none" in caplog.text

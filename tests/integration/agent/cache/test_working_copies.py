@@ -16,6 +16,7 @@ from agent import bundles
 from agent.bundles import BundleStore
 from agent.cache import BlobCache
 from agent.errors import ArchiveError
+from agent.removal import remove_tree
 from qgjob.bundle import build_bundle, collect_tests
 from tests.support.blobs import Source
 from tests.support.wait import wait_for
@@ -188,6 +189,25 @@ async def test_what_is_kept_is_bounded(store: BundleStore, bundle: Bundle, tmp_p
     for n, digest in enumerate(digests):
         await store.check_out(digest, tmp_path / f"again{n}")
         assert (tmp_path / f"again{n}/n").read_text() == str(n)
+
+
+@pytest.mark.parametrize("lost", ["everything", "masters", "parked", "one file"])
+async def test_what_somebody_cleared_is_made_again(
+    store: BundleStore, bundle: Bundle, tmp_path: Path, lost: str
+):
+    digest = bundle(FILES)
+    await store.check_out(digest, tmp_path / "one")
+    await store.check_out(digest, tmp_path / "two")
+    await store.check_in(tmp_path / "one")
+    if lost == "one file":
+        (tmp_path / "bundles" / "masters" / digest / "lib/deep/b").unlink()
+    else:
+        remove_tree(tmp_path / "bundles" / ("" if lost == "everything" else lost))
+    for name in ("three", "four"):
+        await store.check_out(digest, tmp_path / name)
+        assert (tmp_path / name / "lib/deep/b").read_text() == "3"
+    await store.check_in(tmp_path / "three")
+    assert len(list((tmp_path / "bundles" / "parked").iterdir())) == 1, "and is kept again"
 
 
 async def test_a_copy_that_was_not_taken_back_is_nobodys_trouble(

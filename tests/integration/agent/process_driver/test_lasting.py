@@ -87,8 +87,20 @@ async def test_health_looks_at_the_disk(
     monkeypatch.setattr("agent.drivers.marker.MIN_FREE_BYTES", 1 << 60)
     assert "of disk left" in ((await device.recover()).detail or "")
     shutil.rmtree(tmp_path / "slot")
-    assert "is gone" in ((await device.health()).detail or "")
-    (tmp_path / "slot/apps").mkdir(parents=True)
+
+
+async def test_a_slots_folder_that_was_removed_is_made_again(
+    device: ProcessDevice, make_build: MakeBuild, tmp_path: Path
+):
+    await install(device, make_build("v1"))
+    shutil.rmtree(tmp_path / "slot")
+    health = await device.health()
+    assert (health.ok, health.silent) == (False, True), "somebody has to recover it"
+    assert "is gone" in (health.detail or "")
+    assert (await device.recover()).ok
+    assert device.installed() == ()
+    assert not (await install(device, make_build("v1"))).skipped
+    assert (await device.start_app("app", timeout_s=30)).url is not None
 
 
 @pytest.mark.parametrize("what", ["folder", "files", "nothing"])

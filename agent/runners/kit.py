@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.appium.capabilities import device_capabilities, job_capabilities
 from agent.appium.server import AppiumServer, AppiumSetup
@@ -16,6 +17,7 @@ from agent.runners.base import AnyRunner, AppiumSession, Need, Runner
 from agent.runners.node import node_of
 from agent.runners.toolchain import WHEN_LOOKED_FOR, AppiumTool, Toolchain
 
+_SDK = frozenset({"ANDROID_HOME", "ANDROID_SDK_ROOT"})
 _REACHED_BY_APPIUM = frozenset({"android", "ios"})
 
 
@@ -80,6 +82,13 @@ class Kit:
                 retryable=True,
                 hint="Ask for one with --target or --require; a test without a device: --runner pytest.",
             )
+        if _wants_sdk(capabilities) and not self.tools.environment.keys() & _SDK:
+            raise RunnerError(
+                "this machine has no ANDROID_HOME, without which Appium's UiAutomator2 opens no session",
+                reason="tool_missing",
+                retryable=True,
+                hint="Start the agent with ANDROID_HOME naming the SDK: the folder with platform-tools/adb.",
+            )
         if self._appium is None:
             tool = self._appium_tool()
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -116,3 +125,7 @@ class Kit:
                 "or name its folder in QGJOB_AGENT_APPIUM." + WHEN_LOOKED_FOR,
             )
         return self.tools.appium
+
+
+def _wants_sdk(capabilities: Mapping[str, Any]) -> bool:
+    return str(capabilities.get("appium:automationName", "")).lower() == "uiautomator2"

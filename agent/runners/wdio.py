@@ -57,9 +57,9 @@ class WdioRunner(Runner):
         cli = find_in_packages(dirs.bundle, tests[0], self._tools, _CLI)
         lab = config.with_name(_LAB_FILE)
         shutil.copyfile(_PRELOAD, lab)
-        # Of the same kind as the user's, or wdio would not load TypeScript.
+        # TypeScript like the user's, or wdio would not load that; else a module, whatever package.json says.
         ours = config.with_name(f"qgjob.{config.name}")
-        if config.suffix in {".cjs", ".cts"}:
+        if config.suffix in {".js", ".cjs", ".cts"}:
             ours = config.with_name("qgjob.wdio.conf.mjs")
         ours.write_text(
             f"import * as user from {json.dumps('./' + config.name)};\n"
@@ -85,6 +85,8 @@ class WdioRunner(Runner):
         """See `Runner.collect`."""
         report = read_wdio(_lines(dirs), root=dirs.bundle)
         cases = report.cases
+        # No worker told anything, and wdio itself gave up: that would be the same on every slot.
+        broken = exit_.exit_code == 1 and not cases and not report.error
         verdict, reason = Verdict.FAILED, None
         if exit_.exit_code == 0:
             verdict = Verdict.PASSED
@@ -96,7 +98,11 @@ class WdioRunner(Runner):
             reason = f"wdio ended with {exit_.describe()} and reported no test"
             if report.error:
                 reason += f": {report.error}"
-        return RunResult(verdict=verdict, reason=reason, exit_code=exit_.exit_code, cases=cases)
+            elif broken:
+                reason = "wdio could not start: its configuration cannot be loaded, or an option is wrong"
+        return RunResult(
+            verdict=verdict, reason=reason, exit_code=exit_.exit_code, cases=cases, retryable=not broken
+        )
 
 
 def _lines(dirs: JobDirs) -> Path:

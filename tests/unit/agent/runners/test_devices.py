@@ -227,6 +227,47 @@ def test_wdio_leaves_the_users_configuration_alone(dirs: JobDirs):
         WdioRunner(TOOLS).check(dirs.bundle, "e/a.ts")
 
 
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("wdio.conf.ts", "qgjob.wdio.conf.ts"),
+        ("wdio.conf.js", "qgjob.wdio.conf.mjs"),
+        ("wdio.conf.cjs", "qgjob.wdio.conf.mjs"),
+        ("wdio.conf.mjs", "qgjob.wdio.conf.mjs"),
+    ],
+)
+def test_what_imports_a_wdio_conf_is_a_module_whatever_package_json_says(dirs: JobDirs, name: str, ours: str):
+    add(dirs, {"a.js": "", name: "", "node_modules/@wdio/cli/bin/wdio.js": ""})
+    launch = WdioRunner(TOOLS).prepare(job("a.js"), dirs)
+    assert launch.argv[3] == f"{dirs.bundle}/{ours}"
+    assert f'from "./{name}"' in (dirs.bundle / ours).read_text()
+
+
+def test_a_wdio_conf_that_cannot_be_loaded_is_not_tried_elsewhere(dirs: JobDirs):
+    runner = WdioRunner(TOOLS)
+    broken = runner.collect(Exit(code=1, signal=None, duration_s=1.0), dirs)
+    assert (broken.verdict, broken.retryable) == (Verdict.INFRASTRUCTURE, False)
+    assert "configuration cannot be loaded" in (broken.reason or "")
+    killed = runner.collect(Exit(code=None, signal=9, duration_s=1.0), dirs)
+    assert killed.retryable
+    (dirs.reports / "wdio").mkdir()
+    line = json.dumps({"at": 1, "event": "runner:end", "message": "no session: the device is gone"})
+    (dirs.reports / "wdio" / "worker.jsonl").write_text(line)
+    lost = runner.collect(Exit(code=1, signal=None, duration_s=1.0), dirs)
+    assert (lost.verdict, lost.retryable) == (Verdict.INFRASTRUCTURE, True)
+    assert "the device is gone" in (lost.reason or "")
+
+
+async def test_uiautomator2_without_an_sdk_is_the_machines_fault(tmp_path: Path):
+    tools = Toolchain(python="/py", node="/node")
+    packages = NpmPackages(tmp_path / "npm", tools, NpmSettings(environment={}), mark="test:")
+    kit = Kit(tools, packages, tmp_path / "appium", "test:")
+    app = RunningApp(env={"QGJOB_PLATFORM": "android", "QGJOB_UDID": "R58M"})
+    with pytest.raises(RunnerError, match="no ANDROID_HOME") as caught:
+        await kit.appium(WdioRunner(tools), app)
+    assert (caught.value.reason, caught.value.retryable) == ("tool_missing", True)
+
+
 # A stub: it proves the shape of our call and that the report is read, nothing about Maestro itself.
 MAESTRO = """#!/bin/sh
 while [ $# -gt 0 ]; do

@@ -92,6 +92,8 @@ def as_told(cases: Sequence[CaseResult], masker: Masker, bundle: Path) -> Sequen
     return [
         dataclasses.replace(
             case,
+            class_name=masker.text(case.class_name),
+            name=masker.text(case.name),
             message=told(case.message),
             tries=tuple(dataclasses.replace(one, message=told(one.message)) for one in case.tries),
         )

@@ -60,12 +60,12 @@ async def upload(
             await asyncio.to_thread(pack_folder, path, file, MAX_BUILD_BYTES)
         else:
             file = path
+        if (size := file.stat().st_size) > MAX_BUILD_BYTES:  # before it is read, which takes minutes
+            raise RefusedError(
+                f"The build has {size / 2**20:.0f} MiB; at most {MAX_BUILD_BYTES >> 20} are taken."
+            )
         build_format = await asyncio.to_thread(format_of, file)
         blob = await asyncio.to_thread(bundles.blob_of, file)
-        if blob.size > MAX_BUILD_BYTES:
-            raise RefusedError(
-                f"The build has {blob.size / 2**20:.0f} MiB; at most {MAX_BUILD_BYTES >> 20} are taken."
-            )
         app_version_id = app_version_id or version_of(blob.digest, version_name)
         try:
             record = BuildRecord(

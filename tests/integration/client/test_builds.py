@@ -19,6 +19,7 @@ from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
 from qgjob.cli.completing import uploaded
 from qgjob.client import Client, SubmitRequest, bundles
+from qgjob.client.builds import MAX_BUILD_BYTES
 from qgjob.clock import ManualClock
 from qgjob.errors import NotFoundError, RefusedError, UsageError
 
@@ -272,3 +273,11 @@ async def test_a_shell_completes_versions_in_a_lab_that_has_seen_many(client: Cl
     )
     words = [word for word, what in await uploaded(client.bus) if what == "build of many"]
     assert words == [record.app_version_id for record in records]
+
+
+async def test_a_build_that_is_too_large_is_refused_before_it_is_read(client: Client, folder: Path) -> None:
+    path = folder / "enormous.tar.gz"
+    with path.open("wb") as file:
+        file.truncate(MAX_BUILD_BYTES + 1)
+    with pytest.raises(RefusedError, match="at most 2048 are taken"):  # and not that it is no archive
+        await client.upload_app(path, org_id=ORG, app_version_id="1")

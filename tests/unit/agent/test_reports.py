@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -252,6 +253,9 @@ def test_files_of_the_bundle_are_told_as_the_bundle_names_them(tmp_path: Path):
         tries=(CaseTry(status=CaseStatus.FAILED, message=message), CaseTry(status=CaseStatus.FAILED)),
     )
     (found,) = as_told([case], masker_of({"A": "secret"}), bundle)
+    parametrized = dataclasses.replace(case, name="test_login[secret]", class_name="as secret")
+    (named,) = as_told([parametrized], masker_of({"A": "secret"}), bundle)
+    assert (named.name, named.class_name) == ("test_login[***]", "as ***")
     assert (found.message, [one.message for one in found.tries]) == (told, [told, None])
     (found,) = as_told([case], masker_of({}), tmp_path / "elsewhere")
     assert found == case

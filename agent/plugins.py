@@ -47,11 +47,24 @@ class Plugins:
         except QgjobError:
             raise
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
             raise UsageError(
                 f"the {self.kind} plug-in {where} cannot be loaded: {type(error).__name__}: {error}",
-                hint=f"It was raised in {last.filename}, line {last.lineno}.",
+                hint=_raised_at(error),
             ) from error
+
+
+def _raised_at(error: Exception) -> str | None:
+    """The line of the plug-in's own, which a `SyntaxError` names itself and a missing module has not."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__
+        and not frame.filename.startswith("<")
+        and "importlib" not in frame.filename
+    ]
+    if isinstance(error, SyntaxError) or not frames:
+        return None
+    return f"It was raised in {frames[-1].filename}, line {frames[-1].lineno}."
 
 
 def load(where: str) -> Any:

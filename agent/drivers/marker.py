@@ -26,6 +26,7 @@ from agent.drivers.base import (
 from agent.drivers.ledger import Ledger
 from agent.errors import JobError
 from qgjob.clock import Clock
+from qgjob.errors import UsageError
 
 MIN_FREE_BYTES = 200 * 1024 * 1024
 
@@ -169,7 +170,16 @@ class NoneDriver(Driver):
 
 
 def slot_specs(context: DriverContext, driver: str) -> list[SlotSpec]:
-    """Slots `s0`, `s1`, …: as many as were asked for, labelled with the driver's name too."""
+    """Slots `s0`, `s1`, …: as many as were asked for, labelled with the driver's name too.
+
+    Raises `UsageError` for devices or options: who names some wants another driver.
+    """
+    if context.devices or context.options:
+        what = f"devices ({', '.join(context.devices)})" if context.devices else "options"
+        raise UsageError(
+            f"The driver {driver} has no {what}: its slots are made up.",
+            hint="--slots says how many; phones and simulators want --driver adb, simctl or devicectl.",
+        )
     names = [f"s{number}" for number in range(context.slots)]
     return [
         SlotSpec(

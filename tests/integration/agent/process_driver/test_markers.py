@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from agent.drivers.base import Build
-from agent.drivers.marker import MarkerDevice, SlotSpec
-from qgjob.clock import ManualClock
+import pytest
+
+from agent.drivers.base import Build, DriverContext
+from agent.drivers.marker import MarkerDevice, NoneDriver, SlotSpec
+from agent.drivers.process import ProcessDriver
+from qgjob.clock import ManualClock, SystemClock
+from qgjob.errors import UsageError
 from tests.support.processbuilds import MakeBuild, folders, install, new_device
 
 
@@ -38,3 +43,13 @@ async def test_driver_none_only_marks(tmp_path: Path, make_build: MakeBuild):
     assert (await device.start_app("app", timeout_s=1)).url is None
     await device.uninstall("app")
     assert not device.installed()
+
+
+@pytest.mark.parametrize("kind", [NoneDriver, ProcessDriver])
+async def test_who_names_devices_wants_another_driver(tmp_path: Path, kind: type[NoneDriver | ProcessDriver]):
+    named = DriverContext(folder=tmp_path, clock=SystemClock(), devices=("emulator-5554",))
+    with pytest.raises(UsageError, match=r"has no devices \(emulator-5554\)") as caught:
+        await kind(named).discover()
+    assert "--driver adb" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match="has no options"):
+        await kind(replace(named, devices=(), options={"port": "5037"})).discover()

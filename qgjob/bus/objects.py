@@ -302,7 +302,13 @@ def _meta_subject(bucket: str, digest: str) -> str:
 
 
 def _no_bucket(bucket: str, error: QgjobError | None) -> UnreachableError:
-    if isinstance(error, NoRespondersError | JsError) or error is None:
+    if isinstance(error, JsError):
+        return UnreachableError(
+            f"The object store {bucket} does not take it: {error.description}.",
+            hint="Is the server's disk full, max_file_store reached, or its cluster without a leader? "
+            "`qgjob doctor` says more.",
+        )
+    if isinstance(error, NoRespondersError) or error is None:
         return UnreachableError(
             f"The server has no object store {bucket} (yet).",
             hint="It is made by the first scheduler: start one with `qgjob scheduler` or `qgjob up`.",

@@ -39,7 +39,7 @@ MAX_WAIT_S: Final = 7 * 86_400.0
 _CHECK_S: Final = 2.5
 _LATE_S: Final = 3.0
 """How much longer than its time what should have gone by itself may be seen."""
-_CANNOT_WRITE: Final = "is the disk of the server full?"
+_CANNOT_WRITE: Final = "is the disk of the server full, or max_file_store reached?"
 _STREAMS: Final = (
     streams.JOBS,
     streams.WORK,

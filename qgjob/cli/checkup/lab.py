@@ -28,6 +28,10 @@ _HINTS: Final = {
     "agents": "Start one on the machine with the devices: `qgjob agent`. `qgjob agents list`: who is there.",
     "queue": "`qgjob explain JOB` says why it waits; docs/troubleshooting.md, a stuck queue.",
 }
+_MAX_STORE: Final = "max_file_store"
+_FULL: Final = (
+    "Free some of it, or raise that; then start nats-server again. docs/troubleshooting.md, a full disk."
+)
 
 
 def of_health(answer: HealthAnswer) -> list[Finding]:
@@ -42,7 +46,8 @@ def of_health(answer: HealthAnswer) -> list[Finding]:
 
 def _checked(name: str, check: CheckView) -> Finding:
     if not check.ok:
-        return Finding(name, "wrong", check.detail.rstrip("."), _HINTS.get(name))
+        hint = _FULL if _MAX_STORE in check.detail else _HINTS.get(name)
+        return Finding(name, "wrong", check.detail.rstrip("."), hint)
     if name == "dead letters" and check.detail != "none":
         hint = "Another version, or somebody else, writes to the bus: look into the stream QG_DEAD."
         return Finding(name, "warning", check.detail, hint)

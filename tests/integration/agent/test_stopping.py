@@ -92,17 +92,17 @@ def test_the_samples_in_deploy_are_read(tmp_path: Path) -> None:
     assert f"TimeoutStopSec={plist['ExitTimeOut'] // 60}min" in unit
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", sorted(path.name for path in DEPLOY.glob("*.service")))
+def test_systemd_takes_the_unit(tmp_path: Path, name: str) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("no systemd-analyze here")
-    unit = (DEPLOY / "qgjob-agent.service").read_text()
-    unit = unit.replace("/opt/qgjob/bin/qgjob", sys.executable).replace("User=qgjob", "User=root")
-    (tmp_path / "qgjob-agent.service").write_text(unit)
+    unit = (DEPLOY / name).read_text()
+    for program in ("/opt/qgjob/bin/qgjob", "/usr/local/bin/nats-server"):
+        unit = unit.replace(f"ExecStart={program}", f"ExecStart={sys.executable}")
+    unit = unit.replace("User=qgjob", "User=root").replace("User=nats", "User=root")
+    (tmp_path / name).write_text(unit)
     checked = subprocess.run(
-        [analyze, "verify", str(tmp_path / "qgjob-agent.service")],
-        capture_output=True,
-        text=True,
-        check=False,
+        [analyze, "verify", str(tmp_path / name)], capture_output=True, text=True, check=False
     )
     assert (checked.returncode, checked.stderr) == (0, "")

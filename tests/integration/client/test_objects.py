@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bus_schemas import streams
 from bus_schemas.jobs import BlobRef
 from bus_schemas.streams import ARTIFACT_OBJECTS
 from bus_schemas.streams import BUNDLE_OBJECTS as BUCKET
@@ -55,6 +56,23 @@ async def test_any_client_of_the_object_store_can_read_it(client: Client, folder
     await objects.put_file(client.bus, BUCKET, path, digest)
     store = await client.bus.nc.jetstream().object_store(BUCKET)
     assert (await store.get(digest)).data == path.read_bytes()
+
+
+async def test_a_store_that_is_full_is_not_taken_for_one_that_is_not_there(tmp_path: Path, folder: Path):
+    config = tmp_path / "nats.conf"
+    config.write_text("jetstream { max_file_store: 1MB }\nmax_payload: 8MB\n")
+    server = NatsServer(tmp_path / "nats", config=config)
+    path, digest = make_file(folder, 3 * 2**20)
+    try:
+        await server.start()
+        async with open_bus(ServerOptions(server.url)) as bus:
+            bucket = streams.object_bucket(BUCKET)
+            await bus.requests.api(f"STREAM.CREATE.{bucket['name']}", bucket)
+            with pytest.raises(UnreachableError, match="does not take it") as caught:
+                await objects.put_file(bus, BUCKET, path, digest)
+        assert "max_file_store" in (caught.value.hint or "")
+    finally:
+        server.kill()
 
 
 async def test_what_is_not_there_is_not_found(client: Client, folder: Path):

@@ -53,6 +53,13 @@ def test_whatever_the_scheduler_finds_wrong_comes_with_what_to_do(name: str):
     assert found.hint
 
 
+def test_a_server_that_cannot_write_is_to_be_given_room():
+    detail = "a replica could not renew its reign for 9s: is the disk full, or max_file_store reached?"
+    (found,) = lab.of_health(answer(CheckView(name="leader", ok=False, detail=detail)))
+    assert found.hint
+    assert "a full disk" in found.hint
+
+
 def test_letters_that_were_set_aside_are_a_warning():
     (found,) = lab.of_health(answer(CheckView(name="dead_letters", ok=True, detail="3 unreadable messages")))
     assert found.status == "warning"

@@ -22,7 +22,10 @@ def test_a_leader_whose_key_is_renewed_is_well() -> None:
 def test_a_leader_whose_key_is_not_renewed_and_does_not_go_is_not_well() -> None:
     view = leader_view(key(41), NOW)
     assert not view.ok
-    assert view.detail == "replica lab-1 could not renew its reign for 41s: is the disk of the server full?"
+    assert view.detail.startswith(
+        "replica lab-1 could not renew its reign for 41s: is the disk of the server full"
+    )
+    assert "max_file_store" in view.detail
 
 
 def test_without_a_key_nobody_leads() -> None:
@@ -38,8 +41,8 @@ def test_agents_that_are_heard_are_well() -> None:
 def test_agents_whose_heartbeats_are_old_and_do_not_go_are_not_well() -> None:
     beats = [(heartbeat("a", ("emulator",)), NOW - 100), (heartbeat("b", ("emulator",)), NOW - 70)]
     assert not agents_view(beats, NOW).ok
-    assert agents_view(beats, NOW).detail == (
-        "2 agents, 2 slots; none was heard for 1m10s: is the disk of the server full?"
+    assert agents_view(beats, NOW).detail.startswith(
+        "2 agents, 2 slots; none was heard for 1m10s: is the disk of the server full"
     )
     some = agents_view([*beats, (heartbeat("c", ("emulator",)), NOW)], NOW)
     assert "; 2 were not heard for 1m10s" in some.detail

@@ -160,8 +160,13 @@ async def connect(options: ServerOptions) -> Bus:
     nc = Connection()
     task = asyncio.ensure_future(nc.connect(**arguments))
     watch = asyncio.ensure_future(told.failed.wait())
-    done = await _first_of({task, watch}, options, told.errors)
-    watch.cancel()
+    try:
+        done = await _first_of({task, watch}, options, told.errors)
+    except BaseException:  # whoever gives up waiting leaves nobody behind who tries on
+        task.cancel()
+        raise
+    finally:
+        watch.cancel()
     try:
         if task not in done:
             task.cancel()

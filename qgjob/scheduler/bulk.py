@@ -140,6 +140,9 @@ class Bulk:
                     raise
                 log.warning("a %s could not be carried out yet: %s", carrying.verb, error)
                 await asyncio.sleep(_PAUSE_S)
+            except Exception:  # of what an earlier leader began nobody awaits the answer
+                log.exception("a %s failed", carrying.verb)
+                raise
             else:
                 await self._forget(carrying)
                 return answer

@@ -154,6 +154,8 @@ class Cancels:
             await end()
         except QgjobError as error:
             log.warning("%s could not be ended: %s", entry.job_id, error)
+        except Exception:  # nobody awaits it
+            log.exception("%s could not be ended", entry.job_id)
 
     async def _expire(self, entry: Entry) -> None:
         async with self._limit:

@@ -65,6 +65,8 @@ class Chains:
     )
     """Ends that are to be tried again: as what, and the place of the end."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _through: int = 0
+    """What stands up to there was read: while a retry waits, the server gives it again."""
     _read_to: str = ""
     """Where to acknowledge all that was read."""
 
@@ -80,9 +82,11 @@ class Chains:
                 batch = [first, *puller.take()]
                 events: list[Event] = []
                 for msg in batch:
-                    self._read(stream_message(msg), events)
+                    stored = stream_message(msg)
+                    if stored.seq > self._through:
+                        self._read(stored, events)
+                        self._through, self._read_to = stored.seq, msg.reply
                 self.feed(*events)
-                self._read_to = batch[-1].reply
                 self._wake.set()
 
     async def _store_retries(self) -> None:

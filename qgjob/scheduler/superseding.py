@@ -137,6 +137,7 @@ class Superseding:
             else:
                 log.info("%s is superseded by %s", older, newer)
                 return
+        log.error("%s goes on, though %s superseded it", older, newer)
 
 
 def _read(data: bytes) -> _Newest | None:

@@ -25,3 +25,15 @@ async def test_who_waits_for_the_server_says_so(
     assert not waiting.done()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_who_gives_up_waiting_leaves_nobody_behind_who_tries_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connect, "_SAY_AFTER_S", 0.01)
+    before = asyncio.all_tasks()
+    url = f"nats://127.0.0.1:{free_port('127.0.0.1')}"
+    waiting = asyncio.create_task(connect.connect(ServerOptions(url=url, wait_for_server=True)))
+    await wait_for(lambda: "no NATS server answers" in caplog.text, 10, "it to wait")
+    waiting.cancel()
+    await wait_for(lambda: asyncio.all_tasks() <= before, 10, "all of it to end")

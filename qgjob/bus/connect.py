@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,6 +54,8 @@ class Bus:
     on_denied: list[Callable[[str], None]] = field(default_factory=list[Callable[[str], None]])
     on_slow: list[Callable[[str], None]] = field(default_factory=list[Callable[[str], None]])
     """Told in a sentence whom a request waits for that takes long."""
+    answers_within_s: float = math.inf
+    """How long a scheduler may be silent to a request before it is given up, where that would be longer."""
 
     @property
     def connected(self) -> bool:
@@ -65,8 +68,11 @@ class Bus:
         if self.nc.is_connected:
             with contextlib.suppress(Exception):  # going away: whatever it says, we close
                 await self.nc.flush(timeout=2)
-        with contextlib.suppress(Exception):
-            await self.nc.close()
+        # Of its own task: when it is just losing the connection the library takes its own cancel for ours.
+        closing = asyncio.ensure_future(self.nc.close())
+        await asyncio.wait({closing})
+        if not closing.cancelled():
+            closing.exception()
 
 
 @contextlib.asynccontextmanager

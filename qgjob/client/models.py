@@ -9,7 +9,7 @@ from typing import Literal
 from bus_schemas.events import AnyEvent
 from bus_schemas.jobs import BlobRef
 from bus_schemas.requests import JobView, RunView
-from qgjob.domain.verdict import STRICT, VerdictRules, verdict_of
+from qgjob.domain.verdict import STRICT, VerdictRules, lacked_slot, verdict_of
 from qgjob.errors import ExitCode
 
 TransferProgress = Callable[[int, int], None]
@@ -126,12 +126,16 @@ class Waited:
     run: RunView | None
     """The run without its jobs, when a run was waited for and is known."""
     jobs: tuple[JobView, ...]
-    no_slot: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Jobs cancelled because nothing could ever run them: which labels are missing."""
     timed_out: bool = False
     rules: VerdictRules = STRICT
     stopped_by: JobView | None = None
     """The job because of which the rest was cancelled, with `fail_fast`."""
+
+    @property
+    def no_slot(self) -> dict[str, str]:
+        """Jobs that were cancelled because nothing could ever run them: which labels were missing."""
+        missing = {job.job_id: lacked_slot(job) for job in self.jobs}
+        return {job_id: labels for job_id, labels in missing.items() if labels is not None}
 
     @property
     def verdict(self) -> ExitCode:
@@ -139,5 +143,5 @@ class Waited:
         if self.timed_out:
             return ExitCode.WAIT_TIMEOUT
         missing = self.run is not None and len(self.jobs) < self.run.size
-        verdict = verdict_of(self.jobs, no_slot=self.no_slot, rules=self.rules)
+        verdict = verdict_of(self.jobs, rules=self.rules)
         return ExitCode.CANCELLED if missing and verdict is ExitCode.OK else verdict

@@ -62,10 +62,12 @@ async def ask(
     """Send a request and read its answer; asked again while no scheduler can answer it, for 2 s.
 
     Raises `UnreachableError` when none answers: after 2 s when none is there, after `patience` seconds
-    (one and a half times `timeout` unless given) when one is silent. `heard`: a scheduler has taken
+    (one and a half times `timeout` unless given, at most what `Bus.answers_within_s` says) when one is
+    silent. `heard`: a scheduler has taken
     this request already, so another one is waited for with the same patience.
     """
-    patience = timeout * 1.5 if patience is None else patience
+    patience = min(timeout * 1.5 if patience is None else patience, bus.answers_within_s)
+    timeout = min(timeout, patience)
     if not bus.on_slow:
         return await _ask(bus, subject, message, answer, timeout, patience, heard=heard)
     speaking = asyncio.create_task(say_who_is_waited_for(bus), name="who is waited for")

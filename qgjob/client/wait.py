@@ -18,7 +18,7 @@ from qgjob.client.models import Resync, Submitted, Waited, WaitOptions
 from qgjob.client.slots import LiveSlots, NoSlotTimer
 from qgjob.client.watch import Watch
 from qgjob.clock import Clock
-from qgjob.domain.verdict import spoiler_of
+from qgjob.domain.verdict import spoiler_of, why_no_slot
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,6 @@ async def wait(
                         id=any_id,
                         run=watch.run,
                         jobs=watch.jobs,
-                        no_slot=slots.cancelled,
                         timed_out=not watch.ended,
                         rules=options.rules,
                         stopped_by=stop.because,
@@ -208,7 +207,7 @@ class _SlotWatch:
     def __init__(
         self, bus: Bus, heartbeats: live.Live[Heartbeat], grace_s: float | None, clock: Clock
     ) -> None:
-        self.cancelled: dict[str, str] = {}
+        self.cancelled = set[str]()
         self._bus = bus
         self._heartbeats = heartbeats
         self._timer = None if grace_s is None else NoSlotTimer(grace_s)
@@ -263,14 +262,13 @@ class _SlotWatch:
     async def _cancel(self, overdue: dict[str, str]) -> None:
         async def one(job_id: str, missing: str) -> None:
             try:
-                answer = await control.cancel(self._bus, job_id, reason=f"no slot could run it: {missing}")
+                await control.cancel(self._bus, job_id, reason=why_no_slot(missing))
             except NotFoundError:
                 return
             except QgjobError as error:
                 log.debug("cancelling %s: %s", job_id, error)  # the next look tries again
                 return
-            if job_id in answer.affected:
-                self.cancelled[job_id] = missing
+            self.cancelled.add(job_id)
 
         for start in range(0, len(overdue), 50):
             some = list(overdue.items())[start : start + 50]

@@ -28,6 +28,7 @@ from bus_schemas.events import (
     Running,
     Started,
 )
+from bus_schemas.jobs import JobSpec
 from bus_schemas.requests import JobState, JobView
 from qgjob.domain.lifecycle import TERMINAL, WAITING, is_flaky, is_legal, is_onwards, waiting_state
 
@@ -232,8 +233,8 @@ def _remember(doc: JobDoc, attempt: Attempt) -> None:
         del doc.attempts[min(doc.attempts)]
 
 
-def _announce(doc: JobDoc, event: Queued, seq: int, at: float) -> None:
-    spec = event.spec
+def describe(doc: JobDoc, spec: JobSpec) -> None:
+    """Fill in what a job is."""
     doc.app_version_id = spec.app_version_id
     doc.test = spec.test
     doc.tests = spec.tests
@@ -244,6 +245,10 @@ def _announce(doc: JobDoc, event: Queued, seq: int, at: float) -> None:
     doc.requires = spec.requires
     doc.runner = spec.runner
     doc.created_at = spec.created_at
+
+
+def _announce(doc: JobDoc, event: Queued, seq: int, at: float) -> None:
+    describe(doc, event.spec)
     doc.queued_at = at
     doc.order = seq
 

@@ -29,6 +29,9 @@ _VERDICTS: Final[tuple[_Verdict, ...]] = (
 """The first of these that any job calls for is the whole's: the lab's errors weigh most."""
 
 
+_NO_SLOT: Final = "no slot could run it: "
+
+
 @dataclass(frozen=True, slots=True)
 class VerdictRules:
     """What whoever waits counts as a failure, and how many failures they put up with."""
@@ -94,18 +97,28 @@ def spoiler_of(jobs: Collection[JobView], rules: VerdictRules = STRICT) -> JobVi
     return next((job for job in jobs if job.state == "errored"), None)
 
 
-def verdict_of(
-    jobs: Collection[JobView], *, no_slot: Collection[str] = (), rules: VerdictRules = STRICT
-) -> ExitCode:
-    """The exit code of jobs that have ended; those in `no_slot` were cancelled for want of a slot.
+def why_no_slot(missing: str) -> str:
+    """The reason with which a job is cancelled that no slot could run; `missing` says which labels."""
+    return f"{_NO_SLOT}{missing}"
 
-    That weighs less than the lab's errors and more than failures. A job that has not ended counts
-    as none of them.
+
+def lacked_slot(job: JobView) -> str | None:
+    """Which labels were missing of a job that was cancelled for want of a slot, whoever cancelled it."""
+    if job.state != "cancelled" or not (job.message or "").startswith(_NO_SLOT):
+        return None
+    return (job.message or "").removeprefix(_NO_SLOT)
+
+
+def verdict_of(jobs: Collection[JobView], *, rules: VerdictRules = STRICT) -> ExitCode:
+    """The exit code of jobs that have ended.
+
+    Those that were cancelled for want of a slot weigh less than the lab's errors and more than
+    failures. A job that has not ended counts as none of them.
     """
     present: set[JobState] = set()
     without_slot = False
     for job in jobs:
-        if job.state == "cancelled" and job.job_id in no_slot:
+        if lacked_slot(job) is not None:
             without_slot = True
         elif job.state not in FAILURES:
             present.add(job.state)

@@ -14,7 +14,7 @@ from qgjob.gateway import problems
 from qgjob.gateway.answers import only_known_parameters
 from qgjob.gateway.docs import page
 from qgjob.gateway.gates import Gates
-from qgjob.gateway.patience import Patience
+from qgjob.gateway.patience import SCHEDULER_ANSWERS_S, Patience
 from qgjob.gateway.routes import bundles, jobs, lab
 
 NEVER_LIMITED: Final = frozenset(route.path for route in lab.vital.routes if isinstance(route, APIRoute))
@@ -32,6 +32,7 @@ def make_app(client: Client, gates: Gates) -> FastAPI:
         dependencies=[Depends(only_known_parameters)],
         responses=problems.WRONG,
     )
+    client.bus.answers_within_s = SCHEDULER_ANSWERS_S
     app.state.client = client
     app.state.gates = gates
     app.state.patience = Patience(client)

@@ -1,16 +1,16 @@
-"""An answer in time, also when the server gives none; what was begun is not left half done."""
+"""An answer in time, also when server or scheduler give none; what was begun is not left half done."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from qgjob.bus import NatsError
 from qgjob.bus.requester import RequestTimeoutError
-from qgjob.client import Client
+from qgjob.client import Client, TransferProgress
 from qgjob.errors import QgjobError, UnreachableError
 
 T = TypeVar("T")
@@ -18,6 +18,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SERVER_ANSWERS_S: Final = 3.0
+SCHEDULER_ANSWERS_S: Final = 4.0
+"""Then a second goes into finding out whether it is the server that stands still."""
 STORED_WITHIN_S: Final = 5.0
 TRUSTED_FOR_S: Final = 1.0
 """A server that has just answered is not asked whether it does: that would cost half a millisecond."""
@@ -25,11 +27,25 @@ TRUSTED_FOR_S: Final = 1.0
 
 @dataclass(slots=True)
 class Patience:
-    """Carries out what stores something, and answers before it is done when that takes too long."""
+    """Gives up what takes too long: nobody who has nothing but curl waits for a minute."""
 
     client: Client
     _answered_at: float = float("-inf")
     going_on: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+
+    async def server(self, *, otherwise: str) -> None:
+        """Make sure that the server answers; raises `UnreachableError` when it has been silent for a while.
+
+        `otherwise`: what is so when it does not.
+        """
+        try:
+            if self.client.clock.monotonic() - self._answered_at > TRUSTED_FOR_S:
+                await self.client.bus.requests.round_trip(timeout=SERVER_ANSWERS_S)
+        except (RequestTimeoutError, NatsError):
+            raise UnreachableError(
+                f"The NATS server does not answer: {otherwise}.", hint="Send it again."
+            ) from None
+        self._answered_at = self.client.clock.monotonic()
 
     async def stored(self, storing: Coroutine[Any, Any, T]) -> T:
         """What it returns. Raises what it raises, and `UnreachableError` when the server does not answer.
@@ -38,13 +54,7 @@ class Patience:
         on until it is done or has given up: who cut it off would leave a part of it there.
         """
         try:
-            if self.client.clock.monotonic() - self._answered_at > TRUSTED_FOR_S:
-                await self.client.bus.requests.round_trip(timeout=SERVER_ANSWERS_S)
-        except (RequestTimeoutError, NatsError):
-            storing.close()
-            raise UnreachableError(
-                "The NATS server does not answer: nothing was stored.", hint="Send it again."
-            ) from None
+            await self.server(otherwise="nothing was stored")
         except BaseException:
             storing.close()
             raise
@@ -62,6 +72,27 @@ class Patience:
             hint="It may still be. Sent again with the same run_key it is stored once; "
             "without one see GET /api/jobs first.",
         )
+
+    async def moving(self, sending: Callable[[TransferProgress], Awaitable[T]]) -> T:
+        """The same of a file, which may take its time as long as it gets on, and of which no part counts.
+
+        It is cut off when nothing of it was taken for `STORED_WITHIN_S`.
+        """
+        await self.server(otherwise="nothing was stored")
+        clock = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(STORED_WITHIN_S) as limit:
+
+                def moved(done: int, total: int) -> None:
+                    del done, total
+                    limit.reschedule(clock() + STORED_WITHIN_S)
+
+                return await sending(moved)
+        except TimeoutError:
+            raise UnreachableError(
+                f"No answer of the NATS server for {STORED_WITHIN_S:g} s: nothing was stored.",
+                hint="Send it again.",
+            ) from None
 
 
 def _late(task: asyncio.Task[Any]) -> None:

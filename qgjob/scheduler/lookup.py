@@ -24,6 +24,7 @@ from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc, apply
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.runs import shown_meta
+from qgjob.scheduler.unannounced import describe_unannounced
 from qgjob.store.connect import StoreUnavailableError
 from qgjob.store.documents import RunDoc
 from qgjob.store.position import Position
@@ -142,9 +143,11 @@ class Lookup:
 
     async def page(self, run: FoundRun, offset: int, limit: int) -> tuple[tuple[JobView, ...], bool]:
         """Views of some of a run's jobs by position, and whether there are more behind them."""
-        now = self._clock.now()
         ids, total = await self._ids(run, offset, limit)
-        return tuple(doc.view(now) for doc in await self._docs(run, ids)), total > offset + limit
+        docs = await self._docs(run, ids)
+        await describe_unannounced(self._bus, docs)
+        now = self._clock.now()
+        return tuple(doc.view(now) for doc in docs), total > offset + limit
 
     async def docs(self, run: FoundRun) -> list[JobDoc]:
         """All of a run's known jobs by position."""

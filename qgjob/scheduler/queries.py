@@ -36,6 +36,7 @@ from qgjob.scheduler.holds import read_holds
 from qgjob.scheduler.joblogs import read_logs
 from qgjob.scheduler.lookup import FoundJob, FoundRun, KnownJobs, Lookup
 from qgjob.scheduler.testhistory import near_tests, read_durations, read_outcomes
+from qgjob.scheduler.unannounced import describe_unannounced
 from qgjob.store.reader import Filters, Reader
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ class QueryService:
             )
         as_of = found.as_of
         if isinstance(found, FoundJob):
+            await describe_unannounced(self._bus, [found.doc])
             view = found.view(self._clock.now())
             return fit(
                 (view,), lambda some, _: GetAnswer(job=some[0] if some else None, as_of=as_of), self._room
@@ -187,6 +189,7 @@ class QueryService:
         org = self._org_of(question, query.org_id)
         filters = Filters(query.state, org, query.app_version_id, query.run_id)
         listed = await self._reader.list(filters, limit=query.limit, offset=query.offset)
+        await describe_unannounced(self._bus, listed.jobs)
         now = self._clock.now()
 
         def build(some: tuple[JobView, ...], cut: bool) -> Message:

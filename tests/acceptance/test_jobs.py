@@ -200,6 +200,8 @@ def test_labels_that_no_slot_has_are_18_and_named(qgjob: Qgjob, script: Script):
     assert done.code == 18
     assert "no slot has gpu-9" in done.err
     assert "cancelled" in done.out
+    again = qgjob("wait", done.out.split()[0])
+    assert (again.code, "no slot has gpu-9" in again.err) == (18, True)
 
 
 async def test_ctrl_c_detaches_and_the_jobs_go_on(qgjob: Qgjob, script: Script):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -256,3 +257,13 @@ async def test_a_follower_ends_whenever_it_is_cancelled(nats_server: NatsServer)
             assert task.cancelled(), steps
             for left in await consumer_names(bus, bucket):
                 await delete_consumer(bus, bucket, left)
+
+
+async def test_a_connection_that_is_just_being_lost_is_closed_without_a_word(nats_server: NatsServer):
+    async with open_bus(ServerOptions(nats_server.url)) as bus:
+        # As the library's task that reconnects waits for the old connection when it is cancelled.
+        transport: Any = getattr(bus.nc, "_transport")  # noqa: B009
+        waiting = asyncio.ensure_future(transport.wait_closed())
+        await asyncio.sleep(0)
+        waiting.cancel()
+    assert bus.nc.is_closed

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from qgjob.client.bundles import MAX_BUNDLE_BYTES
-from qgjob.gateway.answers import ClientOf, document
+from qgjob.gateway.answers import ClientOf, PatienceOf, document
 
 router = APIRouter(prefix="/api/bundles", tags=["jobs"])
 
@@ -22,11 +22,12 @@ _BODY: Final = {"content": {"application/gzip": {"schema": {"type": "string", "f
 
 
 @router.post("", status_code=201, summary="Store a test bundle", openapi_extra={"requestBody": _BODY})
-async def store(request: Request, client: ClientOf) -> Response:
+async def store(request: Request, client: ClientOf, patience: PatienceOf) -> Response:
     """Send a `.tar.gz` as the body; its digest goes into the submit's `bundle`."""
     with tempfile.NamedTemporaryFile(prefix="qgjob-bundle-") as file:
         await _receive(request, file)
-        bundle = await client.upload_bundle(Path(file.name))
+        packed = Path(file.name)
+        bundle = await patience.moving(lambda moved: client.upload_bundle(packed, progress=moved))
     return document({"bundle": bundle.digest, "size": bundle.size}, 201)
 
 

@@ -15,7 +15,7 @@ from qgjob.client import Client
 from qgjob.client.models import SubmitRequest, Submitted
 from qgjob.client.shapes import job_json, run_json, submitted_json
 from qgjob.client.submit import jobs_of
-from qgjob.errors import NotFoundError
+from qgjob.errors import NotFoundError, UnreachableError
 from qgjob.gateway.answers import ClientOf, GatesOf, NamedId, PatienceOf, document
 from qgjob.gateway.bodies import CancelBody, SubmitBody
 from qgjob.gateway.gates import Gates
@@ -113,6 +113,7 @@ async def get(id: str, client: ClientOf) -> Response:  # noqa: A002 - the contra
 async def logs(
     id: str,  # noqa: A002 - the contract's name
     client: ClientOf,
+    patience: PatienceOf,
     follow: bool = False,
     tail: Annotated[int | None, Query(ge=1, le=10_000)] = None,
 ) -> Response:
@@ -120,6 +121,7 @@ async def logs(
 
     With `follow=true` it goes on until the job has ended.
     """
+    await patience.server(otherwise="nothing was read")
     chunks = client.logs(id, follow=follow, tail=tail)
     # The first chunk is read before the answer begins: an unknown id is still a 404 then.
     first = await anext(chunks, None)
@@ -130,7 +132,10 @@ async def logs(
 @router.post("/{id}/cancel", summary="Cancel a job, or what is left of a run")
 async def cancel(id: str, client: ClientOf, body: CancelBody | None = None) -> Response:  # noqa: A002 - the contract's name
     """Answers with the jobs that were cancelled, and those that had ended before."""
-    answer = await client.cancel(id, reason=body.reason if body else None, by="http")
+    try:
+        answer = await client.cancel(id, reason=body.reason if body else None, by="http")
+    except UnreachableError as error:
+        raise UnreachableError(error.message, hint=f"A cancel may be sent again. {error.hint}") from None
     return document({"affected": list(answer.affected), "already": list(answer.already)})
 
 

@@ -34,7 +34,7 @@ async def test_a_job_that_no_slot_could_run_is_cancelled(client: Client, schedul
     scheduler.knows(there, run_size=2)
     waiting = asyncio.create_task(client.wait(here.run_id, WaitOptions(no_slot_grace_s=0.3)))
     await wait_for(lambda: scheduler.cancelled)
-    await scheduler.happens(ended(there, "cancelled"))
+    await scheduler.happens(ended(there, "cancelled", message="no slot could run it: no slot has ios-17"))
     await scheduler.happens(ended(here, "passed"))
     waited = await asyncio.wait_for(waiting, 10)
     assert scheduler.cancelled == [there.job_id]

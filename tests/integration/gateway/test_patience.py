@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from bus_schemas import streams
+from bus_schemas.jobs import BlobRef
 from qgjob.bus.direct import read_page
 from qgjob.bus.topology import ensure_topology
-from qgjob.client import Client, ServerOptions, SubmitRequest, Submitted, open_client
+from qgjob.client import Client, ServerOptions, SubmitRequest, Submitted, TransferProgress, open_client
 from qgjob.errors import RefusedError, UnreachableError
 from qgjob.gateway import patience as patience_module
 from qgjob.gateway.patience import Patience
@@ -77,3 +79,27 @@ async def test_what_is_wrong_with_it_is_said_as_ever(client: Client) -> None:
     with pytest.raises(RefusedError, match="already used"):
         await patience.stored(client.submit(run_of("other.py")))
     assert not patience.going_on
+
+
+async def test_a_file_that_gets_on_is_waited_for_and_one_that_does_not_is_cut_off(
+    client: Client, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    patience = Patience(client)
+    file = tmp_path / "bundle"
+    file.write_bytes(b"\x1f\x8b" + bytes(2**20))
+    blob = await patience.moving(lambda moved: client.upload_bundle(file, progress=moved))
+    assert await client.stored_bundle(blob.digest) == blob
+
+    monkeypatch.setattr(patience_module, "STORED_WITHIN_S", 0.2)
+    file.write_bytes(b"\x1f\x8b" + bytes(3 * 2**20))
+
+    async def sending(moved: TransferProgress) -> BlobRef:
+        nats_server.pause()
+        return await client.upload_bundle(file, progress=moved)
+
+    try:
+        with pytest.raises(UnreachableError, match="nothing was stored"):
+            await patience.moving(sending)
+    finally:
+        nats_server.resume()
+    assert (await patience.moving(lambda moved: client.upload_bundle(file, progress=moved))).size > 3 * 2**20

@@ -13,6 +13,7 @@ from qgjob.domain.verdict import (
     run_state_of,
     spoiler_of,
     verdict_of,
+    why_no_slot,
 )
 from qgjob.errors import ExitCode
 from tests.support.views import view
@@ -41,12 +42,15 @@ def test_the_first_that_applies_of_20_10_19_0(states: list[JobState], code: int,
 
 @pytest.mark.parametrize(("other", "code"), [("errored", 20), ("failed", 18), ("passed", 18)])
 def test_no_slot_stands_between_infrastructure_and_failures(other: JobState, code: int):
-    jobs = [view(job_id="j_1", state="cancelled"), view(job_id="j_2", state=other)]
-    assert verdict_of(jobs, no_slot={"j_1"}) == code
+    why = why_no_slot("no slot has nfc")
+    jobs = [view(job_id="j_1", state="cancelled", message=why), view(job_id="j_2", state=other)]
+    assert verdict_of(jobs) == code
+    assert Waited("r_1", None, tuple(jobs)).no_slot == {"j_1": "no slot has nfc"}
 
 
 def test_a_job_that_ran_after_all_is_not_without_a_slot():
-    assert verdict_of([view(state="passed")], no_slot={"j_1"}) == 0
+    assert verdict_of([view(state="passed", message=why_no_slot("no slot has nfc"))]) == 0
+    assert verdict_of([view(state="cancelled", message="no slot for it today")]) == 19
 
 
 def test_waiting_that_ran_out_of_time_is_16():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -47,25 +48,39 @@ class Ledger:
         """The entry of an app, None when it is not installed."""
         return self._entries.get(app_id)
 
-    def put(self, entry: InstalledApp) -> None:
+    async def put(self, entry: InstalledApp) -> None:
         """Remember an install in place of the app's former one."""
         self._entries.pop(entry.app_id, None)
         self._entries[entry.app_id] = entry
-        self._save()
+        await self._save()
 
-    def remove(self, app_id: str) -> None:
+    async def remove(self, app_id: str) -> None:
         """Forget an app."""
         if self._entries.pop(app_id, None) is not None:
-            self._save()
+            await self._save()
 
-    def _save(self) -> None:
+    async def _save(self) -> None:
+        """Write the file, in a thread: while a slow disk writes, the agent's other slots go on.
+
+        A cancel waits for that, so that what is written next is not overtaken by it.
+        """
         document = {"installed": [dataclasses.asdict(entry) for entry in self._entries.values()]}
-        fresh = self._path.with_name(self._path.name + ".new")
-        with fresh.open("w") as file:
-            json.dump(document, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        writing = asyncio.ensure_future(asyncio.to_thread(_write, self._path, json.dumps(document, indent=1)))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait((writing,))
+            writing.exception()
+            raise
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def _entry(item: Any) -> InstalledApp:

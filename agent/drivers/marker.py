@@ -95,7 +95,7 @@ class MarkerDevice(Device):
             async with asyncio.timeout(timeout_s):
                 await asyncio.sleep(self._install_seconds)
                 await self._bring(build, entry, progress or _unheard)
-            self._ledger.put(entry)
+            await self._ledger.put(entry)
         except TimeoutError:
             reason, detail = "install_timeout", f"the install was not done within {timeout_s:g} s"
         except JobError as error:
@@ -119,7 +119,7 @@ class MarkerDevice(Device):
 
     async def uninstall(self, app_id: str) -> None:
         """See `Device.uninstall`."""
-        self._ledger.remove(app_id)
+        await self._ledger.remove(app_id)
 
     async def start_app(self, app_id: str, *, timeout_s: float) -> RunningApp:
         """See `Device.start_app`: there is nothing to start."""

@@ -52,13 +52,16 @@ class ProcessDevice(MarkerDevice):
     async def open(self) -> None:
         """See `Device.open`. What is not in the ledger, such as an install cut short, is removed."""
         await super().open()
+        for entry in self._ledger.entries:
+            if self._is_gone(entry):
+                await self._ledger.remove(entry.app_id)
         await asyncio.to_thread(self._tidy)
 
     async def prove(self, org_id: str, app_version_id: str) -> None:
         """See `Device.prove`: a test knows the build's folder, and may have removed what is in it."""
         for entry in self._ledger.entries:
             if (entry.org_id, entry.app_version_id) == (org_id, app_version_id) and self._is_gone(entry):
-                self._ledger.remove(entry.app_id)
+                await self._ledger.remove(entry.app_id)
 
     async def uninstall(self, app_id: str) -> None:
         """See `Device.uninstall`."""
@@ -151,9 +154,6 @@ class ProcessDevice(MarkerDevice):
 
     def _tidy(self) -> None:
         self._apps.mkdir(exist_ok=True)
-        for entry in self._ledger.entries:
-            if self._is_gone(entry):
-                self._ledger.remove(entry.app_id)
         known = {self._place(entry) for entry in self._ledger.entries}
         for folder in self._apps.iterdir():
             if folder not in known:

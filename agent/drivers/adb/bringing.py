@@ -40,13 +40,13 @@ async def bring(device: AdbDevice, build: Build, timeout_s: float, say: InstallP
         return False
     info = await asyncio.to_thread(_inspect, build, build.path)
     former = device.ledger.get(info.package)
-    device.ledger.remove(info.package)
+    await device.ledger.remove(info.package)
     if former is not None and former.org_id != build.org_id:
         say(f"removing the {info.package} of another organisation, with its data")
         await device.uninstall(info.package)
     await _make_room(device, info, say)
     await _install(device, build.path, info, timeout_s, say)
-    device.ledger.put(
+    await device.ledger.put(
         InstalledApp(
             org_id=build.org_id,
             app_version_id=build.app_version_id,

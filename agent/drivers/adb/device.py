@@ -163,7 +163,7 @@ class AdbDevice(Device):
 
     async def _prove_entry(self, entry: InstalledApp) -> None:
         if await self.proof(entry.app_id) != entry.proof:
-            self.ledger.remove(entry.app_id)
+            await self.ledger.remove(entry.app_id)
 
     async def proof(self, package: str) -> str | None:
         """What the device says of a package; the device's clock is read on the way."""
@@ -214,7 +214,7 @@ class AdbDevice(Device):
 
     async def uninstall(self, app_id: str) -> None:
         """See `Device.uninstall`. Raises `AdbError` when the device does not answer."""
-        self.ledger.remove(app_id)
+        await self.ledger.remove(app_id)
         await self.ask(f"pm uninstall {app_id}", timeout_s=UNINSTALL_S)
 
     async def make_room(self, keep: str | None) -> int:

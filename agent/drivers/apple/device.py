@@ -84,7 +84,7 @@ class AppleDevice(Device):
 
     async def _prove_entry(self, entry: InstalledApp) -> None:
         if await self._tools.proof(self.udid, entry.app_id) != entry.proof:
-            self._ledger.remove(entry.app_id)
+            await self._ledger.remove(entry.app_id)
 
     async def install(
         self, build: Build, *, timeout_s: float, progress: InstallProgress | None = None
@@ -132,7 +132,7 @@ class AppleDevice(Device):
         with tempfile.TemporaryDirectory(prefix="qgjob-", dir=self._folder) as folder:
             app = await asyncio.to_thread(unpack_app, build, build.path, Path(folder) / "app")
             former = self._ledger.get(app.bundle_id)
-            self._ledger.remove(app.bundle_id)
+            await self._ledger.remove(app.bundle_id)
             if former is not None and former.org_id != build.org_id:
                 await self._tools.uninstall(self.udid, app.bundle_id)
             if progress is not None:
@@ -142,7 +142,7 @@ class AppleDevice(Device):
         if proof is None:
             text = f"{self.udid} took {app.bundle_id}, but does not have it"
             raise JobError(text, reason="install_failed", retryable=True)
-        self._ledger.put(
+        await self._ledger.put(
             InstalledApp(
                 org_id=build.org_id,
                 app_version_id=build.app_version_id,
@@ -156,7 +156,7 @@ class AppleDevice(Device):
 
     async def uninstall(self, app_id: str) -> None:
         """See `Device.uninstall`."""
-        self._ledger.remove(app_id)
+        await self._ledger.remove(app_id)
         await self._tools.uninstall(self.udid, app_id)
 
     async def start_app(self, app_id: str, *, timeout_s: float) -> RunningApp:

@@ -11,6 +11,7 @@ import contextlib
 import math
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -20,7 +21,7 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import CHAIN_TTL, END_HEADERS, chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import expect, lost_compare
-from qgjob.bus.requester import JsError, RequestTimeoutError
+from qgjob.bus.requester import JsError, RequestTimeoutError, read_ack
 from qgjob.domain.retry import DOWN, POISONOUS, gone_down, is_poisonous, next_attempt, poison_text
 from qgjob.errors import QgjobError, UnreachableError
 
@@ -127,26 +128,45 @@ class Claim:
         )
 
 
+def new_nonce() -> str:
+    """What a claim is known by."""
+    return secrets.token_hex(8)
+
+
 async def claim(
-    bus: Bus, message: JobMessage, who: Identity, phase: Phase, *, ours_until: float = math.inf
+    bus: Bus,
+    message: JobMessage,
+    who: Identity,
+    phase: Phase,
+    *,
+    nonce: str | None = None,
+    sent: Callable[[], object] | None = None,
+    ours_until: float = math.inf,
 ) -> Claim | None:
     """Claim an attempt that the work stream gave us.
 
     None when there is nothing to run: it has ended, or is ended now because it was cancelled or
     was taken over too often; its message is to be acknowledged. `ours_until`: by the event loop's clock,
     until when nobody else was given it. Whoever holds it later is not taken over from: `RequestTimeoutError`.
+    `sent` is called once, while the first answer is waited for: for what need not come before.
     """
-    subject, nonce = chain_subject(message), secrets.token_hex(8)
+    subject, nonce = chain_subject(message), nonce or new_nonce()
     seq, takeovers = 0, 0
     lost: tuple[str, ...] = ()
     started_at = time.time()
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
-        link = _link(message, who, phase, nonce, takeovers, started_at).model_copy(update={"lost": lost})
+        link = _link(message, who, phase, nonce, takeovers, started_at, lost)
         try:
-            ack = await bus.requests.publish(
+            answer = await bus.requests.send(
                 subject, link.encode(), headers={**expect(seq), **CHAIN_TTL}, timeout=_TRY_TIMEOUT_S
             )
+            if sent is not None:
+                for _ in range(2):  # the connection writes at the end of the round after
+                    await asyncio.sleep(0)
+                sent()
+                sent = None
+            ack = read_ack(await answer)
         except (RequestTimeoutError, UnreachableError):
             await asyncio.sleep(_PAUSE_S)
             continue
@@ -191,7 +211,13 @@ def nonce_of_holder(link: ChainLink) -> str | None:
 
 
 def _link(
-    message: JobMessage, who: Identity, phase: Phase, nonce: str, takeovers: int, at: float
+    message: JobMessage,
+    who: Identity,
+    phase: Phase,
+    nonce: str,
+    takeovers: int,
+    at: float,
+    lost: tuple[str, ...],
 ) -> Started | TakenOver:
     kind = TakenOver if takeovers else Started
     spec = message.spec
@@ -208,6 +234,7 @@ def _link(
         app_version_id=spec.app_version_id,
         phase=phase,
         takeovers=takeovers,
+        lost=lost,
     )
 
 

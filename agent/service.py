@@ -120,6 +120,7 @@ class Agent:
             self._beats.changed,
             held_work=self._held_work,
             instance=self._instance,
+            beside=lambda consumer: sum(other.consumer == consumer for other in self._slots.values()),
         )
         self._slots[runner.who.slot] = slot
         if self._tasks is not None:

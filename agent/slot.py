@@ -7,12 +7,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from agent.attempt import AttemptRunner
 from agent.heldwork import HeldWork
 from agent.holding import SKEW, Holding
 from agent.identity import Identity
+from agent.inbox import Delivery, Inbox
 from agent.lease import lease_of
 from agent.taking import Taking
 from bus_schemas import streams, subjects
@@ -21,11 +22,7 @@ from bus_schemas.holds import SlotHold
 from bus_schemas.jobs import JobMessage
 from qgjob import __version__
 from qgjob.bus.connect import Bus
-from qgjob.bus.pull import NAK, Puller
-from qgjob.errors import NewerMessageError
-
-if TYPE_CHECKING:
-    from nats.aio.msg import Msg
+from qgjob.bus.pull import Puller
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +42,22 @@ class SlotWorker:
         *,
         held_work: HeldWork,
         instance: str,
+        beside: Callable[[str], int] = lambda _: 1,
     ) -> None:
+        """`beside`: how many slots of the agent, this one included, pull from a consumer."""
         self._bus = bus
         self.who = who
         self.runner = runner
         self._on_change = on_change
         self._instance = instance
+        self._beside = beside
         self._wake = asyncio.Event()
         self._binding: Binding | None = None
         self._next_binding: Binding | None = None
         self._puller: Puller | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._taking = Taking(bus, who, runner, held_work)
+        self._inbox = Inbox(bus, held_work, self._taking.read, lambda: self.too_old("jobs"))
         self._report_due = True
         self._stopping = False
         self._holding = Holding()
@@ -140,6 +141,11 @@ class SlotWorker:
         return self._message is not None or self._taking.recording.pending
 
     @property
+    def consumer(self) -> str | None:
+        """From which it pulls."""
+        return self._puller.consumer if self._puller is not None else None
+
+    @property
     def state(self) -> SlotState:
         """As the heartbeat shows it."""
         if self._message is not None:
@@ -185,8 +191,9 @@ class SlotWorker:
                     await self._report()
                 puller = self._puller
                 if puller is not None:
-                    if messages := puller.take(1):
-                        await self._work(messages[0])
+                    if self._inbox.has_work(puller):
+                        if delivery := await self._inbox.take(puller, self._ack_wait_s):
+                            await self._work(delivery)
                         continue
                     if puller.gone:
                         await asyncio.sleep(_GONE_PAUSE_S)  # a stream without a leader is gone for seconds
@@ -202,6 +209,7 @@ class SlotWorker:
             for task in self._retiring:
                 task.cancel()
             if self._puller is not None:
+                self._inbox.put_back(self._puller)
                 await self._puller.close()
 
     async def _settle(self) -> None:
@@ -211,6 +219,7 @@ class SlotWorker:
         await self._taking.recording.done()
         if puller is not None and loop.time() - began > self._ack_wait_s:
             puller.take()  # what came meanwhile may be another slot's by now, from whom a NAK would take it
+            self._inbox.drop()
 
     async def _wait(self) -> None:
         self._wake.clear()
@@ -244,6 +253,7 @@ class SlotWorker:
 
     def _unbind(self) -> None:
         if self._puller is not None:
+            self._inbox.put_back(self._puller)
             task = asyncio.create_task(self._puller.retire(), name=f"retire {self._puller.consumer}")
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
@@ -279,40 +289,47 @@ class SlotWorker:
     def _installed(self) -> tuple[InstalledBuild, ...]:
         return self.runner.installed()
 
-    async def _work(self, msg: Msg) -> None:
-        try:
-            message = await self._taking.read(msg)
-        except NewerMessageError:
-            self.too_old("jobs")
-            return
-        if message is None:
-            return
-        before = self._installed()
+    async def _work(self, delivery: Delivery) -> None:
+        message = delivery.message
+        before = self.runner.device.installed()
         self.runner.expect()
         self._message, self._since = message, time.time()
         self._on_change()
         side = asyncio.create_task(self._say_while_busy()) if self.runner.slow(message) else None
+
+        async def begins() -> None:
+            puller = self._puller if side is not None and self._goes_on else None
+            if puller is not None and delivery.enough_waits(self._beside(puller.consumer)):
+                await puller.ask_if_there()
+
         try:
-            await self._taking.carry_out(message, msg.reply, self._ack_wait_s)
+            await self._taking.carry_out(delivery, begins=begins)
         finally:
             if side is not None:
                 side.cancel()
             self._message, self._since = None, time.time()
             self.jobs_done += 1
             self._on_change()
-        if self._installed() != before:
+        if self.runner.device.installed() != before:
             self._report_due = True
 
     async def _say_while_busy(self) -> None:
-        """A scheduler that asks who is there hears of a busy slot too."""
+        """A scheduler that asks who is there hears of a busy slot too; and the next job is made ready."""
+        loop, inbox = asyncio.get_running_loop(), self._inbox
         while True:
             self._wake.clear()
+            kept_until = inbox.kept_until
             try:
-                async with asyncio.timeout(REPORT_EVERY_S):
+                async with asyncio.timeout_at(kept_until or loop.time() + REPORT_EVERY_S):
                     await self._wake.wait()
             except TimeoutError:
-                self._report_due = True
+                self._report_due = self._report_due or kept_until is None
             if self._report_due:
                 await self._report()
-            for msg in self._puller.take() if self._puller is not None else ():
-                await self._bus.nc.publish(msg.reply, NAK)  # an older request brought it: not for us now
+            if self._puller is not None:
+                await inbox.look_ahead(self._puller, self._ack_wait_s, keep=self._goes_on)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether it will take another job of its group, as things are."""
+        return not self._stopping and not self._holding and self._next_binding is None

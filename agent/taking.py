@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from agent.attempt import AttemptRunner
 from agent.claim import claim
 from agent.heldwork import HeldWork
 from agent.identity import Identity
-from agent.lease import lease_of
+from agent.inbox import Delivery
 from agent.recording import Recording
 from bus_schemas import streams
 from bus_schemas.jobs import JobMessage
@@ -63,30 +64,42 @@ class Taking:
             return None
         return message
 
-    async def carry_out(self, message: JobMessage, ack: str, ack_wait_s: float) -> None:
-        """Claim an attempt and run it to its end, which is recorded beside the way.
+    async def carry_out(self, delivery: Delivery, *, begins: Callable[[], Awaitable[None]]) -> None:
+        """Claim an attempt and run it to its end, which is recorded beside the way; `begins` before it runs.
 
         What goes wrong is logged: the work stream then gives the job again when its lease has run out.
         """
         try:
-            await self._attempt(message, ack, ack_wait_s)
+            await self._attempt(delivery, begins)
         except QgjobError as error:
-            log.warning("%s: %s: %s", self._who.name, message.spec.job_id, error)
+            log.warning("%s: %s: %s", self._who.name, delivery.message.spec.job_id, error)
         except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
-            log.exception("%s: %s", self._who.name, message.spec.job_id)
+            log.exception("%s: %s", self._who.name, delivery.message.spec.job_id)
 
-    async def _attempt(self, message: JobMessage, ack: str, ack_wait_s: float) -> None:
+    async def _attempt(self, delivery: Delivery, begins: Callable[[], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
-        since = loop.time()
-        ours_until = since + lease_of(ack_wait_s)
-        phase = await self._runner.phase(message)
-        held = await claim(self._bus, message, self._who, phase, ours_until=ours_until)
+        message, ack, ack_wait_s = delivery.message, delivery.ack, delivery.ack_wait_s
+        ours_until = delivery.ours_until
+        try:
+            held = await claim(
+                self._bus,
+                message,
+                self._who,
+                await self._runner.phase(message),
+                nonce=delivery.nonce,
+                sent=lambda: delivery.noted(self._held_work),
+                ours_until=ours_until,
+            )
+        except BaseException:
+            delivery.forget()
+            raise
+        note = delivery.noted(self._held_work)
+        await self.recording.done()  # of a slot's results only one is ever under way
         if held is None:
-            await self.recording.done()
+            note.settle()
             self.recording.acknowledge(ack)
             return
-        note = self._held_work.note(held, ack, ack_wait_s, came_s=loop.time() - since)
-        await self.recording.done()  # of a slot's results only one is ever under way
+        await begins()
 
         def renewed(left_s: float) -> None:
             nonlocal ours_until
@@ -94,7 +107,7 @@ class Taking:
             note.renewed(left_s)
 
         try:
-            outcome = await self._runner.run(held, ack, ack_wait_s, since=since, on_renewed=renewed)
+            outcome = await self._runner.run(held, ack, ack_wait_s, since=delivery.came, on_renewed=renewed)
         except Exception:
             note.settle()
             raise
@@ -106,3 +119,4 @@ class Taking:
             note.settle()
             return
         self.recording.begin(held, outcome, ack, note)
+        await asyncio.sleep(0)  # the end leaves before the next claim

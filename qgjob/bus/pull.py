@@ -13,6 +13,7 @@ import contextlib
 import json
 import math
 from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -76,6 +77,7 @@ class Puller:
         self._gone: str | None = None
         self._heard = 0.0
         self._asked = 0.0
+        self._came = 0.0
         self._ours_s = ours_s
         self._silent_since: float | None = None
         """While the server should be heard: since when it is not."""
@@ -165,11 +167,30 @@ class Puller:
         """Whether the consumer does not exist any more."""
         return self._gone is not None
 
+    @property
+    def has_come(self) -> bool:
+        """Whether there is a message to take."""
+        return bool(self._messages)
+
+    @property
+    def came(self) -> float:
+        """When the oldest of what has not been taken came, by the event loop's clock, or a little earlier."""
+        return self._came
+
     async def ask(self) -> None:
         """Want one message, if none is wanted already."""
         if not self._ahead and not self._wanted:
             self._wanted = 1
             await self._request()
+
+    async def ask_if_there(self) -> None:
+        """Ask for one message that waits now: where none does, nothing is wanted of what comes later."""
+        if not self._ahead and not self._wanted and not self._tokens and not self.ready:
+            await self._send({"batch": 1, "no_wait": True}, 1)
+
+    def put_back(self, msg: Msg) -> None:
+        """What was taken and is not used is handed back with the rest."""
+        self._messages.appendleft(msg)
 
     async def next(self) -> Msg:
         """The next message; raises `ConsumerGoneError` when there is no consumer to ask."""
@@ -199,6 +220,8 @@ class Puller:
             if self._retired:
                 await self._bus.nc.publish(msg.reply, NAK)
                 return
+            if not self._messages:
+                self._came = now
             self._messages.append(msg)
             self._wake.set()
             if self._ahead:
@@ -240,14 +263,17 @@ class Puller:
         missing = self._wanted - sum(self._tokens.values())
         if missing <= 0 or self._gone is not None:
             return
+        body = {"batch": missing, "expires": int(EXPIRES_S * _NS), "idle_heartbeat": int(HEARTBEAT_S * _NS)}
+        await self._send(body, missing)
+
+    async def _send(self, body: Mapping[str, object], batch: int) -> None:
         self._counter += 1
         token = format(self._counter, "x")
-        self._tokens[token] = missing
+        self._tokens[token] = batch
         self._heard = self._asked = self._loop.time()
         if self._silent_since is None:
             self._silent_since = self._heard
         self._settled.clear()
-        body = {"batch": missing, "expires": int(EXPIRES_S * _NS), "idle_heartbeat": int(HEARTBEAT_S * _NS)}
         await self._bus.nc.publish(self._subject, json.dumps(body).encode(), reply=self._prefix + token)
 
     async def _keep_asking(self) -> None:

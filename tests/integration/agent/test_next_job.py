@@ -1,4 +1,4 @@
-"""A slot's next job: claimed while the end of the last is recorded, and not asked for before."""
+"""A slot's next job: claimed while the end of the last is recorded; fetched before only if enough is there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent import inbox
 from agent.claim import Claim, EndOutcome
 from agent.heldwork import HeldWork
 from agent.slot import SlotWorker
@@ -40,6 +41,21 @@ async def bus(nats_server: NatsServer) -> AsyncGenerator[Bus]:
         yield bus
 
 
+def bound_to(app: str) -> Binding:
+    return Binding(
+        agent="a",
+        slot="s0",
+        epoch=1,
+        group=GroupRef(capability="any", org_id="bench", app_version_id=app),
+        consumer=streams.group_consumer_name("any", "bench", app),
+        ack_wait_s=ACK_WAIT_S,
+    )
+
+
+def noted(folder: Path) -> int:
+    return sum(bool(file.read_bytes().partition(b"\n")[0]) for file in (folder / "held").iterdir())
+
+
 @contextlib.asynccontextmanager
 async def working(bus: Bus, folder: Path, seconds: list[str]) -> AsyncGenerator[tuple[SlotWorker, list[str]]]:
     """A slot that works on jobs that sleep so long, one after the other; yields it and their ids."""
@@ -52,16 +68,7 @@ async def working(bus: Bus, folder: Path, seconds: list[str]) -> AsyncGenerator[
     runner = await runner_in(bus, folder, folder / "work")
     held_work = HeldWork(folder / "held")
     slot = SlotWorker(bus, runner.who, runner, lambda: None, held_work=held_work, instance="i")
-    slot.bind(
-        Binding(
-            agent="a",
-            slot="s0",
-            epoch=1,
-            group=GroupRef(capability="any", org_id=specs[0].org_id, app_version_id=APP),
-            consumer=group["name"],
-            ack_wait_s=ACK_WAIT_S,
-        )
-    )
+    slot.bind(bound_to(APP))
     task = asyncio.create_task(slot.run())
     try:
         yield slot, [spec.job_id for spec in specs]
@@ -116,3 +123,59 @@ async def test_a_busy_slot_leaves_what_waits_to_others(bus: Bus, tmp_path: Path)
         assert JobMessage.decode(msg.data).spec.job_id == third
         assert stream_message(msg).delivered == 1
         assert third not in witness.started()
+
+
+async def test_where_enough_waits_a_busy_slot_fetches_its_next_job(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "AHEAD_S", 3600.0)
+    never, ask = asyncio.Event(), Puller.ask
+
+    async def only_until_the_second(self: Puller) -> None:
+        if len(witness.started()) >= 2:
+            await never.wait()
+        await ask(self)
+
+    monkeypatch.setattr(Puller, "ask", only_until_the_second)
+    witness = Witness()
+    async with witness.watching(bus), working(bus, tmp_path, ["0", "0.3", "0", "0"]) as (_, jobs):
+        try:
+            await wait_for(
+                lambda: jobs[2] in witness.ends, 10, "the third job, which was not asked for again"
+            )
+            await wait_for(lambda: noted(tmp_path) == 0, 10, "no note to be left")
+            assert jobs[3] not in witness.started(), "the last one is left to who idles first"
+        finally:
+            never.set()
+        await wait_for(lambda: len(witness.ends) == 4, 10, "all ends")
+    assert set(witness.ends.values()) == {1}
+
+
+@pytest.mark.parametrize("why", ["time", "hold", "stop", "bind"])
+async def test_what_was_fetched_ahead_is_handed_back(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    if why != "time":
+        monkeypatch.setattr(inbox, "AHEAD_S", 3600.0)
+    witness = Witness()
+    async with witness.watching(bus), working(bus, tmp_path, ["0", "60", "0", "0"]) as (slot, jobs):
+        await wait_for(lambda: jobs[1] in witness.started(), 10, "the long test to start")
+        if why != "time":
+            await wait_for(lambda: noted(tmp_path) == 2, 10, "the next job to be noted")
+        match why:
+            case "hold":
+                slot.hold("operator", "paused", "enough")
+            case "stop":
+                slot.stop()
+            case "bind":
+                slot.bind(bound_to("another"))
+            case _:
+                pass
+        async with Puller(bus, streams.WORK, streams.group_consumer_name("any", "bench", APP)) as other:
+            came: dict[str, int] = {}
+            while len(came) < 2:
+                await other.ask()
+                msg = await other.next()
+                came[JobMessage.decode(msg.data).spec.job_id] = stream_message(msg).delivered
+        assert came == {jobs[2]: 2, jobs[3]: 1}
+        assert jobs[2] not in witness.started()

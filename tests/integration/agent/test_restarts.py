@@ -61,6 +61,10 @@ class Held:
     ack: str
     consumer: str
 
+    def noted(self, *, came_s: float) -> None:
+        self.note.settle()
+        self.note = self.notes.note(self.claim.subject, self.claim.nonce, self.ack, 30.0, came_s=came_s)
+
     async def delivered_again(self) -> int:
         """How often it is given to somebody else who asks."""
         async with Puller(self.bus, streams.WORK, self.consumer) as other:
@@ -95,7 +99,7 @@ async def held(nats_server: NatsServer, tmp_path: Path) -> AsyncGenerator[Held]:
         claimed = await claim(bus, message, Identity("a", "s0", "d0"), "running")
         assert claimed is not None
         notes = HeldWork(tmp_path / "held")
-        note = notes.note(claimed, ack, 30.0, came_s=0.0)
+        note = notes.note(claimed.subject, claimed.nonce, ack, 30.0, came_s=0.0)
         yield Held(bus, notes, tmp_path / "held", claimed, note, ack, group["name"])
 
 
@@ -107,29 +111,34 @@ async def test_what_is_noted_is_handed_back_once(held: Held) -> None:
 
 async def test_a_folder_that_is_gone_is_made_again(held: Held) -> None:
     shutil.rmtree(held.folder)
-    held.notes.note(held.claim, held.ack, 30.0, came_s=0.0)
+    held.noted(came_s=0.0)
     assert await held.handed_back() == 1
 
 
 async def test_a_renewed_lease_may_be_handed_back_later(held: Held) -> None:
-    held.notes.note(held.claim, held.ack, 30.0, came_s=25.0)
+    held.noted(came_s=25.0)
     held.note.renewed(20.0)
     assert await held.handed_back() == 1
 
 
 async def test_a_lease_that_is_over_may_be_somebody_elses(held: Held) -> None:
-    held.notes.note(held.claim, held.ack, 30.0, came_s=20.0)
+    held.noted(came_s=20.0)
     assert await held.handed_back() == 0
 
 
 async def test_a_note_of_the_future_is_not_believed(held: Held) -> None:
-    held.notes.note(held.claim, held.ack, 30.0, came_s=-100.0)
+    held.noted(came_s=-100.0)
     assert await held.handed_back() == 0
 
 
 async def test_what_another_slot_took_over_is_its_own(held: Held) -> None:
     assert await claim(held.bus, held.claim.message, Identity("b", "s0", "d0"), "running") is not None
     assert await held.handed_back() == 0
+
+
+async def test_what_was_noted_before_it_was_claimed_is_handed_back_too(held: Held) -> None:
+    await held.bus.requests.api(f"STREAM.PURGE.{streams.EVENTS}", {})
+    assert await held.handed_back() == 1
 
 
 async def test_what_ended_is_not_handed_back(held: Held) -> None:
@@ -148,7 +157,23 @@ async def test_what_is_settled_is_not_noted(held: Held) -> None:
     assert await held.handed_back() == 0
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"chain": "x", "ack": "qg.x", "lease_s": 20}', "[" * 9000])
+async def test_files_of_notes_are_used_again(held: Held) -> None:
+    first = held.note.path
+    held.note.settle()
+    held.note.settle()  # says nothing new: the file is not given away twice
+    notes = [held.notes.note("chain" * number, "n", "$JS.ACK.x", 30.0, came_s=0.0) for number in (9, 1)]
+    assert [note.path == first for note in notes] == [True, False]
+    for note in notes:
+        note.settle()
+    held.noted(came_s=0.0)
+    assert held.note.path in {note.path for note in notes}
+    assert await held.handed_back() == 1
+
+
+OF_NO_DELIVERY = '{"chain": "x", "nonce": "n", "ack": "qg.x", "lease_s": 20, "at": 1e10}'
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", OF_NO_DELIVERY, "[" * 9000])
 async def test_rubbish_among_the_notes_is_cleared(held: Held, text: str) -> None:
     held.note.path.write_text(text)
     assert await held.handed_back() == 0

@@ -3,7 +3,10 @@
 The makespan is from the first publish to the stream time of the last end, over the lower bound of the same
 trace. Beside it, on the same server and in the same minute, what people build by hand (`bench.pools`).
 
-`python -m bench placement [--quick]`: each round says its figures on standard error as it is done, some eight
+Rounds count in a lab that knows its tests. The first trace also comes before, when nothing is known, and that
+is said apart (`new_lab`): so the two differ by what is known, not by their trace.
+
+`python -m bench placement [--quick]`: each round says its figures on standard error as it is done, some nine
 minutes in all; `--quick` leaves out the pool that takes first come, first served, which is half of that.
 `QGJOB_BENCH_ROUNDS` sets how many rounds there are of each case.
 """
@@ -61,8 +64,22 @@ CASES: Final = (
 )
 
 
-async def live(bus: Bus, jobs: Sequence[TraceJob]) -> tuple[float, list[Attempt]]:
-    """Seconds from the first publish to the last recorded end, and the attempts."""
+@dataclass(frozen=True, slots=True)
+class Round:
+    """When the first job was published and the last end recorded (seconds since 1970), and the attempts."""
+
+    began: float
+    ended: float
+    attempts: list[Attempt]
+
+    @property
+    def took_s(self) -> float:
+        """The makespan."""
+        return self.ended - self.began
+
+
+async def live(bus: Bus, jobs: Sequence[TraceJob]) -> Round:
+    """One round of ours."""
     ends: list[tuple[float, Ended]] = []
 
     async def on_event(msg: Msg) -> None:
@@ -82,42 +99,35 @@ async def live(bus: Bus, jobs: Sequence[TraceJob]) -> tuple[float, list[Attempt]
     bad = [end.state for _, end in ends if end.state != "passed"]
     if bad:
         raise RuntimeError(f"{len(bad)} jobs ended {bad[0]}")
-    return max(at for at, _ in ends) - began, [end.result for _, end in ends]
+    return Round(began, max(at for at, _ in ends), [end.result for _, end in ends])
 
 
 async def measure(case: Case, rounds: int, *, quick: bool = False) -> dict[str, Any]:
     """Rounds of one case: ours, and the pools, each with another trace; `quick`: the better pool only."""
-    ours: list[dict[str, float]] = []
     pools = {"stealing": stealing} if quick else {"first come": first_come, "stealing": stealing}
+    ours: list[dict[str, float]] = []
     others: dict[str, list[tuple[float, int]]] = {name: [] for name in pools}
     args = ("--driver", "process", "--install-seconds", str(case.install_s))
     async with running(agents=case.agents, slots=SLOTS // case.agents, agent_args=args) as bus:
-        for number in range(rounds):
-            shape = LabShape(mean_s=case.mean_s, span=case.span, slots=SLOTS, seed=number + 1)
-            # Builds that no slot has from the round before; tests keep their names, and what was learned.
-            jobs = [
-                replace(job, app_version_id=f"r{number}-{job.app_version_id}") for job in lab_trace(shape)
-            ]
-            bound = makespan_lower_bound(
-                [replace(job, org_id="bench") for job in jobs], SLOTS, case.install_s
-            )
-            took, attempts = await live(bus, jobs)
-            ours.append({"ratio": took / bound, **_account(attempts, took)})
+        new_lab = await _ours(bus, case, 0, seed=1)
+        _say(case, "nothing known", {"qgjob": (new_lab["ratio"], new_lab["installs"])})
+        for number in range(1, rounds + 1):
+            ours.append(await _ours(bus, case, number, seed=number))
+            figures = {"qgjob": (ours[-1]["ratio"], ours[-1]["installs"])}
+            jobs, bound = _trace(case, number, seed=number)
             for name, work in pools.items():
                 spent, installs = await Pool(bus, jobs, case.install_s).run(SLOTS, work)
                 others[name].append((spent / bound, installs))
-            _say(case, number, {"qgjob": (ours[-1]["ratio"], ours[-1]["installs"])}, others)
+                figures[name] = others[name][-1]
+            _say(case, f"round {number}", figures)
     return {
         "target": case.target,
         "ratio": _median(one["ratio"] for one in ours),
-        "first_round": round(ours[0]["ratio"], 3),
+        "new_lab": round(new_lab["ratio"], 3),
         "installs": _median(one["installs"] for one in ours),
         "most_installs": max(one["installs"] for one in ours),
         "gap_ms": {name: _median(one[f"gap_{name}"] for one in ours) for name in ("p50", "p95", "max")},
-        "of_slot_time": {
-            name: _median(one[name] for one in ours)
-            for name in ("testing", "installing", "around", "between")
-        },
+        "of_slot_time": {name: _median(one[name] for one in ours) for name in _SHARES},
         **{
             name: {
                 "ratio": _median(ratio for ratio, _ in results),
@@ -128,26 +138,53 @@ async def measure(case: Case, rounds: int, *, quick: bool = False) -> dict[str, 
     }
 
 
-def _account(attempts: Sequence[Attempt], took: float) -> dict[str, float]:
-    """Where the slots' time went, as shares, and the gaps between two jobs of a slot in milliseconds."""
+def _trace(case: Case, number: int, *, seed: int) -> tuple[list[TraceJob], float]:
+    """The jobs of a round and the bound of their makespan.
+
+    No slot has their builds from the round before; tests keep their names, and what was learned of them.
+    """
+    shape = LabShape(mean_s=case.mean_s, span=case.span, slots=SLOTS, seed=seed)
+    jobs = [replace(job, app_version_id=f"r{number}-{job.app_version_id}") for job in lab_trace(shape)]
+    ours = [replace(job, org_id="bench") for job in jobs]
+    return jobs, makespan_lower_bound(ours, SLOTS, case.install_s)
+
+
+async def _ours(bus: Bus, case: Case, number: int, *, seed: int) -> dict[str, float]:
+    jobs, bound = _trace(case, number, seed=seed)
+    done = await live(bus, jobs)
+    return {"ratio": done.took_s / bound, **_account(done)}
+
+
+_SHARES: Final = ("testing", "installing", "around", "before", "between", "after")
+
+
+def _account(done: Round) -> dict[str, float]:
+    """Where the slots' time went, as shares, and the gaps between two jobs of a slot in milliseconds.
+
+    `around`: a job that neither installs nor tests. `before` a slot's first job, `after` its last one.
+    """
     gaps: list[float] = []
-    by_slot: dict[tuple[str | None, str | None], list[Attempt]] = {}
-    for one in attempts:
-        by_slot.setdefault((one.agent, one.slot), []).append(one)
+    by_slot: dict[tuple[str | None, str | None], list[tuple[float, float]]] = {}
+    for one in done.attempts:
+        span = (one.started_at or 0.0, one.finished_at or 0.0)
+        by_slot.setdefault((one.agent, one.slot), []).append(span)
     for mine in by_slot.values():
-        mine.sort(key=lambda one: one.started_at or 0.0)
-        for before, after in pairwise(mine):
-            gaps.append(((after.started_at or 0.0) - (before.finished_at or 0.0)) * 1000)
-    total = took * SLOTS
-    testing = sum(one.duration_s or 0.0 for one in attempts)
-    installing = sum(one.install_s or 0.0 for one in attempts)
-    held = sum((one.finished_at or 0.0) - (one.started_at or 0.0) for one in attempts)
+        mine.sort()
+        gaps += [(after[0] - before[1]) * 1000 for before, after in pairwise(mine)]
+    total = done.took_s * SLOTS
+    testing = sum(one.duration_s or 0.0 for one in done.attempts)
+    installing = sum(one.install_s or 0.0 for one in done.attempts)
+    held = sum(finished - started for mine in by_slot.values() for started, finished in mine)
+    unused = (SLOTS - len(by_slot)) * done.took_s
+    before = sum(mine[0][0] - done.began for mine in by_slot.values()) + unused
     return {
-        "installs": sum(one.installed for one in attempts),
+        "installs": sum(one.installed for one in done.attempts),
         "testing": testing / total,
         "installing": installing / total,
         "around": (held - testing - installing) / total,
-        "between": 1 - held / total,
+        "before": before / total,
+        "between": sum(gaps) / 1000 / total,
+        "after": sum(done.ended - mine[-1][1] for mine in by_slot.values()) / total,
         **{f"gap_{name}": value for name, value in percentiles(gaps).items()},
     }
 
@@ -187,16 +224,10 @@ def _stored_at(msg: Msg) -> float:
     return dt.datetime.fromisoformat(seconds).replace(tzinfo=dt.UTC).timestamp() + float(f"0.{fraction or 0}")
 
 
-def _say(
-    case: Case,
-    number: int,
-    ours: dict[str, tuple[float, float]],
-    others: dict[str, list[tuple[float, int]]],
-) -> None:
+def _say(case: Case, which: str, each: dict[str, tuple[float, float]]) -> None:
     """One line of a round: makespan over bound and installs, of each."""
-    each = {**ours, **{name: results[-1] for name, results in others.items()}}
     figures = ", ".join(f"{name} {ratio:.3f} ({installs:.0f})" for name, (ratio, installs) in each.items())
-    print(f"{case.name}, round {number + 1}: {figures}", file=sys.stderr, flush=True)
+    print(f"{case.name}, {which}: {figures}", file=sys.stderr, flush=True)
 
 
 def _median(values: Any) -> float:

@@ -48,6 +48,8 @@ class PytestRunner(Runner):
             "junit_family=xunit1",
             "-p",
             "no:cacheprovider",
+            # Of a shard the others are run all the same, as they would be in jobs of their own.
+            *(("--continue-on-collection-errors",) if job.tests else ()),
             *options,
             # Behind the user's own: the last one counts, and without it nothing says what was run.
             f"--junitxml={dirs.junit}",
@@ -61,6 +63,7 @@ class PytestRunner(Runner):
         """See `Runner.collect`."""
         report = read_junit(dirs.junit, repeats_are_reruns=True, first_line=0, root=dirs.bundle)
         cases = report.cases if report else ()
+        broken = [case for case in cases if _is_not_collected(case)]
         code = exit_.exit_code
         verdict, reason, retryable = Verdict.FAILED, None, True
         if code == 0 and report is not None:
@@ -68,8 +71,8 @@ class PytestRunner(Runner):
         elif code == 0:
             reason = "pytest ended with exit code 0 before it had run its tests: it wrote no report"
         elif code == 1 and cases:
-            reason = _failures(CaseCounts.of(cases))
-        elif code == 2 and (broken := [case for case in cases if _is_not_collected(case)]):
+            reason = _failures(CaseCounts.of(cases)) + (f"; {self._not_collected(broken)}" if broken else "")
+        elif code == 2 and broken:
             reason = self._not_collected(broken)
         elif code == 2 and cases:
             reason = f"pytest was interrupted: {_failures(CaseCounts.of(cases))}"

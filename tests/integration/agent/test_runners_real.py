@@ -11,6 +11,7 @@ import pytest
 
 from agent import shorttmp
 from agent.launch import EndReason, JobDirs, OutputSink
+from agent.reports.files import file_results
 from agent.runners.base import CaseStatus, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
@@ -45,7 +46,12 @@ def tools() -> Toolchain:
 @pytest.fixture
 def run(supervisor: JobSupervisor, dirs: JobDirs, tools: Toolchain) -> Run:
     async def run(
-        runner: str, files: dict[str, str], test: str, *argv: str, sink: OutputSink | None = None
+        runner: str,
+        files: dict[str, str],
+        test: str,
+        *argv: str,
+        sink: OutputSink | None = None,
+        shard: tuple[str, ...] = (),
     ) -> RunResult:
         for name, text in files.items():
             path = dirs.bundle / name
@@ -58,11 +64,12 @@ def run(supervisor: JobSupervisor, dirs: JobDirs, tools: Toolchain) -> Run:
             app_version_id="v1",
             attempt=1,
             test=test,
+            tests=shard,
             slot="s1",
             device="d1",
             argv=argv,
         )
-        found = Runners.load(tools, {}).find(runner, dirs.bundle, test)
+        found = Runners.load(tools, {}).find(runner, dirs.bundle, *job.files)
         assert isinstance(found, Runner)
         launch = found.prepare(job, dirs)
         exit_ = await supervisor.run(launch, sink or Output())
@@ -141,6 +148,25 @@ async def test_pytest_that_runs_no_test(
     result = await run("pytest", files, "test_a.py", *argv)
     assert result.verdict is verdict
     assert sentence in (result.reason or "")
+
+
+async def test_a_file_that_cannot_be_imported_keeps_no_others_of_its_shard_from_running(run: Run):
+    files = {
+        "test_a.py": "def test_a(): pass",
+        "test_b.py": "import no_such_module",
+        "test_c.py": "def test_c(): assert 1 == 2",
+    }
+    result = await run("pytest", files, "shard 1 of 1", shard=tuple(files))
+    assert (result.verdict, result.exit_code) == (Verdict.FAILED, 1)
+    assert (result.reason or "").startswith(
+        "1 failed, 1 in error, 1 passed; test_b could not be collected: ModuleNotFoundError"
+    )
+    found, _ = file_results(result.cases, tuple(files))
+    assert {one.file: one.outcome for one in found} == {
+        "test_a.py": "passed",
+        "test_b.py": "failed",
+        "test_c.py": "failed",
+    }
 
 
 async def test_pytest_that_is_cancelled_keeps_the_finished_cases(run: Run, supervisor: JobSupervisor):

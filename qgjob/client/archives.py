@@ -26,9 +26,16 @@ _BY_SUFFIX: Final[tuple[tuple[str, ArchiveFormat], ...]] = (
 
 
 def format_of(file: Path) -> ArchiveFormat:
-    """How a build is to be unpacked, by its name; raises `UsageError` when it is no such archive."""
+    """How a build is to be unpacked, by its name; raises `UsageError` when it is no such archive.
+
+    Of a package only that it was not cut off: its id would stand for the half of it for ever.
+    """
     name = file.name.lower()
     if file.suffix.lower() in _PACKAGES:
+        if _begins_as_zip(file) and not zipfile.is_zipfile(file):
+            raise UsageError(
+                f"{file} was cut off: it has no end.", hint="Make it again; nothing was uploaded."
+            )
         return "file"
     matches: list[ArchiveFormat] = [kind for suffix, kind in _BY_SUFFIX if name.endswith(suffix)]
     if not matches:
@@ -44,6 +51,11 @@ def format_of(file: Path) -> ArchiveFormat:
             f"{file} is not a whole {found} archive: {error}.", hint="Make it again; nothing was uploaded."
         ) from None
     return found
+
+
+def _begins_as_zip(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(4) == b"PK\x03\x04"
 
 
 def _check_zip(file: Path) -> None:

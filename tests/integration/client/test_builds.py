@@ -281,3 +281,14 @@ async def test_a_build_that_is_too_large_is_refused_before_it_is_read(client: Cl
         file.truncate(MAX_BUILD_BYTES + 1)
     with pytest.raises(RefusedError, match="at most 2048 are taken"):  # and not that it is no archive
         await client.upload_app(path, org_id=ORG, app_version_id="1")
+
+
+async def test_a_package_that_was_cut_off_is_not_stored(client: Client, folder: Path) -> None:
+    whole = make_zip(folder / "shop.apk").read_bytes()
+    path = folder / "half.apk"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UsageError, match=r"half\.apk was cut off"):
+        await client.upload_app(path, org_id=ORG, app_version_id="1")
+    path.write_bytes(whole)
+    record = await client.upload_app(path, org_id=ORG, app_version_id="1")
+    assert (record.format, record.file_name) == ("file", "half.apk")

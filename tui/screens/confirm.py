@@ -43,7 +43,7 @@ class Confirm(ModalScreen[Deed]):
         self._deed = deed
         self._commands = Static(id="commands", classes="commands")
         self._argument = Input(id="argument", placeholder=_ASKED[deed.asks]) if deed.asks else None
-        self._count = Input(id="count", placeholder=str(len(deed.targets))) if deed.many else None
+        self._count = Input(id="count", placeholder="how many they are") if deed.many else None
         self._wrong = Static("", id="wrong", markup=False)
 
     def compose(self) -> ComposeResult:

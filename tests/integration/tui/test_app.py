@@ -57,6 +57,21 @@ async def test_a_job_is_cancelled_and_its_end_is_seen(lab: LabService, nats_serv
         await wait_for(lambda: toasts(app) == [f"qgjob cancel: {waiting}"])
 
 
+async def test_a_request_that_nobody_answers_says_so_while_it_is_waited_for(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    await lab.bus.nc.subscribe("qg.ctl.retry.*")  # heard, and never answered
+    async with dashboard(nats_server) as (app, pilot):
+        overview = app.screen
+        assert isinstance(overview, OverviewScreen)
+        ended = next(i for i in app.index if (j := app.store.jobs.get(i)) and j.ended)
+        await wait_for(lambda: overview.jobs.move_to_id(ended))
+        await pilot.press("r")
+        await wait_for(lambda: isinstance(app.screen, Confirm))
+        await pilot.press("y")
+        await wait_for(lambda: toasts(app) == ["qgjob retry: asked for, and not answered yet."])
+
+
 async def test_read_only_sends_nothing(lab: LabService, nats_server: NatsServer) -> None:
     async with dashboard(nats_server, read_only=True) as (app, pilot):
         waiting = next(job.spec.job_id for job in lab.model.waiting)

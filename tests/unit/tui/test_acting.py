@@ -225,3 +225,19 @@ async def test_why_a_job_ended_can_be_read_in_full_on_a_narrow_screen() -> None:
         text = " ".join(text_of(played).replace("│", " ").split())
         assert "word0 word1" in text
         assert "word11 the end" in text
+
+
+async def test_what_has_to_be_typed_does_not_look_typed_already() -> None:
+    played = stage()
+    played.play(30, keep_waiting=150)
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        s.app.show_jobs(filter=parse_filter("state:queued"))
+        await s.press("A", "c")
+        await wait_for(lambda: isinstance(s.app.screen, Confirm))
+        field = s.app.screen.query_one("#count", Input)
+        assert str(len(s.jobs.marks)) not in field.placeholder
+        await s.press("enter")
+        assert isinstance(s.app.screen, Confirm)
+        await s.press(*str(len(s.jobs.marks)), "enter")
+        await wait_for(lambda: len(s.app.cancelled) >= 100)

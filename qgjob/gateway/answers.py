@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -32,17 +33,20 @@ async def _patience_of(request: Request) -> Patience:
 
 
 async def only_known_parameters(request: Request) -> None:
-    """Refuse what no route reads: a mistyped filter would let everything through."""
+    """Refuse what no route reads: a mistyped filter would let everything through, and of two one is lost."""
     route = request.scope["route"]
     known = {field.alias for field in route.dependant.query_params}
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        raise RequestValidationError(
-            [
-                {"type": "extra_forbidden", "loc": ("query", name), "msg": ""}
-                for name in dict.fromkeys(unknown)
-            ]
-        )
+    names = Counter(name for name, _ in request.query_params.multi_items())
+    wrong = [
+        {"type": "extra_forbidden", "loc": ("query", name), "msg": ""} for name in names if name not in known
+    ]
+    wrong += [
+        {"type": "value_error", "loc": ("query", name), "msg": "is given more than once"}
+        for name, count in names.items()
+        if name in known and count > 1
+    ]
+    if wrong:
+        raise RequestValidationError(wrong)
 
 
 ClientOf = Annotated[Client, Depends(_client_of)]

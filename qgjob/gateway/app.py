@@ -29,6 +29,7 @@ def make_app(client: Client, gates: Gates) -> FastAPI:
         description="Submit tests, follow them, read their results. Errors are problem documents (RFC 9457).",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # curl does not follow: it would print nothing and end with 0
         dependencies=[Depends(only_known_parameters)],
         responses=problems.WRONG,
     )

@@ -21,6 +21,7 @@ SERVER_ANSWERS_S: Final = 3.0
 SCHEDULER_ANSWERS_S: Final = 4.0
 """Then a second goes into finding out whether it is the server that stands still."""
 STORED_WITHIN_S: Final = 5.0
+STILL_THERE_S: Final = 2.0
 TRUSTED_FOR_S: Final = 1.0
 """A server that has just answered is not asked whether it does: that would cost half a millisecond."""
 
@@ -51,7 +52,8 @@ class Patience:
         """What it returns. Raises what it raises, and `UnreachableError` when the server does not answer.
 
         Nothing is begun with a server that has been silent for a while. What one falls silent over goes
-        on until it is done or has given up: who cut it off would leave a part of it there.
+        on until it is done or has given up: who cut it off would leave a part of it there. One that
+        answers may take its time over a large run.
         """
         try:
             await self.server(otherwise="nothing was stored")
@@ -62,16 +64,26 @@ class Patience:
         self.going_on.add(task)
         task.add_done_callback(self.going_on.discard)
         await asyncio.wait({task}, timeout=STORED_WITHIN_S)
+        while not task.done() and await self._answers():
+            await asyncio.wait({task}, timeout=STORED_WITHIN_S)
         if task.done():
             result = task.result()
             self._answered_at = self.client.clock.monotonic()
             return result
         task.add_done_callback(_late)
         raise UnreachableError(
-            f"No answer of the NATS server for {STORED_WITHIN_S:g} s: whether it is stored is not known yet.",
+            "The NATS server does not answer any more: whether it is stored is not known yet.",
             hint="It may still be. Sent again with the same run_key it is stored once; "
             "without one see GET /api/jobs first.",
         )
+
+    async def _answers(self) -> bool:
+        """Whether the server answers just now."""
+        try:
+            await self.client.bus.requests.round_trip(timeout=STILL_THERE_S)
+        except (RequestTimeoutError, NatsError):
+            return False
+        return True
 
     async def moving(self, sending: Callable[[TransferProgress], Awaitable[T]]) -> T:
         """The same of a file, which may take its time as long as it gets on, and of which no part counts.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import json
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -57,6 +58,13 @@ TOO_OFTEN: Final[dict[int | str, dict[str, Any]]] = {
 }
 """What every route may answer to who comes too often."""
 
+_ROUTES: Final = (
+    (re.compile(r"`?qgjob list\b`?"), "GET /api/jobs"),
+    (re.compile(r"`?qgjob status ([jr]_\w+)`?"), r"GET /api/jobs/\1"),
+    (re.compile(r"`?qgjob health`?"), "GET /api/health/detailed"),
+    (re.compile(r"`?qgjob agents list`?"), "GET /api/agents"),
+)
+_OPTION: Final = re.compile(r"(?<!\S)--([a-z][a-z-]+)")
 _NO_BODY: Final = frozenset({"missing", "model_attributes_type"})
 
 
@@ -86,8 +94,15 @@ async def _ours(request: Request, error: Exception) -> Response:
     if status >= 500:
         log.warning("%s %s: %s", request.method, request.url.path, error)
     retry = {"Retry-After": "2"} if status == 503 else None
-    hint = {"hint": error.hint} if error.hint else {}
-    return problem(status, error.message, headers=retry, **hint)
+    hint = {"hint": in_terms_of_http(error.hint)} if error.hint else {}
+    return problem(status, in_terms_of_http(error.message), headers=retry, **hint)
+
+
+def in_terms_of_http(text: str) -> str:
+    """A sentence that names commands and options, for those with nothing but curl."""
+    for command, route in _ROUTES:
+        text = command.sub(route, text)
+    return _OPTION.sub(lambda option: option[1].replace("-", "_"), text)
 
 
 def too_often(error: TooOftenError) -> Response:
@@ -127,7 +142,11 @@ def _field(item: dict[str, Any]) -> dict[str, str]:
     if item["type"] == "extra_forbidden":
         message = "there is no such " + ("parameter" if place == "query" else "field")
     elif not path and place == "body" and item["type"] in _NO_BODY:
-        message = "a JSON body is needed, sent with Content-Type: application/json"
+        message = (
+            "a JSON body is needed, sent with Content-Type: application/json"
+            if item.get("input") is None or isinstance(item["input"], bytes)
+            else "the body is one JSON object, in { and }"
+        )
     elif item["type"] == "missing":
         message = "is required"
     elif item["type"] in _NO_LIST:
@@ -139,7 +158,8 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     detail = str(error.detail)
     if error.status_code == 404 and detail == "Not Found":
-        detail = f"There is nothing at {request.url.path}; GET /docs lists what there is."
+        slash = " without the slash at its end" if request.url.path.rstrip("/") != request.url.path else ""
+        detail = f"There is nothing at {request.url.path}; GET /docs lists what there is{slash}."
     elif error.status_code == 405:
         detail = f"{request.method} is not possible at {request.url.path}."
     headers = dict(error.headers) if error.headers else None

@@ -18,6 +18,8 @@ from qgjob.errors import UsageError
 REQUIRED: Final = ("arrival_s", "app_version_id", "test", "duration_s", "priority")
 OPTIONAL: Final = ("target", "org_id")
 MAX_JOBS: Final = 2_000_000
+_MAX_SECONDS: Final = 1e10
+"""Beyond it seconds get lost in rounding; the seconds since 1970 are below."""
 _NO_COLUMN: Final = "\0"  # where cells go for which the first line has no name
 
 
@@ -144,6 +146,8 @@ def _seconds(row: dict[str, str | None], column: str) -> float:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise _CellError(column, f"{text!r} is not a number of seconds")
+    if value > _MAX_SECONDS:
+        raise _CellError(column, f"{text!r} is more than {_MAX_SECONDS:,.0f} seconds")
     return value
 
 

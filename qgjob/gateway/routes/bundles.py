@@ -39,7 +39,10 @@ async def _receive(request: Request, file: IO[bytes]) -> None:
             if len(begin) < len(_GZIP):
                 begin = (begin + part)[: len(_GZIP)]
                 if not _GZIP.startswith(begin):
-                    raise HTTPException(422, "The body is no .tar.gz: send the packed bundle itself.")
+                    raise HTTPException(
+                        422,
+                        "The body is no .tar.gz: send the packed bundle itself (curl --data-binary @FILE).",
+                    )
             size += len(part)
             if size > MAX_BUNDLE_BYTES:
                 raise HTTPException(413, f"A test bundle has at most {MAX_BUNDLE_BYTES >> 20} MiB.")

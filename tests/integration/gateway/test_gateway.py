@@ -196,6 +196,40 @@ class TestGateway:
         assert (await http.get("/api/jobs?state=failed&limit=2")).status == 200
         assert (await http.get("/docs?again=1")).status == 422
 
+    async def test_a_filter_that_is_given_twice_is_refused(self, http: Http):
+        refused = await http.get("/api/jobs?state=failed&state=passed")
+        assert (refused.status, refused.json["detail"]) == (422, "state: is given more than once")
+
+    async def test_what_has_an_answer_has_a_head(self, http: Http):
+        for path in ("/api/health", "/api/jobs", "/docs"):
+            got, head = [await asyncio.to_thread(http.ask, method, path) for method in ("GET", "HEAD")]
+            assert (head.status, head.headers["content-type"], head.body) == (
+                got.status,
+                got.headers["content-type"],
+                b"",
+            )
+        assert (await asyncio.to_thread(http.ask, "HEAD", "/api/jobs/submit")).status == 404
+
+    async def test_a_slash_too_many_is_said_and_not_sent_elsewhere(self, http: Http):
+        missed = await http.post("/api/jobs/submit/", submission())
+        assert (missed.status, "without the slash" in missed.json["detail"]) == (404, True)
+
+    @pytest.mark.parametrize("body", [b"[]", b'"x"', b"7"])
+    async def test_json_that_is_no_object_is_called_that(self, http: Http, body: bytes):
+        refused = await http.post("/api/jobs/submit", body, Content_Type="application/json")
+        assert (refused.status, refused.json["detail"]) == (422, "the body is one JSON object, in { and }")
+
+    async def test_what_to_do_is_said_in_terms_of_http(self, http: Http):
+        assert (await http.get("/api/jobs/nonsense")).json["hint"] == "GET /api/jobs shows the latest jobs."
+        first = await http.post("/api/jobs/submit", submission(run_key="taken"))
+        other = await http.post("/api/jobs/submit", submission(run_key="taken", test_path="other.py"))
+        assert (other.status, other.json["detail"]) == (
+            409,
+            "This run_key was already used for another submit.",
+        )
+        logs = await http.get(f"/api/jobs/{first.json['run_id']}/logs")
+        assert logs.json["hint"] == f"Its jobs: GET /api/jobs/{first.json['run_id']}"
+
     async def test_the_lab_is_told_as_figures(self, http: Http):
         submitted = await http.post("/api/jobs/submit", submission(test_path="t/figures"))
         await http.ended(submitted.json["jobs"][0]["job_id"])

@@ -55,6 +55,14 @@ async def test_what_the_server_fell_silent_over_is_stored_as_a_whole_when_it_goe
     assert (await client.submit(run_of(*tests))).accepted_before
 
 
+async def test_a_server_that_answers_may_take_its_time_over_a_large_run(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience_module, "STORED_WITHIN_S", 0.001)
+    submitted = await Patience(client).stored(client.submit(run_of(*(f"{n}.py" for n in range(3000)))))
+    assert len(submitted.jobs) == 3000
+
+
 async def test_nothing_is_begun_with_a_server_that_is_silent(
     client: Client, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

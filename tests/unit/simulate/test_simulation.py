@@ -141,6 +141,7 @@ def test_a_trace_is_read_back(tmp_path: Path) -> None:
         ("", "no column"),
         ("a,b\n1,2\n", "no column arrival_s"),
         (HEADER, "has no jobs"),
+        (HEADER + "1e300,v1,t,1,high\n", "column arrival_s: '1e300' is more than 10,000,000,000 seconds"),
         (HEADER + "x,v1,t,1,high\n", "line 2, column arrival_s: 'x' is not a number of seconds"),
         (HEADER + "0,v1,t,1,high\n0,v1,t,-1,high\n", "line 3, column duration_s"),
         (HEADER + "0,v1,t,nan,high\n", "column duration_s"),

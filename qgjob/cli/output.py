@@ -39,6 +39,10 @@ STYLES: Final[dict[str, str]] = {
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOT_IN_LOGS: Final = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\ud800-\udfff]")
 _CI_COMMAND: Final = re.compile(r"##(?=\w*\[)")
+_GAP: Final = 3
+"""Between two columns on a terminal that has the room."""
+_SHORT: Final = 10
+_LEAST: Final = 5
 _ESCAPE: Final = re.compile(r"\x1b(\[[0-9;:]*m)?")
 
 
@@ -178,14 +182,26 @@ class Output:
         from rich import box
         from rich.table import Table
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for number, column in enumerate(columns):
-            # What a row is named by stays whole: an id in two lines can be neither copied nor typed.
-            table.add_column(column, overflow="fold", no_wrap=not number)
+        console = self.console()
+        widths = [max(map(width_of, column)) for column in zip(columns, *cleaned, strict=True)]
+        shown = list(range(len(columns)))
+        narrow = sum(widths) + _GAP * len(columns) > console.width
+        if narrow:
+            shown = [i for i in shown if not i or any(row[i] for row in cleaned)]
+        # What a row is named by stays whole: an id in two lines can be neither copied nor typed. Short words
+        # do where that leaves room for the others.
+        whole = [i for i in shown if not i or widths[i] <= _SHORT]
+        if sum(widths[i] + 1 for i in whole) + _LEAST * (len(shown) - len(whole)) > console.width:
+            whole = [0]
+        table = Table(
+            box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=0 if narrow else (0, 1)
+        )
+        for i in shown:
+            table.add_column(columns[i], overflow="fold", no_wrap=i in whole)
         coloured = columns.index(states) if states else -1
         for row in cleaned:
-            table.add_row(*(self._cell(cell, as_state=i == coloured) for i, cell in enumerate(row)))
-        self.console().print(table)
+            table.add_row(*(self._cell(row[i], as_state=i == coloured) for i in shown))
+        console.print(table)
 
     def state_line(self, state: str, text: str) -> None:
         """A line of data that begins with a state."""

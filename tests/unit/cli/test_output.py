@@ -49,6 +49,29 @@ def test_an_id_stays_in_one_line_whatever_else_there_is(monkeypatch: pytest.Monk
     assert [found for found in ids if found in stdout.getvalue()] == ids
 
 
+def test_short_words_stay_whole_on_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    out, stdout, _ = make(terminal=True)
+    columns = ["JOB", "STATE", "ORG", "VERSION", "PRIO", "TEST", "SLOT", "TIME", "WHY"]
+    job = [
+        "j_01m8mbqbvee9edm1wjnk6gccg4",
+        "passed",
+        "acme",
+        "1.4.0",
+        "5",
+        "e2e/login.spec.ts",
+        "local/s0",
+        "2m 4s",
+    ]
+    out.table(columns, [[*job, ""], [*job, "exit code 3"]])
+    text = stdout.getvalue()
+    assert all(word in text for word in [*columns, *job[:5], *job[6:]])
+    out, stdout, _ = make(terminal=True)
+    out.table(columns, [[*job, ""]])
+    assert "WHY" not in stdout.getvalue()  # nobody would read it, and others need the room
+
+
 def test_an_error_and_its_hint_go_to_stderr():
     out, stdout, stderr = make()
     out.error("It failed.", "Do this.")

@@ -58,6 +58,10 @@ class Chains:
     """Jobs that are released and not ended."""
     horizon: int
     """Ends up to this sequence may have been handled by an earlier reign."""
+    inherited: asyncio.Event
+    """Set when all that waited at the start is in the backlog."""
+    early: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    """Attempts whose end was read before what waits of them: it would wait for ever."""
     ended: dict[str, int] = field(default_factory=dict[str, int])
     """How many jobs ended for good, by state."""
     _retries: deque[tuple[Ended, JobMessage, int]] = field(
@@ -163,6 +167,16 @@ class Chains:
         entry = self.backlog.drop(event.job_id, event.attempt)
         if entry is not None:
             self.on_ended(entry)
+        elif not self.inherited.is_set():
+            self.early.add((event.job_id, event.attempt))
+
+    def is_over(self, entry: Entry) -> bool:
+        """Whether what comes in now has ended: then it is settled, as if the end had come behind it."""
+        if (entry.job_id, entry.attempt) not in self.early:
+            return False
+        self.early.discard((entry.job_id, entry.attempt))
+        self.on_ended(entry)
+        return True
 
     def _labels(self, job_id: str) -> frozenset[str]:
         """What a job that is out requires of a slot."""

@@ -57,6 +57,8 @@ class Intake:
     feed: Callable[..., None]
     on_job: Callable[[Entry], None]
     """Called for each job that comes in, before it is fed."""
+    is_over: Callable[[Entry], bool]
+    """Whether the end of a job's attempt was read before the job, which settles it."""
     on_use: Callable[[JobSpec], None]
     """Called with what each of them is: it uses a build."""
     announced: Announced
@@ -200,12 +202,13 @@ class Intake:
         self.runs.open.pop(key, None)
 
     def _admit(self, message: JobMessage, entry: Entry, at: float, events: list[Event]) -> None:
-        self.backlog.add(entry)
-        self.on_job(entry)
-        spec = message.spec
-        self.on_use(spec)
-        priority = self.priority_of(spec.job_id, spec.run_id, spec.priority)
-        events.append(JobArrived(placement_job(message, at, entry.seq, priority=priority)))
+        if not self.is_over(entry):
+            self.backlog.add(entry)
+            self.on_job(entry)
+            spec = message.spec
+            self.on_use(spec)
+            priority = self.priority_of(spec.job_id, spec.run_id, spec.priority)
+            events.append(JobArrived(placement_job(message, at, entry.seq, priority=priority)))
         if entry.seq <= self.announced.through:
             return
         if message.attempt == 1:

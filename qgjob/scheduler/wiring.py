@@ -152,6 +152,9 @@ def wire(
         "explain": Explaining(bus, clock, lab.state, backlog, known).explain,
     }
 
+    def is_over(entry: Entry) -> bool:  # `chains` is made after the intake
+        return chains.is_over(entry)
+
     runs = Runs(bus)
     superseding = Superseding(bus, runs, bulk.verb("cancel"), ready)
     intake = Intake(
@@ -162,6 +165,7 @@ def wire(
         events=events,
         feed=lab.feed,
         on_job=cancels.came_in,
+        is_over=is_over,
         on_use=kept_files.used,
         announced=Announced(found.queued_through),
         horizon=found.jobs_horizon,
@@ -183,6 +187,7 @@ def wire(
         begun=first.begun,
         out=lab.state.out,
         horizon=found.chains_horizon,
+        inherited=ready,
     )
     slots = Slots(bus, clock, lab, dispatcher, holds, agents)
     for entry in found.entries:

@@ -1,0 +1,65 @@
+"""A job whose end a new leader reads before the job itself does not wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from bus_schemas import streams, subjects
+from bus_schemas.events import Queued
+from bus_schemas.jobs import JobMessage
+from bus_schemas.requests import Overview, Query
+from qgjob.bus.chain import end_unclaimed
+from qgjob.bus.connect import Bus, ServerOptions
+from qgjob.bus.topology import stream_state
+from qgjob.client import Client, SubmitRequest
+from qgjob.clock import SystemClock
+from qgjob.scheduler.service import SchedulerOptions, run_scheduler
+from tests.support.pipeline import Witness
+from tests.support.servers import NatsServer, ValkeyServer
+from tests.support.wait import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+JOBS = 800
+
+
+@contextlib.asynccontextmanager
+async def scheduling(nats: NatsServer, valkey: ValkeyServer) -> AsyncGenerator[None]:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    options = SchedulerOptions(ServerOptions(url=nats.url), valkey.url, "one")
+    task = asyncio.create_task(run_scheduler(options, SystemClock(), stop=stop, ready=ready))
+    await ready.wait()
+    yield
+    stop.set()
+    await task
+
+
+async def stored(bus: Bus) -> int:
+    return int((await stream_state(bus, streams.JOBS))["messages"])
+
+
+async def test_a_job_that_a_former_reign_ended_and_did_not_take_out_does_not_wait(
+    bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer
+) -> None:
+    async with Witness().watching(bus) as witness:
+        async with scheduling(nats_server, valkey_server):
+            request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"], repeat=JOBS)
+            submitted = await Client(bus, SystemClock()).submit(request)
+            last = submitted.jobs[-1].job_id
+            await wait_for(lambda: last in witness.events, 60, "all jobs to be queued")
+        (told,) = (event for event in witness.events[last] if isinstance(event, Queued))
+        message = JobMessage(spec=told.spec)
+        before = await stored(bus)
+        assert await end_unclaimed(bus, message, "cancelled", "cancelled", "enough", now=told.at) is None
+        async with scheduling(nats_server, valkey_server):
+
+            async def one_less() -> bool:
+                query = Query().encode()
+                answer = await bus.requests.request(subjects.query("overview"), query, timeout=5)
+                return Overview.decode(answer.data).waiting == JOBS - 1 and await stored(bus) == before - 1
+
+            await wait_for(one_less, 60, "one job less, in the backlog and in its stream")

@@ -253,3 +253,18 @@ def test_devices_of_an_idle_lab_do_not_idle_while_a_build_waits(known: bool) -> 
     for number in range(4):
         lab.add(number, priority=5, app="new")
     assert len(lab.starts) == 4
+
+
+def test_low_work_gets_a_further_slot_when_its_last_job_would_wait_longer_than_any_usually_does() -> None:
+    lab = Clockwork(1)
+    line = lab.state.measures.record("any", frozenset()).line
+    for _ in range(100):
+        line.waits[1].add(3600.0)  # it is a patient lab
+        line.waits[2].add(1000.0)
+    for number in range(14):  # the slot is through with them in another 14 minutes
+        old = Job(f"j{number}", GroupKey("any", "o", "old"), "t", 2, -900.0, number, expected_s=TEST_S)
+        lab.feed(JobArrived(old))
+    for number in range(14, 26):
+        lab.add(number, priority=2, app="young")
+    lab.feed(SlotSeen("a/s1", frozenset(), True, frozenset(), None, None))
+    assert [one.group.app_version_id for _, one in lab.starts] == ["old", "old"]

@@ -25,8 +25,9 @@ _UNNOTICED_S: Final = 1.0
 """Waits that short matter to nobody."""
 _SCARCELY: Final = 1.02
 """In so many installs at least: nobody can be sooner where the build is nowhere."""
-_RUSH: Final[Slope] = (1.6, 0.0, 2.0, 1.0)
-"""By load: how much counts how long the slots need for the urgent work alone."""
+_RUSH: Final[Slope] = (1.6, 0.0, 2.0, 0.8)
+"""By load: how much counts how long the slots need for the urgent work alone. Not all of it: else all who
+wait come close to the longest wait."""
 _TRUST: Final[Slope] = (1.2, 1.0, 1.24, 0.0)
 """By how far our urgent waits are behind: for what share of the time left a slot that has the build is waited
 for. Tests may take longer than expected, and who finds out too late has an install still to wait for."""

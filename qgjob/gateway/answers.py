@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from bus_schemas.base import MAX_ID_CHARS
@@ -18,26 +21,45 @@ from qgjob.gateway.patience import Patience
 
 async def _client_of(request: Request) -> Client:
     # A coroutine, though it awaits nothing: FastAPI runs a plain function in a thread, at twice the cost.
-    client: Client = request.app.state.client
-    return client
+    served: Served = request.app.state.served
+    return served.client
 
 
-async def _gates_of(request: Request) -> Gates:
-    gates: Gates = request.app.state.gates
-    return gates
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a route works with. One dependency, as FastAPI takes its time for each."""
+
+    client: Client
+    gates: Gates
+    """The limits in force."""
+    patience: Patience
+    """How long an answer may take."""
 
 
-async def _patience_of(request: Request) -> Patience:
-    patience: Patience = request.app.state.patience
-    return patience
+async def _served_of(request: Request) -> Served:
+    served: Served = request.app.state.served
+    return served
 
 
-async def only_known_parameters(request: Request) -> None:
-    """Refuse what no route reads: a mistyped filter would let everything through, and of two one is lost."""
-    route = request.scope["route"]
-    known = {field.alias for field in route.dependant.query_params}
+class KnownRoute(APIRoute):
+    """Refuses what it does not read (a mistyped filter would let all through) and what is said twice."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What carries a request out, made once."""
+        handle = super().get_route_handler()
+        known = {field.alias for field in self.dependant.query_params}
+
+        async def checked(request: Request) -> Response:
+            if wrong := _wrong_parameters(request, known):
+                raise RequestValidationError(wrong)
+            return await handle(request)
+
+        return checked
+
+
+def _wrong_parameters(request: Request, known: Collection[str]) -> list[dict[str, Any]]:
     names = Counter(name for name, _ in request.query_params.multi_items())
-    wrong = [
+    wrong: list[dict[str, Any]] = [
         {"type": "extra_forbidden", "loc": ("query", name), "msg": ""} for name in names if name not in known
     ]
     wrong += [
@@ -45,18 +67,14 @@ async def only_known_parameters(request: Request) -> None:
         for name, count in names.items()
         if name in known and count > 1
     ]
-    if wrong:
-        raise RequestValidationError(wrong)
+    return wrong
 
 
 ClientOf = Annotated[Client, Depends(_client_of)]
 """The connected client, in a route's signature."""
 
-GatesOf = Annotated[Gates, Depends(_gates_of)]
-"""The limits in force, in a route's signature."""
-
-PatienceOf = Annotated[Patience, Depends(_patience_of)]
-"""How long an answer may take, in a route's signature."""
+ServedOf = Annotated[Served, Depends(_served_of)]
+"""All that it may need, in a route's signature."""
 
 
 NamedId = Annotated[str | None, Query(min_length=1, max_length=MAX_ID_CHARS)]

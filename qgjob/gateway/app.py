@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.responses import HTMLResponse
 
 from qgjob import __version__
 from qgjob.client import Client
 from qgjob.gateway import problems
-from qgjob.gateway.answers import only_known_parameters
+from qgjob.gateway.answers import KnownRoute, Served
 from qgjob.gateway.docs import page
 from qgjob.gateway.gates import Gates
 from qgjob.gateway.patience import SCHEDULER_ANSWERS_S, Patience
@@ -30,13 +30,10 @@ def make_app(client: Client, gates: Gates) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # curl does not follow: it would print nothing and end with 0
-        dependencies=[Depends(only_known_parameters)],
         responses=problems.WRONG,
     )
     client.bus.answers_within_s = SCHEDULER_ANSWERS_S
-    app.state.client = client
-    app.state.gates = gates
-    app.state.patience = Patience(client)
+    app.state.served = Served(client, gates, Patience(client))
     problems.install(app)
     for routes in (jobs.router, bundles.router, lab.router):
         app.include_router(routes, responses=problems.TOO_OFTEN)
@@ -45,5 +42,6 @@ def make_app(client: Client, gates: Gates) -> FastAPI:
     async def docs() -> HTMLResponse:
         return HTMLResponse(page(app.openapi()))
 
+    app.router.route_class = KnownRoute
     app.add_api_route("/docs", docs, include_in_schema=False)
     return app

@@ -13,21 +13,21 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from qgjob.client.bundles import MAX_BUNDLE_BYTES
-from qgjob.gateway.answers import ClientOf, PatienceOf, document
+from qgjob.gateway.answers import KnownRoute, ServedOf, document
 
-router = APIRouter(prefix="/api/bundles", tags=["jobs"])
+router = APIRouter(prefix="/api/bundles", tags=["jobs"], route_class=KnownRoute)
 
 _GZIP: Final = b"\x1f\x8b"
 _BODY: Final = {"content": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}}}
 
 
 @router.post("", status_code=201, summary="Store a test bundle", openapi_extra={"requestBody": _BODY})
-async def store(request: Request, client: ClientOf, patience: PatienceOf) -> Response:
+async def store(request: Request, served: ServedOf) -> Response:
     """Send a `.tar.gz` as the body; its digest goes into the submit's `bundle`."""
     with tempfile.NamedTemporaryFile(prefix="qgjob-bundle-") as file:
         await _receive(request, file)
-        packed = Path(file.name)
-        bundle = await patience.moving(lambda moved: client.upload_bundle(packed, progress=moved))
+        client, packed = served.client, Path(file.name)
+        bundle = await served.patience.moving(lambda moved: client.upload_bundle(packed, progress=moved))
     return document({"bundle": bundle.digest, "size": bundle.size}, 201)
 
 

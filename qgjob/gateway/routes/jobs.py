@@ -16,17 +16,18 @@ from qgjob.client.models import SubmitRequest, Submitted
 from qgjob.client.shapes import job_json, run_json, submitted_json
 from qgjob.client.submit import jobs_of
 from qgjob.errors import NotFoundError, UnreachableError
-from qgjob.gateway.answers import ClientOf, GatesOf, NamedId, PatienceOf, document
+from qgjob.gateway.answers import ClientOf, KnownRoute, NamedId, ServedOf, document
 from qgjob.gateway.bodies import CancelBody, SubmitBody
 from qgjob.gateway.gates import Gates
 
-router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=KnownRoute)
 
 
 @router.post("/submit", status_code=202, summary="Submit tests as one run")
-async def submit(body: SubmitBody, client: ClientOf, gates: GatesOf, patience: PatienceOf) -> Response:
+async def submit(body: SubmitBody, served: ServedOf) -> Response:
     """Store a run, one job for each test: all of it or nothing. Answers with its ids."""
-    return document(submitted_json(await patience.stored(_submit(body, client, gates))), 202)
+    storing = _submit(body, served.client, served.gates)
+    return document(submitted_json(await served.patience.stored(storing)), 202)
 
 
 async def _submit(body: SubmitBody, client: Client, gates: Gates) -> Submitted:
@@ -112,8 +113,7 @@ async def get(id: str, client: ClientOf) -> Response:  # noqa: A002 - the contra
 @router.get("/{id}/logs", summary="The output of a job", response_class=Response)
 async def logs(
     id: str,  # noqa: A002 - the contract's name
-    client: ClientOf,
-    patience: PatienceOf,
+    served: ServedOf,
     follow: bool = False,
     tail: Annotated[int | None, Query(ge=1, le=10_000)] = None,
 ) -> Response:
@@ -121,8 +121,8 @@ async def logs(
 
     With `follow=true` it goes on until the job has ended.
     """
-    await patience.server(otherwise="nothing was read")
-    chunks = client.logs(id, follow=follow, tail=tail)
+    await served.patience.server(otherwise="nothing was read")
+    chunks = served.client.logs(id, follow=follow, tail=tail)
     # The first chunk is read before the answer begins: an unknown id is still a 404 then.
     first = await anext(chunks, None)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}

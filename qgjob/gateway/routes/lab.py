@@ -14,15 +14,15 @@ from bus_schemas.requests import CheckView, HealthAnswer
 from qgjob.client import Client
 from qgjob.client.shapes import agent_json
 from qgjob.errors import QgjobError
-from qgjob.gateway.answers import ClientOf, GatesOf, NamedId, document
+from qgjob.gateway.answers import ClientOf, KnownRoute, NamedId, ServedOf, document
 from qgjob.gateway.metrics import MEDIA_TYPE, exposition
 
 T = TypeVar("T")
 
 _TOLD_WITHIN_S: Final = 5.0
 
-router = APIRouter(prefix="/api", tags=["lab"])
-vital = APIRouter(tags=["lab"])
+router = APIRouter(prefix="/api", tags=["lab"], route_class=KnownRoute)
+vital = APIRouter(tags=["lab"], route_class=KnownRoute)
 """What watches over the lab asks; no rate limit holds for it."""
 
 
@@ -65,12 +65,13 @@ async def detailed(client: ClientOf) -> Response:
 
 
 @vital.get("/metrics", summary="The lab as figures for Prometheus", response_class=Response)
-async def metrics(client: ClientOf, gates: GatesOf) -> Response:
+async def metrics(served: ServedOf) -> Response:
     """Health, queue, slots and what became of jobs; of what nobody answers for, nothing is said."""
+    client = served.client
     found, overview, agents = await asyncio.gather(
         _health(client), _told(client, client.overview), _told(client, client.agents)
     )
-    text = exposition(found.checks, overview, agents, gates.refused())
+    text = exposition(found.checks, overview, agents, served.gates.refused())
     return Response(text, 200, media_type=MEDIA_TYPE)
 
 

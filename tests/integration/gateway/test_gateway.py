@@ -73,8 +73,13 @@ class TestGateway:
         assert first.json["run_id"] == again.json["run_id"]
         assert [first.json["accepted_before"], again.json["accepted_before"]] == [False, True]
         await asyncio.gather(*(http.ended(job["job_id"]) for job in first.json["jobs"]))
-        listed = await http.get(f"/api/jobs?run_id={first.json['run_id']}")
-        assert {job["test"] for job in listed.json["jobs"]} == {"a.py", "b.py"}
+
+        async def listed() -> bool:
+            answer = await http.get(f"/api/jobs?run_id={first.json['run_id']}")
+            assert {job["test"] for job in answer.json["jobs"]} == {"a.py", "b.py"}
+            return True
+
+        await wait_for(listed, 10, "what was queued to be told of, which may be after its end")
 
     async def test_a_waiting_job_is_cancelled(self, http: Http):
         body = submission(requires=["nobody-has-this"])

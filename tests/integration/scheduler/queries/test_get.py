@@ -22,7 +22,7 @@ from qgjob.scheduler.queries import QueryService
 from qgjob.store.connect import Store
 from qgjob.store.reader import Reader
 from tests.support.eventlog import record, record_at_once, submit
-from tests.support.histories import Ids, lifetime, queued, said, spec_of, started
+from tests.support.histories import Ids, ended, lifetime, queued, said, spec_of, started
 from tests.support.questions import ONE, ask, caught_up, get, problem
 from tests.support.servers import ValkeyServer
 
@@ -92,6 +92,20 @@ async def test_submitted_a_moment_ago(bus: Bus, queries: QueryService) -> None:
     assert known is not None
     assert [doc.job_id for doc in known.docs] == ["j_r_1_003"]
     assert await queries.known_jobs("j_9") is None
+
+
+async def test_a_job_that_ended_before_it_was_announced_is_told_with_its_test(
+    bus: Bus, projected: Projector
+) -> None:
+    await submit(bus, run_of(2))
+    ids = Ids(job_id="j_r_1_001")
+    await caught_up(projected, await record(bus, [started(ids), ended(ids)]))
+    job, run = await get(bus, "j_r_1_001"), await get(bus, "r_1")
+    listed = await ask(bus, "list", ListQuery(run_id="r_1"), ListAnswer)
+    assert job.job is not None
+    assert run.run is not None
+    for view in (job.job, *listed.jobs, next(j for j in run.run.jobs if j.job_id == ids.job_id)):
+        assert (view.test, view.position, view.state) == ("tests/test_j_r_1_001.py", 1, "passed")
 
 
 async def test_partly_announced(bus: Bus, projected: Projector) -> None:

@@ -105,6 +105,11 @@ AnyId = Annotated[
 ]
 
 
+def lines_or_words(rv: str) -> list[str]:
+    """What a variable says of an option that may be repeated: a line each, or of one line each word."""
+    return [line for line in rv.splitlines() if line.strip()] if "\n" in rv else rv.split()
+
+
 def identifier(name: str, value: str) -> str:
     """The value of an id option; raises `UsageError`."""
     from qgjob.client.checks import checked_id

@@ -35,6 +35,9 @@ class SubmitCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Cut at the first `--`; what is not said stands in the project file."""
+        for parameter in self.params:
+            if getattr(parameter, "multiple", False):
+                parameter.split_envvar_value = opt.lines_or_words
         defaults = Defaults()
         if not {"--help", "-h"}.intersection(args):
             defaults = defaults_of(self.params, Path.cwd(), os.environ)

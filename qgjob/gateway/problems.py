@@ -158,8 +158,9 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     detail = str(error.detail)
     if error.status_code == 404 and detail == "Not Found":
-        slash = " without the slash at its end" if request.url.path.rstrip("/") != request.url.path else ""
-        detail = f"There is nothing at {request.url.path}; GET /docs lists what there is{slash}."
+        path = request.url.path
+        slash = ": leave out the slash at its end" if len(path) > 1 and path.endswith("/") else ""
+        detail = f"There is nothing at {path}{slash}; GET /docs lists what there is."
     elif error.status_code == 405:
         detail = f"{request.method} is not possible at {request.url.path}."
     headers = dict(error.headers) if error.headers else None

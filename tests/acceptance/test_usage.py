@@ -251,3 +251,16 @@ def test_a_command_runs_with_a_stream_closed(lonely: Qgjob, closed: str):
 def test_an_error_that_nobody_hears_keeps_its_exit_code(lonely: Qgjob, stderr: str):
     assert in_shell(lonely, f'"$0" list {stderr}').returncode == 5
     assert in_shell(lonely, f'"$0" list --no-such-option {stderr}').returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "missing"), [("a b.sh\nc d.sh\n", "c d.sh"), ("a.sh none.sh", "none.sh"), ("a b.sh\n", None)]
+)
+def test_a_variable_of_an_option_that_may_be_repeated_holds_lines_or_words(
+    lonely: Qgjob, said: str, missing: str | None
+):
+    lonely.file("a b.sh")
+    lonely.file("a.sh")
+    done = lonely("submit", "--org-id", "acme", "--app-version-id", "v1", env={"QGJOB_TEST": said})
+    assert done.code == (5 if missing is None else 3), done.err
+    assert missing is None or f"no test file {missing}\n" in done.err

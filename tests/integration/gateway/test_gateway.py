@@ -217,7 +217,7 @@ class TestGateway:
 
     async def test_a_slash_too_many_is_said_and_not_sent_elsewhere(self, http: Http):
         missed = await http.post("/api/jobs/submit/", submission())
-        assert (missed.status, "without the slash" in missed.json["detail"]) == (404, True)
+        assert (missed.status, "leave out the slash" in missed.json["detail"]) == (404, True)
 
     @pytest.mark.parametrize("body", [b"[]", b'"x"', b"7"])
     async def test_json_that_is_no_object_is_called_that(self, http: Http, body: bytes):

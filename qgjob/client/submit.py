@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
@@ -207,7 +207,21 @@ def _tests(request: SubmitRequest, durations: Mapping[str, float]) -> list[tuple
             f"{len(request.tests)} tests in {request.shards} shards are too many for each: "
             f"at most {MAX_SHARD_FILES}."
         )
+    _checked_for_command(request, shards)
     return [(f"shard {number} of {len(shards)}", tuple(files)) for number, files in enumerate(shards, 1)]
+
+
+def _checked_for_command(request: SubmitRequest, shards: Sequence[Sequence[str]]) -> None:
+    """Refuse shards that would end as `not_runnable`; which runner `auto` finds is certain of `.sh` alone."""
+    several = [file for files in shards if len(files) > 1 for file in files]
+    surely = request.runner == "command" or (
+        request.runner == "auto" and any(file.endswith(".sh") for file in several)
+    )
+    if several and surely and "{test}" not in request.argv:
+        raise UsageError(
+            "A shard has several files, and a command takes one.",
+            hint="With {test} as a word of its own behind -- (over HTTP in argv) it gets them all.",
+        )
 
 
 def _variant(label: str | None, number: int, repeat: int) -> str | None:

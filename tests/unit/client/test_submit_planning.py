@@ -52,6 +52,29 @@ def test_what_the_jobs_are_is_in_the_digest(change: dict[str, object]):
     assert digest(replace(REQUEST, **change)) != digest(REQUEST)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize(
+    ("runner", "tests", "argv", "refused"),
+    [
+        ("command", ("a.py", "b.py"), (), True),
+        ("command", ("a.py", "b.py"), ("run", "x{test}"), True),
+        ("command", ("a.py", "b.py"), ("run", "{test}"), False),
+        ("command", ("a.py",), (), False),
+        ("auto", ("a.sh", "b.sh"), (), True),
+        ("auto", ("test_a.py", "test_b.py"), (), False),
+        ("pytest", ("a.sh", "b.sh"), (), False),
+    ],
+)
+def test_a_command_that_could_take_one_file_of_a_shard_is_refused_before_anything_runs(
+    runner: str, tests: tuple[str, ...], argv: tuple[str, ...], refused: bool
+):
+    request = replace(REQUEST, runner=runner, tests=tests, argv=argv, shards=1)
+    if refused:
+        with pytest.raises(UsageError, match="takes one"):
+            make_specs(request, 1.0)
+    else:
+        assert len(make_specs(request, 1.0)) == 1
+
+
 def test_without_a_key_every_submit_is_another_run():
     request = replace(REQUEST, run_key=None)
     assert make_specs(request, 1.0)[0].run_id != make_specs(request, 1.0)[0].run_id

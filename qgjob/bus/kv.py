@@ -62,9 +62,9 @@ async def delete(bus: Bus, bucket: str, key: str, *, expected: int | None = None
     await bus.requests.publish(key_subject(bucket, key), b"", headers=headers)
 
 
-async def get(bus: Bus, bucket: str, key: str) -> Stored | None:
+async def get(bus: Bus, bucket: str, key: str, *, timeout: float = 5.0) -> Stored | None:
     """The last revision of a key, a tombstone included, or None when there is none."""
-    return await get_last(bus, f"KV_{bucket}", key_subject(bucket, key))
+    return await get_last(bus, f"KV_{bucket}", key_subject(bucket, key), timeout=timeout)
 
 
 async def get_last(bus: Bus, stream: str, subject: str, *, timeout: float = 5.0) -> Stored | None:

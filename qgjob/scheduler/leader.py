@@ -28,6 +28,8 @@ KEY = "leader"
 _RENEW_S = 0.5
 _LOOK_S = 0.2
 _GIVE_UP_S = LEADER_TTL_S * 0.75
+_STOOD_STILL_S = 5.0
+"""After a longer pause it is better to start anew: slots may seem lost whose reports were not read."""
 
 
 class DeposedError(QgjobError):
@@ -84,12 +86,17 @@ class Election:
             except JsError as error:
                 if not lost_compare(error):
                     log.debug("renewal refused: %s", error)
-                elif not await self._still_ours():
+                elif not await self._taken_back(renewed):
                     raise DeposedError("another replica reigns now") from None
+                else:
+                    renewed = asked
             except QgjobError as error:
                 log.debug("renewal failed: %s", error)
             if self._clock.monotonic() - renewed > _GIVE_UP_S:
-                raise DeposedError("the leader key could not be renewed in time")
+                # It may be this process that was late, on a machine with too much to do.
+                if not await self._taken_back(renewed):
+                    raise DeposedError("the leader key could not be renewed in time")
+                renewed = self._clock.monotonic()
 
     async def resign(self) -> None:
         """Give the key up, so that another replica need not wait for it to expire."""
@@ -114,13 +121,27 @@ class Election:
             self._bus, LEADER_BUCKET, KEY, value, ttl_s=LEADER_TTL_S, expected=expected, timeout=timeout
         )
 
-    async def _still_ours(self) -> bool:
-        """After a lost answer the key's revision is ahead of what we know, yet it is ours."""
-        stored = await kv.get(self._bus, LEADER_BUCKET, KEY)
-        if stored is None or stored.deleted or self._nonce_of(stored.data) != self._nonce:
+    async def _taken_back(self, renewed: float) -> bool:
+        """Renew the key if nobody else has written it since we did.
+
+        After a lost answer its revision is ahead of what we know, yet it is ours. When this process stood
+        still for longer than the key lives, nothing but its expiry follows our last revision, unless somebody
+        reigned meanwhile.
+        """
+        try:
+            stored = await kv.get(self._bus, LEADER_BUCKET, KEY, timeout=_RENEW_S * 2)
+            if stored is None or self._clock.monotonic() - renewed > _STOOD_STILL_S:
+                return False
+            if stored.deleted:
+                ours = stored.seq == self._revision + 1
+            else:
+                ours = self._nonce_of(stored.data) == self._nonce
+            if ours:
+                self._revision = await self._put(stored.seq, timeout=_RENEW_S * 2)
+        except QgjobError as error:
+            log.debug("the key could not be taken back: %s", error)
             return False
-        self._revision = stored.seq
-        return True
+        return ours
 
     @staticmethod
     def _nonce_of(data: bytes) -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 
 import pytest
 
 from bus_schemas.streams import LEADER_BUCKET, LEADER_TTL_S
 from qgjob.bus import kv
-from qgjob.bus.connect import Bus
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.clock import SystemClock
 from qgjob.scheduler.leader import KEY, DeposedError, Election
 from tests.support.servers import NatsServer
@@ -59,3 +61,55 @@ async def test_a_server_that_is_silent_for_as_long_as_the_key_lives_ends_the_rei
             await asyncio.wait_for(keeping, 10)
     finally:
         nats_server.resume()
+
+
+def stand_still(seconds: float) -> None:
+    """As a process does that gets no processor: its event loop does not run."""
+    time.sleep(seconds)
+
+
+async def test_who_stood_still_for_longer_than_the_key_lives_reigns_on_if_nobody_else_did(bus: Bus) -> None:
+    election = Election(bus, SystemClock(), "a")
+    mandate = await election.acquire()
+    keeping = asyncio.create_task(election.keep())
+    await renewals(bus, 1)
+    stand_still(LEADER_TTL_S * 1.5)
+    await renewals(bus, 2)
+    assert not keeping.done(), keeping
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    await election.resign()
+    assert (await Election(bus, SystemClock(), "b").acquire()).epoch > mandate.epoch
+
+
+@pytest.mark.parametrize("goes", [False, True], ids=["the other reigns", "the other is gone again"])
+async def test_who_stood_still_while_another_reigned_is_deposed(
+    bus: Bus, nats_server: NatsServer, goes: bool
+) -> None:
+    async def another() -> None:
+        async with open_bus(ServerOptions(url=nats_server.url)) as theirs:
+            election = Election(theirs, SystemClock(), "b")
+            await election.acquire()
+            if goes:
+                await election.resign()
+
+    election = Election(bus, SystemClock(), "a")
+    await election.acquire()
+    keeping = asyncio.create_task(election.keep())
+    await renewals(bus, 1)
+    beside = threading.Thread(target=lambda: asyncio.run(another()))
+    beside.start()
+    beside.join()
+    with pytest.raises(DeposedError):
+        await asyncio.wait_for(keeping, 10)
+
+
+async def test_who_stood_still_for_long_starts_anew(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qgjob.scheduler.leader._STOOD_STILL_S", LEADER_TTL_S * 1.25)
+    election = Election(bus, SystemClock(), "a")
+    await election.acquire()
+    keeping = asyncio.create_task(election.keep())
+    await renewals(bus, 1)
+    stand_still(LEADER_TTL_S * 1.5)
+    with pytest.raises(DeposedError):
+        await asyncio.wait_for(keeping, 10)

@@ -34,6 +34,7 @@ from qgjob.client.publish_run import PlannedRun
 from qgjob.simulate.bounds import makespan_lower_bound
 from qgjob.simulate.generate import LabShape, lab_trace
 from qgjob.simulate.trace import TraceJob
+from tests.support.runs import as_run
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:
@@ -207,15 +208,7 @@ def _run(jobs: Sequence[TraceJob]) -> PlannedRun:
         )
         for position, (job, job_id) in enumerate(zip(jobs, new_ids("job", len(jobs), now), strict=True))
     ]
-    return PlannedRun(
-        run_id=run_id,
-        org_id="bench",
-        specs=specs,
-        digest=run_id.encode().hex().zfill(64)[-64:],
-        name=None,
-        meta={},
-        created_at=now,
-    )
+    return as_run(specs)
 
 
 def _stored_at(msg: Msg) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from agent import threads
 from agent.drivers.base import InstalledApp
 
 _TYPES = {
@@ -65,13 +66,7 @@ class Ledger:
         A cancel waits for that, so that what is written next is not overtaken by it.
         """
         document = {"installed": [dataclasses.asdict(entry) for entry in self._entries.values()]}
-        writing = asyncio.ensure_future(asyncio.to_thread(_write, self._path, json.dumps(document, indent=1)))
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.wait((writing,))
-            writing.exception()
-            raise
+        await threads.finished(partial(_write, self._path, json.dumps(document, indent=1)))
 
 
 def _write(path: Path, text: str) -> None:

@@ -13,10 +13,11 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from agent import threads
 from agent.archive import unpack
 from agent.drivers.app_server import AppServer
 from agent.drivers.base import (
@@ -52,16 +53,15 @@ class ProcessDevice(MarkerDevice):
     async def open(self) -> None:
         """See `Device.open`. What is not in the ledger, such as an install cut short, is removed."""
         await super().open()
-        for entry in self._ledger.entries:
-            if self._is_gone(entry):
-                await self._ledger.remove(entry.app_id)
+        await self._forget_gone(self._ledger.entries)
         await asyncio.to_thread(self._tidy)
 
     async def prove(self, org_id: str, app_version_id: str) -> None:
         """See `Device.prove`: a test knows the build's folder, and may have removed what is in it."""
-        for entry in self._ledger.entries:
-            if (entry.org_id, entry.app_version_id) == (org_id, app_version_id) and self._is_gone(entry):
-                await self._ledger.remove(entry.app_id)
+        asked = (org_id, app_version_id)
+        await self._forget_gone(
+            entry for entry in self._ledger.entries if (entry.org_id, entry.app_version_id) == asked
+        )
 
     async def uninstall(self, app_id: str) -> None:
         """See `Device.uninstall`."""
@@ -142,6 +142,11 @@ class ProcessDevice(MarkerDevice):
         identity = "\0".join((entry.app_id, entry.org_id, entry.app_version_id, entry.sha256 or ""))
         return self._apps / hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
+    async def _forget_gone(self, entries: Iterable[InstalledApp]) -> None:
+        for entry in entries:
+            if self._is_gone(entry):
+                await self._ledger.remove(entry.app_id)
+
     def _is_gone(self, entry: InstalledApp) -> bool:
         """Whether a build that was unpacked is there no more, or nothing of it."""
         if entry.sha256 is None:
@@ -205,14 +210,7 @@ async def _unpack_verified(build: Build, source: Path, dest: Path) -> None:
                 retryable=False,
             ) from error
 
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait((running,))
-        running.exception()
-        raise
+    await threads.finished(work, on_cancel=stop.set)
 
 
 def _place_file(source: Path, dest: Path, name: str) -> None:

@@ -63,8 +63,8 @@ async def ask(
 
     Raises `UnreachableError` when none answers: after 2 s when none is there, after `patience` seconds
     (one and a half times `timeout` unless given, at most what `Bus.answers_within_s` says) when one is
-    silent. `heard`: a scheduler has taken
-    this request already, so another one is waited for with the same patience.
+    silent. `heard`: a scheduler has taken this request already, so another one is waited for with the same
+    patience.
     """
     patience = min(timeout * 1.5 if patience is None else patience, bus.answers_within_s)
     timeout = min(timeout, patience)

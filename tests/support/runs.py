@@ -40,6 +40,12 @@ def planned(
         )
         for position, job_id in enumerate(new_ids("job", count, now))
     ]
+    return as_run(specs)
+
+
+def as_run(specs: list[JobSpec]) -> PlannedRun:
+    """The run of these jobs, which have its id."""
+    run_id, now = specs[0].run_id, specs[0].created_at
     return PlannedRun(
         run_id=run_id,
         org_id="bench",

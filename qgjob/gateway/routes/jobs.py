@@ -135,7 +135,8 @@ async def cancel(id: str, client: ClientOf, body: CancelBody | None = None) -> R
     try:
         answer = await client.cancel(id, reason=body.reason if body else None, by="http")
     except UnreachableError as error:
-        raise UnreachableError(error.message, hint=f"A cancel may be sent again. {error.hint}") from None
+        hint = " ".join(filter(None, ("A cancel may be sent again.", error.hint)))
+        raise UnreachableError(error.message, hint=hint) from None
     return document({"affected": list(answer.affected), "already": list(answer.already)})
 
 

@@ -62,7 +62,7 @@ class Roster:
             return await self._driver.discover()
         except QgjobError:
             raise
-        except Exception as error:
+        except Exception as error:  # a driver may be the lab's own
             log.exception("finding the devices of driver %s", self._driver.name)
             raise UsageError(
                 f"the driver {self._driver.name} cannot find its devices: {type(error).__name__}: {error}"

@@ -90,7 +90,7 @@ class Taking:
                 sent=lambda: delivery.noted(self._held_work),
                 ours_until=ours_until,
             )
-        except BaseException:
+        except BaseException:  # also a cancel: what was not claimed leaves no note behind
             delivery.forget()
             raise
         note = delivery.noted(self._held_work)
@@ -108,7 +108,7 @@ class Taking:
 
         try:
             outcome = await self._runner.run(held, ack, ack_wait_s, since=delivery.came, on_renewed=renewed)
-        except Exception:
+        except Exception:  # nobody runs it any more, so a later start has nothing to hand back
             note.settle()
             raise
         if outcome is None:

@@ -56,7 +56,7 @@ class Connection(NatsClient):
     async def _process_connect_init(self) -> None:
         try:
             await super()._process_connect_init()
-        except BaseException:
+        except BaseException:  # also a cancel: the library would leave the socket open
             if self._transport is not None:
                 self._transport.close()
             raise

@@ -18,8 +18,6 @@ from qgjob.local.ports import free_port
 from tests.acceptance.conftest import Qgjob, clean_env
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
-
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / "action.yml"
 

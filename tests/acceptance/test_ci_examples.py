@@ -19,8 +19,6 @@ from tree_sitter import Language, Node, Parser
 from tests.acceptance.conftest import Qgjob
 from tests.support.junit_format import problems
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
-
 EXAMPLES = Path(__file__).parents[2] / "examples" / "ci"
 
 PYTHON = """#!/bin/sh

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.acceptance.conftest import Qgjob
 from tests.acceptance.test_jobs import FAILING, PASSING, RUN, SLOW, Script
 from tests.support.adbsim.apk import make_apk
 from tests.support.wait import wait_for
-
-pytestmark = pytest.mark.acceptance
 
 UNNAMED = {"QGJOB_APP_VERSION_ID": ""}
 """An environment that does not say which build."""

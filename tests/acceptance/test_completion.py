@@ -13,8 +13,6 @@ from tests.conftest import required_program
 from tests.support.terminal import Terminal
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.acceptance
-
 #: How each shell is started without anybody's settings, and taught.
 SHELLS = {
     "bash": (("--norc", "--noprofile", "-i"), 'eval "$(qgjob completion bash)"'),

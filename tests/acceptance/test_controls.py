@@ -12,8 +12,6 @@ import pytest
 from tests.acceptance.conftest import Qgjob
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.acceptance
-
 FLIPPING = "import pathlib, sys\nmark = pathlib.Path({mark!r})\nif mark.exists():\n    sys.exit(0)\nmark.touch()\nsys.exit(3)\n"
 SLOW = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
 PASSING = "print('fine')\n"

@@ -18,8 +18,6 @@ import pytest
 from tests.acceptance.conftest import Done, Qgjob, clean_env
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
-
 BROKEN = {"tests/test_checkout_discount_rounding.py", "tests/test_checkout_receipt.py"}
 
 

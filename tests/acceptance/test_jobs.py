@@ -16,8 +16,6 @@ from tests.acceptance.conftest import Done, Qgjob
 from tests.support.junit_format import problems
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.acceptance
-
 PASSING = "print('fine')\n"
 FAILING = "import sys\nprint('broken', file=sys.stderr)\nsys.exit(3)\n"
 SLOW = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"

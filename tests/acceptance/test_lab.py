@@ -6,11 +6,7 @@ import json
 import subprocess
 import zipfile
 
-import pytest
-
 from tests.acceptance.conftest import Qgjob
-
-pytestmark = pytest.mark.acceptance
 
 
 def make_zip(qgjob: Qgjob, name: str, text: str) -> str:

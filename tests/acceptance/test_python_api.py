@@ -14,8 +14,6 @@ import qgjob.client
 import qgjob.scripting
 from qgjob.errors import NotFoundError
 
-pytestmark = pytest.mark.acceptance
-
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
 

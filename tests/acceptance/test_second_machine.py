@@ -21,8 +21,6 @@ from qgjob.local.ports import free_port
 from tests.acceptance.conftest import Qgjob, clean_env
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 NOT_ALLOWED = 4
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from tests.acceptance.conftest import Qgjob
 
-pytestmark = pytest.mark.acceptance
-
 
 @pytest.fixture
 def held(qgjob: Qgjob) -> Iterator[list[str]]:

@@ -13,8 +13,6 @@ import pytest
 from tests.acceptance.conftest import Qgjob
 from tests.support.servers import NatsServer
 
-pytestmark = pytest.mark.acceptance
-
 SUBMIT = ("submit", "--org-id", "acme", "--app-version-id", "v1")
 
 

@@ -13,8 +13,6 @@ from tests.acceptance.conftest import Qgjob
 from tests.support.terminal import Terminal
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.acceptance
-
 BRIEF = "import time\ntime.sleep(0.5)\n"
 
 

@@ -17,7 +17,6 @@ from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
 JOBS = 60
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
 
 
 async def test_streams_lose_the_servers_that_lead_them(

@@ -28,8 +28,6 @@ from qgjob.local.supervisor import Supervisor
 from tests.support.services import shell
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 _MOUNT: Final = 'mount -t tmpfs -o size=256m tmpfs "$0" && exec "$@"'
 _OWN_MOUNTS: Final = ("unshare", "--user", "--map-root-user", "--mount")
 

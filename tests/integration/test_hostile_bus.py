@@ -20,8 +20,6 @@ from tests.support.pipeline import Witness, counted, overview, planned, system
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
 RUBBISH = [b"", b"no json", b"\xff\xfe\x00", b"[]", b'{"v":1}', b'{"v":99}', b"9" * 10_000]
 
 

@@ -21,8 +21,6 @@ from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.services import polite, shell, stubborn
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 def stages(*specs: Sequence[ChildSpec]) -> Services:
     return lambda _options, _addresses, _folder: specs

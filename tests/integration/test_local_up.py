@@ -19,8 +19,6 @@ from qgjob.local.child import ChildSpec, start_child
 from qgjob.local.logs import ChildLog
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:

@@ -36,8 +36,6 @@ from tests.support.pipeline import Witness, counted, planned, system
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
 
 def message_of(count: int = 1) -> JobMessage:
     return JobMessage(spec=planned(count, runner="noop").specs[0])
@@ -52,7 +50,6 @@ async def released_work(bus: Bus) -> set[str]:
     return set(await list_subjects(bus, streams.WORK, subjects.WORK_ALL)) - {subjects.WORK_FENCE}
 
 
-@pytest.mark.slow
 async def test_work_that_ended_and_was_never_acknowledged_does_not_outlive_its_end(tmp_path: Path) -> None:
     """Its agent died between end and ack and nobody pulls there again: a day later it would run once more."""
     message = message_of()

@@ -16,7 +16,6 @@ from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 JOBS = 200
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
 
 
 async def work(bus: Bus) -> tuple[list[str], set[str]]:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bus_schemas.cases import CaseRecord
 from qgjob.report.html import html
 from tests.conftest import required_program
 from tests.support.browser import Page, browser, chromium
 from tests.support.wait import wait_for
 from tests.unit.report.test_reports import job, report
-
-pytestmark = pytest.mark.integration
 
 SHOWN = "[...document.querySelectorAll('details.job')].filter((j) => !j.hidden).map((j) => j.id).join()"
 

@@ -21,8 +21,6 @@ from qgjob.local import guard
 from qgjob.local.ports import free_port
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 PLAN = shop_plan()
 AT_ONCE = 6
 

@@ -12,8 +12,6 @@ from qgjob.local.probes import nats_ready, valkey_ready
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 async def test_a_nats_server_keeps_its_address_and_its_store_over_a_kill(nats_server: NatsServer) -> None:
     url = nats_server.url

@@ -21,8 +21,6 @@ from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.tls import Authority, TlsServer
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:

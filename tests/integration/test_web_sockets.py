@@ -12,8 +12,6 @@ import pytest
 from qgjob.bus.connect import ServerOptions, connect
 from tests.support.servers import NatsServer
 
-pytestmark = pytest.mark.integration
-
 
 def test_no_command_imports_aiohttp() -> None:
     program = "import sys, qgjob.client, tui.feed, agent.service; print('aiohttp' in sys.modules)"

@@ -18,8 +18,6 @@ from tests.support.pipeline import planned
 from tests.support.servers import NatsServer
 from tests.support.slots import runner_in
 
-pytestmark = pytest.mark.integration
-
 
 async def claimed(bus: Bus, runner: AttemptRunner, message: JobMessage) -> Claim:
     runner.expect()

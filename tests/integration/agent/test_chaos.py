@@ -9,12 +9,8 @@ import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import pytest
-
 from bench import leftovers
 from bench.chaos import chaos
-
-pytestmark = pytest.mark.integration
 
 _STRAY = """
 import socket, time
@@ -62,7 +58,6 @@ async def test_killed_agents_supervisors_and_jobs_leave_nothing() -> None:
     assert left.kills, "the dice are loaded: somebody is killed"
 
 
-@pytest.mark.slow
 async def test_nor_do_they_on_phones(adb_program: str) -> None:
     del adb_program
     left = await chaos(6, phones=2, every_s=1.0, most=5)

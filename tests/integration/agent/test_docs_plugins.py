@@ -16,8 +16,6 @@ from qgjob.clock import SystemClock
 from tests.support.pipeline import counted, planned, system
 from tests.support.runs import submit
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 

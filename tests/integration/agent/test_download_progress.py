@@ -7,8 +7,6 @@ import os
 import re
 from pathlib import Path
 
-import pytest
-
 from agent.claim import claim
 from bus_schemas.events import Preparing, Running
 from bus_schemas.jobs import JobMessage
@@ -21,8 +19,6 @@ from tests.support.pipeline import Witness, planned
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
-
-pytestmark = pytest.mark.integration
 
 RATE = 2**18
 """Bytes a second: little enough for more than five seconds, after which no answer would be waited for."""

@@ -22,8 +22,6 @@ from tests.support.runs import submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
-
 
 async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the_job_now(
     tmp_path: Path,

@@ -29,7 +29,7 @@ from qgjob.local.system import LocalSystem, UpOptions
 from tests.support.pipeline import idle_slots
 from tests.support.runs import planned, submit
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Make = Callable[[], bytes]
 

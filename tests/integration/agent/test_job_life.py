@@ -26,7 +26,7 @@ from qgjob.local.system import LocalSystem, UpOptions
 from qgjob.reporting import explain
 from tests.support.pipeline import idle_slots
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECRET = "correct-horse-battery"
 

@@ -19,8 +19,6 @@ from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 async def test_a_chunk_whose_answer_was_lost_is_not_stored_twice(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch

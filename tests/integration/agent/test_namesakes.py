@@ -26,8 +26,6 @@ from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
-
 NO_PROCESS = 2**22 + 1
 """Of an agent on another machine: here no process has that id."""
 

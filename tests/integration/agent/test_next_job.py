@@ -28,8 +28,6 @@ from tests.support.servers import NatsServer
 from tests.support.slots import runner_in
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 ACK_WAIT_S = 30.0
 APP = "v1"
 

@@ -21,8 +21,6 @@ from tests.support.pipeline import counted, planned, system
 from tests.support.runs import submit
 from tests.support.servers import NatsServer
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
-
 ANDROID = frozenset({"android", "android-14", "emulator", "serial:emulator-5554"})
 IOS = frozenset({"ios", "device"})
 

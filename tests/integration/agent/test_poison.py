@@ -17,8 +17,6 @@ from qgjob.bus.topology import ensure_topology
 from tests.support.runs import planned
 from tests.support.servers import NatsServer
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
-
 
 @pytest.fixture
 async def bus(nats_server: NatsServer) -> AsyncGenerator[Bus]:

@@ -28,8 +28,6 @@ from tests.support.pipeline import Witness, counted, planned, system
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
-
 LONG_ACK_WAIT = ("--ack-wait", "3600")
 """What waits for a lease to end waits for longer than any test."""
 

@@ -22,8 +22,6 @@ from tests.support.pipeline import Witness, planned, system
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 DEPLOY = Path(__file__).parents[3] / "deploy"
 
 

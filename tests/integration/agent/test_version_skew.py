@@ -23,8 +23,6 @@ from tests.support.wait import wait_for
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
-pytestmark = pytest.mark.integration
-
 
 async def only_slot(bus: Bus) -> SlotStatus:
     (agent,) = await query.agents(bus)

@@ -30,8 +30,6 @@ from tests.support.samples import SAMPLES
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 async def looked(server: str, http: str | None = None) -> tuple[dict[str, Finding], ExitCode]:
     findings, code = await examine(Session(server=server), http)

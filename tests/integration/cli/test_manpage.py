@@ -5,12 +5,8 @@ from __future__ import annotations
 import subprocess
 import tomllib
 
-import pytest
-
 from scripts.manpage import DOC
 from tests.conftest import required_program
-
-pytestmark = pytest.mark.integration
 
 
 def test_the_manual_page_renders_without_a_warning():

@@ -23,8 +23,6 @@ from qgjob.client.builds import MAX_BUILD_BYTES
 from qgjob.clock import ManualClock
 from qgjob.errors import NotFoundError, RefusedError, UsageError
 
-pytestmark = pytest.mark.integration
-
 ORG = "acme.*> ü"
 
 

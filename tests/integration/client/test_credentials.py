@@ -16,8 +16,6 @@ from tests.support.operator import OperatedServer
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 async def operated(tmp_path: Path) -> AsyncIterator[OperatedServer]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from qgjob.client import Client, Submitted, WaitOptions
 from qgjob.client.ids import new_ids
 from qgjob.errors import ExitCode
@@ -13,8 +11,6 @@ from tests.support.answering import Answering
 from tests.support.servers import NatsServer
 from tests.support.views import NOW, ended, heartbeat, make_run, started, view
 from tests.support.wait import wait_for
-
-pytestmark = pytest.mark.integration
 
 
 async def test_time_runs_out_and_the_jobs_go_on(client: Client, scheduler: Answering):

@@ -13,8 +13,6 @@ from qgjob.client.labfeed import AgentChanged, Change, JobChanged
 from tests.support.pipeline import system
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 class Heard:
     """Everything a feed told."""

@@ -12,8 +12,6 @@ from tests.support.servers import NatsServer
 from tests.support.views import make_run, started
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 async def test_live_events_tell_of_reconnects(client: Client, scheduler: Answering, nats_server: NatsServer):
     (job,) = make_run(1)

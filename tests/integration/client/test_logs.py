@@ -14,8 +14,6 @@ from tests.support.servers import NatsServer
 from tests.support.views import NOW, ended, started, view
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 JOB = view(job_id=new_ids("job", 1, NOW)[0], run_id=new_ids("run", 1, NOW)[0])
 
 

@@ -20,8 +20,6 @@ from qgjob.errors import NotFoundError, RefusedError, UnreachableError
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 
-pytestmark = pytest.mark.integration
-
 
 def make_file(folder: Path, size: int) -> tuple[Path, str]:
     path = folder / f"file-{size}"

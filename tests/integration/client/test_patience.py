@@ -11,8 +11,6 @@ from qgjob.errors import ExitCode, UnreachableError
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:

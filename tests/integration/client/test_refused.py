@@ -17,8 +17,6 @@ from qgjob.errors import NotAllowedError, QgjobError, UnreachableError
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """As a server that takes strangers as some user, and meets wrong credentials."""

@@ -29,8 +29,6 @@ from tests.support.servers import NatsServer
 from tests.support.views import ended
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 PUBLISH = (
     "qg.jobs.>",
     "qg.ctl.>",

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from bus_schemas import subjects
 from bus_schemas.requests import CancelRequest, CtlAnswer, Problem
 from qgjob.client import Client
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
-
-pytestmark = pytest.mark.integration
 
 
 async def test_what_an_older_leader_says_nothing_of_is_asked_for_again(client: Client):

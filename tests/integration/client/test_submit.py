@@ -28,8 +28,6 @@ from tests.support.wait import wait_for
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
-pytestmark = pytest.mark.integration
-
 ORG = "acme gmbh.*>"
 
 

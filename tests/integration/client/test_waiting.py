@@ -19,8 +19,6 @@ from tests.support.servers import NatsServer
 from tests.support.views import NOW, ended, event_ids, make_run, queued, started, view
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 async def test_a_run_is_followed_to_its_verdict(client: Client, scheduler: Answering):
     one, two = (scheduler.knows(job, run_size=2) for job in make_run(2))

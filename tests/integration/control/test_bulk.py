@@ -21,8 +21,6 @@ from tests.support.pipeline import Witness, counted, planned
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
-
 JOBS = 6000
 BEGUN = 200
 """So many jobs were reached when the leader is killed."""

@@ -6,16 +6,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from bus_schemas.events import Started
 from bus_schemas.streams import JOBS
 from qgjob.bus.direct import read_page
 from tests.support.controlled import is_in, kill_leader, lab, run_of, told
 from tests.support.runs import submit
 from tests.support.wait import wait_for
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
 async def test_a_job_for_later_is_scheduled_then_runs_and_one_that_waits_too_long_expires(

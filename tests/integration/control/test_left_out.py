@@ -24,8 +24,6 @@ from tests.support.pipeline import Witness, overview, planned
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
-
 
 @asynccontextmanager
 async def run_of_three(folder: Path) -> AsyncGenerator[tuple[LocalSystem, Bus, Client, list[JobSpec]]]:

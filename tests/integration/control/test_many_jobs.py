@@ -10,8 +10,6 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from bus_schemas import subjects
 from bus_schemas.requests import MAX_ALSO
 from bus_schemas.streams import ORDERS_BUCKET
@@ -25,8 +23,6 @@ from tests.support.wait import wait_for
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
 @contextlib.asynccontextmanager

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from bus_schemas.events import Started
 from tests.support.controlled import ends, is_in, kill_leader, lab, run_of
 from tests.support.pipeline import Witness, overview
 from tests.support.runs import submit
 from tests.support.wait import wait_for
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
 def order_of_starts(witness: Witness) -> list[str]:

@@ -23,8 +23,6 @@ from tests.support.controlled import ends, is_in, kill_leader, lab, run_of
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
 
 async def test_a_job_that_ended_is_tried_once_more_and_waited_for(tmp_path: Path) -> None:
     async with lab(tmp_path) as (_, bus, client, witness):

@@ -21,8 +21,6 @@ from tests.support.pipeline import Witness, overview
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
 
 async def test_pauses_and_limits_hold_over_a_kill_and_are_shown(tmp_path: Path) -> None:
     async with lab(tmp_path, slots=4) as (running, bus, client, witness):

@@ -20,8 +20,6 @@ from qgjob.errors import NotFoundError, UsageError
 from tests.support.controlled import lab
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
 NIGHTLY = SubmitRequest(
     org_id="bench",
     app_version_id="v1",

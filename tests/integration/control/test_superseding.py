@@ -8,15 +8,11 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from qgjob.client import Client
 from qgjob.client.publish_run import PlannedRun
 from tests.support.controlled import is_in, lab, run_of
 from tests.support.runs import submit
 from tests.support.wait import wait_for
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
 def keyed(count: int, key: str, *, seconds: float = 0.05) -> PlannedRun:

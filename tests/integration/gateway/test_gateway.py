@@ -17,8 +17,6 @@ from tests.support.http import Answer, Http
 from tests.support.pipeline import system
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalSystem]:

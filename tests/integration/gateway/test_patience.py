@@ -18,8 +18,6 @@ from qgjob.gateway.patience import Patience
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 async def client(nats_server: NatsServer) -> AsyncIterator[Client]:

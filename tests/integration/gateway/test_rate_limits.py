@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
 
-import pytest
-
 from qgjob.bus.connect import open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.config import ServerOptions
@@ -20,8 +18,6 @@ from qgjob.local.ports import free_port
 from tests.support.http import Answer, Http
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
-
-pytestmark = pytest.mark.integration
 
 ONE_AN_HOUR = "0.001"
 """No test lasts so long that anybody may come again."""

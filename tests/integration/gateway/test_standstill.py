@@ -14,8 +14,6 @@ from qgjob.local.system import LocalSystem, UpOptions
 from tests.support.http import Http
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
 
 async def _well(http: Http) -> bool:
     return (await http.get("/api/health")).status == 200

@@ -31,8 +31,6 @@ from tests.support.runs import submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
-
 SLOT = "local-1/s0"
 ONLY = "local/s0"
 """Of a system with a single agent."""

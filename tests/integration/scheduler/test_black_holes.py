@@ -8,8 +8,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bus_schemas.agents import SlotStatus
 from bus_schemas.events import Ended
 from qgjob.client import Client
@@ -18,8 +16,6 @@ from tests.support.badlab import PLUGINS
 from tests.support.pipeline import SHORT_ACK_WAIT, Witness, counted, idle_slots, overview, planned, system
 from tests.support.runs import submit
 from tests.support.wait import wait_for
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(150)]
 
 BAD = "local-1/s0"
 
@@ -150,7 +146,6 @@ async def test_what_no_machine_has_holds_neither_build_nor_slots(tmp_path: Path)
         assert not held
 
 
-@pytest.mark.slow
 async def test_a_job_that_kills_one_agent_after_the_other_is_stopped(tmp_path: Path) -> None:
     options: dict[str, Any] = {"agents": 4, "slots": 1, "plugins": PLUGINS, "scheduler_args": SHORT_ACK_WAIT}
     async with system(tmp_path, **options) as (_, bus), Witness().watching(bus) as witness:

@@ -13,8 +13,6 @@ from qgjob.scheduler import control
 from qgjob.scheduler.control import Control
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 async def test_a_flood_of_requests_is_turned_away_and_what_was_taken_is_carried_out(
     bus: Bus, monkeypatch: pytest.MonkeyPatch

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-import pytest
-
 from bus_schemas import streams, subjects
 from bus_schemas.events import Queued
 from bus_schemas.jobs import JobMessage
@@ -21,8 +19,6 @@ from qgjob.scheduler.service import SchedulerOptions, run_scheduler
 from tests.support.pipeline import Witness
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 JOBS = 800
 

@@ -25,8 +25,6 @@ from tests.support.pipeline import Witness
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
-
 
 @pytest.fixture
 async def scheduling(

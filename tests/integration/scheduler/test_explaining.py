@@ -14,8 +14,6 @@ from qgjob.scheduler.explaining import Explaining
 from qgjob.scheduler.lookup import KnownJobs
 from tests.support.placement import job
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.mark.parametrize(("attempt", "state"), [(3, "errored"), (4, "queued")])
 async def test_an_attempt_whose_end_is_known_does_not_wait_though_it_was_found_in_the_backlog(

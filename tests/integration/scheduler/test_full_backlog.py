@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from bus_schemas import streams
 from bus_schemas.events import Ended
 from tests.support.pipeline import Witness, counted, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
 async def test_a_full_backlog_delays_a_retry_and_nothing_else(tmp_path: Path) -> None:

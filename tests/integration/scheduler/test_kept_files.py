@@ -25,8 +25,6 @@ from qgjob.scheduler.service import SchedulerOptions, run_scheduler
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 async def test_bundles_and_builds_of_schedules_and_builds_in_use_are_stored_anew_in_time(
     bus: Bus, tmp_path: Path

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat
 from bus_schemas.requests import CtlAnswer
@@ -20,8 +18,6 @@ from qgjob.scheduler.control import Control
 from qgjob.scheduler.healthcheck import read_agents
 from qgjob.scheduler.labfacts import read_clocks
 from tests.support.wait import wait_for
-
-pytestmark = pytest.mark.integration
 
 MANY = 1100
 """More than the last messages of subjects that the server gives in one answer."""

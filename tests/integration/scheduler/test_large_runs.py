@@ -21,8 +21,6 @@ from qgjob.scheduler.slices import AT_ONCE
 from tests.integration.scheduler.test_overview import unheard
 from tests.support.pipeline import planned
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
-
 
 async def nothing_else(_: str) -> KnownJobs | None:
     return KnownJobs([])

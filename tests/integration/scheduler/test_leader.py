@@ -16,8 +16,6 @@ from qgjob.scheduler.leader import KEY, DeposedError, Election
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
-
 
 async def renewals(bus: Bus, more: int) -> None:
     """Wait until the key was written so often again."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import pytest
-
 from bus_schemas import subjects
 from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus
@@ -17,8 +15,6 @@ from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import Mandate
 from qgjob.scheduler.overview import OverviewPublisher
 from tests.support.wait import wait_for
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
 
 def unheard(effect: Effect) -> None:

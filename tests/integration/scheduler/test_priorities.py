@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from bus_schemas.rules import PriorityMark
 from bus_schemas.streams import EVENTS_KEPT_S, PRIORITIES_BUCKET
 from qgjob.bus import kv
@@ -16,8 +14,6 @@ from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.bulk import Carrying
 from qgjob.scheduler.lookup import KnownJobs
 from qgjob.scheduler.priorities import Priorities
-
-pytestmark = pytest.mark.integration
 
 NOW = 1_790_000_000.0
 

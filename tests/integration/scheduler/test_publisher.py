@@ -19,8 +19,6 @@ from tests.support.wait import wait_for
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
-pytestmark = pytest.mark.integration
-
 
 async def test_events_wait_for_those_who_go_first_and_then_go_all_at_once(nats_server: NatsServer) -> None:
     async with open_bus(ServerOptions(url=nats_server.url)) as bus:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage
 from bus_schemas.rules import RetryRequest
@@ -20,8 +18,6 @@ from qgjob.scheduler.bulk import Carrying
 from qgjob.scheduler.lookup import KnownJobs
 from qgjob.scheduler.retries import Retries
 from tests.support.views import queued, view
-
-pytestmark = pytest.mark.integration
 
 DOC = JobDoc("j_1", "r_1", "acme", state="passed")
 

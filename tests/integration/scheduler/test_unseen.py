@@ -14,8 +14,6 @@ from qgjob.clock import SystemClock
 from qgjob.scheduler.bulk import Bulk, Carrying
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 async def test_a_fault_in_what_an_earlier_leader_began(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
     request = CancelRequest(id="r_1", by="ann", reason="enough", patient=True)

@@ -8,15 +8,11 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 
-import pytest
-
 from bus_schemas.streams import LEADER_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.scheduler.leader import KEY
 from tests.support.servers import NatsServer, ValkeyServer
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 DEAF = """
 import asyncio, sys

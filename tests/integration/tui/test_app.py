@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 
-import pytest
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
 
@@ -20,8 +19,6 @@ from tui.app import DashboardApp
 from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
 from tui.screens.overview import OverviewScreen
-
-pytestmark = pytest.mark.integration
 
 
 @contextlib.asynccontextmanager

@@ -23,8 +23,6 @@ from tui.doing import carry_out
 from tui.feed import Feed
 from tui.store.store import Store
 
-pytestmark = pytest.mark.integration
-
 
 @contextlib.asynccontextmanager
 async def feeding(url: str) -> AsyncGenerator[tuple[Feed, Store]]:

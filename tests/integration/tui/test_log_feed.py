@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-import pytest
-
 from qgjob.bus.connect import ServerOptions
 from qgjob.client import open_client
 from qgjob.clock import SystemClock
@@ -18,8 +16,6 @@ from tests.support.wait import wait_for
 from tui.log_feed import follow_logs
 from tui.store.log import LogBuffer
 from tui.store.store import Store
-
-pytestmark = pytest.mark.integration
 
 
 @contextlib.asynccontextmanager

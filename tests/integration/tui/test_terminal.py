@@ -16,8 +16,6 @@ from tests.support.servers import NatsServer
 from tests.support.terminal import Terminal
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import sys

@@ -15,8 +15,6 @@ from tests.support.servers import NatsServer
 from tests.support.tmux import Tmux
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def tmux() -> Iterator[Tmux]:

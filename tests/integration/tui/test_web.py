@@ -12,15 +12,11 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 from tests.conftest import required_program
 from tests.support.browser import browser, chromium
 from tests.support.lab.service import LabService
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
-
-pytestmark = pytest.mark.integration
 
 
 @contextlib.asynccontextmanager

@@ -17,8 +17,6 @@ from tests.support.adbsim import Phone, PhoneLink
 from tests.support.adbsim.apk import make_apk
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 PACKAGE = "com.example.shop"
 
 

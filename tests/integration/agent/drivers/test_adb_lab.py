@@ -19,8 +19,6 @@ from tests.support.pipeline import Witness, planned, system
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
 SCRIPT = """
 echo "$QGJOB_UDID $ANDROID_SERIAL $QGJOB_APP_PACKAGE $QGJOB_DEVICE" >> "$1"
 while [ ! -e "$2" ]; do sleep 0.1; done

@@ -20,8 +20,6 @@ from tests.integration.agent.drivers.conftest import driving
 from tests.support.adbsim import AdbHost, Phone, PhoneLink
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:

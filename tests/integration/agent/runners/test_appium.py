@@ -20,8 +20,6 @@ from agent.errors import JobError
 from agent.runners.base import CaseStatus, Verdict
 from tests.integration.agent.runners.conftest import PHONE, Bench
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
 ROOT = Path(__file__).parents[4]
 
 PYTEST = """

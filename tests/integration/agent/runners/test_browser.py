@@ -13,8 +13,6 @@ from agent.runners.base import CaseStatus, Verdict
 from tests.conftest import required_program
 from tests.integration.agent.runners.conftest import Bench
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from agent.runners.base import Verdict
 from tests.integration.agent.runners.conftest import PHONE, Bench
-
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 APPWRIGHT_CONFIG = """
 import { defineConfig, Platform } from "appwright";

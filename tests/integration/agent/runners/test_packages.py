@@ -22,8 +22,6 @@ from agent.npm.packages import NpmPackages, NpmSettings
 from agent.runners.toolchain import Toolchain
 from tests.support.wait import wait_for
 
-pytestmark = pytest.mark.integration
-
 
 class Registry:
     """Serves one package; counts what it is asked for."""

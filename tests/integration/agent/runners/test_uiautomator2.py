@@ -25,8 +25,6 @@ from tests.support.adbsim import AdbHost, Phone, PhoneLink
 from tests.support.adbsim.apk import make_apk
 from tests.support.adbsim.link import Stream
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
 ON_DEVICE_PORT = 6790
 KEY = "element-6066-11e4-a52e-4f735466cecf"
 

@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bench.system import installed_env, percentiles, planned, running_system, submit
+from bench.system import installed_env, percentiles, running_system
 from bus_schemas.requests import ListAnswer, ListQuery
 from bus_schemas.subjects import query
 from qgjob.bus.connect import Bus
 from qgjob.errors import QgjobError
 from qgjob.local.system import LocalSystem
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 LISTED: Final = 100_000

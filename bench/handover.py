@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import tempfile
@@ -11,13 +10,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.runners import PLUGINS
-from bench.system import planned, submit
-from bus_schemas import subjects
-from bus_schemas.requests import LeaderView, Overview, Query
-from qgjob.bus.connect import Bus, ServerOptions, open_bus
-from qgjob.errors import QgjobError
-from qgjob.local.system import LocalSystem, UpOptions
+from bench.system import running_system
+from bus_schemas.requests import LeaderView
+from qgjob.bus.connect import Bus
+from qgjob.local.system import LocalSystem
+from tests.support.pipeline import overview
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:
@@ -33,13 +31,8 @@ async def handover(waiting: int, *, times: int = 3) -> dict[str, float | list[fl
 
     Two replicas; two slots at work on the backlog all the while; one host, two cores.
     """
-    os.environ["QGJOB_RUNNER_PLUGINS"] = PLUGINS
     with tempfile.TemporaryDirectory(prefix="qgjob-bench-") as folder:
-        options = UpOptions(slots=2, agents=1, schedulers=2, data_dir=Path(folder), log_level="warning")
-        async with (
-            LocalSystem(options, announce=lambda _: None) as system,
-            open_bus(ServerOptions(url=system.server, name="bench")) as bus,
-        ):
+        async with running_system(Path(folder), agents=1, slots=2, schedulers=2) as (system, bus):
             left = waiting
             while left > 0:
                 some = min(left, _RUN)
@@ -72,7 +65,7 @@ async def _kill(system: LocalSystem, bus: Bus) -> float:
     await subscription.unsubscribe()
 
     async def settled() -> bool:
-        seen = await _overview(bus)
+        seen = await overview(bus)
         names = [name for name in system.pids() if name.startswith("scheduler")]
         return seen is not None and seen.leader is not None and seen.leader.epoch > epoch and len(names) == 2
 
@@ -82,20 +75,13 @@ async def _kill(system: LocalSystem, bus: Bus) -> float:
 
 
 async def _reads(bus: Bus, waiting: int) -> bool:
-    seen = await _overview(bus)
+    seen = await overview(bus)
     return seen is not None and seen.waiting >= waiting
 
 
 async def _leader(bus: Bus) -> LeaderView | None:
-    seen = await _overview(bus)
+    seen = await overview(bus)
     return None if seen is None else seen.leader
-
-
-async def _overview(bus: Bus) -> Overview | None:
-    with contextlib.suppress(QgjobError):
-        answer = await bus.requests.request(subjects.query("overview"), Query().encode(), timeout=1)
-        return Overview.decode(answer.data)
-    return None
 
 
 def run_handover() -> list[dict[str, float | list[float]]]:

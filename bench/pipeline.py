@@ -7,11 +7,12 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
 
-from bench.system import percentiles, planned, running, small_bundle, submit
+from bench.system import percentiles, running, small_bundle
 from bus_schemas import subjects
 from bus_schemas.events import Ended, Started, decode_event
 from bus_schemas.requests import GetAnswer, GetQuery
 from qgjob.bus.connect import Bus
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:

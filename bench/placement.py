@@ -25,7 +25,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.pools import Pool, first_come, stealing
-from bench.system import percentiles, running, submit
+from bench.system import percentiles, running
 from bus_schemas.events import Attempt, Ended, decode_event
 from bus_schemas.jobs import JobSpec
 from qgjob.bus.connect import Bus
@@ -34,7 +34,7 @@ from qgjob.client.publish_run import PlannedRun
 from qgjob.simulate.bounds import makespan_lower_bound
 from qgjob.simulate.generate import LabShape, lab_trace
 from qgjob.simulate.trace import TraceJob
-from tests.support.runs import as_run
+from tests.support.runs import as_run, submit
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:

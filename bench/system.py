@@ -7,17 +7,16 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from bench.runners import PLUGINS
 from bus_schemas.jobs import BlobRef
 from qgjob.bundle.packing import pack_folder
-from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.connect import Bus
 from qgjob.client.bundles import upload
-from qgjob.local.system import LocalSystem, UpOptions
-from tests.support.pipeline import idle_slots
-from tests.support.runs import planned, submit
+from qgjob.local.system import LocalSystem
+from tests.support.pipeline import system
 
 
 @contextlib.asynccontextmanager
@@ -29,19 +28,11 @@ async def running(*, agents: int, slots: int, agent_args: tuple[str, ...] = ()) 
             yield bus
 
 
-@contextlib.asynccontextmanager
-async def running_system(
+def running_system(
     folder: Path, *, agents: int, slots: int, **more: Any
-) -> AsyncGenerator[tuple[LocalSystem, Bus]]:
+) -> AbstractAsyncContextManager[tuple[LocalSystem, Bus]]:
     """The same in a folder of the caller's, with further options of `UpOptions`."""
-    os.environ["QGJOB_RUNNER_PLUGINS"] = PLUGINS
-    options = UpOptions(slots=slots, agents=agents, data_dir=folder, log_level="warning", **more)
-    async with (
-        LocalSystem(options, announce=lambda _: None) as system,
-        open_bus(ServerOptions(url=system.server, name="bench")) as bus,
-    ):
-        await idle_slots(bus, agents * slots)
-        yield system, bus
+    return system(folder, agents=agents, slots=slots, log_level="warning", scheduler_args=(), **more)
 
 
 async def small_bundle(bus: Bus) -> BlobRef:
@@ -68,6 +59,3 @@ def percentiles(samples: Iterable[float]) -> dict[str, float]:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
     return {"p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": ordered[-1]}
-
-
-__all__ = ["installed_env", "percentiles", "planned", "running", "running_system", "small_bundle", "submit"]

@@ -7,11 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from bench.system import percentiles, planned, running, submit
+from bench.system import percentiles, running
 from bus_schemas.events import decode_event
 from bus_schemas.requests import CtlAnswer
 from qgjob.client import Client
 from qgjob.clock import SystemClock
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:

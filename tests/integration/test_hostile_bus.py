@@ -16,8 +16,8 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.publish import OutMsg, publish_batch
 from qgjob.client.publish_run import cut
-from tests.support.pipeline import Witness, counted, overview, planned, system
-from tests.support.runs import submit
+from tests.support.pipeline import Witness, counted, overview, system
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 RUBBISH = [b"", b"no json", b"\xff\xfe\x00", b"[]", b'{"v":1}', b'{"v":99}', b"9" * 10_000]

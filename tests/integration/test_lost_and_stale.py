@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from agent.logs import LogShipper
-from bench.system import submit
 from bus_schemas import streams, subjects
 from bus_schemas.agents import LogChunk
 from bus_schemas.events import Ended
@@ -32,7 +31,8 @@ from qgjob.bus.topology import (
 )
 from qgjob.errors import RefusedError
 from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY, recover
-from tests.support.pipeline import Witness, counted, planned, system
+from tests.support.pipeline import Witness, counted, system
+from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

@@ -11,8 +11,8 @@ import pytest
 from bus_schemas.requests import LeaderView
 from qgjob.bus.connect import Bus
 from qgjob.local.system import LocalSystem
-from tests.support.pipeline import Witness, counted, idle_slots, overview, planned, system
-from tests.support.runs import submit
+from tests.support.pipeline import Witness, counted, idle_slots, overview, system
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 JOBS = 200

@@ -16,7 +16,8 @@ from qgjob.client import Client
 from qgjob.client.publish_run import PlannedRun
 from qgjob.clock import SystemClock
 from qgjob.local.system import LocalSystem
-from tests.support.pipeline import Witness, overview, planned, system
+from tests.support.pipeline import Witness, overview, system
+from tests.support.runs import planned
 from tests.support.wait import wait_for
 
 

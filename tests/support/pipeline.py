@@ -1,4 +1,4 @@
-"""Whole systems for tests, jobs for them, and a witness who counts what was recorded."""
+"""Whole systems for tests and benchmarks, and a witness who counts what was recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from qgjob.bus.follow import follow
 from qgjob.errors import QgjobError
 from qgjob.local.ports import free_port
 from qgjob.local.system import LocalSystem, UpOptions
-from tests.support.runs import planned
 from tests.support.wait import wait_for
 
 SHORT_ACK_WAIT = ("--ack-wait", "3")
@@ -112,6 +111,3 @@ async def counted(bus: Bus, run_id: str, counts: dict[str, int], timeout: float 
         return True
 
     await wait_for(so, timeout, f"{counts} in the projection")
-
-
-__all__ = ["Witness", "counted", "idle_slots", "overview", "planned", "run_view", "system"]

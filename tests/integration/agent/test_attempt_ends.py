@@ -14,7 +14,7 @@ from agent.steps import Steps
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
-from tests.support.pipeline import planned
+from tests.support.runs import planned
 from tests.support.servers import NatsServer
 from tests.support.slots import runner_in
 

@@ -13,8 +13,8 @@ import pytest
 from qgjob.client import Client
 from qgjob.client.models import SubmitRequest, WaitOptions
 from qgjob.clock import SystemClock
-from tests.support.pipeline import counted, planned, system
-from tests.support.runs import submit
+from tests.support.pipeline import counted, system
+from tests.support.runs import planned, submit
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 

@@ -15,8 +15,9 @@ from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from tests.integration.agent.test_attempt_ends import runner_in
-from tests.support.pipeline import Witness, planned
+from tests.support.pipeline import Witness
 from tests.support.proxy import Proxy
+from tests.support.runs import planned
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

@@ -17,8 +17,8 @@ from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.requester import RequestTimeoutError
 from qgjob.bus.topology import ensure_topology
-from tests.support.pipeline import Witness, counted, planned, system
-from tests.support.runs import submit
+from tests.support.pipeline import Witness, counted, system
+from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

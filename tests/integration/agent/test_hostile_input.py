@@ -19,14 +19,13 @@ from bus_schemas.jobs import BlobRef
 from bus_schemas.requests import JobView
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUNDLE_OBJECTS
 from qgjob.bus import kv, objects
-from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.connect import Bus
 from qgjob.cli.output import clean_log
 from qgjob.client import Client
 from qgjob.client.models import WaitOptions
 from qgjob.client.publish_run import PlannedRun
 from qgjob.clock import SystemClock
-from qgjob.local.system import LocalSystem, UpOptions
-from tests.support.pipeline import idle_slots
+from tests.support.pipeline import system
 from tests.support.runs import planned, submit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,9 +35,7 @@ Make = Callable[[], bytes]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bus(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Bus]:
-    up = UpOptions(data_dir=tmp_path_factory.mktemp("up"), slots=1)
-    async with LocalSystem(up) as system, open_bus(ServerOptions(url=system.server, name="test")) as bus:
-        await idle_slots(bus, 1)
+    async with system(tmp_path_factory.mktemp("up"), agents=1, slots=1, scheduler_args=()) as (_, bus):
         yield bus
 
 

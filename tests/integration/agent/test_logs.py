@@ -14,8 +14,8 @@ from bus_schemas.streams import LOGS
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.direct import read_page
 from qgjob.bus.topology import ensure_topology
-from tests.support.pipeline import planned
 from tests.support.proxy import Proxy
+from tests.support.runs import planned
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

@@ -23,7 +23,8 @@ from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
 from qgjob.bus.pull import Puller
 from qgjob.bus.topology import create_consumer, ensure_topology
-from tests.support.pipeline import Witness, planned
+from tests.support.pipeline import Witness
+from tests.support.runs import planned
 from tests.support.servers import NatsServer
 from tests.support.slots import runner_in
 from tests.support.wait import wait_for

@@ -17,8 +17,8 @@ from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client
 from qgjob.client.models import WaitOptions
 from qgjob.clock import SystemClock
-from tests.support.pipeline import counted, planned, system
-from tests.support.runs import submit
+from tests.support.pipeline import counted, system
+from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 
 ANDROID = frozenset({"android", "android-14", "emulator", "serial:emulator-5554"})

@@ -15,7 +15,6 @@ import pytest
 from agent.claim import Claim, claim
 from agent.heldwork import HeldWork, Note
 from agent.identity import Identity
-from bench.system import submit
 from bus_schemas import streams, subjects
 from bus_schemas.events import Attempt, Started, TakenOver
 from bus_schemas.jobs import JobMessage
@@ -24,7 +23,8 @@ from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.follow import stream_message
 from qgjob.bus.pull import Puller
 from qgjob.bus.topology import consumer_info, create_consumer, ensure_topology
-from tests.support.pipeline import Witness, counted, planned, system
+from tests.support.pipeline import Witness, counted, system
+from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

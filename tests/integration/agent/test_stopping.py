@@ -18,8 +18,8 @@ from agent.supervision.sweep import agent_mark
 from bus_schemas.events import Started
 from qgjob.client import Client, query
 from qgjob.clock import SystemClock
-from tests.support.pipeline import Witness, planned, system
-from tests.support.runs import submit
+from tests.support.pipeline import Witness, system
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 DEPLOY = Path(__file__).parents[3] / "deploy"

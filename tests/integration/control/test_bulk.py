@@ -17,8 +17,8 @@ from qgjob.bus.connect import Bus
 from qgjob.client import Client
 from qgjob.local.system import LocalSystem
 from tests.support.controlled import lab
-from tests.support.pipeline import Witness, counted, planned
-from tests.support.runs import submit
+from tests.support.pipeline import Witness, counted
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 JOBS = 6000

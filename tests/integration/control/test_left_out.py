@@ -20,8 +20,8 @@ from qgjob.errors import RefusedError
 from qgjob.local.system import LocalSystem
 from qgjob.store.keys import Keys
 from tests.support.controlled import lab
-from tests.support.pipeline import Witness, overview, planned
-from tests.support.runs import submit
+from tests.support.pipeline import Witness, overview
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 

@@ -17,8 +17,8 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.topology import stream_state
 from qgjob.client import Client
 from tests.support.controlled import lab
-from tests.support.pipeline import counted, planned
-from tests.support.runs import submit
+from tests.support.pipeline import counted
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:

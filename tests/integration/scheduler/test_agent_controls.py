@@ -26,8 +26,8 @@ from qgjob.scheduler.fence import Fence
 from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.slots import SILENT_S, Slots
-from tests.support.pipeline import Witness, counted, idle_slots, overview, planned, system
-from tests.support.runs import submit
+from tests.support.pipeline import Witness, counted, idle_slots, overview, system
+from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 

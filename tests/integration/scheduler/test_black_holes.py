@@ -13,8 +13,8 @@ from bus_schemas.events import Ended
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from tests.support.badlab import PLUGINS
-from tests.support.pipeline import SHORT_ACK_WAIT, Witness, counted, idle_slots, overview, planned, system
-from tests.support.runs import submit
+from tests.support.pipeline import SHORT_ACK_WAIT, Witness, counted, idle_slots, overview, system
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 BAD = "local-1/s0"

@@ -6,17 +6,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-from bus_schemas import streams, subjects
+from bus_schemas import streams
 from bus_schemas.events import Queued
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import Overview, Query
 from qgjob.bus.chain import end_unclaimed
 from qgjob.bus.connect import Bus, ServerOptions
 from qgjob.bus.topology import stream_state
 from qgjob.client import Client, SubmitRequest
 from qgjob.clock import SystemClock
 from qgjob.scheduler.service import SchedulerOptions, run_scheduler
-from tests.support.pipeline import Witness
+from tests.support.pipeline import Witness, overview
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
@@ -54,8 +53,7 @@ async def test_a_job_that_a_former_reign_ended_and_did_not_take_out_does_not_wai
         async with scheduling(nats_server, valkey_server):
 
             async def one_less() -> bool:
-                query = Query().encode()
-                answer = await bus.requests.request(subjects.query("overview"), query, timeout=5)
-                return Overview.decode(answer.data).waiting == JOBS - 1 and await stored(bus) == before - 1
+                seen = await overview(bus)
+                return seen is not None and seen.waiting == JOBS - 1 and await stored(bus) == before - 1
 
             await wait_for(one_less, 60, "one job less, in the backlog and in its stream")

@@ -11,17 +11,16 @@ import pytest
 
 from agent.claim import claim
 from agent.identity import Identity
-from bus_schemas import streams, subjects
+from bus_schemas import streams
 from bus_schemas.events import Attempt, Ended, Queued
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import Overview, Query
 from qgjob.bus.connect import Bus, ServerOptions
 from qgjob.client import Client, SubmitRequest, Submitted
 from qgjob.clock import SystemClock
 from qgjob.scheduler import reaper
 from qgjob.scheduler.service import SchedulerOptions, run_scheduler
 from qgjob.scheduler.wiring import ReignSettings
-from tests.support.pipeline import Witness
+from tests.support.pipeline import Witness, overview
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
@@ -103,12 +102,9 @@ async def test_what_somebody_holds_does_not_expire(bus: Bus, scheduling: None) -
         held = await claim(bus, JobMessage(spec=told.spec), Identity("a", "s0", "d0"), "running")
         assert held is not None
 
-        async def depth() -> int:
-            answer = await bus.requests.request(subjects.query("overview"), Query().encode(), timeout=1)
-            return Overview.decode(answer.data).waiting
-
         async def waits_no_more() -> bool:
-            return await depth() == 0
+            seen = await overview(bus)
+            return seen is not None and seen.waiting == 0
 
         await wait_for(waits_no_more, 20, "its time to be over")
         result = Attempt(number=1, agent="a", slot="s0", finished_at=time.time(), outcome="passed")

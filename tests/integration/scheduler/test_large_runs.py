@@ -19,7 +19,7 @@ from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.lookup import KnownJobs
 from qgjob.scheduler.slices import AT_ONCE
 from tests.integration.scheduler.test_overview import unheard
-from tests.support.pipeline import planned
+from tests.support.runs import planned
 
 
 async def nothing_else(_: str) -> KnownJobs | None:

@@ -15,8 +15,8 @@ from qgjob.client.publish_run import PlannedRun
 from qgjob.clock import SystemClock
 from tests.support.adbsim import AdbHost, Phone, PhoneLink
 from tests.support.adbsim.apk import make_apk
-from tests.support.pipeline import Witness, planned, system
-from tests.support.runs import submit
+from tests.support.pipeline import Witness, system
+from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 SCRIPT = """

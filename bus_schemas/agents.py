@@ -162,4 +162,6 @@ class DeadLetter(Message):
     reason: Text
     data: str
     """The first 64 KiB of the payload, Base64."""
+    size: Count | None = None
+    """Bytes of the whole payload; None in one of an older release."""
     at: Timestamp

@@ -7,6 +7,12 @@ from bus_schemas.base import Message
 from bus_schemas.builds import BuildRecord
 from bus_schemas.cases import CaseReport
 from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
+from bus_schemas.deadletters import (
+    DeadLettersAnswer,
+    DeadLettersDrop,
+    DeadLettersDropped,
+    DeadLettersQuery,
+)
 from bus_schemas.events import (
     Cancelling,
     Ended,
@@ -75,6 +81,10 @@ MESSAGES: tuple[type[Message], ...] = (
     Heartbeat,
     LogChunk,
     DeadLetter,
+    DeadLettersQuery,
+    DeadLettersAnswer,
+    DeadLettersDrop,
+    DeadLettersDropped,
     Learned,
     OutcomeRecord,
     HistoryQuery,

@@ -26,6 +26,7 @@ async def set_aside(
         seq=seq,
         reason=reason[:4000],
         data=base64.b64encode(data[:_MAX_BYTES]).decode("ascii"),
+        size=len(data),
         at=time.time(),
     )
     log.warning("set aside a message of %s on %s: %s", stream, subject, reason)

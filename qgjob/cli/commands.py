@@ -50,6 +50,7 @@ COMMANDS: Final = (
     CommandEntry("agents", "qgjob.cli.agents", LAB, "See agents and slots; drain, pause, reserve them."),
     CommandEntry("queue", "qgjob.cli.queue", LAB, "See what waits; pause, resume and limit it."),
     CommandEntry("cron", "qgjob.cli.cron", LAB, "See and delete schedules of runs."),
+    CommandEntry("deadletters", "qgjob.cli.deadletters", LAB, "See and drop messages nobody could read."),
     CommandEntry("top", "qgjob.cli.top", LAB, "Show the lab on one screen: queues, slots, running jobs."),
     CommandEntry("tui", "qgjob.cli.tui", LAB, "Open the live dashboard."),
     CommandEntry("health", "qgjob.cli.health", LAB, "Check that everything works; exits 1 if not."),

@@ -84,6 +84,15 @@ def slots(ctx: typer.Context, incomplete: str) -> Words:
     return [(name, what) for name, what in agents_and_slots(ctx, incomplete) if "/" in name]
 
 
+def dead_letters(ctx: typer.Context, incomplete: str) -> Words:
+    """Numbers of messages that could not be read, newest first."""
+
+    def read(answer: Any) -> Words:
+        return [(str(letter["number"]), letter["subject"]) for letter in answer.get("letters", ())]
+
+    return _fitting(_live(ctx, "dead_letters", {"limit": LATEST}, read), incomplete)
+
+
 def contexts(incomplete: str) -> Words:
     """Labs that were given names."""
     import os

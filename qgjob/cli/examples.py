@@ -90,6 +90,13 @@ EXAMPLES: Final[dict[str, tuple[Example, ...]]] = {
     "cron": (("qgjob cron list", ""), ("qgjob cron delete c_01m874kaa0dp9zb8cfeadytmfg", "")),
     "cron list": (("qgjob cron list --org-id acme", ""),),
     "cron delete": (("qgjob cron delete c_01m874kaa0dp9zb8cfeadytmfg", ""),),
+    "deadletters": (("qgjob deadletters list", ""), ("qgjob deadletters drop --all", "once it is known why")),
+    "deadletters list": (("qgjob deadletters list --limit 500", ""),),
+    "deadletters show": (
+        ("qgjob deadletters show 12", ""),
+        ("qgjob deadletters show 12 --json | jq -r .data | base64 -d", "its payload as it was"),
+    ),
+    "deadletters drop": (("qgjob deadletters drop 12", ""), ("qgjob deadletters drop --all", "")),
     "top": (
         ("qgjob top", "until Ctrl-C"),
         ("qgjob top | head -20", "once, for a script or a ticket"),

@@ -37,6 +37,7 @@ STYLES: Final[dict[str, str]] = {
 """How the state of a job looks on a terminal."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOT_IN_LOGS: Final = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\ud800-\udfff]")
 _CI_COMMAND: Final = re.compile(r"##(?=\w*\[)")
 _GAP: Final = 3
@@ -136,7 +137,9 @@ class Output:
         """The one document of a command with `--json`."""
         utf8 = (self._stdout.encoding or "").lower().replace("-", "") == "utf8"
         indent = 2 if self.on_terminal else None
-        self.line(json.dumps(document, ensure_ascii=not utf8, indent=indent))
+        text = json.dumps(document, ensure_ascii=not utf8, indent=indent)
+        # JSON itself escapes no more than those below U+0020; in its own form the others mean the same.
+        self.line(_NOT_IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
 
     def note(self, text: str) -> None:
         """A line for people."""

@@ -218,4 +218,4 @@ async def _main(session: Session, *, as_json: bool) -> None:
         out.note(f"… and {overview.groups_total - len(overview.groups)} more groups.")
     if overview.dead_letters:
         messages = "message" if overview.dead_letters == 1 else "messages"
-        out.warn(f"Set aside in QG_DEAD, as unreadable: {overview.dead_letters} {messages}.")
+        out.warn(f"{overview.dead_letters} {messages} could not be read: see `qgjob deadletters list`.")

@@ -102,7 +102,7 @@ def _head(seen: Seen, overview: Overview) -> list[Line]:
     ]
     if overview.dead_letters:
         dead = counted(overview.dead_letters, "message")
-        lines.append([(f"{dead} could not be read: see `qgjob doctor`.", "yellow")])
+        lines.append([(f"{dead} could not be read: see `qgjob deadletters list`.", "yellow")])
     return lines
 
 

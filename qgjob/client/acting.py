@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from bus_schemas.lab import HoldVerb, SlotsAnswer
     from bus_schemas.requests import CtlAnswer
     from bus_schemas.rules import QueueRules
-    from qgjob.client import control, crons, lab
+    from qgjob.client import control, crons, deadletters, lab
     from qgjob.client.models import SubmitRequest
 else:  # a command uses one or two of them, and waits for the import of each
     control = Later("qgjob.client.control")
     crons = Later("qgjob.client.crons")
+    deadletters = Later("qgjob.client.deadletters")
     lab = Later("qgjob.client.lab")
 
 
@@ -159,3 +160,10 @@ class Acting(Connected):
     async def delete_schedule(self, schedule_id: str, *, by: str | None = None) -> CronView:
         """Delete a schedule, whose runs go on; raises `NotFoundError`."""
         return await crons.delete(self.bus, schedule_id, by=by)
+
+    async def drop_dead_letters(self, number: int | None = None, *, by: str | None = None) -> int:
+        """Drop a message that could not be read, or without `number` all that are there by now.
+
+        Returns how many are gone; raises `NotFoundError`.
+        """
+        return await deadletters.drop(self.bus, number, by=by)

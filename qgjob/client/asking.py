@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
     from bus_schemas.builds import BuildRecord
     from bus_schemas.cases import CaseReport
+    from bus_schemas.deadletters import DeadLetterView
     from bus_schemas.events import Attempt
     from bus_schemas.explain import ExplainAnswer
     from bus_schemas.history import HistoryAnswer
     from bus_schemas.holds import SlotHold
     from bus_schemas.jobs import BlobRef
     from bus_schemas.requests import HealthAnswer, JobState, JobView, Overview, RunView
-    from qgjob.client import artifacts, builds, downloads, lab, query
+    from qgjob.client import artifacts, builds, deadletters, downloads, lab, query
     from qgjob.client.downloads import JobArtifact
     from qgjob.client.models import TransferProgress
 else:  # a command uses one or two of them, and waits for the import of each
     artifacts = Later("qgjob.client.artifacts")
     builds = Later("qgjob.client.builds")
+    deadletters = Later("qgjob.client.deadletters")
     downloads = Later("qgjob.client.downloads")
     lab = Later("qgjob.client.lab")
     query = Later("qgjob.client.query")
@@ -114,6 +116,14 @@ class Asking(Connected):
         They are remembered for months, 50 of each test. Raises `NotFoundError` when there is none.
         """
         return await query.history(self.bus, test, org_id, limit)
+
+    async def dead_letters(self, *, limit: int = 50) -> tuple[list[DeadLetterView], int]:
+        """Messages that could not be read, newest first, each with its beginning; and how many there are."""
+        return await deadletters.newest(self.bus, limit)
+
+    async def dead_letter(self, number: int) -> DeadLetterView:
+        """One of them with all that is kept of it; raises `NotFoundError`."""
+        return await deadletters.one(self.bus, number)
 
     async def health(self) -> HealthAnswer:
         """How the system is; a scheduler that does not answer is a finding, not an error."""

@@ -78,7 +78,9 @@ def _of_overview(overview: Overview) -> list[str]:
             "Starts on a slot that had the build already.",
             [Sample(overview.installs_avoided)],
         ),
-        _metric("dead_letters", "gauge", "Messages that could not be read.", [Sample(overview.dead_letters)]),
+        _metric(
+            "dead_letters", "gauge", "Messages kept that could not be read.", [Sample(overview.dead_letters)]
+        ),
     ]
 
 

@@ -156,8 +156,8 @@ class HealthCheck:
 
     async def _dead_letters(self) -> CheckView:
         count = int((await stream_state(self._bus, streams.DEAD))["messages"])
-        detail = f"{_count(count, 'unreadable message')} set aside" if count else "none"
-        return CheckView(name="dead_letters", ok=True, detail=detail)
+        aside = f"{_count(count, 'unreadable message')} set aside: `qgjob deadletters list`"
+        return CheckView(name="dead_letters", ok=True, detail=aside if count else "none")
 
 
 def leader_view(key: StreamMessage | None, now: float) -> CheckView:

@@ -74,7 +74,6 @@ class Intake:
     """Waited for between two goes: what was placed goes out first."""
     on_inherited: Callable[[], None]
     """Called once, when everything that was there at the start has been read."""
-    dead_letters: int = 0
     seen_through: int = 0
     taken: int = 0
     """How many messages were read in this reign."""
@@ -156,7 +155,6 @@ class Intake:
 
     async def _put_aside(self, stored: StreamMessage, ack: str, why: str) -> None:
         if await set_aside(self.bus, streams.JOBS, stored.subject, stored.data, why, seq=stored.seq):
-            self.dead_letters += 1
             await self.bus.nc.publish(ack, ACK)
 
     async def _take(self, arrival: _Arrival, events: list[Event]) -> None:

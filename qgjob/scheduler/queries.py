@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
 from bus_schemas.base import Message
+from bus_schemas.deadletters import DeadLettersAnswer, DeadLettersQuery
 from bus_schemas.history import DurationsAnswer, DurationsQuery, HistoryAnswer, HistoryQuery
 from bus_schemas.requests import (
     AgentsAnswer,
@@ -30,6 +31,7 @@ from bus_schemas.tokens import decode_token, encode_token
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock, SystemClock
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
+from qgjob.scheduler.deadletters import read_letters
 from qgjob.scheduler.fitting import fit, fit_overview
 from qgjob.scheduler.healthcheck import HealthCheck, read_agents
 from qgjob.scheduler.holds import read_holds
@@ -68,7 +70,7 @@ class _Question:
 
 
 class QueryService:
-    """Answers `get`, `list`, `logs`, `overview`, `agents`, `health`, `history` and `durations`."""
+    """Answers the questions in its table."""
 
     def __init__(
         self,
@@ -95,6 +97,7 @@ class QueryService:
             "health": self._show_health,
             "history": self._history,
             "durations": self._durations,
+            "dead_letters": self._dead_letters,
         }
 
     async def run(self) -> None:
@@ -251,6 +254,14 @@ class QueryService:
         known = await read_durations(self._bus, org or query.org_id)
         return DurationsAnswer(seconds={t: known[t] for t in query.tests if t in known}).encode()
 
+    async def _dead_letters(self, question: _Question) -> bytes:
+        query = DeadLettersQuery.decode(question.data)
+        if question.org_token is not None:
+            raise BadMessageError(
+                "Of what cannot be read nobody knows whose it is: ask for any organisation."
+            )
+        return (await read_letters(self._bus, query, self._room)).encode()
+
     def _org_of(self, question: _Question, named: str | None) -> str | None:
         """The one organisation that is asked about, if any; raises `BadMessageError` for another's."""
         if question.org_token is None:
@@ -277,6 +288,8 @@ def _problem(msg: Msg, code: ErrorCode, message: str, hint: str | None = None) -
             return HistoryAnswer(problem=problem).encode()
         case "durations":
             return DurationsAnswer(problem=problem).encode()
+        case "dead_letters":
+            return DeadLettersAnswer(problem=problem).encode()
         case "health":
             return HealthAnswer(problem=problem, ok=False).encode()
         case _:

@@ -117,6 +117,7 @@ async def _reign(
             "kept files": _after(opened, parts.kept_files.run()),
             "holds": parts.holds.run(),
             "reaper": parts.reaper.run(),
+            "dead letters": parts.dead_letters.run(),
             "overview": parts.overview.run(),
             "clock": server.run(),
             "opening": _open(parts, opened, clock, mandate.epoch),

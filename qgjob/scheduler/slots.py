@@ -43,7 +43,6 @@ class Slots:
     holds: Holds
     agents: dict[str, set[str]]
     """Slots by agent."""
-    bad_messages: int = 0
     _heard: dict[str, float] = field(default_factory=dict[str, float])
     """When a slot of an agent last reported itself (monotonic)."""
     _keys: dict[str, str] = field(default_factory=dict[str, str])
@@ -67,7 +66,6 @@ class Slots:
             if subjects.slot_next(report.agent, report.slot) != msg.subject:
                 raise BadMessageError(f"slot {report.slot} of {report.agent} does not belong there")
         except BadMessageError as error:
-            self.bad_messages += 1
             log.warning("ignored a slot's report on %s: %s", msg.subject, error)
             return
         name = f"{report.agent}/{report.slot}"
@@ -116,7 +114,6 @@ class Slots:
                     if encode_token(heartbeat.agent) != key:
                         raise BadMessageError(f"{heartbeat.agent} does not belong there")
                 except BadMessageError as error:
-                    self.bad_messages += 1
                     log.warning("ignored a heartbeat on %s: %s", message.subject, error)
                     continue
                 self._keys[key] = heartbeat.agent

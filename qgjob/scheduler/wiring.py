@@ -19,6 +19,7 @@ from qgjob.scheduler.cancels import Cancels, Known
 from qgjob.scheduler.chains import Chains
 from qgjob.scheduler.control import Control
 from qgjob.scheduler.crons import Crons
+from qgjob.scheduler.deadletters import DeadLetters
 from qgjob.scheduler.dispatch import Dispatcher
 from qgjob.scheduler.explaining import Explaining
 from qgjob.scheduler.fence import Fence
@@ -73,6 +74,7 @@ class Parts:
     holds: Holds
     control: Control
     reaper: Reaper
+    dead_letters: DeadLetters
     overview: OverviewPublisher
     learning: Learning
     events: Publisher
@@ -139,6 +141,7 @@ def wire(
         cancels.ended(entry)
         dispatcher.settle(entry)
 
+    dead_letters = DeadLetters(bus, lambda: setattr(lab, "changed", True))
     verbs = {
         **{name: bulk.verb(name) for name in acts},
         "queue_pause": rulebook.pause,
@@ -147,6 +150,7 @@ def wire(
         "cron_add": crons.add,
         "cron_list": crons.list,
         "cron_delete": crons.delete,
+        "dead_letters_drop": dead_letters.drop,
         "slots": holds.control,
         "build_resume": holds.resume_build,
         "explain": Explaining(bus, clock, lab.state, backlog, known).explain,
@@ -203,7 +207,7 @@ def wire(
         lab=lab,
         mandate=mandate,
         ended=lambda: dict(chains.ended),
-        dead_letters=lambda: intake.dead_letters + slots.bad_messages,
+        dead_letters=lambda: dead_letters.count,
         rules=lambda: rulebook.rules,
         holds=holds,
     )
@@ -224,6 +228,7 @@ def wire(
         holds=holds,
         control=Control(bus, verbs, ready),
         reaper=reaper,
+        dead_letters=dead_letters,
         overview=overview,
         learning=Learning(bus, clock, lab.state.estimates),
         events=events,

@@ -9,6 +9,13 @@ from bus_schemas.artifacts import Artifact
 from bus_schemas.base import Message
 from bus_schemas.builds import BuildRecord
 from bus_schemas.cases import CaseRecord, CaseReport, CaseTry
+from bus_schemas.deadletters import (
+    DeadLettersAnswer,
+    DeadLettersDrop,
+    DeadLettersDropped,
+    DeadLettersQuery,
+    DeadLetterView,
+)
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker
 from bus_schemas.learned import Learned
 
@@ -202,8 +209,34 @@ SAMPLES: tuple[Message, ...] = (
         eof=False,
     ),
     agents.DeadLetter(
-        stream="QG_JOBS", subject="qg.jobs.high.a.b", seq=5, reason="not a JobMessage", data="eA==", at=1.0
+        stream="QG_JOBS",
+        subject="qg.jobs.high.a.b",
+        seq=5,
+        reason="not a JobMessage",
+        data="eA==",
+        size=1,
+        at=1.0,
     ),
+    DeadLettersQuery(before=9, limit=2),
+    DeadLettersAnswer(
+        letters=(
+            DeadLetterView(
+                number=8,
+                at=1_790_000_003.0,
+                stream="QG_JOBS",
+                subject="qg.jobs.high.a.b",
+                seq=5,
+                reason="not a JobMessage",
+                size=70_000,
+                kept=65_536,
+                data="eA==",
+            ),
+        ),
+        total=3,
+        more=True,
+    ),
+    DeadLettersDrop(number=8, by="ann@desk"),
+    DeadLettersDropped(dropped=1),
     CaseReport(
         job_id="j_01",
         attempt=1,

@@ -163,8 +163,9 @@ def _work(store: Store) -> Iterator[Trouble]:
             "bad",
             "",
             f"{messages} could not be read",
-            "Another release, or somebody else, writes to the bus. They are kept in the stream QG_DEAD, each "
-            "with its reason; `qgjob doctor` compares the releases of all parts.",
+            "Another release, or somebody else, writes to the bus. `qgjob deadletters list` says why each "
+            "was set aside, `qgjob deadletters drop --all` ends this; `qgjob doctor` compares the releases "
+            "of all parts.",
         )
     yield from _unplaced(store, overview)
     for pause in overview.pauses:

@@ -49,7 +49,10 @@ def _checked(name: str, check: CheckView) -> Finding:
         hint = _FULL if _MAX_STORE in check.detail else _HINTS.get(name)
         return Finding(name, "wrong", check.detail.rstrip("."), hint)
     if name == "dead letters" and check.detail != "none":
-        hint = "Another version, or somebody else, writes to the bus: look into the stream QG_DEAD."
+        hint = (
+            "Another version, or somebody else, writes to the bus: `qgjob deadletters list` says why "
+            "each could not be read; `qgjob deadletters drop --all`, once that is mended."
+        )
         return Finding(name, "warning", check.detail, hint)
     return Finding(name, "ok", check.detail)
 

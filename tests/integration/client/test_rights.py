@@ -10,20 +10,25 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from nats.aio.msg import Msg
 
 from agent.reports.stored import store_cases
+from bus_schemas import subjects
 from bus_schemas.artifacts import Artifact
 from bus_schemas.cases import CaseReport
+from bus_schemas.deadletters import DeadLettersQuery
 from bus_schemas.events import Attempt
 from bus_schemas.jobs import BlobRef
-from bus_schemas.streams import ARTIFACT_OBJECTS
+from bus_schemas.streams import ARTIFACT_OBJECTS, JOBS
 from qgjob.bus.connect import open_bus
+from qgjob.bus.deadletters import set_aside
 from qgjob.bus.objects import put_file
 from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client, ServerOptions, SubmitRequest, WaitOptions, open_client
 from qgjob.client.downloads import JobArtifact
 from qgjob.errors import NotAllowedError
 from qgjob.local.binaries import nats_config_file
+from qgjob.scheduler.deadletters import DeadLetters, read_letters
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer
 from tests.support.views import ended
@@ -162,3 +167,25 @@ async def test_builds_need_a_right_of_their_own(ci: Client, guarded: Guarded, fo
         record = await client.upload_app(folder / "a.zip", org_id="acme", app_version_id="1")
         assert await client.builds() == [record]
         assert client.bus.denied == []
+
+
+async def test_dead_letters_are_seen_and_dropped_by_asking(guarded: Guarded):
+    async with open_bus(guarded.user("service")) as bus, open_client(guarded.user("ci")) as client:
+        await ensure_topology(bus)
+        leader = DeadLetters(bus, lambda: None)
+
+        async def asked(msg: Msg) -> None:
+            answer = await read_letters(bus, DeadLettersQuery.decode(msg.data), 2**20)
+            await msg.respond(answer.encode())
+
+        async def told(msg: Msg) -> None:
+            await msg.respond((await leader.drop(msg.data)).encode())
+
+        await bus.nc.subscribe(subjects.query("dead_letters"), cb=asked)
+        await bus.nc.subscribe(subjects.ctl("dead_letters_drop"), cb=told)
+        await bus.requests.round_trip(timeout=5)
+        await set_aside(bus, JOBS, "qg.jobs.high.a.1", b"rubbish", "no job")
+        ((letter,), total) = await client.dead_letters()
+        assert (total, await client.dead_letter(letter.number)) == (1, letter)
+        assert await client.drop_dead_letters() == 1
+        assert [text for text in client.bus.denied if "_inbox" not in text] == []

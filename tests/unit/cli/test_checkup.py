@@ -63,6 +63,8 @@ def test_a_server_that_cannot_write_is_to_be_given_room():
 def test_letters_that_were_set_aside_are_a_warning():
     (found,) = lab.of_health(answer(CheckView(name="dead_letters", ok=True, detail="3 unreadable messages")))
     assert found.status == "warning"
+    assert found.hint
+    assert "qgjob deadletters list" in found.hint
     (found,) = lab.of_health(answer(CheckView(name="dead_letters", ok=True, detail="none")))
     assert found.status == "ok"
 

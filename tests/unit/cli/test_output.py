@@ -31,6 +31,18 @@ def test_a_table_is_plain_aligned_text_where_no_terminal_is():
     assert stdout.getvalue() == "A          LONGER\nwide cell  x\ny\n"
 
 
+def test_json_moves_no_cursor_and_can_be_written_whatever_it_holds():
+    hostile = "\x9b2J \x7f \u202e \u2028 \ud800 \x1b[2J é"
+    for encoding in ("utf-8", "ascii"):
+        stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        Output(stdout, io.StringIO()).json({hostile: [hostile]})
+        stdout.seek(0)
+        said = stdout.read()
+        assert ("é" in said) == (encoding == "utf-8")
+        assert not set("\x9b\x7f\u202e\u2028\ud800\x1b") & set(said)
+        assert json.loads(said) == {hostile: [hostile]}
+
+
 def test_no_color_is_honoured_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("NO_COLOR", "1")
     out, stdout, stderr = make(terminal=True)

@@ -1,0 +1,70 @@
+"""What could not be read, as it is asked about and dropped: numbers are places in `QG_DEAD`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from bus_schemas.base import Count, Id, Message, Model, Positive, Text, Timestamp
+from bus_schemas.requests import Problem
+
+MAX_LETTERS: Final = 100
+"""How many an answer has at most."""
+BEGINNING_BYTES: Final = 256
+"""How much of its payload each of several has."""
+
+
+class DeadLettersQuery(Message):
+    """Those that are kept, newest first (`qg.query.dead_letters.any`)."""
+
+    before: Positive | None = None
+    """Only those with a smaller number: the next page."""
+    limit: Annotated[int, Field(ge=1, le=MAX_LETTERS)] = 50
+    number: Positive | None = None
+    """This one alone, with all that is kept of its payload."""
+
+
+class DeadLetterView(Model):
+    """A message that could not be read."""
+
+    number: Positive
+    at: Timestamp
+    """When it was set aside, by the server's clock."""
+    stream: Text
+    """Where it was read."""
+    subject: Annotated[str, Field(max_length=4096)]
+    seq: int | None = None
+    """Its sequence there, where that is known."""
+    reason: Text
+    size: Count
+    """Bytes of its payload; of a letter from an older release, of what is kept of it."""
+    kept: Count
+    """Of these, how many are kept: its beginning."""
+    data: str
+    """Base64: what is kept of its payload, or of that the first 256 bytes where several are listed."""
+
+
+class DeadLettersAnswer(Message):
+    """The letters that were asked for."""
+
+    problem: Problem | None = None
+    letters: tuple[DeadLetterView, ...] = ()
+    total: Count = 0
+    """How many there are in all."""
+    more: bool = False
+    """Whether older ones follow behind these, which may be fewer than asked for."""
+
+
+class DeadLettersDrop(Message):
+    """Drop one, or all that are there by now (`qg.ctl.dead_letters_drop.any`)."""
+
+    number: Positive | None = None
+    by: Id
+
+
+class DeadLettersDropped(Message):
+    """How many are gone."""
+
+    problem: Problem | None = None
+    dropped: Count = 0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
 
-from bench.system import percentiles, running, small_bundle
+from bench.system import percentiles, running, small_bundle, stored_at
 from bus_schemas import subjects
 from bus_schemas.events import Ended, Started, decode_event
 from bus_schemas.requests import GetAnswer, GetQuery
@@ -30,7 +29,7 @@ async def latency(samples: int = 1000) -> dict[str, float]:
     async def on_event(msg: Msg) -> None:
         event = decode_event(msg.data)
         if isinstance(event, Started):
-            started[event.job_id] = _stored_at(msg)
+            started[event.job_id] = stored_at(msg)
         elif isinstance(event, Ended):
             ended.add(event.job_id)
 
@@ -56,7 +55,7 @@ async def throughput(
 
     async def on_event(msg: Msg) -> None:
         if b'"kind":"ended"' in msg.data:
-            ends.append(_stored_at(msg))
+            ends.append(stored_at(msg))
 
     async with running(agents=agents, slots=slots) as bus:
         shape: dict[str, Any] = {"runner": runner}
@@ -89,13 +88,6 @@ async def _projected(bus: Bus, run_id: str, count: int) -> None:
         return answer.run is not None and answer.run.counts.get("passed", 0) == count
 
     await wait_for(done, 60, f"{count} passed jobs in the projection")
-
-
-def _stored_at(msg: Msg) -> float:
-    text = (msg.headers or {})["Nats-Time-Stamp"]
-    seconds, _, fraction = text.removesuffix("Z").partition(".")
-    at = dt.datetime.fromisoformat(seconds).replace(tzinfo=dt.UTC)
-    return at.timestamp() + float(f"0.{fraction or 0}")
 
 
 def run_latency() -> dict[str, float]:

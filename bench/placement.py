@@ -14,7 +14,6 @@ minutes in all; `--quick` leaves out the pool that takes first come, first serve
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.pools import Pool, first_come, stealing
-from bench.system import percentiles, running
+from bench.system import percentiles, running, stored_at
 from bus_schemas.events import Attempt, Ended, decode_event
 from bus_schemas.jobs import JobSpec
 from qgjob.bus.connect import Bus
@@ -86,7 +85,7 @@ async def live(bus: Bus, jobs: Sequence[TraceJob]) -> Round:
     async def on_event(msg: Msg) -> None:
         event = decode_event(msg.data)
         if isinstance(event, Ended):
-            ends.append((_stored_at(msg), event))
+            ends.append((stored_at(msg), event))
 
     heard = await bus.nc.subscribe("qg.live.events.*.*.*.*.state", cb=on_event)
     together = jobs[0].arrival_s == jobs[-1].arrival_s
@@ -209,12 +208,6 @@ def _run(jobs: Sequence[TraceJob]) -> PlannedRun:
         for position, (job, job_id) in enumerate(zip(jobs, new_ids("job", len(jobs), now), strict=True))
     ]
     return as_run(specs)
-
-
-def _stored_at(msg: Msg) -> float:
-    text = (msg.headers or {})["Nats-Time-Stamp"]
-    seconds, _, fraction = text.removesuffix("Z").partition(".")
-    return dt.datetime.fromisoformat(seconds).replace(tzinfo=dt.UTC).timestamp() + float(f"0.{fraction or 0}")
 
 
 def _say(case: Case, which: str, each: dict[str, tuple[float, float]]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bus_schemas.jobs import BlobRef
 from qgjob.bundle.packing import pack_folder
@@ -17,6 +18,9 @@ from qgjob.bus.connect import Bus
 from qgjob.client.bundles import upload
 from qgjob.local.system import LocalSystem
 from tests.support.pipeline import system
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
 
 
 @contextlib.asynccontextmanager
@@ -59,3 +63,10 @@ def percentiles(samples: Iterable[float]) -> dict[str, float]:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
     return {"p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": ordered[-1]}
+
+
+def stored_at(msg: Msg) -> float:
+    """When the server stored a message that it repeats, in Unix seconds."""
+    text = (msg.headers or {})["Nats-Time-Stamp"]
+    seconds, _, fraction = text.removesuffix("Z").partition(".")
+    return dt.datetime.fromisoformat(seconds).replace(tzinfo=dt.UTC).timestamp() + float(f"0.{fraction or 0}")

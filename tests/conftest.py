@@ -1,4 +1,4 @@
-"""Fixtures that every test may ask for: real servers on free ports."""
+"""Fixtures that every test may ask for: real servers on free ports, tools, the folders of a job."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from agent.launch import JobDirs
+from agent.shorttmp import forget_short_tmp
 from qgjob.config import STATE_DIR_VARIABLE
 from tests.support.servers import NatsServer, ValkeyServer
 
@@ -111,3 +113,13 @@ def playwright_modules() -> Path:
     if not (path / "@playwright" / "test").is_dir():
         pytest.fail("@playwright/test is missing: run scripts/provision.py (or `make test`, which does)")
     return path
+
+
+@pytest.fixture
+def dirs(tmp_path: Path) -> Iterator[JobDirs]:
+    """The folders of a job, in one whose name has what regular expressions and shells care about."""
+    dirs = JobDirs(root=tmp_path / "job (1)+$x")
+    dirs.create()
+    dirs.bundle.mkdir()
+    yield dirs
+    forget_short_tmp(tmp_path)

@@ -26,7 +26,6 @@ from qgjob.bus.topology import (
     consumer_names,
     create_consumer,
     delete_consumer,
-    ensure_topology,
     list_subjects,
 )
 from qgjob.errors import RefusedError
@@ -78,32 +77,30 @@ async def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
         assert set(witness.ends.values()) == {1}
 
 
-async def test_a_group_that_nobody_uses_loses_its_consumer_and_nothing_else(nats_server: NatsServer) -> None:
+async def test_a_group_that_nobody_uses_loses_its_consumer_and_nothing_else(bus: Bus) -> None:
     message = message_of()
     spec = message.spec
     config = streams.group_consumer("any", spec.org_id, spec.app_version_id, 1.0)
     assert config["inactive_threshold"]
     config["inactive_threshold"] = streams.SECOND_NS // 2
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        await create_consumer(bus, streams.WORK, config)
-        await bus.requests.publish(work_subject(message), message.encode())
+    await create_consumer(bus, streams.WORK, config)
+    await bus.requests.publish(work_subject(message), message.encode())
 
-        async def consumers() -> int:
-            return len(await consumer_names(bus, streams.WORK))
+    async def consumers() -> int:
+        return len(await consumer_names(bus, streams.WORK))
 
-        async def none() -> bool:
-            return await consumers() == 0
+    async def none() -> bool:
+        return await consumers() == 0
 
-        await wait_for(none, 20, "the consumer to go")
-        await create_consumer(bus, streams.WORK, config)
-        async with Puller(bus, streams.WORK, config["name"]) as puller:
-            await puller.ask()
-            msg = await asyncio.wait_for(puller.next(), 5)
-            for _ in range(8):  # a long job asks for nothing, but keeps its lease
-                await asyncio.sleep(0.25)
-                await bus.requests.request(msg.reply, b"+WPI", timeout=1)
-            assert await consumers() == 1
+    await wait_for(none, 20, "the consumer to go")
+    await create_consumer(bus, streams.WORK, config)
+    async with Puller(bus, streams.WORK, config["name"]) as puller:
+        await puller.ask()
+        msg = await asyncio.wait_for(puller.next(), 5)
+        for _ in range(8):  # a long job asks for nothing, but keeps its lease
+            await asyncio.sleep(0.25)
+            await bus.requests.request(msg.reply, b"+WPI", timeout=1)
+        assert await consumers() == 1
 
 
 async def test_rubbish_where_the_leader_keeps_its_own_does_not_stop_it(tmp_path: Path) -> None:
@@ -119,15 +116,13 @@ async def test_rubbish_where_the_leader_keeps_its_own_does_not_stop_it(tmp_path:
         await counted(bus, run.run_id, {"passed": 3})
 
 
-async def test_a_chain_of_rubbish_is_nobodys(nats_server: NatsServer) -> None:
+async def test_a_chain_of_rubbish_is_nobodys(bus: Bus) -> None:
     message = message_of()
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        ack = await bus.requests.publish(chain_subject(message), b"rubbish")
-        assert await read_chain(bus, chain_subject(message)) == (None, ack.seq)
-        assert await end_unclaimed(bus, message, "cancelled", "cancelled", "", now=1.0) is None
-        link, _ = await read_chain(bus, chain_subject(message))
-        assert isinstance(link, Ended)
+    ack = await bus.requests.publish(chain_subject(message), b"rubbish")
+    assert await read_chain(bus, chain_subject(message)) == (None, ack.seq)
+    assert await end_unclaimed(bus, message, "cancelled", "cancelled", "", now=1.0) is None
+    link, _ = await read_chain(bus, chain_subject(message))
+    assert isinstance(link, Ended)
 
 
 async def test_a_job_as_large_as_a_message_is_set_aside_and_the_leader_lives(tmp_path: Path) -> None:
@@ -181,32 +176,30 @@ async def test_an_id_that_two_organisations_use_loses_nobodys_job(tmp_path: Path
 
 
 async def test_a_log_stream_that_refuses_delays_neither_job_nor_result(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.logs._PATIENCE_S", 0.5)
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        info = await bus.requests.api(f"STREAM.INFO.{streams.LOGS}")
-        small = {**info["config"], "max_msg_size": 10}
-        await bus.requests.api(f"STREAM.UPDATE.{streams.LOGS}", small)
-        message = message_of()
-        shipper = LogShipper(bus, message)
-        async with asyncio.timeout(20):
-            for number in range(60):
-                if wait := shipper.write("stdout" if number % 2 else "stderr", b"x" * 65_536):
-                    await wait
-            await bus.requests.api(f"STREAM.UPDATE.{streams.LOGS}", info["config"])
-            await shipper.close(always=True)
-        subject = subjects.logs(message.spec.org_id, message.spec.job_id, 1)
-        last = await kv.get_last(bus, streams.LOGS, subject)
-        assert last is not None
-        chunk = LogChunk.decode(last.data)
-        assert chunk.eof
-        assert chunk.dropped > 0, "what is missing is said aloud"
+    info = await bus.requests.api(f"STREAM.INFO.{streams.LOGS}")
+    small = {**info["config"], "max_msg_size": 10}
+    await bus.requests.api(f"STREAM.UPDATE.{streams.LOGS}", small)
+    message = message_of()
+    shipper = LogShipper(bus, message)
+    async with asyncio.timeout(20):
+        for number in range(60):
+            if wait := shipper.write("stdout" if number % 2 else "stderr", b"x" * 65_536):
+                await wait
+        await bus.requests.api(f"STREAM.UPDATE.{streams.LOGS}", info["config"])
+        await shipper.close(always=True)
+    subject = subjects.logs(message.spec.org_id, message.spec.job_id, 1)
+    last = await kv.get_last(bus, streams.LOGS, subject)
+    assert last is not None
+    chunk = LogChunk.decode(last.data)
+    assert chunk.eof
+    assert chunk.dropped > 0, "what is missing is said aloud"
 
 
 @pytest.mark.parametrize("steps", range(6))
-async def test_a_cancel_that_meets_the_end_of_a_pull_is_not_lost(nats_server: NatsServer, steps: int) -> None:
+async def test_a_cancel_that_meets_the_end_of_a_pull_is_not_lost(bus: Bus, steps: int) -> None:
     """As when the server, back from a pause of ours, says in one breath what is gone: the leader stood still."""
     inside, gone = asyncio.Event(), asyncio.Event()
 
@@ -219,20 +212,18 @@ async def test_a_cancel_that_meets_the_end_of_a_pull_is_not_lost(nats_server: Na
         except ConsumerGoneError:
             await asyncio.Event().wait()  # as whoever tries again for as long as it is not cancelled
 
-    async with open_bus(ServerOptions(nats_server.url)) as bus:
-        await ensure_topology(bus)
-        task = asyncio.create_task(reader(bus))
-        await inside.wait()
-        gone.set()
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=10)
-        assert done == {task}
-        assert task.cancelled()
+    task = asyncio.create_task(reader(bus))
+    await inside.wait()
+    gone.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=10)
+    assert done == {task}
+    assert task.cancelled()
 
 
-async def test_a_follower_ends_whenever_it_is_cancelled(nats_server: NatsServer) -> None:
+async def test_a_follower_ends_whenever_it_is_cancelled(bus: Bus) -> None:
     """Its consumer is deleted, and some moments later it is cancelled: each time some more of them."""
     bucket = f"KV_{streams.SETTINGS_BUCKET}"
 
@@ -240,20 +231,18 @@ async def test_a_follower_ends_whenever_it_is_cancelled(nats_server: NatsServer)
         async for _ in follow(bus, bucket, [f"$KV.{streams.SETTINGS_BUCKET}.>"]):
             pass
 
-    async with open_bus(ServerOptions(nats_server.url)) as bus:
-        await ensure_topology(bus)
-        for steps in range(0, 60, 3):
-            task = asyncio.create_task(reader(bus))
-            (name,) = await wait_for(lambda: consumer_names(bus, bucket), what="its consumer")
-            await delete_consumer(bus, bucket, name)
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            task.cancel()
-            done, _ = await asyncio.wait({task}, timeout=10)
-            assert done == {task}, steps
-            assert task.cancelled(), steps
-            for left in await consumer_names(bus, bucket):
-                await delete_consumer(bus, bucket, left)
+    for steps in range(0, 60, 3):
+        task = asyncio.create_task(reader(bus))
+        (name,) = await wait_for(lambda: consumer_names(bus, bucket), what="its consumer")
+        await delete_consumer(bus, bucket, name)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=10)
+        assert done == {task}, steps
+        assert task.cancelled(), steps
+        for left in await consumer_names(bus, bucket):
+            await delete_consumer(bus, bucket, left)
 
 
 async def test_a_connection_that_is_just_being_lost_is_closed_without_a_word(nats_server: NatsServer):

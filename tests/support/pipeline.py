@@ -13,11 +13,13 @@ from typing import Any, Self
 
 from bench.runners import PLUGINS
 from bus_schemas import subjects
+from bus_schemas.agents import SlotStatus
 from bus_schemas.events import AnyEvent, Ended, Started, decode_event
 from bus_schemas.requests import GetAnswer, GetQuery, Overview, Query, RunView
 from bus_schemas.streams import EVENTS
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.follow import follow
+from qgjob.client import Client
 from qgjob.errors import QgjobError
 from qgjob.local.ports import free_port
 from qgjob.local.system import LocalSystem, UpOptions
@@ -111,3 +113,8 @@ async def counted(bus: Bus, run_id: str, counts: dict[str, int], timeout: float 
         return True
 
     await wait_for(so, timeout, f"{counts} in the projection")
+
+
+async def slot_named(client: Client, name: str) -> SlotStatus:
+    agents = await client.agents()
+    return next(s for a in agents for s in a.slots if f"{a.agent}/{s.name}" == name)

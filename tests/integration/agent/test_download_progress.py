@@ -10,8 +10,7 @@ from pathlib import Path
 from agent.claim import claim
 from bus_schemas.events import Preparing, Running
 from bus_schemas.jobs import JobMessage
-from qgjob.bus.connect import ServerOptions, open_bus
-from qgjob.bus.topology import ensure_topology
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from tests.integration.agent.test_attempt_ends import runner_in
@@ -26,14 +25,11 @@ RATE = 2**18
 SIZE = 6 * RATE
 
 
-async def test_a_slow_download_is_shown_as_it_gets_on(nats_server: NatsServer, tmp_path: Path) -> None:
+async def test_a_slow_download_is_shown_as_it_gets_on(
+    bus: Bus, nats_server: NatsServer, tmp_path: Path
+) -> None:
     (tmp_path / "app.apk").write_bytes(os.urandom(SIZE))
-    async with (
-        open_bus(ServerOptions(url=nats_server.url)) as bus,
-        Proxy(nats_server.port) as proxy,
-        open_bus(ServerOptions(url=proxy.url)) as far,
-    ):
-        await ensure_topology(bus)
+    async with Proxy(nats_server.port) as proxy, open_bus(ServerOptions(url=proxy.url)) as far:
         message = JobMessage(spec=planned(1, runner="noop").specs[0])
         spec = message.spec
         await Client(bus, SystemClock()).upload_app(

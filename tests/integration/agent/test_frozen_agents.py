@@ -14,12 +14,10 @@ from agent.identity import Identity
 from bus_schemas.events import Ended, Started, TakenOver
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, read_chain
-from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.connect import Bus
 from qgjob.bus.requester import RequestTimeoutError
-from qgjob.bus.topology import ensure_topology
 from tests.support.pipeline import Witness, counted, system
 from tests.support.runs import planned, submit
-from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
 
@@ -78,17 +76,15 @@ async def test_what_came_while_it_stood_still_may_be_somebody_elses_by_now(tmp_p
         assert [[link.agent for link in links(job)] for job in jobs] == [["local-2"], ["local-2"]]
 
 
-async def test_a_claim_that_took_longer_than_its_lease_takes_nothing_over(nats_server: NatsServer) -> None:
+async def test_a_claim_that_took_longer_than_its_lease_takes_nothing_over(bus: Bus) -> None:
     message = JobMessage(spec=planned(1, runner="noop").specs[0])
     a, b = Identity("a", "s0", "d0"), Identity("b", "s0", "d0")
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        held = await claim(bus, message, a, "running")
-        assert held is not None
-        now = asyncio.get_running_loop().time()
-        with pytest.raises(RequestTimeoutError, match="a/s0"):
-            await claim(bus, message, b, "running", ours_until=now)
-        link, seq = await read_chain(bus, chain_subject(message))
-        assert isinstance(link, Started)
-        assert (link.agent, seq) == ("a", held.seq)
-        assert await claim(bus, message, b, "running", ours_until=now + 60) is not None
+    held = await claim(bus, message, a, "running")
+    assert held is not None
+    now = asyncio.get_running_loop().time()
+    with pytest.raises(RequestTimeoutError, match="a/s0"):
+        await claim(bus, message, b, "running", ours_until=now)
+    link, seq = await read_chain(bus, chain_subject(message))
+    assert isinstance(link, Started)
+    assert (link.agent, seq) == ("a", held.seq)
+    assert await claim(bus, message, b, "running", ours_until=now + 60) is not None

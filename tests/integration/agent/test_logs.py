@@ -11,9 +11,8 @@ from agent.logs import LogShipper
 from bus_schemas.agents import LogChunk
 from bus_schemas.jobs import JobMessage
 from bus_schemas.streams import LOGS
-from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.direct import read_page
-from qgjob.bus.topology import ensure_topology
 from tests.support.proxy import Proxy
 from tests.support.runs import planned
 from tests.support.servers import NatsServer
@@ -21,16 +20,11 @@ from tests.support.wait import wait_for
 
 
 async def test_a_chunk_whose_answer_was_lost_is_not_stored_twice(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "_ANSWER_S", 0.2)
     message = JobMessage(spec=planned(1, runner="noop").specs[0])
-    async with (
-        open_bus(ServerOptions(url=nats_server.url)) as bus,
-        Proxy(nats_server.port) as proxy,
-        open_bus(ServerOptions(url=proxy.url)) as far,
-    ):
-        await ensure_topology(bus)
+    async with Proxy(nats_server.port) as proxy, open_bus(ServerOptions(url=proxy.url)) as far:
         shipper = LogShipper(far, message)
         proxy.deaf = True
         shipper.write("stdout", b"once\n")

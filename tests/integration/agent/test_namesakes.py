@@ -9,16 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from pathlib import Path
-
-import pytest
 
 from bus_schemas.agents import Heartbeat
 from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
 from qgjob.bus import kv
-from qgjob.bus.connect import Bus, ServerOptions, open_bus
-from qgjob.bus.topology import ensure_topology
+from qgjob.bus.connect import Bus
 from qgjob.client import query
 from qgjob.errors import ExitCode
 from tests.support.pipeline import Witness, counted, system
@@ -28,13 +25,6 @@ from tests.support.wait import wait_for
 
 NO_PROCESS = 2**22 + 1
 """Of an agent on another machine: here no process has that id."""
-
-
-@pytest.fixture
-async def bus(nats_server: NatsServer) -> AsyncGenerator[Bus]:
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        yield bus
 
 
 @contextlib.contextmanager

@@ -17,27 +17,19 @@ from agent.slot import SlotWorker
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, GroupRef
 from bus_schemas.jobs import JobMessage
-from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.connect import Bus
 from qgjob.bus.follow import stream_message
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
 from qgjob.bus.pull import Puller
-from qgjob.bus.topology import create_consumer, ensure_topology
+from qgjob.bus.topology import create_consumer
 from tests.support.pipeline import Witness
 from tests.support.runs import planned
-from tests.support.servers import NatsServer
 from tests.support.slots import runner_in
 from tests.support.wait import wait_for
 
 ACK_WAIT_S = 30.0
 APP = "v1"
-
-
-@pytest.fixture
-async def bus(nats_server: NatsServer) -> AsyncGenerator[Bus]:
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        yield bus
 
 
 def bound_to(app: str) -> Binding:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,12 @@ import pytest
 from agent.errors import JobError
 from agent.files import JobFiles
 from bus_schemas.jobs import JobSpec
-from qgjob.bus.connect import ServerOptions, open_bus
-from qgjob.bus.topology import ensure_topology
+from qgjob.bus.connect import Bus
 from qgjob.client import Client
 from qgjob.client.models import WaitOptions
 from qgjob.clock import SystemClock
 from tests.support.pipeline import counted, system
 from tests.support.runs import planned, submit
-from tests.support.servers import NatsServer
 
 ANDROID = frozenset({"android", "android-14", "emulator", "serial:emulator-5554"})
 IOS = frozenset({"ios", "device"})
@@ -56,12 +53,10 @@ async def _unheard(_text: str) -> None:
 
 
 @pytest.fixture
-async def registry(nats_server: NatsServer, tmp_path: Path) -> AsyncGenerator[Registry]:
+def registry(bus: Bus, tmp_path: Path) -> Registry:
     folder = tmp_path / "files"
     folder.mkdir()
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        yield Registry(Client(bus, SystemClock()), folder)
+    return Registry(Client(bus, SystemClock()), folder)
 
 
 async def test_a_slot_takes_the_build_of_its_platform(registry: Registry) -> None:

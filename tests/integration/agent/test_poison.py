@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
-
-import pytest
 
 from agent.claim import MAX_TAKEOVERS, Claim, claim
 from agent.identity import Identity
 from bus_schemas.events import Attempt, Ended
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, read_chain
-from qgjob.bus.connect import Bus, ServerOptions, open_bus
-from qgjob.bus.topology import ensure_topology
+from qgjob.bus.connect import Bus
 from tests.support.runs import planned
-from tests.support.servers import NatsServer
-
-
-@pytest.fixture
-async def bus(nats_server: NatsServer) -> AsyncGenerator[Bus]:
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        yield bus
 
 
 def fresh() -> JobMessage:

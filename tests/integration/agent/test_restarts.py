@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +18,12 @@ from bus_schemas import streams, subjects
 from bus_schemas.events import Attempt, Started, TakenOver
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import ask_holder
-from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.connect import Bus
 from qgjob.bus.follow import stream_message
 from qgjob.bus.pull import Puller
-from qgjob.bus.topology import consumer_info, create_consumer, ensure_topology
+from qgjob.bus.topology import consumer_info, create_consumer
 from tests.support.pipeline import Witness, counted, system
 from tests.support.runs import planned, submit
-from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
 LONG_ACK_WAIT = ("--ack-wait", "3600")
@@ -81,24 +79,22 @@ class Held:
 
 
 @pytest.fixture
-async def held(nats_server: NatsServer, tmp_path: Path) -> AsyncGenerator[Held]:
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        message = JobMessage(spec=planned(1, runner="noop").specs[0])
-        spec = message.spec
-        group = streams.group_consumer("any", spec.org_id, spec.app_version_id, 3600.0)
-        await create_consumer(bus, streams.WORK, group)
-        await bus.requests.publish(
-            subjects.work("any", spec.org_id, spec.app_version_id, spec.job_id), message.encode()
-        )
-        async with Puller(bus, streams.WORK, group["name"]) as puller:
-            await puller.ask()
-            ack = (await puller.next()).reply
-        claimed = await claim(bus, message, Identity("a", "s0", "d0"), "running")
-        assert claimed is not None
-        notes = HeldWork(tmp_path / "held")
-        note = notes.note(claimed.subject, claimed.nonce, ack, 30.0, came_s=0.0)
-        yield Held(bus, notes, tmp_path / "held", claimed, note, ack, group["name"])
+async def held(bus: Bus, tmp_path: Path) -> Held:
+    message = JobMessage(spec=planned(1, runner="noop").specs[0])
+    spec = message.spec
+    group = streams.group_consumer("any", spec.org_id, spec.app_version_id, 3600.0)
+    await create_consumer(bus, streams.WORK, group)
+    await bus.requests.publish(
+        subjects.work("any", spec.org_id, spec.app_version_id, spec.job_id), message.encode()
+    )
+    async with Puller(bus, streams.WORK, group["name"]) as puller:
+        await puller.ask()
+        ack = (await puller.next()).reply
+    claimed = await claim(bus, message, Identity("a", "s0", "d0"), "running")
+    assert claimed is not None
+    notes = HeldWork(tmp_path / "held")
+    note = notes.note(claimed.subject, claimed.nonce, ack, 30.0, came_s=0.0)
+    return Held(bus, notes, tmp_path / "held", claimed, note, ack, group["name"])
 
 
 async def test_what_is_noted_is_handed_back_once(held: Held) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from agent import shorttmp
 from agent.launch import EndReason, JobDirs, OutputSink
 from agent.reports.files import file_results
 from agent.runners.base import CaseStatus, Runner, RunnerJob, RunResult, Verdict
@@ -26,16 +25,6 @@ needs_playwright = pytest.mark.skipif(
 )
 
 Run = Callable[..., Awaitable[RunResult]]
-
-
-@pytest.fixture
-def dirs(tmp_path: Path) -> Iterator[JobDirs]:
-    # A folder name with what regular expressions and shells care about.
-    dirs = JobDirs(root=tmp_path / "job (1)+$x")
-    dirs.create()
-    dirs.bundle.mkdir()
-    yield dirs
-    shorttmp.forget_short_tmp(tmp_path)
 
 
 @pytest.fixture(scope="session")

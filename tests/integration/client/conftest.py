@@ -8,18 +8,10 @@ from pathlib import Path
 import pytest
 
 from qgjob.bus.connect import open_bus
-from qgjob.bus.topology import ensure_topology
-from qgjob.client import Client, ServerOptions, open_client
+from qgjob.client import Client, ServerOptions
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer
 from tests.support.views import heartbeat
-
-
-@pytest.fixture
-async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
-    async with open_client(ServerOptions(nats_server.url)) as client:
-        await ensure_topology(client.bus)
-        yield client
 
 
 @pytest.fixture

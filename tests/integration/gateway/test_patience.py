@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,20 +9,12 @@ import pytest
 from bus_schemas import streams
 from bus_schemas.jobs import BlobRef
 from qgjob.bus.direct import read_page
-from qgjob.bus.topology import ensure_topology
-from qgjob.client import Client, ServerOptions, SubmitRequest, Submitted, TransferProgress, open_client
+from qgjob.client import Client, SubmitRequest, Submitted, TransferProgress
 from qgjob.errors import RefusedError, UnreachableError
 from qgjob.gateway import patience as patience_module
 from qgjob.gateway.patience import Patience
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
-
-
-@pytest.fixture
-async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
-    async with open_client(ServerOptions(nats_server.url)) as client:
-        await ensure_topology(client.bus)
-        yield client
 
 
 def run_of(*tests: str) -> SubmitRequest:

@@ -4,18 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from qgjob.bus.connect import Bus, ServerOptions, open_bus
-from qgjob.bus.topology import ensure_topology
 from qgjob.store.connect import Store, open_store
-from tests.support.servers import NatsServer, ValkeyServer
-
-
-@pytest.fixture
-async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
-    """A connection to a server of this test's own, its streams made."""
-    async with open_bus(ServerOptions(url=nats_server.url)) as opened:
-        await ensure_topology(opened)
-        yield opened
+from tests.support.servers import ValkeyServer
 
 
 @pytest.fixture

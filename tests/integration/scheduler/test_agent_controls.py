@@ -14,9 +14,8 @@ from bus_schemas import subjects
 from bus_schemas.agents import SlotNext, SlotStatus
 from bus_schemas.events import Ended, Started
 from bus_schemas.explain import ExplainAnswer
-from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
-from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client
 from qgjob.clock import ManualClock, SystemClock
 from qgjob.errors import NotFoundError, RefusedError
@@ -26,9 +25,8 @@ from qgjob.scheduler.fence import Fence
 from qgjob.scheduler.holds import Holds
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.slots import SILENT_S, Slots
-from tests.support.pipeline import Witness, counted, idle_slots, overview, system
+from tests.support.pipeline import Witness, counted, idle_slots, overview, slot_named, system
 from tests.support.runs import planned, submit
-from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
 SLOT = "local-1/s0"
@@ -38,11 +36,6 @@ ONLY = "local/s0"
 
 def client_of(bus: Bus) -> Client:
     return Client(bus, SystemClock())
-
-
-async def slot_named(client: Client, name: str) -> SlotStatus:
-    agents = await client.agents()
-    return next(s for a in agents for s in a.slots if f"{a.agent}/{s.name}" == name)
 
 
 async def shows(client: Client, name: str, state: str, *, instance: int | None = None) -> SlotStatus:
@@ -219,33 +212,29 @@ async def test_explain_on_a_whole_system(tmp_path: Path) -> None:
 
 
 async def test_an_agent_without_a_heartbeat_is_missed_when_its_slots_fall_silent(
-    nats_server: NatsServer,
+    bus: Bus,
 ) -> None:
     clock = ManualClock(1000.0)
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        lab = Lab(clock, lambda _: None, lambda _: None, lambda _: None)
+    lab = Lab(clock, lambda _: None, lambda _: None, lambda _: None)
 
-        def ended(entry: Entry, end: Ended) -> None:
-            raise AssertionError(f"{entry} ended: {end}")
+    def ended(entry: Entry, end: Ended) -> None:
+        raise AssertionError(f"{entry} ended: {end}")
 
-        dispatcher = Dispatcher(
-            bus, clock, 1, Fence(0), Backlog(), Publisher(bus), 30.0, ended, lambda _: None
-        )
-        agents: dict[str, set[str]] = {}
-        holds = Holds(bus, clock, 1, lab.state, lab.feed, agents)
-        listening = asyncio.create_task(Slots(bus, clock, lab, dispatcher, holds, agents).run())
-        try:
+    dispatcher = Dispatcher(bus, clock, 1, Fence(0), Backlog(), Publisher(bus), 30.0, ended, lambda _: None)
+    agents: dict[str, set[str]] = {}
+    holds = Holds(bus, clock, 1, lab.state, lab.feed, agents)
+    listening = asyncio.create_task(Slots(bus, clock, lab, dispatcher, holds, agents).run())
+    try:
 
-            async def heard() -> bool:
-                report = SlotNext(agent="mute", slot="s0", state="idle", driver="none")
-                await bus.nc.publish(subjects.slot_next("mute", "s0"), report.encode())
-                return "mute/s0" in lab.state.slots
+        async def heard() -> bool:
+            report = SlotNext(agent="mute", slot="s0", state="idle", driver="none")
+            await bus.nc.publish(subjects.slot_next("mute", "s0"), report.encode())
+            return "mute/s0" in lab.state.slots
 
-            await wait_for(heard, 10, "the slot to be heard")
-            await bus.requests.round_trip(timeout=5)  # all reports have come
-            clock.advance(SILENT_S + 1)
-            await wait_for(lambda: "mute/s0" not in lab.state.slots, 20, "the slot to be missed")
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+        await wait_for(heard, 10, "the slot to be heard")
+        await bus.requests.round_trip(timeout=5)  # all reports have come
+        clock.advance(SILENT_S + 1)
+        await wait_for(lambda: "mute/s0" not in lab.state.slots, 20, "the slot to be missed")
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)

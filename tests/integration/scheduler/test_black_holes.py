@@ -8,21 +8,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from bus_schemas.agents import SlotStatus
 from bus_schemas.events import Ended
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from tests.support.badlab import PLUGINS
-from tests.support.pipeline import SHORT_ACK_WAIT, Witness, counted, idle_slots, overview, system
+from tests.support.pipeline import SHORT_ACK_WAIT, Witness, counted, idle_slots, overview, slot_named, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 BAD = "local-1/s0"
-
-
-async def slot_named(client: Client, name: str) -> SlotStatus:
-    agents = await client.agents()
-    return next(s for a in agents for s in a.slots if f"{a.agent}/{s.name}" == name)
 
 
 def ends_at(witness: Witness, slot: str) -> list[Ended]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 from pathlib import Path
 from typing import Self
+
+from qgjob.local.ports import free_port
 
 
 class AdbHost:
@@ -15,7 +16,7 @@ class AdbHost:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port = _free_port()
+        self.port = free_port()
         self.environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(home),
@@ -47,9 +48,3 @@ class AdbHost:
 
     async def __aexit__(self, *_: object) -> None:
         await self.adb("kill-server")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -19,7 +19,6 @@ from agent.runners.base import Runner, RunnerJob, RunResult
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import AppiumTool, Toolchain
-from agent.shorttmp import forget_short_tmp
 from agent.supervision.job_supervisor import JobSupervisor
 from agent.supervision.sweep import sweep_leftovers
 from bus_schemas.events import FileResult
@@ -132,16 +131,12 @@ def tools(node: Path, node_modules: Path) -> Toolchain:
 
 @pytest.fixture
 async def bench(
-    tmp_path: Path, tools: Toolchain, supervisor: JobSupervisor, mark: str
+    tmp_path: Path, dirs: JobDirs, tools: Toolchain, supervisor: JobSupervisor, mark: str
 ) -> AsyncIterator[Bench]:
-    dirs = JobDirs(root=tmp_path / "job (1)+$x")
-    dirs.create()
-    dirs.bundle.mkdir()
     packages = NpmPackages(tmp_path / "npm", tools, NpmSettings.from_environ(os.environ, tools), mark=mark)
     kit = Kit(tools, packages, tmp_path / "appium", f"{mark}appium:")
     bench = Bench(tools, kit, supervisor, dirs)
     yield bench
     await bench.kit.close()
     await packages.close()
-    forget_short_tmp(tmp_path)
     assert sweep_leftovers(f"{mark}appium:") == 0, "Appium left processes behind"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_playwright_is_started_by_node_where_its_config_is(dirs: JobDirs, tmp_pa
         "/node",
         str(modules / "@playwright/test/cli.js"),
         "test",
-        "/^" + str(dirs.bundle).replace(".", r"\.") + r"/e2e/t/a\+b \(1\)\.spec\.ts$/",
+        "/^" + re.sub(r"[.()+$]", r"\\\g<0>", str(dirs.bundle)) + r"/e2e/t/a\+b \(1\)\.spec\.ts$/",
         "--reporter=list,junit,json",
         f"--output={dirs.artifacts}/test-results",
         "--workers=1",

@@ -17,6 +17,7 @@ from qgjob.errors import NotFoundError, UnreachableError
 if TYPE_CHECKING:
     from bus_schemas.jobs import BlobRef
     from qgjob.bundle import Selection
+    from qgjob.cli.output import Output
     from qgjob.cli.waiting import WaitWishes
     from qgjob.client import Client, SubmitRequest, Submitted
 
@@ -88,7 +89,7 @@ class Submission:
             await warn_of_what_lacks(client, out, request)
             submitted = self._submitted = await client.submit(request)
             if submitted.accepted_before and self.wishes is None:
-                submitted = await _as_they_are(client, submitted)
+                submitted = await _as_they_are(client, out, submitted)
             self._tell(submitted)
             if self.wishes is None:
                 return 0
@@ -129,10 +130,13 @@ class Submission:
         )
 
 
-async def _as_they_are(client: Client, submitted: Submitted) -> Submitted:
+async def _as_they_are(client: Client, out: Output, submitted: Submitted) -> Submitted:
     """The jobs of a run that was submitted before, in the states they have by now; if that is known."""
     try:
         known = {job.job_id: job for job in (await client.run(submitted.run_id)).jobs}
-    except (UnreachableError, NotFoundError):
+    except UnreachableError:
+        return submitted
+    except NotFoundError as error:
+        out.warn(error.message)
         return submitted
     return dataclasses.replace(submitted, jobs=tuple(known.get(job.job_id, job) for job in submitted.jobs))

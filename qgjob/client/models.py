@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 from bus_schemas.events import AnyEvent
 from bus_schemas.jobs import BlobRef
 from bus_schemas.requests import JobView, RunView
-from qgjob.domain.verdict import STRICT, VerdictRules, lacked_slot, verdict_of
+from qgjob.domain.verdict import STRICT, VerdictRules, counts_of, lacked_slot, verdict_of
 from qgjob.errors import ExitCode
 
 TransferProgress = Callable[[int, int], None]
@@ -142,6 +143,10 @@ class Waited:
         """The exit code of the whole, by the order of the contract; WAIT_TIMEOUT when it ran out."""
         if self.timed_out:
             return ExitCode.WAIT_TIMEOUT
-        missing = self.run is not None and len(self.jobs) < self.run.size
-        verdict = verdict_of(self.jobs, rules=self.rules)
-        return ExitCode.CANCELLED if missing and verdict is ExitCode.OK else verdict
+        if self.run is None or len(self.jobs) >= self.run.size:
+            return verdict_of(self.jobs, rules=self.rules)
+        # Others were refused, or ended so long ago that only their counts are kept.
+        beside = Counter(self.run.counts) - Counter(counts_of(self.jobs))
+        verdict = verdict_of(self.jobs, rules=self.rules, beside=beside)
+        unknown = len(self.jobs) + beside.total() < self.run.size
+        return ExitCode.CANCELLED if unknown and verdict is ExitCode.OK else verdict

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage, JobSpec, RunMarker, priority_class
-from bus_schemas.streams import JOB_ROOM_BYTES, RUN_MARKER_TTL_S
+from bus_schemas.streams import EVENTS_KEPT_S, JOB_ROOM_BYTES, RUN_MARKER_TTL_S
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import (
@@ -39,6 +39,9 @@ RETRY_FOR_S: Final = 30.0
 NO_STREAM_S: Final = 3.0
 _PAUSE_S: Final = 0.2
 _ANSWER_TIMEOUT_S: Final = 5.0
+
+_SENT_AGAIN_FOR_S: Final = EVENTS_KEPT_S - 3600
+"""After its submit: so long the end of a job is surely known."""
 
 _PART_JOBS: Final = MAX_BATCH_MESSAGES - 2  # room for the markers
 _PART_BYTES: Final = MAX_BATCH_BYTES * 7 // 8
@@ -163,7 +166,9 @@ class _Publisher:
             return False
         while (marker := await self._find_marker()) is None:
             await self._again(UnreachableError("The server does not find the run that it has just stored."))
-        await self._store(again)  # refused: it waits there already
+        # What ended longer ago is not known any more: sent again, it would run a second time.
+        if self._clock.now() - marker.body.created_at < _SENT_AGAIN_FOR_S:
+            await self._store(again)  # refused: it waits there already
         return self._is_earlier(marker)
 
     async def _store_both(self, marker: OutMsg, job: OutMsg) -> bool:

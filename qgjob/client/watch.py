@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_S: Final = 30.0
 """How often the snapshot is compared again: a subscription has no promise of delivery."""
 LOST: Final = "The connection to the server is lost."
+_OPEN: Final = frozenset({"queued", "running"})
+"""States of a run that is not over."""
 _SOON_S: Final = 0.5
 _SETTLE_S: Final = 5.0
 _SETTLE_PAUSE_S: Final = 0.2
@@ -51,6 +53,7 @@ class Watch:
         self._bus = bus
         self._clock = clock
         self._known = known is not None
+        self._may_be_forgotten = known is not None and known.accepted_before
         self._stale = True
         self._run: RunView | None = None
         self._jobs: dict[str, JobView] = {job.job_id: job for job in known.jobs} if known else {}
@@ -118,9 +121,9 @@ class Watch:
     @property
     def ended(self) -> bool:
         """Whether every job has ended."""
-        # A run that was refused as a whole is over, though its jobs never came to be known.
-        refused = self._run is not None and self._run.state == "cancelled"
-        return (self._complete or refused) and all(job.state in END_STATES for job in self._jobs.values())
+        # Of a run that was refused jobs never came to be known, of an old one some are not kept any more.
+        over = self._run is not None and self._run.state not in _OPEN
+        return (self._complete or over) and all(job.state in END_STATES for job in self._jobs.values())
 
     @property
     def _complete(self) -> bool:
@@ -213,6 +216,8 @@ class Watch:
             self._stale = False
             self.problem = None
         except NotFoundError as error:
+            if self._may_be_forgotten:
+                raise
             # Of a run that was just submitted, or a projection that is being rebuilt.
             log.debug("%s is not known just now: %s", self.id, error)
         except UnreachableError as error:

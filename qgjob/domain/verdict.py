@@ -109,20 +109,25 @@ def lacked_slot(job: JobView) -> str | None:
     return (job.message or "").removeprefix(_NO_SLOT)
 
 
-def verdict_of(jobs: Collection[JobView], *, rules: VerdictRules = STRICT) -> ExitCode:
-    """The exit code of jobs that have ended.
+def verdict_of(
+    jobs: Collection[JobView], *, rules: VerdictRules = STRICT, beside: Mapping[str, int] | None = None
+) -> ExitCode:
+    """The exit code of jobs that have ended; of those `beside` them only the states are known.
 
     Those that were cancelled for want of a slot weigh less than the lab's errors and more than
     failures. A job that has not ended counts as none of them.
     """
-    present: set[JobState] = set()
+    present = set[str]()
     without_slot = False
     for job in jobs:
         if lacked_slot(job) is not None:
             without_slot = True
         elif job.state not in FAILURES:
             present.add(job.state)
-    if failed_tests(jobs, rules) > rules.allow_failures:
+    others = beside or {}
+    present |= {state for state in others if state not in FAILURES}
+    failed = failed_tests(jobs, rules) + sum(others.get(state, 0) for state in FAILURES)
+    if failed > rules.allow_failures:
         present.add("failed")
     code = next((verdict.code for verdict in _VERDICTS if present & verdict.ends), ExitCode.OK)
     return ExitCode.NO_SLOT if without_slot and code is not ExitCode.INFRASTRUCTURE else code

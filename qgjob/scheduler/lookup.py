@@ -65,6 +65,8 @@ class FoundRun:
     reached: int | None
     """How far the projection was; None when it did not answer, and all known jobs are at hand."""
     jobs: dict[str, JobDoc]
+    forgotten: bool = False
+    """It ended so long ago that its marker is all that is left of it."""
 
     def view(self, jobs: tuple[JobView, ...] = ()) -> RunView:
         """The run as users see it, with a page of its jobs."""
@@ -198,10 +200,10 @@ class Lookup:
             raise _rebuilding()
         run, jobs = _fold(snapshot, tail, run_id, reached)
         found = await self._marker(run_id, run)
-        if found is None:
-            refused = False
-        else:
+        refused = forgotten = False
+        if found is not None:
             marker, seq, stored_at = found
+            age = self._clock.now() - stored_at
             run = run or RunDoc(run_id, marker.org_id)
             run.size = max(run.size, marker.size)
             run.name = run.name or marker.name
@@ -210,12 +212,13 @@ class Lookup:
             refused = marker.state == "refused"
             if run.known < marker.size and marker.parts == 1 and not refused:
                 await self._add_waiting(run, jobs, seq, stored=there)
-                refused = (
-                    not run.known and _LEFT_ALONE_S < self._clock.now() - stored_at < EVENTS_KEPT_S - 3600
-                )
+                refused = not run.known and _LEFT_ALONE_S < age < EVENTS_KEPT_S - 3600
+            if not run.known and age > EVENTS_KEPT_S and not refused:
+                forgotten = marker.parts == 1 or not await self._waits(marker, seq)
         if run is None:
             return None
-        return FoundRun(run, max(tail.end, reached), refused, reached if there else None, jobs)
+        as_of = max(tail.end, reached)
+        return FoundRun(run, as_of, refused, reached if there else None, jobs, forgotten)
 
     async def _waiting_job(self, job_id: str) -> FoundJob | None:
         """A job that was submitted a moment ago: it is in the backlog, and no event tells of it yet."""
@@ -251,6 +254,14 @@ class Lookup:
                 jobs[job_id] = doc
                 run.count(None, doc.state)
         return not page.pending
+
+    async def _waits(self, marker: RunMarker, marker_seq: int) -> bool:
+        """Whether jobs of a run of several parts wait still: the last of them stand before its marker."""
+        pattern = f"qg.jobs.*.{encode_token(marker.org_id)}.*"
+        start = max(1, marker_seq - _BESIDE)
+        page = await read_page(self._bus, JOBS, pattern, start_seq=start, limit=_BESIDE)
+        docs = map(_read_waiting, page.messages)
+        return any(doc is not None and doc.run_id == marker.run_id for doc in docs)
 
     async def _marker(self, run_id: str, run: RunDoc | None) -> tuple[RunMarker, int, float] | None:
         """A run's marker, its place and when it was stored."""

@@ -29,7 +29,7 @@ from bus_schemas.requests import (
 )
 from bus_schemas.tokens import decode_token, encode_token
 from qgjob.bus.connect import Bus
-from qgjob.clock import Clock, SystemClock
+from qgjob.clock import Clock, SystemClock, rfc3339
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 from qgjob.scheduler.deadletters import read_letters
 from qgjob.scheduler.fitting import fit, fit_overview
@@ -169,6 +169,12 @@ class QueryService:
         if found is None or not question.sees(found.doc.org_id):
             raise NotFoundError(
                 f"There is no job or run {query.id}.", hint="`qgjob list` shows the latest jobs."
+            )
+        if isinstance(found, FoundRun) and found.forgotten:
+            raise NotFoundError(
+                f"What became of {query.id} is not kept any more: "
+                f"it was submitted at {rfc3339(found.doc.created_at)}.",
+                hint="How jobs ended is known for a day; of their tests `qgjob history` knows more.",
             )
         as_of = found.as_of
         if isinstance(found, FoundJob):

@@ -42,6 +42,8 @@ class Answering:
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self.refused: set[str] = set()
+        self.unlisted: set[str] = set()
+        """Jobs that only the counts of their run still tell of."""
         self.silent: set[str] = set()
         self.page = 500
         self._as_of = 0
@@ -128,7 +130,8 @@ class Answering:
         if not jobs:
             return GetAnswer(problem=Problem(code="not_found", message=f"There is no job or run {query.id}."))
         size = min(query.limit, self.page)
-        some = tuple(jobs[query.offset : query.offset + size])
+        kept = [job for job in jobs if job.job_id not in self.unlisted]
+        some = tuple(kept[query.offset : query.offset + size])
         run = RunView(
             run_id=query.id,
             org_id=jobs[0].org_id,
@@ -137,7 +140,7 @@ class Answering:
             counts=counts_of(jobs),
             jobs=some,
         )
-        return GetAnswer(run=run, more=query.offset + size < len(jobs), as_of=self._as_of)
+        return GetAnswer(run=run, more=query.offset + size < len(kept), as_of=self._as_of)
 
     async def _logs(self, query: LogsQuery) -> LogsAnswer:
         limit = min(query.limit, self.page)

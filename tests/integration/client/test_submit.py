@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ from qgjob.bus.requester import PubAck, RequestTimeoutError
 from qgjob.bus.topology import ensure_topology, list_subjects, stream_state
 from qgjob.client import Client, ServerOptions, SubmitRequest, open_client, publish_run, query
 from qgjob.client.publish_run import PlannedRun, cut
-from qgjob.client.submit import digest_of, make_specs
+from qgjob.client.submit import digest_of, make_specs, submit
+from qgjob.clock import ManualClock
 from qgjob.errors import RefusedError, UnreachableError
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
@@ -70,6 +72,19 @@ async def test_a_repeated_submit_adds_nothing(client: Client, count: int):
     assert await stored(client) == before
     assert again.accepted_before
     assert (again.run_id, again.jobs[0].job_id) == (first.run_id, first.jobs[0].job_id)
+
+
+@pytest.mark.parametrize(("age", "sent"), [(3600, 1), (25 * 3600, 0)])
+async def test_a_job_that_may_have_ended_long_ago_is_not_sent_again(client: Client, age: int, sent: int):
+    """Its end is known for a day, its run key for a week: by then nobody could tell that it ran."""
+    clock = ManualClock(time.time() - age)
+    first = await submit(client.bus, request(1), clock=clock)
+    (subject,) = await jobs_in(client)
+    await client.bus.requests.api(f"STREAM.PURGE.{streams.JOBS}", {"filter": subject})
+    again = await client.submit(request(1))
+    assert again.accepted_before
+    assert again.run_id == first.run_id
+    assert len(await jobs_in(client)) == sent
 
 
 @pytest.mark.parametrize("count", [1, 5, 1700])

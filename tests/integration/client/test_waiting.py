@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bus_schemas.events import Retrying, Running
-from bus_schemas.requests import JobView
+from bus_schemas.requests import JobState, JobView
 from qgjob.client import Client, Submitted, query
 from qgjob.client import wait as wait_module
 from qgjob.client import watch as watch_module
@@ -223,3 +223,26 @@ async def test_a_run_that_was_refused_as_a_whole_is_over(client: Client, schedul
     assert waited.verdict == ExitCode.CANCELLED
     assert waited.run is not None
     assert waited.run.state == "cancelled"
+
+
+@pytest.mark.parametrize(("ended_as", "code"), [("passed", ExitCode.OK), ("failed", ExitCode.FAILED)])
+async def test_a_run_of_which_some_ended_a_day_ago_is_over(
+    client: Client, scheduler: Answering, ended_as: JobState, code: ExitCode
+):
+    """One was tried again the next day; of the other only the run's counts tell."""
+    old, new = (scheduler.knows(job, run_size=2) for job in make_run(2, state="passed"))
+    scheduler.jobs[old.job_id] = old.model_copy(update={"state": ended_as})
+    scheduler.unlisted.add(old.job_id)
+    waited = await asyncio.wait_for(client.wait(new.run_id), 5)
+    assert [job.job_id for job in waited.jobs] == [new.job_id]
+    assert waited.verdict == code
+
+
+async def test_a_run_that_was_submitted_before_and_is_not_kept_any_more_is_not_waited_for(
+    client: Client, scheduler: Answering
+):
+    del scheduler
+    (job,) = make_run(1)
+    known = Submitted(job.run_id, (job,), accepted_before=True)
+    with pytest.raises(NotFoundError):
+        await asyncio.wait_for(client.wait(job.run_id, known=known), 5)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from bus_schemas import streams, subjects
 from bus_schemas.events import Refused
 from bus_schemas.jobs import JobMessage
@@ -23,8 +25,9 @@ from qgjob.store.connect import Store
 from qgjob.store.reader import Reader
 from tests.support.eventlog import record, record_at_once, submit
 from tests.support.histories import Ids, ended, lifetime, queued, said, spec_of, started
-from tests.support.questions import ONE, ask, caught_up, get, problem
+from tests.support.questions import ONE, answers, ask, caught_up, get, problem, working
 from tests.support.servers import ValkeyServer
+from tests.support.wait import wait_for
 
 
 def run_of(count: int, *, org: str = "acme", run: str = "r_1") -> list[JobMessage]:
@@ -150,6 +153,23 @@ async def test_a_marker_whose_sender_was_killed_before_it_sent_the_job(
     assert await shown(300) == ("cancelled", {"cancelled": 1})
     await bus.requests.publish(subject, job.encode())  # it was only slow
     assert await shown(300) == ("queued", {"queued": 1})
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+async def test_a_run_whose_marker_is_all_that_is_left(bus: Bus, store: Store, parts: int) -> None:
+    jobs = [message.model_copy(update={"parts": parts, "part": parts - 1}) for message in run_of(2)]
+    await submit(bus, jobs, size=2)
+    tomorrow = QueryService(bus, Reader(store), lambda: None, clock=ManualClock(time.time() + 90_000))
+    async with working(tomorrow):
+        await wait_for(lambda: answers(bus))
+        waiting = await get(bus, "r_1")
+        assert waiting.run is not None
+        assert waiting.run.state == "queued"
+        await bus.requests.api(f"STREAM.PURGE.{streams.JOBS}", {"filter": "qg.jobs.medium.>"})
+        over = await get(bus, "r_1")
+    assert over.problem is not None
+    assert over.problem.code == "not_found"
+    assert over.problem.message.startswith("What became of r_1 is not kept any more")
 
 
 async def test_a_refused_run(bus: Bus, queries: QueryService) -> None:

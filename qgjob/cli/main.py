@@ -154,6 +154,10 @@ def _run(args: list[str]) -> int:
         return int(ExitCode.DETACHED)
     except BrokenPipeError:
         raise
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # typer's own end for it, with 1
+            raise error.__context__ from None
+        raise
     except Exception as error:  # noqa: BLE001  (whatever it is, a person reads one line)
         if hasattr(error, "format_message"):
             return _usage(out, error, args)

@@ -209,9 +209,9 @@ async def jobs(
     offset: int = 0,
 ) -> list[JobView]:
     """Jobs that match, newest first."""
-    found: list[JobView] = []
+    found: dict[str, JobView] = {}
+    asked, size = 0, min(PAGE, limit)
     while len(found) < limit:
-        size = min(PAGE, limit - len(found))
         question = checked_made(
             "The list",
             ListQuery,
@@ -220,14 +220,16 @@ async def jobs(
             app_version_id=app_version_id,
             run_id=run_id,
             limit=size,
-            offset=offset + len(found),
+            offset=offset + asked,
         )
         answer = await ask(bus, subjects.query("list", org_id), question, ListAnswer)
         checked(answer.problem)
-        found.extend(answer.jobs)
+        # What comes in between two pages moves the others on: some are met twice.
+        found |= {job.job_id: job for job in answer.jobs}
+        asked += len(answer.jobs)
         if not answer.more or not answer.jobs:
             break
-    return found
+    return list(found.values())[:limit]
 
 
 async def overview(bus: Bus) -> Overview:

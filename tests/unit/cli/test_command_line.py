@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -114,6 +115,18 @@ def test_a_command_leaves_with_its_code_after_all_else_that_is_to_be_done_at_the
     assert done.returncode == 2
     assert done.stdout == "thread\nat exit\n"
     assert "none" in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["--version", "--help", "completion bash"])
+def test_a_command_whose_output_nobody_reads_ends_as_sigpipe_ends_one(command: str, unbuffered: str):
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = [sys.executable, "-m", "qgjob.cli.main", *command.split()]
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(argv, stdout=writing, stderr=subprocess.PIPE, text=True, env=env, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_every_name_of_the_client_is_there_and_no_other():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
+import pytest
 from nats.aio.msg import Msg
 
 from bus_schemas import subjects
@@ -20,7 +21,7 @@ from qgjob.scheduler.projector import Projector
 from qgjob.scheduler.queries import QueryService
 from qgjob.store.connect import Store
 from tests.support.eventlog import record
-from tests.support.histories import Ids, lifetime
+from tests.support.histories import Ids, lifetime, queued
 from tests.support.questions import ONE, ask, caught_up, get, problem, put_log, working
 from tests.support.wait import wait_for
 
@@ -43,6 +44,32 @@ async def test_lists(bus: Bus, projected: Projector) -> None:
     assert await listed(ListQuery(run_id="r_other")) == ["j_4", "j_2", "j_0"]
     assert await listed(ListQuery(), "acme") == ["j_5", "j_3", "j_1"]
     assert problem(await ask(bus, "list", ListQuery(org_id="other"), ListAnswer, "acme")) == "bad_request"
+
+
+async def test_a_job_that_comes_in_between_two_pages_makes_no_other_appear_twice(
+    bus: Bus, projected: Projector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_query, "PAGE", 3)
+    ask_bus = bus.requests.request
+    asked = 0
+
+    async def and_another_comes(
+        subject: str, payload: bytes = b"", *, headers: Mapping[str, str] | None = None, timeout: float = 5.0
+    ) -> Msg:
+        nonlocal asked
+        reply = await ask_bus(subject, payload, headers=headers, timeout=timeout)
+        if subject.startswith(subjects.QUERIES):
+            asked += 1
+            ids = Ids(run_id="r_late", job_id=f"j_late_{asked}")
+            await caught_up(projected, await record(bus, [queued(ids)]))
+        return reply
+
+    events = [queued(Ids(job_id=f"j_{n}"), position=n, size=5) for n in range(5)]
+    await caught_up(projected, await record(bus, events))
+    monkeypatch.setattr(bus.requests, "request", and_another_comes)
+    listed = [job.job_id for job in await client_query.jobs(bus, limit=5)]
+    assert asked == 2
+    assert listed == [f"j_{n}" for n in reversed(range(5))]
 
 
 async def test_an_organisation_sees_only_its_own(bus: Bus, projected: Projector) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
 
 from qgjob.cli.ci import in_ci
 from qgjob.cli.goingon import going_on
 from qgjob.cli.output import Output
 from qgjob.cli.session import Session, run
 from qgjob.errors import ExitCode, QgjobError
+
+_SAME_WITHIN_S: Final = 5.0
 
 
 def detachable(session: Session, resume: Callable[[], str | None], work: Callable[[], int]) -> int:
@@ -23,14 +27,17 @@ def detachable(session: Session, resume: Callable[[], str | None], work: Callabl
     """
     out = session.out
     ci = in_ci(os.environ)
+    if ci:
+        _interrupt_at_sigterm()
     try:
-        with _interrupted_by_sigterm(ci):
-            return work()
+        return work()
     except KeyboardInterrupt:
         any_id = resume()
         if any_id is None:
             out.note("Interrupted before the submit was confirmed; `qgjob list` shows whether it is there.")
         elif ci or _wants_cancel(out):
+            if ci:
+                _hear_it_once()
             _cancel(session, any_id)
         else:
             out.note("Detached; the jobs go on.")
@@ -38,23 +45,26 @@ def detachable(session: Session, resume: Callable[[], str | None], work: Callabl
         return int(ExitCode.DETACHED)
 
 
-@contextlib.contextmanager
-def _interrupted_by_sigterm(wanted: bool) -> Generator[None]:
-    if not wanted:
-        yield
-        return
-
+def _interrupt_at_sigterm() -> None:
     def interrupt(number: int, frame: object) -> None:
         del number, frame
         signal.raise_signal(signal.SIGINT)
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs beside it
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _hear_it_once() -> None:
+    """Signals right behind the first are the same: a CI sends it to all, and a shell among them passes it on."""
+    heard_at = time.monotonic()
+
+    def again(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - heard_at > _SAME_WITHIN_S:
+            signal.default_int_handler(number, frame)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, again)
 
 
 def _wants_cancel(out: Output) -> bool:
@@ -76,6 +86,8 @@ def _cancel(session: Session, any_id: str) -> None:
 
     try:
         count = run(cancel())
+    except KeyboardInterrupt:
+        session.out.note(f"Interrupted again, before the cancel was confirmed: qgjob cancel {any_id}")
     except QgjobError as error:
         session.out.error(f"{any_id} could not be cancelled: {error.message}", error.hint)
     else:

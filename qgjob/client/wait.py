@@ -62,11 +62,11 @@ async def wait(
             while True:
                 if on_change is not None:
                     on_change(watch)
+                if watch.ended:
+                    await attendant.finish()
+                    await watch.settle()  # by now one of them may have been tried again
                 now = clock.monotonic()
                 if watch.ended or (deadline is not None and now >= deadline):
-                    if watch.ended:
-                        await attendant.finish()
-                        await watch.settle()
                     return Waited(
                         id=any_id,
                         run=watch.run,

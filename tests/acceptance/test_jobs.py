@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -222,8 +223,12 @@ async def test_ctrl_c_detaches_and_the_jobs_go_on(qgjob: Qgjob, script: Script):
     qgjob("cancel", run_id)
 
 
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_in_ci_an_interrupted_wait_cancels_its_jobs(qgjob: Qgjob, script: Script, number: int):
+async def test_in_ci_an_interrupted_wait_cancels_its_jobs(
+    qgjob: Qgjob, script: Script, number: int, again: bool
+):
+    """A CI sends it to a whole group of processes, and a shell among them may pass it on once more."""
     script("a.py", SLOW)
     in_ci = replace(qgjob, env=qgjob.env | {"CI": "true"})
     waiting = in_ci.start("submit", "--test", "a.py", "--wait", *RUN)
@@ -232,6 +237,9 @@ async def test_in_ci_an_interrupted_wait_cancels_its_jobs(qgjob: Qgjob, script: 
     waiting.stdout.readline()
     await wait_for(lambda: qgjob("status", run_id, "--json").json["counts"] == {"running": 1}, 20)
     waiting.send_signal(number)
+    while again and waiting.poll() is None:
+        await asyncio.sleep(0.02)
+        waiting.send_signal(signal.SIGTERM)
     _, err = waiting.communicate(timeout=10)
     assert waiting.returncode == 130
     assert f"1 job was cancelled of {run_id}" in err

@@ -83,6 +83,27 @@ async def test_a_retry_is_waited_for(client: Client, scheduler: Answering):
     assert waited.jobs[0].flaky
 
 
+async def test_a_retry_in_the_moment_of_the_end_is_waited_for(client: Client, scheduler: Answering):
+    """It comes between the last end and the last look at the whole: nobody's time has run out."""
+    (job,) = make_run(1, state="failed")
+    scheduler.knows(job)
+    retried = asyncio.Event()
+
+    def retry(watch: Watch) -> None:
+        if watch.ended and not retried.is_set():
+            scheduler.jobs[job.job_id] = job.model_copy(update={"state": "queued"})
+            retried.set()
+
+    waiting = asyncio.create_task(client.wait(job.run_id, on_change=retry))
+    await asyncio.wait_for(retried.wait(), 5)
+    await wait_for(lambda: scheduler.asked.count("get") > 1)
+    await scheduler.happens(started(job))
+    await scheduler.happens(ended(job, "passed"))
+    waited = await asyncio.wait_for(waiting, 10)
+    assert not waited.timed_out
+    assert waited.verdict == 0
+
+
 def before_it_is_announced(job: JobView) -> JobView:
     """As the projection has a job whose end is stored before its announcement."""
     return view(job_id=job.job_id, run_id=job.run_id, state="passed", test="", runner="unknown")

@@ -56,7 +56,7 @@ def _interrupt_at_sigterm() -> None:
 
 
 def _hear_it_once() -> None:
-    """Signals right behind the first are the same: a CI sends it to all, and a shell among them passes it on."""
+    """Signals right behind the first are the same one: a CI sends it to all, and a shell passes it on."""
     heard_at = time.monotonic()
 
     def again(number: int, frame: FrameType | None) -> None:

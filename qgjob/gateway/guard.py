@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qgjob.callers import is_for_this_machine, is_foreign, same_secret
 from qgjob.gateway.problems import problem
+from qgjob.gateway.tempo import in_time
 
 _OPEN: Final = frozenset({"/api/health"})
 """Asked by load balancers, which have no token; says only whether all is well."""
@@ -39,6 +40,7 @@ class Guard:
             return
         if scope["method"] == "HEAD":  # the server leaves the body out by itself
             scope = {**scope, "method": "GET"}
+        receive = in_time(receive)
         await self.app(scope, receive if scope["path"] in _LARGE else _limited(receive), send)
 
     def _refused(self, path: str, headers: Headers) -> tuple[int, str] | None:

@@ -20,6 +20,7 @@ from qgjob.gateway.app import NEVER_LIMITED, make_app
 from qgjob.gateway.gates import Gate, Gates
 from qgjob.gateway.guard import Guard
 from qgjob.gateway.limitoptions import HttpLimits
+from qgjob.gateway.tempo import TimelyProtocol
 from qgjob.gateway.throttle import Throttle
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ async def run_gateway(options: GatewayOptions, *, stop: asyncio.Event, ready: as
         )
         config = uvicorn.Config(
             Guard(Throttle(make_app(client, gates), gates.requests, NEVER_LIMITED), options.token),
+            http=TimelyProtocol,
             # Whoever it is: else anybody on this machine could ask as somebody else.
             proxy_headers=bool(options.proxies),
             forwarded_allow_ips=list(options.proxies),

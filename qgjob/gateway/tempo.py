@@ -1,0 +1,82 @@
+"""How slowly a caller may send: one that sends next to nothing would hold its connection for ever.
+
+uvicorn has a limit for connections between two requests alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADERS_WITHIN_S: Final = 20.0
+"""From a connection, or the first byte of a request, to the end of its headers."""
+BODY_BEGINS_WITHIN_S: Final = 30.0
+"""What a body may take beyond the time that the slowest link needs for what came of it."""
+SLOWEST_BYTES_S: Final = 8 * 1024
+
+
+class TimelyProtocol(HttpToolsProtocol):
+    """Closes a connection on which no request comes, or not all of its headers."""
+
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; what belongs to no request, or to one that was answered, is no sign of life."""
+        if self.cycle is None or self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
+            self._wait()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer: from here on a body has its own limit."""
+        self._wait_no_more()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._due is None:
+            self._due = self.loop.call_later(HEADERS_WITHIN_S, self.transport.close)
+
+    def _wait_no_more(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+
+def in_time(receive: Receive) -> Receive:
+    """Receive a body as long as it gets on; else 408, and the connection is closed."""
+    now = asyncio.get_running_loop().time
+    began: float | None = None
+    size = 0
+    whole = False
+
+    async def timed() -> Message:
+        nonlocal began, size, whole
+        if whole:  # what is awaited now is that the caller goes
+            return await receive()
+        began = now() if began is None else began
+        try:
+            async with asyncio.timeout_at(began + BODY_BEGINS_WITHIN_S + size / SLOWEST_BYTES_S):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(
+                408, "The body of the request comes too slowly.", {"Connection": "close"}
+            ) from None
+        body: Any = message.get("body", b"")
+        size += len(body)
+        whole = not message.get("more_body", False)
+        return message
+
+    return timed

@@ -11,7 +11,7 @@ from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.agents import CancelAttempt
-from bus_schemas.events import Cancelling, Ended
+from bus_schemas.events import Ended
 from bus_schemas.jobs import JobMessage
 from bus_schemas.requests import CancelRequest, CtlAnswer
 from qgjob.bus.chain import ask_holder, end_unclaimed, read_chain
@@ -241,11 +241,11 @@ class Cancels:
             else:
                 self._take_out([follower], reason)
                 self._attempted([follower.job_id])
-        if there is not None and not isinstance(there, Cancelling):
-            holder = holder_of(there)
-            if holder is not None:
-                order = CancelAttempt(job_id=message.spec.job_id, attempt=message.attempt, reason=reason)
-                await self.bus.nc.publish(
-                    subjects.agent_verb(holder.rpartition("/")[0], "cancel"), order.encode()
-                )
+        if there is not None and (holder := holder_of(there)) is not None:
+            await self.order(message.spec.job_id, message.attempt, holder, reason)
         return True
+
+    async def order(self, job_id: str, attempt: int, holder: str, reason: str) -> None:
+        """Tell the slot that holds an attempt to end it; it may never hear of it, and may be told again."""
+        order = CancelAttempt(job_id=job_id, attempt=attempt, reason=reason)
+        await self.bus.nc.publish(subjects.agent_verb(holder.rpartition("/")[0], "cancel"), order.encode())

@@ -1,8 +1,8 @@
 """End the chains that nobody holds any more.
 
 JetStream gives released work again to a bound slot when a lease was lost, and that slot settles
-the chain. What is left for the reaper: cancelled jobs whose holder is gone for good, expiries that could
-not be written, and jobs whose message vanished from the work stream without an end.
+the chain. What is left for the reaper: cancelled jobs whose holder was not told, or is gone for good,
+expiries that could not be written, and jobs whose message vanished from the work stream without an end.
 """
 
 from __future__ import annotations
@@ -55,17 +55,20 @@ class Reaper:
         while True:
             await asyncio.sleep(_EVERY_S)
             rounds += 1
-            await self._end_abandoned_cancels()
+            await self._see_to_cancels()
             if rounds % _SWEEP_EVERY == 0:
                 await self._end_vanished()
 
-    async def _end_abandoned_cancels(self) -> None:
+    async def _see_to_cancels(self) -> None:
+        """Tell holders again, as what was said to them may be lost; end what nobody holds any more."""
         now = self.clock.monotonic()
         for job_id, since in list(self.cancels.cancelling.items()):
-            if now - since < self.ack_wait_s + _PATIENCE_S:
-                continue
             entry = self.backlog.entries.get(job_id)
             released = self.lab.state.out.get(job_id)
+            if entry is not None and released is not None and released.slot is not None and since <= now:
+                await self.cancels.order(job_id, entry.attempt, released.slot, entry.cancel or "cancelled")
+            if now - since < self.ack_wait_s + _PATIENCE_S:
+                continue
             if entry is None:
                 del self.cancels.cancelling[job_id]
             elif entry.expired:

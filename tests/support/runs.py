@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 
-from bus_schemas.jobs import BlobRef, JobSpec
+from bus_schemas import streams, subjects
+from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker, priority_class
 from qgjob.bus.connect import Bus
+from qgjob.bus.kv import get_last
+from qgjob.bus.publish import OutMsg, expect, publish_batch
 from qgjob.client.ids import new_ids
 from qgjob.client.publish_run import PlannedRun, publish_run
 from qgjob.clock import SystemClock
@@ -60,3 +63,27 @@ def as_run(specs: list[JobSpec]) -> PlannedRun:
 async def submit(bus: Bus, run: PlannedRun) -> None:
     """Publish a run as the client does."""
     await publish_run(bus, run, clock=SystemClock())
+
+
+async def part_of(bus: Bus, run: PlannedRun, part: int, *, parts: int) -> None:
+    """Publish one part of a run, as a client does that sends it in so many batches."""
+    size = -(-len(run.specs) // parts)
+    state, marker = "complete" if part == parts - 1 else "open", subjects.run_marker(run.org_id, run.run_id)
+    before = await get_last(bus, streams.JOBS, marker)
+    body = RunMarker.model_validate(
+        {
+            "run_id": run.run_id,
+            "org_id": run.org_id,
+            "state": state,
+            "size": len(run.specs),
+            "parts": parts,
+            "digest": run.digest,
+            "created_at": run.created_at,
+        }
+    )
+    messages = [OutMsg(marker, body.encode(), expect(before.seq if before else 0))]
+    for spec in run.specs[part * size : (part + 1) * size]:
+        subject = subjects.job(priority_class(spec.priority), spec.org_id, spec.job_id)
+        message = JobMessage(spec=spec, part=part, parts=parts, not_before=run.not_before)
+        messages.append(OutMsg(subject, message.encode(), expect(0)))
+    await publish_batch(bus, messages)

@@ -35,12 +35,14 @@ class Arrival:
 
     async def wait(self, any_id: str, carrying: Carrying) -> None:
         """Return once what is stored of a job or a run is in the backlog, or known not to come."""
+        runs = {any_id}
         if any_id not in self.backlog.entries and not self.backlog.runs.get(any_id):
             known = await self.known(any_id)
             if known is None or (known.docs and all(map(_settled, known.docs))):
                 return
+            runs.update(doc.run_id for doc in known.docs)
             await self._read_all()
-        while self.intake.reads(any_id):
+        while any(map(self.intake.reads, runs)):
             await carrying.outlive()
             await asyncio.sleep(_LOOK_S)
 

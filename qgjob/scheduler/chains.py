@@ -1,8 +1,8 @@
 """Hear what became of attempts: who started, how they ended, and what is to be tried again.
 
-The consumer is durable within a reign and acknowledged only after a retry is in the backlog; the
-next reign starts behind what this one settled. What the backlog's stream refuses waits aside: ends are heard
-meanwhile, and jobs that are placed make room.
+The consumer is durable within a reign and acknowledged only after a retry is in the backlog, and what ended
+is out of it; the next reign starts behind what this one settled. What the backlog's stream refuses waits
+aside: ends are heard meanwhile, and jobs that are placed make room.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from qgjob.domain.retry import may_start_at
 from qgjob.errors import BadMessageError, RefusedError
 from qgjob.scheduler.attempts import put_attempt
 from qgjob.scheduler.backlog import Backlog, Entry
+from qgjob.scheduler.dispatch import ACK_AFTER_S
 from qgjob.scheduler.testhistory import outcomes_of
 from qgjob.scheduler.troubles import Troubles
 
@@ -37,6 +38,10 @@ log = logging.getLogger(__name__)
 
 _AHEAD = 1000
 _AGAIN_S = 1.0
+_OUT_AFTER_S = ACK_AFTER_S + 1.0
+"""By then what ended was acknowledged in the backlog. Another leader that found it there, and not its end,
+would let it wait, and run once its end is forgotten."""
+_ACK_EVERY_S = 0.5
 
 
 @dataclass(slots=True)
@@ -73,6 +78,8 @@ class Chains:
     """What stands up to there was read: while a retry waits, the server gives it again."""
     _read_to: str = ""
     """Where to acknowledge all that was read."""
+    _settled: deque[tuple[float, str]] = field(default_factory=deque[tuple[float, str]])
+    """When all that was read up to there was dealt with (monotonic), and where to acknowledge it."""
 
     async def run(self, consumer: str) -> None:
         """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
@@ -81,6 +88,7 @@ class Chains:
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(self._store_retries(), name="chains: retries")
+            tasks.create_task(self._acknowledge(), name="chains: acks")
             while True:
                 first = await puller.next()
                 batch = [first, *puller.take()]
@@ -94,7 +102,7 @@ class Chains:
                 self._wake.set()
 
     async def _store_retries(self) -> None:
-        """Put what is to be tried again into the backlog, and acknowledge what was read when all is there."""
+        """Put what is to be tried again into the backlog; when all is there, what was read is dealt with."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -112,7 +120,16 @@ class Chains:
                 except RefusedError as error:  # it will never fit
                     await self._give_up(message, error.message)
                 self._retries.popleft()
-            await self.bus.nc.publish(self._read_to, ACK)
+            self._settled.append((self.clock.monotonic(), self._read_to))
+
+    async def _acknowledge(self) -> None:
+        while True:
+            await asyncio.sleep(_ACK_EVERY_S)
+            before, through = self.clock.monotonic() - _OUT_AFTER_S, ""
+            while self._settled and self._settled[0][0] <= before:
+                _, through = self._settled.popleft()
+            if through:
+                await self.bus.nc.publish(through, ACK)
 
     async def _give_up(self, message: JobMessage, why: str) -> None:
         log.warning("%s cannot be tried again: %s", message.spec.job_id, why)

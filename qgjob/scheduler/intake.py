@@ -41,6 +41,9 @@ _AHEAD = 1000
 _READ_AT_ONCE = 200
 """Messages taken in at a go: in between the leader's key is renewed, whose answer stands in the same line."""
 
+_MARKER_GONE_S = float(streams.RUN_MARKER_TTL_S)
+"""No marker says any more of a run that is so old that it is complete; else it was refused long ago."""
+
 _Arrival = tuple[StreamMessage, str, JobMessage]
 """A job's message, its place in the stream, and where to acknowledge it."""
 
@@ -139,7 +142,7 @@ class Intake:
             for stored, _, message in arrivals
             # A later attempt is of a run that is known, but to a new leader.
             if (message.attempt == 1 or stored.seq <= self.horizon)
-            and (message.part == message.parts - 1 or self.runs.is_complete(_key(message)))
+            and (message.part == message.parts - 1 or self._is_whole(message, stored.at))
         )
 
     async def _read(self, stored: StreamMessage, ack: str) -> JobMessage | None:
@@ -174,12 +177,16 @@ class Intake:
         run_id, org_id = intern(spec.run_id), intern(spec.org_id)
         entry = Entry(spec.job_id, run_id, org_id, message.attempt, stored.data, stored.seq, ack)
         entry.doubtful = message.again or stored.seq <= self.horizon or stored.delivered > 1
-        if message.parts > 1 and message.attempt == 1 and not self.runs.is_complete(_key(message)):
+        if message.parts > 1 and message.attempt == 1 and not self._is_whole(message, stored.at):
             if message.part < message.parts - 1:
                 self._wait_aside(message, entry, stored.at)
                 return
             await self._complete(_key(message))
         self._admit(message, entry, stored.at, events)
+
+    def _is_whole(self, message: JobMessage, at: float) -> bool:
+        """Whether all of the run of a job that was stored then is known to be in the backlog, or was."""
+        return self.runs.is_complete(_key(message)) or self.clock.now() - at > _MARKER_GONE_S
 
     def _wait_aside(self, message: JobMessage, entry: Entry, at: float) -> None:
         key = _key(message)

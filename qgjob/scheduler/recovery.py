@@ -42,6 +42,7 @@ from qgjob.scheduler.leader import DeposedError
 log = logging.getLogger(__name__)
 
 QUEUED_THROUGH_KEY = "queued_through"
+_KEY_STREAM = f"KV_{streams.LEADER_BUCKET}"
 _RELEASED = "qg.work.*.*.*.*"
 _EPOCH = re.compile(r"(?:intake|chains)_(\d+)")
 
@@ -91,8 +92,8 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
 async def _write_fence(bus: Bus, epoch: int) -> int:
     while True:
         stored = await kv.get_last(bus, streams.WORK, subjects.WORK_FENCE)
-        if stored is not None and _fence_epoch(stored.data) > epoch:
-            raise DeposedError("a later leader has written the fence")
+        if stored is not None and (later := _fence_epoch(stored.data)) > epoch:
+            raise await _deposed(bus, later, "a later leader has written the fence")
         try:
             ack = await bus.requests.publish(
                 subjects.WORK_FENCE,
@@ -107,6 +108,17 @@ async def _write_fence(bus: Bus, epoch: int) -> int:
         return ack.seq
 
 
+async def _deposed(bus: Bus, later: int, why: str) -> DeposedError:
+    """What to raise where a later epoch has been; if the key knows nothing of it, the next one will be later.
+
+    Epochs go back where the key's stream was lost, or put back from an older copy than the others.
+    """
+    if int((await stream_state(bus, _KEY_STREAM))["last_seq"]) < later:
+        log.warning("the leader's key knows nothing of epoch %d: it goes on behind that", later)
+        await bus.requests.api(f"STREAM.PURGE.{_KEY_STREAM}", {"seq": later + 1})
+    return DeposedError(why)
+
+
 def _fence_epoch(data: bytes) -> int:
     """The epoch that wrote a fence; 0 when no leader of ours did."""
     try:
@@ -117,8 +129,8 @@ def _fence_epoch(data: bytes) -> int:
 
 async def _delete_older_intakes(bus: Bus, epoch: int) -> None:
     for name in await _named(bus, streams.JOBS, "intake_"):
-        if _epoch_of(name) > epoch:
-            raise DeposedError("a later leader reads the backlog already")
+        if (later := _epoch_of(name)) > epoch:
+            raise await _deposed(bus, later, "a later leader reads the backlog already")
         await delete_consumer(bus, streams.JOBS, name)
 
 
@@ -127,8 +139,8 @@ async def _begin_chains(bus: Bus, epoch: int) -> str:
     older = await _named(bus, streams.EVENTS, "chains_")
     start = 1
     for name in older:
-        if _epoch_of(name) > epoch:
-            raise DeposedError("a later leader reads the chains already")
+        if (later := _epoch_of(name)) > epoch:
+            raise await _deposed(bus, later, "a later leader reads the chains already")
         # Without its place, links are settled again, which does nothing.
         if (consumer := await consumer_info(bus, streams.EVENTS, name)) is not None:
             start = max(start, _settled(consumer) + 1)

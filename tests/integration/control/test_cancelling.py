@@ -7,8 +7,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from bus_schemas import streams
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import ask_holder
@@ -16,8 +14,6 @@ from qgjob.bus.direct import read_page
 from tests.support.controlled import is_in, kill_leader, lab, run_of
 from tests.support.runs import part_of, submit
 from tests.support.wait import wait_for
-
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 DAYS = 3 * 86_400.0
 

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncGenerator
-
 from bus_schemas import streams
 from bus_schemas.events import Queued
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import end_unclaimed
-from qgjob.bus.connect import Bus, ServerOptions
+from qgjob.bus.connect import Bus
 from qgjob.bus.topology import stream_state
 from qgjob.client import Client, SubmitRequest
 from qgjob.clock import SystemClock
-from qgjob.scheduler.service import SchedulerOptions, run_scheduler
 from tests.support.pipeline import Witness, overview
+from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
 JOBS = 800
-
-
-@contextlib.asynccontextmanager
-async def scheduling(nats: NatsServer, valkey: ValkeyServer) -> AsyncGenerator[None]:
-    stop, ready = asyncio.Event(), asyncio.Event()
-    options = SchedulerOptions(ServerOptions(url=nats.url), valkey.url, "one")
-    task = asyncio.create_task(run_scheduler(options, SystemClock(), stop=stop, ready=ready))
-    await ready.wait()
-    yield
-    stop.set()
-    await task
 
 
 async def stored(bus: Bus) -> int:

@@ -19,8 +19,8 @@ from qgjob.client import Client, SubmitRequest, Submitted
 from qgjob.clock import SystemClock
 from qgjob.scheduler import reaper
 from qgjob.scheduler.service import SchedulerOptions, run_scheduler
-from qgjob.scheduler.wiring import ReignSettings
 from tests.support.pipeline import Witness, overview
+from tests.support.scheduling import scheduling as scheduling_in
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
@@ -32,15 +32,8 @@ async def scheduling(
     """A scheduler within this process, which looks after what is left undone at once."""
     monkeypatch.setattr(reaper, "_EVERY_S", 0.1)
     monkeypatch.setattr(reaper, "_PATIENCE_S", 0.1)
-    stop, ready = asyncio.Event(), asyncio.Event()
-    options = SchedulerOptions(
-        ServerOptions(url=nats_server.url), valkey_server.url, "one", reign=ReignSettings(ack_wait_s=0.5)
-    )
-    task = asyncio.create_task(run_scheduler(options, SystemClock(), stop=stop, ready=ready))
-    await ready.wait()
-    yield
-    stop.set()
-    await task
+    async with scheduling_in(nats_server, valkey_server, ack_wait_s=0.5):
+        yield
 
 
 @contextlib.asynccontextmanager

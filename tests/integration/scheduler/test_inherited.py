@@ -12,8 +12,8 @@ from bus_schemas.jobs import priority_class
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import create_consumer
 from qgjob.scheduler import intake
-from tests.support.pipeline import Witness, overview, planned
-from tests.support.runs import part_of
+from tests.support.pipeline import Witness, overview
+from tests.support.runs import part_of, planned
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for

@@ -1,7 +1,4 @@
-"""One device's Appium server: started when a test first needs it, kept warm, ended with the agent.
-
-It runs under a supervisor of its own, so that it ends for certain when the agent does, in whatever way.
-"""
+"""One device's Appium server: started when a test first needs it, kept warm, ended with the agent."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import re
-import socket
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.errors import JobError
-from agent.launch import Exit, LaunchSpec, StreamName
+from agent.launch import LaunchSpec, StreamName
 from agent.runners.toolchain import AppiumTool
-from agent.supervision.job_supervisor import JobSupervisor
+from agent.supervision.server import SupervisedServer
 
 START_S: Final = 60.0
 """How long a server may take until it answers; 1.5 s are usual, but drivers are large."""
@@ -42,28 +38,16 @@ class AppiumSetup:
     mark: str
 
 
-class AppiumServer:
-    """The server of one slot. Its calls are made one at a time, by that slot."""
+class AppiumServer(SupervisedServer):
+    """The server of one slot, which makes its calls."""
 
     def __init__(self, setup: AppiumSetup) -> None:
+        super().__init__(setup.mark)
         self._setup = setup
-        self._supervisor: JobSupervisor | None = None
-        self._running: asyncio.Task[Exit] | None = None
         self._capabilities: str | None = None
-        self._port = 0
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self.starts = 0
         """How often it was started."""
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def alive(self) -> bool:
-        """Whether its process runs."""
-        return self._running is not None and not self._running.done()
 
     async def ready(self, capabilities: Mapping[str, Any]) -> str:
         """The address of a server that answers, started or started again if need be.
@@ -89,22 +73,11 @@ class AppiumServer:
         if self.alive:
             await self._end_sessions()
 
-    async def close(self) -> None:
-        """End the server and everything it started."""
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is not None:
-            await supervisor.close()
-        if self._running is not None:
-            await asyncio.wait((self._running,))
-            if not self._running.cancelled():
-                self._running.exception()
-            self._running = None
-
     # -- starting -----------------------------------------------------------------------------------
 
     async def _start(self, capabilities: str) -> None:
         for tries_left in range(_PORT_TRIES - 1, -1, -1):
-            self._port = _free_port()
+            self._take_port()
             self._tail.clear()
             if await self._start_once(capabilities):
                 self._capabilities = capabilities
@@ -122,7 +95,6 @@ class AppiumServer:
         for folder in (home, tmp):
             folder.mkdir(parents=True, exist_ok=True)
         driver = str(json.loads(capabilities).get("appium:automationName", "")).lower()
-        self._supervisor = await JobSupervisor.start(mark=setup.mark)
         launch = LaunchSpec(
             argv=(
                 setup.node,
@@ -152,23 +124,12 @@ class AppiumServer:
             },
             cwd=setup.folder,
         )
-        self._running = asyncio.create_task(self._supervisor.run(launch, self._note), name="appium")
-        ready = asyncio.create_task(self._until_ready())
         try:
-            done, _ = await asyncio.wait(
-                (self._running, ready), timeout=START_S, return_when=asyncio.FIRST_COMPLETED
+            return await self._start_process(
+                launch, self._note, self._answers, timeout_s=START_S, look_every_s=_LOOK_EVERY_S
             )
-        finally:
-            ready.cancel()
-        if not done:
-            raise self._failure(f"did not answer on port {self._port} within {START_S:g} s")
-        return self._running not in done
-
-    async def _until_ready(self) -> None:
-        while True:
-            if await self._answers():
-                return
-            await asyncio.sleep(_LOOK_EVERY_S)
+        except TimeoutError:
+            raise self._failure(f"did not answer on port {self._port} within {START_S:g} s") from None
 
     def _note(self, _stream: StreamName, data: bytes) -> None:
         self._tail.extend(
@@ -176,12 +137,6 @@ class AppiumServer:
             for line in _ESCAPES.sub("", data.decode("utf-8", "replace")).splitlines()
             if line.strip()
         )
-
-    def _how_it_ended(self) -> str:
-        if self._running is None or not self._running.done() or self._running.cancelled():
-            return "no word"
-        error = self._running.exception()
-        return str(error) if error is not None else self._running.result().describe()
 
     def _failure(self, what: str) -> JobError:
         tail = "\n".join(self._tail)
@@ -233,9 +188,3 @@ class AppiumServer:
                     writer.close()
                 return int(answer.split(b" ", 2)[1]), answer.partition(b"\r\n\r\n")[2]
         return 0, b""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

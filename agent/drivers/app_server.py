@@ -11,8 +11,8 @@ from typing import IO
 
 from agent.drivers.manifest import AppManifest
 from agent.errors import JobError
-from agent.launch import Exit, LaunchSpec, StreamName
-from agent.supervision.job_supervisor import JobSupervisor
+from agent.launch import LaunchSpec, StreamName
+from agent.supervision.server import SupervisedServer
 
 MAX_LOG_BYTES = 4 * 1024 * 1024
 _TAIL_BYTES = 2048
@@ -21,29 +21,17 @@ _LOOK_EVERY_S = 0.02
 _LOOK_S = 2.0
 
 
-class AppServer:
+class AppServer(SupervisedServer):
     """One build's process, from its start to its end. It is started once; start another to restart."""
 
     def __init__(
         self, manifest: AppManifest, folder: Path, environment: Mapping[str, str], mark: str
     ) -> None:
+        super().__init__(mark)
         self._manifest = manifest
         self._folder = folder
         self._environment = environment
-        self._mark = mark
-        self._supervisor: JobSupervisor | None = None
-        self._running: asyncio.Task[Exit] | None = None
-        self._port = 0
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def alive(self) -> bool:
-        """Whether its main process runs."""
-        return self._running is not None and not self._running.done()
+        self._log: _Log | None = None
 
     async def start(self, log_path: Path, timeout_s: float) -> None:
         """Start it and wait until it is ready; its output goes to `log_path`, up to 4 MiB.
@@ -53,72 +41,49 @@ class AppServer:
         """
         try:
             for tries_left in range(_PORT_TRIES - 1, -1, -1):
-                self._port = _free_port()
-                log = _Log(log_path)
+                self._take_port()
+                self._log = log = _Log(log_path)
                 if await self._start_once(log, timeout_s):
                     return
                 if not tries_left or _is_free(self._port):
                     raise self._failure(f"it ended before it was ready, with {self._how_it_ended()}", log)
                 # Somebody else took the port in between: that is not the build's fault.
-                await self.stop()
+                await self.close()
         except BaseException:
-            await self.stop()
+            await self.close()
             raise
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """End it and everything it started."""
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is not None:
-            await supervisor.close()
-        if self._running is not None:
-            await asyncio.wait((self._running,))
-            if not self._running.cancelled():
-                self._running.exception()
-            self._running = None
+        await super().close()
+        if self._log is not None:
+            self._log.close()
 
     async def _start_once(self, log: _Log, timeout_s: float) -> bool:
         """Whether it became ready; False when it ended instead."""
         manifest = self._manifest
-        self._supervisor = await JobSupervisor.start(mark=self._mark)
         launch = LaunchSpec(
             argv=tuple(word.replace("{port}", str(self._port)) for word in manifest.start),
             env={**self._environment, manifest.port_env: str(self._port)},
             cwd=self._folder,
         )
-        self._running = asyncio.create_task(self._run(self._supervisor, launch, log), name="app")
-        ready = asyncio.create_task(self._until_ready())
         try:
-            done, _ = await asyncio.wait(
-                (self._running, ready),
-                timeout=min(timeout_s, manifest.ready_timeout_s),
-                return_when=asyncio.FIRST_COMPLETED,
+            return await self._start_process(
+                launch,
+                log.write,
+                self._answers,
+                timeout_s=min(timeout_s, manifest.ready_timeout_s),
+                look_every_s=_LOOK_EVERY_S,
             )
-        finally:
-            ready.cancel()
-        if not done:
+        except TimeoutError:
             wanted = f"GET {manifest.http_path}" if manifest.http_path else "a connection"
-            raise self._failure(f"it did not answer {wanted} on port {self._port} in time", log)
-        return self._running not in done
+            raise self._failure(f"it did not answer {wanted} on port {self._port} in time", log) from None
 
-    async def _run(self, supervisor: JobSupervisor, launch: LaunchSpec, log: _Log) -> Exit:
-        try:
-            return await supervisor.run(launch, log.write)
-        finally:
-            log.close()
-
-    async def _until_ready(self) -> None:
-        while True:
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    if await _answers(self._port, self._manifest.http_path):
-                        return
-            await asyncio.sleep(_LOOK_EVERY_S)
-
-    def _how_it_ended(self) -> str:
-        if self._running is None or not self._running.done() or self._running.cancelled():
-            return "no word"
-        error = self._running.exception()
-        return str(error) if error is not None else self._running.result().describe()
+    async def _answers(self) -> bool:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                return await _answers(self._port, self._manifest.http_path)
+        return False
 
     def _failure(self, what: str, log: _Log) -> JobError:
         tail = log.tail.decode("utf-8", "replace").strip()
@@ -159,12 +124,6 @@ async def _answers(port: int, http_path: str | None) -> bool:
         return len(words) > 1 and words[0].startswith(b"HTTP/") and words[1][:1] in {b"2", b"3"}
     finally:
         writer.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_free(port: int) -> bool:

@@ -81,7 +81,7 @@ class ProcessDevice(MarkerDevice):
         """See `Device.stop_app`."""
         server = self._servers.pop(app_id, None)
         if server is not None:
-            await server.stop()
+            await server.close()
 
     async def close(self) -> None:
         """See `Device.close`."""

@@ -72,7 +72,7 @@ async def test_when_nobody_waits_any_more_the_fetch_ends(cache: BlobCache, sourc
     digest = source.add(b"x")
     source.gate = asyncio.Event()
     reader = asyncio.create_task(read(cache, digest))
-    await asyncio.sleep(0.01)
+    await wait_for(lambda: source.fetched)
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader

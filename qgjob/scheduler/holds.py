@@ -22,12 +22,10 @@ from bus_schemas.requests import CtlAnswer
 from bus_schemas.streams import SETTINGS_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
-from qgjob.bus.follow import follow
-from qgjob.bus.publish import lost_compare
-from qgjob.bus.requester import JsError
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, LabState, SlotWithheld, Withheld
 from qgjob.errors import BadMessageError, NotFoundError, RefusedError
+from qgjob.scheduler.setting import Setting
 from qgjob.scheduler.troubles import Troubles
 
 log = logging.getLogger(__name__)
@@ -35,7 +33,6 @@ log = logging.getLogger(__name__)
 KEY: Final = "holds"
 MAX_HOLDS: Final = 2000
 _EVERY_S: Final = 0.25
-_TRIES: Final = 10
 _KINDS: Final[dict[HoldVerb, HoldKind]] = {
     "drain": "draining",
     "pause": "paused",
@@ -59,22 +56,23 @@ class Holds:
     _set: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
     _strangers: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
     """Slots of agents of a release that this scheduler does not work with."""
-    _revision: int = 0
+    _kept: Setting = field(init=False)
     _orders: deque[str] = field(default_factory=deque[str])
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.troubles = Troubles(self.bus, self.clock, self.state, self.refresh)
+        self._kept = Setting(self.bus, KEY, self._adopt)
 
     async def recall(self) -> None:
         """Read what operators set, and what counts against slots; what cannot be read stops nobody."""
-        await self._read()
+        await self._kept.recall()
         self.feed(*await self.troubles.recall())
 
     async def run(self) -> None:
         """Lift holds whose time is over, and tell agents; until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(), name="holds: follow")
+            tasks.create_task(self._kept.run(), name="holds: follow")
             tasks.create_task(self._tell(), name="holds: tell")
             tasks.create_task(self.troubles.run(self.feed), name="troubles")
             while True:
@@ -226,38 +224,16 @@ class Holds:
 
     async def _change(self, change: Callable[[list[SlotHold]], list[SlotHold]]) -> None:
         """Write what a change makes of the holds, by compare-and-set, and put it into force."""
-        for _ in range(_TRIES):
-            after = change(list(self._set.values()))
-            if len(after) > MAX_HOLDS:
+
+        def after() -> bytes:
+            holds = change(list(self._set.values()))
+            if len(holds) > MAX_HOLDS:
                 raise RefusedError(f"{MAX_HOLDS} slots and agents are held already; resume some first.")
-            data = SlotHolds(holds=tuple(after)).encode()
-            try:
-                seq = await kv.put(self.bus, SETTINGS_BUCKET, KEY, data, expected=self._revision)
-            except JsError as error:
-                if not lost_compare(error):
-                    raise
-                await self._read()
-                continue
-            self._adopt(data, seq)
-            return
-        raise RefusedError("The slots are being held or resumed by somebody else; try again.")
+            return SlotHolds(holds=tuple(holds)).encode()
 
-    async def _read(self) -> None:
-        stored = await kv.get(self.bus, SETTINGS_BUCKET, KEY)
-        if stored is not None:
-            self._adopt(b"{}" if stored.deleted else stored.data, stored.seq)
+        await self._kept.change(after, "The slots are being held or resumed by somebody else; try again.")
 
-    async def _follow(self) -> None:
-        """Hear what others write: an old leader may have a last word."""
-        subject = kv.key_subject(SETTINGS_BUCKET, KEY)
-        async for batch in follow(self.bus, f"KV_{SETTINGS_BUCKET}", [subject], last_per_subject=True):
-            for message in batch:
-                self._adopt(b"{}" if message.deleted else message.data, message.seq)
-
-    def _adopt(self, data: bytes, seq: int) -> None:
-        if seq <= self._revision:
-            return
-        self._revision = seq
+    def _adopt(self, data: bytes) -> None:
         try:
             self._set = {hold.name: hold for hold in SlotHolds.decode(data).holds}
         except BadMessageError as error:

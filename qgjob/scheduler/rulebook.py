@@ -10,22 +10,17 @@ from typing import Final
 from bus_schemas.base import LABEL_RULE, is_label
 from bus_schemas.jobs import capability_of
 from bus_schemas.rules import LimitRequest, OrgRule, PauseMark, PauseRequest, QueueRules, ResumeRequest
-from bus_schemas.streams import SETTINGS_BUCKET
-from qgjob.bus import kv
 from qgjob.bus.connect import Bus
-from qgjob.bus.follow import follow
-from qgjob.bus.publish import lost_compare
-from qgjob.bus.requester import JsError
 from qgjob.clock import Clock
 from qgjob.domain.placement.gates import Pause, Rules
 from qgjob.domain.placement.model import RulesChanged
 from qgjob.errors import BadMessageError, RefusedError
+from qgjob.scheduler.setting import Setting
 
 log = logging.getLogger(__name__)
 
 KEY: Final = "rules"
 MAX_RULES: Final = 1000
-_TRIES: Final = 10
 
 
 @dataclass(slots=True)
@@ -36,20 +31,18 @@ class RuleBook:
     clock: Clock
     feed: Callable[..., None]
     rules: QueueRules = field(default_factory=QueueRules)
-    _revision: int = 0
+    _kept: Setting = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._kept = Setting(self.bus, KEY, self._adopt)
 
     async def recall(self) -> None:
         """Read the rules as they are; what cannot be read stops nobody."""
-        stored = await kv.get(self.bus, SETTINGS_BUCKET, KEY)
-        if stored is not None and not stored.deleted:
-            self._adopt(stored.data, stored.seq)
+        await self._kept.recall()
 
     async def run(self) -> None:
-        """Follow what others write, until cancelled: an old leader may have a last word."""
-        subject = kv.key_subject(SETTINGS_BUCKET, KEY)
-        async for batch in follow(self.bus, f"KV_{SETTINGS_BUCKET}", [subject], last_per_subject=True):
-            for message in batch:
-                self._adopt(b"{}" if message.deleted else message.data, message.seq)
+        """Follow what others write, until cancelled."""
+        await self._kept.run()
 
     async def pause(self, data: bytes) -> QueueRules:
         """The control verb `queue_pause`."""
@@ -103,28 +96,19 @@ class RuleBook:
 
     async def _change(self, change: Callable[[QueueRules], QueueRules]) -> QueueRules:
         """Write what a change makes of the rules, by compare-and-set, and put it into force."""
-        for _ in range(_TRIES):
-            after = change(self.rules)
-            if after is self.rules:
-                return after.model_copy(update={"changed": False})
-            if len(after.pauses) + len(after.orgs) > MAX_RULES:
-                raise RefusedError(f"There are {MAX_RULES} pauses and limits already; lift some first.")
-            data = after.model_copy(update={"changed": False}).encode()
-            try:
-                seq = await kv.put(self.bus, SETTINGS_BUCKET, KEY, data, expected=self._revision)
-            except JsError as error:
-                if not lost_compare(error):
-                    raise
-                await self.recall()
-                continue
-            self._adopt(data, seq)
-            return after.model_copy(update={"changed": True})
-        raise RefusedError("The rules are being changed by somebody else; try again.")
 
-    def _adopt(self, data: bytes, seq: int) -> None:
-        if seq <= self._revision:
-            return
-        self._revision = seq
+        def after() -> bytes | None:
+            rules = change(self.rules)
+            if rules is self.rules:
+                return None
+            if len(rules.pauses) + len(rules.orgs) > MAX_RULES:
+                raise RefusedError(f"There are {MAX_RULES} pauses and limits already; lift some first.")
+            return rules.model_copy(update={"changed": False}).encode()
+
+        changed = await self._kept.change(after, "The rules are being changed by somebody else; try again.")
+        return self.rules.model_copy(update={"changed": changed})
+
+    def _adopt(self, data: bytes) -> None:
         try:
             self.rules = QueueRules.decode(data)
         except BadMessageError as error:

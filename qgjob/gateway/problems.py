@@ -65,6 +65,8 @@ _ROUTES: Final = (
     (re.compile(r"`?qgjob agents list`?"), "GET /api/agents"),
 )
 _OPTION: Final = re.compile(r"(?<!\S)--([a-z][a-z-]+)")
+_UNREADABLE: Final = "There was an error parsing the body"
+"""FastAPI's words for a body that is no text, or too much for the parser."""
 _NO_BODY: Final = frozenset({"missing", "model_attributes_type"})
 
 
@@ -157,6 +159,8 @@ def _field(item: dict[str, Any]) -> dict[str, str]:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     detail = str(error.detail)
+    if error.status_code == 400 and detail == _UNREADABLE:
+        detail = "The body is no JSON: it is not UTF-8, or nested too deeply."
     if error.status_code == 404 and detail == "Not Found":
         path = request.url.path
         slash = ": leave out the slash at its end" if len(path) > 1 and path.endswith("/") else ""

@@ -1,6 +1,6 @@
-"""How slowly a caller may send: one that sends next to nothing would hold its connection for ever.
+"""What a caller may send before it is a request, and how slowly: connections and memory are not for free.
 
-uvicorn has a limit for connections between two requests alone.
+uvicorn has a limit for the time between two requests alone.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS_WITHIN_S: Final = 20.0
 """From a connection, or the first byte of a request, to the end of its headers."""
+MAX_HEADER_BYTES: Final = 256 * 1024
+"""The headers of a request; what is read at once with them counts as well."""
 BODY_BEGINS_WITHIN_S: Final = 30.0
 """What a body may take beyond the time that the slowest link needs for what came of it."""
 SLOWEST_BYTES_S: Final = 8 * 1024
 
 
 class TimelyProtocol(HttpToolsProtocol):
-    """Closes a connection on which no request comes, or not all of its headers."""
+    """Closes a connection on which no request comes, or not all of its headers, or no end of them."""
 
     _due: asyncio.TimerHandle | None = None
+    _unread: int | None = 0
+    """Bytes of headers that are not complete; None within a body."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -33,12 +37,22 @@ class TimelyProtocol(HttpToolsProtocol):
         """Read on; what belongs to no request, or to one that was answered, is no sign of life."""
         if self.cycle is None or self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
             self._wait()
+        if self._unread is not None:
+            self._unread += len(data)
         super().data_received(data)
+        if (self._unread or 0) > MAX_HEADER_BYTES:
+            self.transport.abort()
 
     def on_headers_complete(self) -> None:
-        """Begin to answer: from here on a body has its own limit."""
+        """Begin to answer: from here on a body has its own limits."""
+        self._unread = None
         self._wait_no_more()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Read the headers of another request."""
+        self._unread = 0
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""

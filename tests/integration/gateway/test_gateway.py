@@ -222,6 +222,12 @@ class TestGateway:
         refused = await http.post("/api/jobs/submit", body, Content_Type="application/json")
         assert (refused.status, refused.json["detail"]) == (422, "the body is one JSON object, in { and }")
 
+    @pytest.mark.parametrize("body", [b'{"org_id": "\xe9"}', b"[" * 200_000], ids=["latin-1", "deep"])
+    async def test_a_body_that_is_no_json_at_all_is_called_that(self, http: Http, body: bytes):
+        refused = await http.post("/api/jobs/submit", body, Content_Type="application/json")
+        assert refused.status == 400
+        assert refused.json["detail"].startswith("The body is no JSON: ")
+
     async def test_what_to_do_is_said_in_terms_of_http(self, http: Http):
         assert (await http.get("/api/jobs/nonsense")).json["hint"] == "GET /api/jobs shows the latest jobs."
         first = await http.post("/api/jobs/submit", submission(run_key="taken"))

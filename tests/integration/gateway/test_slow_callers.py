@@ -74,6 +74,13 @@ async def test_headers_that_do_not_come_are_not_waited_for(port: int, begin: str
     assert await heard(port, begin, drip=drip) == ""
 
 
+@pytest.mark.parametrize("requests", ["", f"GET /nowhere HTTP/1.1\r\n{HOST}\r\n" * 9])
+async def test_headers_without_an_end_are_not_kept(port: int, monkeypatch: pytest.MonkeyPatch, requests: str):
+    monkeypatch.setattr(tempo, "HEADERS_WITHIN_S", 60)
+    answer = await heard(port, f"{requests}GET / HTTP/1.1\r\n{HOST}X: ", drip=b"y" * 100_000)
+    assert answer.count("HTTP/1.1 404 ") == requests.count("GET")
+
+
 @pytest.mark.parametrize(("begin", "drip"), [(SUBMIT, b""), (BUNDLE, b""), (SUBMIT + "{", b" ")])
 async def test_a_body_that_does_not_come_is_answered_and_cut_off(port: int, begin: str, drip: bytes) -> None:
     answer = await heard(port, begin, drip=drip)

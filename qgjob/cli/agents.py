@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qgjob.cli import completing
+from qgjob.cli import completing, values
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
 
@@ -98,8 +98,8 @@ def reserve(
 def _hold(
     ctx: typer.Context, verb: HoldVerb, name: str, note: str | None, for_: str | None, *, as_json: bool
 ) -> None:
-    note = opt.one_line("--note", note)
-    for_s = opt.maybe_duration("--for", for_)
+    note = values.one_line("--note", note)
+    for_s = values.maybe_duration("--for", for_)
     run(_ask(session_of(ctx), verb, name, note, for_s, as_json=as_json))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from qgjob.cli import completing
+from qgjob.cli import completing, values
 from qgjob.cli import options as opt
 from qgjob.cli.options import option
 from qgjob.cli.output import size_text
@@ -65,10 +65,10 @@ def upload(
 ) -> None:
     """Upload a build. A version stands for its bytes: other bytes under its id are refused."""
     ids = {
-        "org_id": opt.identifier("--org-id", org_id),
-        "app_version_id": opt.identifier("--app-version-id", app_version_id),
-        "app_id": None if app_id is None else opt.identifier("--app-id", app_id),
-        "platform": None if platform is None else opt.identifier("--platform", platform),
+        "org_id": values.identifier("--org-id", org_id),
+        "app_version_id": values.identifier("--app-version-id", app_version_id),
+        "app_id": None if app_id is None else values.identifier("--app-id", app_id),
+        "platform": None if platform is None else values.identifier("--platform", platform),
     }
     run(_upload(session_of(ctx), file, ids, as_json=as_json))
 
@@ -89,7 +89,7 @@ async def _upload(session: Session, file: Path, ids: dict[str, Any], *, as_json:
 def list_builds(ctx: typer.Context, org_id: opt.MaybeOrgId = None, as_json: opt.Json = False) -> None:
     """List the builds that were uploaded, newest first."""
     if org_id is not None:
-        opt.identifier("--org-id", org_id)
+        values.identifier("--org-id", org_id)
     run(_list(session_of(ctx), org_id, as_json=as_json))
 
 
@@ -137,8 +137,8 @@ def resume(
     org_id: opt.OrgId,
 ) -> None:
     """Let a build's jobs start that is held because it failed on slot after slot."""
-    opt.identifier("--org-id", org_id)
-    opt.identifier("V", app_version_id)
+    values.identifier("--org-id", org_id)
+    values.identifier("V", app_version_id)
     run(_resume(session_of(ctx), org_id, app_version_id))
 
 

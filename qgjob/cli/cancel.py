@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.cli.goingon import going_on
 from qgjob.cli.session import Session, run, session_of
 
@@ -26,7 +27,7 @@ def cancel(
     as_json: opt.Json = False,
 ) -> None:
     """Cancel a job, or all jobs of a run that have not ended."""
-    run(_main(session_of(ctx), any_id, opt.one_line("--reason", reason), as_json=as_json))
+    run(_main(session_of(ctx), any_id, values.one_line("--reason", reason), as_json=as_json))
 
 
 async def _main(session: Session, any_id: str, reason: str | None, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.cli.session import Session, run, session_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def delete(
     as_json: opt.Json = False,
 ) -> None:
     """Delete a schedule; the runs that it submitted go on."""
-    run(_delete(session_of(ctx), opt.identifier("ID", schedule_id), as_json=as_json))
+    run(_delete(session_of(ctx), values.identifier("ID", schedule_id), as_json=as_json))
 
 
 async def _list(session: Session, org_id: str | None, *, as_json: bool) -> None:

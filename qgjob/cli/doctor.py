@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from qgjob.cli import completing
+from qgjob.cli import completing, values
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
 from qgjob.errors import ExitCode
@@ -56,7 +56,7 @@ def doctor(
 ) -> None:
     """Check server, credentials, versions, clocks, disks, store, scheduler, agents; say what to do."""
     session = session_of(ctx)
-    org_id = opt.identifier("--org-id", org_id)
+    org_id = values.identifier("--org-id", org_id)
     findings, code = run(examine(session, http, org_id))
     if as_json:
         session.out.json(

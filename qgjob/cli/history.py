@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from qgjob.cli import completing
+from qgjob.cli import completing, values
 from qgjob.cli import options as opt
 from qgjob.cli.output import Output, clean
 from qgjob.cli.session import Session, run, session_of
@@ -40,8 +40,8 @@ def history(
 ) -> None:
     """Show a test's last outcomes, how long it takes and how flaky it is; remembered for months."""
     if org_id is not None:
-        opt.identifier("--org-id", org_id)
-    opt.identifier("TEST", test[:256])
+        values.identifier("--org-id", org_id)
+    values.identifier("TEST", test[:256])
     run(_main(session_of(ctx), test.removeprefix("./"), org_id, limit, as_json=as_json))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qgjob.cli import completing
+from qgjob.cli import completing, values
 from qgjob.cli import options as opt
 from qgjob.cli.choices import checked_choice
 from qgjob.cli.session import Session, run, session_of
@@ -42,7 +42,7 @@ def list_jobs(
     filters = {"state": state, "org_id": org_id, "app_version_id": app_version_id, "run_id": run_id}
     for name, value in filters.items():
         if value is not None:
-            opt.identifier("--" + name.replace("_", "-"), value)
+            values.identifier("--" + name.replace("_", "-"), value)
     run(_main(session_of(ctx), filters, limit, as_json=as_json))
 
 

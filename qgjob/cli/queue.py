@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.cli.session import Session, run, session_of
 from qgjob.domain.commands import resume_build, resume_queue
 from qgjob.errors import UsageError
@@ -52,9 +53,9 @@ def pause(
     as_json: opt.Json = False,
 ) -> None:
     """Start no more jobs of an organisation, of a capability or, without either, none at all."""
-    org_id = None if org_id is None else opt.identifier("--org-id", org_id)
-    note = opt.one_line("--note", note)
-    run(_pause(session_of(ctx), org_id, opt.capability(capability), note, as_json=as_json))
+    org_id = None if org_id is None else values.identifier("--org-id", org_id)
+    note = values.one_line("--note", note)
+    run(_pause(session_of(ctx), org_id, values.capability(capability), note, as_json=as_json))
 
 
 @app.command("resume")
@@ -62,8 +63,8 @@ def resume(
     ctx: typer.Context, org_id: Org = None, capability: Capability = None, as_json: opt.Json = False
 ) -> None:
     """Lift a pause: name it as it was made; without options, that of the whole queue."""
-    org_id = None if org_id is None else opt.identifier("--org-id", org_id)
-    run(_resume(session_of(ctx), org_id, opt.capability(capability), as_json=as_json))
+    org_id = None if org_id is None else values.identifier("--org-id", org_id)
+    run(_resume(session_of(ctx), org_id, values.capability(capability), as_json=as_json))
 
 
 @app.command("limit")
@@ -84,8 +85,8 @@ def limit(
     if max_running is None and weight is None:
         raise UsageError("What shall hold for it? Name --max-running, --weight or both.")
     unlimited = max_running is not None and max_running.strip().lower() in {"none", "off"}
-    most = None if max_running is None or unlimited else opt.count("--max-running", max_running)
-    org_id = opt.identifier("--org-id", org_id)
+    most = None if max_running is None or unlimited else values.count("--max-running", max_running)
+    org_id = values.identifier("--org-id", org_id)
     run(_limit(session_of(ctx), org_id, most, weight, unlimited=unlimited, as_json=as_json))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.cli.choices import checked_choice
 from qgjob.cli.completing import one_of
 from qgjob.cli.options import option
@@ -62,7 +63,7 @@ def report(
     checked_choice("--format", format_, FORMATS)
     checked_choice("--logs", logs, LOGS)
     if output is not None:
-        opt.writable("--output", output)
+        values.writable("--output", output)
     if attachments is not None and format_ != "junit":
         raise UsageError("--attachments goes with --format junit: it names files that CI keeps beside it.")
     run(_main(session_of(ctx), any_id, format_, output, logs, attachments))

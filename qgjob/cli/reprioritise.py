@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.cli.goingon import going_on
 from qgjob.cli.session import Session, run, session_of
 
@@ -29,7 +30,7 @@ def reprioritise(
     as_json: opt.Json = False,
 ) -> None:
     """Give a job, or all jobs of a run, another priority."""
-    run(_main(session_of(ctx), any_id, opt.priority(priority, "N"), as_json=as_json))
+    run(_main(session_of(ctx), any_id, values.priority(priority, "N"), as_json=as_json))
 
 
 async def _main(session: Session, any_id: str, priority: int, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.cli.options import option
 from qgjob.cli.session import session_of
 from qgjob.errors import UsageError
@@ -139,7 +140,7 @@ def simulate(
     if len(names) * len(labs) * seeds > _MAX_RUNS:
         raise UsageError(f"That makes more than {_MAX_RUNS} simulations.")
     _check_plot(plot)
-    opt.writable("--save", save)
+    values.writable("--save", save)
     if [trace is not None, generate is not None, from_history].count(True) != 1:
         raise UsageError(
             "Name a trace, or give --generate N or --from-history to make one.",
@@ -216,7 +217,7 @@ def _labs(
 def _check_plot(plot: Path | None) -> None:
     if plot is not None and plot.suffix.lower() not in {".svg", ".png"}:
         raise UsageError(f"--plot {plot.name!r}: the picture's name must end in .svg or .png.")
-    opt.writable("--plot", plot)
+    values.writable("--plot", plot)
 
 
 def _read(trace: Path, seeds: int) -> list[list[TraceJob]]:
@@ -230,7 +231,7 @@ def _history(session: Session, org_id: str | None) -> list[TraceJob]:
     from qgjob.simulate.history import trace_of
 
     if org_id is not None:
-        opt.identifier("--org-id", org_id)
+        values.identifier("--org-id", org_id)
 
     async def ask() -> list[JobView]:
         async with session.client() as client:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.cli.ci import detected_meta
 from qgjob.cli.completing import one_of
 from qgjob.cli.options import option
@@ -107,7 +108,7 @@ def submit(
             metavar="T",
             help="emulator, device or simulator; else any slot.",
             panel=_WHERE,
-            autocompletion=one_of(*opt.TARGETS),
+            autocompletion=one_of(*values.TARGETS),
         ),
     ] = None,
     require: Annotated[
@@ -253,35 +254,37 @@ def submit(
             hint='In qgjob.toml: app_version = {git = "sha"}, or app = "build/app.apk".',
         )
     request = SubmitRequest(
-        org_id=opt.identifier("--org-id", org_id),
-        app_version_id="" if app_version_id is None else opt.identifier("--app-version-id", app_version_id),
-        platform=None if platform is None else opt.identifier("--platform", platform),
+        org_id=values.identifier("--org-id", org_id),
+        app_version_id=""
+        if app_version_id is None
+        else values.identifier("--app-version-id", app_version_id),
+        platform=None if platform is None else values.identifier("--platform", platform),
         tests=(),
-        priority=opt.priority(priority),
-        target=opt.target(target),
-        requires=opt.labels(require or ()),
-        runner=opt.runner(runner),
+        priority=values.priority(priority),
+        target=values.target(target),
+        requires=values.labels(require or ()),
+        runner=values.runner(runner),
         argv=tuple(ctx.meta.get(_ARGV, ())),
-        env=opt.environment(env or ()),
-        timeout_s=opt.duration("--timeout", timeout),
-        silence_timeout_s=opt.maybe_duration("--silence-timeout", silence_timeout),
-        secrets=opt.secret_names(secret or ()),
-        matrix=opt.label_list("--matrix", matrix) if matrix else (),
+        env=values.environment(env or ()),
+        timeout_s=values.duration("--timeout", timeout),
+        silence_timeout_s=values.maybe_duration("--silence-timeout", silence_timeout),
+        secrets=values.secret_names(secret or ()),
+        matrix=values.label_list("--matrix", matrix) if matrix else (),
         repeat=repeat,
         retries=retries,
-        expires_s=opt.duration("--expires", expires),
-        not_before=None if at is None else opt.moment("--at", at),
+        expires_s=values.duration("--expires", expires),
+        not_before=None if at is None else values.moment("--at", at),
         max_parallel=max_parallel,
-        name=opt.one_line("--name", name),
-        meta={**detected_meta(os.environ), **opt.metadata(meta or ())},
-        run_key=None if run_key is None else opt.identifier("--run-key", run_key),
+        name=values.one_line("--name", name),
+        meta={**detected_meta(os.environ), **values.metadata(meta or ())},
+        run_key=None if run_key is None else values.identifier("--run-key", run_key),
         concurrency_key=None
         if concurrency_key is None
-        else opt.identifier("--concurrency-key", concurrency_key),
+        else values.identifier("--concurrency-key", concurrency_key),
         shards=shards,
     )
-    schedule = opt.schedule(cron, time_zone, at=at, wait=wait and opt.was_said(ctx, "wait"))
-    grace_s = opt.grace(no_slot_grace)
+    schedule = values.schedule(cron, time_zone, at=at, wait=wait and opt.was_said(ctx, "wait"))
+    grace_s = values.grace(no_slot_grace)
     wishes = None
     if wait and schedule is None:
         from qgjob.cli.waiting import WaitWishes
@@ -292,7 +295,7 @@ def submit(
                 rules=VerdictRules(fail_on_flaky=fail_on_flaky, allow_failures=allow_failures),
                 fail_fast=fail_fast,
             ),
-            junit=opt.writable("--junit", junit),
+            junit=values.writable("--junit", junit),
             as_json=as_json,
         )
     tests = [*(test or ()), *(more_tests or ())]

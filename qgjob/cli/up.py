@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.cli.options import option
 from qgjob.cli.session import run, session_of
 from qgjob.gateway import limitoptions as limits
@@ -73,7 +73,7 @@ def up(
     options = UpOptions(
         slots=slots or (defaults.slots if agents is None else 1),
         agents=agents or defaults.agents,
-        labels=opt.label_list("--labels", labels) if labels else defaults.labels,
+        labels=values.label_list("--labels", labels) if labels else defaults.labels,
         port=port,
         listen=listen,
         token_file=token,

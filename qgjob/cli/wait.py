@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.cli.session import Session, run, session_of
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ def wait(
 
     wishes = WaitWishes(
         options=WaitOptions(
-            timeout_s=opt.maybe_duration("--timeout", timeout),
-            no_slot_grace_s=opt.grace(no_slot_grace),
+            timeout_s=values.maybe_duration("--timeout", timeout),
+            no_slot_grace_s=values.grace(no_slot_grace),
             rules=VerdictRules(fail_on_flaky=fail_on_flaky, allow_failures=allow_failures),
             fail_fast=fail_fast,
         ),
-        junit=opt.writable("--junit", junit),
+        junit=values.writable("--junit", junit),
         as_json=as_json,
     )
     session = session_of(ctx)

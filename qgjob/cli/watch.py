@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from qgjob.cli import completing
+from qgjob.cli import completing, values
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
 from qgjob.errors import UsageError
@@ -43,7 +43,7 @@ def watch(
     """Follow a run, a job or the whole lab: a line for each that starts, ends or moves."""
     session = session_of(ctx)
     if any_id is None:
-        org_id = None if org_id is None else opt.identifier("--org-id", org_id)
+        org_id = None if org_id is None else values.identifier("--org-id", org_id)
         with contextlib.suppress(KeyboardInterrupt):  # there is no other end
             run(_lab(session, _Lines(session.out, as_json=as_json, wide=True), org_id))
     elif org_id is not None and opt.was_said(ctx, "org_id"):

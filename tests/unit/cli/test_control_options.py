@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qgjob.cli import options as opt
+from qgjob.cli import values
 from qgjob.errors import UsageError
 
 
@@ -20,40 +20,43 @@ from qgjob.errors import UsageError
     ],
 )
 def test_a_moment_is_taken_in_any_zone(given: str, seconds: float) -> None:
-    assert opt.moment("--at", given) == seconds
+    assert values.moment("--at", given) == seconds
 
 
 def test_a_schedule_is_its_expression_and_zone() -> None:
-    assert opt.schedule(None, None, at=None, wait=True) is None
-    assert opt.schedule(" 30 5 * * 1-5 ", "Europe/Berlin", at=None, wait=False) == (
+    assert values.schedule(None, None, at=None, wait=True) is None
+    assert values.schedule(" 30 5 * * 1-5 ", "Europe/Berlin", at=None, wait=False) == (
         "30 5 * * 1-5",
         "Europe/Berlin",
     )
 
 
 def test_a_capability_has_one_spelling() -> None:
-    assert opt.capability("emulator+android-14") == "android-14+emulator"
-    assert opt.capability("any") == "any"
-    assert opt.capability(None) is None
+    assert values.capability("emulator+android-14") == "android-14+emulator"
+    assert values.capability("any") == "any"
+    assert values.capability(None) is None
 
 
 @pytest.mark.parametrize(
     ("parse", "says"),
     [
-        (lambda: opt.moment("--at", "tomorrow"), "--at 'tomorrow' is not a time such as"),
-        (lambda: opt.moment("--at", "2030-01-01"), "is not a time such as"),
-        (lambda: opt.moment("--at", "2030-01-01T00:00:00"), "add Z for UTC"),
-        (lambda: opt.moment("--at", "1066-10-14T09:00:00Z"), "lies before 1970"),
-        (lambda: opt.schedule(None, "UTC", at=None, wait=False), "--time-zone needs --cron"),
-        (lambda: opt.schedule("@hourly", None, at=None, wait=True), "--cron and --wait exclude each other"),
-        (lambda: opt.schedule("@hourly", None, at="x", wait=False), "--cron and --at exclude each other"),
-        (lambda: opt.schedule("@hourly", "no zone", at=None, wait=False), "is no zone such as"),
-        (lambda: opt.schedule("\n", None, at=None, wait=False), "is no schedule such as"),
-        (lambda: opt.capability("No Such"), "is not a label"),
-        (lambda: opt.capability("a++b"), "is not a label"),
-        (lambda: opt.count("--max-running", "0"), "is not a whole number from 1"),
-        (lambda: opt.count("--max-running", "2.5"), "is not a whole number from 1"),
-        (lambda: opt.priority("11", "N"), "N '11' is no priority"),
+        (lambda: values.moment("--at", "tomorrow"), "--at 'tomorrow' is not a time such as"),
+        (lambda: values.moment("--at", "2030-01-01"), "is not a time such as"),
+        (lambda: values.moment("--at", "2030-01-01T00:00:00"), "add Z for UTC"),
+        (lambda: values.moment("--at", "1066-10-14T09:00:00Z"), "lies before 1970"),
+        (lambda: values.schedule(None, "UTC", at=None, wait=False), "--time-zone needs --cron"),
+        (
+            lambda: values.schedule("@hourly", None, at=None, wait=True),
+            "--cron and --wait exclude each other",
+        ),
+        (lambda: values.schedule("@hourly", None, at="x", wait=False), "--cron and --at exclude each other"),
+        (lambda: values.schedule("@hourly", "no zone", at=None, wait=False), "is no zone such as"),
+        (lambda: values.schedule("\n", None, at=None, wait=False), "is no schedule such as"),
+        (lambda: values.capability("No Such"), "is not a label"),
+        (lambda: values.capability("a++b"), "is not a label"),
+        (lambda: values.count("--max-running", "0"), "is not a whole number from 1"),
+        (lambda: values.count("--max-running", "2.5"), "is not a whole number from 1"),
+        (lambda: values.priority("11", "N"), "N '11' is no priority"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(parse: Callable[[], object], says: str) -> None:

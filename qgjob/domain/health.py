@@ -10,11 +10,8 @@ seconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-
-from bus_schemas.lab import BuildTrouble, LabHealth, SlotTrouble
 
 Build = tuple[str, str]
 """(organisation, app_version_id)."""
@@ -290,59 +287,3 @@ def _quarantine(health: Health, failure: Failure, record: SlotRecord, now: float
     what = f"{count} jobs in a row met" if count > 1 else "a job met"
     record.why = f"{what} infrastructure errors here (last: {failure.reason})"
     return [Quarantined(failure.slot, record.why, record.until)]
-
-
-# ---- kept over a change of the leader ---------------------------------------
-
-
-def to_message(health: Health) -> LabHealth:
-    """What is kept, as it is stored."""
-    slots = tuple(
-        SlotTrouble(
-            slot=name,
-            jobs=tuple((job, *build) for job, build in record.jobs.items()),
-            times=record.times,
-            since=record.since,
-            until=record.until,
-            why=record.why,
-        )
-        for name, record in health.slots.items()
-    )
-    troubled = (
-        BuildTrouble(
-            org_id=org,
-            app_version_id=version,
-            slots=tuple(record.slots),
-            times=record.times,
-            since=record.since,
-            until=record.until,
-            why=record.why,
-        )
-        for (org, version), record in health.builds.items()
-    )
-    good = (BuildTrouble(org_id=org, app_version_id=version, works=True) for org, version in health.good)
-    return LabHealth(slots=slots, builds=(*troubled, *good))
-
-
-def from_message(message: LabHealth) -> Health:
-    """What was kept."""
-    return Health(
-        slots={
-            s.slot: SlotRecord(
-                {job: (org, build) for job, org, build in s.jobs}, s.times, s.since, s.until, s.why
-            )
-            for s in message.slots
-        },
-        builds={
-            (b.org_id, b.app_version_id): BuildRecord(
-                dict.fromkeys(b.slots), b.times, b.since, b.until, b.why
-            )
-            for b in message.builds
-            if not b.works
-        },
-        good=_good(message.builds),
-    )
-
-
-def _good(builds: Iterable[BuildTrouble]) -> dict[Build, None]:
-    return {(b.org_id, b.app_version_id): None for b in builds if b.works}

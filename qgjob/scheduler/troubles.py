@@ -17,6 +17,7 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain import health
 from qgjob.domain.health import Change, Health
+from qgjob.domain.health_stored import from_message, to_message
 from qgjob.domain.placement.model import BuildWithheld, Event, LabState, SlotProbed, Withheld
 from qgjob.domain.retry import POISONOUS
 from qgjob.errors import BadMessageError, QgjobError
@@ -47,7 +48,7 @@ class Troubles:
         if stored is None or stored.deleted:
             return []
         try:
-            self.health = health.from_message(LabHealth.decode(stored.data))
+            self.health = from_message(LabHealth.decode(stored.data))
         except BadMessageError as error:
             log.warning("what was known of failing slots and builds cannot be read: %s", error)
             return []
@@ -173,7 +174,7 @@ class Troubles:
 
     async def _keep(self) -> None:
         self._dirty = False
-        data = health.to_message(self.health).encode()
+        data = to_message(self.health).encode()
         try:
             await kv.put(self.bus, SETTINGS_BUCKET, KEY, data)
         except QgjobError as error:

@@ -24,6 +24,7 @@ from qgjob.domain.health import (
     Probing,
     Quarantined,
 )
+from qgjob.domain.health_stored import from_message, to_message
 
 GOOD, BAD = ("o", "v1"), ("o", "v9")
 
@@ -217,8 +218,8 @@ def test_never_more_than_a_share_is_in_quarantine_and_changes_say_what_is_so(
             case "tick":
                 changes = health.tick(state, now)
             case "restart":
-                message = LabHealth.decode(health.to_message(state).encode())
-                assert health.from_message(message) == state
+                message = LabHealth.decode(to_message(state).encode())
+                assert from_message(message) == state
                 changes = []
         for change in changes:
             match change:

@@ -199,6 +199,11 @@ class Cancels:
             # A new leader may not have come to this end yet: the next attempt is named in it.
             subject = subjects.event(doc.org_id, doc.run_id, doc.job_id, doc.attempt, "state")
             link, _ = await read_chain(self.bus, subject)
+            entry = self.backlog.entries.get(doc.job_id)
+            if entry is not None:  # it came in meanwhile
+                self._take_out([entry], request.reason)
+                self._attempted([doc.job_id])
+                return await self._end_entry(entry, request.by, request.reason, request.nonce)
             if not isinstance(link, Ended) or link.next is None:
                 return False
             following = link.next

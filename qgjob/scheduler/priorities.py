@@ -104,17 +104,18 @@ class Priorities:
         await self.arrived(request.id, carrying)
         known = await self.known(request.id)
         docs = known.docs if known else None
-        ids = self.backlog.runs.get(request.id) or {request.id}
-        entries = [self.backlog.entries[i] for i in sorted(ids) if i in self.backlog.entries]
+        entries = self._live(request.id)
         if not entries and docs is None:
             raise NotFoundError(f"There is no job or run {request.id}.")
-        live = {entry.job_id for entry in entries}
-        between = [doc for doc in docs or () if doc.job_id not in live and not doc.ended]
-        ended = tuple(doc.job_id for doc in docs or () if doc.job_id not in live and doc.ended)
-        if not entries and not between:
-            return CtlAnswer(already=ended)
+        if not entries and all(doc.ended for doc in docs or ()):
+            return CtlAnswer(already=tuple(doc.job_id for doc in docs or ()))
         await carrying.concerns(len(entries))
         mark = await self._give(request, carrying)
+        entries = self._live(
+            request.id
+        )  # with what came in meanwhile; from now on it comes in with this priority
+        live = {entry.job_id for entry in entries}
+        others = [doc for doc in docs or () if doc.job_id not in live]
         waiting = [entry for entry in entries if not entry.released]
         async for some in slices(waiting):
             self.feed(*(JobReprioritised(e.job_id, self._now(e, request)) for e in some))
@@ -126,8 +127,16 @@ class Priorities:
                     self.events.post(self._event(entry, priority, mark))
             await self.events.flushed()
             carrying.done += len(some)
-        out = (*(e.job_id for e in entries if e.released), *(doc.job_id for doc in between))
-        return CtlAnswer(affected=tuple(e.job_id for e in waiting), later=out, already=ended)
+        return CtlAnswer(
+            affected=tuple(e.job_id for e in waiting),
+            later=(*(e.job_id for e in entries if e.released), *(d.job_id for d in others if not d.ended)),
+            already=tuple(doc.job_id for doc in others if doc.ended),
+        )
+
+    def _live(self, name: str) -> list[Entry]:
+        """The attempts of a job or a run that wait or run."""
+        ids = self.backlog.runs.get(name) or {name}
+        return [self.backlog.entries[i] for i in sorted(ids) if i in self.backlog.entries]
 
     async def _give(self, request: ReprioritiseRequest, carrying: Carrying) -> PriorityMark:
         """Write a priority down, unless the leader that began with it did so; returns what counts then."""

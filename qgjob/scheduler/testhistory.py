@@ -21,9 +21,11 @@ from qgjob.bus.publish import OutMsg
 from qgjob.bus.topology import list_subjects
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.learning import KEY
+from qgjob.scheduler.slices import slices
 
 _MAX_READ: Final = 2000
 _MAX_COMPARED: Final = 20_000
+_COMPARED_AT_ONCE: Final = 50
 _SUGGESTED: Final = 3
 _MESSAGE_CHARS: Final = 300
 
@@ -89,8 +91,13 @@ async def near_tests(bus: Bus, test: str, org_id: str | None) -> list[str]:
         if name is not None:
             known.add(name)
     wanted = test.casefold()
-    ends = sorted(name for name in known if wanted in name.casefold())
-    return (ends or difflib.get_close_matches(test, sorted(known)[:_MAX_COMPARED], n=_SUGGESTED))[:_SUGGESTED]
+    if ends := sorted(name for name in known if wanted in name.casefold()):
+        return ends[:_SUGGESTED]
+    near: list[str] = []
+    # All at once would take seconds, in which a leader could not renew its key.
+    async for some in slices(sorted(known)[:_MAX_COMPARED], _COMPARED_AT_ONCE):
+        near = difflib.get_close_matches(test, [*near, *some], n=_SUGGESTED)
+    return near
 
 
 async def read_durations(bus: Bus, org_id: str) -> dict[str, float]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-from bus_schemas import streams
+from bus_schemas import streams, subjects
 from bus_schemas.agents import Heartbeat
 from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.requests import CheckView, HealthAnswer
 from qgjob import __version__
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_last
+from qgjob.bus.direct import read_last, read_page
 from qgjob.bus.follow import StreamMessage
 from qgjob.bus.topology import stream_state
 from qgjob.bus.unreadable import UNREADABLE
@@ -25,6 +26,7 @@ from qgjob.scheduler.labfacts import (
     read_heartbeats,
     read_server_time,
     read_storage,
+    server_time,
 )
 from qgjob.scheduler.leader import KEY as LEADER_KEY
 from qgjob.store.reader import Reader
@@ -34,6 +36,7 @@ T = TypeVar("T")
 MAX_LAG: Final = 5_000
 """How many events the projection may be behind and still count as following."""
 MAX_LAG_S: Final = 15.0
+"""How long an event may wait to be projected."""
 MAX_WAIT_S: Final = 7 * 86_400.0
 """A submit may say no longer time (`--expires`), after which a job is to expire."""
 _CHECK_S: Final = 2.5
@@ -123,16 +126,21 @@ class HealthCheck:
         return leader_view(next((key for key in keys if not key.deleted), None), now)
 
     async def _projection(self) -> CheckView:
-        state, position = await asyncio.gather(
-            stream_state(self._bus, streams.EVENTS), self._reader.position()
+        info, position = await asyncio.gather(
+            self._bus.requests.api(f"STREAM.INFO.{streams.EVENTS}"), self._reader.position()
         )
         if position is None:
             return CheckView(name="projection", ok=False, detail="the store holds no projection")
-        lag = max(0, int(state["last_seq"]) - position.seq)
+        lag = max(0, int(info["state"]["last_seq"]) - position.seq)
         if position.rebuilding:
             return CheckView(name="projection", ok=False, detail=f"being rebuilt, {lag} events to go")
-        age = max(0.0, self._clock.now() - position.at) if lag and position.at else 0.0
-        ok = lag <= MAX_LAG and (age <= MAX_LAG_S or lag == 0)
+        ok = lag <= MAX_LAG
+        if ok and lag:  # by the server's clock, which stored both
+            behind = await read_page(
+                self._bus, streams.EVENTS, subjects.EVENTS_ALL, start_seq=position.seq + 1, limit=1
+            )
+            since = min((message.at for message in behind.messages), default=math.inf)
+            ok = server_time(info) - since <= MAX_LAG_S
         return CheckView(name="projection", ok=ok, detail=f"{lag} events behind")
 
     async def _agents(self) -> CheckView:

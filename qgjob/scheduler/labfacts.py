@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from bus_schemas import streams
 from bus_schemas.agents import Heartbeat
@@ -44,7 +44,11 @@ async def _own(bus: Bus, clock: Clock) -> ClockView:
 
 async def read_server_time(bus: Bus, stream: str) -> float:
     """What the clock of the server that leads a stream shows, in seconds since 1970."""
-    info = await bus.requests.api(f"STREAM.INFO.{stream}")
+    return server_time(await bus.requests.api(f"STREAM.INFO.{stream}"))
+
+
+def server_time(info: dict[str, Any]) -> float:
+    """When the server answered that, by its clock, in seconds since 1970."""
     return datetime.fromisoformat(info["ts"]).timestamp()
 
 

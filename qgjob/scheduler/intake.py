@@ -24,7 +24,7 @@ from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, JobArrived
-from qgjob.errors import BadMessageError
+from qgjob.errors import BadMessageError, NewerMessageError
 from qgjob.scheduler.announced import Announced
 from qgjob.scheduler.backlog import Backlog, Entry, placement_job
 from qgjob.scheduler.retries import retrying_event
@@ -77,6 +77,8 @@ class Intake:
     """Waited for between two goes: what was placed goes out first."""
     on_inherited: Callable[[], None]
     """Called once, when everything that was there at the start has been read."""
+    too_new: int = 0
+    """How many jobs are there that a newer release stored."""
     seen_through: int = 0
     taken: int = 0
     """How many messages were read in this reign."""
@@ -151,6 +153,11 @@ class Intake:
                 raise BadMessageError("the job is too large: its events would not fit into a message")
             message = JobMessage.decode(stored.data)
             _check_subject(stored.subject, message)
+        except NewerMessageError as error:  # it stays, for a scheduler that can read it
+            if not self.too_new:
+                log.warning("jobs wait until this scheduler is upgraded: %s", error)
+            self.too_new += 1
+            return None
         except (BadMessageError, ValueError) as error:
             await self._put_aside(stored, ack, str(error))
             return None

@@ -35,7 +35,7 @@ from qgjob.bus.topology import (
 )
 from qgjob.bus.unreadable import UNREADABLE
 from qgjob.domain.placement.model import JobWasReleased
-from qgjob.errors import BadMessageError
+from qgjob.errors import BadMessageError, NewerMessageError
 from qgjob.scheduler.backlog import Entry, placement_job
 from qgjob.scheduler.leader import DeposedError
 
@@ -176,6 +176,8 @@ async def _learn_what_is_out(bus: Bus, found: Inheritance) -> None:
             try:
                 messages.append(JobMessage.decode(stored.data))
                 places.append(stored)
+            except NewerMessageError as error:  # it stays, for slots and schedulers that can read it
+                log.warning("%s is not looked after: %s", stored.subject, error)
             except BadMessageError as error:
                 await set_aside(bus, streams.WORK, stored.subject, stored.data, str(error), seq=stored.seq)
                 await delete_message(bus, streams.WORK, stored.seq)

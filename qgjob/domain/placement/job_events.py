@@ -27,6 +27,9 @@ def arrived(state: LabState, job: Job, now: float) -> None:
     if job.not_before is not None and job.not_before > now:
         job.delayed = True
         heappush(state.delayed, (job.not_before, job.order, job.attempt, job))
+        if len(state.delayed) > 64 + 4 * len(state.jobs):
+            state.delayed = [e for e in state.delayed if not e[3].gone]
+            heapify(state.delayed)
         return
     standing.enqueue(state, job, now)
 

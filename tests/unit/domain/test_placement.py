@@ -6,7 +6,17 @@ from collections import Counter
 
 import pytest
 
-from qgjob.domain.placement.model import Bind, GroupKey, JobArrived, JobWasReleased, Release, SlotSeen, Tick
+from qgjob.domain.placement.model import (
+    Bind,
+    GroupKey,
+    JobArrived,
+    JobReprioritised,
+    JobWasReleased,
+    JobWithdrawn,
+    Release,
+    SlotSeen,
+    Tick,
+)
 from tests.support.placement import LABELS, World, job, released
 
 
@@ -217,3 +227,17 @@ def test_jobs_that_have_ended_are_not_kept_until_they_would_have_expired() -> No
         world.take("a/s0")
         world.finish("a/s0")
     assert len(world.state.expiring) < 100
+
+
+def test_jobs_for_later_that_were_cancelled_or_changed_are_not_kept_until_their_time() -> None:
+    world = World()
+    for number in range(500):
+        later = job(number)
+        later.not_before = world.now + 1e6
+        world.feed(JobArrived(later))
+        for priority in (9, 2):
+            world.feed(JobReprioritised(later.job_id, priority))
+        if number:
+            world.feed(JobWithdrawn(later.job_id))
+    assert len(world.state.delayed) < 100
+    assert [one.job_id for *_, one in world.state.delayed if not one.gone] == ["j0"]

@@ -33,6 +33,9 @@ _PATIENCE_S: Final = 2.0
 class Errands(Navigator):
     """Runs errands in the background; without a bus they are left alone."""
 
+    followed: LogBuffer | None = None
+    """The log that was filled last."""
+
     def explain(self, job_id: str) -> None:
         """Ask the scheduler why a job is where it is, and show the answer."""
         self._read_about(f"Why is {job_id} where it is?", "explained", job_id)
@@ -90,8 +93,10 @@ class Errands(Navigator):
     # --- Logs ----------------------------------------------------------------------------------
 
     def follow(self, job_ids: Sequence[str], buffer: LogBuffer, say: Callable[[str], None]) -> None:
-        """Fill a buffer with the output of jobs, instead of the one that was filled before."""
+        """Fill a buffer with the output of jobs, or fill it on, instead of the one that was filled before."""
         if self._options is not None:
+            self.followed = buffer
+            buffer.complete = False
             self.run_worker(self._follow(job_ids, buffer, say), group="log", exclusive=True)
 
     async def _follow(self, job_ids: Sequence[str], buffer: LogBuffer, say: Callable[[str], None]) -> None:

@@ -53,10 +53,8 @@ class JobScreen(LogKeys):
         self.job_id = job_id
         self._card.job_id = job_id
         self._card.say("Job")
-        buffer = LogBuffer()
-        self.log_view.show(buffer)
         self._drawn_version = -1
-        self.dashboard.follow([job_id], buffer, self.say)
+        self.read(LogBuffer())
         self.on_screen_resume()
 
     def update(self, changes: Changes) -> None:

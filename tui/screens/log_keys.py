@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui.screens.live import LiveScreen
+from tui.store.log import LogBuffer
 from tui.store.log_search import SearchError
 from tui.store.store import Changes, Store
 from tui.widgets.line_bar import FindBar, LineBar
@@ -19,10 +20,32 @@ class LogKeys(LiveScreen):
         self.log_view = LogView("log")
         self.main = self.log_view
         self._drawn_version = -1
+        self._read = False
+
+    def read(self, buffer: LogBuffer) -> None:
+        """Show a log, and have it filled with the output of the selected jobs."""
+        self.log_view.show(buffer)
+        self._read = True
+        self._go_on()
+
+    def on_screen_resume(self) -> None:
+        """Go on with the log: a screen that lay over this one may have followed another."""
+        super().on_screen_resume()
+        if self._read and self.dashboard.followed is not self.log_view.buffer and self._more_to_come():
+            self._go_on()
+
+    def _more_to_come(self) -> bool:
+        return not self.log_view.buffer.complete or bool(self.jobs_of(self.selected_jobs(), ended=False))
+
+    def _go_on(self) -> None:
+        self.dashboard.follow(self.selected_jobs(), self.log_view.buffer, self.say)
 
     def update(self, changes: Changes) -> None:
-        """Draw what changed."""
+        """Draw what changed; of a job that is tried again there is more to come."""
         super().update(changes)
+        ended = self.log_view.buffer.complete
+        if ended and not changes.jobs.isdisjoint(self.selected_jobs()) and self._more_to_come():
+            self._go_on()
         version = self.log_view.buffer.version
         if version != self._drawn_version:
             self._drawn_version = version

@@ -41,9 +41,7 @@ class LogsScreen(LogKeys):
             job.title.rsplit("/", 1)[-1] if (job := self._store.jobs.get(job_id)) and job.test else job_id
             for job_id in self.job_ids
         ]
-        buffer = LogBuffer(labels=labels)
-        self.log_view.show(buffer)
-        self.dashboard.follow(self.job_ids, buffer, self.say)
+        self.read(LogBuffer(labels=labels))
 
     def selected_jobs(self) -> list[str]:
         """The jobs whose output this is."""

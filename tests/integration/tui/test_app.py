@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
 
+from bus_schemas.agents import LogChunk
+from bus_schemas.events import Started
 from qgjob.bus.connect import ServerOptions
 from tests.support.lab.output import chunks_of
 from tests.support.lab.service import LabService
@@ -18,6 +20,7 @@ from tui import deeds
 from tui.app import DashboardApp
 from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
+from tui.screens.logs import LogsScreen
 from tui.screens.overview import OverviewScreen
 
 
@@ -96,6 +99,62 @@ async def test_a_log_is_followed_and_the_next_one_replaces_it(
         screen = app.screen
         assert isinstance(screen, JobScreen)
         assert "3 passed" not in text(app)
+
+
+async def test_a_log_goes_on_when_one_comes_back_to_it(lab: LabService, nats_server: NatsServer) -> None:
+    first, second = [slot.job.spec.job_id for slot in lab.model.lab if slot.job][:2]
+    view = lab.model.views[first]
+    log = chunks_of(first, view.test, at=lab.model.now, cases=40)
+    await lab.publish_log(view.org_id, log[:3])
+    async with dashboard(nats_server) as (app, pilot):
+        app.open_job(first)
+        await wait_for(lambda: isinstance(app.screen, JobScreen))
+        screen = app.screen
+        assert isinstance(screen, JobScreen)
+        await wait_for(lambda: screen.log_view.buffer.end > 0)
+        lines = screen.log_view.buffer.end
+        app.obey(f"log {first} {second}")
+        await wait_for(lambda: isinstance(app.screen, LogsScreen))
+        await pilot.press("escape")
+        await wait_for(lambda: app.screen is screen)
+        await lab.publish_log(view.org_id, log[3:])
+        await wait_for(lambda: "40 passed" in text(app))
+        said = [screen.log_view.buffer.line(number).text for number in range(screen.log_view.buffer.end)]
+        assert (
+            len(said) == len("".join(part for chunk in log for _, part in chunk.parts).splitlines()) > lines
+        )
+
+
+async def test_the_log_of_a_job_that_is_tried_again_goes_on(lab: LabService, nats_server: NatsServer) -> None:
+    job_id = next(slot.job.spec.job_id for slot in lab.model.lab if slot.job)
+    view = lab.model.views[job_id]
+    await lab.publish_log(view.org_id, chunks_of(job_id, view.test, at=lab.model.now, cases=3))
+    while lab.model.views[job_id].ended_at is None:
+        await lab.publish(lab.model.step(5))
+    view = lab.model.views[job_id]
+    number = view.attempts[-1].number + 1
+    again = LogChunk(job_id=job_id, attempt=number, seq=0, at=lab.model.now, parts=(("out", "once more\n"),))
+    async with dashboard(nats_server) as (app, _):
+        app.open_job(job_id)
+        await wait_for(lambda: isinstance(app.screen, JobScreen))
+        screen = app.screen
+        assert isinstance(screen, JobScreen)
+        await wait_for(lambda: screen.log_view.buffer.complete)
+        about = {"org_id": view.org_id, "run_id": view.run_id, "job_id": job_id, "attempt": number}
+        started = Started(
+            **about,
+            at=lab.model.now,
+            nonce="n",
+            agent="lab-1",
+            slot="s0",
+            app_version_id=view.app_version_id,
+            phase="preparing",
+        )
+        await lab.publish([started])
+        await wait_for(lambda: (job := app.store.jobs.get(job_id)) and not job.ended)
+        await lab.publish_log(view.org_id, [again])
+        await wait_for(lambda: "once more" in text(app))
+        assert not screen.log_view.buffer.complete
 
 
 async def test_after_a_restart_it_says_that_everything_was_read_again(

@@ -8,6 +8,7 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage
 from tui.replay import Replay
+from tui.screens.overview import OverviewScreen
 from tui.tape import Moment, Tape
 
 
@@ -25,11 +26,17 @@ def replays(seen: Callable[[Replay], bool]) -> Callable[[Stage, str], Awaitable[
         replay.speed = 1.0
         s.app.show_replay(replay)
         replay.seek(replay.tape.begin + 120)
-        await s.pilot.pause()
+        # The pilot takes a process that gets no processor for an idle one, and would press too soon.
+        await wait_for(lambda: drawn(s), 30, "the replay's screen")
         await s.press(key)
         await wait_for(lambda: seen(replay))
 
     return tape_is_turned
+
+
+def drawn(s: Stage) -> bool:
+    screen = s.app.screen
+    return screen is not s.overview and isinstance(screen, OverviewScreen) and screen.jobs.lines_painted > 0
 
 
 async def replay_ends(s: Stage, key: str) -> None:

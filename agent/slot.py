@@ -61,6 +61,7 @@ class SlotWorker:
         self._report_due = True
         self._stopping = False
         self._holding = Holding()
+        self._held_as = self._holding.state
         self._message: JobMessage | None = None
         self._since = time.time()
         self._health: DeviceHealth | None = None
@@ -109,7 +110,11 @@ class SlotWorker:
         self._held_or_released()
 
     def _held_or_released(self) -> None:
-        self._since = self._since if self._message is not None else time.time()
+        before, self._held_as = self._held_as, self._holding.state
+        if (
+            self._message is None and self._held_as != before
+        ):  # orders are repeated, to a new leader's slots too
+            self._since = time.time()
         self._report_due = True
         self._wake.set()
         self._on_change()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bus_schemas import subjects
 from bus_schemas.agents import SlotNext, SlotStatus
 from bus_schemas.events import Ended, Started
 from bus_schemas.explain import ExplainAnswer
+from bus_schemas.lab import HoldOrder
 from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.client import Client
@@ -238,3 +240,20 @@ async def test_an_agent_without_a_heartbeat_is_missed_when_its_slots_fall_silent
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_a_slot_that_is_told_again_of_its_hold_is_held_since_the_first_time(tmp_path: Path) -> None:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus):
+        client = client_of(bus)
+        await client.hold("drain", ONLY, by="ann")
+        first = await shows(client, ONLY, "draining")
+        order = HoldOrder(agent="local", slot="s0", epoch=1, hold=first.hold)
+        told_at = time.time()
+        await bus.nc.publish(subjects.agent_verb("local", "hold"), order.encode())
+
+        async def heard() -> bool:
+            (agent,) = await client.agents()
+            return agent.at > told_at
+
+        await wait_for(heard, 30, "a later heartbeat")
+        assert (await slot_named(client, ONLY)).since == first.since

@@ -76,7 +76,7 @@ class Deed:
         said = self.argument.casefold()
         if said in PRIORITY_WORDS:
             return PRIORITY_WORDS[said]
-        return int(said) if said.isdecimal() and 1 <= int(said) <= 10 else None
+        return int(said) if len(said) <= 2 and said.isdecimal() and 1 <= int(said) <= 10 else None
 
     def command(self, target: str) -> str:
         """The command line that does the same to one of the targets."""

@@ -49,3 +49,14 @@ def test_a_priority_of_jobs_that_have_begun_is_not_passed_over() -> None:
 def test_the_address_that_is_shown_lets_nobody_in() -> None:
     app = DashboardApp(ServerOptions("nats://ann:hidden@lab:4222"))
     assert app.live_store.link.server == "nats://ann:…@lab:4222"
+
+
+def test_a_number_of_any_length_is_no_priority() -> None:
+    one = Deed("reprioritise", JOBS[:1], "Another priority", "Change it", asks="priority")
+    assert [one.saying(said).priority for said in ("10", "0", "11", "010", "9" * 5000)] == [
+        10,
+        None,
+        None,
+        None,
+        None,
+    ]

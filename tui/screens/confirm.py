@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
@@ -16,6 +16,8 @@ from tui.deeds import Deed
 from tui.draw.clean import clean
 
 _SHOWN = 5
+_FRAME = 6
+"""Lines of the border and its padding, of what is wrong, and of the buttons."""
 _ASKED = {"note": "a note for the others, if you like", "priority": "1 to 10, or high, medium, low"}
 
 
@@ -29,6 +31,7 @@ class Confirm(ModalScreen[Deed]):
     Confirm > Vertical { width: 72; max-width: 95%; height: auto; padding: 1 2;
                          border: round $warning; background: $surface; border-title-color: $warning;
                          border-title-style: bold; }
+    Confirm #about { height: auto; }
     Confirm Static { width: 1fr; height: auto; }
     Confirm Input { height: 1; border: none; padding: 0 1; margin: 0 0 1 0; background: $panel; }
     Confirm .commands { margin: 1 0; padding: 0 1; color: $success; background: $panel; }
@@ -41,6 +44,7 @@ class Confirm(ModalScreen[Deed]):
     def __init__(self, deed: Deed) -> None:
         super().__init__()
         self._deed = deed
+        self._about = VerticalScroll(id="about")
         self._commands = Static(id="commands", classes="commands")
         self._argument = Input(id="argument", placeholder=_ASKED[deed.asks]) if deed.asks else None
         self._count = Input(id="count", placeholder="how many they are") if deed.many else None
@@ -51,8 +55,9 @@ class Confirm(ModalScreen[Deed]):
         deed = self._deed
         with Vertical() as box:
             box.border_title = deed.title
-            yield Static(Content("\n".join(self._some(deed.lines))))
-            yield self._commands
+            with self._about:
+                yield Static(Content("\n".join(self._some(deed.lines))))
+                yield self._commands
             if self._argument is not None:
                 yield self._argument
             if self._count is not None:
@@ -66,6 +71,11 @@ class Confirm(ModalScreen[Deed]):
     def on_mount(self) -> None:
         """Show the commands."""
         self._show_commands()
+
+    def on_resize(self) -> None:
+        """However long the names are: what is typed and the buttons are in view, the names scroll."""
+        below = _FRAME + 2 * (self._argument is not None) + 3 * (self._count is not None)
+        self._about.styles.max_height = max(1, self.size.height - below)
 
     @property
     def _typed(self) -> bool:

@@ -37,7 +37,7 @@ class LiveScreen(Screen[None]):
     """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (64, "-narrow"), (150, "-wide")]  # noqa: RUF012  (as Textual declares it)
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-normal"), (50, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-short"), (34, "-normal"), (50, "-tall")]  # noqa: RUF012
     ALLOW_SELECT = False
 
     main: Widget

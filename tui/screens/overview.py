@@ -52,6 +52,9 @@ class OverviewScreen(LiveScreen):
     OverviewScreen.-tiny #panels { grid-size: 1; grid-rows: 6 1fr; }
     OverviewScreen.-tiny #groups, OverviewScreen.-tiny #agents { display: none; }
     OverviewScreen.-tiny #jobs { column-span: 1; }
+    OverviewScreen.-low #panels { grid-size: 1; grid-rows: 1fr; }
+    OverviewScreen.-low #queue, OverviewScreen.-low #agents, OverviewScreen.-low #groups { display: none; }
+    OverviewScreen.-low #jobs { column-span: 1; }
     OverviewScreen #panels.zoomed { layout: vertical; }
     OverviewScreen #panels.zoomed > * { display: none; }
     OverviewScreen #panels.zoomed > .zoom { display: block; height: 1fr; }
@@ -189,7 +192,7 @@ class OverviewScreen(LiveScreen):
 
     def unmark(self, done: Deed) -> None:
         """Take all marks off, if it was them that something was done to."""
-        if done.about_jobs:
+        if done.about_jobs and not self.jobs.marks.isdisjoint(done.targets):
             self.jobs.action_unmark_all()
 
     def selected_jobs(self) -> list[str]:

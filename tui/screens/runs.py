@@ -127,7 +127,7 @@ class RunScreen(LiveScreen):
 
     def unmark(self, done: Deed) -> None:
         """Take all marks off, if it was them that something was done to."""
-        if done.about_jobs:
+        if done.about_jobs and not self.jobs.marks.isdisjoint(done.targets):
             self.jobs.action_unmark_all()
 
     def selected_jobs(self) -> list[str]:

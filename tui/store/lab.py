@@ -87,10 +87,10 @@ class Lab:
         self.changed = True
         self.version += 1
 
-    def busy_slots(self) -> tuple[int, int]:
+    def busy_slots(self, monotonic: float) -> tuple[int, int]:
         """How many slots work, and how many there are."""
-        slots = [slot for record in self._agents.values() for slot in record.beat.slots]
-        return sum(slot.state == "busy" for slot in slots), len(slots)
+        states = [r.slot_state(slot, monotonic) for r in self._agents.values() for slot in r.beat.slots]
+        return states.count("busy"), len(states)
 
 
 def _order(beat: Heartbeat) -> tuple[float, bool, str]:

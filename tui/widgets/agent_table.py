@@ -100,7 +100,7 @@ class AgentTable(LineTable):
                     f"{prefix}{_SEPARATOR}{i}" for i in range(0, len(record.beat.slots), self._per_line)
                 )
         self._ids = ListIds(ids)
-        busy, total = self._store.lab.busy_slots()
+        busy, total = self._store.lab.busy_slots(self._store.clock.monotonic())
         text = f"{busy} of {total} slots busy" if total else ""
         self.say("2 Agents", text)
 

@@ -46,7 +46,7 @@ class SlotTable(LineTable):
         self._store = store
         self._ids = ListIds()
         self._slots: dict[str, tuple[AgentRecord, SlotStatus]] = {}
-        self._shape: tuple[int, str, bool] | None = None
+        self._shape: tuple[int, int, str, bool] | None = None
         self.wanted = ""
         self.trouble_first = False
         self.marks: set[str] = set()
@@ -89,7 +89,9 @@ class SlotTable(LineTable):
 
     def sync(self) -> None:
         """Take the slots as they are now, and repaint what differs."""
-        shape = (self._store.lab.version, self.wanted, self.trouble_first)
+        lab, now = self._store.lab, self._store.clock.monotonic()
+        lost = sum(record.state(now) == "lost" for record in lab.agents())  # time alone makes them so
+        shape = (lab.version, lost, self.wanted, self.trouble_first)
         if shape != self._shape:
             self._shape = shape
             self._arrange()
@@ -103,7 +105,7 @@ class SlotTable(LineTable):
             f"{record.name}/{slot.name}": (record, slot) for record in agents for slot in record.beat.slots
         }
         wanted = self.wanted.casefold()
-        ids = [name for name, (_, slot) in self._slots.items() if wanted in _text(name, slot).casefold()]
+        ids = [name for name, found in self._slots.items() if wanted in _text(name, *found, now).casefold()]
         if self.trouble_first:
             ids.sort(key=lambda name: _loudness(*self._slots[name], now))
         self._ids = ListIds(ids)
@@ -111,7 +113,7 @@ class SlotTable(LineTable):
 
     def _say_counts(self) -> None:
         agents = len(self._store.lab)
-        busy, total = self._store.lab.busy_slots()
+        busy, total = self._store.lab.busy_slots(self._store.clock.monotonic())
         title = f"Slots  /{self.wanted}" if self.wanted else "Slots"
         number = "1 agent" if agents == 1 else f"{count(agents)} agents"
         shown = f"{count(len(self._ids))} shown" if self.wanted else ""
@@ -210,11 +212,10 @@ def _note(slot: SlotStatus) -> str:
     return f"{slot.hold.note} ({slot.hold.by})"
 
 
-def _text(name: str, slot: SlotStatus) -> str:
+def _text(name: str, record: AgentRecord, slot: SlotStatus, monotonic: float) -> str:
     """What a slot is found by."""
     builds = " ".join(build.app_version_id for build in slot.installed)
     low = " ".join(f"low {vital.kind}" for vital in lows(slot.health))
     held = slot.hold.kind if slot.hold is not None else ""
-    return (
-        f"{name} {slot.state} {held} {slot.device or ''} {slot.driver} {' '.join(slot.labels)} {builds} {low}"
-    )
+    state = _state(record, slot, monotonic)
+    return f"{name} {state} {held} {slot.device or ''} {slot.driver} {' '.join(slot.labels)} {builds} {low}"

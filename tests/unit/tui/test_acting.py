@@ -12,6 +12,7 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.runs import run_screen
 from tests.unit.tui.scenes.stage import Stage, stage
+from tui import deeds
 from tui.commands import ActionProvider
 from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
@@ -241,3 +242,54 @@ async def test_what_has_to_be_typed_does_not_look_typed_already() -> None:
         assert isinstance(s.app.screen, Confirm)
         await s.press(*str(len(s.jobs.marks)), "enter")
         await wait_for(lambda: len(s.app.cancelled) >= 100)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (60, 16)])
+@pytest.mark.parametrize("many", [5, 120])
+async def test_what_a_question_is_answered_with_is_seen_however_long_the_names_are(
+    size: tuple[int, int], many: int
+) -> None:
+    played = stage()
+    targets = tuple(f"agent-{'x' * 200}/{number}" for number in range(many))
+    deed = deeds.slots("agents drain", targets)
+    async with shown(played, size) as pilot:
+        played.app.push_screen(Confirm(deed))
+        await wait_for(lambda: isinstance(played.app.screen, Confirm) and played.app.screen.query("#yes"))
+        await pilot.pause()
+        text = text_of(played)
+        assert "Leave it  esc" in text
+        assert "Drain  ⏎" in text
+        assert ("how many they are" in text) == (many >= deeds.MANY)
+        assert "a note for the others" in text
+        await pilot.resize_terminal(80, 20)
+        await wait_for(lambda: "Drain  ⏎" in text_of(played))
+
+
+async def test_what_is_done_to_another_job_leaves_the_marks_as_they_are() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        await s.press("space", "space")
+        assert len(s.jobs.marks) == 2
+        other = next(job_id for job_id in s.app.index if job_id not in s.jobs.marks)
+        for job_id, left in ((other, 2), (next(iter(s.jobs.marks)), 0)):
+            job = s.app.store.jobs.get(job_id)
+            assert job is not None
+            s.overview.unmark(deeds.cancel([job]))
+            assert len(s.jobs.marks) == left
+
+
+@pytest.mark.parametrize("size", [(80, 20), (80, 12), (40, 12), (200, 15), (20, 8)])
+async def test_the_table_that_keys_go_to_is_seen_on_a_low_screen(size: tuple[int, int]) -> None:
+    played = stage()
+    async with shown(played, size) as pilot:
+        s = Stage(played, pilot)
+        assert s.overview.focused is s.jobs
+        assert s.jobs.size.height >= 2, "a title and a job"
+        await s.press("2")
+        assert s.overview.focused is not s.jobs
+        assert s.overview.focused is not None
+        assert s.overview.focused.size.height >= 2
+        await s.press("4")
+        assert s.overview.focused is s.jobs
+        assert s.jobs.size.height >= 2

@@ -17,6 +17,7 @@ from tui.draw.times import moment
 from tui.store.alerts import alerts_of
 from tui.store.health import lows, vitals
 from tui.store.history import History
+from tui.store.lab import LOST_AFTER_S
 from tui.store.store import Store
 from tui.widgets.group_table import GroupTable
 from tui.widgets.queue_panel import QueuePanel
@@ -207,6 +208,27 @@ def test_a_slot_that_is_held_says_so_while_it_still_works() -> None:
 
     assert seen("busy", note="new cable") == ("■ draining", "new cable (ann)")
     assert seen("draining", note=None) == ("◪ draining", "draining by ann")
+
+
+def test_slots_of_an_agent_that_fell_silent_are_lost_wherever_they_are_told_of() -> None:
+    clock = ManualClock(START)
+    store = Store(clock)
+    for name, state in (("lab-1", "busy"), ("lab-2", "idle")):
+        slot = SlotStatus.model_validate({"name": "s0", "driver": "none", "state": state, "job_id": "j_1"})
+        store.hear_heartbeat(
+            Heartbeat(agent=name, host="h", pid=1, version="1", started_at=1.0, at=START, slots=(slot,))
+        )
+    table = SlotTable(store, "slots")
+    table.sync()
+    assert store.lab.busy_slots(clock.monotonic()) == (1, 2)
+    table.want("lost")
+    assert list(table.ids()) == []
+    clock.advance(LOST_AFTER_S + 1)
+    table.sync()
+    assert list(table.ids()) == ["lab-1/s0", "lab-2/s0"]
+    table.want("busy")
+    assert list(table.ids()) == []
+    assert store.lab.busy_slots(clock.monotonic()) == (0, 2)
 
 
 def test_the_card_of_a_run_cuts_neither_a_time_nor_a_wide_name() -> None:

@@ -77,7 +77,7 @@ def test_an_agent_is_lost_by_our_own_clock_and_a_repeated_heartbeat_does_not_hel
     lab.hear(beat(5.0), 100.0)
     record = lab.agents()[0]
     assert record.state(110.0) == "up"
-    assert lab.busy_slots() == (1, 1)
+    assert lab.busy_slots(110.0) == (1, 1)
     assert not lab.hear(beat(5.0), 114.0)
     assert record.state(116.0) == "lost"
     assert record.slot_state(record.beat.slots[0], 116.0) == "lost"

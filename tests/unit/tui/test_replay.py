@@ -164,7 +164,9 @@ def test_overview_and_agents_are_told_by_the_jobs() -> None:
     jobs = [j for i in replay.store.jobs if (j := replay.store.jobs.get(i))]
     assert overview.running == sum(job.active for job in jobs) > 0
     assert sum(overview.depths.values()) == overview.waiting
-    assert replay.store.lab.busy_slots()[0] == len({job.place for job in jobs if job.active and job.place})
+    assert replay.store.lab.busy_slots(replay.clock.monotonic())[0] == len(
+        {job.place for job in jobs if job.active and job.place}
+    )
 
 
 async def test_the_screens_show_the_tape_and_go_back_to_now() -> None:

@@ -140,9 +140,11 @@ async def test_the_log_of_a_job_that_is_tried_again_goes_on(lab: LabService, nat
         screen = app.screen
         assert isinstance(screen, JobScreen)
         await wait_for(lambda: screen.log_view.buffer.complete)
-        about = {"org_id": view.org_id, "run_id": view.run_id, "job_id": job_id, "attempt": number}
         started = Started(
-            **about,
+            org_id=view.org_id,
+            run_id=view.run_id,
+            job_id=job_id,
+            attempt=number,
             at=lab.model.now,
             nonce="n",
             agent="lab-1",

@@ -33,9 +33,6 @@ _PATIENCE_S: Final = 2.0
 class Errands(Navigator):
     """Runs errands in the background; without a bus they are left alone."""
 
-    followed: LogBuffer | None = None
-    """The log that was filled last."""
-
     def explain(self, job_id: str) -> None:
         """Ask the scheduler why a job is where it is, and show the answer."""
         self._read_about(f"Why is {job_id} where it is?", "explained", job_id)

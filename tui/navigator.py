@@ -14,10 +14,19 @@ from tui.store.index import JobIndex
 
 if TYPE_CHECKING:
     from tui.replay import Replay
+    from tui.store.log import LogBuffer
 
 
 class Navigator(Shell):
     """Opens screens and closes them."""
+
+    followed: LogBuffer | None = None
+    """The log that is filled, or was last."""
+
+    def follow_nothing(self) -> None:
+        """Fill no log any more, and let go of the last one."""
+        self.workers.cancel_group(self, "log")
+        self.followed = None
 
     def open_job(self, job_id: str) -> None:
         """Show a job."""
@@ -35,7 +44,7 @@ class Navigator(Shell):
         """Back to where one came from, the cursor on the job that was shown."""
         from tui.screens.runs import RunScreen
 
-        self.workers.cancel_group(self, "log")
+        self.follow_nothing()
         self.go_back()
         if isinstance(self.screen, OverviewScreen | RunScreen):
             self.screen.jobs.move_to_id(job_id)
@@ -47,7 +56,7 @@ class Navigator(Shell):
 
     def go_home(self) -> None:
         """To the overview."""
-        self.workers.cancel_group(self, "log")
+        self.follow_nothing()
         while len(self.screen_stack) > self._base:
             self.pop_screen()
 
@@ -96,7 +105,7 @@ class Navigator(Shell):
 
     def close_logs(self) -> None:
         """Back from the output of several jobs."""
-        self.workers.cancel_group(self, "log")
+        self.follow_nothing()
         self.go_back()
 
     def show_replay(self, replay: Replay) -> None:

@@ -54,6 +54,7 @@ class LogView(TallCanvas):
         """The first visible row of the first visible line: a wrapped line may be taller than the screen."""
         self._aside = 0
         self._seen_end = 0
+        """The number behind the last line that there was when the end was last in view."""
         self._current = -1
         self._places: list[Place] = []
         self._rows: list[_Row] | None = None
@@ -84,7 +85,8 @@ class LogView(TallCanvas):
     @property
     def new_below(self) -> int:
         """How many lines came since the end was last in view."""
-        return 0 if self.following else max(0, self._lines.end - self._seen_end)
+        lines = self._lines
+        return 0 if self.following else max(0, lines.end - lines.position(self._seen_end))
 
     @property
     def _lines(self) -> AllLines | LogMatches:
@@ -169,7 +171,6 @@ class LogView(TallCanvas):
         last = self._line_rows.last_page(self.size.height)
         self._top, self._part = max((lines.first, 0), min((lines.position(number), 0), last))
         self._rows = None
-        self._seen_end = min(self._seen_end, self._lines.end)
         self.sync()
 
     # --- Following ---------------------------------------------------------------------------
@@ -188,7 +189,7 @@ class LogView(TallCanvas):
         self._places = rows.page(top, height)
         last = self._places[-1][0] if self._places else lines.end
         if last + 1 >= lines.end:
-            self._seen_end = lines.end
+            self._seen_end = self.buffer.end
         self.stretch(lines.end - lines.first)
         # Lines that went at the front take the scroll position with them, not the reader.
         self._ours = True

@@ -223,3 +223,17 @@ async def test_nothing_stays_where_fewer_lines_are_shown_than_before() -> None:
         view.action_only()
         await pilot.pause()
         assert sum("line" in row for row in screen(view)[1:-1]) == 12, "there is room for all of them"
+
+
+async def test_what_was_seen_is_not_new_because_only_some_lines_were_shown_in_between() -> None:
+    async with one_log() as (view, pilot):
+        write(view, 100)
+        await pilot.pause()
+        view.find("line 3")
+        view.action_previous_match()
+        for _ in range(2):
+            view.action_only()
+            await pilot.pause()
+        view.action_log_first()
+        await pilot.pause()
+        assert view.new_below == 0

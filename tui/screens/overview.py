@@ -139,15 +139,17 @@ class OverviewScreen(LiveScreen):
     # --- What the panels say -----------------------------------------------------------------
 
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
-        """Open what was chosen: a job; of a group or an agent, its jobs."""
+        """Open what was chosen: a job; of a group, an agent or an idle slot, its jobs."""
         table = event.table
         if isinstance(table, JobTable):
             self.dashboard.open_job(event.row_id)
         elif isinstance(table, AgentTable):
             job_id = table.job_of(event.row_id)
-            agent = table.agent_of(event.row_id)
+            slot, agent = table.slot_of(event.row_id), table.agent_of(event.row_id)
             if job_id:
                 self.dashboard.open_job(job_id)
+            elif slot:
+                self.filter_by(f"slot:{shlex.quote(slot)}")
             elif agent:
                 self.filter_by(f"agent:{shlex.quote(agent)}")
         elif isinstance(table, GroupTable) and (view := table.group(event.row_id)) is not None:

@@ -61,9 +61,14 @@ class AgentTable(LineTable):
         found = self._slots.get(row_id)
         return found[1].job_id if found else None
 
+    def slot_of(self, row_id: str) -> str | None:
+        """The slot of a slot's row, as agent/slot."""
+        found = self._slots.get(row_id)
+        return f"{found[0].name}/{found[1].name}" if found else None
+
     def agent_of(self, row_id: str) -> str | None:
-        """The agent of an agent's row."""
-        record = self._agents.get(row_id)
+        """The agent of a row: its own, or that of several of its slots."""
+        record = self._agents.get(row_id.partition(_SEPARATOR)[0])
         return record.name if record else None
 
     def sync(self) -> None:

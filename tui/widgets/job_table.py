@@ -98,7 +98,9 @@ class JobTable(LineTable):
         self.move_to(row if row <= last else self._row)
 
     def action_mark_all(self) -> None:
-        """Mark every job that the filter lets through."""
+        """Mark every job that the filter lets through, those included that are not found yet."""
+        while not self._index.complete:
+            self._index.step()
         self.marks = set(self._index)
         self.sync()
         self.post_message(self.Moved(self))

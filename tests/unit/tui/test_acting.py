@@ -293,3 +293,36 @@ async def test_the_table_that_keys_go_to_is_seen_on_a_low_screen(size: tuple[int
         await s.press("4")
         assert s.overview.focused is s.jobs
         assert s.jobs.size.height >= 2
+
+
+async def test_enter_on_an_idle_slot_shows_what_ran_there() -> None:
+    played = PlayedDashboard(LabModel(seed=5, agents=2, slots=2))
+    played.say_state()
+    played.live()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        await s.press("2", "j", "enter")
+        await wait_for(lambda: s.app.index.filter.text == "slot:lab-1/s0")
+        await s.press("escape", "2", "g", "enter")
+        await wait_for(lambda: s.app.index.filter.text == "agent:lab-1")
+
+
+async def test_enter_on_slots_that_share_a_line_shows_what_ran_on_their_agent() -> None:
+    played = PlayedDashboard(LabModel(seed=5, agents=2, slots=7))
+    played.say_state()
+    played.live()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        await s.press("2", "j", "enter")
+        await wait_for(lambda: s.app.index.filter.text == "agent:lab-1")
+
+
+async def test_all_are_marked_though_some_are_still_looked_for() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        every = set(s.app.index)
+        s.app.index.show(order="newest")
+        assert not s.app.index.complete
+        s.jobs.action_mark_all()
+        assert s.jobs.marks == every

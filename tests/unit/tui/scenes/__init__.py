@@ -107,7 +107,7 @@ SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "log.next_match": next_match_is_shown,
     "log.previous_match": match_before_is_shown,
     "log.only": only_matches_are_shown,
-    "app.replay_pause": replays(lambda replay: not replay.playing),
+    "app.replay_pause": replays(lambda replay: not replay.playing, playing=True),
     "app.replay_step(-1)": replays(lambda replay: not replay.playing and since_begin(replay) <= 120),
     "app.replay_step(1)": replays(lambda replay: not replay.playing and since_begin(replay) >= 120),
     "app.replay_wind(-60)": replays(lambda replay: 60 <= since_begin(replay) < 100),

@@ -20,10 +20,15 @@ def a_replay() -> Replay:
     return Replay(tape, "")
 
 
-def replays(seen: Callable[[Replay], bool]) -> Callable[[Stage, str], Awaitable[None]]:
+def replays(
+    seen: Callable[[Replay], bool], *, playing: bool = False
+) -> Callable[[Stage, str], Awaitable[None]]:
+    """A key is pressed two minutes into a tape, which stands still meanwhile unless `playing`."""
+
     async def tape_is_turned(s: Stage, key: str) -> None:
         replay = a_replay()
         replay.speed = 1.0
+        replay.playing = playing
         s.app.show_replay(replay)
         replay.seek(replay.tape.begin + 120)
         # The pilot takes a process that gets no processor for an idle one, and would press too soon.

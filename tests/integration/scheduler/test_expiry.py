@@ -14,11 +14,10 @@ from agent.identity import Identity
 from bus_schemas import streams
 from bus_schemas.events import Attempt, Ended, Queued
 from bus_schemas.jobs import JobMessage
-from qgjob.bus.connect import Bus, ServerOptions
+from qgjob.bus.connect import Bus
 from qgjob.client import Client, SubmitRequest, Submitted
 from qgjob.clock import SystemClock
 from qgjob.scheduler import reaper
-from qgjob.scheduler.service import SchedulerOptions, run_scheduler
 from tests.support.pipeline import Witness, overview
 from tests.support.scheduling import scheduling as scheduling_in
 from tests.support.servers import NatsServer, ValkeyServer
@@ -116,10 +115,7 @@ class Ahead(SystemClock):
 async def test_a_leader_whose_clock_is_a_day_ahead_lets_nothing_expire_before_its_time(
     bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stop, ready = asyncio.Event(), asyncio.Event()
-    options = SchedulerOptions(ServerOptions(url=nats_server.url), valkey_server.url, "one")
-    async with Witness().watching(bus) as witness:
-        scheduling = asyncio.create_task(run_scheduler(options, Ahead(), stop=stop, ready=ready))
+    async with Witness().watching(bus) as witness, scheduling_in(nats_server, valkey_server, clock=Ahead()):
         patient = await queued(bus, witness, expires_s=43_200.0)
         hurried = await queued(bus, witness, expires_s=1.0)
         await wait_for(
@@ -127,5 +123,3 @@ async def test_a_leader_whose_clock_is_a_day_ahead_lets_nothing_expire_before_it
         )
         assert not witness.ends[patient.jobs[0].job_id]
         assert "ahead of the server's" in caplog.text
-        stop.set()
-        await scheduling

@@ -14,14 +14,14 @@ from bus_schemas import streams
 from bus_schemas.crons import CronPlan
 from bus_schemas.jobs import BlobRef
 from qgjob.bus import objects
-from qgjob.bus.connect import Bus, ServerOptions
+from qgjob.bus.connect import Bus
 from qgjob.client import Client, SubmitRequest
 from qgjob.client.submit import make_specs
 from qgjob.clock import ManualClock, SystemClock
 from qgjob.scheduler import keptfiles
 from qgjob.scheduler.crons import Crons
 from qgjob.scheduler.keptfiles import KeptFiles
-from qgjob.scheduler.service import SchedulerOptions, run_scheduler
+from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
@@ -148,17 +148,13 @@ async def test_a_build_of_a_job_that_comes_in_is_in_use(
     assert first is not None
     request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"], runner="noop")
     await client.submit(request)
-    stop, ready = asyncio.Event(), asyncio.Event()
-    options = SchedulerOptions(ServerOptions(url=nats_server.url), valkey_server.url, "one")
-    scheduling = asyncio.create_task(run_scheduler(options, SystemClock(), stop=stop, ready=ready))
 
     async def anew() -> bool:
         there = await objects.stat(bus, streams.BUILD_OBJECTS, build.blob.digest)
         return there is not None and there.nuid != first.nuid
 
-    await wait_for(anew, 20, "the build to be stored anew")
-    stop.set()
-    await scheduling
+    async with scheduling(nats_server, valkey_server):
+        await wait_for(anew, 20, "the build to be stored anew")
 
 
 async def test_the_builds_of_all_platforms_are_in_use_where_jobs_name_none(bus: Bus, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ MIN_SECRET_CHARS: Final = 4
 """Shorter values would be found everywhere."""
 _MIN_ENCODED: Final = 8
 _BREAKS: Final = b"\r\n"
+_MAX_BREAKS: Final = 1024
+"""Of line breaks behind what may be the beginning of a secret."""
 
 
 class Masker:
@@ -49,6 +51,7 @@ class StreamMasker:
     def __init__(self, needles: tuple[bytes, ...]) -> None:
         self._needles = needles
         self._held: bytes = b""
+        self._most = 2 * max(map(len, needles), default=0) + _MAX_BREAKS
 
     def feed(self, data: bytes) -> bytes:
         """What may be shown now."""
@@ -63,6 +66,8 @@ class StreamMasker:
             return data
         places = [place for place, byte in enumerate(data) if byte not in _BREAKS]
         end = places[cut] if cut < len(places) else len(data)
+        if len(data) - end > self._most:  # no secret is broken over so many lines
+            end = len(data)
         self._held = data[end:]
         return _masked(data[:end], [(places[first], places[last - 1] + 1) for first, last in spans])
 

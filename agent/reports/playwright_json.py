@@ -159,7 +159,7 @@ def _try(result: dict[str, Any], test: dict[str, Any]) -> CaseTry:
 
 
 def _status(word: Any, tries: tuple[CaseTry, ...]) -> CaseStatus:
-    if word in {"expected", "flaky"}:
+    if word in ("expected", "flaky"):  # no set: it may be a list itself
         return CaseStatus.PASSED
     if word == "skipped":
         # Also what was not run any more when the run was interrupted.

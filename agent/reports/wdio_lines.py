@@ -51,7 +51,7 @@ def read_wdio(folder: Path, *, root: Path | None = None) -> WdioReport:
     for event in sorted(_events(folder), key=_when):
         kind = event.get("event")
         message = message_of(event.get("message"))
-        if kind in {"hook:end", "runner:end"}:
+        if kind in ("hook:end", "runner:end"):  # no set: it may be a list itself
             error = error or (message.splitlines()[0][:500] if message else None)
         name, suite = name_of(event.get("title")), name_of(event.get("suite"))
         key = (suite, name, file_of(event.get("file"), root))

@@ -34,7 +34,7 @@ def simulators(document: dict[str, Any]) -> list[Listed]:
             if isinstance(udid, str) and _UDID.fullmatch(udid) and device.get("isAvailable", True) is True:
                 labels = _labels(udid, "simulator", version, device.get("name"))
                 found.append(Listed(udid, labels, None if state == "Booted" else "it is not booted"))
-    return sorted(found)
+    return sorted(found, key=lambda device: device.udid)
 
 
 def phones(document: dict[str, Any]) -> list[Listed]:
@@ -54,7 +54,7 @@ def phones(document: dict[str, Any]) -> list[Listed]:
         elif tunnel == "unavailable":
             note = "it is not connected"
         found.append(Listed(udid, _labels(udid, "device", version, model), note))
-    return sorted(found)
+    return sorted(found, key=lambda device: device.udid)
 
 
 def dicts_at(document: Any, *keys: str) -> list[dict[str, Any]]:

@@ -80,6 +80,12 @@ def test_a_secret_that_repeats_itself_is_not_held_for_ever() -> None:
     assert len(shown) < 200
 
 
+def test_line_breaks_behind_the_beginning_of_a_secret_are_not_held_for_ever() -> None:
+    stream = Masker([SECRET]).stream()
+    shown = stream.feed(b"h") + b"".join(stream.feed(b"\n" * 1000) for _ in range(100))
+    assert len(shown) > 90_000
+
+
 def test_without_secrets_nothing_is_held() -> None:
     assert not Masker([])
     assert Masker([]).stream().feed(b"x\ny") == b"x\ny"

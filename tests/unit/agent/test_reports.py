@@ -165,6 +165,17 @@ def event(kind: str, title: str = "buys", **more: Any) -> dict[str, Any]:
     return {"event": kind, "title": title, "suite": "cart", "file": "/x/cart.js", **more}
 
 
+@pytest.mark.parametrize("odd", [[], {}, None, 3])
+def test_words_that_are_no_words_are_read_past(tmp_path: Path, odd: Any):
+    (case,) = playwright(tmp_path, one(spec(FAILED | {"status": odd}, status=odd))).cases
+    assert case.status is CaseStatus.ERROR
+    (tmp_path / "lines").mkdir()
+    event = {"event": odd, "title": odd, "suite": odd, "file": odd, "ms": odd, "at": odd, "message": odd}
+    lines = [event, {"event": "test:pass", "title": "buys", "suite": "shop"}]
+    (tmp_path / "lines" / "1.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert [found.name for found in read_wdio(tmp_path / "lines").cases] == ["buys"]
+
+
 def test_wdio_tells_tries_and_what_had_not_ended(tmp_path: Path):
     report = wdio(
         tmp_path,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from agent.artifacts import keep
 from agent.claim import Claim
-from agent.drivers.base import Device
+from agent.drivers.base import Device, Health
+from agent.drivers.careful import careful
 from agent.files import JobFiles
 from agent.identity import Identity
 from agent.interruption import Interruption
@@ -86,7 +87,7 @@ class AttemptRunner:
             InstalledBuild(
                 org_id=a.org_id, app_version_id=a.app_version_id, app_id=a.app_id, at=a.installed_at
             )
-            for a in self.device.installed()
+            for a in self._slot.installed()
         )
 
     def slow(self, message: JobMessage) -> bool:
@@ -97,7 +98,7 @@ class AttemptRunner:
     async def phase(self, message: JobMessage) -> Phase:
         """Whether something has to be prepared before the test can run."""
         spec = message.spec
-        await self.device.prove(spec.org_id, spec.app_version_id)
+        await careful(self.device, self.device.prove(spec.org_id, spec.app_version_id), None)
         return self._slot.phase(spec)
 
     @property
@@ -170,9 +171,9 @@ class AttemptRunner:
                     try:
                         result = await self._result(task, claim, steps)
                         if result is not None and result.state != "passed" and steps.has_folders:
-                            await self.device.evidence(dirs.artifacts)
+                            await careful(self.device, self.device.evidence(dirs.artifacts), None)
                     finally:
-                        await self.device.settle()
+                        await careful(self.device, self.device.settle(), None)
                     if result is None:
                         shipper.abandon()
                         return None
@@ -213,7 +214,7 @@ class AttemptRunner:
 
     async def _silence(self) -> str | None:
         """Why the device is silent, after a test that did not pass: then that was not the test's fault."""
-        health = await self.device.health()
+        health = await careful(self.device, self.device.health(), Health(ok=False, silent=True))
         return health.detail or "the device does not answer" if health.silent else None
 
     # -- cleaning --

@@ -59,6 +59,7 @@ class LogShipper:
         self._decoders = {
             name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr", "sys")
         }
+        self._masker = masker
         self._maskers = {name: masker.stream() for name in self._decoders} if masker else {}
         self._parts: deque[tuple[Part, str]] = deque()
         self._size = 0
@@ -96,7 +97,9 @@ class LogShipper:
         return self._take_in(stream, self._maskers[stream].feed(data) if self._maskers else data)
 
     def say(self, text: str) -> None:
-        """A line of the agent's own."""
+        """A line of the agent's own, which may name what a test has made."""
+        if self._masker:
+            text = self._masker.text(text)
         self._take_in("sys", (text + "\n").encode("utf-8", "replace"))
 
     def _take_in(self, stream: str, data: bytes) -> Awaitable[None] | None:

@@ -103,7 +103,7 @@ def outcome(
         finished_at=now,
         outcome=verdicted.state,
         reason=verdicted.word,
-        message=verdicted.text[:_MESSAGE_CHARS] if verdicted.text else None,
+        message=_fit(verdicted.text) if verdicted.text else None,
         installed=progress.installed,
         install_s=progress.install_s,
         duration_s=progress.duration_s,
@@ -139,6 +139,11 @@ def _in_spite_of(result: RunResult) -> str | None:
         return None
     hidden = f"{failed} of {counts.total} cases in its report failed"
     return f"it ended with exit code {result.exit_code}, but {hidden}"
+
+
+def _fit(text: str) -> str:
+    """Short enough, and text: names of files that are none come with lone surrogates."""
+    return text[:_MESSAGE_CHARS].encode("utf-8", "replace").decode()
 
 
 def _counts(counts: CaseCounts) -> events.CaseCounts:

@@ -296,7 +296,7 @@ class SlotWorker:
 
     async def _work(self, delivery: Delivery) -> None:
         message = delivery.message
-        before = self.runner.device.installed()
+        before = self._installed()
         self.runner.expect()
         self._message, self._since = message, time.time()
         self._on_change()
@@ -315,7 +315,7 @@ class SlotWorker:
             self._message, self._since = None, time.time()
             self.jobs_done += 1
             self._on_change()
-        if self.runner.device.installed() != before:
+        if self._installed() != before:
             self._report_due = True
 
     async def _say_while_busy(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from agent.claim import Claim
 from agent.drivers.base import DEFAULT_APP_ID, Build, Device, InstalledApp, InstallResult, RunningApp
+from agent.drivers.careful import mistaken
 from agent.errors import JobError
 from agent.files import JobFiles
 from agent.interruption import Interruption
@@ -65,6 +66,14 @@ class SlotParts:
     digests: dict[_Sought, str] = field(default_factory=dict["_Sought", str])
     """Of the builds that jobs got here: a version may have one for each platform."""
 
+    def installed(self) -> Sequence[InstalledApp]:
+        """What the device holds; nothing while its driver cannot say."""
+        try:
+            return tuple(self.device.installed())
+        except Exception as error:  # asked for every heartbeat: it must not end the agent with all its slots
+            mistaken(self.device, error)
+            return ()
+
     def held(self, spec: JobSpec) -> InstalledApp | None:
         """The job's build as the device's ledger has it, or what stands for it while none is uploaded."""
         digest = self.digests.get(_sought(spec))
@@ -77,7 +86,7 @@ class SlotParts:
         return held.app_id if held else spec.app_id or DEFAULT_APP_ID
 
     def _alike(self, spec: JobSpec) -> list[InstalledApp]:
-        return [app for app in self.device.installed() if _version(app) == _version(spec)]
+        return [app for app in self.installed() if _version(app) == _version(spec)]
 
     def holds(self, spec: JobSpec) -> bool:
         """Whether the build is there; a mere marker counts while no build is known to be uploaded."""
@@ -88,7 +97,7 @@ class SlotParts:
 
     def knows(self, spec: JobSpec, digest: str | None) -> None:
         """Remember which build it is that the job wants; None: none was uploaded."""
-        there = {_version(app) for app in self.device.installed()}
+        there = {_version(app) for app in self.installed()}
         self.digests = {key: value for key, value in self.digests.items() if key[:2] in there}
         self.digests.pop(_sought(spec), None)
         if digest is not None:

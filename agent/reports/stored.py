@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -104,8 +105,9 @@ def as_told(cases: Sequence[CaseResult], masker: Masker, bundle: Path) -> Sequen
 async def store_cases(bus: Bus, folder: Path, report: CaseReport) -> BlobRef:
     """Store the report; `folder` is the job's own, for the file on its way. Raises `QgjobError`."""
     data = report.encode()
-    path = folder / "cases.json"
-    path.write_bytes(data)
+    path = folder / f"cases-{secrets.token_hex(8)}.json"
+    with path.open("xb") as file:  # what a test may have left there, such as a pipe, is not written to
+        file.write(data)
     digest = hashlib.sha256(data).hexdigest()
     await put_file(bus, ARTIFACT_OBJECTS, path, digest)
     return BlobRef(digest=digest, size=len(data))

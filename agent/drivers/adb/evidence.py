@@ -31,7 +31,8 @@ async def keep_evidence(server: AdbServer, serial: str, folder: Path, *, since: 
 
 async def _save(server: AdbServer, serial: str, command: str, path: Path, limit: int) -> None:
     async with deadline(EVIDENCE_S, serial), server.service(serial, f"exec:{command}") as connection:
-        with path.open("wb") as file:
+        path.unlink(missing_ok=True)
+        with path.open("xb") as file:  # a test may have left a pipe there, whose reader we would wait for
             while limit > 0 and (piece := await connection.reader.read(64 * 1024)):
                 file.write(piece[:limit])
                 limit -= len(piece)

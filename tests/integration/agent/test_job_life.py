@@ -137,6 +137,16 @@ async def test_a_secret_reaches_the_test_and_not_the_log(lab: Lab) -> None:
     assert await lab.text(job, ("out",)) == "key *** end\n***\n"
 
 
+async def test_a_secret_that_a_test_names_a_file_after_is_not_in_the_log_either(lab: Lab) -> None:
+    code = (
+        "import os, pathlib\n"
+        "path = pathlib.Path(os.environ['QGJOB_ARTIFACTS_DIR'], os.environ['API_KEY'])\n"
+        "path.write_bytes(bytes(2**21))"
+    )
+    job = await lab.python(code, secrets=("API_KEY",))
+    assert "artifact left out: ***" in await lab.text(job)
+
+
 async def test_a_job_that_names_no_secret_gets_none(lab: Lab) -> None:
     job = await lab.python("import os; print(sorted(os.environ))")
     assert job.state == "passed"

@@ -1,0 +1,32 @@
+"""Calls of a driver that are not to raise, and take some seconds at most: what if it does all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Final, TypeVar
+
+from agent.drivers.base import Device
+
+log = logging.getLogger(__name__)
+
+CALL_S: Final = 60.0
+_Answer = TypeVar("_Answer")
+
+
+async def careful(device: Device, call: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
+    """What the call answers; `otherwise` when it raises or takes over a minute, which is logged as a doubt."""
+    try:
+        async with asyncio.timeout(CALL_S):
+            return await call
+    except Exception as error:  # a driver may be the lab's own
+        mistaken(device, error)
+        return otherwise
+
+
+def mistaken(device: Device, error: Exception) -> None:
+    """A driver raised what it should not have: its device is looked at before it gets more work."""
+    log.error("%s: its driver", device.name, exc_info=error)
+    if device.on_doubt is not None:
+        device.on_doubt(f"the driver met an error: {str(error) or type(error).__name__}")

@@ -26,8 +26,8 @@ ANSWER_S = 10.0
 """A supervisor that takes so much longer than it may for ending a job is itself ended."""
 
 _BOOT = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from agent.supervision.supervisor_process import main; main(int(sys.argv[2]))"
+    "import sys; sys.path += sys.argv[2:]; "
+    "from agent.supervision.supervisor_process import main; main(int(sys.argv[1]))"
 )
 
 
@@ -57,8 +57,7 @@ class JobSupervisor:
         Spell it with `agent.supervision.sweep.slot_mark`, so that a later agent finds its leftovers.
         """
         ours, theirs = socket.socketpair()
-        package_parent = Path(__file__).resolve().parents[2]
-        argv = [sys.executable, "-I", "-S", "-c", _BOOT, str(package_parent), str(theirs.fileno())]
+        argv = [sys.executable, "-I", "-S", "-c", _BOOT, str(theirs.fileno()), *_packages()]
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: ASYNC220 - a vfork; jobs do not go this way
@@ -116,8 +115,10 @@ class JobSupervisor:
         loop = asyncio.get_running_loop()
         self._answer, self._exit = loop.create_future(), loop.create_future()
         self._launch, self._failure = launch, None
-        pipes = [OutputPipe(name, on_output, self._output_failed) for name in ("stdout", "stderr")]
+        pipes: list[OutputPipe] = []
         try:
+            for name in ("stdout", "stderr"):  # for want of descriptors there may be one, or none
+                pipes.append(OutputPipe(name, on_output, self._output_failed))
             self._channel.send(start, [pipe.write_end for pipe in pipes])
             answer = await self._uncancelled(self._answer)
             if answer["verb"] == "refused":
@@ -239,6 +240,16 @@ class JobSupervisor:
         if self._failure is None:
             self._failure = error
             self._send_end(EndReason.STOPPING, 0, signal.SIGTERM, TERM_S)
+
+
+def _packages() -> list[str]:
+    """Where the supervisor process finds what it imports: it looks at no site-packages by itself."""
+    found = [Path(__file__).resolve().parents[2]]
+    if sys.platform != "linux":
+        import psutil
+
+        found.append(Path(psutil.__file__).resolve().parents[1])
+    return [str(folder) for folder in found]
 
 
 def _exit_from(frame: Frame) -> Exit:

@@ -75,6 +75,14 @@ def mark_of(pid: int) -> str | None:
         return None
 
 
+def session_of(pid: int) -> int | None:
+    """The session a process belongs to; None when it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
 def _parents_from_proc() -> dict[int, int]:
     table: dict[int, int] = {}
     # The kernel lists by ascending pid: one that forks for ever keeps adding at the end.

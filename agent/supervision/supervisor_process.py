@@ -21,7 +21,7 @@ import time
 from types import FrameType
 
 from agent.supervision.frames import Frame, FrameError, FrameReader, pack
-from agent.supervision.processes import descendants, marked, parents
+from agent.supervision.processes import descendants, marked, parents, session_of
 from agent.supervision.spawn import spawn
 
 TERM_S = 0.5
@@ -40,10 +40,11 @@ _NEVER = float("inf")
 
 
 def _now() -> float:
-    """Seconds that go on while the machine sleeps, so that a lease does not outlast a closed lid."""
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+    """Seconds that go on while the machine sleeps, so that a lease does not outlast a closed lid.
+
+    On macOS that is this clock, while `time.monotonic` stands still.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC)
 
 
 class _Job:
@@ -238,6 +239,8 @@ class Supervisor:
         living = descendants((os.getpid(),), table)
         if sys.platform != "linux":
             living |= marked(job.mark, table) - {os.getpid()}
+            # The system's own programs show nobody their environment on macOS.
+            living |= {pid for pid in table if session_of(pid) == job.pid}
         return living
 
     def _signal_all(self, job: _Job, number: int) -> None:

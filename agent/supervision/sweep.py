@@ -13,7 +13,7 @@ import signal
 import time
 from pathlib import Path
 
-from agent.supervision.processes import ancestors, descendants, marked, parents
+from agent.supervision.processes import ancestors, descendants, marked, parents, session_of
 
 SWEEP_S = 5.0
 """Seconds after which a process that SIGKILL does not end is given up."""
@@ -55,13 +55,6 @@ def _belonging(mark: str, session: int | None) -> set[int]:
     spared = ancestors(os.getpid(), table) | {os.getpid()}
     roots = marked(mark, table)
     if session is not None:
-        roots |= {pid for pid in table if _session_of(pid) == session}
+        roots |= {pid for pid in table if session_of(pid) == session}
     roots -= spared
     return (roots | descendants(roots, table)) - spared
-
-
-def _session_of(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -41,6 +42,23 @@ async def test_a_killed_supervisor_is_an_error_of_the_lab_and_leaves_nothing(lau
     fresh = await JobSupervisor.start(mark=mark)
     assert (await fresh.run(launch("true"), Output())).code == 0
     await fresh.close()
+
+
+async def test_want_of_descriptors_ends_one_job_and_not_the_supervisor(
+    supervisor: JobSupervisor, launch: Launch
+):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    before = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 3, hard[1]))  # room for one pipe, not for two
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            await supervisor.run(launch("true"), Output())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, hard)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert (await supervisor.run(launch("true"), Output())).code == 0
 
 
 async def test_a_supervisor_that_answers_no_more_is_ended_too(

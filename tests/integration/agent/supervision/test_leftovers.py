@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from agent.supervision import job_supervisor
 from agent.supervision.job_supervisor import JobSupervisor
+from agent.supervision.sweep import sweep_leftovers
 from tests.integration.agent.conftest import Launch, Output
 from tests.support.daemons import STUBBORN_DAEMON, exists
 
@@ -11,6 +18,23 @@ async def test_a_stubborn_daemon_ends_with_its_job(supervisor: JobSupervisor, la
     output = Output()
     result = await supervisor.run(launch(python=STUBBORN_DAEMON), output)
     assert (result.code, result.leftovers, result.survivors) == (0, 1, 0)
+    assert not exists(int(output.of("stdout")))
+
+
+@pytest.mark.parametrize("hides", [False, True], ids=["own session", "hidden environment"])
+async def test_where_nobody_is_adopted_mark_and_session_find_what_is_left(
+    launch: Launch, mark: str, monkeypatch: pytest.MonkeyPatch, *, hides: bool
+):
+    """As on macOS, whose own programs show nobody their environment."""
+    monkeypatch.setattr(job_supervisor, "sys", SimpleNamespace(platform="darwin", executable=sys.executable))
+    boot = job_supervisor._BOOT.replace("from agent", "import psutil; sys.platform = 'darwin'; from agent", 1)
+    monkeypatch.setattr(job_supervisor, "_BOOT", boot)
+    supervisor = await JobSupervisor.start(mark=mark)
+    how = "env -i" if hides else "setsid"
+    output = Output()
+    result = await supervisor.run(launch("sh", "-c", f"({how} sleep 1000 >&2 & echo $!)"), output)
+    await supervisor.close()
+    assert (result.code, result.leftovers, sweep_leftovers(mark)) == (0, 1, 0)
     assert not exists(int(output.of("stdout")))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from pathlib import Path
 from typing import IO, Final
 
 from agent.errors import JobError
 
 TAKEN: Final = "device_taken"
+_BASE: Final = Path("/tmp")  # noqa: S108 - what a session or a service has in its environment differs
 
 
 class Ownership:
@@ -24,9 +24,7 @@ class Ownership:
         """Own the device, if we do not yet. Raises `JobError` (`device_taken`) when another agent does."""
         if self._file is not None:
             return
-        folder = (
-            Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"qgjob-devices-{os.getuid()}"
-        )
+        folder = _BASE / f"qgjob-devices-{os.getuid()}"
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             file = (folder / f"{self._device}.lock").open("wb")

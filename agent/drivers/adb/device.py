@@ -178,6 +178,7 @@ class AdbDevice(Device):
         """See `Device.install`."""
         from agent.drivers.adb.bringing import bring
 
+        self.claim()
         clock = self._host.context.clock
         began = clock.monotonic()
         try:

@@ -16,7 +16,7 @@ from agent.drivers.adb.driver import AdbDriver
 from agent.drivers.base import Presence
 from agent.errors import JobError
 from qgjob.errors import UsageError
-from tests.integration.agent.drivers.conftest import driving
+from tests.integration.agent.drivers.conftest import MakeApkBuild, driving
 from tests.support.adbsim import AdbHost, Phone, PhoneLink
 from tests.support.wait import wait_for
 
@@ -162,8 +162,9 @@ async def test_a_hung_device_is_given_up_in_time_and_rebooted_last(
         assert link.phone.calls["reboot"] == 1  # it hung until then
 
 
+@pytest.mark.parametrize("installs", [False, True], ids=["tests", "installs"])
 async def test_nothing_is_killed_or_rebooted_for_a_device_while_another_works(
-    host: AdbHost, link: PhoneLink, tmp_path: Path
+    host: AdbHost, link: PhoneLink, tmp_path: Path, apk: MakeApkBuild, *, installs: bool
 ):
     async with (
         PhoneLink() as busy,
@@ -172,13 +173,23 @@ async def test_nothing_is_killed_or_rebooted_for_a_device_while_another_works(
     ):
         working = seen.of[name_of(busy)].device
         assert isinstance(working, AdbDevice)
-        working.claim()
+        await working.open()
+        busy.phone.install_stalls = True
+        install = asyncio.ensure_future(working.install(apk(), timeout_s=30)) if installs else None
+        if install is None:
+            working.claim()
+        else:
+            await wait_for(lambda: busy.phone.calls["install"] == 1)
         link.phone.hangs = True
         for _ in range(4):
             assert not (await seen.of[name_of(link)].device.recover()).ok
         assert (await working.health()).ok
         assert working.server.may_kill(1e9)
         assert link.phone.calls["reboot"] == 0
+        if install is not None:
+            assert not install.done()
+            install.cancel()
+            await asyncio.wait((install,))
 
 
 async def test_an_unwell_or_senseless_device_rests(host: AdbHost, link: PhoneLink, tmp_path: Path):
@@ -203,13 +214,16 @@ async def test_an_unwell_or_senseless_device_rests(host: AdbHost, link: PhoneLin
         assert (await device.health()).ok
 
 
-async def test_two_agents_of_a_machine_do_not_share_a_device(host: AdbHost, link: PhoneLink, tmp_path: Path):
+async def test_two_agents_of_a_machine_do_not_share_a_device(
+    host: AdbHost, link: PhoneLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     async with (
         driving(host, tmp_path / "one", link.serial) as first,
         driving(host, tmp_path / "two", link.serial) as second,
     ):
         (mine,), (theirs,) = await first.discover(), await second.discover()
         await mine.device.open()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # one began in a session, the other is a service
         with pytest.raises(JobError, match="another agent of this machine serves"):
             await theirs.device.open()
         await mine.device.open()  # again, as after it was away

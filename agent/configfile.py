@@ -14,7 +14,7 @@ from bus_schemas.base import LABEL_RULE, Id, is_label
 from bus_schemas.jobs import EnvName
 from qgjob.domain.durations import parse_duration
 from qgjob.errors import UsageError
-from qgjob.tokenfile import refuse_if_shared
+from qgjob.tokenfile import file_of, refuse_if_shared
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?\Z", re.IGNORECASE)
 _UNITS: Final = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -131,7 +131,7 @@ def read_config(path: Path) -> ConfigFile:
         config = ConfigFile.model_validate(document)
     except ValidationError as error:
         raise UsageError(f"{path}: {_first(error)}", hint=_hint(error)) from None
-    if config.secrets:
+    if config.secrets or (config.token and file_of(config.token) is None):
         refuse_if_shared(path, mode, "configuration (it holds secrets)")
     return config
 

@@ -16,11 +16,11 @@ _Answer = TypeVar("_Answer")
 
 
 async def careful(device: Device, call: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
-    """What the call answers; `otherwise` when it raises or takes over a minute, which is logged as a doubt."""
+    """What the call answers; `otherwise` when it raises or takes over a minute, which leaves a doubt."""
     try:
         async with asyncio.timeout(CALL_S):
             return await call
-    except Exception as error:  # a driver may be the lab's own
+    except Exception as error:  # noqa: BLE001 - a driver may be the lab's own
         mistaken(device, error)
         return otherwise
 

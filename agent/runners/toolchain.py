@@ -147,11 +147,17 @@ def _appium(environ: Mapping[str, str], path: str, node_modules: Path | None) ->
     return AppiumTool(main=main, home=beside if local else users)
 
 
+def _caches(environ: Mapping[str, str]) -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches"
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
 def _environment(environ: Mapping[str, str], path: str) -> dict[str, str]:
     names = [*PASSED_ON, *(name.strip() for name in environ.get("QGJOB_AGENT_PASS_ENV", "").split(","))]
     passed = {name: environ[name] for name in names if name in environ}
     browsers = environ.get("PLAYWRIGHT_BROWSERS_PATH")
-    if browsers is None and (cache := Path.home() / ".cache/ms-playwright").is_dir():
+    if browsers is None and (cache := _caches(environ) / "ms-playwright").is_dir():
         # Playwright looks for its browsers under HOME, which in a job is another.
         browsers = str(cache)
     if browsers is not None:

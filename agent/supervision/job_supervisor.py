@@ -25,7 +25,7 @@ from agent.supervision.sweep import sweep_leftovers
 ANSWER_S = 10.0
 """A supervisor that takes so much longer than it may for ending a job is itself ended."""
 
-_BOOT = (
+BOOT = (
     "import sys; sys.path += sys.argv[2:]; "
     "from agent.supervision.supervisor_process import main; main(int(sys.argv[1]))"
 )
@@ -57,7 +57,7 @@ class JobSupervisor:
         Spell it with `agent.supervision.sweep.slot_mark`, so that a later agent finds its leftovers.
         """
         ours, theirs = socket.socketpair()
-        argv = [sys.executable, "-I", "-S", "-c", _BOOT, str(theirs.fileno()), *_packages()]
+        argv = [sys.executable, "-I", "-S", "-c", BOOT, str(theirs.fileno()), *_packages()]
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: ASYNC220 - a vfork; jobs do not go this way
@@ -117,8 +117,8 @@ class JobSupervisor:
         self._launch, self._failure = launch, None
         pipes: list[OutputPipe] = []
         try:
-            for name in ("stdout", "stderr"):  # for want of descriptors there may be one, or none
-                pipes.append(OutputPipe(name, on_output, self._output_failed))
+            # One after the other: for want of descriptors there may be one, or none.
+            pipes.extend(OutputPipe(name, on_output, self._output_failed) for name in ("stdout", "stderr"))
             self._channel.send(start, [pipe.write_end for pipe in pipes])
             answer = await self._uncancelled(self._answer)
             if answer["verb"] == "refused":

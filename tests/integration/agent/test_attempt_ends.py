@@ -93,76 +93,67 @@ async def test_a_cancellation_that_is_nobodys_ends_the_attempt_and_not_the_slot(
 @pytest.mark.parametrize("hangs", [False, True])
 @pytest.mark.parametrize("call", ["prove", "evidence", "settle", "health"])
 async def test_a_drivers_mistake_costs_its_device_a_rest_and_not_the_job_its_result(
-    nats_server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, *, hangs: bool
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, *, hangs: bool
 ) -> None:
     async def broken(*_: object) -> None:
         await asyncio.sleep(3600 if hangs else 0)
         raise KeyError(call)
 
     monkeypatch.setattr(careful, "CALL_S", 0.05 if hangs else 60)
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        runner = await runner_in(bus, tmp_path, tmp_path / "work")
-        doubts: list[str] = []
-        runner.device.on_doubt = doubts.append
-        monkeypatch.setattr(runner.device, call, broken)
-        message = JobMessage(spec=planned(1, runner="command", argv=("false",)).specs[0])
-        assert await runner.phase(message) == "preparing"
-        outcome = await ran(runner, await claimed(bus, runner, message))
-        assert outcome is not None
-        # What failed on a device that does not answer is the lab's trouble.
-        assert outcome.result.reason == ("device_lost" if call == "health" else "test_failed")
-        assert doubts == [f"the driver met an error: {'TimeoutError' if hangs else repr(call)}"]
-        await runner.close()
+    runner = await runner_in(bus, tmp_path, tmp_path / "work")
+    doubts: list[str] = []
+    runner.device.on_doubt = doubts.append
+    monkeypatch.setattr(runner.device, call, broken)
+    message = JobMessage(spec=planned(1, runner="command", argv=("false",)).specs[0])
+    assert await runner.phase(message) == "preparing"
+    outcome = await ran(runner, await claimed(bus, runner, message))
+    assert outcome is not None
+    # What failed on a device that does not answer is the lab's trouble.
+    assert outcome.result.reason == ("device_lost" if call == "health" else "test_failed")
+    assert doubts == [f"the driver met an error: {'TimeoutError' if hangs else repr(call)}"]
+    await runner.close()
 
 
 async def test_a_driver_that_cannot_say_what_is_installed_ends_no_agent(
-    nats_server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> Sequence[InstalledApp]:
         raise KeyError("v1")
 
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        runner = await runner_in(bus, tmp_path, tmp_path / "work")
-        doubts: list[str] = []
-        runner.device.on_doubt = doubts.append
-        monkeypatch.setattr(runner.device, "installed", broken)
-        assert runner.installed() == ()
-        assert doubts
-        await runner.close()
+    runner = await runner_in(bus, tmp_path, tmp_path / "work")
+    doubts: list[str] = []
+    runner.device.on_doubt = doubts.append
+    monkeypatch.setattr(runner.device, "installed", broken)
+    assert runner.installed() == ()
+    assert doubts
+    await runner.close()
 
 
-async def test_a_pipe_where_the_agent_writes_is_not_waited_for(
-    nats_server: NatsServer, tmp_path: Path
-) -> None:
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        runner = await runner_in(bus, tmp_path, tmp_path / "work")
-        report = '<testsuite><testcase name="a"/></testsuite>'
-        script = f"""mkfifo ../cases.json && echo '{report}' > "$QGJOB_JUNIT_FILE" """
-        message = JobMessage(spec=planned(1, runner="command", argv=("sh", "-c", script)).specs[0])
-        outcome = await ran(runner, await claimed(bus, runner, message))
-        assert outcome is not None
-        assert outcome.state == "passed"
-        assert outcome.result.report is not None
-        await runner.close()
+async def test_a_pipe_where_the_agent_writes_is_not_waited_for(bus: Bus, tmp_path: Path) -> None:
+    runner = await runner_in(bus, tmp_path, tmp_path / "work")
+    report = '<testsuite><testcase name="a"/></testsuite>'
+    script = f"""mkfifo ../cases.json && echo '{report}' > "$QGJOB_JUNIT_FILE" """
+    message = JobMessage(spec=planned(1, runner="command", argv=("sh", "-c", script)).specs[0])
+    outcome = await ran(runner, await claimed(bus, runner, message))
+    assert outcome is not None
+    assert outcome.state == "passed"
+    assert outcome.result.report is not None
+    await runner.close()
 
 
 async def test_an_error_about_a_file_whose_name_is_no_text_is_recorded(
-    nats_server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object) -> None:
         raise FetchError(f"no space left: {os.fsdecode(b'caf' + bytes([0xE9]))}")
 
     monkeypatch.setattr(Steps, "run", full)
-    async with open_bus(ServerOptions(url=nats_server.url)) as bus:
-        await ensure_topology(bus)
-        runner = await runner_in(bus, tmp_path, tmp_path / "work")
-        message = JobMessage(spec=planned(1, runner="sleep", argv=("0",)).specs[0])
-        outcome = await ran(runner, await claimed(bus, runner, message))
-        assert outcome is not None
-        assert outcome.result.message == "no space left: caf?"
-        await runner.close()
+    runner = await runner_in(bus, tmp_path, tmp_path / "work")
+    message = JobMessage(spec=planned(1, runner="sleep", argv=("0",)).specs[0])
+    outcome = await ran(runner, await claimed(bus, runner, message))
+    assert outcome is not None
+    assert outcome.result.message == "no space left: caf?"
+    await runner.close()
 
 
 async def test_what_an_earlier_claim_leaves_is_removed_beside_the_same_attempt_begun_again(

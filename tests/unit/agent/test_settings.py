@@ -104,6 +104,9 @@ async def test_a_data_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
 def test_files_with_secrets_must_be_closed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="open to others"):
         read_config(config(tmp_path, '[secrets]\nKEY = "value-value"', 0o644))
+    with pytest.raises(UsageError, match="open to others"):
+        read_config(config(tmp_path, 'token = "abcdefgh-ABCDEFGH"', 0o644))
+    assert read_config(config(tmp_path, 'token = "/etc/qgjob/qgjob.token"', 0o644)).token
     path = tmp_path / "secrets.env"
     path.write_text("# keys\nexport A='x y z w'\nB=plain=with=equals\n\n")
     path.chmod(0o604)

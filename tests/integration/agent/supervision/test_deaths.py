@@ -50,14 +50,14 @@ async def test_want_of_descriptors_ends_one_job_and_not_the_supervisor(
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
     os.close(free)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len([*Path("/proc/self/fd").iterdir()])
     resource.setrlimit(resource.RLIMIT_NOFILE, (free + 3, hard[1]))  # room for one pipe, not for two
     try:
         with pytest.raises(OSError, match="Too many open files"):
             await supervisor.run(launch("true"), Output())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, hard)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
     assert (await supervisor.run(launch("true"), Output())).code == 0
 
 

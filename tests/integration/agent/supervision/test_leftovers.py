@@ -27,8 +27,8 @@ async def test_where_nobody_is_adopted_mark_and_session_find_what_is_left(
 ):
     """As on macOS, whose own programs show nobody their environment."""
     monkeypatch.setattr(job_supervisor, "sys", SimpleNamespace(platform="darwin", executable=sys.executable))
-    boot = job_supervisor._BOOT.replace("from agent", "import psutil; sys.platform = 'darwin'; from agent", 1)
-    monkeypatch.setattr(job_supervisor, "_BOOT", boot)
+    boot = job_supervisor.BOOT.replace("from agent", "import psutil; sys.platform = 'darwin'; from agent", 1)
+    monkeypatch.setattr(job_supervisor, "BOOT", boot)
     supervisor = await JobSupervisor.start(mark=mark)
     how = "env -i" if hides else "setsid"
     output = Output()

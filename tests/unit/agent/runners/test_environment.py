@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from agent import shorttmp
 from agent.launch import JobDirs
+from agent.runners import toolchain
 from agent.runners.environment import job_environment
+from agent.runners.toolchain import Toolchain
 from tests.support.runnerjobs import TOOLS, job
 
 
@@ -39,3 +45,14 @@ def test_the_environment_is_ours_and_the_users_but_never_the_agents(
         "QGJOB_SLOT": "s1",
         "QGJOB_TEST": "t.sh",
     }
+
+
+@pytest.mark.parametrize(("platform", "cache"), [("linux", ".cache"), ("darwin", "Library/Caches")])
+def test_playwrights_browsers_are_where_each_system_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, cache: str
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(toolchain, "sys", SimpleNamespace(platform=platform, executable=sys.executable))
+    browsers = tmp_path / cache / "ms-playwright"
+    browsers.mkdir(parents=True)
+    assert Toolchain.discover({}).environment["PLAYWRIGHT_BROWSERS_PATH"] == str(browsers)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import os
+import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.archive import DEFAULT_LIMITS, Limits, unpack
-from agent.cache import BlobCache
+from agent.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.errors import ArchiveError, FetchError
 from agent.removal import FOLDER_MODE, remove_tree
 from agent.transfer import Transferred
@@ -32,6 +34,8 @@ _Result = TypeVar("_Result")
 
 MAX_MASTERS = 32
 MAX_PARKED = 64
+MAX_ADDED = 10_000
+"""Of files that a job left in its copy: to remove more takes longer than a new copy."""
 
 
 @dataclass(slots=True)
@@ -54,13 +58,17 @@ class BundleStore:
         limits: Limits = DEFAULT_LIMITS,
         max_masters: int = MAX_MASTERS,
         max_parked: int = MAX_PARKED,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> None:
+        """`limit_bytes`: of the masters and of the copies that wait for a job, together."""
         self._folder = folder
         self._cache = cache
         self._limits = limits
         self._max_masters = max_masters
         self._max_parked = max_parked
+        self._limit_bytes = limit_bytes
         self._masters: dict[str, _State] = {}
+        self._sizes: dict[str, int] = {}
         self._last_use: dict[str, int] = {}
         self._uses = itertools.count()
         self._users: dict[str, int] = {}
@@ -121,7 +129,7 @@ class BundleStore:
                 return
             async with self._cache.hold(digest, progress) as blob:
                 await _to_the_end(self._unpack, digest, blob)
-        await asyncio.to_thread(self._forget_old)
+        await asyncio.to_thread(self._make_room)
 
     async def _make_anew(self, digest: str, into: Path, progress: Transferred | None) -> None:
         """A second time, as somebody has cleared the folder beneath us (it may lie where old files go)."""
@@ -133,7 +141,7 @@ class BundleStore:
         await _to_the_end(self._copy, digest, into)
 
     def _unpack(self, digest: str, blob: Path) -> None:
-        fresh = self._folder / "masters" / f".{uuid.uuid4().hex}"
+        fresh = self._fresh()
         fresh.parent.mkdir(parents=True, exist_ok=True)
         try:
             unpack(blob, fresh, limits=self._limits)
@@ -147,23 +155,37 @@ class BundleStore:
         state = _look(self._master(digest))
         with self._lock:
             self._masters[digest] = state
+            self._sizes[digest] = sum(entry[2] for entry in state.values())
 
     def _master(self, digest: str) -> Path:
         return self._folder / "masters" / digest
 
-    def _forget_old(self) -> None:
+    def _make_room(self) -> None:
+        """Let the oldest copies go, then masters that nobody waits for, the least recently used first."""
+        gone: list[Path] = []
         with self._lock:
-            idle = sorted(self._masters.keys() - self._users.keys(), key=self._last_use.__getitem__)
-            old = idle[: max(0, len(self._masters) - self._max_masters)]
-            for digest in old:
+            held = sum(self._sizes[digest] for digest in self._masters)
+            held += sum(self._sizes[copy.digest] for copy in self._parked)
+            while self._parked and (len(self._parked) > self._max_parked or held > self._limit_bytes):
+                copy = self._parked.pop(0)
+                held -= self._sizes[copy.digest]
+                gone.append(copy.path)
+            for digest in sorted(self._masters.keys() - self._users.keys(), key=self._last_use.__getitem__):
+                if len(self._masters) <= self._max_masters and held <= self._limit_bytes:
+                    break
+                held -= self._sizes.pop(digest)
                 del self._masters[digest], self._last_use[digest]
                 self._unpacking.pop(digest, None)
-            gone = [copy for copy in self._parked if copy.digest in old]
-            self._parked = [copy for copy in self._parked if copy.digest not in old]
-        for digest in old:
-            remove_tree(self._master(digest))
-        for copy in gone:
-            remove_tree(copy.path)
+                gone += [copy.path for copy in self._parked if copy.digest == digest]
+                self._parked = [copy for copy in self._parked if copy.digest != digest]
+                # Who wants it from now on makes it anew, while this one is removed.
+                with contextlib.suppress(OSError):
+                    gone.append(self._master(digest).rename(self._fresh()))
+        for path in gone:
+            remove_tree(path)
+
+    def _fresh(self) -> Path:
+        return self._folder / "masters" / f".{uuid.uuid4().hex}"
 
     # -- copies -------------------------------------------------------------------------------------
 
@@ -208,15 +230,15 @@ class BundleStore:
             keep = copy.digest in self._masters
             if keep:
                 self._parked.append(copy)
-            over = self._parked[: max(0, len(self._parked) - self._max_parked)]
-            del self._parked[: len(over)]
-        for old in over if keep else [copy]:
-            remove_tree(old.path)
+        if keep:
+            self._make_room()
+        else:
+            remove_tree(copy.path)
 
     def _restore(self, copy: _Copy) -> None:
         """Make a copy equal to its master again, touching only what is not as it was made."""
         master, wanted = self._master(copy.digest), copy.state
-        found = _look(copy.path)
+        found = _look(copy.path, len(wanted) + MAX_ADDED)
         if found == wanted:
             return
         for name in sorted(found.keys() - wanted.keys(), reverse=True):
@@ -247,17 +269,18 @@ async def _to_the_end(work: Callable[..., _Result], *args: Any) -> _Result:
         raise
 
 
-def _look(root: Path) -> _State:
+def _look(root: Path, most: int = sys.maxsize - 1) -> _State:
     """Every entry below `root`, folders before what is in them.
 
     Folders by their mode, files and links by inode, size and change time: whoever writes, renames, links
-    or changes modes changes that time. A folder that cannot be read is made readable.
+    or changes modes changes that time. A folder that cannot be read is made readable. Raises `OSError` when
+    there are more than `most`.
     """
     state: _State = {}
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
-        for item in _scan(root, prefix):
+        for item in _scan(root, prefix, most + 1 - len(state)):
             name = prefix + item.name
             status = item.stat(follow_symlinks=False)
             if item.is_dir(follow_symlinks=False):
@@ -265,18 +288,20 @@ def _look(root: Path) -> _State:
                 waiting.append(name + "/")
             else:
                 state[name] = (status.st_mode, status.st_ino, status.st_size, status.st_ctime_ns)
+        if len(state) > most:
+            raise OSError(errno.EFBIG, "more files than are worth being put right")
     return state
 
 
-def _scan(root: Path, prefix: str) -> list[os.DirEntry[str]]:
+def _scan(root: Path, prefix: str, most: int) -> list[os.DirEntry[str]]:
     folder = f"{root}/{prefix}"
     try:
         with os.scandir(folder) as items:
-            return list(items)
+            return list(itertools.islice(items, most))
     except PermissionError:
         os.chmod(folder, FOLDER_MODE)  # noqa: PTH101
         with os.scandir(folder) as items:
-            return list(items)
+            return list(itertools.islice(items, most))
 
 
 def _is_folder(state: tuple[int, int, int, int]) -> bool:

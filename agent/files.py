@@ -46,7 +46,7 @@ class JobFiles:
         self._absent: dict[_Sought, float] = {}
         self._builds = BlobCache(folder / "builds", self._fetch_build, limit_bytes=limit_bytes)
         self._blobs = BlobCache(folder / "blobs", self._fetch_bundle, limit_bytes=limit_bytes)
-        self._bundles = BundleStore(folder / "bundles", self._blobs)
+        self._bundles = BundleStore(folder / "bundles", self._blobs, limit_bytes=limit_bytes)
 
     def open(self) -> None:
         """Begin: what a former agent left half-done is cleared. Blocking."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from agent import watching
 from agent.attempt import AttemptRunner
 from agent.claim import Claim, claim
 from agent.drivers import careful
@@ -126,6 +129,32 @@ async def test_a_driver_that_cannot_say_what_is_installed_ends_no_agent(
     monkeypatch.setattr(runner.device, "installed", broken)
     assert runner.installed() == ()
     assert doubts
+    await runner.close()
+
+
+@pytest.mark.parametrize(
+    ("most", "room", "said"),
+    [
+        (10**6, (9_000,), "the disk has room for 9,000 more files, and the test made 1,5"),
+        (1_000, range(10**6, 10**5, -600), "the test made more than 1,000 files"),
+    ],
+    ids=["none left", "too many"],
+)
+async def test_a_test_that_makes_files_without_end_is_ended(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, room: Sequence[int], said: str
+) -> None:
+    left = itertools.chain(room, itertools.repeat(room[-1]))
+    disk = {"f_bavail": 2**40, "f_bfree": 2**40, "f_blocks": 2**41, "f_frsize": 1, "f_files": 2**20}
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(**disk, f_favail=next(left)))
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 2.0)
+    monkeypatch.setattr(watching, "MAX_FILES", most)
+    runner = await runner_in(bus, tmp_path, tmp_path / "work")
+    script = 'seq 1500 | (cd "$TMPDIR" && xargs touch) && sleep 60'
+    message = JobMessage(spec=planned(1, runner="command", argv=("sh", "-c", script)).specs[0])
+    outcome = await ran(runner, await claimed(bus, runner, message))
+    assert outcome is not None
+    assert (outcome.state, outcome.result.reason) == ("failed", "disk_limit")
+    assert said in (outcome.result.message or "")
     await runner.close()
 
 

@@ -191,6 +191,60 @@ async def test_what_is_kept_is_bounded(store: BundleStore, bundle: Bundle, tmp_p
         assert (tmp_path / f"again{n}/n").read_text() == str(n)
 
 
+async def test_what_is_kept_is_bounded_in_bytes_too(source: Source, bundle: Bundle, tmp_path: Path):
+    store = BundleStore(tmp_path / "bundles", BlobCache(tmp_path / "cache", source.fetch), limit_bytes=250_000)
+    store.open()
+    digests = [bundle({**FILES, "large": str(n) * 100_000}) for n in range(4)]
+    for digest in digests:
+        await store.check_out(digest, tmp_path / digest)
+    for digest in digests:
+        await store.check_in(tmp_path / digest)
+        held = sum(path.stat().st_size for path in (tmp_path / "bundles").rglob("large"))
+        assert held <= 250_000
+    await store.check_out(digests[0], tmp_path / "again")
+    assert (tmp_path / "again/large").read_text() == "0" * 100_000
+
+
+async def test_a_copy_full_of_files_is_not_put_right(
+    store: BundleStore, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bundles, "MAX_ADDED", 10)
+    digest = bundle(FILES)
+    await store.check_out(digest, tmp_path / "job1")
+    (tmp_path / "job1/many").mkdir()
+    for number in range(20):
+        (tmp_path / f"job1/many/{number}").touch()
+    await store.check_in(tmp_path / "job1")
+    assert not (tmp_path / "job1").exists()
+    assert not list((tmp_path / "bundles/parked").iterdir())
+
+
+async def test_a_bundle_that_is_wanted_again_while_it_is_removed_is_made_anew(
+    store: BundleStore, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first, *others = [bundle({**FILES, "n": str(n)}) for n in range(3)]
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> None:
+        if path.parent.name == "masters" and path.exists():
+            began.set()
+            assert go_on.wait(60)
+        remove_tree(path)
+
+    await store.check_out(first, tmp_path / "job0")
+    await store.check_out(others[0], tmp_path / "job1")
+    monkeypatch.setattr(bundles, "remove_tree", slow)
+    removing = asyncio.create_task(store.check_out(others[1], tmp_path / "job2"))
+    await asyncio.to_thread(began.wait, 60)
+    again = asyncio.create_task(store.check_out(first, tmp_path / "job3"))
+    await asyncio.wait((again,), timeout=0.5)  # it waits, or not, for what is being removed
+    go_on.set()
+    await asyncio.gather(removing, again)
+    assert (tmp_path / "job3/n").read_text() == "0"
+    await store.check_out(first, tmp_path / "job4")
+    assert (tmp_path / "job4/n").read_text() == "0"
+
+
 @pytest.mark.parametrize("lost", ["everything", "masters", "parked", "one file"])
 async def test_what_somebody_cleared_is_made_again(
     store: BundleStore, bundle: Bundle, tmp_path: Path, lost: str

@@ -196,7 +196,7 @@ class NpmPackages:
         finally:
             await asyncio.to_thread(remove_tree, incoming)
         log.info("npm ci took %.1f s for %s", time.monotonic() - began, project.lock)
-        await asyncio.to_thread(self._make_room)
+        await self._make_room()
         await self._trim_downloads()
 
     async def _trim_downloads(self) -> None:
@@ -205,10 +205,7 @@ class NpmPackages:
         if await asyncio.to_thread(_size_of, downloads) <= self._settings.limit_bytes:
             return
         if len(self._installing) == 1:  # ourselves
-            gone = self._folder / "incoming" / uuid.uuid4().hex
-            with contextlib.suppress(OSError):
-                downloads.rename(gone)
-            await asyncio.to_thread(remove_tree, gone)
+            await self._remove(downloads)
 
     async def _npm_ci(self, folder: Path, project: Project) -> None:
         settings = self._settings
@@ -263,18 +260,31 @@ class NpmPackages:
                 retryable=not fault.bundles,
             )
 
-    def _make_room(self) -> None:
+    async def _make_room(self) -> None:
         """Remove the least recently used installations while all are over the limit, but none in use."""
-        found = [path for path in self._folder.iterdir() if len(path.name) == 64 and path.is_dir()]
-        found.sort(key=lambda path: path.stat().st_mtime)
-        sizes = {path: _size_of(path) for path in found}
-        over = sum(sizes.values()) - self._settings.limit_bytes
-        for path in found:
+        found = await asyncio.to_thread(self._installations)
+        over = sum(size for _, size, _ in found) - self._settings.limit_bytes
+        for _, size, path in sorted(found):
             if over <= 0:
                 break
             if path.name not in self._users:
-                remove_tree(path)
-                over -= sizes[path]
+                over -= size
+                await self._remove(path)
+
+    def _installations(self) -> list[tuple[float, int, Path]]:
+        found: list[tuple[float, int, Path]] = []
+        for path in self._folder.iterdir():
+            if len(path.name) == 64:
+                with contextlib.suppress(OSError):  # another one's end makes room, too
+                    found.append((path.stat().st_mtime, _size_of(path), path))
+        return found
+
+    async def _remove(self, path: Path) -> None:
+        """At first its name goes, at once: who wants it meanwhile shall not get what is half removed."""
+        gone = self._folder / "incoming" / uuid.uuid4().hex
+        with contextlib.suppress(OSError):
+            path.rename(gone)
+        await asyncio.to_thread(remove_tree, gone)
 
 
 def _prepare(project: Project, incoming: Path) -> None:

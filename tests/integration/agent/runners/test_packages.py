@@ -19,6 +19,7 @@ import pytest
 
 from agent.errors import JobError
 from agent.npm.packages import NpmPackages, NpmSettings
+from agent.removal import remove_tree
 from agent.runners.toolchain import Toolchain
 from tests.support.wait import wait_for
 
@@ -272,6 +273,42 @@ async def test_the_least_recently_used_installation_goes_when_there_is_no_room(
     async with packages.provided(tmp_path / "c", "x.spec.ts", "acme", lambda _: None):
         kept = [path for path in (tmp_path / "npm").iterdir() if len(path.name) == 64]
         assert len(kept) == 1
+
+
+async def test_an_installation_that_is_wanted_again_while_it_is_removed_is_made_anew(
+    make: MakePackages, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> None:
+        if (path / "node_modules/tiny").is_dir():
+            began.set()
+            assert go_on.wait(60)
+        remove_tree(path)
+
+    packages = make(limit_bytes=1)
+    registry.project(tmp_path / "a")
+    registry.project(tmp_path / "b", version="^1.0.0")
+    registry.project(tmp_path / "c")
+    async with packages.provided(tmp_path / "a", "x.spec.ts", "acme", lambda _: None):
+        pass
+    monkeypatch.setattr("agent.npm.packages.remove_tree", slow)
+
+    async def linked(folder: str, until: asyncio.Event) -> bool:
+        async with packages.provided(tmp_path / folder, "x.spec.ts", "acme", lambda _: None):
+            await until.wait()
+            return (tmp_path / folder / "node_modules/tiny/package.json").is_file()
+
+    removed, at_once = asyncio.Event(), asyncio.Event()
+    at_once.set()
+    evicting = asyncio.create_task(linked("b", at_once))
+    await asyncio.to_thread(began.wait, 60)
+    again = asyncio.create_task(linked("c", removed))
+    await wait_for(lambda: (tmp_path / "c/node_modules/tiny").is_symlink(), 60)
+    go_on.set()
+    assert await evicting
+    removed.set()
+    assert await again
 
 
 @pytest.mark.parametrize("limit_bytes", [1, 10**9])

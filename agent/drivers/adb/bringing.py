@@ -12,7 +12,6 @@ from agent.drivers.adb.failures import Kind, Refusal
 from agent.drivers.adb.installing import install_apk
 from agent.drivers.apk import ApkInfo, read_apk
 from agent.drivers.base import Build, InstalledApp, InstallProgress
-from agent.drivers.checksum import verify_file
 from agent.errors import JobError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ async def bring(device: AdbDevice, build: Build, timeout_s: float, say: InstallP
     before = _held(device, build)
     if before is not None and await device.proof(before.app_id) == before.proof:
         return False
-    info = await asyncio.to_thread(_inspect, build, build.path)
+    info = await asyncio.to_thread(read_apk, build.path)
     former = device.ledger.get(info.package)
     await device.ledger.remove(info.package)
     if former is not None and former.org_id != build.org_id:
@@ -63,12 +62,6 @@ def _held(device: AdbDevice, build: Build) -> InstalledApp | None:
     wanted = (build.org_id, build.app_version_id, build.sha256)
     entries = device.ledger.entries
     return next((e for e in entries if (e.org_id, e.app_version_id, e.sha256) == wanted), None)
-
-
-def _inspect(build: Build, path: Path) -> ApkInfo:
-    if build.sha256 is not None:
-        verify_file(path, build.sha256)
-    return read_apk(path)
 
 
 async def _make_room(device: AdbDevice, info: ApkInfo, say: InstallProgress) -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from agent.archive import unpack
-from agent.drivers.base import Build
-from agent.drivers.checksum import verify_file
 from agent.errors import ArchiveError, JobError
 
 _BUNDLE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,154}")
@@ -24,13 +22,11 @@ class IosApp(NamedTuple):
     version: str
 
 
-def unpack_app(build: Build, source: Path, into: Path) -> IosApp:
+def unpack_app(source: Path, into: Path) -> IosApp:
     """Unpack a build and find its app. Blocking.
 
     Raises `JobError`, not retryable: `build_no_app` for what holds none, `build_broken` for a damaged one.
     """
-    if build.sha256 is not None and source.is_file():
-        verify_file(source, build.sha256)
     try:
         unpack(source, into)
     except ArchiveError as error:

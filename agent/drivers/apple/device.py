@@ -130,7 +130,7 @@ class AppleDevice(Device):
                 if entry in self._ledger.entries:
                     return False
         with tempfile.TemporaryDirectory(prefix="qgjob-", dir=self._folder) as folder:
-            app = await asyncio.to_thread(unpack_app, build, build.path, Path(folder) / "app")
+            app = await asyncio.to_thread(unpack_app, build.path, Path(folder) / "app")
             former = self._ledger.get(app.bundle_id)
             await self._ledger.remove(app.bundle_id)
             if former is not None and former.org_id != build.org_id:

@@ -145,7 +145,11 @@ async def test_a_test_that_makes_files_without_end_is_ended(
 ) -> None:
     left = itertools.chain(room, itertools.repeat(room[-1]))
     disk = {"f_bavail": 2**40, "f_bfree": 2**40, "f_blocks": 2**41, "f_frsize": 1, "f_files": 2**20}
-    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(**disk, f_favail=next(left)))
+
+    def statvfs(_: object) -> SimpleNamespace:
+        return SimpleNamespace(**disk, f_favail=next(left))
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
     monkeypatch.setattr(watching, "LOOK_EVERY_S", 2.0)
     monkeypatch.setattr(watching, "MAX_FILES", most)
     runner = await runner_in(bus, tmp_path, tmp_path / "work")

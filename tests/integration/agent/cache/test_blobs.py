@@ -117,6 +117,17 @@ async def test_other_bytes_are_refused_and_not_kept(cache: BlobCache, source: So
     assert not list((tmp_path / "cache/incoming").iterdir())
 
 
+async def test_a_blob_that_was_changed_on_the_disk_is_fetched_again(
+    cache: BlobCache, source: Source, tmp_path: Path
+):
+    digest = source.add(b"x")
+    assert await read(cache, digest) == b"x"
+    (path,) = (tmp_path / "cache").glob("??/*")
+    path.write_bytes(b"y")
+    assert await read(cache, digest) == b"x"
+    assert source.fetched == [digest, digest]
+
+
 @pytest.mark.parametrize("digest", ["", "../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n"])
 async def test_what_is_no_digest_is_refused(cache: BlobCache, source: Source, digest: str):
     with pytest.raises(FetchError, match="not a SHA-256"):

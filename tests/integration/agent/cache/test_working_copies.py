@@ -192,7 +192,9 @@ async def test_what_is_kept_is_bounded(store: BundleStore, bundle: Bundle, tmp_p
 
 
 async def test_what_is_kept_is_bounded_in_bytes_too(source: Source, bundle: Bundle, tmp_path: Path):
-    store = BundleStore(tmp_path / "bundles", BlobCache(tmp_path / "cache", source.fetch), limit_bytes=250_000)
+    store = BundleStore(
+        tmp_path / "bundles", BlobCache(tmp_path / "cache", source.fetch), limit_bytes=250_000
+    )
     store.open()
     digests = [bundle({**FILES, "large": str(n) * 100_000}) for n in range(4)]
     for digest in digests:

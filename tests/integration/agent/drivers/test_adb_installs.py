@@ -115,6 +115,7 @@ async def test_full_storage_costs_old_builds_not_the_job(device: AdbDevice, link
     assert result.ok, result.detail
     assert set(phone.packages) == {"com.example.three"}
     assert any("2 old builds were removed" in line for line in said)
+    await device.settle()
     phone.free_kib = 100 * 1024  # something else fills it, while no job runs
     health = await device.health()
     assert (health.ok, set(phone.packages), device.installed()) == (False, set(), ())
@@ -172,11 +173,6 @@ async def test_a_build_that_is_no_apk_never_reaches_the_device(
     build = Build(org_id="acme", app_version_id="v1", path=path, sha256=None)
     result = await install(device, build)
     assert (result.ok, result.reason, result.retryable) == (False, "build_no_apk", False)
-    whole = apk("v2", 2)
-    result = await install(
-        device, Build(org_id="acme", app_version_id="v2", path=whole.path, sha256="0" * 64)
-    )
-    assert (result.reason, result.retryable) == ("build_checksum", True)
     result = await install(device, Build(org_id="acme", app_version_id="v3"))
     assert (result.reason, result.retryable) == ("build_missing", False)
     assert link.phone.calls["install"] == 1

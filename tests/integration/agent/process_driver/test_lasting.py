@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.drivers.process import ProcessDevice
+from agent.errors import JobError
 from agent.supervision.processes import parents
 from tests.support.processbuilds import MakeBuild, folders, get, install, new_device
 from tests.support.wait import wait_for
@@ -30,6 +31,22 @@ async def test_a_server_that_died_is_started_again(device: ProcessDevice, make_b
 
     await wait_for(started_again)
     assert device.installs.made == 1
+
+
+async def test_a_build_that_a_test_has_broken_is_not_the_builds_fault(
+    device: ProcessDevice, make_build: MakeBuild
+):
+    build = make_build("v1")
+    await install(device, build)
+    folder = (await device.start_app("app", timeout_s=30)).dir
+    assert folder is not None
+    (folder / "server.py").write_text("raise SystemExit(1)")
+    await device.stop_app("app")
+    with pytest.raises(JobError, match="does not start") as caught:
+        await device.start_app("app", timeout_s=30)
+    assert caught.value.retryable
+    assert not (await install(device, build)).skipped
+    assert (await get((await device.start_app("app", timeout_s=30)).url))[0] == "v1"
 
 
 async def test_what_is_installed_is_remembered_by_the_next_agent(

@@ -304,7 +304,7 @@ async def test_an_installation_that_is_wanted_again_while_it_is_removed_is_made_
     evicting = asyncio.create_task(linked("b", at_once))
     await asyncio.to_thread(began.wait, 60)
     again = asyncio.create_task(linked("c", removed))
-    await wait_for(lambda: (tmp_path / "c/node_modules/tiny").is_symlink(), 60)
+    await wait_for((tmp_path / "c/node_modules/tiny").is_symlink, 60)
     go_on.set()
     assert await evicting
     removed.set()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from agent.archive import is_disk_full
 from agent.drivers.base import (
     Build,
     Device,
@@ -24,6 +23,7 @@ from agent.drivers.base import (
     RunningApp,
 )
 from agent.drivers.ledger import Ledger
+from agent.drivers.timed_install import timed_install
 from agent.errors import JobError
 from qgjob.clock import Clock
 from qgjob.errors import UsageError
@@ -79,10 +79,12 @@ class MarkerDevice(Device):
         self, build: Build, *, timeout_s: float, progress: InstallProgress | None = None
     ) -> InstallResult:
         """See `Device.install`."""
-        began = self._clock.monotonic()
+        bring = self._install(build, progress or _unheard)
+        return await timed_install(bring, self.installs, self._clock, timeout_s=timeout_s)
+
+    async def _install(self, build: Build, progress: InstallProgress) -> bool:
         if self._is_there(build):
-            self.installs.skipped += 1
-            return InstallResult(ok=True, skipped=True, duration_s=self._clock.monotonic() - began)
+            return False
         entry = InstalledApp(
             org_id=build.org_id,
             app_version_id=build.app_version_id,
@@ -90,32 +92,10 @@ class MarkerDevice(Device):
             sha256=build.sha256,
             installed_at=self._clock.now(),
         )
-        retryable = True
-        try:
-            async with asyncio.timeout(timeout_s):
-                await asyncio.sleep(self._install_seconds)
-                await self._bring(build, entry, progress or _unheard)
-            await self._ledger.put(entry)
-        except TimeoutError:
-            reason, detail = "install_timeout", f"the install was not done within {timeout_s:g} s"
-        except JobError as error:
-            reason, detail, retryable = error.reason, error.message, error.retryable
-        except OSError as error:
-            reason = "disk_full" if is_disk_full(error) else "disk_error"
-            detail = f"the build could not be written: {error.strerror}"
-        else:
-            duration_s = self._clock.monotonic() - began
-            self.installs.made += 1
-            self.installs.seconds += duration_s
-            return InstallResult(ok=True, duration_s=duration_s)
-        self.installs.failed += 1
-        return InstallResult(
-            ok=False,
-            duration_s=self._clock.monotonic() - began,
-            reason=reason,
-            detail=detail,
-            retryable=retryable,
-        )
+        await asyncio.sleep(self._install_seconds)
+        await self._bring(build, entry, progress)
+        await self._ledger.put(entry)
+        return True
 
     async def uninstall(self, app_id: str) -> None:
         """See `Device.uninstall`."""

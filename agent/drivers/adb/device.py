@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.drivers.adb import facts
-from agent.drivers.adb.errors import AdbError, DeviceGoneError, DeviceSilentError
+from agent.drivers.adb.errors import DOUBTFUL, AdbError
 from agent.drivers.adb.evidence import keep_evidence
 from agent.drivers.adb.gates import Limits, judge, needs_room
 from agent.drivers.adb.recovery import Step, next_step
@@ -31,6 +31,7 @@ from agent.drivers.base import (
 )
 from agent.drivers.ledger import Ledger
 from agent.drivers.ownership import Ownership
+from agent.drivers.timed_install import timed_install
 from agent.errors import JobError
 
 UNINSTALL_S: Final = 30.0
@@ -179,39 +180,11 @@ class AdbDevice(Device):
         from agent.drivers.adb.bringing import bring
 
         self.claim()
-        clock = self._host.context.clock
-        began = clock.monotonic()
-        try:
-            async with asyncio.timeout(timeout_s):
-                made = await bring(self, build, timeout_s, progress or _unheard)
-        except TimeoutError:
-            text = f"the install on {self.serial} was not done within {timeout_s:g} s"
-            self._doubt(text)
-            error = JobError(text, reason="install_timeout", retryable=True)
-        except (DeviceGoneError, DeviceSilentError) as lost:
-            self._doubt(lost.message)
-            error = lost
-        except JobError as refused:
-            error = refused
-        except OSError as unreadable:
-            text = f"the build's file cannot be read: {unreadable.strerror or unreadable}"
-            error = JobError(text, reason="build_unreadable", retryable=True)
-        else:
-            duration_s = clock.monotonic() - began
-            if made:
-                self.installs.made += 1
-                self.installs.seconds += duration_s
-            else:
-                self.installs.skipped += 1
-            return InstallResult(ok=True, skipped=not made, duration_s=duration_s)
-        self.installs.failed += 1
-        return InstallResult(
-            ok=False,
-            duration_s=clock.monotonic() - began,
-            reason=error.reason,
-            detail=error.message,
-            retryable=error.retryable,
-        )
+        bringing = bring(self, build, timeout_s, progress or _unheard)
+        result = await timed_install(bringing, self.installs, self._host.context.clock, timeout_s=timeout_s)
+        if result.reason in DOUBTFUL:
+            self._doubt(result.detail or result.reason or "")
+        return result
 
     async def uninstall(self, app_id: str) -> None:
         """See `Device.uninstall`. Raises `AdbError` when the device does not answer."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from agent.errors import JobError
+
+DOUBTFUL: Final = frozenset({"install_timeout", "device_lost", "device_silent"})
+"""Reasons of a failed install after which the device is to be looked at."""
 
 
 class AdbError(JobError):

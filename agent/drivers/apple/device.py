@@ -22,6 +22,7 @@ from agent.drivers.base import (
     RunningApp,
 )
 from agent.drivers.ledger import Ledger
+from agent.drivers.timed_install import timed_install
 from agent.errors import JobError
 
 
@@ -90,33 +91,11 @@ class AppleDevice(Device):
         self, build: Build, *, timeout_s: float, progress: InstallProgress | None = None
     ) -> InstallResult:
         """See `Device.install`."""
-        began = self._clock.monotonic()
-        try:
-            async with asyncio.timeout(timeout_s):
-                made = await self._bring(build, timeout_s, progress)
-        except TimeoutError:
-            text = f"the install on {self.udid} was not done within {timeout_s:g} s"
-            self._doubt(text)
-            error = JobError(text, reason="install_timeout", retryable=True)
-        except JobError as refused:
-            error = refused
-        except OSError as unusable:
-            text = f"the build could not be unpacked: {unusable.strerror or unusable}"
-            error = JobError(text, reason="disk_error", retryable=True)
-        else:
-            duration_s = self._clock.monotonic() - began
-            self.installs.made += made
-            self.installs.skipped += not made
-            self.installs.seconds += duration_s if made else 0
-            return InstallResult(ok=True, skipped=not made, duration_s=duration_s)
-        self.installs.failed += 1
-        return InstallResult(
-            ok=False,
-            duration_s=self._clock.monotonic() - began,
-            reason=error.reason,
-            detail=error.message,
-            retryable=error.retryable,
-        )
+        bring = self._bring(build, timeout_s, progress)
+        result = await timed_install(bring, self.installs, self._clock, timeout_s=timeout_s)
+        if result.reason == "install_timeout":
+            self._doubt(result.detail or result.reason)
+        return result
 
     async def _bring(self, build: Build, timeout_s: float, progress: InstallProgress | None) -> bool:
         if build.path is None:

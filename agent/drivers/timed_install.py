@@ -1,0 +1,48 @@
+"""An install within its time, counted, and what it came to: the same on every kind of device."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from agent.archive import is_disk_full
+from agent.drivers.base import InstallCounters, InstallResult
+from agent.errors import JobError
+from qgjob.clock import Clock
+
+
+async def timed_install(
+    bring: Awaitable[bool], counters: InstallCounters, clock: Clock, *, timeout_s: float
+) -> InstallResult:
+    """`bring` puts the build onto the device; False: it was there already.
+
+    A `JobError` of its own is the result's; being late is `install_timeout`, what the disk does `disk_full`
+    or `disk_error`.
+    """
+    began = clock.monotonic()
+    try:
+        async with asyncio.timeout(timeout_s):
+            made = await bring
+    except TimeoutError:
+        text = f"the install was not done within {timeout_s:g} s"
+        error = JobError(text, reason="install_timeout", retryable=True)
+    except JobError as refused:
+        error = refused
+    except OSError as disk:
+        reason = "disk_full" if is_disk_full(disk) else "disk_error"
+        text = f"the build could not be read or written: {disk.strerror or disk}"
+        error = JobError(text, reason=reason, retryable=True)
+    else:
+        duration_s = clock.monotonic() - began
+        counters.made += made
+        counters.skipped += not made
+        counters.seconds += duration_s if made else 0
+        return InstallResult(ok=True, skipped=not made, duration_s=duration_s)
+    counters.failed += 1
+    return InstallResult(
+        ok=False,
+        duration_s=clock.monotonic() - began,
+        reason=error.reason,
+        detail=error.message,
+        retryable=error.retryable,
+    )

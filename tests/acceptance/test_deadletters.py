@@ -5,16 +5,12 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import pytest
-
 from bus_schemas.streams import JOBS
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.config import running_up
 from tests.acceptance.conftest import Qgjob
 from tests.support.wait import wait_for
-
-pytestmark = pytest.mark.acceptance
 
 HOSTILE = b"\x1b]52;c;aGFja2Vk\x07\xc2\x9b2J\xff\r\n::error::\n" + b"x" * 100_000
 NASTY = "\x1b[2Jwrong\n\u202e" + "why " * 200

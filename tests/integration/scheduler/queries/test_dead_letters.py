@@ -24,8 +24,6 @@ from tests.support.pipeline import overview
 from tests.support.questions import ask
 from tests.support.wait import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
 ROOM = 2**20
 
 

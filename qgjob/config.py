@@ -154,7 +154,7 @@ def state_dirs(env: Mapping[str, str]) -> list[Path]:
 def config_dir(env: Mapping[str, str]) -> Path:
     """Return the folder of the user's own settings."""
     base = env.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path(env.get("HOME") or Path.home()) / ".config") / "qgjob"
+    return (Path(base) if base else _home(env) / ".config") / "qgjob"
 
 
 def contexts_file(env: Mapping[str, str]) -> Path:
@@ -164,9 +164,28 @@ def contexts_file(env: Mapping[str, str]) -> Path:
 
 def default_data_dir(env: Mapping[str, str]) -> Path:
     """Return the folder in which `qgjob up` keeps its streams when none is given."""
-    home = Path(env.get("HOME") or Path.home())
     data = env.get("XDG_DATA_HOME")
-    return (Path(data) if data else home / ".local" / "share") / "qgjob" / "up"
+    return (Path(data) if data else _home(env) / ".local" / "share") / "qgjob" / "up"
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; what we may not even look at is not there for us.
+
+    `sudo` may leave us the home of somebody else, and a service may have none that is open to it.
+    """
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    if said := env.get("HOME"):
+        return Path(said)
+    try:
+        return Path.home()
+    except RuntimeError:  # a container's user may be none that the system knows
+        return Path("/nonexistent")
 
 
 def _living_in(folder: Path) -> list[RunningUp]:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final
 
-from qgjob.config import ServerOptions, contexts_file, resolve_server, said_token
+from qgjob.config import ServerOptions, contexts_file, is_there, resolve_server, said_token
 
 FILES: Final = ("creds", "tls_ca", "tls_cert", "tls_key")
 """What may be shown to a server, or tells that it is the right one: names of files."""
@@ -59,7 +59,7 @@ def context_for(server: str | None, env: Mapping[str, str]) -> dict[str, str]:
     Raises as `server_options` does.
     """
     # Most users have none: they need not wait for the import.
-    if not env.get(_CONTEXT_VARIABLE) and not contexts_file(env).exists():
+    if not env.get(_CONTEXT_VARIABLE) and not is_there(contexts_file(env)):
         return {}
     from qgjob.contexts import Contexts
 

@@ -73,15 +73,24 @@ class Contexts:
         return self.known[name]
 
     def save(self) -> None:
-        """Write them, readable by their user alone: credentials may be part of an address."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Write them, readable by their user alone: credentials may be part of an address.
+
+        Raises `UsageError` when they cannot be written.
+        """
         document = {"current": self.current, "contexts": self.known}
         scratch = self.path.with_suffix(f".{os.getpid()}.tmp")
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2)
-            file.write("\n")
-        scratch.replace(self.path)
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(document, file, indent=2)
+                file.write("\n")
+            scratch.replace(self.path)
+        except OSError as error:
+            raise UsageError(
+                f"{self.path} cannot be written: {error.strerror}.",
+                hint="XDG_CONFIG_HOME may name another folder for settings.",
+            ) from None
 
 
 def is_among(server: str, own: str) -> bool:

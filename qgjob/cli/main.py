@@ -25,8 +25,11 @@ from qgjob.errors import ExitCode, QgjobError
 
 _POSSIBLE = re.compile(r" \(Possible options: (.+)\)\.\Z")
 _OPTION = re.compile(r"(?:Invalid value for ')?(?P<flag>--[a-z][a-z-]*)(?=[ :'])")
-_NO_BUG = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
-"""What only the machine is to blame for, wherever it happens: a disk that is full, or broken."""
+_NO_BUG = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
+)
+"""What only the machine is to blame for, wherever it happens: a disk that is full, or broken, or not ours."""
+_NOT_OURS = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _BROKEN_PIPE = 141  # as a program ends that SIGPIPE kills
 
 
@@ -165,7 +168,8 @@ def _run(args: list[str]) -> int:
             return int(ExitCode.DETACHED)
         if isinstance(error, OSError) and error.errno in _NO_BUG:
             what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-            out.error(f"{what}.", "`qgjob doctor` shows how much room the disks of this machine have.")
+            room = "`qgjob doctor` shows how much room the disks of this machine have."
+            out.error(f"{what}.", None if error.errno in _NOT_OURS else room)
             return int(ExitCode.ERROR)
         return _unexpected(out, error, verbose=verbose)
     return result if isinstance(result, int) else int(ExitCode.OK)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -210,8 +212,14 @@ def writable(option_name: str, path: Path | None) -> Path | None:
     if path is None:
         return None
     folder = path.parent
-    if path.is_dir() or not folder.is_dir():
-        reason = "it is a folder" if path.is_dir() else f"there is no folder {folder}"
+    reason = None
+    if path.is_dir():
+        reason = "it is a folder"
+    elif not folder.is_dir():
+        reason = f"there is no folder {folder}"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        reason = os.strerror(errno.EACCES)
+    if reason:
         raise UsageError(f"{option_name} {path} cannot be written: {reason}.")
     return path
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import pwd
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from agent.options import settings_of
-from qgjob.config import ServerOptions
+from qgjob.config import DEFAULT_SERVER, STATE_DIR_VARIABLE, ServerOptions
 from qgjob.connecting import no_files, server_options
 from qgjob.contexts import Contexts
-from qgjob.errors import NotFoundError
+from qgjob.errors import NotFoundError, UsageError
 
 LAB = {"server": "nats://lab:4222", "creds": "/lab.creds", "tls_ca": "/ca.pem"}
 
@@ -94,3 +95,30 @@ def test_the_file_of_an_agent_goes_before_the_context(env: dict[str, str], tmp_p
     assert of(mine) == ("nats://lab:4222", "/lab.creds", "/mine.pem")
     assert (mine.tls_cert, mine.tls_key) == ("/mine.cert", "/mine.key")
     assert (mine.name, mine.wait_for_server) == ("qgjob agent rack", True)
+
+
+CLOSED = "/" + "closed" * 1000
+"""No more can be looked into than the home of somebody else, whoever runs the tests."""
+
+
+def test_a_home_that_may_not_be_looked_into_says_nothing(tmp_path: Path) -> None:
+    env = {"HOME": CLOSED, STATE_DIR_VARIABLE: str(tmp_path)}
+    assert server_options({}, env, name="t").url == DEFAULT_SERVER
+
+
+def test_a_user_that_the_system_does_not_know_has_no_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(number: int) -> NoReturn:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.delenv("HOME", raising=False)
+    assert server_options({}, {STATE_DIR_VARIABLE: str(tmp_path)}, name="t").url == DEFAULT_SERVER
+
+
+def test_contexts_that_cannot_be_written_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config").touch()
+    contexts = Contexts.load({"XDG_CONFIG_HOME": str(tmp_path / "config")})
+    with pytest.raises(UsageError, match="cannot be written"):
+        contexts.save()

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from qgjob.cli.settings.tomlfile import TomlFile, read_toml
 from qgjob.cli.settings.versions import RULES, app_version, is_rule
-from qgjob.config import config_dir
+from qgjob.config import config_dir, is_there
 from qgjob.errors import UsageError
 
 PROJECT_FILE: Final = "qgjob.toml"
@@ -91,16 +91,16 @@ def find_project(cwd: Path) -> Path | None:
     """The project file of a folder: in it, or in the nearest folder above."""
     for folder in (cwd, *cwd.parents):
         path = folder / PROJECT_FILE
-        if path.is_file():
+        if is_there(path) and path.is_file():
             return path
-        if (folder / ".git").exists():
+        if is_there(folder / ".git"):
             return None
     return None
 
 
 def _user_file(env: Mapping[str, str]) -> Path | None:
     path = config_dir(env) / USER_FILE
-    return path if path.is_file() else None
+    return path if is_there(path) and path.is_file() else None
 
 
 def _take(defaults: Defaults, file: TomlFile, options: Mapping[str, Any], cwd: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,17 @@ def test_a_report_that_cannot_be_written_is_known_beforehand(tmp_path: Path):
     for wrong in (tmp_path, tmp_path / "none" / "r.xml"):
         with pytest.raises(UsageError, match="cannot be written"):
             values.writable("--junit", wrong)
+
+
+@pytest.mark.parametrize("name", ["old.xml", "new.xml"])
+def test_a_report_that_may_not_be_written_is_known_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    (tmp_path / "old.xml").touch()
+
+    def forbidden(path: Path, mode: int) -> bool:  # if that is root, whoever runs the tests may do all
+        return mode != os.W_OK
+
+    monkeypatch.setattr(os, "access", forbidden)
+    with pytest.raises(UsageError, match="cannot be written: Permission denied"):
+        values.writable("--junit", tmp_path / name)

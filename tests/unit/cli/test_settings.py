@@ -311,3 +311,7 @@ class TestContexts:
         again.current = "x"
         with pytest.raises(NotFoundError):
             again.active()
+
+
+def test_settings_that_may_not_be_looked_for_are_none(tmp_path: Path):
+    assert defaults_of((), tmp_path / ("f" * 300), {"HOME": "/" + "closed" * 1000}).as_map() == {}

@@ -20,8 +20,8 @@ AGED_SHARE: Final = 0.1
 """The share of the starts that aged work is sure of."""
 AGED_ACCRUES: Final = 0.25
 """How much a start of aged work that came by itself counts towards the next start of the oldest."""
-AGED_DEBT: Final = 0.1
-"""How many starts of aged work may be taken in advance, for each slot of the lab."""
+AGED_CREDIT: Final = 3.0
+"""How many starts that the oldest work got by itself are held against it later, for each slot of the lab."""
 _MEMORY: Final = 20.0
 """Over how many times the length of a test the load is measured."""
 _FEW: Final = 40
@@ -111,11 +111,28 @@ class Measures:
             self.shadow.equip(available, now)
         self.shadow.advance(now, state.estimates.install)
 
-    def started(self, group: Group, job: Job, wait_s: float, age_s: float, *, as_aged: bool) -> None:
-        """A job was released: it will have waited `wait_s` when its test starts, and waits `age_s` now."""
+    def started(
+        self,
+        group: Group,
+        job: Job,
+        wait_s: float,
+        age_s: float,
+        *,
+        as_aged: bool,
+        among_oldest: bool,
+        slots: int,
+    ) -> None:
+        """A job was released: it will have waited `wait_s` when its test starts, and waits `age_s` now.
+
+        `as_aged`: it claimed what the aged are sure of; `among_oldest`: it is aged, and hardly any waits for
+        longer. `slots` is how many the lab has.
+        """
         self.record(group.key.capability, group.labels).waits[job.level].add(wait_s)
         if as_aged:
             self.aged_due -= 1.0
+            return
+        if among_oldest:  # by itself it got what it is sure of
+            self.aged_due = max(self.aged_due - 1.0, min(self.aged_due, -AGED_CREDIT * slots))
             return
         counts = AGED_ACCRUES if age_s >= HORIZON_S else 1.0
         self.aged_due = min(1.0, self.aged_due + counts * AGED_SHARE / (1.0 - AGED_SHARE))

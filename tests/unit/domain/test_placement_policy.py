@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.estimates import TEST_PRIOR_S
-from qgjob.domain.placement.measures import AGED_ACCRUES, AGED_SHARE, HORIZON_S
+from qgjob.domain.placement.measures import AGED_ACCRUES, AGED_CREDIT, AGED_SHARE, HORIZON_S
 from qgjob.domain.placement.model import GroupKey, Job, JobArrived, Release, SlotSeen, Tick
 from tests.support.clockwork import INSTALL_S, TEST_S, Clockwork, usually_waits
 from tests.support.placement import World, job
@@ -21,7 +21,10 @@ from tests.support.placement import World, job
     builds=st.integers(1, 6),
 )
 def test_nothing_starves(slots: int, aged: list[tuple[int, int]], flood: list[int], builds: int) -> None:
-    """Under an endless flood the longest wait is bounded by the horizon, the aged ahead and their share."""
+    """Under an endless flood the longest wait is bounded by the horizon, the aged ahead and their share.
+
+    What the oldest got by themselves before counts as part of it.
+    """
     lab = Clockwork(slots)
     number = 0
     for priority, app in aged:
@@ -29,9 +32,8 @@ def test_nothing_starves(slots: int, aged: list[tuple[int, int]], flood: list[in
         number += 1
     waiting = {f"j{n}" for n in range(len(aged))}
     starts_each = 1.0 + (1.0 - AGED_SHARE) / AGED_SHARE / AGED_ACCRUES
-    bound = (
-        HORIZON_S + (len(aged) + 1) * starts_each * (TEST_S + INSTALL_S) / slots + 2 * (TEST_S + INSTALL_S)
-    )
+    starts = (len(aged) + 1) * starts_each / slots + min(len(aged) / slots, AGED_CREDIT) / AGED_SHARE
+    bound = HORIZON_S + (starts + 2) * (TEST_S + INSTALL_S)
     while waiting and lab.now < 2 * bound:
         while len(lab.state.jobs) < len(waiting) + 3 * slots:
             lab.add(number, priority=flood[number % len(flood)], app=f"new{number % builds}")
@@ -55,6 +57,63 @@ def test_aged_work_gets_one_start_in_ten_and_no_more() -> None:
     late = [one for at, one in lab.starts if at > HORIZON_S + 600.0]
     assert 0.08 <= sum(one.priority == 2 for one in late) / len(late) <= 0.11
     assert not [one for at, one in lab.starts if at < HORIZON_S and one.priority == 2 and at > 0]
+
+
+def test_what_aged_work_got_by_itself_is_part_of_its_share() -> None:
+    lab = Clockwork(2)
+    for number in range(100):
+        _waits_since(lab, number, -HORIZON_S - 1.0, app="old")
+    while len(lab.state.jobs) > 60:
+        lab.step()
+    number, rush = 100, lab.now
+    while lab.now < rush + 100 * TEST_S:
+        while lab.state.depths[0] < 10:
+            lab.add(number, priority=9, app="new")
+            number += 1
+        lab.step()
+    starts = [one for at, one in lab.starts if at > rush]
+    spent = int(AGED_CREDIT * 2 * (1.0 / AGED_SHARE - 1.0))
+    assert not [one for one in starts[2:spent] if one.priority == 2], (
+        "two starts a slot go to urgent work first"
+    )
+    late = starts[spent + 10 :]
+    assert 0.08 <= sum(one.priority == 2 for one in late) / len(late) <= 0.12
+
+
+def test_of_an_aged_push_the_short_tests_come_first_and_what_came_later_after_all_of_it() -> None:
+    lab = Clockwork(1)
+    lab.add(0, priority=9, app="new")
+    tests = {1: 300.0, 2: 40.0, 3: 90.0}
+    for number, seconds in tests.items():
+        _waits_since(lab, number, -HORIZON_S - 100.0 + number, app="old", expected_s=seconds)
+    _waits_since(lab, 4, -HORIZON_S + 600.0, app="old", expected_s=10.0)
+    number = 5
+    while any(f"j{late}" in lab.state.jobs for late in range(1, 5)):
+        while lab.state.depths[0] < 3:
+            lab.add(number, priority=9, app="new")
+            number += 1
+        lab.step()
+    assert [one.job_id for _, one in lab.starts if one.priority == 2] == ["j2", "j3", "j1", "j4"]
+
+
+def test_of_low_builds_that_nobody_works_on_the_oldest_is_first() -> None:
+    lab = Clockwork(2)
+    for number in (0, 1):
+        lab.add(number, priority=5, app=f"v{number}")
+    for number, (app, jobs) in enumerate({"old": 1, "young": 6}.items()):
+        lab.now += 1.0
+        for of_it in range(jobs):
+            lab.add(2 + 100 * number + of_it, priority=2, app=app)
+    lab.step()
+    assert lab.starts[-1][1].group.app_version_id == "old"
+
+
+def _waits_since(
+    lab: Clockwork, number: int, arrived_at: float, *, app: str, expected_s: float = TEST_S
+) -> None:
+    """A low job that waits for long."""
+    group = GroupKey("any", "o", app)
+    lab.feed(JobArrived(Job(f"j{number}", group, "t", 2, arrived_at, number, expected_s=expected_s)))
 
 
 @pytest.mark.parametrize(("waited_s", "waits"), [(HORIZON_S, True), (1.3 * HORIZON_S, False)])

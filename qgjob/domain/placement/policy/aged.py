@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.measures import AGED_DEBT, HORIZON_S
+from qgjob.domain.placement.measures import HORIZON_S
 from qgjob.domain.placement.model import Job, Slot
 from qgjob.domain.placement.policy.picks import ready, spare
 from qgjob.domain.placement.policy.view import Choice, View
@@ -18,6 +18,15 @@ _WAITED: Final = 1.25
 """unless somebody waits so many times the horizon: shorter tests may have come and gone first."""
 _ALIKE: Final = 0.9
 """What waits so many times the horizon is about as old as the aged."""
+_DEBT: Final = 0.1
+"""How many starts of aged work may be taken in advance, for each slot of the lab,"""
+_LEAST_DEBT: Final = 4.0
+"""and in a small one: an install for one test costs others twice as much as the test."""
+_PUSH_S: Final = 300.0
+"""What came within that time of the oldest is about as old."""
+_LOOKED_AT: Final = 16
+_AS_OLD: Final = 0.9
+"""What waits so many times as long as the oldest is among the oldest."""
 
 
 def aged(view: View) -> Choice | None:
@@ -37,7 +46,7 @@ def aged(view: View) -> Choice | None:
     for _, _, group in sorted(oldest, key=lambda entry: entry[:2]):
         further = () if _soon_done(view, group) else spare(view, group)
         for slot in chain(ready(view, group), further):
-            if job := _oldest(group, slot):
+            if job := _oldest(view, group, slot):
                 view.as_aged = True
                 return slot, group, job, "it waits longest of all that wait past the horizon"
     return None
@@ -62,10 +71,10 @@ def stays_aged(view: View, slot: Slot, group: Group) -> Choice | None:
 
     A slot that the aged got for an install goes on with them: their share costs fewer installs so.
     """
-    most = AGED_DEBT * len(view.state.slots)
+    most = max(_LEAST_DEBT, _DEBT * len(view.state.slots))
     if view.state.measures.aged_due <= -most or not is_aged(view, group):
         return None
-    job = _oldest(group, slot)
+    job = _oldest(view, group, slot)
     if job is None:
         return None
     view.as_aged = True
@@ -78,6 +87,25 @@ def is_aged(view: View, group: Group) -> bool:
     return oldest is not None and view.now - oldest.arrived_at >= HORIZON_S
 
 
-def _oldest(group: Group, slot: Slot) -> Job | None:
-    job = group.oldest()
-    return job if job is not None and slot.name not in job.avoid else None
+def among_oldest(view: View, job: Job) -> bool:
+    """Whether a job waits past the horizon, and hardly any waits much longer."""
+    age_s = view.now - job.arrived_at
+    if age_s < HORIZON_S:
+        return False
+    pools = view.state.index.pools.values()
+    first = min((at for pool in pools for (at, *_), _, _ in pool.ages.first(1)), default=job.arrived_at)
+    return age_s >= _AS_OLD * (view.now - first)
+
+
+def _oldest(view: View, group: Group, slot: Slot) -> Job | None:
+    """The shortest of the group's oldest jobs: of a push more are done so in the same time."""
+    oldest = group.oldest()
+    if oldest is None:
+        return None
+    latest = min(oldest.arrived_at + _PUSH_S, view.now - HORIZON_S)
+    alike = (
+        job
+        for job in group.queues[oldest.priority].by_age(_LOOKED_AT)
+        if job.arrived_at <= latest and slot.name not in job.avoid
+    )
+    return min(alike, key=lambda job: (view.state.expected_s(job), job.arrived_at, job.order), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from qgjob.domain.placement.groups import Group
@@ -41,28 +42,37 @@ class Rates:
 
 
 def best_install(view: View, pools: list[Pool]) -> Choice | None:
-    """The build that gains most by one more slot, medium first; if none pays, one that no slot works on."""
-    ranked: list[tuple[int, float, int, Group]] = []
-    for pool in pools:
-        rates = Rates.of(view, pool)
-        for level in (1, 2):
-            for _, number, group in pool.shares[level].first(_LOOKED_AT):
-                gain_s = gain(view, group, rates, level)
-                if gain_s is not None:
-                    ranked.append((level, -gain_s, number, group))
-    ranked.sort(key=lambda entry: entry[:3])
-    for *_, group in ranked:
-        for slot in spare(view, group):
-            if choice := give(view, slot, group, "an install pays for what waits"):
-                return choice
+    """Medium builds before low ones; of medium builds the one that gains most by one more slot.
+
+    What is left of low work is old when its turn comes: so the oldest build that no slot works on goes first.
+    """
+    rates = [(pool, Rates.of(view, pool)) for pool in pools]
     for level in (1, 2):
-        for group in merged((pool.turns[level] for pool in pools), _LOOKED_AT):
-            if view.workers(group):
-                continue
+        gaining = ((group, "an install pays for what waits") for group in _gaining(view, rates, level))
+        alone = ((group, "no slot works on its build") for group in _alone(view, pools, level))
+        for group, because in chain(gaining, alone) if level == 1 else chain(alone, gaining):
             for slot in spare(view, group):
-                if choice := give(view, slot, group, "no slot works on its build"):
+                if choice := give(view, slot, group, because):
                     return choice
     return None
+
+
+def _gaining(view: View, rates: list[tuple[Pool, Rates]], level: int) -> list[Group]:
+    """The builds of a level for which one more slot pays, the one that gains most first."""
+    ranked: list[tuple[float, int, Group]] = []
+    for pool, rate in rates:
+        for _, number, group in pool.shares[level].first(_LOOKED_AT):
+            gain_s = gain(view, group, rate, level)
+            if gain_s is not None:
+                ranked.append((-gain_s, number, group))
+    ranked.sort(key=lambda entry: entry[:2])
+    return [group for *_, group in ranked]
+
+
+def _alone(view: View, pools: list[Pool], level: int) -> list[Group]:
+    """The builds of a level that no slot works on, in turn."""
+    turns = merged((pool.turns[level] for pool in pools), _LOOKED_AT)
+    return [group for group in turns if not view.workers(group)]
 
 
 def gain(view: View, group: Group, rates: Rates, level: int) -> float | None:

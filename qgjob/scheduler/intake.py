@@ -82,6 +82,8 @@ class Intake:
     seen_through: int = 0
     taken: int = 0
     """How many messages were read in this reign."""
+    _finishing: RunKey | None = None
+    """The run whose last part is being taken in: it was stored at one go, so nothing comes in between."""
 
     async def run(self, consumer: str) -> None:
         """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
@@ -94,6 +96,8 @@ class Intake:
                 some = [first, *puller.take(_READ_AT_ONCE)]
                 last = await self._take_all(some)
                 self.taken += len(some)
+                if not last.pending:
+                    self._finishing = None
                 await asyncio.sleep(0)
                 self.seen_through = last.seq
                 if inheriting and (last.seq >= self.horizon or not last.pending):
@@ -111,7 +115,9 @@ class Intake:
                     await self._refuse(run)
 
     def reads(self, run_id: str) -> bool:
-        """Whether jobs of a run wait aside until all of it is in."""
+        """Whether jobs of a run wait aside until all of it is in, or its last part is being taken in."""
+        if self._finishing is not None and self._finishing[1] == run_id:
+            return True
         return any(key[1] == run_id for key in self.runs.open)
 
     def announced_through(self) -> int:
@@ -189,6 +195,9 @@ class Intake:
                 self._wait_aside(message, entry, stored.at)
                 return
             await self._complete(_key(message))
+            self._finishing = _key(message)
+        elif self._finishing != _key(message):
+            self._finishing = None
         self._admit(message, entry, stored.at, events)
 
     def _is_whole(self, message: JobMessage, at: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -241,7 +242,7 @@ def test_a_full_disk_for_bundles_is_no_bug_of_ours(qgjob: Qgjob):
 def test_a_command_runs_with_a_stream_closed(lonely: Qgjob, closed: str):
     done = in_shell(lonely, f'"$0" schema export out {closed}')
     assert done.returncode == 0
-    assert done.stderr in {"", "62 schemas are in out.\n"}
+    assert re.fullmatch(r"(\d+ schemas are in out\.\n)?", done.stderr)
     assert any((lonely.folder / "out").iterdir())
 
 

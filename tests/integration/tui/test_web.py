@@ -64,7 +64,7 @@ async def test_a_browser_shows_the_lab_changes_nothing_and_asks_nobody_else(
         await page.seen("state:queued")
         await page.press("c", "y")  # would cancel the job, if it could
         await page.press(*":slots", "Enter")
-        await page.seen("colour: build")
+        await page.seen("colour: build", 60)
         assert not [subject for subject in lab.asked if ".ctl." in subject]
 
         await page.press("P")

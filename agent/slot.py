@@ -111,9 +111,8 @@ class SlotWorker:
 
     def _held_or_released(self) -> None:
         before, self._held_as = self._held_as, self._holding.state
-        if (
-            self._message is None and self._held_as != before
-        ):  # orders are repeated, to a new leader's slots too
+        # Orders are repeated, to a new leader's slots too: only another state begins now.
+        if self._message is None and self._held_as != before:
             self._since = time.time()
         self._report_due = True
         self._wake.set()

@@ -24,6 +24,14 @@ MAX_NUMBER: Final = 2**53
 _SUBJECT: Final = 40
 _REASON: Final = 60
 _BEGINNING: Final = 32
+_NUMBER: Final[Any] = typer.Argument(
+    metavar="NUMBER",
+    min=1,
+    max=MAX_NUMBER,
+    help="A dead letter, as `list` shows it.",
+    show_default=False,
+    autocompletion=completing.dead_letters,
+)
 
 
 @app.callback()
@@ -44,17 +52,7 @@ def list_letters(
 @app.command("show")
 def show(
     ctx: typer.Context,
-    number: Annotated[
-        int,
-        typer.Argument(
-            metavar="NUMBER",
-            min=1,
-            max=MAX_NUMBER,
-            help="A dead letter, as `list` shows it.",
-            show_default=False,
-            autocompletion=completing.dead_letters,
-        ),
-    ],
+    number: Annotated[int, _NUMBER],
     as_json: opt.Json = False,
 ) -> None:
     """Show one whole, control characters escaped; `--json` has its payload as Base64."""
@@ -64,17 +62,7 @@ def show(
 @app.command("drop")
 def drop(
     ctx: typer.Context,
-    number: Annotated[
-        int | None,
-        typer.Argument(
-            metavar="NUMBER",
-            min=1,
-            max=MAX_NUMBER,
-            help="A dead letter, as `list` shows it.",
-            show_default=False,
-            autocompletion=completing.dead_letters,
-        ),
-    ] = None,
+    number: Annotated[int | None, _NUMBER] = None,
     everything: Annotated[bool, opt.option("--all", help="All that are there by now.")] = False,
     as_json: opt.Json = False,
 ) -> None:

@@ -30,7 +30,7 @@ from bus_schemas.jobs import JobSpec
 from qgjob.bus.connect import Bus
 from qgjob.client.ids import new_ids
 from qgjob.client.publish_run import PlannedRun
-from qgjob.simulate.bounds import makespan_lower_bound
+from qgjob.simulate.bounds import split_lower_bound
 from qgjob.simulate.generate import LabShape, lab_trace
 from qgjob.simulate.trace import TraceJob
 from tests.support.runs import as_run, submit
@@ -146,7 +146,7 @@ def _trace(case: Case, number: int, *, seed: int) -> tuple[list[TraceJob], float
     shape = LabShape(mean_s=case.mean_s, span=case.span, slots=SLOTS, seed=seed)
     jobs = [replace(job, app_version_id=f"r{number}-{job.app_version_id}") for job in lab_trace(shape)]
     ours = [replace(job, org_id="bench") for job in jobs]
-    return jobs, makespan_lower_bound(ours, SLOTS, case.install_s)
+    return jobs, split_lower_bound(ours, SLOTS, case.install_s)
 
 
 async def _ours(bus: Bus, case: Case, number: int, *, seed: int) -> dict[str, float]:

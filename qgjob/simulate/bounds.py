@@ -1,4 +1,4 @@
-"""A lower bound of the makespan: no schedule, even one that knows the future, is shorter."""
+"""Lower bounds of the makespan: no schedule, even one that knows the future, is shorter."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ _HALVINGS: Final = 50
 def makespan_lower_bound(jobs: Sequence[TraceJob], slots: int, install_s: float) -> float:
     """Seconds from the first arrival to the earliest possible end of the last job.
 
-    The largest of three bounds. *Area*: for every arrival t, all that arrives from t on, with one install for
+    The larger of two bounds. *Area*: for every arrival t, all that arrives from t on, with one install for
     each build, divided by the slots; builds that came before t may be in place, one on each slot.
     *Length*: no job ends before it arrived and ran, the first of its build not before an install.
-    *Split*: a build with more work than one slot can do until then needs as many slots as that takes, each
-    with an install, and all of it fits on the slots.
     """
     if not jobs:
         return 0.0
@@ -41,21 +39,24 @@ def makespan_lower_bound(jobs: Sequence[TraceJob], slots: int, install_s: float)
         new += sum(1 for build in starting.pop(at, ()) if build in later)
         old = len(later) - new
         area = max(area, at + (work + install_s * (new + max(0, old - slots))) / slots)
-    return _split(ordered, first, slots, install_s, max(area, length)) - start
+    return max(area, length) - start
 
 
-def _split(
-    jobs: Sequence[TraceJob],
-    first: dict[tuple[str, str], float],
-    slots: int,
-    install_s: float,
-    least: float,
-) -> float:
-    """The earliest time, not before `least`, by which the slots have room for all tests and installs."""
-    start, work = jobs[0].arrival_s, dict.fromkeys(first, 0.0)
+def split_lower_bound(jobs: Sequence[TraceJob], slots: int, install_s: float) -> float:
+    """A closer bound than `makespan_lower_bound`: it counts what a build needs that one slot cannot do alone.
+
+    A build with more work than one slot can do until then needs as many slots as that takes, each with an
+    install, and all of it must fit on the slots.
+    """
+    if not jobs:
+        return 0.0
+    first: dict[tuple[str, str], float] = {}
+    work: dict[tuple[str, str], float] = {}
     for job in jobs:
-        work[job.build] += job.duration_s
-    total = sum(work.values())
+        first[job.build] = min(first.get(job.build, job.arrival_s), job.arrival_s)
+        work[job.build] = work.get(job.build, 0.0) + job.duration_s
+    start, total = min(first.values()), sum(work.values())
+    least = start + makespan_lower_bound(jobs, slots, install_s)
 
     def fits(until: float) -> bool:
         installs = 0
@@ -67,11 +68,11 @@ def _split(
         return total + install_s * installs <= slots * (until - start) + 1e-9
 
     if fits(least):
-        return least
+        return least - start
     low, high = least, least + 1.0
     while not fits(high):
         high += high - start
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if fits(middle) else (middle, high)
-    return low
+    return low - start

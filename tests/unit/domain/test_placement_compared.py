@@ -12,7 +12,7 @@ import pytest
 from qgjob.domain.placement.model import GroupKey, Job
 from qgjob.domain.placement.shadow import Shadow
 from qgjob.simulate.baselines import POLICIES
-from qgjob.simulate.bounds import makespan_lower_bound
+from qgjob.simulate.bounds import split_lower_bound
 from qgjob.simulate.engine import Lab, Simulation
 from qgjob.simulate.generate import CiShape, LabShape, ci_trace, lab_trace
 from qgjob.simulate.trace import TraceJob
@@ -73,7 +73,7 @@ def test_a_rush_is_done_soon_after_its_bound(
         jobs = [replace(one, org_id="o") for one in lab_trace(LabShape(mean_s=mean_s, span=span, seed=seed))]
         ran = Simulation(jobs, Lab.uniform(8, install_s), POLICIES["qgjob"](0), noise=0.3, seed=3).run()
         made = max(one.ended_s for one in ran) - jobs[0].arrival_s
-        ratios.append(made / makespan_lower_bound(jobs, 8, install_s))
+        ratios.append(made / split_lower_bound(jobs, 8, install_s))
         installs.append(sum(one.installed for one in ran))
     assert median(ratios) <= most
     assert median(installs) <= (25 if install_s > mean_s else 45)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qgjob.errors import UsageError
 from qgjob.simulate.baselines import POLICIES
-from qgjob.simulate.bounds import makespan_lower_bound
+from qgjob.simulate.bounds import makespan_lower_bound, split_lower_bound
 from qgjob.simulate.engine import Lab, Ran, Simulation
 from qgjob.simulate.generate import CiShape, ci_trace
 from qgjob.simulate.summary import Waits, summarize
@@ -125,7 +125,9 @@ def test_the_bound_counts_work_installs_and_the_longest_job() -> None:
 
 def test_the_bound_counts_the_installs_of_a_build_that_one_slot_cannot_do_alone() -> None:
     large = [TraceJob(0.0, "v1", str(n), 10.0) for n in range(4)]
-    assert makespan_lower_bound(large, 2, 5.0) == pytest.approx(25.0)
+    assert makespan_lower_bound(large, 2, 5.0) == pytest.approx(22.5)
+    assert split_lower_bound(large, 2, 5.0) == pytest.approx(25.0)
+    assert split_lower_bound([], 2, 5.0) == 0.0
 
 
 def test_a_trace_is_read_back(tmp_path: Path) -> None:

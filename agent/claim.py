@@ -11,7 +11,6 @@ import contextlib
 import math
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -21,7 +20,7 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import CHAIN_TTL, END_HEADERS, chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import expect, lost_compare
-from qgjob.bus.requester import JsError, RequestTimeoutError, read_ack
+from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.domain.retry import DOWN, POISONOUS, gone_down, is_poisonous, next_attempt, poison_text
 from qgjob.errors import QgjobError, UnreachableError
 
@@ -140,7 +139,6 @@ async def claim(
     phase: Phase,
     *,
     nonce: str | None = None,
-    sent: Callable[[], object] | None = None,
     ours_until: float = math.inf,
 ) -> Claim | None:
     """Claim an attempt that the work stream gave us.
@@ -148,7 +146,6 @@ async def claim(
     None when there is nothing to run: it has ended, or is ended now because it was cancelled or
     was taken over too often; its message is to be acknowledged. `ours_until`: by the event loop's clock,
     until when nobody else was given it. Whoever holds it later is not taken over from: `RequestTimeoutError`.
-    `sent` is called once, while the first answer is waited for: for what need not come before.
     """
     subject, nonce = chain_subject(message), nonce or new_nonce()
     seq, takeovers = 0, 0
@@ -158,15 +155,9 @@ async def claim(
     while time.monotonic() < until:
         link = _link(message, who, phase, nonce, takeovers, started_at, lost)
         try:
-            answer = await bus.requests.send(
+            ack = await bus.requests.publish(
                 subject, link.encode(), headers={**expect(seq), **CHAIN_TTL}, timeout=_TRY_TIMEOUT_S
             )
-            if sent is not None:
-                for _ in range(2):  # the connection writes at the end of the round after
-                    await asyncio.sleep(0)
-                sent()
-                sent = None
-            ack = read_ack(await answer)
         except (RequestTimeoutError, UnreachableError):
             await asyncio.sleep(_PAUSE_S)
             continue

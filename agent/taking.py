@@ -80,6 +80,7 @@ class Taking:
         loop = asyncio.get_running_loop()
         message, ack, ack_wait_s = delivery.message, delivery.ack, delivery.ack_wait_s
         ours_until = delivery.ours_until
+        note = delivery.noted(self._held_work)  # before the claim: killed right after it, it is handed back
         try:
             held = await claim(
                 self._bus,
@@ -87,13 +88,11 @@ class Taking:
                 self._who,
                 await self._runner.phase(message),
                 nonce=delivery.nonce,
-                sent=lambda: delivery.noted(self._held_work),
                 ours_until=ours_until,
             )
         except BaseException:  # also a cancel: what was not claimed leaves no note behind
             delivery.forget()
             raise
-        note = delivery.noted(self._held_work)
         await self.recording.done()  # of a slot's results only one is ever under way
         if held is None:
             note.settle()

@@ -31,6 +31,19 @@ async def ensure_topology(bus: Bus, *, replicas: int = 1) -> None:
     await asyncio.gather(*(_ensure(bus, config) for config in wanted))
 
 
+async def missing_streams(bus: Bus) -> list[str]:
+    """Which of the streams and buckets are not there, as when somebody deleted them."""
+    there: set[str] = set()
+    while True:
+        page = await bus.requests.api("STREAM.NAMES", {"offset": len(there)})
+        names: list[str] = page.get("streams") or []
+        there.update(names)
+        if not names or len(there) >= int(page.get("total", 0)):
+            break
+    wanted = (str(config["name"]) for config in (*streams.streams(), *streams.buckets()))
+    return [name for name in wanted if name not in there]
+
+
 async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
     name = config["name"]
     try:

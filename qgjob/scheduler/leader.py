@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bus_schemas.streams import LEADER_BUCKET, LEADER_TTL_S
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 KEY = "leader"
 _RENEW_S = 0.5
 _LOOK_S = 0.2
+_MEND_S = 0.5
 _GIVE_UP_S = LEADER_TTL_S * 0.75
 _STOOD_STILL_S = 5.0
 """After a longer pause it is better to start anew: slots may seem lost whose reports were not read."""
@@ -48,10 +50,14 @@ class Mandate:
 class Election:
     """One replica's part in the election."""
 
-    def __init__(self, bus: Bus, clock: Clock, replica: str) -> None:
+    def __init__(
+        self, bus: Bus, clock: Clock, replica: str, *, mend: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`mend`: called when nobody can be elected; it makes the key's bucket again if that is gone."""
         self._bus = bus
         self._clock = clock
         self._replica = replica
+        self._mend = mend
         self._nonce = secrets.token_hex(8)
         self._revision = 0
 
@@ -67,6 +73,7 @@ class Election:
                 )
                 told = True
                 mandate = None
+                await self._look_for_bucket()
             if mandate is not None:
                 log.info("replica %s reigns, epoch %d", self._replica, mandate.epoch)
                 return mandate
@@ -114,6 +121,14 @@ class Election:
                 return None
             raise
         return Mandate(self._replica, self._revision, self._clock.now())
+
+    async def _look_for_bucket(self) -> None:
+        """No leader will find that it was deleted, as there will be none without it."""
+        if self._mend is None:
+            return
+        await asyncio.sleep(_MEND_S)
+        with contextlib.suppress(QgjobError):  # the server is away, or as full as before
+            await self._mend()
 
     async def _put(self, expected: int, *, timeout: float) -> int:
         value = json.dumps({"replica": self._replica, "nonce": self._nonce}).encode()

@@ -92,8 +92,9 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
 async def _write_fence(bus: Bus, epoch: int) -> int:
     while True:
         stored = await kv.get_last(bus, streams.WORK, subjects.WORK_FENCE)
-        if stored is not None and (later := _fence_epoch(stored.data)) > epoch:
-            raise await _deposed(bus, later, "a later leader has written the fence")
+        if stored is not None and (later := _fence_epoch(stored.data)) >= epoch:
+            # The same one was another reign: its key's stream began anew since.
+            raise await _deposed(bus, later, "the fence says that a leader of this epoch or a later one was here")
         try:
             ack = await bus.requests.publish(
                 subjects.WORK_FENCE,

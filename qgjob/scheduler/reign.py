@@ -15,6 +15,7 @@ from typing import Any
 from bus_schemas import streams
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
+from qgjob.bus.topology import missing_streams
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Tick
 from qgjob.scheduler import memory, watchdog
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.1
 _REPORTS_WITHIN_S = 0.5
 _WATERMARK_EVERY_S = 0.5
+_STREAMS_EVERY_S = 2.0
 
 
 async def reign(
@@ -123,6 +125,7 @@ async def _reign(
             "opening": _open(parts, opened, clock, mandate.epoch),
             "ticks": _tick(parts.lab),
             "watermark": _keep_watermark(bus, parts.intake),
+            "streams": _miss_streams(bus),
             "beside": _after(opened, beside()),
         }
         for name, duty in duties.items():
@@ -167,6 +170,14 @@ async def _keep_watermark(bus: Bus, intake: Intake) -> None:
         if through > kept:
             await kv.put(bus, streams.SETTINGS_BUCKET, QUEUED_THROUGH_KEY, str(through).encode())
             kept = through
+
+
+async def _miss_streams(bus: Bus) -> None:
+    """What somebody deleted is made again by the next reign; who reads it in this one may be lost in it."""
+    while True:
+        await asyncio.sleep(_STREAMS_EVERY_S)
+        if missing := await missing_streams(bus):
+            raise DeposedError(f"somebody deleted {', '.join(missing)}")
 
 
 async def _until_reconnected(bus: Bus) -> None:

@@ -71,7 +71,9 @@ async def run_scheduler(
         overview = _LatestOverview()
         projector = Projector(bus, store)
         queries = QueryService(bus, Reader(store), overview)
-        election = Election(bus, clock, options.replica)
+        election = Election(
+            bus, clock, options.replica, mend=lambda: ensure_topology(bus, replicas=options.replicas)
+        )
         stopping = asyncio.create_task(stop.wait(), name="stop")
         work = [
             asyncio.create_task(overview.listen(bus), name="overview"),

@@ -30,7 +30,11 @@ class Setting:
     async def recall(self) -> None:
         """Read it as it is."""
         stored = await kv.get(self.bus, SETTINGS_BUCKET, self.key)
-        if stored is not None:
+        if stored is None:
+            if self._revision:  # the bucket was purged, which leaves no tombstone
+                self._revision = 0
+                self.adopt(_NOTHING)
+        else:
             self._take(_NOTHING if stored.deleted else stored.data, stored.seq)
 
     async def run(self) -> None:

@@ -10,6 +10,7 @@ seconds since 1970.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -28,8 +29,10 @@ SHARE: Final = 0.5
 """Of the lab's slots, at most so many are in quarantine."""
 FIRST_S: Final = 60.0
 LONGEST_S: Final = 3600.0
+FORGOTTEN_S: Final = 24 * 3600.0
+"""How long after its last quarantine a slot that is gone is remembered: its agent may be off for a night."""
+MAX_RECORDS: Final = 2000
 _MAX_JOBS: Final = ERRORS + 2
-_MAX_RECORDS: Final = 2000
 _MAX_SLOTS: Final = 16
 _MAX_GOOD: Final = 500
 
@@ -175,6 +178,20 @@ def tick(health: Health, now: float) -> list[Change]:
     return changes
 
 
+def forget_gone(health: Health, there: Container[str], now: float) -> list[Change]:
+    """Forget what is held against slots that are not there, and have not been for long."""
+    gone = [
+        slot
+        for slot, record in health.slots.items()
+        if record.on_probation
+        and slot not in there
+        and (record.since or 0.0) + lasts_s(record.times) + FORGOTTEN_S < now
+    ]
+    for slot in gone:
+        del health.slots[slot]
+    return [Freed(slot) for slot in gone]
+
+
 def next_change(health: Health) -> float | None:
     """When `tick` has something to do next."""
     ends = [r.until for r in health.slots.values() if r.until is not None]
@@ -218,7 +235,7 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
     if build in health.good:
         return []
     record = health.builds.setdefault(build, BuildRecord())
-    if len(health.builds) > _MAX_RECORDS:
+    if len(health.builds) > MAX_RECORDS:
         old = next((b for b, r in health.builds.items() if r.until is None and b != build), None)
         health.builds.pop(old or ("", ""), None)
     record.slots[failure.slot] = None
@@ -239,7 +256,7 @@ def _all_lack(health: Health, failure: Failure) -> bool:
     if failure.build in health.good:
         return False
     slots = health.lacking.setdefault(failure.build, {})
-    if len(health.lacking) > _MAX_RECORDS:
+    if len(health.lacking) > MAX_RECORDS:
         del health.lacking[next(iter(health.lacking))]
     if len(slots) < _MAX_SLOTS:
         slots[failure.slot] = None
@@ -265,16 +282,20 @@ def _freed_of(health: Health, build: Build) -> list[Change]:
 
 def _blame_slot(health: Health, failure: Failure, now: float) -> list[Change]:
     record = health.slots.setdefault(failure.slot, SlotRecord())
-    if len(health.slots) > _MAX_RECORDS:  # most are of slots that are gone
-        forgotten = next((n for n, r in health.slots.items() if not r.times and n != failure.slot), None)
-        health.slots.pop(forgotten or "", None)
+    changes: list[Change] = []
+    if len(health.slots) > MAX_RECORDS:  # most are of slots that are gone
+        idle = [n for n, r in health.slots.items() if r.until is None and n != failure.slot]
+        if idle:
+            forgotten = min(idle, key=lambda name: health.slots[name].times)
+            if health.slots.pop(forgotten).times:
+                changes.append(Freed(forgotten))
     record.jobs.pop(failure.job_id, None)
     record.jobs[failure.job_id] = failure.build
     while len(record.jobs) > _MAX_JOBS:
         del record.jobs[next(iter(record.jobs))]
     if record.until is None and (record.on_probation or len(record.jobs) >= ERRORS):
-        return _quarantine(health, failure, record, now)
-    return []
+        changes += _quarantine(health, failure, record, now)
+    return changes
 
 
 def _quarantine(health: Health, failure: Failure, record: SlotRecord, now: float) -> list[Change]:

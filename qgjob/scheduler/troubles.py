@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 KEY: Final = "health"
 _EVERY_S: Final = 0.25
+_FORGET_EVERY: Final = 240
 _NOBODYS: Final = frozenset({POISONOUS, "takeovers", "lost"})
 """Reasons of errors that say nothing of the slot that recorded them."""
 
@@ -56,8 +58,12 @@ class Troubles:
 
     async def run(self, feed: Callable[..., None]) -> None:
         """End quarantines and holds when their time is over, and keep what is known; until cancelled."""
-        while True:
+        for round_ in itertools.count(1):
             await asyncio.sleep(_EVERY_S)
+            if round_ % _FORGET_EVERY == 0 and (
+                freed := health.forget_gone(self.health, self.state.slots, self.clock.now())
+            ):
+                feed(*self._take(freed))
             due = health.next_change(self.health)
             if due is not None and due <= self.clock.now():
                 feed(*self._take(health.tick(self.health, self.clock.now())))

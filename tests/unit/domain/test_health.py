@@ -13,7 +13,9 @@ from qgjob.domain.health import (
     BRAKE_SLOTS,
     ERRORS,
     FIRST_S,
+    FORGOTTEN_S,
     LONGEST_S,
+    MAX_RECORDS,
     SHARE,
     BuildFreed,
     BuildHeld,
@@ -250,3 +252,29 @@ def test_never_more_than_a_share_is_in_quarantine_and_changes_say_what_is_so(
                 pass
     assert not shut
     assert not held
+
+
+def test_what_is_held_against_a_slot_that_is_gone_is_forgotten_after_a_day() -> None:
+    state = Health()
+    works(state)
+    ended = quarantine(state, "gone/s0").until
+    quarantine(state, "here/s0")
+    fail(state, "j", "young/s0")
+    there = {"here/s0"}
+    late = ended + FORGOTTEN_S + 1
+    assert health.forget_gone(state, there, late) == [], "its quarantine goes on"
+    health.tick(state, ended)
+    assert health.forget_gone(state, there, late - 2) == []
+    assert health.forget_gone(state, there, late) == [Freed("gone/s0")]
+    assert set(state.slots) == {"here/s0", "young/s0"}
+
+
+def test_however_many_slots_come_fail_and_go_their_records_are_bounded() -> None:
+    state = Health()
+    works(state)
+    now = 0.0
+    for number in range(MAX_RECORDS + 20):
+        now = quarantine(state, f"pod-{number}/s0", now).until
+        health.tick(state, now)
+    assert len(state.slots) <= MAX_RECORDS
+    assert f"pod-{MAX_RECORDS + 19}/s0" in state.slots

@@ -94,7 +94,9 @@ async def _write_fence(bus: Bus, epoch: int) -> int:
         stored = await kv.get_last(bus, streams.WORK, subjects.WORK_FENCE)
         if stored is not None and (later := _fence_epoch(stored.data)) >= epoch:
             # The same one was another reign: its key's stream began anew since.
-            raise await _deposed(bus, later, "the fence says that a leader of this epoch or a later one was here")
+            raise await _deposed(
+                bus, later, "the fence says that a leader of this epoch or a later one was here"
+            )
         try:
             ack = await bus.requests.publish(
                 subjects.WORK_FENCE,

@@ -27,6 +27,7 @@ from qgjob.scheduler.overview import OverviewPublisher
 from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY, recover
 from qgjob.scheduler.serverclock import ServerClock
 from qgjob.scheduler.wiring import Parts, ReignSettings, wire
+from qgjob.store.reader import Reader
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ async def reign(
     *,
     settings: ReignSettings,
     known: Known,
+    reader: Reader,
     beside: Callable[[], Coroutine[Any, Any, None]],
     on_wired: Callable[[OverviewPublisher], None],
 ) -> None:
@@ -58,7 +60,7 @@ async def reign(
     )
     try:
         with memory.growing():
-            await _reign(bus, clock, election, mandate, ended, settings, known, beside, on_wired)
+            await _reign(bus, clock, election, mandate, ended, settings, known, reader, beside, on_wired)
     finally:
         watching.cancel()
 
@@ -71,6 +73,7 @@ async def _reign(
     ended: asyncio.Event,
     settings: ReignSettings,
     known: Known,
+    reader: Reader,
     beside: Callable[[], Coroutine[Any, Any, None]],
     on_wired: Callable[[OverviewPublisher], None],
 ) -> None:
@@ -82,7 +85,7 @@ async def _reign(
         inheritance = await recover(bus, mandate.epoch)
         server = ServerClock(bus, clock)
         await server.look()
-        parts = wire(bus, server, mandate, inheritance, settings=settings, known=known)
+        parts = wire(bus, server, mandate, inheritance, settings=settings, known=known, reader=reader)
         await asyncio.gather(
             parts.learning.recall(),
             parts.rulebook.recall(),
@@ -119,6 +122,7 @@ async def _reign(
             "kept files": _after(opened, parts.kept_files.run()),
             "holds": parts.holds.run(),
             "reaper": parts.reaper.run(),
+            "lost jobs": parts.lost_jobs.run(),
             "dead letters": parts.dead_letters.run(),
             "overview": parts.overview.run(),
             "clock": server.run(),

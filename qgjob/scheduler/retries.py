@@ -10,30 +10,28 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
-from bus_schemas import streams, subjects
-from bus_schemas.events import About, Queued, Retrying, decode_event_at
-from bus_schemas.jobs import JobMessage, JobSpec
+from bus_schemas import subjects
+from bus_schemas.events import About, Retrying
+from bus_schemas.jobs import JobMessage
 from bus_schemas.requests import CtlAnswer
 from bus_schemas.rules import RetryRequest
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_page
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc
-from qgjob.errors import BadMessageError, NotFoundError, RefusedError
+from qgjob.errors import NotFoundError, RefusedError
 from qgjob.scheduler.attempts import put_attempt
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.bulk import Carrying
 from qgjob.scheduler.cancels import Known
+from qgjob.scheduler.jobspecs import read_infos, read_spec
 from qgjob.scheduler.slices import gathered
 
 FAILED: Final = frozenset({"failed", "timed_out", "errored"})
 _AT_ONCE: Final = 100
 _HEARD_WITHIN_S: Final = 5.0
 _LOOK_AGAIN_S: Final = 0.02
-_FIRST_EVENTS: Final = 100
-"""Among so many events of an attempt the one is that is looked for: it comes early."""
 
 
 @dataclass(slots=True)
@@ -92,7 +90,7 @@ class Retries:
                 return "retried"
             if request.failed and doc.state not in FAILED:
                 return "not wanted"
-            spec = await self._spec(doc)
+            spec = await read_spec(self.bus, doc)
             if spec is None:
                 return "gone"
             # Marked as sent again: its chain is read before it is released, whoever else asks meanwhile.
@@ -119,22 +117,8 @@ class Retries:
         """Whether the job's last attempt was made by that very request."""
         return any(
             isinstance(event, Retrying) and event.nonce == nonce
-            for event in await self._events(doc, doc.attempt - 1)
+            for event in await read_infos(self.bus, doc, doc.attempt - 1)
         )
-
-    async def _spec(self, doc: JobDoc) -> JobSpec | None:
-        return next((event.spec for event in await self._events(doc, 1) if isinstance(event, Queued)), None)
-
-    async def _events(self, doc: JobDoc, attempt: int) -> list[object]:
-        subject = subjects.event(doc.org_id, doc.run_id, doc.job_id, attempt, "info")
-        page = await read_page(self.bus, streams.EVENTS, subject, limit=_FIRST_EVENTS)
-        events: list[object] = []
-        for message in page.messages:
-            try:
-                events.append(decode_event_at(message.subject, message.data))
-            except BadMessageError:
-                continue
-        return events
 
 
 def retrying_event(message: JobMessage, by: str, now: float) -> OutMsg:

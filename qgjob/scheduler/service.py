@@ -70,7 +70,8 @@ async def run_scheduler(
         await _topology(bus, options.replicas, stop)
         overview = _LatestOverview()
         projector = Projector(bus, store)
-        queries = QueryService(bus, Reader(store), overview)
+        reader = Reader(store)
+        queries = QueryService(bus, reader, overview)
         election = Election(
             bus, clock, options.replica, mend=lambda: ensure_topology(bus, replicas=options.replicas)
         )
@@ -79,7 +80,7 @@ async def run_scheduler(
             asyncio.create_task(overview.listen(bus), name="overview"),
             asyncio.create_task(queries.run(), name="queries"),
             asyncio.create_task(
-                _reigns(bus, clock, options, election, projector, queries, overview), name="reigns"
+                _reigns(bus, clock, options, election, projector, queries, reader, overview), name="reigns"
             ),
         ]
         ready.set()
@@ -114,6 +115,7 @@ async def _reigns(
     election: Election,
     projector: Projector,
     queries: QueryService,
+    reader: Reader,
     overview: _LatestOverview,
 ) -> None:
     pause = _BACK_OFF_S / 5
@@ -129,6 +131,7 @@ async def _reigns(
                 mandate,
                 settings=options.reign,
                 known=queries.known_jobs,
+                reader=reader,
                 beside=projector.run,
                 on_wired=lambda publisher: setattr(overview, "publisher", publisher),
             )

@@ -29,6 +29,7 @@ from qgjob.scheduler.keptfiles import KeptFiles
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.leader import Mandate
 from qgjob.scheduler.learning import Learning
+from qgjob.scheduler.lostjobs import LostJobs
 from qgjob.scheduler.manyjobs import for_each
 from qgjob.scheduler.overview import OverviewPublisher
 from qgjob.scheduler.precedence import Precedence
@@ -40,6 +41,7 @@ from qgjob.scheduler.rulebook import RuleBook
 from qgjob.scheduler.runs import Runs
 from qgjob.scheduler.slots import Slots
 from qgjob.scheduler.superseding import Superseding
+from qgjob.store.reader import Reader
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class Parts:
     holds: Holds
     control: Control
     reaper: Reaper
+    lost_jobs: LostJobs
     dead_letters: DeadLetters
     overview: OverviewPublisher
     learning: Learning
@@ -83,7 +86,14 @@ class Parts:
 
 
 def wire(
-    bus: Bus, clock: Clock, mandate: Mandate, found: Inheritance, *, settings: ReignSettings, known: Known
+    bus: Bus,
+    clock: Clock,
+    mandate: Mandate,
+    found: Inheritance,
+    *,
+    settings: ReignSettings,
+    known: Known,
+    reader: Reader,
 ) -> Parts:
     """Make all duties of a reign from what it found."""
     backlog = Backlog()
@@ -228,6 +238,7 @@ def wire(
         holds=holds,
         control=Control(bus, verbs, ready),
         reaper=reaper,
+        lost_jobs=LostJobs(bus, clock, backlog, reader, ready),
         dead_letters=dead_letters,
         overview=overview,
         learning=Learning(bus, clock, lab.state.estimates),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -182,6 +182,33 @@ class Reader:
         docs = await self.jobs(ids)
         jobs = [docs[i] for i in ids if i in docs and _matches(docs[i], filters)]
         return Listed(position, jobs, total, more)
+
+    async def alive(
+        self, limit: int, states: Iterable[str], *, besides: Container[str], more_than: int = 0
+    ) -> list[str]:
+        """Ids of at most so many jobs in some states, without those in `besides`.
+
+        None when there are no `more_than` so many in all. Raises `RebuildingError` while the projection is
+        incomplete.
+        """
+        position = await self.position()
+        if position is None or position.rebuilding:
+            raise RebuildingError("The store is being rebuilt from the events.")
+        indices = [self.store.keys.in_state(state) for state in sorted(states)]
+        if sum(await self._sizes(indices)) <= more_than:
+            return []
+        found: list[str] = []
+        for key in indices:
+            start = 0
+            while len(found) < limit:
+                async with self.store.asking():
+                    raw = await self.store.client.zrange(key, start, start + _CHUNK - 1)
+                ids = cast("list[str]", raw)
+                found += [job_id for job_id in ids if job_id not in besides]
+                start += len(ids)
+                if not ids:
+                    break
+        return found[:limit]
 
     async def depths(self, now: float) -> dict[PriorityClass, Depth]:
         """How many jobs wait in each priority class."""

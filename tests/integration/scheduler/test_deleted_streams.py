@@ -19,7 +19,12 @@ from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
 _KEY: Final = f"KV_{streams.LEADER_BUCKET}"
-_UNREAD: Final = (streams.HISTORY, streams.LOGS, f"KV_{streams.BUILDS_BUCKET}", f"OBJ_{streams.BUNDLE_OBJECTS}")
+_UNREAD: Final = (
+    streams.HISTORY,
+    streams.LOGS,
+    f"KV_{streams.BUILDS_BUCKET}",
+    f"OBJ_{streams.BUNDLE_OBJECTS}",
+)
 """What a reign that goes on never asks for."""
 
 

@@ -59,8 +59,11 @@ class Watch:
         self._jobs: dict[str, JobView] = {job.job_id: job for job in known.jobs} if known else {}
         self._ordered: tuple[JobView, ...] | None = None
         self._size = len(self._jobs)
-        self._places: dict[str, int] = {}
-        """The latest event of the stream that each view contains."""
+        self._heard: dict[str, int] = {}
+        """The place in the stream of the last event of each job."""
+        self._loaded: dict[str, int] = {}
+        """Up to where each view contains what happened since it was loaded."""
+        self._last_seq = 0
         self._changed: set[str] = set()
         self._look_at = 0.0
         self._stack = AsyncExitStack()
@@ -188,11 +191,22 @@ class Watch:
         assert self._live is not None  # noqa: S101  (changes() has checked it)
         for item in self._live.take():
             if isinstance(item, Resync):
-                self._stale = True
-                self._look_in(0)
-            elif not item.seq or item.seq > self._places.get(item.event.job_id, 0):
-                self._places[item.event.job_id] = item.seq
+                self._begin_anew()
+                continue
+            if 0 < item.seq <= self._last_seq:
+                self._begin_anew()
+            self._last_seq = item.seq or self._last_seq
+            job_id = item.event.job_id
+            if not item.seq or item.seq > max(self._heard.get(job_id, 0), self._loaded.get(job_id, 0)):
+                self._heard[job_id] = item.seq
                 self._apply_one(item.event)
+
+    def _begin_anew(self) -> None:
+        """Load it all: events were missed, or the server lost its last ones and gives their places again."""
+        self._heard.clear()
+        self._loaded.clear()
+        self._stale = True
+        self._look_in(0)
 
     def _apply_one(self, event: AnyEvent) -> None:
         if isinstance(event, Queued):
@@ -242,9 +256,9 @@ class Watch:
             self._size = 1
         for view in found.jobs if isinstance(found, RunView) else (found,):
             if known.as_of is not None:
-                if known.as_of < self._places.get(view.job_id, 0):
+                if known.as_of < self._heard.get(view.job_id, 0):
                     continue  # an event came meanwhile that this does not know yet
-                self._places[view.job_id] = known.as_of
+                self._loaded[view.job_id] = known.as_of
             before = self._jobs.get(view.job_id)
             if before is not None and not is_announced(view) and is_announced(before):
                 view = with_spec_of(before, view)  # noqa: PLW2901

@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from bus_schemas import streams
 from bus_schemas.events import Retrying, Running
 from bus_schemas.requests import JobState, JobView
+from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client, Submitted, query
 from qgjob.client import wait as wait_module
 from qgjob.client import watch as watch_module
@@ -267,3 +269,31 @@ async def test_a_run_that_was_submitted_before_and_is_not_kept_any_more_is_not_w
     known = Submitted(job.run_id, (job,), accepted_before=True)
     with pytest.raises(NotFoundError):
         await asyncio.wait_for(client.wait(job.run_id, known=known), 5)
+
+
+async def test_a_server_that_lost_its_last_writes_is_believed(
+    client: Client, scheduler: Answering, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+):
+    """As after a power cut, or when a backup was put back: places in the stream are given once more."""
+    monkeypatch.setattr(watch_module, "LOOK_AGAIN_S", 0.2)
+    one, two = (scheduler.knows(job, run_size=2) for job in make_run(2))
+    states: dict[str, str] = {}
+
+    def note(watch: Watch) -> None:
+        states.update({job.test: job.state for job in watch.jobs})
+
+    waiting = asyncio.create_task(client.wait(one.run_id, on_change=note))
+    for attempt in (1, 2, 3):
+        await scheduler.happens(started(one, attempt))
+        await scheduler.happens(ended(one, "errored", attempt, final=False))
+    await scheduler.happens(started(two))
+    await wait_for(lambda: states.get(two.test) == "preparing")
+    await client.bus.requests.api(f"STREAM.DELETE.{streams.EVENTS}")
+    await ensure_topology(client.bus)
+    await nats_server.restart()
+    await wait_for(lambda: client.bus.connected, what="the connection")
+    for job in (one, two):
+        scheduler.knows(job, run_size=2)
+    for event in (started(one), started(two), ended(one, "passed"), ended(two, "passed")):
+        await scheduler.happens(event)
+    assert (await asyncio.wait_for(waiting, 15)).verdict == 0

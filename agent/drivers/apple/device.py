@@ -22,6 +22,7 @@ from agent.drivers.base import (
     RunningApp,
 )
 from agent.drivers.ledger import Ledger
+from agent.drivers.ownership import Ownership
 from agent.drivers.timed_install import timed_install
 from agent.errors import JobError
 
@@ -38,12 +39,14 @@ class AppleDevice(Device):
         self._tools = tools
         self._clock = context.clock
         self._folder = context.device_folder(udid)
+        self._ownership = Ownership(udid)
         self._ledger = Ledger(self._folder / "installed.json")
         self._bundle_id: str | None = None
         self._unproved: JobError | None = None
 
     async def open(self) -> None:
-        """See `Device.open`."""
+        """See `Device.open`. Raises `JobError` when another agent has it."""
+        self._ownership.take()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._ledger.load()
         for entry in self._ledger.entries:
@@ -67,6 +70,7 @@ class AppleDevice(Device):
 
     async def close(self) -> None:
         """See `Device.close`."""
+        self._ownership.release()
 
     def installed(self) -> Sequence[InstalledApp]:
         """See `Device.installed`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import plistlib
+import secrets
 import stat
 import sys
 import zipfile
@@ -19,7 +20,8 @@ from agent.errors import JobError
 from qgjob.clock import SystemClock
 from tests.support import fake_xcrun
 
-ONE, TWO = "1111AAAA-0000", "2222BBBB-0000"
+# Of this process alone: a device is one agent's on the whole machine.
+ONE, TWO = (f"{number}-{secrets.token_hex(6).upper()}" for number in ("1111AAAA", "2222BBBB"))
 BUNDLE = "com.example.Shop"
 
 
@@ -97,6 +99,12 @@ async def test_builds_are_installed_proved_and_missed(
         True,
         True,
     )
+    (rival,) = [found for found in await driver_on(mac, kind, tmp_path / "rival").discover() if found.present]
+    with pytest.raises(JobError, match="another agent of this machine"):
+        await rival.device.open()
+    await device.close()
+    await rival.device.open()
+    await rival.device.close()
 
 
 async def test_devices_come_and_go(mac: FakeMac, tmp_path: Path):
@@ -133,6 +141,7 @@ async def test_what_is_no_ios_app_is_refused(mac: FakeMac, tmp_path: Path):
     evil = await device.install(ipa(tmp_path / "evil.ipa", "../../etc"), timeout_s=30)
     assert (evil.reason, evil.retryable) == ("build_broken", False)
     assert not any("install" in call for call in mac["calls"])
+    await device.close()
 
 
 async def test_a_machine_without_xcode_and_nonsense(mac: FakeMac, tmp_path: Path):

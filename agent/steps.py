@@ -226,8 +226,14 @@ class Steps:
             ) from None
 
     async def _start_app(self) -> RunningApp:
-        app_id = self.slot.installed_as(self._spec)
-        return await self.slot.device.start_app(app_id, timeout_s=START_TIMEOUT_S)
+        device, app_id = self.slot.device, self.slot.installed_as(self._spec)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S + DRIVER_GRACE_S):  # the driver itself keeps the limit
+                return await device.start_app(app_id, timeout_s=START_TIMEOUT_S)
+        except TimeoutError as error:
+            mistaken(device, error)
+            text = f"the app was not started within {START_TIMEOUT_S:g} s"
+            raise JobError(text, reason="start_timeout", retryable=True) from None
 
     # -- run --
 

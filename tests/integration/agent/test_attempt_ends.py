@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from agent import watching
+from agent import steps, watching
 from agent.attempt import AttemptRunner
 from agent.claim import Claim, claim
 from agent.drivers import careful
@@ -90,6 +90,28 @@ async def test_a_cancellation_that_is_nobodys_ends_the_attempt_and_not_the_slot(
     outcome = await ran(runner, held)
     assert outcome is not None
     assert (outcome.state, outcome.retryable) == ("errored", True)
+    await runner.close()
+
+
+async def test_a_driver_that_never_starts_the_app_does_not_keep_its_slot(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(steps, "START_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(steps, "DRIVER_GRACE_S", 0.05)
+    runner = await runner_in(bus, tmp_path, tmp_path / "work")
+    doubts: list[str] = []
+    runner.device.on_doubt = doubts.append
+    monkeypatch.setattr(runner.device, "start_app", hangs)
+    message = JobMessage(spec=planned(1, runner="command", argv=("true",)).specs[0])
+    held = await claimed(bus, runner, message)
+    async with asyncio.timeout(20):
+        outcome = await ran(runner, held)
+    assert outcome is not None
+    assert (outcome.state, outcome.result.reason, outcome.retryable) == ("errored", "start_timeout", True)
+    assert doubts, "its device is looked at before it gets more work"
     await runner.close()
 
 

@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.archive import DEFAULT_LIMITS, Limits, unpack
+from agent.archive import DEFAULT_LIMITS, Limits, is_disk_full, unpack
 from agent.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.errors import ArchiveError, FetchError
 from agent.removal import FOLDER_MODE, remove_tree
+from agent.room import require_room, room_while_writing
 from agent.transfer import Transferred
 
 _State = dict[str, tuple[int, int, int, int]]
@@ -101,9 +102,8 @@ class BundleStore:
                 await self._make_anew(digest, into, progress)
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
-            raise FetchError(
-                f"cannot unpack a test bundle: {error.strerror}{where}", reason="disk_error"
-            ) from error
+            reason = "disk_full" if is_disk_full(error) else "disk_error"
+            raise FetchError(f"cannot unpack a test bundle: {error.strerror}{where}", reason=reason) from error
         finally:
             self._users[digest] -= 1
             if not self._users[digest]:
@@ -144,7 +144,7 @@ class BundleStore:
         fresh = self._fresh()
         fresh.parent.mkdir(parents=True, exist_ok=True)
         try:
-            unpack(blob, fresh, limits=self._limits)
+            unpack(blob, fresh, limits=self._limits, checkpoint=room_while_writing(fresh.parent))
             fresh.replace(self._master(digest))
         except ArchiveError as error:
             raise ArchiveError(
@@ -191,6 +191,7 @@ class BundleStore:
 
     def _copy(self, digest: str, into: Path) -> None:
         master = self._master(digest)
+        require_room(self._folder, self._sizes.get(digest, 0))
         into.mkdir(parents=True)
         for name in self._masters[digest]:
             _copy_entry(master, into, name)

@@ -1,6 +1,7 @@
 """Downloaded blobs on this machine, by their SHA-256: each is fetched once and verified.
 
-A blob that is in use stays; of the others the least recently used go when the cache is over its size.
+A blob that is in use stays; of the others the least recently used go when the cache is over its size, and all of
+them when the disk has no room for another one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 
+from agent.archive import is_disk_full
 from agent.errors import FetchError
 from agent.shared import SharedWork
 from agent.transfer import Transferred
@@ -100,7 +102,13 @@ class BlobCache:
         incoming = self._folder / "incoming" / f"{digest}.{uuid.uuid4().hex}"
         try:
             incoming.parent.mkdir(parents=True, exist_ok=True)
-            await self._fetch(digest, incoming, lambda done, total: self._tell(digest, done, total))
+            try:
+                await self._fetch_to(digest, incoming)
+            except OSError as error:
+                if not is_disk_full(error):
+                    raise
+                await asyncio.to_thread(self._make_room, 0)
+                await self._fetch_to(digest, incoming)
             found = await asyncio.to_thread(_digest_and_sync, incoming)
             if found != digest:
                 raise FetchError(
@@ -110,18 +118,23 @@ class BlobCache:
             path.parent.mkdir(exist_ok=True)
             incoming.replace(path)
         except OSError as error:
-            raise FetchError(f"cannot store a download in {self._folder}: {error.strerror}") from error
+            reason = "disk_full" if is_disk_full(error) else "disk_error"
+            text = f"cannot store a download in {self._folder}: {error.strerror}"
+            raise FetchError(text, reason=reason) from error
         finally:
             incoming.unlink(missing_ok=True)
-        await asyncio.to_thread(self._make_room)
+        await asyncio.to_thread(self._make_room, self._limit_bytes)
 
-    def _make_room(self) -> None:
+    async def _fetch_to(self, digest: str, path: Path) -> None:
+        await self._fetch(digest, path, lambda done, total: self._tell(digest, done, total))
+
+    def _make_room(self, limit_bytes: int) -> None:
         found: list[tuple[float, int, Path]] = []
         for path in self._folder.glob("??/*"):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 found.append((status.st_mtime, status.st_size, path))
-        over = sum(size for _, size, _ in found) - self._limit_bytes
+        over = sum(size for _, size, _ in found) - limit_bytes
         for _, size, path in sorted(found):
             if over <= 0:
                 break

@@ -13,6 +13,7 @@ from agent.bundles import BundleStore
 from agent.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.drivers.base import DEFAULT_APP_ID, Build
 from agent.errors import FetchError, JobError
+from agent.room import require_room
 from agent.transfer import Tell, Transferred, shown_size, told
 from bus_schemas.builds import BuildRecord, build_key, serving_builds, serving_keys
 from bus_schemas.jobs import JobSpec
@@ -151,8 +152,11 @@ class JobFiles:
         await self._fetch(BUNDLE_OBJECTS, digest, dest, progress, "bundle_missing")
 
     async def _fetch(self, bucket: str, digest: str, dest: Path, progress: Transferred, reason: str) -> None:
+        def has_size(size: int) -> None:
+            require_room(dest.parent, size)
+
         try:
-            await get_file(self._bus, bucket, digest, dest, progress=progress)
+            await get_file(self._bus, bucket, digest, dest, progress=progress, on_size=has_size)
         except NotFoundError as error:
             raise FetchError(error.message, reason=reason, retryable=False) from error
         except QgjobError as error:

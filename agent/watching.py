@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 from agent.interruption import Interruption
 from agent.launch import EndReason, JobDirs
 from agent.logs import LogShipper
-from agent.settings import MIB, JobLimits
+from agent.room import MIB, MIN_FREE_BYTES
+from agent.settings import JobLimits
 from bus_schemas.jobs import JobSpec
 
 LOOK_EVERY_S: Final = 5.0
-MIN_FREE_BYTES: Final = 200 * MIB
 """When the disk has less, whoever wrote much is ended before everybody suffers."""
 MIN_FREE_FILES: Final = 10_000
 """The same of files, which a file system has room for a number of, whatever is in them."""

@@ -25,10 +25,9 @@ from agent.drivers.base import (
 from agent.drivers.ledger import Ledger
 from agent.drivers.timed_install import timed_install
 from agent.errors import JobError
+from agent.room import MIN_FREE_BYTES
 from qgjob.clock import Clock
 from qgjob.errors import UsageError
-
-MIN_FREE_BYTES = 200 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from agent.drivers.manifest import find_app
 from agent.drivers.marker import MarkerDevice, SlotSpec, slot_specs
 from agent.errors import ArchiveError, JobError
 from agent.removal import remove_tree
+from agent.room import require_room, room_while_writing
 from agent.supervision.sweep import slot_mark
 from qgjob.clock import Clock
 
@@ -197,12 +198,16 @@ async def _unpack(build: Build, source: Path, dest: Path) -> None:
     """Unpack in a thread that ends soon after we are cancelled, and is waited for."""
     stop = threading.Event()
 
-    def checkpoint(_written: int) -> None:
+    look_for_room = room_while_writing(dest.parent)
+
+    def checkpoint(written: int) -> None:
         if stop.is_set():
             raise _StoppedError
+        look_for_room(written)
 
     def work() -> None:
         if build.file_name is not None:
+            require_room(dest.parent, source.stat().st_size)
             _place_file(source, dest, build.file_name)
             return
         try:

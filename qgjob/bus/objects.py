@@ -129,10 +129,11 @@ async def get_file(
     *,
     limit: int | None = None,
     progress: Progress | None = None,
+    on_size: Callable[[int], None] | None = None,
 ) -> int:
     """Write a stored file to `dest`, which appears complete and verified or not at all.
 
-    Returns its size in bytes. Raises `NotFoundError`, `CorruptObjectError`, `UnreachableError`, and
+    `on_size` hears how large it is before any of it is fetched; what it raises ends that. Returns its size in bytes. Raises `NotFoundError`, `CorruptObjectError`, `UnreachableError`, and
     `RefusedError` for a file of over `limit` bytes, of which nothing is fetched.
     """
     draft = dest.with_name(f".{dest.name}.{secrets.token_hex(4)}.part")
@@ -146,6 +147,8 @@ async def get_file(
                 raise NotFoundError(f"There is no file {digest[:12]}… in {bucket} (any more).")
             if limit is not None and info.size > limit:
                 raise RefusedError(f"The file has {info.size} bytes; at most {limit} are read here.")
+            if on_size is not None:
+                on_size(info.size)
             try:
                 with draft.open("wb") as file:
                     await _get(bus, bucket, info, file, progress)

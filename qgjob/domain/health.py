@@ -22,7 +22,15 @@ ERRORS: Final = 3
 BRAKE_SLOTS: Final = 3
 """Slots on which a build has to fail before it is held; 2 where no more could run it."""
 MACHINES: Final = frozenset(
-    {"tool_missing", "runner_missing", "adb_missing", "xcrun_missing", "secret_missing", "no_device"}
+    {
+        "tool_missing",
+        "runner_missing",
+        "adb_missing",
+        "xcrun_missing",
+        "secret_missing",
+        "no_device",
+        "disk_full",
+    }
 )
 """Reasons of errors that say what a machine or slot lacks: no build would have fared better there."""
 SHARE: Final = 0.5

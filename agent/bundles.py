@@ -103,7 +103,9 @@ class BundleStore:
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             reason = "disk_full" if is_disk_full(error) else "disk_error"
-            raise FetchError(f"cannot unpack a test bundle: {error.strerror}{where}", reason=reason) from error
+            raise FetchError(
+                f"cannot unpack a test bundle: {error.strerror}{where}", reason=reason
+            ) from error
         finally:
             self._users[digest] -= 1
             if not self._users[digest]:

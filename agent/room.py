@@ -18,7 +18,9 @@ def require_room(folder: Path, size: int) -> None:
     """Raise `OSError` when so many more bytes would leave less than `MIN_FREE_BYTES` on the disk of a folder."""
     free = shutil.disk_usage(folder).free
     if size + MIN_FREE_BYTES > free:
-        text = f"{_mib(size)} more would leave less than {_mib(MIN_FREE_BYTES)} of the {_mib(free)} on the disk"
+        text = (
+            f"{_mib(size)} more would leave less than {_mib(MIN_FREE_BYTES)} of the {_mib(free)} on the disk"
+        )
         raise OSError(errno.ENOSPC, text)
 
 

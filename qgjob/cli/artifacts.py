@@ -11,6 +11,7 @@ import typer
 from qgjob.cli import options as opt
 from qgjob.cli.output import Output, clean, size_text
 from qgjob.cli.session import Session, run, session_of
+from qgjob.cli.values import unwritable
 from qgjob.errors import ExitCode, NotFoundError, QgjobError, UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ async def _fetch(
             failed.append(error)
             out.error(f"{file.path}: {error.message}", error.hint)
         except OSError as error:
-            raise UsageError(f"{folder} cannot be written: {error.strerror or error}.") from None
+            raise unwritable(str(folder), error) from None
     return places, failed
 
 

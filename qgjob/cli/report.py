@@ -88,7 +88,7 @@ async def _main(
         try:
             output.write_bytes(data)
         except OSError as error:
-            raise UsageError(f"--output {output} cannot be written: {error.strerror or error}.") from None
+            raise values.unwritable(f"--output {output}", error) from None
     if found.open:
         session.out.note(f"Not over yet: {found.missing}.")
 

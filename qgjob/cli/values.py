@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from qgjob.cli.choices import checked_choice
-from qgjob.errors import UsageError
+from qgjob.errors import QgjobError, UsageError
 
 TARGETS: Final = ("emulator", "device", "simulator")
 
+_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}\Z")
 _RUNNER: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
 
@@ -222,6 +223,14 @@ def writable(option_name: str, path: Path | None) -> Path | None:
     if reason:
         raise UsageError(f"{option_name} {path} cannot be written: {reason}.")
     return path
+
+
+def unwritable(what: str, error: OSError) -> QgjobError:
+    """What to raise when a file cannot be written after all: a full disk is no wrong option."""
+    text = f"{what} cannot be written: {error.strerror or error}."
+    if error.errno in _DISK:
+        return QgjobError(text, hint="`qgjob doctor` shows how much room the disks have.")
+    return UsageError(text)
 
 
 def _short(value: str) -> str:

@@ -238,6 +238,17 @@ def test_a_full_disk_for_bundles_is_no_bug_of_ours(qgjob: Qgjob):
     assert done.returncode == 1
 
 
+def test_a_full_disk_for_what_a_job_left_is_no_wrong_option(qgjob: Qgjob):
+    qgjob.file("a.sh", 'head -c 100000 /dev/urandom >"$QGJOB_ARTIFACTS_DIR/picture"')
+    done = qgjob("submit", "--test", "a.sh", "--wait", "--json")
+    assert done.code == 0, done.err
+    run = done.json["run_id"]
+    for command in (f"artifacts {run} --download kept", f"report {run} --output report.xml"):
+        done = in_shell(qgjob, f'ulimit -f 0; trap "" XFSZ; "$0" {command}')
+        assert "cannot be written: File too large." in one_error(done.stderr)
+        assert done.returncode == 1
+
+
 @pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", ">&- 2>&- <&-"])
 def test_a_command_runs_with_a_stream_closed(lonely: Qgjob, closed: str):
     done = in_shell(lonely, f'"$0" schema export out {closed}')

@@ -18,7 +18,9 @@ from agent.errors import JobError
 
 _OWN_MOUNTS: Final = ("unshare", "--user", "--map-root-user", "--mount")
 _OWN_TMP: Final = 'mount -t tmpfs tmpfs /tmp && exec "$@"'
-_OTHER_AGENT: Final = "import sys; from agent.drivers.ownership import Ownership; Ownership(sys.argv[1]).take()"
+_OTHER_AGENT: Final = (
+    "import sys; from agent.drivers.ownership import Ownership; Ownership(sys.argv[1]).take()"
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="as systemd does it")

@@ -1,7 +1,7 @@
 """Downloaded blobs on this machine, by their SHA-256: each is fetched once and verified.
 
-A blob that is in use stays; of the others the least recently used go when the cache is over its size, and all of
-them when the disk has no room for another one.
+A blob that is in use stays; of the others the least recently used go when the cache is over its size, and
+all of them when the disk has no room for another one.
 """
 
 from __future__ import annotations

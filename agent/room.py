@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ _LOOK_EACH_BYTES: Final = 8 * MIB
 
 
 def require_room(folder: Path, size: int) -> None:
-    """Raise `OSError` when so many more bytes would leave less than `MIN_FREE_BYTES` on the disk of a folder."""
+    """Raise `OSError` when the disk of a folder, with so many more bytes, had not `MIN_FREE_BYTES` left."""
     free = shutil.disk_usage(folder).free
     if size + MIN_FREE_BYTES > free:
         text = (

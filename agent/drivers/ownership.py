@@ -8,7 +8,7 @@ import hashlib
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -26,8 +26,8 @@ class _Lock(Protocol):
 class Ownership:
     """A lock on this machine, which the kernel releases however the agent ends.
 
-    On Linux the name of a socket, which is no file: a service with a /tmp of its own (systemd's PrivateTmp) would
-    not see the file of another one, and what tidies up /tmp removes it after some days.
+    On Linux the name of a socket, which is no file: a service with a /tmp of its own (systemd's PrivateTmp)
+    would not see the file of another one, and what tidies up /tmp removes it after some days.
     """
 
     def __init__(self, device: str) -> None:
@@ -38,9 +38,8 @@ class Ownership:
         """Own the device, if we do not yet. Raises `JobError` (`device_taken`) when another agent does."""
         if self._lock is not None:
             return
-        bring: Callable[[str], _Lock] = _bound_socket if sys.platform == "linux" else _locked_file
         try:
-            self._lock = bring(self._device)
+            self._lock = _LOCKS.get(sys.platform, _locked_file)(self._device)
         except OSError as error:
             text = f"the lock of {self._device} cannot be had: {error.strerror}"
             if error.errno in _BUSY:
@@ -75,3 +74,6 @@ def _locked_file(device: str) -> _Lock:
         file.close()
         raise
     return file
+
+
+_LOCKS: Final[Mapping[str, Callable[[str], _Lock]]] = {"linux": _bound_socket}

@@ -133,8 +133,9 @@ async def get_file(
 ) -> int:
     """Write a stored file to `dest`, which appears complete and verified or not at all.
 
-    `on_size` hears how large it is before any of it is fetched; what it raises ends that. Returns its size in bytes. Raises `NotFoundError`, `CorruptObjectError`, `UnreachableError`, and
-    `RefusedError` for a file of over `limit` bytes, of which nothing is fetched.
+    `on_size` hears how large it is before any of it is fetched; what it raises ends that. Returns its size in
+    bytes. Raises `NotFoundError`, `CorruptObjectError`, `UnreachableError`, and `RefusedError` for a file of
+    over `limit` bytes, of which nothing is fetched.
     """
     draft = dest.with_name(f".{dest.name}.{secrets.token_hex(4)}.part")
     last: QgjobError | None = None

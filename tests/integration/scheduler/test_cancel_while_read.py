@@ -30,7 +30,7 @@ async def test_it_waits_for_the_rest(
     run = planned(JOBS, runner="noop")
     last_part = {spec.job_id for spec in run.specs[JOBS // PARTS :]}
     half_read, asked, on = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    take_all, reads = Intake._take_all, Intake.reads  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+    take_all, reads = Intake._take_all, Intake.reads  # pyright: ignore[reportPrivateUsage]
 
     async def halting(self: Intake, msgs: list[Msg]) -> object:
         taken = await take_all(self, msgs)

@@ -230,10 +230,13 @@ class LocalSystem:
                 await self._start_nats(self._supervisor, lock_fd),
                 await self._start_valkey(self._supervisor) if self.options.valkey else None,
             )
-            for stage in self._services(self.options, found, self.folder):
-                await self._supervisor.start(*(self._to_our_server(spec) for spec in stage))
+            *before, last = self._services(self.options, found, self.folder) or ((),)
+            for stage in before:
+                await self._start(self._supervisor, stage)
+            # Before the agents: who waits until `qgjob health` finds one calls HTTP next.
             if self.options.http:
                 found = replace(found, http=await self._start_gateway(self._supervisor, found.server))
+            await self._start(self._supervisor, last)
             if self._publish:
                 token_file = self.listen.token_file
                 state = RunningUp(
@@ -257,6 +260,9 @@ class LocalSystem:
             stack.callback(watching.cancel)
             addresses.set_result(found)
             await asyncio.get_running_loop().create_future()  # until we are cancelled
+
+    async def _start(self, supervisor: Supervisor, stage: Sequence[ChildSpec]) -> None:
+        await supervisor.start(*(self._to_our_server(spec) for spec in stage))
 
     async def _start_nats(self, supervisor: Supervisor, lock_fd: int) -> str:
         listen, token = self.listen, self.listen.token

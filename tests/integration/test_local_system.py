@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from redis.asyncio import Redis
 
 from qgjob.errors import QgjobError, RefusedError
 from qgjob.local.child import ChildError, ChildSpec
+from qgjob.local.folder import DataFolder
 from qgjob.local.ports import free_port
 from qgjob.local.probes import nats_ready, valkey_ready
-from qgjob.local.system import LocalSystem, Services, UpOptions
+from qgjob.local.system import Addresses, LocalSystem, Services, UpOptions, default_services
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.services import polite, shell, stubborn
 from tests.support.wait import wait_for
@@ -210,3 +212,19 @@ async def test_its_own_server_is_shown_nothing_that_the_environment_has_for_anot
         monkeypatch.setenv(variable, str(tmp_path / "of-another-lab"))
     async with LocalSystem(UpOptions(data_dir=tmp_path, slots=1, http=True)) as system:
         assert {"scheduler", "agent-local", "gateway"} <= set(system.pids())
+
+
+async def test_http_is_served_before_the_first_agent_makes_the_system_healthy(tmp_path: Path) -> None:
+    port = free_port()
+    curl = f"{sys.executable} -c \"import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/docs')\""
+    asking = shell("agent", f"{curl} && echo ready >/dev/fd/$QGJOB_READY_FD && exec sleep 1000")
+
+    def services(
+        options: UpOptions, addresses: Addresses, folder: DataFolder
+    ) -> Sequence[Sequence[ChildSpec]]:
+        return *default_services(options, addresses, folder)[:-1], [asking]
+
+    async with LocalSystem(
+        UpOptions(data_dir=tmp_path, http=True, http_port=port), services=services
+    ) as system:
+        assert {"gateway", "agent"} <= set(system.pids())

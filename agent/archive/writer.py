@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from agent.errors import ArchiveError
+from qgjob.bundle.limits import UNPACKED_LIMIT, UNPACKED_RATIO, UNPACKED_RATIO_FLOOR
 
 Checkpoint = Callable[[int], None]
 """Called with the bytes written so far; whatever it raises ends the unpacking."""
@@ -28,9 +29,9 @@ class Limits:
     """
 
     entries: int = 100_000
-    total_bytes: int = 8 * 1024**3
-    ratio: int = 200
-    ratio_floor_bytes: int = 64 * 1024**2
+    total_bytes: int = UNPACKED_LIMIT
+    ratio: int = UNPACKED_RATIO
+    ratio_floor_bytes: int = UNPACKED_RATIO_FLOOR
 
 
 DEFAULT_LIMITS = Limits()

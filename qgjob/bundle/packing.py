@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from gzip import GzipFile
 from pathlib import Path
 from typing import IO
 
 from qgjob.bundle.ignores import IgnoreRules
+from qgjob.bundle.limits import UNPACKED_LIMIT, UNPACKED_RATIO, UNPACKED_RATIO_FLOOR
 from qgjob.bundle.selection import Selection
 from qgjob.bundle.walk import Entry, named_entries, walk
 from qgjob.errors import RefusedError, UsageError
@@ -42,26 +43,31 @@ def build_bundle(
     """Pack the selection's root, ignored files left out, its tests always in.
 
     `ignore`: lines that count as if they stood in the root's `.qgjobignore`.
-    Raises `RefusedError` naming the biggest entries when it comes out larger than `limit` bytes,
-    `UsageError` for a link that leaves the root or a file that cannot be read.
+    Raises `RefusedError` naming the biggest entries when it comes out larger than `limit` bytes or agents
+    would not unpack it, `UsageError` for a link that leaves the root or a file that cannot be read.
     """
     rules = IgnoreRules.for_root(selection.root)
     entries = {entry.name: entry for entry in walk(selection.root, rules, ignore=ignore)}
     for test in selection.tests:
         if test not in entries:
             entries |= {entry.name: entry for entry in named_entries(selection.root, test)}
-    return _pack(selection.root, entries.values(), out_path, limit)
+    return _pack(selection.root, entries.values(), out_path, limit, _too_big_bundle)
 
 
 def pack_folder(folder: Path, out_path: Path, limit: int | None = None) -> Bundle:
-    """Pack everything in a folder, ignored or not: for a build that is a folder."""
-    return _pack(folder, walk(folder, None), out_path, limit)
+    """Pack everything in a folder, ignored or not: for a build that is a folder. Raises as `build_bundle`."""
+    return _pack(folder, walk(folder, None), out_path, limit, _too_big_build)
 
 
-def _pack(root: Path, found: Iterable[Entry], out_path: Path, limit: int | None) -> Bundle:
+_TooBig = Callable[[Path, Sequence[Entry], str], RefusedError]
+
+
+def _pack(root: Path, found: Iterable[Entry], out_path: Path, limit: int | None, too_big: _TooBig) -> Bundle:
     entries = sorted(found, key=lambda entry: entry.name)
     if len(entries) > MAX_ENTRIES:
-        raise _too_big(root, entries, f"it has {len(entries)} files, and {MAX_ENTRIES} is the most")
+        raise too_big(root, entries, f"it has {len(entries)} files, and {MAX_ENTRIES} is the most")
+    if sum(entry.size for entry in entries) > UNPACKED_LIMIT:
+        raise too_big(root, entries, f"unpacked it is over {_megabytes(UNPACKED_LIMIT)}")
     try:
         with out_path.open("wb") as file:
             sink = _HashingSink(file, limit)
@@ -71,10 +77,14 @@ def _pack(root: Path, found: Iterable[Entry], out_path: Path, limit: int | None)
                     for entry in entries:
                         _add(archive, root, entry)
                 buffered.flush()
+                unpacked = zipped.tell()
                 buffered.detach()
+        if unpacked > max(UNPACKED_RATIO_FLOOR, UNPACKED_RATIO * sink.size):
+            what = f"{_megabytes(unpacked)} unpack from {_megabytes(sink.size)}"
+            raise too_big(root, entries, f"{what}, and agents take no more than {UNPACKED_RATIO} times")
     except _LimitReachedError:
         out_path.unlink()
-        raise _too_big(root, entries, f"packed it is over {_megabytes(limit or 0)}") from None
+        raise too_big(root, entries, f"packed it is over {_megabytes(limit or 0)}") from None
     except BaseException:
         out_path.unlink(missing_ok=True)
         raise
@@ -128,7 +138,14 @@ class _HashingSink:
         self._file.flush()
 
 
-def _too_big(root: Path, entries: Sequence[Entry], what: str) -> RefusedError:
+def _too_big_build(root: Path, entries: Sequence[Entry], what: str) -> RefusedError:
+    return RefusedError(
+        f"the build {root} is too big: {what}; the biggest in it: {_biggest(entries)}",
+        hint="All of the folder is packed: give one that holds the build alone.",
+    )
+
+
+def _too_big_bundle(root: Path, entries: Sequence[Entry], what: str) -> RefusedError:
     return RefusedError(
         f"the test bundle of {root} is too big: {what}; the biggest in it: {_biggest(entries)}",
         hint="List what the tests do not need in .qgjobignore (the syntax is .gitignore's), "

@@ -71,18 +71,32 @@ def named_entries(root: Path, name: str) -> Iterator[Entry]:
 
 
 def link_entry(root: Path, real_root: str, name: str) -> Entry:
-    """A link as it is stored: its target relative, even where it was absolute."""
+    """A link as it is stored: its target relative and all inside, even where it was absolute or went outside."""
     path = root / name
     target = os.readlink(path)  # noqa: PTH115 - the text itself is wanted
-    where = os.path.realpath(path)
-    if where != real_root and not where.startswith(real_root + os.sep):
+    where, folder = os.path.realpath(path), os.path.realpath(path.parent)
+    if not _is_in(real_root, where):
         raise UsageError(
             f"{name} is a link that leaves the bundle: it leads to {target}, outside {root}",
             hint="Copy the file into the bundle, or list the link in .qgjobignore.",
         )
-    if os.path.isabs(target):  # noqa: PTH117
-        target = os.path.relpath(where, os.path.realpath(path.parent))
+    if os.path.isabs(target) or _goes_out(real_root, folder, target):  # noqa: PTH117
+        target = os.path.relpath(where, folder)
     return Entry(name=name, target=target)
+
+
+def _goes_out(real_root: str, folder: str, target: str) -> bool:
+    """Whether the way of a link is outside for a moment, as `../NAME-OF-THE-ROOT/x` is."""
+    where = folder
+    for part in target.split("/"):
+        where = os.path.realpath(os.path.join(where, part))  # noqa: PTH118
+        if not _is_in(real_root, where):
+            return True
+    return False
+
+
+def _is_in(real_root: str, where: str) -> bool:
+    return where == real_root or where.startswith(real_root + os.sep)
 
 
 def _scan(root: Path, prefix: str) -> list[os.DirEntry[str]]:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qgjob.bundle import Bundle, build_bundle, collect_tests, pack_folder
+from qgjob.bundle.limits import UNPACKED_LIMIT, UNPACKED_RATIO_FLOOR
 from qgjob.errors import ExitCode, RefusedError, UsageError
 from tests.unit.bundle.conftest import Tree
 
@@ -129,6 +130,15 @@ def test_links_inside_stay_links_and_become_relative(tree: Tree):
     assert links == {"sub/absolute": "../data/x", "sub/relative": "../data", "dangling": "gone"}
 
 
+@pytest.mark.parametrize("way", ["data/../../{root}/data/x", "../{root}/data/x", "hop/../{root}/data/x"])
+def test_a_link_that_goes_out_and_comes_back_is_stored_without_the_detour(tree: Tree, way: str):
+    root = tree({"a.sh": "", "data/x": ""})
+    (root / "hop").symlink_to("data/..")
+    (root / "round").symlink_to(way.format(root=root.name))
+    with tarfile.open(pack(root).path) as archive:
+        assert archive.getmember("round").linkname == "data/x"
+
+
 @pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "data/../../outside", "hop/../outside"])
 def test_a_link_that_leaves_the_root_is_named(tree: Tree, target: str):
     root = tree({"a.sh": "", "data/x": ""})
@@ -178,6 +188,25 @@ def test_over_the_limit_by_many_small_files_the_folders_are_named(tree: Tree):
     root = tree({"a.sh": ""} | {f"many/{n}": rng.randbytes(500).hex() for n in range(400)})
     with pytest.raises(RefusedError, match=r"many/ \(0\.4 MiB, 400 files\)"):
         pack(root, limit=50_000)
+
+
+def test_what_agents_would_not_unpack_is_refused_where_it_is_packed(tree: Tree):
+    root = tree({"a.sh": "", "zeros": ""})
+    os.truncate(root / "zeros", UNPACKED_RATIO_FLOOR)
+    with pytest.raises(
+        RefusedError, match=r"64\.0 MiB unpack from 0\.1 MiB, .* 200 times; .*: zeros"
+    ) as caught:
+        pack(root)
+    assert ".qgjobignore" in (caught.value.hint or "")
+    assert not (root.parent / "bundle.tar.gz").exists()
+    with pytest.raises(RefusedError, match=rf"the build {root} is too big") as caught:
+        pack_folder(root, root.parent / "build.tar.gz")
+    assert ".qgjobignore" not in (caught.value.hint or "")
+    os.truncate(root / "zeros", UNPACKED_LIMIT + 1)
+    with pytest.raises(RefusedError, match=r"unpacked it is over 8192\.0 MiB"):
+        pack(root)
+    os.truncate(root / "zeros", UNPACKED_RATIO_FLOOR - 100_000)
+    assert pack(root).files == 2
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -142,7 +142,8 @@ def measure(case: Case) -> dict[str, Any]:
     jobs = ci_trace(shape) if isinstance(shape, CiShape) else stream_trace(shape)
     lab = Lab.uniform(shape.slots, shape.install_s)
     builds_per_slot = len({job.build for job in jobs}) / shape.slots
-    bound_s = split_lower_bound(jobs, shape.slots, shape.install_s)
+    first = min(job.arrival_s for job in jobs)
+    bound_s = first + split_lower_bound(jobs, shape.slots, shape.install_s)
     figures: dict[str, dict[str, float]] = {}
     took: dict[str, float] = {}
     for name in COMPARED:

@@ -28,10 +28,7 @@ class Waits:
             return cls(0.0, 0.0, 0.0, 0.0)
         ordered = sorted(waits)
         return cls(
-            sum(ordered) / len(ordered),
-            ordered[len(ordered) // 2],
-            ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))],
-            ordered[-1],
+            sum(ordered) / len(ordered), _quantile(ordered, 0.5), _quantile(ordered, 0.95), ordered[-1]
         )
 
     def as_json(self) -> dict[str, float]:
@@ -42,6 +39,14 @@ class Waits:
             "p95": round(self.p95, 3),
             "max": round(self.max, 3),
         }
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Between two waits where it falls between them: p50 is the median."""
+    place = (len(ordered) - 1) * share
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,9 @@ class Summary:
     saved_s: float
     """What installing before every single job would have cost in addition."""
     makespan_s: float
+    """When the last job ended, on the clock of the trace."""
     makespan_lower_bound_s: float
+    """On the same clock."""
     wait_s: dict[str, Waits]
     """By class of priority, and `all`."""
 
@@ -89,8 +96,9 @@ def summarize(policy: str, jobs: Sequence[TraceJob], lab: Lab, ran: Sequence[Ran
         installs=sum(one.installed for one in ran),
         install_s=sum(one.started_s - one.taken_s for one in ran if one.installed),
         saved_s=sum(lab.install_on(one.slot) for one in ran if not one.installed),
-        makespan_s=max((one.ended_s for one in ran), default=begin) - begin,
-        makespan_lower_bound_s=makespan_lower_bound(
+        makespan_s=max((one.ended_s for one in ran), default=begin),
+        makespan_lower_bound_s=begin
+        + makespan_lower_bound(
             jobs, len(lab.slots), min(map(lab.install_on, range(len(lab.slots))), default=0.0)
         ),
         wait_s={

@@ -100,6 +100,13 @@ def test_an_install_costs_what_it_costs_on_that_slot() -> None:
     assert figures.makespan_s >= figures.makespan_lower_bound_s
 
 
+def test_the_makespan_and_its_bound_are_on_the_clock_of_the_trace() -> None:
+    trace = [TraceJob(100.0, "v1", "a", 10.0), TraceJob(100.0, "v2", "b", 10.0)]
+    lab = Lab.uniform(2, 20.0)
+    figures = summarize("qgjob", trace, lab, simulated(trace, lab))
+    assert (figures.makespan_s, figures.makespan_lower_bound_s) == (130.0, 130.0)
+
+
 def test_what_is_saved_is_what_installing_every_time_would_cost_more() -> None:
     trace = [TraceJob(0.0, "v1", str(n), 1.0) for n in range(4)]
     lab = Lab.uniform(1, 7.0)
@@ -184,6 +191,8 @@ def test_classes_may_be_named(tmp_path: Path) -> None:
 
 
 def test_percentiles() -> None:
-    waits = Waits.of([float(n) for n in range(100)])
-    assert (waits.mean, waits.p50, waits.p95, waits.max) == (49.5, 50.0, 95.0, 99.0)
+    waits = Waits.of([float(n) for n in range(101)])
+    assert (waits.mean, waits.p50, waits.p95, waits.max) == (50.0, 50.0, 95.0, 100.0)
+    assert Waits.of([30.0, 0.0, 10.0, 20.0]) == Waits(15.0, 15.0, pytest.approx(28.5), 30.0)
+    assert Waits.of([7.0]) == Waits(7.0, 7.0, 7.0, 7.0)
     assert Waits.of([]) == Waits(0.0, 0.0, 0.0, 0.0)

@@ -71,7 +71,7 @@ def named_entries(root: Path, name: str) -> Iterator[Entry]:
 
 
 def link_entry(root: Path, real_root: str, name: str) -> Entry:
-    """A link as it is stored: its target relative and all inside, even where it was absolute or went outside."""
+    """A link as it is stored: its target relative, and never outside on its way."""
     path = root / name
     target = os.readlink(path)  # noqa: PTH115 - the text itself is wanted
     where, folder = os.path.realpath(path), os.path.realpath(path.parent)

@@ -32,8 +32,9 @@ _STATUS: Final = {
 _NO_LIST: Final = frozenset({"tuple_type", "list_type"})
 _SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
-    "required": ["title", "status", "detail"],
+    "required": ["type", "title", "status", "detail"],
     "properties": {
+        "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
@@ -71,8 +72,14 @@ _NO_BODY: Final = frozenset({"missing", "model_attributes_type"})
 
 
 def problem(status: int, detail: str, *, headers: dict[str, str] | None = None, **more: Any) -> Response:
-    """A problem document; `title` is the status in words."""
-    document = {"title": http.HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    """A problem document of no `type` of its own; `title` is the status in words."""
+    document = {
+        "type": "about:blank",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
     return Response(json.dumps(document, ensure_ascii=False), status, headers, MEDIA_TYPE)
 
 

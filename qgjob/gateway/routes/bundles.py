@@ -28,7 +28,7 @@ async def store(request: Request, served: ServedOf) -> Response:
         await _receive(request, file)
         client, packed = served.client, Path(file.name)
         bundle = await served.patience.moving(lambda moved: client.upload_bundle(packed, progress=moved))
-    return document({"bundle": bundle.digest, "size": bundle.size}, 201)
+    return document({"bundle": bundle.digest, "digest": bundle.digest, "size": bundle.size}, 201)
 
 
 async def _receive(request: Request, file: IO[bytes]) -> None:

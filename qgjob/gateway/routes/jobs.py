@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response, StreamingResponse
 
 from bus_schemas.base import MAX_COUNT
@@ -15,7 +16,7 @@ from qgjob.client import Client
 from qgjob.client.models import SubmitRequest, Submitted
 from qgjob.client.shapes import job_json, run_json, submitted_json
 from qgjob.client.submit import jobs_of
-from qgjob.errors import NotFoundError, UnreachableError
+from qgjob.errors import UnreachableError
 from qgjob.gateway.answers import ClientOf, KnownRoute, NamedId, ServedOf, document
 from qgjob.gateway.bodies import CancelBody, SubmitBody
 from qgjob.gateway.gates import Gates
@@ -35,9 +36,8 @@ async def _submit(body: SubmitBody, client: Client, gates: Gates) -> Submitted:
     if body.bundle is not None:
         bundle = await client.stored_bundle(body.bundle)
         if bundle is None:
-            raise NotFoundError(
-                f"There is no bundle {body.bundle}.", hint="Store it with POST /api/bundles first."
-            )
+            wrong = "no bundle is stored under this digest: store it with POST /api/bundles first"
+            raise RequestValidationError([{"type": "value_error", "loc": ("body", "bundle"), "msg": wrong}])
     request = SubmitRequest(
         org_id=body.org_id,
         app_version_id=body.app_version_id,

@@ -48,7 +48,7 @@ def submission(**more: Any) -> dict[str, Any]:
 class TestGateway:
     async def test_a_bundle_runs_from_its_upload_to_its_log(self, http: Http):
         stored = await http.post("/api/bundles", packed(t="print('sage\\nü')"))
-        assert stored.status == 201
+        assert (stored.status, stored.json["bundle"]) == (201, stored.json["digest"])
         body = submission(bundle=stored.json["bundle"], runner="command", argv=["python3", "{test}"])
         submitted = await http.post("/api/jobs/submit", body)
         assert submitted.status == 202
@@ -189,8 +189,12 @@ class TestGateway:
         for path in (absent, f"{absent}/logs", f"{absent}/logs?follow=true", "/api/jobs/nonsense", "/nix"):
             answer = await http.get(path)
             assert (path, answer.status, answer.json["title"]) == (path, 404, "Not Found")
+
+    async def test_a_bundle_that_is_not_stored_is_a_wrong_value(self, http: Http):
         unknown = await http.post("/api/jobs/submit", submission(bundle="0" * 64))
-        assert unknown.status == 404
+        assert (unknown.status, unknown.json["type"]) == (422, "about:blank")
+        assert [error["field"] for error in unknown.json["errors"]] == ["bundle"]
+        assert "POST /api/bundles" in unknown.json["detail"]
 
     async def test_a_mistyped_filter_does_not_let_everything_through(self, http: Http):
         refused = await http.get("/api/jobs?stat=failed&limit=2")

@@ -29,6 +29,13 @@ def age(seconds: float) -> str:
     return span(float(int(seconds))).replace(".0s", "s") if seconds < 10 else span(float(int(seconds)))
 
 
+def window(seconds: int) -> str:
+    """What a chart covers, about: `42 s`, `21 min`, `2.3 h`."""
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{round(seconds / 60)} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def moment(at: float) -> str:
     """The time of day, where the reader is."""
     return time.strftime("%H:%M:%S", time.localtime(at))

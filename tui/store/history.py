@@ -15,9 +15,9 @@ _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 class Ring:
     """The last values, in order; as long as it was made."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, *, zeros: int = 0) -> None:
         self._values = array("d", bytes(8 * capacity))
-        self._end = 0
+        self._end = zeros
 
     def add(self, value: float) -> None:
         """Take in the next value."""
@@ -35,13 +35,17 @@ class Ring:
 
 
 class Series:
-    """One quantity over time: the mean of each second, each 10 s, each minute."""
+    """One quantity over time: the mean of each second, each 10 s, each minute.
 
-    def __init__(self) -> None:
-        self._rings = tuple(Ring() for _ in STEPS_S)
+    It was nothing in the `before` seconds that are over: so that charts of several have one time axis,
+    all of them begin at the same second.
+    """
+
+    def __init__(self, before: int = 0) -> None:
+        self._rings = tuple(Ring(zeros=before // step) for step in STEPS_S)
         self._sums = [0.0] * len(STEPS_S)
-        self._counts = [0] * len(STEPS_S)
-        self._seen = 0
+        self._counts = [before % step for step in STEPS_S]
+        self._seen = before
 
     def add(self, value: float) -> None:
         """Take in the value of the next second."""
@@ -54,17 +58,25 @@ class Series:
                 self._sums[level] = 0.0
                 self._counts[level] = 0
 
+    @property
+    def seen(self) -> int:
+        """For how many seconds there are values."""
+        return self._seen
+
     def last(self, count: int, step_s: int = 1) -> list[float]:
         """Up to `count` values of that step, the newest last."""
         return self._rings[STEPS_S.index(step_s)].last(count)
+
+    def step_of(self, count: int) -> int:
+        """How many seconds one of so many columns stands for."""
+        return next((step for step in STEPS_S if self._seen <= 2 * count * step), STEPS_S[-1])
 
     def plot(self, count: int) -> list[float]:
         """What to draw in so many columns: seconds at first, then steps of 10 s, then minutes.
 
         The last step is the one that is not over yet.
         """
-        fits = [level for level, step in enumerate(STEPS_S) if self._seen <= 2 * count * step]
-        level = fits[0] if fits else len(STEPS_S) - 1
+        level = STEPS_S.index(self.step_of(count))
         values = self._rings[level].last(count)
         if self._counts[level]:
             values.append(self._sums[level] / self._counts[level])
@@ -149,6 +161,6 @@ class History:
         known = self.capabilities
         for name in capabilities:
             if name not in known:
-                known[name] = Series()
+                known[name] = Series(before=self.running.seen)
         while len(known) > self.MAX_CAPABILITIES:
             del known[min(known, key=lambda name: (capabilities.get(name, 0), name))]

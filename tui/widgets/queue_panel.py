@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tui.draw.bars import area, nice_maximum, rule
 from tui.draw.spans import Line, fit, pad
-from tui.draw.times import age, short_count, span
+from tui.draw.times import age, short_count, span, window
 from tui.store.history import Series
 from tui.store.store import Store
 from tui.widgets.canvas import Canvas
@@ -35,10 +35,13 @@ class QueuePanel(Canvas, can_focus=True):
         self._store = store
 
     def sync(self) -> None:
-        """Say the totals in the border, and repaint what differs."""
+        """Say the totals and what time the charts show in the border, and repaint what differs."""
         overview = self._store.overview
         text = f"{short_count(overview.waiting)} waiting" if overview else ""
-        self.say("1 Queue", text + self._store.link.outdated(self._store.clock.monotonic()))
+        columns = self._widths(self.size.width)[2]
+        shown = columns * self._store.history.running.step_of(columns)
+        title = f"1 Queue · last {window(shown)}" if overview and shown else "1 Queue"
+        self.say(title, text + self._store.link.outdated(self._store.clock.monotonic()))
         super().sync()
 
     def draw(self, width: int, height: int) -> list[Line]:
@@ -49,13 +52,13 @@ class QueuePanel(Canvas, can_focus=True):
         urgencies = self._urgencies()
         needs = self._needs()[: max(0, room - len(CLASSES))]
         rows = max(1, min(6, (room - len(needs)) // len(CLASSES)))
-        label = min(max([_LABEL, *(len(meter.name) + 1 for meter in needs)]), max(_LABEL, width // 3))
+        widths = self._widths(width)
         most = max((meter.depth for meter in (*urgencies, *needs)), default=0)
         lines: list[Line] = []
         for meter in urgencies:
-            lines.extend(self._chart(meter, width, rows, label, most))
+            lines.extend(self._chart(meter, widths, rows, most))
         for meter in needs:
-            lines.extend(self._chart(meter, width, 1, label, most))
+            lines.extend(self._chart(meter, widths, 1, most))
         blank: list[Line] = [()] * max(0, min(1, height - len(lines) - len(shown)))
         return [*lines, *blank, *shown][:height]
 
@@ -74,11 +77,18 @@ class QueuePanel(Canvas, can_focus=True):
             return []
         return [Meter(name, depths.get(name, 0), history[name], "busy") for name in names]
 
-    def _chart(self, meter: Meter, width: int, rows: int, label_width: int, most: int) -> list[Line]:
+    def _widths(self, width: int) -> tuple[int, int, int]:
+        """How wide the labels are, the bars and the charts."""
+        names = [len(meter.name) + 1 for meter in self._needs()]
+        label = min(max([_LABEL, *names]), max(_LABEL, width // 3))
+        head = label + _NUMBER + 1
+        bar = max(4, (width - head - 1) // 2)
+        return label, bar, max(0, width - head - bar - 1)
+
+    def _chart(self, meter: Meter, widths: tuple[int, int, int], rows: int, most: int) -> list[Line]:
         name, depth, series, ink = meter
+        label_width, bar_width, plot_width = widths
         head = label_width + _NUMBER + 1
-        bar_width = max(4, (width - head - 1) // 2)
-        plot_width = max(0, width - head - bar_width - 1)
         values = series.plot(plot_width)
         top = nice_maximum(max(values, default=0))
         plot = area(values, plot_width, rows, top * _HEADROOM)

@@ -40,6 +40,20 @@ def test_a_plot_covers_more_time_as_time_goes_on() -> None:
     assert series.plot(0) == []
 
 
+def test_what_began_to_wait_later_has_the_time_axis_of_all_others() -> None:
+    history = History(0.0)
+    for second in range(500):
+        history.sample(second, {"high": 1}, 0)
+    for second in range(500, 530):
+        history.sample(second, {"high": 1}, 0, {"ios": 4})
+    for columns in (5, 20, 200):
+        ios, high = history.capabilities["ios"].plot(columns), history.depths["high"].plot(columns)
+        assert history.capabilities["ios"].step_of(columns) == history.depths["high"].step_of(columns)
+        assert len(ios) == len(high), columns
+    assert history.capabilities["ios"].plot(30)[-4:] == [0, 4, 4, 4]
+    assert sum(history.capabilities["ios"].last(700)) == 30 * 4
+
+
 def test_history_takes_one_value_a_second_and_holds_over_a_gap() -> None:
     history = History(0.0)
     assert history.sample(10.2, {"high": 3}, 1)

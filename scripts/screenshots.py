@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from textual.pilot import Pilot  # noqa: E402
 
-from tests.support.dashboard import PlayedDashboard, shown  # noqa: E402
+from tests.support.dashboard import PlayedDashboard, keys_shown, shown  # noqa: E402
 from tests.support.lab.model import LabModel  # noqa: E402
 from tests.support.wait import wait_for  # noqa: E402
 from tui.replay import Replay  # noqa: E402
@@ -28,6 +28,7 @@ from tui.screens.job import JobScreen  # noqa: E402
 from tui.screens.logs import LogsScreen  # noqa: E402
 from tui.store.filter import parse_filter  # noqa: E402
 from tui.tape import Moment, Tape  # noqa: E402
+from tui.widgets.key_bar import KeyBar  # noqa: E402
 
 Scene = Callable[[PlayedDashboard, Pilot[None]], Awaitable[None]]
 
@@ -178,7 +179,7 @@ async def take(name: str, size: tuple[int, int], theme: str, scene: Scene, folde
     played = lab()
     async with shown(played, size, theme) as pilot:
         await scene(played, pilot)
-        await wait_for(lambda: played.app.screen.query("FooterKey") or not played.app.screen.query("Footer"))
+        await wait_for(lambda: keys_shown(played.app) or not played.app.screen.query(KeyBar))
         await pilot.pause(0.3)
         played.store.link.changed = True
         played.draw()

@@ -22,6 +22,7 @@ from tui.screens.reading import Reading
 from tui.store.log import LogBuffer
 from tui.store.store import Store
 from tui.widgets.explanation import explanation
+from tui.widgets.key_bar import Key, KeyBar
 
 
 class RecordingApp(DashboardApp):
@@ -149,3 +150,8 @@ async def shown(
 def text_of(played: PlayedDashboard) -> str:
     """What the whole screen says."""
     return "\n".join(grid_of(played.app.export_screenshot()).text)
+
+
+def keys_shown(app: DashboardApp) -> list[Key]:
+    """The keys that stand at the bottom of the screen."""
+    return [key for bar in app.screen.query(KeyBar) for key in bar.shown]

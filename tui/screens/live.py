@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from tui import deeds
 from tui.actions import mutating
@@ -18,6 +17,7 @@ from tui.command_line import COMMANDS
 from tui.deeds import Deed
 from tui.store.job import Job
 from tui.store.store import Changes, Store
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.line_bar import CommandBar, LineBar
 from tui.widgets.status_bar import StatusBar
 
@@ -49,7 +49,7 @@ class LiveScreen(Screen[None]):
         self._selected_states: set[bool] = set()
         self._before_bar: Widget | None = None
         self._status = StatusBar(store, read_only=read_only, alerts=name not in {"overview", "alerts"})
-        self._footer = Footer(show_command_palette=False)
+        self._key_bar = KeyBar()
 
     @property
     def dashboard(self) -> DashboardApp:
@@ -60,7 +60,7 @@ class LiveScreen(Screen[None]):
         """What the screen is about, between the status and the keys."""
         yield self._status
         yield from self.body()
-        yield self._footer
+        yield self._key_bar
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the top and the bottom line."""
@@ -70,10 +70,6 @@ class LiveScreen(Screen[None]):
         """Draw what changed; what is not displayed costs nothing."""
         if changes.link or changes.second or changes.overview:
             self._status.sync()
-
-    def on_mount(self) -> None:
-        """Let the footer show the keys: what was said of them before it was there, it did not hear."""
-        self.refresh_bindings()
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while it was hidden."""
@@ -93,8 +89,8 @@ class LiveScreen(Screen[None]):
         else:
             self._before_bar = self.focused
         with self.app.batch_update():
-            self._footer.display = False
-            await self.mount(bar, before=self._footer)
+            self._key_bar.display = False
+            await self.mount(bar, before=self._key_bar)
         self.set_focus(bar.field)
 
     async def open_command(self) -> None:
@@ -145,7 +141,7 @@ class LiveScreen(Screen[None]):
         then = then or self._before_bar
         with self.app.batch_update():
             await bar.remove()
-            self._footer.display = True
+            self._key_bar.display = True
         if then is not None and then.is_attached:
             self.set_focus(then)
 

@@ -27,6 +27,7 @@ INKS: Final[dict[str, Ink]] = {
     "text": Ink("foreground"),
     "dim": Ink("foreground", 0.58, "dim"),
     "faint": Ink("foreground", 0.26, "dim"),
+    "off": Ink("foreground", 0.42, "dim"),
     "bold": Ink("", 1.0, "bold"),
     "italic": Ink("", 1.0, "italic"),
     "reverse": Ink("", 1.0, "reverse"),

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from textual.binding import Binding, BindingsMap
-from textual.widgets._footer import FooterKey
 
-from tests.support.dashboard import shown, text_of
+from tests.support.dashboard import keys_shown, shown, text_of
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes import SCENES
 from tests.unit.tui.scenes.replay import a_replay
@@ -97,8 +96,7 @@ async def test_the_footer_shows_what_the_table_says() -> None:
     played = stage()
     async with shown(played) as pilot:
         s = Stage(played, pilot)
-        await wait_for(lambda: len(s.overview.query(FooterKey)) > 3)
-        footer = {(key.key_display, key.description) for key in s.overview.query(FooterKey)}
+        footer = {(key.display, key.label) for key in keys_shown(s.app)}
         wanted = {
             (a.display or a.keys, a.label)
             for a in actions_of("overview", "table", "marks", "app")
@@ -112,8 +110,8 @@ async def test_the_footer_of_a_replay_has_its_keys_and_none_that_changes_anythin
     async with shown(played) as pilot:
         s = Stage(played, pilot)
         s.app.show_replay(a_replay())
-        await wait_for(lambda: len(s.app.screen.query(FooterKey)) > 3)
-        footer = {key.description for key in s.app.screen.query(FooterKey)}
+        await pilot.pause()
+        footer = {key.label for key in keys_shown(s.app)}
         assert {"Play", "Back", "Step", "Live"} < footer
         assert not footer & {action.label for action in ACTIONS if action.mutates}
 

@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 from textual.strip import Strip
-from textual.widgets._footer import FooterKey
 
-from tests.support.dashboard import PlayedDashboard, shown
+from tests.support.dashboard import PlayedDashboard, keys_shown, shown
 from tests.support.lab.model import LabModel
 from tests.support.pictures import UPDATE
 from tests.support.wait import wait_for
@@ -26,6 +25,7 @@ from tui.app import DashboardApp
 from tui.screens.confirm import Confirm
 from tui.screens.reading import Reading
 from tui.themes import DARK, LIGHT
+from tui.widgets.key_bar import KeyBar
 
 FOLDER = Path(__file__).parent / "pictures" / "every"
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -114,7 +114,7 @@ def counted(lines: list[str]) -> list[str]:
 
 
 def has_keys(app: DashboardApp) -> bool:
-    return bool(app.screen.query(FooterKey) or not app.screen.query("Footer"))
+    return bool(keys_shown(app) or not app.screen.query(KeyBar))
 
 
 def is_light(strips: list[Strip]) -> bool:

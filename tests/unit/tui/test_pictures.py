@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets._footer import FooterKey
 
-from tests.support.dashboard import PlayedDashboard, shown
+from tests.support.dashboard import PlayedDashboard, keys_shown, shown
 from tests.support.lab.model import LabModel
 from tests.support.pictures import compare
 from tests.support.wait import wait_for
 from tui.screens.job import JobScreen
 from tui.store.filter import parse_filter
+from tui.widgets.key_bar import KeyBar
 
 PICTURES = Path(__file__).parent / "pictures"
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
@@ -37,7 +37,7 @@ def busy(*, read_only: bool = False) -> PlayedDashboard:
 
 async def settled(played: PlayedDashboard, pilot: Pilot[None]) -> None:
     """Until footer and panels are laid out and drawn."""
-    await wait_for(lambda: played.app.screen.query(FooterKey) or not played.app.screen.query("Footer"))
+    await wait_for(lambda: keys_shown(played.app) or not played.app.screen.query(KeyBar))
     await pilot.pause()
     played.store.link.changed = True
     played.draw()

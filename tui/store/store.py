@@ -11,7 +11,7 @@ from tui.store.jobs import JobBook
 from tui.store.lab import Lab
 from tui.store.laberrors import LabErrors
 from tui.store.link import Link
-from tui.store.streaks import Streaks
+from tui.store.slot_ends import SlotEnds
 from tui.store.waits import Waits
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Store:
         self.lab = Lab()
         self.link = Link(server=server, since=clock.monotonic(), last_sign=clock.monotonic())
         self.history = History(self.clock.now())
-        self.streaks = Streaks()
+        self.slot_ends = SlotEnds()
         self.waits = Waits()
         self.lab_errors = LabErrors()
         self.failures_heard = 0
@@ -63,7 +63,7 @@ class Store:
         if event.kind == "started" and event.attempt == 1 and (begin := job.queued_at or job.created_at):
             self.waits.note(job.job_id, event.at - begin)
         if event.kind == "ended":
-            self.streaks.hear(event, seq)
+            self.slot_ends.note(job)
         self.lab_errors.note(job, self.clock.now())
         if job.ended and not was and event.kind == "ended":
             self.history.count_end(self.clock.now() if at is None else at)
@@ -85,8 +85,11 @@ class Store:
     def see_job(self, view: JobView) -> bool:
         """Take in a job of a snapshot; returns whether it told anything new."""
         news = self.jobs.see(view, self.clock.now())
-        if view.state == "errored" and (job := self.jobs.get(view.job_id)) is not None:
-            self.lab_errors.note(job, self.clock.now())
+        job = self.jobs.get(view.job_id) if news else None
+        if job is not None:
+            self.slot_ends.note(job)
+            if view.state == "errored":
+                self.lab_errors.note(job, self.clock.now())
         return news
 
     def capabilities(self) -> dict[str, int]:
@@ -101,7 +104,7 @@ class Store:
         """Nothing that was heard counts: it is another server, or a tape from its beginning, `since`."""
         self.jobs.clear()
         self.lab.clear()
-        self.streaks = Streaks()
+        self.slot_ends = SlotEnds()
         self.waits = Waits()
         self.lab_errors = LabErrors()
         self.history = History(self.clock.now() if since is None else since)

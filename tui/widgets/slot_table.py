@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from tui.draw.spans import Line, fit, pad
-from tui.draw.states import SLOT_GLYPH, SLOT_INK
+from tui.draw.states import JOB_GLYPH, JOB_INK, SLOT_GLYPH, SLOT_INK
 from tui.draw.times import age, count, short_count, span
 from tui.store.health import lows, vitals
 from tui.store.lab import AgentRecord
+from tui.store.slot_ends import KEPT
 from tui.store.store import Store
 from tui.widgets.agent_table import no_agents
 from tui.widgets.columns import Column, Ids, ListIds
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("slot", " SLOT", 13, share=2),
     Column("state", "STATE", 13),
-    Column("beat", "BEAT", 5, right=True, spare=5),
-    Column("device", "DEVICE", 10, share=1, spare=6),
+    Column("beat", "BEAT", 5, right=True, spare=6),
+    Column("device", "DEVICE", 10, share=1, spare=5),
     Column("health", "HEALTH", 13, spare=4),
     Column("labels", "LABELS", 10, share=2, spare=8),
     Column("builds", "BUILDS", 9, share=2, spare=3),
@@ -30,7 +31,7 @@ _COLUMNS = (
     Column("time", "FOR", 6, right=True),
     Column("done", "DONE", 5, right=True, spare=7),
     Column("installs", "INST", 4, right=True, spare=9),
-    Column("streak", "ERR", 3, right=True, spare=2),
+    Column("last", "LAST", KEPT, spare=2),
     Column("note", "NOTE", 12, share=3, spare=5),
 )
 _LOUD: Final = ("lost", "quarantined", "draining", "paused", "reserved", "busy", "idle")
@@ -107,7 +108,8 @@ class SlotTable(LineTable):
         wanted = self.wanted.casefold()
         ids = [name for name, found in self._slots.items() if wanted in _text(name, *found, now).casefold()]
         if self.trouble_first:
-            ids.sort(key=lambda name: _loudness(*self._slots[name], now))
+            wrong = self._store.slot_ends.wrong
+            ids.sort(key=lambda name: _loudness(*self._slots[name], now, wrong(name)))
         self._ids = ListIds(ids)
         self.marks &= set(self._slots)
 
@@ -174,9 +176,8 @@ class SlotTable(LineTable):
                 number = slot.jobs_done if key == "done" else slot.installs
                 text = "" if self._store.link.replay else short_count(number)
                 return ((fit(text, width, right=True), "dim"),)
-            case "streak":
-                streak = self._store.streaks.of(name)
-                return ((fit(str(streak or ""), width, right=True), "bad" if streak > 2 else "prep"),)
+            case "last":
+                return _last(self._store.slot_ends.of(name)[-width:], width)
             case _:
                 return ((fit(_note(slot), width), "bad-soft" if state == "quarantined" else "dim"),)
 
@@ -185,10 +186,20 @@ def _state(record: AgentRecord, slot: SlotStatus, monotonic: float) -> str:
     return record.slot_state(slot, monotonic)
 
 
-def _loudness(record: AgentRecord, slot: SlotStatus, monotonic: float) -> tuple[int, bool]:
-    state = _state(record, slot, monotonic)
+def _loudness(
+    record: AgentRecord, slot: SlotStatus, monotonic: float, wrong: int
+) -> tuple[int, bool, int, int]:
+    """What is held before what works, and of that first where least passed."""
+    rank = _LOUD.index(_state(record, slot, monotonic))
     low = bool(lows(slot.health))
-    return (min(_LOUD.index(state), _LOUD.index("paused")) if low else _LOUD.index(state), not low)
+    group = min(rank, _LOUD.index("paused" if low else "busy"))
+    return (group, not low, -wrong, rank)
+
+
+def _last(states: list[str], width: int) -> Line:
+    """How its last jobs ended, the newest at the right edge."""
+    glyphs = ((JOB_GLYPH[state], "dim" if state == "passed" else JOB_INK[state]) for state in states)
+    return ((" " * (width - len(states)), ""), *glyphs)
 
 
 def _late(record: AgentRecord, monotonic: float) -> str:

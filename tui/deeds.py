@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from qgjob.domain.priorities import PRIORITY_WORDS
 from tui.draw.states import JOB_GLYPH, word
-from tui.store.job import Job
+from tui.store.job import FAILURES, Job
 
 Verb = Literal[
     "cancel",
@@ -108,8 +108,13 @@ def cancel(jobs: Sequence[Job]) -> Deed:
 
 
 def retry(jobs: Sequence[Job]) -> Deed:
-    """Try jobs that ended once more."""
-    return _to_jobs("retry", jobs, "Try again", "Try it again", "Try them again")
+    """Try jobs that ended once more; of several, where some failed, those."""
+    failed = [job for job in jobs if job.state in FAILURES]
+    deed = _to_jobs("retry", failed or jobs, "Try again", "Try it again", "Try them again")
+    if 0 < len(failed) < len(jobs):
+        what = "the one that failed" if len(failed) == 1 else f"the {len(failed):,} that failed"
+        return replace(deed, title=f"Try again {what} of {len(jobs):,}?")
+    return deed
 
 
 def reprioritise(jobs: Sequence[Job]) -> Deed:

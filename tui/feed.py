@@ -201,6 +201,7 @@ class Feed:
             await self._stale.wait()
             self._stale.clear()
             why, self._why = self._why, ""
+            self._store.link.reading = True
             try:
                 await self._read_everything(client, first=self.resyncs == 0)
             except NotAllowedError as error:
@@ -218,6 +219,9 @@ class Feed:
                 if why:
                     self._store.link.announce(why)
                 continue
+            finally:
+                self._store.link.reading = False
+                self._store.link.changed = True
             pause = _ASK_AGAIN_S[min(failures, len(_ASK_AGAIN_S) - 1)]
             failures += 1
             with contextlib.suppress(TimeoutError):

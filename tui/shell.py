@@ -24,7 +24,7 @@ from tui.settings import Settings
 from tui.store.filter import JobFilter
 from tui.store.index import JobIndex
 from tui.store.store import Store
-from tui.themes import own_themes, theme_for
+from tui.themes import ANSI, own_themes, theme_for
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -49,6 +49,10 @@ class Shell(App[None]):
 
     TITLE = "qgjob"
     NOTIFICATION_TIMEOUT = 6.0
+    CSS = """
+    Toast { width: auto; max-width: 90%; margin: 0; padding: 0 1; }
+    """
+    """A toast of one line lies on the border of the lowest panel, and on none of its rows."""
 
     def __init__(
         self,
@@ -64,6 +68,8 @@ class Shell(App[None]):
         super().__init__(ansi_color=True if no_color else None)
         for theme in own_themes():
             self.register_theme(theme)
+        # Textual took TEXTUAL_THEME as it stands there, before ours were known: it has to change to it.
+        self.set_reactive(App[None].theme, ANSI)
         self.theme = theme_for(os.environ, self.available_themes)
         self.settings = settings or Settings()
         if self.settings.theme in self.available_themes and os.environ.get("NO_COLOR") is None:

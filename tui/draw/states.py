@@ -52,6 +52,8 @@ SLOT_INK: Final = {
 }
 AGENT_GLYPH: Final = {"up": "●", "draining": "◐", "gone": "○", "lost": "✕"}
 AGENT_INK: Final = {"up": "good", "draining": "prep", "gone": "dim", "lost": "bad"}
+ALERT_GLYPH: Final = {"bad": "▲", "warn": "△"}
+ALERT_INK: Final = {"bad": "bad", "warn": "prep"}
 
 
 def priority_ink(priority: int) -> str:

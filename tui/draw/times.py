@@ -30,10 +30,11 @@ def age(seconds: float) -> str:
 
 
 def window(seconds: int) -> str:
-    """What a chart covers, about: `42 s`, `21 min`, `2.3 h`."""
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{round(seconds / 60)} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    """What a chart covers: `42 s`, `3.5 min`, `2.3 h`."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{seconds} s"
 
 
 def moment(at: float) -> str:

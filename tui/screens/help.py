@@ -19,12 +19,12 @@ from tui.widgets.canvas import Canvas
 _KEYS = 12
 _FILTER = 21
 _TWO_COLUMNS = 100
-_LEFT: tuple[Scope, ...] = ("overview", "app", "job", "list", "run", "slots", "alerts", "logs")
+_LEFT: tuple[Scope, ...] = ("overview", "app", "job", "list", "runs", "run", "slots", "alerts", "logs")
 _RIGHT: tuple[Scope, ...] = ("table", "marks", "log", "dialog")
 _OF_SCREEN: Final[dict[str | None, tuple[Scope, ...]]] = {
     "job": ("job", "log"),
     "logs": ("logs", "log"),
-    "runs": ("list",),
+    "runs": ("runs", "list"),
     "run": ("run", "marks"),
     "slots": ("slots", "list"),
     "alerts": ("alerts",),

@@ -67,6 +67,11 @@ class JobScreen(LogKeys):
                 card.styles.height = height
             card.sync()
             self.check_selection()
+            job = self.dashboard.store.jobs.get(self.job_id)
+            waits = job is not None and not job.ended and not job.at_work
+            if waits != self.log_view.waits:
+                self.log_view.waits = waits
+                self.log_view.sync()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Of what could be done to jobs, show what can be done to this one: the footer is short."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _LOOKED_AT = 1000
-"""Of more selected jobs these will do to tell what can be done to them."""
+"""Of more selected jobs everything is offered: to look at all of them at each draw would be slow."""
 
 
 class LiveScreen(Screen[None]):
@@ -162,7 +162,7 @@ class LiveScreen(Screen[None]):
             self.notify("The past cannot be changed." if past else "This dashboard is read-only.")
             return
         if not deed.targets:
-            self.app.bell()
+            self.notify("None of these has ended." if deed.verb == "retry" else "All of these have ended.")
             return
 
         def answered(said: Deed | None) -> None:
@@ -199,9 +199,14 @@ class LiveScreen(Screen[None]):
         """Copy the ids of the selected jobs."""
         self.dashboard.copy(" ".join(self.selected_jobs()))
 
+    def selected_states(self) -> set[bool]:
+        """Whether there are jobs that have ended among the selected ones, and such that have not."""
+        selected = self.selected_jobs()
+        return {True, False} if len(selected) > _LOOKED_AT else {job.ended for job in self.jobs_of(selected)}
+
     def check_selection(self) -> None:
         """Grey out or offer what can be done to the jobs that are selected now."""
-        states = {job.ended for job in self.jobs_of(self.selected_jobs()[:_LOOKED_AT])}
+        states = self.selected_states()
         if states != self._selected_states:
             self._selected_states = states
             self.refresh_bindings()

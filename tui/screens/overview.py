@@ -128,13 +128,16 @@ class OverviewScreen(LiveScreen):
         self._order_by(-1)
 
     def action_back(self) -> None:
-        """Undo one step: the zoom, the marks, the filter."""
+        """Undo one step: the marks, the filter, the zoom; then go to the top."""
         if self.jobs.marks:
             self.jobs.action_unmark_all()
         elif self._index.filter:
             self.dashboard.show_jobs(filter=JobFilter())
         elif self._zoomed() is not None:
             self._zoom(None)
+        else:  # where the newest come, though the cursor stayed on a job that was looked at
+            self.jobs.to_top()
+            self.jobs.sync()
 
     # --- What the panels say -----------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from tui.actions import bindings
 from tui.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.index import JobIndex
+from tui.store.runs import RunRecord
 from tui.store.store import Changes, Store
 from tui.widgets.job_table import JobTable
 from tui.widgets.line_bar import LineBar, TextBar
@@ -28,7 +29,7 @@ _PANEL = """
 class RunsScreen(LiveScreen):
     """All runs."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings("list")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("list", "runs")
     AUTO_FOCUS = "#runs"
     DEFAULT_CSS = f"""
     RunsScreen #runs {{ {_PANEL} height: 1fr; }}
@@ -53,6 +54,26 @@ class RunsScreen(LiveScreen):
         super().update(changes)
         if changes.jobs or changes.second:
             self.table.sync()
+            self.check_selection()
+
+    def selected_jobs(self) -> list[str]:
+        """The jobs of the run under the cursor."""
+        run = self._selected()
+        return sorted(run.job_ids) if run is not None else []
+
+    def selected_states(self) -> set[bool]:
+        """The same from what is counted: a run may be large."""
+        run = self._selected()
+        if run is None:
+            return set()
+        return {True} if run.over else {True, False} if run.ended else {False}
+
+    def _selected(self) -> RunRecord | None:
+        return self.dashboard.store.jobs.runs.get(self.table.cursor_id or "")
+
+    def on_line_table_moved(self) -> None:
+        """Another run is selected."""
+        self.check_selection()
 
     def on_line_table_opened(self, event: LineTable.Opened) -> None:
         """Show the run that was chosen."""

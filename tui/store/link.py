@@ -40,6 +40,8 @@ class Link:
     """When it showed one again after it had shown none for a while."""
     answered: bool = False
     """Whether the query service has ever answered."""
+    reading: bool = False
+    """Whether the older jobs of a snapshot are still read: live before all of them are there."""
     silent: str = ""
     """Set while nobody answers queries, with the reason."""
     led_at: float | None = None

@@ -8,6 +8,7 @@ from textual import events
 from textual.message import Message
 
 from tui.draw.spans import Line, ends, fit
+from tui.draw.states import ALERT_GLYPH, ALERT_INK
 from tui.store.alerts import Alert, alerts_of
 from tui.store.store import Store
 from tui.widgets.canvas import Canvas
@@ -61,7 +62,6 @@ class AlertBar(Canvas):
 
     def draw(self, width: int, height: int) -> list[Line]:
         """The lines."""
-        inks = {"bad": "bad", "warn": "prep"}
         shown = self._alerts[: max(1, height)]
         left_out = len(self._alerts) - len(shown)
         lines: list[Line] = []
@@ -70,6 +70,7 @@ class AlertBar(Canvas):
             if left_out and number == len(shown) - 1:
                 hint = f" and {left_out} more: !"
             room = max(1, width - 2 - len(hint))
-            text: Line = (("▲ ", inks[alert.level]), (fit(alert.text, room), inks[alert.level]))
+            ink = ALERT_INK[alert.level]
+            text: Line = ((f"{ALERT_GLYPH[alert.level]} ", ink), (fit(alert.text, room), ink))
             lines.append(ends(text, ((hint, "dim"),), width) if hint else text)
         return lines

@@ -122,9 +122,11 @@ class JobTable(LineTable):
         """Why there are no rows."""
         if not self._index.complete:
             return ("Looking …", "")
+        link = self._store.link
+        if self._index.filter and link.reading:
+            return ("No job matches the filter so far; older ones are read …", "esc takes it off")
         if self._index.filter:
             return ("No job matches the filter.", "esc takes it off")
-        link = self._store.link
         if link.phase in {"connecting", "loading"}:
             return (link.reason or f"Connecting to {link.server} …", link.hint)
         return ("No jobs yet.", "qgjob submit --org-id … --app-version-id … --test …")

@@ -48,6 +48,8 @@ class LogView(TallCanvas):
         self.matches: LogMatches | None = None
         self.problem = ""
         """Why there is no log, or no more of it."""
+        self.waits = False
+        """Whether nothing has begun that could write anything."""
         self._all = AllLines(self.buffer)
         self._top = 0
         self._part = 0
@@ -341,7 +343,7 @@ class LogView(TallCanvas):
             number = lines.number(position)
             rows.append((number, part, len(buffer.line(number).data), id(buffer)))
         if not rows:
-            rows = [(_NOTHING, 0, hash(self.problem), int(buffer.complete))]
+            rows = [(_NOTHING, 0, hash((self.problem, self.waits)), int(buffer.complete))]
         before, self._rows = self._rows, rows
         if before is None or before[0][0] == _NOTHING or rows[0][0] == _NOTHING:
             self.refresh()
@@ -356,7 +358,8 @@ class LogView(TallCanvas):
         if self.only and self.matches is not None:
             text = f"No line has {self.matches.text!r}."
         else:
-            text = self.problem or ("No output." if self.buffer.complete else "No output yet.")
+            yet = "No output yet: the job waits, Explain says why." if self.waits else "No output yet."
+            text = self.problem or ("No output." if self.buffer.complete else yet)
         return ((" " * max(0, (width - len(text)) // 2) + text, "bad" if self.problem else "dim"),)
 
     def _say(self) -> None:

@@ -44,6 +44,10 @@ class QueuePanel(Canvas, can_focus=True):
         self.say(title, text + self._store.link.outdated(self._store.clock.monotonic()))
         super().sync()
 
+    def on_resize(self) -> None:
+        """The charts may cover another time."""
+        self.sync()
+
     def draw(self, width: int, height: int) -> list[Line]:
         """Charts as high as there is room, then one to four lines of totals."""
         totals = self._totals(width)

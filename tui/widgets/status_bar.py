@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tui.draw.spans import Line, ends, fit, short
+from tui.draw.states import ALERT_GLYPH, ALERT_INK
 from tui.draw.times import moment
 from tui.store.alerts import alerts_of
 from tui.store.store import Store
@@ -33,7 +34,8 @@ class StatusBar(Canvas):
             self._alerts = (second, len(levels), "bad" in levels)
         _, number, bad = self._alerts
         said = "1 alert" if number == 1 else f"{number} alerts"
-        return (f"▲ {said}: !  ", "bad" if bad else "prep") if number else ("", "")
+        level = "bad" if bad else "warn"
+        return (f"{ALERT_GLYPH[level]} {said}: !  ", ALERT_INK[level]) if number else ("", "")
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         """The line."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tui.draw.clean import clean
 from tui.draw.spans import Line, fit
+from tui.draw.states import ALERT_GLYPH, ALERT_INK
 from tui.draw.times import count
 from tui.store.link import STALE_AFTER_S
 from tui.store.troubles import Trouble, troubles_of
@@ -17,8 +18,6 @@ from tui.widgets.table import LineTable
 
 if TYPE_CHECKING:
     from tui.store.store import Store
-
-_INKS = {"bad": "bad", "warn": "prep"}
 
 
 class TroubleTable(LineTable):
@@ -61,8 +60,8 @@ class TroubleTable(LineTable):
     def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
         """A trouble."""
         trouble = self._troubles[row_id]
-        ink = _INKS[trouble.level]
-        return [(("▲ ", ink), (fit(trouble.text, max(1, widths[0][1] - 2)), ink))]
+        ink = ALERT_INK[trouble.level]
+        return [((f"{ALERT_GLYPH[trouble.level]} ", ink), (fit(trouble.text, max(1, widths[0][1] - 2)), ink))]
 
 
 class AdviceCard(Canvas):
@@ -89,4 +88,8 @@ class AdviceCard(Canvas):
             return []
         said = wrap(clean(trouble.text), max(10, width))
         advice = wrap(clean(trouble.advice), max(10, width), break_on_hyphens=False)
-        return [*(((line, _INKS[trouble.level]),) for line in said), (), *(((line, ""),) for line in advice)]
+        return [
+            *(((line, ALERT_INK[trouble.level]),) for line in said),
+            (),
+            *(((line, ""),) for line in advice),
+        ]

@@ -53,7 +53,7 @@ from tests.unit.tui.scenes.overview import (
     zoom_shows_one_panel,
 )
 from tests.unit.tui.scenes.replay import replay_ends, replays, since_begin
-from tests.unit.tui.scenes.runs import run_asks, run_copies, run_goes_back, run_is_merged
+from tests.unit.tui.scenes.runs import run_asks, run_copies, run_goes_back, run_is_merged, runs_ask
 from tests.unit.tui.scenes.stage import Stage
 from tests.unit.tui.scenes.tables import (
     all_slots_are_marked,
@@ -115,6 +115,8 @@ SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "app.replay_faster(-1)": replays(lambda replay: replay.speed == 0.25),
     "app.replay_faster(1)": replays(lambda replay: replay.speed == 5.0),
     "app.replay_end": replay_ends,
+    "runs.cancel": runs_ask("cancel"),
+    "runs.retry": runs_ask("retry"),
     "run.cancel": run_asks("cancel", ended=False),
     "run.retry": run_asks("retry", ended=True),
     "run.reprioritise": run_asks("reprioritise", ended=False, typed="2"),

@@ -8,7 +8,8 @@ from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage
 from tui.screens.confirm import Confirm
 from tui.screens.logs import LogsScreen
-from tui.screens.runs import RunScreen
+from tui.screens.runs import RunScreen, RunsScreen
+from tui.store.job import FAILURES
 
 
 async def run_screen(s: Stage) -> RunScreen:
@@ -33,6 +34,28 @@ def run_asks(verb: str, *, ended: bool, typed: str = "") -> Callable[[Stage, str
         await wait_for(lambda: isinstance(s.app.screen, Confirm))
         await s.press(*typed, "enter" if typed else "y")
         await wait_for(lambda: [(d.verb, d.targets) for d in s.app.deeds] == [(verb, (job_id,))])
+
+    return asks_and_does
+
+
+def runs_ask(verb: str) -> Callable[[Stage, str], Awaitable[None]]:
+    async def asks_and_does(s: Stage, key: str) -> None:
+        runs, jobs = s.app.store.jobs.runs, s.app.store.jobs
+        run = next(r for r in runs.latest() if r.failed and r.counts.get("passed") and not r.over)
+        wanted = sorted(
+            i
+            for i in run.job_ids
+            if (j := jobs.get(i)) and (not j.ended if verb == "cancel" else j.state in FAILURES)
+        )
+        await s.press("5")
+        screen = s.app.screen
+        assert isinstance(screen, RunsScreen)
+        screen.table.move_to_id(run.run_id)
+        await s.press(key)
+        await wait_for(lambda: isinstance(s.app.screen, Confirm))
+        await s.press("y")
+        await wait_for(lambda: s.app.deeds)
+        assert [(d.verb, sorted(d.targets)) for d in s.app.deeds] == [(verb, wanted)]
 
     return asks_and_does
 

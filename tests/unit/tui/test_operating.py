@@ -1,0 +1,143 @@
+"""What an operator needs at night: answers to every key, and nothing in the way of what he reads."""
+
+from __future__ import annotations
+
+import pytest
+from textual.app import App
+from textual.widgets._toast import Toast
+
+from tests.support.dashboard import PlayedDashboard, shown, text_of
+from tests.support.lab.model import LabModel
+from tests.support.wait import wait_for
+from tests.unit.tui.scenes.stage import Stage, stage
+from tui import deeds
+from tui.screens.confirm import Confirm
+from tui.screens.job import JobScreen
+from tui.screens.runs import RunScreen
+from tui.store.filter import parse_filter
+from tui.store.job import FAILURES
+from tui.themes import LIGHT
+
+
+def later() -> PlayedDashboard:
+    """A lab in which more has failed."""
+    played = PlayedDashboard(LabModel(seed=4, mean_test_s=15))
+    played.play(120)
+    played.live()
+    return played
+
+
+async def test_of_all_jobs_of_a_run_those_are_tried_again_that_failed() -> None:
+    played = later()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        run = max(s.app.store.jobs.runs.latest(), key=lambda run: run.failed)
+        s.app.open_run(run.run_id)
+        await wait_for(lambda: isinstance(s.app.screen, RunScreen) and s.app.screen.query("#jobs"))
+        await pilot.pause()
+        screen = s.app.screen
+        assert isinstance(screen, RunScreen)
+        ids = screen.jobs.ids()
+        jobs = [job for row in range(len(ids)) if (job := s.app.store.jobs.get(ids[row]))]
+        failed = [job.job_id for job in jobs if job.state in FAILURES]
+        assert 0 < len(failed) < sum(job.ended for job in jobs)
+        await s.press("A", "r")
+        await wait_for(lambda: isinstance(s.app.screen, Confirm))
+        assert "Try again the" in text_of(played)
+        await s.press("y")
+        await wait_for(lambda: s.app.deeds)
+        assert sorted(s.app.deeds[0].targets) == sorted(failed)
+
+
+def test_where_none_or_all_failed_all_are_tried_again() -> None:
+    jobs = later().store.jobs
+    ended = [job for job_id in jobs if (job := jobs.get(job_id)) and job.ended]
+    passed = [job for job in ended if job.state == "passed"]
+    failed = [job for job in ended if job.state in FAILURES]
+    assert len(deeds.retry(passed).targets) == len(passed)
+    assert len(deeds.retry(failed).targets) == len(failed)
+    some = deeds.retry(passed[:1] + failed[:2])
+    assert some.title == "Try again the 2 that failed of 3?"
+
+
+async def test_of_more_jobs_than_are_looked_at_any_can_be_tried_again() -> None:
+    played = PlayedDashboard(LabModel(seed=3, agents=1, slots=2, mean_test_s=2))
+    played.play(30, keep_waiting=1500, run_size=1500)
+    played.live()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        played.app.show_jobs(order="trouble")
+        await wait_for(lambda: s.app.index.complete)
+        await s.press("A", "r")
+        await wait_for(lambda: isinstance(s.app.screen, Confirm))
+
+
+async def test_a_question_about_nothing_is_answered() -> None:
+    played = stage()
+    async with played.app.run_test(notifications=True) as pilot:
+        Stage(played, pilot).overview.ask(deeds.retry([]))
+        await wait_for(lambda: "None of these has ended." in text_of(played))
+
+
+async def test_a_toast_covers_the_border_and_no_row() -> None:
+    played = stage()
+    async with played.app.run_test(size=(80, 24), notifications=True) as pilot:
+        played.app.notify("qgjob agents drain: lab-1/s2")
+        await wait_for(lambda: played.app.screen.query(Toast))
+        await pilot.pause()
+        toast = played.app.screen.query_one(Toast)
+        assert (toast.region.y, toast.region.height) == (22, 1)
+        assert "qgjob agents drain: lab-1/s2" in text_of(played).splitlines()[22]
+
+
+async def test_escape_leads_to_the_newest_once_all_else_is_undone() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        await s.press("G")
+        last = s.jobs.cursor_id
+        await s.press("escape")
+        assert s.jobs.cursor_id == s.app.index[0] != last
+        played.play(20)
+        played.draw()
+        assert s.jobs.cursor_id == s.app.index[0]
+
+
+async def test_while_older_jobs_are_read_a_filter_does_not_say_that_there_are_none() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        played.store.link.reading = True
+        played.app.show_jobs(filter=parse_filter("org:nobody"))
+        await pilot.pause()
+        assert "so far; older ones are read" in text_of(played)
+        played.store.link.reading = False
+        played.store.link.changed = True
+        played.draw()
+        await pilot.pause()
+        assert "No job matches the filter." in text_of(played)
+
+
+async def test_the_log_of_a_job_that_waits_leads_to_the_reason() -> None:
+    played = PlayedDashboard(LabModel(seed=3, agents=1, slots=2, mean_test_s=50))
+    played.play(30, keep_waiting=20, run_size=20)
+    played.live()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        waiting = next(i for i in s.app.index if (j := s.app.store.jobs.get(i)) and j.state == "queued")
+        for job_id, waits in ((waiting, True), (s.running(), False)):
+            s.app.open_job(job_id)
+            await wait_for(lambda: isinstance(s.app.screen, JobScreen))
+            await pilot.pause()
+            assert ("the job waits, Explain says why" in text_of(played)) == waits
+            await s.press("escape")
+
+
+async def test_a_theme_of_ours_that_the_environment_names_has_its_own_colours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TEXTUAL_THEME", LIGHT)
+    monkeypatch.setattr(vars(App)["theme"], "_default", LIGHT)  # as Textual reads it when it is imported
+    played = stage()
+    async with shown(played):
+        assert played.app.theme == LIGHT
+        assert played.app.theme_variables["background"].lower() == "#fbfbfa"

@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 
+from nats.errors import Error as NatsError
+
 from qgjob.bus.connect import Bus
 from qgjob.bus.pull import ACK, IN_PROGRESS
 from qgjob.errors import QgjobError
@@ -30,11 +32,20 @@ async def kept_lease(
     `since`: when the message came, by the event loop's clock; a claim may have taken long.
     `on_renewed` is told for how many seconds the job may go on from now; `on_lost` is called once.
     """
-    task = asyncio.create_task(_keep(bus, ack, ack_wait_s, since, on_renewed, on_lost), name="lease")
+    tasks: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        keeping = _keep(bus, ack, ack_wait_s, since, on_renewed, on_lost)
+        tasks.append(asyncio.create_task(keeping, name="lease"))
+
+    # Most tests end before: they need no task.
+    timer = asyncio.get_running_loop().call_at(since + ack_wait_s / 3, begin)
     try:
         yield
     finally:
-        task.cancel()
+        timer.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 def lease_of(ack_wait_s: float) -> float:
@@ -51,10 +62,9 @@ async def _keep(
     on_lost: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    interval, renewed = ack_wait_s / 3, since
-    pause = max(0.0, since + interval - loop.time())
+    renewed = since
+    interval = pause = ack_wait_s / 3
     while True:
-        await asyncio.sleep(pause)
         asked = loop.time()
         left = renewed + lease_of(ack_wait_s) - asked
         try:
@@ -67,19 +77,14 @@ async def _keep(
         if loop.time() - renewed >= lease_of(ack_wait_s):
             on_lost()
             return
+        await asyncio.sleep(pause)
 
 
-async def acknowledge(bus: Bus, ack: str, *, tries: int = 3) -> bool:
-    """Acknowledge work whose end is recorded; False when no answer came.
+async def acknowledge(bus: Bus, ack: str) -> None:
+    """Acknowledge work whose end is recorded; nobody waits for an answer.
 
-    A consumer that lost its memory of the delivery, as after a crash of the server, does not answer.
-    That does no harm: the work is given again, and whoever gets it reads the recorded end.
+    Should it be lost, with a connection or a crash of the server, that does no harm: the work is given again,
+    and whoever gets it reads the recorded end.
     """
-    for _ in range(tries):
-        try:
-            await bus.requests.request(ack, ACK, timeout=1.0)
-        except QgjobError:
-            await asyncio.sleep(0.2)
-            continue
-        return True
-    return False
+    with contextlib.suppress(NatsError):  # the connection is closed
+        await bus.nc.publish(ack, ACK)

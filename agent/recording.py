@@ -22,7 +22,6 @@ class Recording:
         self._bus = bus
         self._slot = slot
         self._end: asyncio.Task[None] | None = None
-        self._acks: set[asyncio.Task[bool]] = set()
 
     @property
     def pending(self) -> bool:
@@ -38,27 +37,19 @@ class Recording:
         if self._end is not None:
             await asyncio.wait({self._end})
 
-    def acknowledge(self, ack: str) -> None:
-        """Beside the way: the end is recorded, so nothing waits for this."""
-        task = asyncio.create_task(acknowledge(self._bus, ack), name="ack")
-        self._acks.add(task)
-        task.add_done_callback(self._acks.discard)
-
     async def close(self) -> None:
         """Wait for what is under way; when that is cut short, nothing goes on."""
         try:
             await self.done()
-            await asyncio.gather(*self._acks, return_exceptions=True)
         finally:
-            for task in (self._end, *self._acks):
-                if task is not None:
-                    task.cancel()
+            if self._end is not None:
+                self._end.cancel()
 
     async def _record(self, held: Claim, outcome: Outcome, ack: str, note: Note) -> None:
         job_id = held.message.spec.job_id
         try:
             if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
-                self.acknowledge(ack)
+                await acknowledge(self._bus, ack)
         except QgjobError as error:
             # No result and no ack: the work stream gives it again when the lease has run out.
             log.warning("%s: %s: %s", self._slot, job_id, error)

@@ -13,6 +13,7 @@ from agent.claim import claim
 from agent.heldwork import HeldWork
 from agent.identity import Identity
 from agent.inbox import Delivery
+from agent.lease import acknowledge
 from agent.recording import Recording
 from bus_schemas import streams
 from bus_schemas.jobs import JobMessage
@@ -54,7 +55,7 @@ class Taking:
             raise
         except BadMessageError as error:
             if await set_aside(self._bus, streams.WORK, msg.subject, msg.data, str(error)):
-                self.recording.acknowledge(msg.reply)
+                await acknowledge(self._bus, msg.reply)
             return None
         delivered = stream_message(msg).delivered
         if self._who.name in message.avoid and delivered <= _AVOID_TRIES:
@@ -96,7 +97,7 @@ class Taking:
         await self.recording.done()  # of a slot's results only one is ever under way
         if held is None:
             note.settle()
-            self.recording.acknowledge(ack)
+            await acknowledge(self._bus, ack)
             return
         await begins()
 

@@ -52,10 +52,18 @@ class Publisher:
     takes them as facts, not as counts. One that the stream refuses is logged and left out.
     """
 
-    def __init__(self, bus: Bus, *, after: Callable[[], Awaitable[None]] | None = None) -> None:
-        """`after`: waited for before each burst of messages, as others go first."""
+    def __init__(
+        self, bus: Bus, *, after: Callable[[], Awaitable[None]] | None = None, gather_s: float = 0.0
+    ) -> None:
+        """`after`: waited for before each burst of messages, as others go first.
+
+        `gather_s`: behind a burst messages are gathered for so long, unless somebody waits in `flushed`:
+        one at a time they would each wake the server, and its answers us.
+        """
         self._bus = bus
         self._after = after
+        self._gather_s = gather_s
+        self._hurry = asyncio.Event()
         self._queue: deque[OutMsg] = deque()
         self._wake = asyncio.Event()
         self._stored = asyncio.Event()
@@ -75,6 +83,7 @@ class Publisher:
         """Wait until all that was posted so far is stored (or given up)."""
         through = self.posted
         while self.done < through:
+            self._hurry.set()
             self._stored.clear()
             await self._stored.wait()
 
@@ -88,8 +97,10 @@ class Publisher:
                 await self._store(batch)
                 self.done += len(batch)
                 self._stored.set()
+            await self._gather()
             self._wake.clear()
-            await self._wake.wait()
+            if not self._queue:
+                await self._wake.wait()
 
     async def close(self, *, timeout: float = 2.0) -> None:
         """Publish what is left, for at most `timeout` seconds."""
@@ -97,6 +108,13 @@ class Publisher:
             async with asyncio.timeout(timeout):
                 while self._queue:
                     await self._store([self._queue.popleft()])
+
+    async def _gather(self) -> None:
+        self._hurry.clear()
+        if self._gather_s:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._gather_s):
+                    await self._hurry.wait()
 
     async def _store(self, batch: list[OutMsg]) -> None:
         until = asyncio.get_running_loop().time() + PATIENCE_S

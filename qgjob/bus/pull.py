@@ -30,7 +30,10 @@ SILENCE_S: Final = 2.5
 STALE_S: Final = 1.0
 """What was on its way during a silence comes at its end, all in one go."""
 _NS: Final = 1_000_000_000
-_CHECK_S: Final = 0.25
+_AGAIN_S: Final = 0.25
+"""What was refused, or is to be asked of a new connection, is asked for again so soon."""
+_LOOK_S: Final = 1.0
+"""How often it is looked whether the server is silent: each slot has a puller, and an idle lab sleeps."""
 
 ACK: Final = b"+ACK"
 NAK: Final = b"-NAK"
@@ -84,6 +87,8 @@ class Puller:
         self._stale_until = 0.0
         self._retired = False
         self._settled = asyncio.Event()
+        self._amiss = asyncio.Event()
+        """Something that is wanted may not be asked for."""
         self._loop = asyncio.get_running_loop()
 
     async def start(self) -> Self:
@@ -121,7 +126,7 @@ class Puller:
         """
         self._retired = True
         await self._stop_asking()
-        left = self._asked + EXPIRES_S + _CHECK_S - self._loop.time()
+        left = self._asked + EXPIRES_S + _AGAIN_S - self._loop.time()
         if self._tokens and left > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
@@ -216,6 +221,7 @@ class Puller:
         if msg.reply.startswith("$JS.ACK."):
             self._count_down()
             if now < self._stale_until:
+                self._amiss.set()
                 return  # asked for again by the next check
             if self._retired:
                 await self._bus.nc.publish(msg.reply, NAK)
@@ -242,7 +248,8 @@ class Puller:
             self._wake.set()
         elif status in {"404", "408"}:
             await self._request()
-        # Any other 409 (leadership change, too many requests): the next check asks again.
+        else:  # any other 409 (leadership change, too many requests): the next check asks again
+            self._amiss.set()
 
     def _count_down(self) -> None:
         # A message bears its stream's subject, not the token: the oldest request is the one served.
@@ -278,13 +285,24 @@ class Puller:
 
     async def _keep_asking(self) -> None:
         while self._gone is None:
-            await asyncio.sleep(_CHECK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._until_next_look()):
+                    await self._amiss.wait()
+                    await asyncio.sleep(_AGAIN_S)
             if self._tokens and self._loop.time() - self._heard > SILENCE_S:
                 self._tokens.clear()  # whatever stood there, the server does not know it any more
             if self._bus.connected:
+                self._amiss.clear()
                 await self._request()
+
+    def _until_next_look(self) -> float:
+        """Until the server will have been silent for too long, should it be silent from now on."""
+        if not self._tokens:
+            return _LOOK_S
+        return min(_LOOK_S, max(_AGAIN_S, self._heard + SILENCE_S - self._loop.time()))
 
     def _forget(self) -> None:
         """The server of a new connection knows none of our requests."""
         self._tokens.clear()
         self._note_settled()
+        self._amiss.set()

@@ -1,7 +1,8 @@
 """Requests over one inbox: JetStream publishes, its API, and our own services.
 
 One subscription carries all answers and one timer their deadlines, so that a publish waiting for
-its acknowledgement costs a future and nothing more. An error answer is delivered as an error.
+its acknowledgement costs a future and nothing more, and a connection on which nobody waits nothing.
+An error answer is delivered as an error.
 """
 
 from __future__ import annotations
@@ -67,25 +68,23 @@ class Requester:
         self._waiting: dict[str, tuple[asyncio.Future[Msg], float, str]] = {}
         self._counter = 0
         self._subscription: Subscription | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     async def open(self) -> None:
-        """Subscribe to the inbox and start the timer."""
+        """Subscribe to the inbox."""
         self._subscription = await self._nc.subscribe(self._prefix + "*", cb=self._on_answer)
-        self._sweeper = asyncio.create_task(self._sweep(), name="request deadlines")
 
     async def close(self) -> None:
         """Refuse what still waits and stop the timer."""
-        if self._sweeper:
-            self._sweeper.cancel()
-            await asyncio.wait({self._sweeper})
         for future, _, subject in self._waiting.values():
             if not future.done():
                 future.set_exception(
                     RequestTimeoutError(f"The connection was closed before {subject} answered.")
                 )
         self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def request(
         self,
@@ -115,7 +114,7 @@ class Requester:
         self._counter += 1
         token = format(self._counter, "x")
         future: asyncio.Future[Msg] = self._loop.create_future()
-        self._waiting[token] = (future, self._loop.time() + timeout, subject)
+        self._wait_for(token, future, timeout, subject)
         size = len(payload) + (_HEADERS_BYTES if headers else 0)
         try:
             if size > self._nc.max_payload:  # the server would close the connection on a larger one
@@ -146,7 +145,7 @@ class Requester:
         self._counter += 1
         token = format(self._counter, "x")
         future: asyncio.Future[Msg] = self._loop.create_future()
-        self._waiting[token] = (future, self._loop.time() + timeout, self._prefix + token)
+        self._wait_for(token, future, timeout, self._prefix + token)
         await self._nc.publish(self._prefix + token, b"")
         # Credentials that may not publish there are told so, which is an answer as well.
         with contextlib.suppress(NotAllowedError):
@@ -194,15 +193,19 @@ class Requester:
         else:
             entry[0].set_result(msg)
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            now = self._loop.time()
-            late = [token for token, (_, deadline, _) in self._waiting.items() if deadline < now]
-            for token in late:
-                future, _, subject = self._waiting.pop(token)
-                if not future.done():
-                    future.set_exception(RequestTimeoutError(f"No answer from {subject} in time."))
+    def _wait_for(self, token: str, future: asyncio.Future[Msg], timeout: float, subject: str) -> None:
+        self._waiting[token] = (future, self._loop.time() + timeout, subject)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        late = [token for token, (_, deadline, _) in self._waiting.items() if deadline < now]
+        for token in late:
+            future, _, subject = self._waiting.pop(token)
+            if not future.done():
+                future.set_exception(RequestTimeoutError(f"No answer from {subject} in time."))
+        self._timer = self._loop.call_later(_SWEEP_S, self._sweep) if self._waiting else None
 
 
 def denial_of(subject: str, text: str) -> NotAllowedError | None:

@@ -36,8 +36,11 @@ T = TypeVar("T")
 
 MAX_BATCH: Final = 2000
 """Messages written at once at most."""
-GATHER_S: Final = 0.02
-"""Under load messages are gathered this long between two writes: a write costs more than an event."""
+GATHER_S: Final = 0.1
+"""Messages are gathered this long between two writes, which cost more than an event does."""
+GATHER_MANY_S: Final = 0.02
+"""The same after a write of more than `MANY`, which has gathered enough."""
+MANY: Final = 200
 LOOK_EVERY_S: Final = 1.0
 """How often it is looked whether the store and the stream are still the same, and what is due."""
 _AHEAD: Final = 4096
@@ -67,7 +70,8 @@ class Projector:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._caught_up_to = 0
-        self._heartbeats: dict[str, Heartbeat] = {}
+        self._heartbeats: dict[str, bytes] = {}
+        """The latest of each subject: what the next one replaces need not be read."""
         self._letters = EventLetters(bus)
         self._history = EventHistory(bus)
         self._store_away = False
@@ -187,7 +191,7 @@ class Projector:
                 async with asyncio.timeout(max(0.0, chores_at - monotonic())):
                     await self._wake.wait()
             self._wake.clear()
-            busy = bool(self._waiting)
+            came = len(self._waiting)
             while self._waiting and monotonic() < chores_at:
                 some, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 self._room.set()
@@ -198,8 +202,8 @@ class Projector:
             if monotonic() >= chores_at:
                 await self._chores()
                 chores_at = monotonic() + self._look_every_s
-            elif busy:
-                await asyncio.sleep(GATHER_S)
+            elif came:
+                await asyncio.sleep(GATHER_S if came <= MANY else GATHER_MANY_S)
             if self._waiting:
                 self._wake.set()
 
@@ -232,16 +236,18 @@ class Projector:
         await self._commit(await self._stored(lambda: self._projection.stage(events, last.seq, last.at, now)))
 
     async def _on_heartbeat(self, msg: Msg) -> None:
-        with contextlib.suppress(BadMessageError):
-            heartbeat = Heartbeat.decode(msg.data)
-            if len(self._heartbeats) < _MAX_AGENTS or heartbeat.agent in self._heartbeats:
-                self._heartbeats[heartbeat.agent] = heartbeat
+        if len(self._heartbeats) < _MAX_AGENTS or msg.subject in self._heartbeats:
+            self._heartbeats[msg.subject] = msg.data
 
     async def _write_heartbeats(self) -> None:
-        heartbeats, self._heartbeats = self._heartbeats, {}
+        came, self._heartbeats = self._heartbeats, {}
+        heartbeats: list[Heartbeat] = []
+        for data in came.values():
+            with contextlib.suppress(BadMessageError):
+                heartbeats.append(Heartbeat.decode(data))
         if heartbeats:
             with contextlib.suppress(StoreUnavailableError):  # the next heartbeat comes in 5 s
-                await write_agents(self._store, heartbeats.values())
+                await write_agents(self._store, heartbeats)
 
     async def _stored(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something in the store, again and again while it is away."""

@@ -45,6 +45,9 @@ from qgjob.store.reader import Reader
 
 log = logging.getLogger(__name__)
 
+GATHER_S = 0.1
+"""For how long events are gathered that nobody waits for: what a reader sees is drawn four times a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReignSettings:
@@ -98,7 +101,7 @@ def wire(
     """Make all duties of a reign from what it found."""
     backlog = Backlog()
     first = Precedence()
-    events = Publisher(bus, after=first.until_begun)
+    events = Publisher(bus, after=first.until_begun, gather_s=GATHER_S)
     ready = asyncio.Event()
 
     def released_already(entry: Entry, state: str) -> None:

@@ -18,6 +18,7 @@ from qgjob.bus.direct import read_all
 from qgjob.bus.topology import ensure_topology
 from qgjob.scheduler.projector import Projector
 from qgjob.store.connect import Store
+from qgjob.store.projection import Batch, Projection
 from qgjob.store.reader import Reader
 from tests.support.eventlog import record
 from tests.support.histories import Ids, lifetime, queued, started
@@ -28,8 +29,8 @@ from tests.support.wait import wait_for
 
 
 @contextlib.asynccontextmanager
-async def running(bus: Bus, store: Store) -> AsyncGenerator[Projector]:
-    projector = Projector(bus, store, look_every_s=0.1)
+async def running(bus: Bus, store: Store, *, look_every_s: float = 0.1) -> AsyncGenerator[Projector]:
+    projector = Projector(bus, store, look_every_s=look_every_s)
     task = asyncio.create_task(projector.run())
     try:
         yield projector
@@ -45,6 +46,29 @@ def lives(first: int, count: int) -> list[AnyEvent]:
         for n in range(first, first + count)
         for event in lifetime(Ids(run_id=f"r_{n // 10}", job_id=f"j_{n}"), position=n % 10, size=10)
     ]
+
+
+async def test_events_that_come_one_by_one_are_written_together(
+    bus: Bus, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[int] = []
+    commit = Projection.commit
+
+    async def noted(self: Projection, batch: Batch) -> None:
+        await commit(self, batch)
+        places.append(self.position.seq)
+
+    monkeypatch.setattr(Projection, "commit", noted)
+    monkeypatch.setattr("qgjob.scheduler.projector.GATHER_S", 2.0)
+    async with running(bus, store, look_every_s=60.0):
+        first, *others = lives(0, 5)
+        await reached(store, await record(bus, [first]))  # alone: nobody shall wait for its company
+        del places[:]
+        last = 0
+        for event in others:
+            last = await record(bus, [event])
+        await reached(store, last)
+        assert places == [last]
 
 
 async def reached(store: Store, seq: int) -> None:

@@ -1,4 +1,4 @@
-"""What nobody waits for is published after what somebody does wait for."""
+"""What nobody waits for is published after what somebody does wait for, and together."""
 
 from __future__ import annotations
 
@@ -38,6 +38,28 @@ async def test_events_wait_for_those_who_go_first_and_then_go_all_at_once(bus: B
         free.set()
         await publisher.flushed()
         assert (await stream_state(bus, streams.EVENTS))["messages"] == 3
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_behind_a_burst_messages_are_gathered_until_somebody_waits_for_them(bus: Bus) -> None:
+    publisher = Publisher(bus, gather_s=60.0)
+    subject = subjects.event("o", "r_1", "j_1", 1, "info")
+    publisher.post(OutMsg(subject, b"0"))
+    running = asyncio.create_task(publisher.run())
+    try:
+        await wait_for(lambda: publisher.done == 1)  # the first waits for no others
+        for number in range(1, 4):
+            publisher.post(OutMsg(subject, b"%d" % number))
+        for _ in range(20):
+            await bus.requests.round_trip()
+        assert (await stream_state(bus, streams.EVENTS))["messages"] == 1
+        await asyncio.wait_for(publisher.flushed(), 20)
+        assert (await stream_state(bus, streams.EVENTS))["messages"] == 4
+        await asyncio.wait_for(publisher.flushed(), 20)  # of which nothing is left over
+        publisher.post(OutMsg(subject, b"4"))
+        await asyncio.wait_for(publisher.flushed(), 20)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WINDOW: Final = 200
+MANY: Final = 40
+"""So many need not be gathered any longer; more at a time would keep others waiting."""
 PATIENCE_S: Final = 60.0
 """How long a stream may be away: one that loses the server that leads it is for 4 to 8 s."""
 _PAUSE_S: Final = 0.2
@@ -57,8 +59,8 @@ class Publisher:
     ) -> None:
         """`after`: waited for before each burst of messages, as others go first.
 
-        `gather_s`: behind a burst messages are gathered for so long, unless somebody waits in `flushed`:
-        one at a time they would each wake the server, and its answers us.
+        `gather_s`: behind a burst messages are gathered for so long, unless they become many or somebody
+        waits in `flushed`: one at a time they would each wake the server, and its answers us.
         """
         self._bus = bus
         self._after = after
@@ -78,6 +80,8 @@ class Publisher:
         self._queue.append(message)
         self.posted += 1
         self._wake.set()
+        if len(self._queue) >= MANY:
+            self._hurry.set()
 
     async def flushed(self) -> None:
         """Wait until all that was posted so far is stored (or given up)."""

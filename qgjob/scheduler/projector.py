@@ -38,9 +38,9 @@ MAX_BATCH: Final = 2000
 """Messages written at once at most."""
 GATHER_S: Final = 0.1
 """Messages are gathered this long between two writes, which cost more than an event does."""
-GATHER_MANY_S: Final = 0.02
-"""The same after a write of more than `MANY`, which has gathered enough."""
-MANY: Final = 200
+GATHER_LEAST_S: Final = 0.02
+"""The same when they are `MANY` by then: to write more at a time would keep others waiting."""
+MANY: Final = 100
 LOOK_EVERY_S: Final = 1.0
 """How often it is looked whether the store and the stream are still the same, and what is due."""
 _AHEAD: Final = 4096
@@ -68,6 +68,7 @@ class Projector:
         self._anew = False
         self._waiting: list[StreamMessage] = []
         self._wake = asyncio.Event()
+        self._many = asyncio.Event()
         self._room = asyncio.Event()
         self._caught_up_to = 0
         self._heartbeats: dict[str, bytes] = {}
@@ -178,6 +179,8 @@ class Projector:
                 self._waiting += batch
                 self._history.took(batch[-1])
                 self._wake.set()
+                if len(self._waiting) >= MANY:
+                    self._many.set()
                 while len(self._waiting) > _MAX_WAITING:
                     self._room.clear()
                     await self._room.wait()
@@ -191,7 +194,8 @@ class Projector:
                 async with asyncio.timeout(max(0.0, chores_at - monotonic())):
                     await self._wake.wait()
             self._wake.clear()
-            came = len(self._waiting)
+            self._many.clear()
+            came = bool(self._waiting)
             while self._waiting and monotonic() < chores_at:
                 some, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 self._room.set()
@@ -203,9 +207,15 @@ class Projector:
                 await self._chores()
                 chores_at = monotonic() + self._look_every_s
             elif came:
-                await asyncio.sleep(GATHER_S if came <= MANY else GATHER_MANY_S)
+                await self._gather()
             if self._waiting:
                 self._wake.set()
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(GATHER_LEAST_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_S - GATHER_LEAST_S):
+                await self._many.wait()
 
     async def _reach_end(self) -> None:
         await self._projection.reach(self._caught_up_to, self.position.at)

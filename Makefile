@@ -1,9 +1,9 @@
 # Every target sets up what it needs in .venv, from a Python 3.11+ alone: make demo, make test.
-# Options: PYTHON=/path/to/python3 (to make .venv with), WORKERS=3 (processes that run tests),
+# Options: PYTHON=/path/to/python3 (to make .venv with), WORKERS=4 (processes that run tests),
 # ARGS='-k name' (for pytest, demo or bench), UPGRADE=1 (make lock: take newer versions).
 
 BIN := .venv/bin
-WORKERS ?= 3
+WORKERS ?= 4
 ARGS ?=
 
 RUNTIME := .venv/.runtime
@@ -11,9 +11,12 @@ DEV := .venv/.dev
 
 # Pyright would ask the registry for a newer version of itself at every run.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# Images often set it. Then each of the hundreds of Python processes that a run of the tests starts, and each
+# worker of pytest, would compile all of our code anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench chaos docs docs-serve screenshots lock clean
+.PHONY: help demo test unit check provision format bench chaos docs docs-serve screenshots lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -22,8 +25,8 @@ help: ## List the targets
 demo: $(RUNTIME) ## Run the whole system on this machine with real sample tests
 	@$(BIN)/qgjob demo $(ARGS)
 
-test: check ## Run the checks, then all tests
-	@$(BIN)/python scripts/provision.py
+test: $(DEV) ## Run the checks, then all tests
+	@$(MAKE) --no-print-directory -j2 check provision
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 unit: $(DEV) ## Run the tests that need no server
@@ -35,6 +38,9 @@ check: $(DEV) ## Lint, formatting, types, layers, the docs' links
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m scripts.site
+
+provision: $(DEV) # What tests of real parts need; most of the time is spent waiting for downloads
+	@$(BIN)/python scripts/provision.py
 
 format: $(DEV) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet || true

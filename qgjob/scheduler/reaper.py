@@ -30,6 +30,7 @@ from qgjob.scheduler.lab import Lab
 log = logging.getLogger(__name__)
 
 _EVERY_S = 5.0
+"""Between two looks; several in the time of a lease, where that is short."""
 _SWEEP_EVERY = 3
 _PATIENCE_S = 10.0
 """How long past the end of a lease a cancelled job may go without an end."""
@@ -51,9 +52,9 @@ class Reaper:
 
     async def run(self) -> None:
         """Reap until cancelled."""
-        rounds = 0
+        rounds, every_s = 0, min(_EVERY_S, self.ack_wait_s / 6)
         while True:
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(every_s)
             rounds += 1
             await self._see_to_cancels()
             if rounds % _SWEEP_EVERY == 0:

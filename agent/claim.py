@@ -15,9 +15,19 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from agent.identity import Identity
-from bus_schemas.events import Attempt, Cancelling, ChainLink, Ended, EndState, Phase, Started, TakenOver
+from bus_schemas.events import (
+    Attempt,
+    Cancelling,
+    ChainLink,
+    Ended,
+    EndState,
+    Phase,
+    Started,
+    TakenOver,
+    about,
+)
 from bus_schemas.jobs import JobMessage
-from qgjob.bus.chain import CHAIN_TTL, END_HEADERS, chain_subject, read_chain
+from qgjob.bus.chain import CHAIN_TTL, END_HEADERS, chain_subject, ended_event, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import expect, lost_compare
 from qgjob.bus.requester import JsError, RequestTimeoutError
@@ -103,26 +113,19 @@ class Claim:
         raise RequestTimeoutError(f"the end of {self.message.spec.job_id} could not be recorded")
 
     def _ended(self, state: EndState, result: Attempt, *, retryable: bool) -> Ended:
-        spec = self.message.spec
         down = (*self.lost, self.who.name) if result.reason in DOWN else self.lost
         follow_up = next_attempt(self.message, state, self.who.name, retryable=retryable, downed=down)
         all_down = gone_down(self.message, down)
         if state == "errored" and retryable and is_poisonous(all_down):
             text = "; ".join(part for part in (result.message, poison_text(all_down)) if part)
             result = result.model_copy(update={"reason": POISONOUS, "message": text[:4000]})
-        return Ended(
-            org_id=spec.org_id,
-            run_id=spec.run_id,
-            job_id=spec.job_id,
-            attempt=self.message.attempt,
+        return ended_event(
+            self.message,
+            state,
+            result,
             at=time.time(),
             nonce=self.nonce,
-            state=state,
-            result=result,
-            final=follow_up is None,
-            app_version_id=spec.app_version_id,
-            test=None if spec.tests else spec.test,
-            next=follow_up,
+            following=follow_up,
             retryable=retryable,
         )
 
@@ -213,11 +216,7 @@ def _link(
     kind = TakenOver if takeovers else Started
     spec = message.spec
     return kind(
-        org_id=spec.org_id,
-        run_id=spec.run_id,
-        job_id=spec.job_id,
-        attempt=message.attempt,
-        at=at,
+        **about(spec, message.attempt, at),
         nonce=nonce,
         agent=who.agent,
         slot=who.slot,

@@ -11,7 +11,16 @@ import secrets
 from typing import Final
 
 from bus_schemas import streams, subjects
-from bus_schemas.events import Attempt, Cancelling, ChainLink, Ended, EndState, Started, decode_event_at
+from bus_schemas.events import (
+    Attempt,
+    Cancelling,
+    ChainLink,
+    Ended,
+    EndState,
+    Started,
+    about,
+    decode_event_at,
+)
 from bus_schemas.jobs import JobMessage
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
@@ -72,47 +81,44 @@ async def end_unclaimed(
     result = Attempt(
         number=message.attempt, finished_at=now, outcome=state, reason=reason, message=text[:4000]
     )
-    ended = ended_event(message, state, result, at=now)
-    if nonce is not None:
-        ended = ended.model_copy(update={"nonce": nonce})
+    ended = ended_event(message, state, result, at=now, nonce=nonce)
     return await _write(bus, chain_subject(message), ended, expected=0)
 
 
 def ended_event(
-    message: JobMessage, state: EndState, result: Attempt, *, at: float, following: JobMessage | None = None
+    message: JobMessage,
+    state: EndState,
+    result: Attempt,
+    *,
+    at: float,
+    nonce: str | None = None,
+    following: JobMessage | None = None,
+    retryable: bool = True,
 ) -> Ended:
-    """The last link, as the leader writes it; `following`: the attempt that is to come after it."""
+    """The last link, whoever writes it; `nonce`: the writer's; `following`: the attempt that is to come."""
     spec = message.spec
     return Ended(
-        org_id=spec.org_id,
-        run_id=spec.run_id,
-        job_id=spec.job_id,
-        attempt=message.attempt,
-        at=at,
-        nonce=secrets.token_hex(8),
+        **about(spec, message.attempt, at),
+        nonce=nonce or secrets.token_hex(8),
         state=state,
         result=result,
         final=following is None,
         app_version_id=spec.app_version_id,
         test=None if spec.tests else spec.test,
         next=following,
+        retryable=retryable,
     )
 
 
 async def ask_holder(bus: Bus, message: JobMessage, by: str, reason: str, *, now: float) -> ChainLink | None:
     """Append a cancel to a chain that a slot holds; returns the link the holder had, or the end."""
     subject = chain_subject(message)
-    spec = message.spec
     for _ in range(_TRIES):
         link, seq = await read_chain(bus, subject)
         if link is None or isinstance(link, Ended | Cancelling):
             return link
         cancelling = Cancelling(
-            org_id=spec.org_id,
-            run_id=spec.run_id,
-            job_id=spec.job_id,
-            attempt=message.attempt,
-            at=now,
+            **about(message.spec, message.attempt, now),
             by=by,
             reason=reason,
             holder=Started.model_validate(link.model_dump() | {"kind": "started"}),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from bus_schemas import streams, subjects
 from bus_schemas.agents import DeadLetter, Heartbeat, SlotNext
@@ -20,6 +22,8 @@ from tests.support.pipeline import Witness, counted, overview, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
+in_the_lab = pytest.mark.asyncio(loop_scope="module")
+
 RUBBISH = [b"", b"no json", b"\xff\xfe\x00", b"[]", b'{"v":1}', b'{"v":99}', b"9" * 10_000]
 
 
@@ -28,6 +32,22 @@ async def dead_letters(bus: Bus) -> list[DeadLetter]:
     async for page in read_all(bus, streams.DEAD, subjects.DEAD_ALL):
         found += [DeadLetter.decode(message.data) for message in page]
     return found
+
+
+async def is_set_aside(bus: Bus, stream: str, text: str) -> None:
+    """Wait until there is a dead letter of a stream with this in its reason."""
+
+    async def there() -> bool:
+        return any(one.stream == stream and text in one.reason for one in await dead_letters(bus))
+
+    await wait_for(there, 10, f"a dead letter of {stream} that says {text}")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bus]:
+    """One system that is to survive what each test publishes, its first reign too."""
+    async with system(tmp_path_factory.mktemp("lab"), agents=1, slots=1) as (_, bus):
+        yield bus
 
 
 async def test_rubbish_everywhere_is_set_aside_and_work_goes_on(tmp_path: Path) -> None:
@@ -68,14 +88,11 @@ async def test_rubbish_everywhere_is_set_aside_and_work_goes_on(tmp_path: Path) 
         await wait_for(all_set_aside, 20, "dead letters")
 
 
-async def test_a_job_may_not_speak_for_another_organisation(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=1) as (_, bus):
-        spec = planned(1, runner="noop").specs[0]
-        await bus.requests.publish(
-            subjects.job("medium", "acme", spec.job_id), JobMessage(spec=spec).encode()
-        )
-        letters = await wait_for(lambda: dead_letters(bus), 10, "a dead letter")
-        assert "does not belong" in letters[0].reason
+@in_the_lab
+async def test_a_job_may_not_speak_for_another_organisation(lab: Bus) -> None:
+    spec = planned(1, runner="noop").specs[0]
+    await lab.requests.publish(subjects.job("medium", "acme", spec.job_id), JobMessage(spec=spec).encode())
+    await is_set_aside(lab, streams.JOBS, "does not belong")
 
 
 def _end(**result: object) -> dict[str, object]:
@@ -102,40 +119,38 @@ ABSURD = {
 
 
 @pytest.mark.parametrize("what", ABSURD)
-async def test_an_absurd_end_does_not_stop_the_leader(tmp_path: Path, what: str) -> None:
-    async with system(tmp_path, agents=1, slots=1) as (_, bus):
-        data = json.dumps(ABSURD[what]).encode()
-        await bus.requests.publish(subjects.event("acme", "r_1", "j_1", 1, "state"), data)
-        await _works_on(bus)
+@in_the_lab
+async def test_an_absurd_end_does_not_stop_the_leader(lab: Bus, what: str) -> None:
+    data = json.dumps(ABSURD[what]).encode()
+    await lab.requests.publish(subjects.event("acme", "r_1", "j_1", 1, "state"), data)
+    await _works_on(lab)
 
 
-async def test_an_end_may_not_speak_for_a_job_that_stands_elsewhere(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=1) as (_, bus):
-        run = planned(1, runner="noop", requires=("nowhere",))
-        await submit(bus, run)
-        await counted(bus, run.run_id, {"queued": 1})
-        spec = run.specs[0]
-        speaks = {"org_id": spec.org_id, "run_id": spec.run_id, "job_id": spec.job_id}
-        data = json.dumps(_end() | speaks).encode()
-        await bus.requests.publish(subjects.event("acme", "r_1", "j_1", 1, "state"), data)
-        letters = await wait_for(lambda: dead_letters(bus), 10, "a dead letter")
-        assert "does not belong" in letters[0].reason
-        request = CancelRequest(id=spec.job_id, by="test").encode()
-        answer = CtlAnswer.decode((await bus.requests.request(subjects.ctl("cancel"), request)).data)
-        assert answer.affected == (spec.job_id,), "the job was forgotten"
+@in_the_lab
+async def test_an_end_may_not_speak_for_a_job_that_stands_elsewhere(lab: Bus) -> None:
+    run = planned(1, runner="noop", requires=("nowhere",))
+    await submit(lab, run)
+    await counted(lab, run.run_id, {"queued": 1})
+    spec = run.specs[0]
+    speaks = {"org_id": spec.org_id, "run_id": spec.run_id, "job_id": spec.job_id}
+    data = json.dumps(_end() | speaks).encode()
+    await lab.requests.publish(subjects.event("acme", "r_1", "j_1", 1, "state"), data)
+    await is_set_aside(lab, streams.EVENTS, "does not belong")
+    request = CancelRequest(id=spec.job_id, by="test").encode()
+    answer = CtlAnswer.decode((await lab.requests.request(subjects.ctl("cancel"), request)).data)
+    assert answer.affected == (spec.job_id,), "the job was forgotten"
 
 
-async def test_a_job_that_requires_more_labels_than_name_a_group_is_set_aside(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=1) as (_, bus):
-        spec = planned(1, runner="noop").specs[0]
-        labels = [f"label-{number:03d}-{'x' * 50}" for number in range(80)]
-        fields = json.loads(JobMessage(spec=spec).encode())
-        fields["spec"]["requires"] = labels
-        subject = subjects.job("medium", spec.org_id, spec.job_id)
-        await bus.requests.publish(subject, json.dumps(fields).encode())
-        letters = await wait_for(lambda: dead_letters(bus), 10, "a dead letter")
-        assert "requires" in letters[0].reason
-        await _works_on(bus)
+@in_the_lab
+async def test_a_job_that_requires_more_labels_than_name_a_group_is_set_aside(lab: Bus) -> None:
+    spec = planned(1, runner="noop").specs[0]
+    labels = [f"label-{number:03d}-{'x' * 50}" for number in range(80)]
+    fields = json.loads(JobMessage(spec=spec).encode())
+    fields["spec"]["requires"] = labels
+    subject = subjects.job("medium", spec.org_id, spec.job_id)
+    await lab.requests.publish(subject, json.dumps(fields).encode())
+    await is_set_aside(lab, streams.JOBS, "requires")
+    await _works_on(lab)
 
 
 async def test_slots_with_the_longest_names_are_bound_and_shown(tmp_path: Path) -> None:
@@ -157,34 +172,33 @@ async def test_slots_with_the_longest_names_are_bound_and_shown(tmp_path: Path) 
     ("field", "digits"),
     [("attempt", 4200), ("position", 400), ("max_parallel", 400), ("infra_retries", 400)],
 )
+@in_the_lab
 async def test_a_number_beyond_all_bounds_stops_neither_leader_nor_projection(
-    tmp_path: Path, field: str, digits: int
+    lab: Bus, field: str, digits: int
 ) -> None:
-    async with system(tmp_path, agents=1, slots=1) as (_, bus):
-        spec = planned(1, runner="noop").specs[0]
-        fields = json.loads(JobMessage(spec=spec).encode())
-        (fields if field in fields else fields["spec"])[field] = 0
-        data = json.dumps(fields).replace(f'"{field}": 0', f'"{field}": 1{"0" * digits}', 1)
-        await bus.requests.publish(subjects.job("medium", spec.org_id, spec.job_id), data.encode())
-        letters = await wait_for(lambda: dead_letters(bus), 10, "a dead letter")
-        assert field in letters[0].reason
-        await _works_on(bus)
+    spec = planned(1, runner="noop").specs[0]
+    fields = json.loads(JobMessage(spec=spec).encode())
+    (fields if field in fields else fields["spec"])[field] = 0
+    data = json.dumps(fields).replace(f'"{field}": 0', f'"{field}": 1{"0" * digits}', 1)
+    await lab.requests.publish(subjects.job("medium", spec.org_id, spec.job_id), data.encode())
+    await is_set_aside(lab, streams.JOBS, field)
+    await _works_on(lab)
 
 
-async def test_an_agent_may_not_speak_for_another(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=1) as (_, bus):
-        run = planned(1, runner="noop", requires=("far-away",))
-        await submit(bus, run)
-        report = SlotNext(agent="other", slot="s0", state="idle", driver="none", labels=("far-away",))
-        await bus.nc.publish(subjects.slot_next("mine", "s0"), report.encode())
-        gone = Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1, at=1, state="gone")
-        for name in ("mine", "lab-1x"):
-            await kv.put(bus, streams.AGENTS_BUCKET, name, gone.encode())
+@in_the_lab
+async def test_an_agent_may_not_speak_for_another(lab: Bus) -> None:
+    run = planned(1, runner="noop", requires=("far-away",))
+    await submit(lab, run)
+    report = SlotNext(agent="other", slot="s0", state="idle", driver="none", labels=("far-away",))
+    await lab.nc.publish(subjects.slot_next("mine", "s0"), report.encode())
+    gone = Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1, at=1, state="gone")
+    for name in ("mine", "lab-1x"):
+        await kv.put(lab, streams.AGENTS_BUCKET, name, gone.encode())
 
-        await _works_on(bus)  # so it was read
-        seen = await overview(bus)
-        assert seen
-        assert not any("other/s0" in group.slots for group in seen.groups)
+    await _works_on(lab)  # so it was read
+    seen = await overview(lab)
+    assert seen
+    assert not any("other/s0" in group.slots for group in seen.groups)
 
 
 async def _works_on(bus: Bus) -> None:
@@ -198,18 +212,18 @@ async def _works_on(bus: Bus) -> None:
     assert seen.leader.epoch == 1
 
 
-async def test_a_control_request_is_answered_whatever_it_says(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=1) as (_, bus):
-        answer = CtlAnswer.decode((await bus.requests.request(subjects.ctl("cancel"), b"rubbish")).data)
-        assert answer.problem
-        assert answer.problem.code == "bad_request"
-        unknown = CancelRequest(id="j_unknown", by="test").encode()
-        answer = CtlAnswer.decode((await bus.requests.request(subjects.ctl("cancel"), unknown)).data)
-        assert answer.problem
-        assert answer.problem.code == "not_found"
-        answer = CtlAnswer.decode((await bus.requests.request(subjects.ctl("explode"), b"{}")).data)
-        assert answer.problem
-        assert "explode" in answer.problem.message
+@in_the_lab
+async def test_a_control_request_is_answered_whatever_it_says(lab: Bus) -> None:
+    answer = CtlAnswer.decode((await lab.requests.request(subjects.ctl("cancel"), b"rubbish")).data)
+    assert answer.problem
+    assert answer.problem.code == "bad_request"
+    unknown = CancelRequest(id="j_unknown", by="test").encode()
+    answer = CtlAnswer.decode((await lab.requests.request(subjects.ctl("cancel"), unknown)).data)
+    assert answer.problem
+    assert answer.problem.code == "not_found"
+    answer = CtlAnswer.decode((await lab.requests.request(subjects.ctl("explode"), b"{}")).data)
+    assert answer.problem
+    assert "explode" in answer.problem.message
 
 
 async def test_a_run_of_which_a_part_is_missing_is_refused_as_a_whole(tmp_path: Path) -> None:

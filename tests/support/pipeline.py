@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+import pytest
 
 from bench.runners import PLUGINS
 from bus_schemas import subjects
@@ -64,20 +65,18 @@ async def system(
     folder: Path, *, plugins: str = "", **options: Any
 ) -> AsyncGenerator[tuple[LocalSystem, Bus]]:
     """A running system with the benchmark's runners and these, and a connection to it."""
-    os.environ["QGJOB_RUNNER_PLUGINS"] = f"{PLUGINS},{plugins}".rstrip(",")
     # Not port 4222: while its server is killed and started again, a system of another worker would take that.
     usual = {"slots": 2, "agents": 2, "scheduler_args": SHORT_ACK_WAIT, "port": free_port()}
     given: dict[str, Any] = {**usual, **options}
     up = UpOptions(data_dir=folder, **given)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QGJOB_RUNNER_PLUGINS", f"{PLUGINS},{plugins}".rstrip(","))
         async with (
             LocalSystem(up) as running,
             open_bus(ServerOptions(url=running.server, name="test")) as bus,
         ):
             await idle_slots(bus, up.agents * up.slots)
             yield running, bus
-    finally:
-        del os.environ["QGJOB_RUNNER_PLUGINS"]
 
 
 async def overview(bus: Bus) -> Overview | None:

@@ -28,7 +28,7 @@ async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the
         system(tmp_path, agents=2, slots=1) as (running, bus),
         Witness().watching(bus) as witness,
     ):
-        run = planned(1, runner="sleep", argv=("9",))
+        run = planned(1, runner="sleep", argv=("5",))
         (job,) = (spec.job_id for spec in run.specs)
 
         def links() -> list[Started]:

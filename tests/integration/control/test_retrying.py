@@ -95,6 +95,7 @@ async def test_what_goes_on_is_not_retried_and_what_is_unknown_is_not_found(tmp_
         await wait_for(
             lambda: sum(isinstance(e, Started) for e in witness.events[job_id]) == 2, 20, "another start"
         )
+        await client.cancel(job_id)
         for verb in (client.retry, client.cancel):
             with pytest.raises(NotFoundError):
                 await verb("j_7zzzzzzzzzzzzzzzzzzzzzzzzz")

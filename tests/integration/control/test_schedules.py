@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
+import time
 import zoneinfo
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,25 +57,31 @@ async def test_a_schedule_submits_one_run_each_time_over_a_kill(tmp_path: Path) 
         assert (run.name, run.state, run.size) == ("nightly", "passed", 2)
 
 
-@pytest.mark.parametrize("zone", [None, "Europe/Berlin", "America/St_Johns"])
-async def test_when_it_is_due_next_is_shown_from_the_beginning_as_the_server_reckons(
-    tmp_path: Path, zone: str | None
-) -> None:
+async def test_when_it_is_due_next_is_shown_from_the_beginning_as_the_server_reckons(tmp_path: Path) -> None:
     async with lab(tmp_path) as (_, _bus, client, _witness):
-        soon = dt.datetime.now(zoneinfo.ZoneInfo(zone or "UTC")) + dt.timedelta(seconds=8)
-        daily = f"{soon.second} {soon.minute} {soon.hour} * * *"
-        made, _ = await client.add_schedule(NIGHTLY, daily, zone)
-        assert made.next_at == int(soon.timestamp())
-        (listed,) = await client.schedules()
-        assert (listed.last_at, listed.next_at) == (None, made.next_at)
+        wanted: dict[str, tuple[str, str | None, int]] = {}
+        at = int(time.time()) + 8
+        for zone in (None, "Europe/Berlin", "America/St_Johns"):
+            soon = dt.datetime.fromtimestamp(at, zoneinfo.ZoneInfo(zone or "UTC"))
+            daily = f"{soon.second} {soon.minute} {soon.hour} * * *"
+            request = replace(NIGHTLY, run_key=zone or "none")
+            made, replaced = await client.add_schedule(request, daily, zone)
+            assert (made.next_at, replaced) == (at, False)
+            wanted[made.schedule_id] = (daily, zone, next_due(daily, zone, 0.0, at))
+        listed = await client.schedules()
+        assert {view.schedule_id: (view.last_at, view.next_at) for view in listed} == dict.fromkeys(
+            wanted, (None, at)
+        )
 
         async def repeated() -> list[CronView]:
-            return [view for view in await client.schedules() if view.last_at is not None]
+            views = await client.schedules()
+            assert all(view.last_at is not None for view in views), views
+            return views
 
-        (later,) = await wait_for(repeated, 30, "its first run")
-        assert later.next_at is not None
-        assert later.next_at == next_due(daily, zone, 0.0, int(soon.timestamp())), "what the server says"
-        assert later.next_at - int(soon.timestamp()) > 22 * 3600
+        for later in await wait_for(repeated, 30, "the first run of each"):
+            daily, zone, due = wanted[later.schedule_id]
+            assert later.next_at == due, f"what the server says of {daily} in {zone}"
+            assert due - at > 22 * 3600
 
 
 async def test_a_schedule_of_the_same_key_replaces_it_and_what_the_server_refuses_is_said(

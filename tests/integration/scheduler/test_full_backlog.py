@@ -20,7 +20,7 @@ async def test_a_full_backlog_delays_a_retry_and_nothing_else(tmp_path: Path) ->
         fails.specs[0] = fails.specs[0].model_copy(update={"retries": 1})
         await submit(bus, fails)
         await wait_for(witness.started, 20, "the test that fails to start")
-        others = planned(8, runner="sleep", argv=("1",))
+        others = planned(8, runner="sleep", argv=("0.4",))
         await submit(bus, others)
         info = await bus.requests.api(f"STREAM.INFO.{streams.JOBS}")
         await bus.requests.api(f"STREAM.UPDATE.{streams.JOBS}", {**info["config"], "max_bytes": 1})

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from bench.system import percentiles, running
+from bus_schemas.control import CtlAnswer
 from bus_schemas.events import decode_event
-from bus_schemas.requests import CtlAnswer
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from tests.support.runs import planned, submit

@@ -6,6 +6,7 @@ from bus_schemas.agents import Binding, CancelAttempt, DeadLetter, Heartbeat, He
 from bus_schemas.base import Message
 from bus_schemas.builds import BuildRecord
 from bus_schemas.cases import CaseReport
+from bus_schemas.control import CancelRequest, CtlAnswer, Order, ReprioritiseRequest, RetryRequest
 from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
 from bus_schemas.deadletters import (
     DeadLettersAnswer,
@@ -34,8 +35,6 @@ from bus_schemas.lab import BuildResumeRequest, HoldOrder, LabHealth, SlotHolds,
 from bus_schemas.learned import Learned
 from bus_schemas.requests import (
     AgentsAnswer,
-    CancelRequest,
-    CtlAnswer,
     GetAnswer,
     GetQuery,
     HealthAnswer,
@@ -43,19 +42,10 @@ from bus_schemas.requests import (
     ListQuery,
     LogsAnswer,
     LogsQuery,
-    Order,
     Overview,
     Query,
 )
-from bus_schemas.rules import (
-    LimitRequest,
-    PauseRequest,
-    PriorityMark,
-    QueueRules,
-    ReprioritiseRequest,
-    ResumeRequest,
-    RetryRequest,
-)
+from bus_schemas.rules import LimitRequest, PauseRequest, PriorityMark, QueueRules, ResumeRequest
 
 MESSAGES: tuple[type[Message], ...] = (
     JobMessage,

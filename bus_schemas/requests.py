@@ -1,8 +1,7 @@
-"""Requests and answers: control (`qg.ctl`) and queries (`qg.query`), and what they show."""
+"""Queries (`qg.query`), their answers, and what these show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -36,67 +35,6 @@ class Problem(Model):
     code: ErrorCode
     message: Text
     hint: Text | None = None
-
-
-MAX_ALSO: Final = 499
-"""How many jobs a request may name beside the first."""
-
-
-class BulkRequest(Message):
-    """What may concern all jobs of a run: kept until it is carried out, by whoever leads."""
-
-    id: Id
-    """A job, or a run: all of its jobs."""
-    also: Annotated[tuple[Id, ...], Field(max_length=MAX_ALSO)] = ()
-    """More jobs. What a leader of an older release says nothing of has to be asked for again."""
-    by: Id
-    patient: bool = False
-    """Who asks understands an answer that says how many jobs are left, and asks again."""
-
-
-class CancelRequest(BulkRequest):
-    """Cancel a job, or all jobs of a run (`qg.ctl.cancel.<org>`)."""
-
-    reason: Text = "cancelled by request"
-    nonce: Id | None = None
-    """The same in a request that is repeated: what it cancelled before counts as cancelled by it."""
-
-
-class Order(Message):
-    """A request that concerns many jobs, as it is kept in the bucket `qg_orders`."""
-
-    verb: Id
-    request: Annotated[str, Field(max_length=2**20)]
-    """The request as it came, in JSON."""
-    at: Timestamp
-    """When it was taken, by the leader's clock."""
-
-
-class Refusal(Model):
-    """Why a request that names several jobs was not carried out for some of them."""
-
-    ids: tuple[Id, ...]
-    message: Text
-
-
-class CtlAnswer(Message):
-    """What a control request did."""
-
-    problem: Problem | None = None
-    affected: tuple[Id, ...] = ()
-    """Jobs that were changed."""
-    already: tuple[Id, ...] = ()
-    """Jobs that had ended before; for a retry, those that have not ended or need none."""
-    later: tuple[Id, ...] = ()
-    """Jobs that are released or run already: the change counts for their later attempts."""
-    gone: tuple[Id, ...] = ()
-    """Jobs that could not be tried again: what they were made of is not kept any more."""
-    forgotten: Count = 0
-    """How many more jobs of the run are not kept any more: neither are their ids."""
-    refused: tuple[Refusal, ...] = ()
-    """Of a request that names several jobs, those that it could not be done to."""
-    left: Annotated[int, Field(ge=0)] = 0
-    """The request, a `patient` one, is kept and goes on, with about so many jobs to come: ask again."""
 
 
 class JobView(Model):
@@ -352,20 +290,3 @@ class HealthAnswer(Message):
 
 class Query(Message):
     """A query without parameters."""
-
-
-def together(answers: Iterable[CtlAnswer]) -> CtlAnswer:
-    """Several answers as one; who was refused for the same reason stands together."""
-    every = list(answers)
-    refused: dict[str, list[str]] = {}
-    for answer in every:
-        for refusal in answer.refused:
-            refused.setdefault(refusal.message, []).extend(refusal.ids)
-    return CtlAnswer(
-        affected=tuple(name for answer in every for name in answer.affected),
-        already=tuple(name for answer in every for name in answer.already),
-        later=tuple(name for answer in every for name in answer.later),
-        gone=tuple(name for answer in every for name in answer.gone),
-        forgotten=sum(answer.forgotten for answer in every),
-        refused=tuple(Refusal(ids=tuple(ids), message=message) for message, ids in refused.items()),
-    )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bus_schemas.base import Id, Message, Model, Text, Timestamp
 from bus_schemas.jobs import Priority
-from bus_schemas.requests import BulkRequest, Problem
+from bus_schemas.requests import Problem
 
 Running = Annotated[int, Field(ge=1, le=1_000_000)]
 Weight = Annotated[float, Field(ge=0.01, le=100.0, allow_inf_nan=False)]
@@ -73,14 +73,6 @@ class LimitRequest(Message):
     weight: Weight | None = None
 
 
-class ReprioritiseRequest(BulkRequest):
-    """Give a job, or all jobs of a run, another priority (`qg.ctl.reprioritise.<org>`)."""
-
-    priority: Priority
-    nonce: Id | None = None
-    """The same in a request that is repeated."""
-
-
 class PriorityMark(Message):
     """The priority that a job or run was given after its submit, in the bucket `qg_priorities`."""
 
@@ -88,12 +80,3 @@ class PriorityMark(Message):
     priority: Priority
     by: Id
     at: Timestamp
-
-
-class RetryRequest(BulkRequest):
-    """A new attempt of a job that ended, or of a run's (`qg.ctl.retry.<org>`)."""
-
-    nonce: Id
-    """The same in a request that is repeated: it makes no second attempt."""
-    failed: bool = False
-    """Only those that failed, timed out or errored."""

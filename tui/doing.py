@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
+from bus_schemas.control import MAX_ALSO, CtlAnswer
 from bus_schemas.lab import HoldVerb
-from bus_schemas.requests import MAX_ALSO, CtlAnswer
 from qgjob.client import Client
 from qgjob.errors import QgjobError, UnreachableError
 from tui.deeds import SLOT_VERBS, Deed, Verb

@@ -12,7 +12,7 @@ from qgjob.cli.goingon import going_on
 from qgjob.cli.session import Session, run, session_of
 
 if TYPE_CHECKING:
-    from bus_schemas.requests import CtlAnswer
+    from bus_schemas.control import CtlAnswer
 
 app = typer.Typer(add_completion=False)
 

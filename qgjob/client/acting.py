@@ -9,9 +9,9 @@ from qgjob.client.connected import Connected
 from qgjob.client.later import Later
 
 if TYPE_CHECKING:
+    from bus_schemas.control import CtlAnswer
     from bus_schemas.crons import CronView
     from bus_schemas.lab import HoldVerb, SlotsAnswer
-    from bus_schemas.requests import CtlAnswer
     from bus_schemas.rules import QueueRules
     from qgjob.client import control, crons, deadletters, lab
     from qgjob.client.models import SubmitRequest

@@ -10,15 +10,17 @@ from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.base import MAX_ID_CHARS, Message
-from bus_schemas.requests import MAX_ALSO, BulkRequest, CancelRequest, CtlAnswer, Refusal, together
-from bus_schemas.rules import (
-    LimitRequest,
-    PauseRequest,
-    QueueRules,
+from bus_schemas.control import (
+    MAX_ALSO,
+    BulkRequest,
+    CancelRequest,
+    CtlAnswer,
+    Refusal,
     ReprioritiseRequest,
-    ResumeRequest,
     RetryRequest,
+    together,
 )
+from bus_schemas.rules import LimitRequest, PauseRequest, QueueRules, ResumeRequest
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.query import ask, checked

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 from bus_schemas import subjects
 from bus_schemas.base import Message
+from bus_schemas.control import CtlAnswer
 from bus_schemas.explain import ExplainAnswer, ExplainRequest
 from bus_schemas.lab import BuildResumeRequest, HoldVerb, SlotsAnswer, SlotsRequest
-from bus_schemas.requests import CtlAnswer
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.control import whoami

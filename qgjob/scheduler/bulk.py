@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from bus_schemas.requests import BulkRequest, CtlAnswer, Order
+from bus_schemas.control import BulkRequest, CtlAnswer, Order
 from bus_schemas.streams import ORDERS_BUCKET
 from bus_schemas.tokens import short_hash
 from qgjob.bus import kv

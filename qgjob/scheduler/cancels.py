@@ -11,9 +11,9 @@ from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.agents import CancelAttempt
+from bus_schemas.control import CancelRequest, CtlAnswer
 from bus_schemas.events import Ended
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import CancelRequest, CtlAnswer
 from qgjob.bus.chain import ask_holder, end_unclaimed, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock

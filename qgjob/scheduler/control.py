@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
 from bus_schemas.base import Message
-from bus_schemas.requests import CtlAnswer, ErrorCode, Problem
+from bus_schemas.control import CtlAnswer
+from bus_schemas.requests import ErrorCode, Problem
 from qgjob.bus.connect import Bus
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError, RefusedError
 

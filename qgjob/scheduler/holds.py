@@ -16,9 +16,9 @@ from typing import Final
 from bus_schemas import subjects
 from bus_schemas.agents import SlotNext
 from bus_schemas.base import OLDEST_SCHEMA, SCHEMA_VERSION
+from bus_schemas.control import CtlAnswer
 from bus_schemas.holds import HoldKind, SlotHold
 from bus_schemas.lab import BuildResumeRequest, HoldOrder, HoldVerb, SlotHolds, SlotsAnswer, SlotsRequest
-from bus_schemas.requests import CtlAnswer
 from bus_schemas.streams import SETTINGS_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus

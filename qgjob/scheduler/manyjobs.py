@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any, Final
 
-from bus_schemas.requests import BulkRequest, CtlAnswer, Refusal, together
+from bus_schemas.control import BulkRequest, CtlAnswer, Refusal, together
 from qgjob.errors import BadMessageError, NotFoundError, RefusedError
 from qgjob.scheduler.bulk import Act, Carrying
 from qgjob.scheduler.slices import gathered

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bus_schemas import subjects
+from bus_schemas.control import CtlAnswer, ReprioritiseRequest
 from bus_schemas.events import Reprioritised
-from bus_schemas.requests import CtlAnswer
-from bus_schemas.rules import PriorityMark, ReprioritiseRequest
+from bus_schemas.rules import PriorityMark
 from bus_schemas.streams import EVENTS_KEPT_S, PRIORITIES_BUCKET
 from bus_schemas.tokens import encode_token
 from qgjob.bus import kv

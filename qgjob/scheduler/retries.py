@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bus_schemas import subjects
+from bus_schemas.control import CtlAnswer, RetryRequest
 from bus_schemas.events import About, Retrying
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import CtlAnswer
-from bus_schemas.rules import RetryRequest
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bus_schemas import streams
+from bus_schemas.control import CancelRequest
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import CancelRequest
 from bus_schemas.tokens import short_hash
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from bus_schemas import streams, subjects
 from bus_schemas.agents import DeadLetter, Heartbeat, SlotNext
+from bus_schemas.control import CancelRequest, CtlAnswer
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import CancelRequest, CtlAnswer
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Self
 from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat, LogChunk
 from bus_schemas.base import Message
+from bus_schemas.control import CancelRequest, CtlAnswer
 from bus_schemas.events import AnyEvent, Queued, subject_of
 from bus_schemas.requests import (
     AgentsAnswer,
-    CancelRequest,
-    CtlAnswer,
     GetAnswer,
     GetQuery,
     JobView,

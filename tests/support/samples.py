@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus_schemas import agents, crons, events, explain, history, holds, lab, requests, rules
+from bus_schemas import agents, control, crons, events, explain, history, holds, lab, requests, rules
 from bus_schemas.artifacts import Artifact
 from bus_schemas.base import Message
 from bus_schemas.builds import BuildRecord
@@ -276,17 +276,17 @@ SAMPLES: tuple[Message, ...] = (
     history.HistoryAnswer(outcomes=(RECORD,), expected_s=7.5),
     history.DurationsQuery(org_id="acme", tests=("tests/test_login.py", "tests/test_new.py")),
     history.DurationsAnswer(seconds={"tests/test_login.py": 7.5}),
-    requests.CancelRequest(
+    control.CancelRequest(
         id="r_01", also=("j_04",), by="ann", reason="wrong branch", nonce="n1", patient=True
     ),
-    requests.CtlAnswer(
+    control.CtlAnswer(
         affected=("j_01",),
         already=("j_02",),
         gone=("j_03",),
         forgotten=2,
-        refused=(requests.Refusal(ids=("j_04",), message="There is no job or run j_04."),),
+        refused=(control.Refusal(ids=("j_04",), message="There is no job or run j_04."),),
     ),
-    requests.Order(verb="retry", request='{"id":"r_01","by":"ann","nonce":"n1"}', at=1_790_000_000.0),
+    control.Order(verb="retry", request='{"id":"r_01","by":"ann","nonce":"n1"}', at=1_790_000_000.0),
     rules.QueueRules(
         changed=True,
         pauses=(rules.PauseMark(org_id="acme", by="ann", at=1_790_000_000.0, note="the lab moves"),),
@@ -295,9 +295,9 @@ SAMPLES: tuple[Message, ...] = (
     rules.PauseRequest(capability="emulator", by="ann", note="new images"),
     rules.ResumeRequest(capability="emulator", by="ann"),
     rules.LimitRequest(org_id="acme", by="ann", max_running=8),
-    rules.ReprioritiseRequest(id="r_01", priority=9, by="ann"),
+    control.ReprioritiseRequest(id="r_01", priority=9, by="ann"),
     rules.PriorityMark(id="r_01", priority=9, by="ann", at=1_790_000_000.0),
-    rules.RetryRequest(id="r_01", by="ann", nonce="n3", failed=True),
+    control.RetryRequest(id="r_01", by="ann", nonce="n3", failed=True),
     crons.CronPlan(
         schedule_id="c_01",
         org_id="acme",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bus_schemas.control import CtlAnswer
 from bus_schemas.events import Reprioritised, Retrying
-from bus_schemas.requests import CtlAnswer
 from bus_schemas.streams import ORDERS_BUCKET
 from qgjob.bus.connect import Bus
 from qgjob.client import Client

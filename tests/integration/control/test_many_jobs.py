@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bus_schemas import subjects
-from bus_schemas.requests import MAX_ALSO
+from bus_schemas.control import MAX_ALSO
 from bus_schemas.streams import ORDERS_BUCKET
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import stream_state

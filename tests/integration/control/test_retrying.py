@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from bus_schemas import subjects
+from bus_schemas.control import CtlAnswer, RetryRequest
 from bus_schemas.events import Retrying, Started
-from bus_schemas.requests import CtlAnswer
-from bus_schemas.rules import RetryRequest
 from bus_schemas.streams import WORK
 from qgjob.bus.direct import read_page
 from qgjob.bus.topology import delete_message

@@ -7,10 +7,9 @@ import time
 
 import pytest
 
+from bus_schemas.control import CancelRequest, ReprioritiseRequest
 from bus_schemas.events import Attempt, Ended
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import CancelRequest
-from bus_schemas.rules import ReprioritiseRequest
 from qgjob.bus.chain import END_HEADERS, chain_subject, ended_event, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bus_schemas import subjects
-from bus_schemas.requests import CtlAnswer
+from bus_schemas.control import CtlAnswer
 from qgjob.bus.connect import Bus
 from qgjob.scheduler import control
 from qgjob.scheduler.control import Control

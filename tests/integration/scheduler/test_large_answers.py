@@ -6,7 +6,7 @@ import asyncio
 
 from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat
-from bus_schemas.requests import CtlAnswer
+from bus_schemas.control import CtlAnswer
 from bus_schemas.streams import AGENTS_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus

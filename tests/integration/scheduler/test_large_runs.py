@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from bus_schemas import subjects
+from bus_schemas.control import CancelRequest, CtlAnswer
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import CancelRequest, CtlAnswer
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
 from qgjob.domain.placement.model import JobArrived

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from bus_schemas import streams, subjects
+from bus_schemas.control import RetryRequest
 from bus_schemas.jobs import JobMessage
-from bus_schemas.rules import RetryRequest
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last
 from qgjob.bus.publish import OutMsg

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bus_schemas.requests import CancelRequest, CtlAnswer, Order
+from bus_schemas.control import CancelRequest, CtlAnswer, Order
 from bus_schemas.streams import ORDERS_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus

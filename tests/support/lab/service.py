@@ -9,18 +9,9 @@ from typing import TYPE_CHECKING
 from bus_schemas import subjects
 from bus_schemas.agents import LogChunk
 from bus_schemas.base import Message
+from bus_schemas.control import CancelRequest, CtlAnswer
 from bus_schemas.events import AnyEvent, subject_of
-from bus_schemas.requests import (
-    AgentsAnswer,
-    CancelRequest,
-    CtlAnswer,
-    GetAnswer,
-    GetQuery,
-    ListAnswer,
-    ListQuery,
-    LogsQuery,
-    Problem,
-)
+from bus_schemas.requests import AgentsAnswer, GetAnswer, GetQuery, ListAnswer, ListQuery, LogsQuery, Problem
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.scheduler.joblogs import read_logs

@@ -54,7 +54,8 @@ def parser() -> argparse.ArgumentParser:
     say("--token", metavar="TOKEN", help="the server's token, better: a file that holds it")
     say("--name", help="this agent's name (the machine's)")
     say("--slots", metavar="N", help="how many jobs at once, for drivers without devices (1)")
-    say("--devices", metavar="SERIALS", help="the devices to serve, a,b,c (auto: all)")
+    serials = "the devices to serve, behind one another or a,b,c (auto: all)"
+    say("--devices", metavar="SERIAL", nargs="+", action="extend", help=serials)
     say("--labels", metavar="LABELS", help="labels of every slot, a,b,c")
     say("--driver", metavar="DRIVER", help="what a slot's device is: process, none, adb, … (process)")
     say("--data-dir", metavar="DIR", help="where slots, caches and work folders are kept")

@@ -48,8 +48,9 @@ class Said:
         return Path(text).expanduser() if text else None
 
     def words(self, option: str) -> list[str] | None:
-        """What stands between commas."""
-        text = self.text(option)
+        """What stands between commas, or was said word by word."""
+        given: list[str] | str | None = self.given.get(option)
+        text = ",".join(given) if isinstance(given, list) else self.text(option)
         return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
     def number(self, option: str, low: int, high: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from qgjob.cli import completing, values
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
+from qgjob.errors import NotFoundError
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat, SlotStatus
@@ -27,6 +29,9 @@ Name = Annotated[
     ),
 ]
 Note = Annotated[str | None, opt.option("--note", metavar="TEXT", help="Why, for those who look later.")]
+ResumeNote = Annotated[
+    str | None, opt.option("--note", metavar="TEXT", help="Why, for the log of the scheduler.")
+]
 For = Annotated[
     str | None,
     opt.option("--for", metavar="DURATION", help="For how long, such as 30m; else until it is resumed."),
@@ -40,9 +45,21 @@ def agents() -> None:
 
 
 @app.command("list")
-def list_agents(ctx: typer.Context, as_json: opt.Json = False) -> None:
+def list_agents(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME[/SLOT]",
+            help="An agent, or one of its slots; else all.",
+            show_default=False,
+            autocompletion=completing.agents_and_slots,
+        ),
+    ] = None,
+    as_json: opt.Json = False,
+) -> None:
     """List the agents that are alive, slot by slot."""
-    run(_list(session_of(ctx), as_json=as_json))
+    run(_list(session_of(ctx), name, as_json=as_json))
 
 
 @app.command("drain", epilog=_KEPT)
@@ -70,9 +87,9 @@ def quarantine(
 
 
 @app.command("resume")
-def resume(ctx: typer.Context, name: Name, as_json: opt.Json = False) -> None:
+def resume(ctx: typer.Context, name: Name, note: ResumeNote = None, as_json: opt.Json = False) -> None:
     """Let slots work again, whoever held them; also ends a quarantine of the scheduler's own."""
-    _hold(ctx, "resume", name, None, None, as_json=as_json)
+    _hold(ctx, "resume", name, note, None, as_json=as_json)
 
 
 @app.command("reserve", epilog=_KEPT)
@@ -146,9 +163,11 @@ def _told(name: str, answer: SlotsAnswer) -> list[str]:
     ]
 
 
-async def _list(session: Session, *, as_json: bool) -> None:
+async def _list(session: Session, name: str | None, *, as_json: bool) -> None:
     async with session.client() as client:
         found, holds = await client.agents(), await client.holds()
+    if name is not None:
+        found, holds = _only(name.rstrip("/"), found, holds)
     known = {agent.agent for agent in found} | {f"{a.agent}/{slot.name}" for a in found for slot in a.slots}
     absent = [hold for hold in holds if hold.name not in known]
     if as_json:
@@ -185,6 +204,24 @@ async def _list(session: Session, *, as_json: bool) -> None:
         session.out.note("No agent is connected. Start one with `qgjob agent`, or a system with `qgjob up`.")
     for hold in absent:
         session.out.note(f"{hold.name} is not connected; it stays {_held(hold)}.")
+
+
+def _only(
+    name: str, found: Sequence[Heartbeat], holds: Sequence[SlotHold]
+) -> tuple[Sequence[Heartbeat], Sequence[SlotHold]]:
+    """What concerns an agent or one of its slots; raises `NotFoundError`."""
+    agent, _, slot = name.partition("/")
+    kept = [
+        one.model_copy(update={"slots": tuple(s for s in one.slots if slot in {"", s.name})})
+        for one in found
+        if one.agent == agent and (not slot or any(s.name == slot for s in one.slots))
+    ]
+    of_it = [hold for hold in holds if hold.name in {agent, name} or hold.name.startswith(f"{name}/")]
+    if not kept and (not of_it or any(one.agent == agent for one in found)):
+        raise NotFoundError(
+            f"There is no agent or slot {name!r}.", hint="`qgjob agents list` shows the slots there are."
+        )
+    return kept, of_it
 
 
 def _state(agent: Heartbeat, slot: SlotStatus) -> str:

@@ -88,7 +88,7 @@ def _row(record: OutcomeRecord, *, several: bool) -> list[str]:
     if record.attempt > 1:
         why = f"attempt {record.attempt}" + (f": {why}" if why else "")
     return [
-        (rfc3339(record.at) or "")[:19].replace("T", " "),
+        rfc3339(record.at) or "",
         record.outcome,
         *([record.org_id] if several else []),
         record.app_version_id,

@@ -8,6 +8,7 @@ import typer
 
 from qgjob.cli import options as opt
 from qgjob.cli import values
+from qgjob.cli.narrowing import narrowed
 from qgjob.cli.session import Session, run, session_of
 from qgjob.domain.commands import resume_build, resume_queue
 from qgjob.errors import UsageError
@@ -23,12 +24,6 @@ def queue() -> None:
     """See what waits, and for what; pause and resume it, and limit organisations."""
 
 
-@app.command("status")
-def status(ctx: typer.Context, as_json: opt.Json = False) -> None:
-    """Show the queues by priority, the groups, and what was set aside."""
-    run(_main(session_of(ctx), as_json=as_json))
-
-
 Org = Annotated[str | None, opt.option("--org-id", metavar="ORG", help="Only jobs of this organisation.")]
 Capability = Annotated[
     str | None,
@@ -38,6 +33,15 @@ Capability = Annotated[
         help="Only jobs that need these labels: emulator, or several as android-14+emulator; `any`: none.",
     ),
 ]
+
+
+@app.command("status", epilog="What is counted above the groups is the whole queue's, whatever was chosen.")
+def status(
+    ctx: typer.Context, org_id: Org = None, capability: Capability = None, as_json: opt.Json = False
+) -> None:
+    """Show the queues by priority, the groups (all or those chosen), and what was set aside."""
+    org_id = None if org_id is None else values.identifier("--org-id", org_id)
+    run(_main(session_of(ctx), org_id, values.capability(capability), as_json=as_json))
 
 
 @app.command(
@@ -163,9 +167,9 @@ def _what(org_id: str | None, capability: str | None) -> str:
     return " with ".join(what)
 
 
-async def _main(session: Session, *, as_json: bool) -> None:
+async def _main(session: Session, org_id: str | None, capability: str | None, *, as_json: bool) -> None:
     async with session.client() as client:
-        overview = await client.overview()
+        overview = narrowed(await client.overview(), org_id, capability)
     out = session.out
     if as_json:
         from qgjob.client.shapes import overview_json

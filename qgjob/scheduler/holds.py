@@ -135,7 +135,9 @@ class Holds:
         request = SlotsRequest.decode(data)
         name, slots = self._named(request)
         if request.verb == "resume":
-            return await self._resume(name, slots)
+            resumed = await self._resume(name, slots)
+            log.info("%s is resumed by %s%s", name, request.by, f": {request.note}" if request.note else "")
+            return resumed
         now = self.clock.now()
         hold = SlotHold(
             name=name,

@@ -72,6 +72,9 @@ def test_a_paused_organisation_waits_and_says_so(qgjob: Qgjob, script: Script) -
     assert re.search(rf"paused: +organisation {org}, by \S+ at \S+Z: new devices", status)
     document: dict[str, Any] = qgjob("queue", "status", "--json").json
     assert [p["note"] for p in document["pauses"] if p["org_id"] == org] == ["new devices"]
+    assert {group["org_id"] for group in document["groups"]} == {org}
+    other = qgjob("queue", "status", "--org-id", "nobody", "--capability", "emulator", "--json").json
+    assert (other["groups"], other["pauses"]) == ([], [])
     assert state_of(qgjob, job_id) == "queued"
     done = qgjob("reprioritise", run_id, "high")
     assert (done.code, done.out) == (0, f"{run_id} has priority 9 now: 1 job waiting.\n")

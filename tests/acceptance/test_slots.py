@@ -44,6 +44,21 @@ def test_paused_slots_are_shown_and_explain_names_them(qgjob: Qgjob, held: list[
     assert "It went there because: " in qgjob("explain", job_id).out
 
 
+def test_agents_are_listed_by_name_and_slot_and_resumed_with_a_note(qgjob: Qgjob, held: list[str]):
+    one = qgjob("agents", "list", held[0], "--json").json
+    assert [agent["agent"] for agent in one["agents"]] == held[:1]
+    assert {hold["name"] for hold in one["holds"]} == {held[0]}
+    listed = qgjob("agents", "list", f"{held[0]}/s0")
+    assert (listed.code, listed.out.count("/s")) == (0, 1)
+    assert qgjob("agents", "list", f"{held[0]}/s9").code == 6
+    absent = qgjob("agents", "list", "nobody")
+    assert (absent.code, absent.out) == (6, "")
+    assert "There is no agent or slot 'nobody'." in absent.err
+    resumed = qgjob("agents", "resume", held[0], "--note", "moved")
+    assert resumed.code == 0, resumed.err
+    assert f"resumed {held[0]}/s0" in resumed.out
+
+
 def test_what_is_wrong_gets_a_sentence_and_its_exit_code(qgjob: Qgjob):
     nobody = qgjob("agents", "pause", "nobody")
     assert nobody.code == 6

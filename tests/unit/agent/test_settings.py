@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.__main__ import parser
 from agent.assembly import run_agent
 from agent.configfile import read_config
 from agent.options import settings_of
@@ -36,6 +37,18 @@ def test_the_command_line_goes_before_the_environment_before_the_file(tmp_path: 
     assert settings.limits.install_timeout_s == 120
     assert settings.cache_bytes == 2**30
     assert settings.grace_s is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--devices", "a", "b"], ["--devices", "a", "--devices", "b"], ["--devices", "a,b"]],
+)
+def test_devices_are_said_behind_one_another_or_again_and_again(tmp_path: Path, words: list[str]) -> None:
+    env = {"HOME": str(tmp_path)}
+    given = vars(parser().parse_args(words))
+    assert settings_of(given, env).devices == ("a", "b")
+    assert settings_of({}, {**env, "QGJOB_DEVICES": "a,b"}).devices == ("a", "b")
+    assert settings_of(vars(parser().parse_args(["--devices", "auto"])), env).devices == ()
 
 
 def test_a_data_folder_is_the_same_wherever_a_job_works(

@@ -39,7 +39,8 @@ class QueuePanel(Canvas, can_focus=True):
         overview = self._store.overview
         text = f"{short_count(overview.waiting)} waiting" if overview else ""
         columns = self._widths(self.size.width)[2]
-        shown = columns * self._store.history.running.step_of(columns)
+        # A tape may be wound by minutes, of which nothing is drawn.
+        shown = 0 if self._store.link.replay else columns * self._store.history.running.step_of(columns)
         title = f"1 Queue · last {window(shown)}" if overview and shown else "1 Queue"
         self.say(title, text + self._store.link.outdated(self._store.clock.monotonic()))
         super().sync()

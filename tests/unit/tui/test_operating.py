@@ -9,6 +9,7 @@ from textual.widgets._toast import Toast
 from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
+from tests.unit.tui.scenes.replay import a_replay
 from tests.unit.tui.scenes.stage import Stage, stage
 from tui import deeds
 from tui.screens.confirm import Confirm
@@ -130,6 +131,17 @@ async def test_the_log_of_a_job_that_waits_leads_to_the_reason() -> None:
             await pilot.pause()
             assert ("the job waits, Explain says why" in text_of(played)) == waits
             await s.press("escape")
+
+
+async def test_the_queue_says_what_time_its_charts_show_but_not_of_a_tape_that_is_wound() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        assert "1 Queue · last " in text_of(played)
+        s.app.show_replay(a_replay())
+        played.draw()
+        await pilot.pause()
+        assert "1 Queue ─" in text_of(played)
 
 
 async def test_a_theme_of_ours_that_the_environment_names_has_its_own_colours(

@@ -142,9 +142,9 @@ class JobCard(Canvas):
             running = finished if facts.installed else started
         a, b, c, d = column(before), column(started), column(running), column(finished)
         d = max(d, min(room, c + 1))  # whatever happened is seen
-        c = min(c, d)
-        if c == d and facts.running_at is not None:
-            c = max(b, d - 1)
+        c = min(c, d - 1 if facts.running_at is not None else d)  # what was before gives way
+        b = min(b, c)
+        a = min(a, b)
         ink = JOB_INK.get(facts.end.state, "busy") if facts.end else "busy"
         return (
             (" " * a, ""),

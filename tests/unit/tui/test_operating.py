@@ -18,6 +18,7 @@ from tui.screens.runs import RunScreen
 from tui.store.filter import parse_filter
 from tui.store.job import FAILURES
 from tui.themes import LIGHT
+from tui.widgets.job_card import JobCard
 
 
 def later() -> PlayedDashboard:
@@ -131,6 +132,23 @@ async def test_the_log_of_a_job_that_waits_leads_to_the_reason() -> None:
             await pilot.pause()
             assert ("the job waits, Explain says why" in text_of(played)) == waits
             await s.press("escape")
+
+
+def test_a_test_that_waited_long_and_failed_at_once_is_seen_in_its_time_line() -> None:
+    played = later()
+    jobs = played.store.jobs
+    job = next(j for i in jobs if (j := jobs.get(i)) and j.state == "failed" and len(j.attempts) == 1)
+    end = job.attempts[0].end
+    assert end is not None
+    assert job.queued_at is not None
+    started = job.queued_at + 1800
+    job.attempts[0].end = end._replace(started_at=started, running_at=started + 0.1, at=started + 1)
+    card = JobCard(played.store, "card")
+    card.job_id = job.job_id
+    *_, line = card.draw(100, 5)
+    bar = "".join(text for text, _ in line)
+    assert "░█ " in bar, bar
+    assert ("█", "bad") in line
 
 
 async def test_the_queue_says_what_time_its_charts_show_but_not_of_a_tape_that_is_wound() -> None:

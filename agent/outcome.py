@@ -134,10 +134,9 @@ def masked(outcome: Outcome, masker: Masker) -> Outcome:
 def _in_spite_of(result: RunResult) -> str | None:
     """What stands against a pass: the exit code is the verdict, but nobody should miss what it hides."""
     counts = result.counts
-    failed = counts.failed + counts.errors
-    if not failed:
+    if not counts.wrong:
         return None
-    hidden = f"{failed} of {counts.total} cases in its report failed"
+    hidden = f"{counts.wrong} of {counts.total} cases in its report failed"
     return f"it ended with exit code {result.exit_code}, but {hidden}"
 
 
@@ -149,7 +148,7 @@ def _fit(text: str) -> str:
 def _counts(counts: CaseCounts) -> events.CaseCounts:
     return events.CaseCounts(
         passed=counts.passed,
-        failed=counts.failed + counts.errors,
+        failed=counts.wrong,
         skipped=counts.skipped,
         flaky=counts.flaky,
     )

@@ -140,6 +140,15 @@ class CaseCounts:
             flaky=sum(case.flaky for case in cases),
         )
 
+    @property
+    def wrong(self) -> int:
+        """Those that failed or were in error: which of the two is of no matter to a verdict."""
+        return self.failed + self.errors
+
+    def __str__(self) -> str:
+        """Why a test failed, in a few words."""
+        return f"{self.wrong} failed, {self.passed} passed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:

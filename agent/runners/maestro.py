@@ -77,8 +77,7 @@ class MaestroRunner(Runner):
         if exit_.exit_code == 0:
             verdict = Verdict.PASSED
         elif cases:
-            counts = CaseCounts.of(cases)
-            reason = f"{counts.failed + counts.errors} failed, {counts.passed} passed"
+            reason = str(CaseCounts.of(cases))
         else:
             verdict = Verdict.INFRASTRUCTURE
             reason = f"maestro ended with {exit_.describe()} and reported no flow"

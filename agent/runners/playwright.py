@@ -127,8 +127,7 @@ def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
     elif not cases:
         reason = f"{name} ran no test: {report.error or exit_.describe()}"
     else:
-        counts = CaseCounts.of(cases)
-        reason = f"{counts.failed + counts.errors} failed, {counts.passed} passed"
+        reason = str(CaseCounts.of(cases))
     return RunResult(
         verdict=verdict,
         reason=reason,

@@ -91,8 +91,7 @@ class WdioRunner(Runner):
         if exit_.exit_code == 0:
             verdict = Verdict.PASSED
         elif cases:
-            counts = CaseCounts.of(cases)
-            reason = f"{counts.failed + counts.errors} failed, {counts.passed} passed"
+            reason = str(CaseCounts.of(cases))
         else:
             verdict = Verdict.INFRASTRUCTURE
             reason = f"wdio ended with {exit_.describe()} and reported no test"

@@ -58,12 +58,9 @@ class KeptSlot(Protocol):
 class Keeper:
     """Of one device and its slot, for as long as the agent runs."""
 
-    def __init__(
-        self, device: Device, slot: KeptSlot, *, poll_s: float = POLL_S, lost_after_s: float = LOST_AFTER_S
-    ) -> None:
+    def __init__(self, device: Device, slot: KeptSlot, *, lost_after_s: float = LOST_AFTER_S) -> None:
         self._device = device
         self._slot = slot
-        self._poll_s = poll_s
         self._lost_after_s = lost_after_s
         self._present = False
         self._note = "it is not there"
@@ -110,7 +107,7 @@ class Keeper:
             if not self._present:
                 return await self._look_for_it()
             if self._slot.busy and self._open:
-                return self._poll_s  # its job will tell; the doubt that it may leave is looked into then
+                return POLL_S  # its job will tell; the doubt that it may leave is looked into then
             return await self._look_at_it()
         except QgjobError as error:
             return self._failed(error.message)
@@ -127,7 +124,7 @@ class Keeper:
             if away < self._lost_after_s:
                 return self._lost_after_s - away
             self._slot.lose_device(f"the device {self._device.name} is gone: {self._note}")
-            return self._poll_s
+            return POLL_S
         async with asyncio.timeout(RECOVER_S):
             await self._device.recover()  # the driver says when it is there again
         return self._pause()
@@ -165,12 +162,12 @@ class Keeper:
             return 0.0
         if not health.ok:
             self._hold("quarantined", health.detail or "the device is not well")
-            return self._pause() if health.silent else self._poll_s
+            return self._pause() if health.silent else POLL_S
         self._failures = 0
         if self._doubted is None:
             self._slot.release(DEVICE)
         # Not all devices of a host at once.
-        return self._poll_s * (1 + zlib.crc32(self._device.name.encode()) % 256 / 1024)
+        return POLL_S * (1 + zlib.crc32(self._device.name.encode()) % 256 / 1024)
 
     def _failed(self, note: str) -> float:
         self._open = False

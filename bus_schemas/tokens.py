@@ -43,11 +43,11 @@ def decode_token(token: str) -> str | None:
     return raw.decode("utf-8", "surrogatepass")
 
 
-def short_hash(*parts: str, length: int = 24) -> str:
+def short_hash(*parts: str) -> str:
     """A name of fixed length for something named by several ids, such as a group's consumer."""
     digest = hashlib.sha256()
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass")
         digest.update(b"%d:" % len(raw))
         digest.update(raw)
-    return digest.hexdigest()[:length]
+    return digest.hexdigest()[:24]

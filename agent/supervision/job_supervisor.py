@@ -155,18 +155,15 @@ class JobSupervisor:
         if self._exit is not None:
             self._channel.send({"verb": "renew", "lease_s": lease_s})
 
-    def end(
-        self, reason: EndReason, *, grace_s: float | None = None, first_signal: signal.Signals | None = None
-    ) -> None:
+    def end(self, reason: EndReason, *, grace_s: float | None = None) -> None:
         """Have the running process ended: first signal to its group, grace, SIGTERM, SIGKILL to all.
 
-        Without `grace_s` and `first_signal`, those of the launch. Returns at once; `run` returns the
-        `Exit`, with `ended` set to the first reason given. Another call may shorten the grace. Nothing
-        happens when nothing runs.
+        Without `grace_s`, that of the launch. Returns at once; `run` returns the `Exit`, with `ended` set to
+        the first reason given. Another call may shorten the grace. Nothing happens when nothing runs.
         """
         if self._launch is not None:
             grace_s = self._launch.grace_s if grace_s is None else grace_s
-            self._send_end(reason, grace_s, first_signal or self._launch.first_signal, TERM_S)
+            self._send_end(reason, grace_s, self._launch.first_signal, TERM_S)
 
     async def close(self) -> None:
         """End what runs, and the supervisor process. May be called more than once."""

@@ -34,6 +34,8 @@ DRAW_EVERY_S: Final = 0.2
 STATUS_WITHIN_S: Final = 10.0
 _ASSERTION: Final = re.compile(r"^\s*((?:\w+\.)*\w*(?:Error|Exception)\b.*)$", re.MULTILINE)
 _MAX_LINE: Final = 200
+_LIMIT_S: Final = 180.0
+"""After so long the report is made of what there is."""
 
 T = TypeVar("T")
 
@@ -45,8 +47,6 @@ class DemoOptions:
     slots: int = SLOTS
     keep: bool = False
     """The system goes on after the report, until it is stopped; other commands find it."""
-    limit_s: float = 180.0
-    """After so long the report is made of what there is."""
 
 
 async def run_demo(
@@ -133,7 +133,7 @@ class _Demo:
     async def _push_and_follow(self, client: Client, live: Live[LiveEvent], bundle: BlobRef) -> None:
         pushes = list(self._plan.pushes)
         now = self._clock.monotonic()
-        push_at, draw_at, give_up_at = now, now, now + self._options.limit_s
+        push_at, draw_at, give_up_at = now, now, now + _LIMIT_S
         while not self._record.over and now < give_up_at:
             if pushes and now >= push_at:
                 await self._push(client, pushes.pop(0), bundle)

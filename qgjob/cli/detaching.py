@@ -7,10 +7,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from threading import Event
 from types import FrameType
 from typing import Final
 
-from qgjob.cli.ci import in_ci
+from qgjob.cli.ci import in_ci, in_known_ci
 from qgjob.cli.goingon import going_on
 from qgjob.cli.output import Output
 from qgjob.cli.session import Session, run
@@ -22,20 +23,20 @@ _SAME_WITHIN_S: Final = 5.0
 def detachable(session: Session, resume: Callable[[], str | None], work: Callable[[], int]) -> int:
     """Run `work`; Ctrl-C asks whether to cancel the jobs or to detach from them, and returns 130.
 
-    In CI nobody can answer, and the build that wanted the result is gone: there they are cancelled,
-    also at a SIGTERM. `resume` gives the id that is waited for, None while nothing was submitted.
+    In CI nobody can answer, and the build that wanted the result is gone: there they are cancelled at a
+    SIGTERM, and in a CI that we know also at a SIGINT. `resume` gives the id that is waited for, None
+    while nothing was submitted.
     """
     out = session.out
     ci = in_ci(os.environ)
-    if ci:
-        _interrupt_at_sigterm()
+    terminated = _interrupt_at_sigterm() if ci else Event()
     try:
         return work()
     except KeyboardInterrupt:
         any_id = resume()
         if any_id is None:
             out.note("Interrupted before the submit was confirmed; `qgjob list` shows whether it is there.")
-        elif ci or _wants_cancel(out):
+        elif terminated.is_set() or in_known_ci(os.environ) or _wants_cancel(out):
             if ci:
                 _hear_it_once()
             _cancel(session, any_id)
@@ -45,14 +46,19 @@ def detachable(session: Session, resume: Callable[[], str | None], work: Callabl
         return int(ExitCode.DETACHED)
 
 
-def _interrupt_at_sigterm() -> None:
+def _interrupt_at_sigterm() -> Event:
+    """The event is set when one came."""
+    terminated = Event()
+
     def interrupt(number: int, frame: object) -> None:
         del number, frame
+        terminated.set()
         signal.raise_signal(signal.SIGINT)
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs beside it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, interrupt)
+    return terminated
 
 
 def _hear_it_once() -> None:

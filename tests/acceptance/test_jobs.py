@@ -203,9 +203,11 @@ def test_labels_that_no_slot_has_are_18_and_named(qgjob: Qgjob, script: Script):
     assert (again.code, "no slot has gpu-9" in again.err) == (18, True)
 
 
-async def test_ctrl_c_detaches_and_the_jobs_go_on(qgjob: Qgjob, script: Script):
+@pytest.mark.parametrize("env", [{}, {"CI": "true"}])
+async def test_ctrl_c_detaches_and_the_jobs_go_on(qgjob: Qgjob, script: Script, env: dict[str, str]):
+    """Also where CI is set but no CI that we know runs: containers and test suites set it."""
     script("a.py", SLOW)
-    waiting = qgjob.start("submit", "--test", "a.py", "--wait", *RUN)
+    waiting = replace(qgjob, env=qgjob.env | env).start("submit", "--test", "a.py", "--wait", *RUN)
     assert waiting.stdout is not None
     run_id = waiting.stdout.readline().split()[0]
     waiting.stdout.readline()
@@ -224,13 +226,16 @@ async def test_ctrl_c_detaches_and_the_jobs_go_on(qgjob: Qgjob, script: Script):
 
 
 @pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("mark", "number"),
+    [("GITLAB_CI", signal.SIGINT), ("GITLAB_CI", signal.SIGTERM), ("CI", signal.SIGTERM)],
+)
 async def test_in_ci_an_interrupted_wait_cancels_its_jobs(
-    qgjob: Qgjob, script: Script, number: int, again: bool
+    qgjob: Qgjob, script: Script, mark: str, number: int, again: bool
 ):
     """A CI sends it to a whole group of processes, and a shell among them may pass it on once more."""
     script("a.py", SLOW)
-    in_ci = replace(qgjob, env=qgjob.env | {"CI": "true"})
+    in_ci = replace(qgjob, env=qgjob.env | {mark: "true"})
     waiting = in_ci.start("submit", "--test", "a.py", "--wait", *RUN)
     assert waiting.stdout is not None
     run_id = waiting.stdout.readline().split()[0]

@@ -52,6 +52,7 @@ EVENTS_KEPT_S: Final = 24 * HOUR_S
 RUN_MARKER_TTL_S: Final = 7 * 24 * HOUR_S
 JOB_ROOM_BYTES: Final = 128 * 1024
 """How much smaller than a message a job must be: its end carries the next attempt, its release the fence."""
+GROUP_CONSUMERS: Final = "g_"
 GROUP_UNUSED_S: Final = 3600.0
 """How long the consumer of a group stays when no slot pulls from it and none of its work is running."""
 AGENT_TTL_S: Final = 15
@@ -249,7 +250,7 @@ def group_consumer(capability: str, org: str, app: str, ack_wait_s: float = ACK_
 
 def group_consumer_name(capability: str, org: str, app: str) -> str:
     """The name of a group's consumer, always hashed."""
-    return "g_" + short_hash(capability, org, app)
+    return GROUP_CONSUMERS + short_hash(capability, org, app)
 
 
 def chain_consumer(epoch: int, start_seq: int) -> ApiConfig:

@@ -17,6 +17,8 @@ _STREAM_NOT_FOUND = 10059
 _NAME_IN_USE = 10058
 _CONSUMER_NOT_FOUND = 10014
 _CONSUMER_OFFLINE = 10119
+TOO_MANY_CONSUMERS = 10026
+"""Of one stream: the server allows a thousand unless told otherwise."""
 _NO_STORAGE = 10047
 _NO_MESSAGE = frozenset({10037, 10043, 10057})
 _LEAST_BYTES = 64 * 2**20

@@ -22,7 +22,7 @@ from qgjob.bus.publish import OutMsg, lost_compare
 from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK
 from qgjob.bus.requester import JsError
-from qgjob.bus.topology import create_consumer
+from qgjob.bus.topology import TOO_MANY_CONSUMERS, consumer_names, create_consumer, delete_consumer
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, GroupKey, Release
 from qgjob.scheduler.backlog import Backlog, Entry
@@ -36,6 +36,7 @@ _MAX_RELEASES = 200
 _ACK_EVERY_S = 0.25
 _SURE_S = streams.GROUP_UNUSED_S / 6
 _MAX_SURE = 1000
+_MAX_CLEARED = 500
 ACK_AFTER_S = 2.5
 """Twice the `sync_interval` of nats.conf, and some."""
 
@@ -55,6 +56,8 @@ class Dispatcher:
     on_already_ended: Callable[[Entry, Ended], None]
     on_gone: Callable[[Release], None]
     """Called for a release whose job is not there any more: it ended, or another attempt took its place."""
+    in_use: Callable[[], set[GroupKey]]
+    """The groups that slots are bound to, or whose jobs are out."""
     first: Precedence = field(default_factory=Precedence)
     """Told of the slots that are bound."""
     _releases: deque[Release] = field(default_factory=deque[Release])
@@ -64,6 +67,7 @@ class Dispatcher:
     _wake_bind: asyncio.Event = field(default_factory=asyncio.Event)
     _consumers: dict[str, float] = field(default_factory=dict[str, float])
     """Group consumers that surely exist, and when that was made sure (monotonic)."""
+    _clearing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def release(self, release: Release) -> None:
         """Put a job on the list of what to release."""
@@ -111,7 +115,7 @@ class Dispatcher:
         now = self.clock.monotonic()
         if now - self._consumers.get(consumer, -_SURE_S) >= _SURE_S:
             # The server removes consumers that nobody uses. To create one that is there does nothing.
-            await create_consumer(self.bus, streams.WORK, streams.group_consumer(*group, self.ack_wait_s))
+            await self._make_consumer(group)
             self._consumers[consumer] = now
             if len(self._consumers) > _MAX_SURE:
                 self._consumers = {n: at for n, at in self._consumers.items() if now - at < _SURE_S}
@@ -127,6 +131,40 @@ class Dispatcher:
             )
             await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
             self.first.told(name)
+
+    async def _make_consumer(self, group: GroupKey) -> None:
+        config = streams.group_consumer(*group, self.ack_wait_s)
+        if await self._was_made(config):
+            return
+        async with self._clearing:
+            if await self._was_made(config):
+                return  # there is room since another group made some
+            await self._clear_unused()
+            await create_consumer(self.bus, streams.WORK, config)
+
+    async def _was_made(self, config: streams.ApiConfig) -> bool:
+        """Make a consumer; False when the stream has as many as it may have."""
+        try:
+            await create_consumer(self.bus, streams.WORK, config)
+        except JsError as error:
+            if error.err_code != TOO_MANY_CONSUMERS:
+                raise
+            return False
+        return True
+
+    async def _clear_unused(self) -> None:
+        """Delete consumers of groups that nobody uses now; they are made again at the next bind."""
+        names = [
+            n for n in await consumer_names(self.bus, streams.WORK) if n.startswith(streams.GROUP_CONSUMERS)
+        ]
+        used = {streams.group_consumer_name(*group) for group in self.in_use()}
+        unused = [name for name in names if name not in used][:_MAX_CLEARED]
+        log.warning(
+            "%d groups have a consumer, as many as there may be: %d unused go", len(names), len(unused)
+        )
+        for name in unused:
+            self._consumers.pop(name, None)
+        await asyncio.gather(*(delete_consumer(self.bus, streams.WORK, name) for name in unused))
 
     async def _release(self, batch: list[Release]) -> None:
         entries: list[tuple[Release, Entry]] = []

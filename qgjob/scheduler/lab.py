@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from qgjob.clock import Clock
 from qgjob.domain.placement import core
-from qgjob.domain.placement.model import Bind, Effect, Event, Expire, LabState, Release, Tick
+from qgjob.domain.placement.model import Bind, Effect, Event, Expire, GroupKey, LabState, Release, Tick
 
 
 @dataclass(slots=True)
@@ -42,6 +42,11 @@ class Lab:
                     self.on_release(effect)
                 case Expire():
                     self.on_expire(effect)
+
+    def in_use(self) -> set[GroupKey]:
+        """The groups that slots are bound to, or whose jobs are out."""
+        bound = {slot.bound for slot in self.state.slots.values() if slot.bound is not None}
+        return bound | {released.job.group for released in self.state.out.values()}
 
     def start(self) -> None:
         """Recovery is done: place from now on."""

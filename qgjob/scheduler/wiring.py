@@ -10,7 +10,7 @@ from bus_schemas import streams
 from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Event, Expire, forgotten
+from qgjob.domain.placement.model import Event, Expire, GroupKey, forgotten
 from qgjob.scheduler.announced import Announced
 from qgjob.scheduler.arrival import Arrival
 from qgjob.scheduler.backlog import Backlog, Entry
@@ -109,6 +109,9 @@ def wire(
         backlog.drop(entry.job_id, entry.attempt)
         lab.feed(forgotten(entry.job_id, entry.attempt))
 
+    def in_use() -> set[GroupKey]:
+        return lab.in_use()
+
     dispatcher = Dispatcher(
         bus=bus,
         clock=clock,
@@ -119,6 +122,7 @@ def wire(
         ack_wait_s=settings.ack_wait_s,
         on_already_ended=lambda entry, ended: released_already(entry, ended.state),
         on_gone=lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
+        in_use=in_use,
         first=first,
     )
 

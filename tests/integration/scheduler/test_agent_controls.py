@@ -222,7 +222,9 @@ async def test_an_agent_without_a_heartbeat_is_missed_when_its_slots_fall_silent
     def ended(entry: Entry, end: Ended) -> None:
         raise AssertionError(f"{entry} ended: {end}")
 
-    dispatcher = Dispatcher(bus, clock, 1, Fence(0), Backlog(), Publisher(bus), 30.0, ended, lambda _: None)
+    dispatcher = Dispatcher(
+        bus, clock, 1, Fence(0), Backlog(), Publisher(bus), 30.0, ended, lambda _: None, set
+    )
     agents: dict[str, set[str]] = {}
     holds = Holds(bus, clock, 1, lab.state, lab.feed, agents)
     listening = asyncio.create_task(Slots(bus, clock, lab, dispatcher, holds, agents).run())

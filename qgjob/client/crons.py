@@ -15,7 +15,7 @@ from qgjob.client.checks import checked_made, usage_error
 from qgjob.client.control import whoami
 from qgjob.client.ids import derived_id
 from qgjob.client.models import SubmitRequest
-from qgjob.client.query import ask, checked
+from qgjob.client.request import ask, checked
 from qgjob.client.submit import check_build, expected_durations, make_specs
 from qgjob.clock import Clock
 from qgjob.errors import RefusedError

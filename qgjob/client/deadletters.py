@@ -14,7 +14,7 @@ from bus_schemas.deadletters import (
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.control import whoami
-from qgjob.client.query import ask, checked
+from qgjob.client.request import ask, checked
 
 _SUBJECT = subjects.query("dead_letters")
 

@@ -13,7 +13,8 @@ from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.control import whoami
 from qgjob.client.ids import kind_of
-from qgjob.client.query import ask, checked, no_such_id
+from qgjob.client.query import no_such_id
+from qgjob.client.request import ask, checked
 from qgjob.errors import NotFoundError
 
 A = TypeVar("A", SlotsAnswer, ExplainAnswer, CtlAnswer)

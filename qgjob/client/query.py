@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
-from bus_schemas.base import Message
 from bus_schemas.requests import (
     AgentsAnswer,
     CheckView,
@@ -22,7 +20,6 @@ from bus_schemas.requests import (
     LogsAnswer,
     LogsQuery,
     Overview,
-    Problem,
     Query,
     RunView,
 )
@@ -30,108 +27,17 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.client.checks import checked_made
 from qgjob.client.ids import kind_of
-from qgjob.client.slow import given_up, no_scheduler, say_who_is_waited_for
-from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
+from qgjob.client.request import ask, checked
+from qgjob.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
     from bus_schemas.history import HistoryAnswer
     from bus_schemas.holds import SlotHold
 
-A = TypeVar("A", bound=Message)
-
 PAGE: Final = 500
-ANSWER_TIMEOUT_S: Final = 5.0
-NO_SCHEDULER_S: Final = 2.0
-"""How long a scheduler may be away (a restart, a new leader) before that is said."""
 HEALTH_TIMEOUT_S: Final = 2.0
 """Whoever asks how the system is wants to know it soon; each check has 2.5 s of its own."""
-_RETRY_S: Final = 0.1
-
-
-async def ask(
-    bus: Bus,
-    subject: str,
-    message: Message,
-    answer: type[A],
-    *,
-    timeout: float = ANSWER_TIMEOUT_S,
-    patience: float | None = None,
-    heard: bool = False,
-) -> A:
-    """Send a request and read its answer; asked again while no scheduler can answer it, for 2 s.
-
-    Raises `UnreachableError` when none answers: after 2 s when none is there, after `patience` seconds
-    (one and a half times `timeout` unless given, at most what `Bus.answers_within_s` says) when one is
-    silent. `heard`: a scheduler has taken this request already, so another one is waited for with the same
-    patience.
-    """
-    patience = min(timeout * 1.5 if patience is None else patience, bus.answers_within_s)
-    timeout = min(timeout, patience)
-    if not bus.on_slow:
-        return await _ask(bus, subject, message, answer, timeout, patience, heard=heard)
-    speaking = asyncio.create_task(say_who_is_waited_for(bus), name="who is waited for")
-    try:
-        return await _ask(bus, subject, message, answer, timeout, patience, heard=heard)
-    finally:
-        speaking.cancel()
-
-
-async def _ask(
-    bus: Bus,
-    subject: str,
-    message: Message,
-    answer: type[A],
-    timeout: float,
-    patience: float,
-    *,
-    heard: bool,
-) -> A:
-    loop = asyncio.get_running_loop()
-    asked = loop.time()
-    silent = False
-    while True:
-        left = max(_RETRY_S, asked + patience - loop.time())
-        try:
-            reply = await bus.requests.request(subject, message.encode(), timeout=min(timeout, left))
-        except NoRespondersError:
-            if loop.time() < asked + (patience if heard else NO_SCHEDULER_S):
-                await asyncio.sleep(_RETRY_S)
-                continue
-            raise no_scheduler(subject, sent=silent) from None
-        except RequestTimeoutError:
-            heard = silent = True
-            if loop.time() < asked + patience:
-                continue
-            raise await given_up(bus, subject) from None
-        found = answer.decode(reply.data)
-        if not _comes_back(subject, found) or loop.time() >= asked + NO_SCHEDULER_S:
-            return found
-        await asyncio.sleep(_RETRY_S)
-
-
-def _comes_back(subject: str, answer: Message) -> bool:
-    """Whether a question is worth asking again: the store, or the leader, was started a moment ago."""
-    problem: object = getattr(answer, "problem", None)
-    return (
-        subject.startswith(subjects.QUERIES)
-        and isinstance(problem, Problem)
-        and problem.code == "unavailable"
-    )
-
-
-def checked(problem: Problem | None) -> None:
-    """Raise the error that a problem in an answer stands for."""
-    if problem is None:
-        return
-    kinds: dict[str, type[QgjobError]] = {
-        "not_found": NotFoundError,
-        "bad_request": UsageError,
-        "refused": RefusedError,
-        "not_leader": UnreachableError,
-        "unavailable": UnreachableError,
-    }
-    raise kinds[problem.code](problem.message, hint=problem.hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from qgjob.client import live, query
 from qgjob.client.fold import apply_event, is_announced, with_spec_of
 from qgjob.client.ids import kind_of
 from qgjob.client.models import LiveEvent, Resync, Submitted
+from qgjob.client.request import ask
 from qgjob.clock import Clock
 from qgjob.domain.verdict import counts_of, run_state_of
 from qgjob.errors import NotFoundError, UnreachableError
@@ -241,7 +242,7 @@ class Watch:
     async def _differs(self) -> bool:
         """Whether the run's counts are others than those of our views."""
         question = GetQuery(id=self.id, limit=0)
-        answer = await query.ask(self._bus, subjects.query("get"), question, GetAnswer)
+        answer = await ask(self._bus, subjects.query("get"), question, GetAnswer)
         query.checked(answer.problem)
         if answer.run is None:
             return True

@@ -6,7 +6,7 @@ import pytest
 
 from bus_schemas import subjects
 from bus_schemas.requests import AgentsAnswer, Query
-from qgjob.client import Client, control, query, slow
+from qgjob.client import Client, control, request, slow
 from qgjob.errors import ExitCode, UnreachableError
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer
@@ -16,7 +16,7 @@ from tests.support.servers import NatsServer
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if everybody had less patience."""
     monkeypatch.setattr(control, "TIMEOUT_S", 0.5)
-    monkeypatch.setattr(query, "NO_SCHEDULER_S", 0.5)
+    monkeypatch.setattr(request, "NO_SCHEDULER_S", 0.5)
     monkeypatch.setattr(slow, "SAY_AFTER_S", 0.1)
 
 
@@ -50,7 +50,7 @@ async def test_a_server_that_stands_still_is_told_from_a_scheduler_that_does(
     nats_server.pause()
     try:
         with pytest.raises(UnreachableError, match="The server does not answer in time"):
-            await query.ask(client.bus, subjects.query("agents"), Query(), AgentsAnswer, timeout=2.0)
+            await request.ask(client.bus, subjects.query("agents"), Query(), AgentsAnswer, timeout=2.0)
     finally:
         nats_server.resume()
     assert said == ["The server has not answered yet; still waiting."]

@@ -18,8 +18,9 @@ from qgjob.bus.publish import OutMsg, expect
 from qgjob.bus.publisher import publish_each
 from qgjob.bus.requester import PubAck, RequestTimeoutError
 from qgjob.bus.topology import ensure_topology, list_subjects, stream_state
-from qgjob.client import Client, ServerOptions, SubmitRequest, open_client, publish_run, query
+from qgjob.client import Client, ServerOptions, SubmitRequest, open_client, publish_run
 from qgjob.client.publish_run import PlannedRun, cut
+from qgjob.client.request import ask as ask_scheduler
 from qgjob.client.submit import digest_of, make_specs, submit
 from qgjob.clock import ManualClock
 from qgjob.errors import RefusedError, UnreachableError
@@ -317,5 +318,5 @@ async def test_a_scheduler_that_is_silent_is_not_asked_for_longer_than_is_waited
 
     monkeypatch.setattr(client.bus.requests, "request", noted)
     with pytest.raises(UnreachableError, match="does not answer in time"):
-        await query.ask(client.bus, subjects.ctl("slots"), Query(), SlotsAnswer, timeout=1.0)
+        await ask_scheduler(client.bus, subjects.ctl("slots"), Query(), SlotsAnswer, timeout=1.0)
     assert sum(patience[:2]) <= 1.6

@@ -10,7 +10,7 @@ from bus_schemas import streams
 from bus_schemas.events import Retrying, Running
 from bus_schemas.requests import JobState, JobView
 from qgjob.bus.topology import ensure_topology
-from qgjob.client import Client, Submitted, query
+from qgjob.client import Client, Submitted, request
 from qgjob.client import wait as wait_module
 from qgjob.client import watch as watch_module
 from qgjob.client.ids import new_ids
@@ -180,7 +180,7 @@ async def test_waiting_begins_without_a_scheduler_when_the_run_is_known(
     client: Client, scheduler: Answering, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(watch_module, "_SOON_S", 0.05)
-    monkeypatch.setattr(query, "NO_SCHEDULER_S", 0.2)
+    monkeypatch.setattr(request, "NO_SCHEDULER_S", 0.2)
     (job,) = make_run(1)
     await scheduler.stop()
     problems: list[str | None] = []
@@ -200,7 +200,7 @@ async def test_waiting_begins_without_a_scheduler_when_the_run_is_known(
 async def test_without_a_scheduler_an_unknown_run_cannot_be_waited_for(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(query, "NO_SCHEDULER_S", 0.2)
+    monkeypatch.setattr(request, "NO_SCHEDULER_S", 0.2)
     with pytest.raises(UnreachableError, match="no scheduler answers"):
         await client.wait(new_ids("run", 1, NOW)[0])
 
@@ -208,7 +208,7 @@ async def test_without_a_scheduler_an_unknown_run_cannot_be_waited_for(
 async def test_what_happened_while_the_server_was_away_is_caught_up(
     client: Client, scheduler: Answering, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(query, "NO_SCHEDULER_S", 60.0)
+    monkeypatch.setattr(request, "NO_SCHEDULER_S", 60.0)
     one, two = (scheduler.knows(job, run_size=2) for job in make_run(2))
     scheduler.silent.add("agents")  # a question that hangs keeps nothing from being said
     problems: list[str | None] = []

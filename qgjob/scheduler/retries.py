@@ -16,7 +16,7 @@ from bus_schemas.events import About, Retrying
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import OutMsg
-from qgjob.bus.publisher import publish_each
+from qgjob.bus.publisher import Publisher, publish_each
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc
 from qgjob.errors import NotFoundError, RefusedError
@@ -40,12 +40,14 @@ class Retries:
     bus: Bus
     clock: Clock
     backlog: Backlog
+    events: Publisher
     known: Known
     _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def retry(self, data: bytes, carrying: Carrying) -> CtlAnswer:
         """The control verb `retry`."""
         request = RetryRequest.decode(data)
+        await self.events.flushed()  # what a job was made of stands in the event that announced it
         known = await self.known(request.id)
         if known is None:
             raise NotFoundError(f"There is no job or run {request.id}.")

@@ -144,7 +144,7 @@ def wire(
     rulebook = RuleBook(bus, clock, lab.feed)
     crons = Crons(bus, clock)
     kept_files = KeptFiles(bus, clock, crons.plans)
-    retries = Retries(bus, clock, backlog, known)
+    retries = Retries(bus, clock, backlog, events, known)
     acts = {
         "cancel": for_each(cancels.cancel),
         "retry": for_each(retries.retry),

@@ -1,4 +1,4 @@
-"""Retries of jobs whose end the leader has not heard of yet."""
+"""Retries of jobs whose end the leader has not heard of yet, or of which it has not told yet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last
 from qgjob.bus.publish import OutMsg
-from qgjob.bus.publisher import publish_each
+from qgjob.bus.publisher import Publisher, publish_each
 from qgjob.clock import SystemClock
 from qgjob.domain.history import JobDoc
 from qgjob.scheduler.backlog import Backlog, Entry
@@ -18,6 +18,7 @@ from qgjob.scheduler.bulk import Carrying
 from qgjob.scheduler.lookup import KnownJobs
 from qgjob.scheduler.retries import Retries
 from tests.support.views import queued, view
+from tests.support.wait import wait_for
 
 DOC = JobDoc("j_1", "r_1", "acme", state="passed")
 
@@ -38,8 +39,36 @@ async def test_a_job_that_has_just_ended_is_tried_again_once_that_is_heard(bus: 
         del carrying
 
     request = RetryRequest(id=DOC.job_id, nonce="n", by="ann")
-    retries = Retries(bus, SystemClock(), backlog, known)
+    retries = Retries(bus, SystemClock(), backlog, Publisher(bus), known)
     answer = await retries.retry(request.encode(), Carrying("retry", b"", keep, 0.0))
     assert (answer.affected, answer.already) == ((DOC.job_id,), ())
     (waiting,) = await read_last(bus, streams.JOBS, [f"qg.jobs.*.*.{DOC.job_id}"])
     assert JobMessage.decode(waiting.data).attempt == 2
+
+
+async def test_a_job_that_ended_before_it_was_announced_is_tried_again(bus: Bus) -> None:
+    """As one that was superseded as soon as it came: what it was made of is in an event that is gathered yet."""
+    told = queued(view(job_id=DOC.job_id, run_id=DOC.run_id))
+    info = subjects.event(DOC.org_id, DOC.run_id, DOC.job_id, 1, "info")
+    events = Publisher(bus, gather_s=60.0)
+    events.post(OutMsg(subjects.event(DOC.org_id, DOC.run_id, "j_0", 1, "info"), told.encode()))
+    running = asyncio.create_task(events.run())
+    try:
+        await wait_for(lambda: events.done == 1)
+        events.post(OutMsg(info, told.encode()))
+
+        async def known(_: str) -> KnownJobs | None:
+            return KnownJobs([DOC])
+
+        async def keep(carrying: Carrying) -> None:
+            del carrying
+
+        request = RetryRequest(id=DOC.job_id, nonce="n", by="ann")
+        retries = Retries(bus, SystemClock(), Backlog(), events, known)
+        answer = await asyncio.wait_for(
+            retries.retry(request.encode(), Carrying("retry", b"", keep, 0.0)), 20
+        )
+        assert answer.affected == (DOC.job_id,)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

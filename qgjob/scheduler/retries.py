@@ -12,8 +12,8 @@ from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.control import CtlAnswer, RetryRequest
-from bus_schemas.events import About, Retrying
-from bus_schemas.jobs import JobMessage
+from bus_schemas.events import Retrying, about
+from bus_schemas.jobs import JobMessage, JobSpec
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import Publisher, publish_each
@@ -47,7 +47,6 @@ class Retries:
     async def retry(self, data: bytes, carrying: Carrying) -> CtlAnswer:
         """The control verb `retry`."""
         request = RetryRequest.decode(data)
-        await self.events.flushed()  # what a job was made of stands in the event that announced it
         known = await self.known(request.id)
         if known is None:
             raise NotFoundError(f"There is no job or run {request.id}.")
@@ -91,7 +90,7 @@ class Retries:
                 return "retried"
             if request.failed and doc.state not in FAILED:
                 return "not wanted"
-            spec = await read_spec(self.bus, doc)
+            spec = await self._spec(doc)
             if spec is None:
                 return "gone"
             # Marked as sent again: its chain is read before it is released, whoever else asks meanwhile.
@@ -100,6 +99,14 @@ class Retries:
             told = retrying_event(message, request.by, self.clock.now())
             await publish_each(self.bus, [told])
             return "retried"
+
+    async def _spec(self, doc: JobDoc) -> JobSpec | None:
+        """What it was made of stands in the event that announced it, which may have been posted only."""
+        spec = await read_spec(self.bus, doc)
+        if spec is None:
+            await self.events.flushed()
+            spec = await read_spec(self.bus, doc)
+        return spec
 
     async def _held(self, doc: JobDoc) -> Entry | None:
         """The attempt that waits or runs.
@@ -125,12 +132,7 @@ class Retries:
 def retrying_event(message: JobMessage, by: str, now: float) -> OutMsg:
     """The event that tells of an attempt that somebody asked for."""
     spec, attempt = message.spec, message.attempt - 1
-    about: About = {
-        "org_id": spec.org_id,
-        "run_id": spec.run_id,
-        "job_id": spec.job_id,
-        "attempt": attempt,
-        "at": now,
-    }
-    event = Retrying(**about, next_attempt=message.attempt, charged=False, by=by, nonce=message.asked)
+    event = Retrying(
+        **about(spec, attempt, now), next_attempt=message.attempt, charged=False, by=by, nonce=message.asked
+    )
     return OutMsg(subjects.event(spec.org_id, spec.run_id, spec.job_id, attempt, "info"), event.encode())

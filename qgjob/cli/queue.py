@@ -180,7 +180,8 @@ async def _main(session: Session, org_id: str | None, capability: str | None, *,
     from qgjob.domain.durations import show_duration
 
     depths = ", ".join(f"{name} {overview.depths.get(name, 0)}" for name in ("high", "medium", "low"))
-    out.line(f"waiting:   {overview.waiting} ({depths}); {overview.delayed} for their time")
+    later = f"; {overview.delayed} for their time" if overview.delayed else ""
+    out.line(f"waiting:   {overview.waiting} ({depths}){later}")
     out_of_play = f", {overview.slots_held} held or not in order" if overview.slots_held else ""
     slots = f"slots {overview.slots_busy} busy, {overview.slots_idle} idle{out_of_play}"
     out.line(f"running:   {overview.running}; {slots}")

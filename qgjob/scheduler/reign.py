@@ -18,6 +18,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.topology import missing_streams
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Tick
+from qgjob.errors import QgjobError
 from qgjob.scheduler import memory, watchdog
 from qgjob.scheduler.cancels import Known
 from qgjob.scheduler.intake import Intake
@@ -180,7 +181,12 @@ async def _miss_streams(bus: Bus) -> None:
     """What somebody deleted is made again by the next reign; who reads it in this one may be lost in it."""
     while True:
         await asyncio.sleep(_STREAMS_EVERY_S)
-        if missing := await missing_streams(bus):
+        try:
+            missing = await missing_streams(bus)
+        except QgjobError as error:  # nobody answers while a cluster elects its leader
+            log.debug("the streams cannot be looked for now: %s", error)
+            continue
+        if missing:
             raise DeposedError(f"somebody deleted {', '.join(missing)}")
 
 

@@ -29,6 +29,8 @@ KEY = "leader"
 _RENEW_S = 0.5
 _LOOK_S = 0.2
 _MEND_S = 0.5
+_MEND_WITHIN_S = 2.0
+"""In a cluster that elects its leader nobody answers, and the key may be there again meanwhile."""
 _GIVE_UP_S = LEADER_TTL_S * 0.75
 _STOOD_STILL_S = 5.0
 """After a longer pause it is better to start anew: slots may seem lost whose reports were not read."""
@@ -127,8 +129,9 @@ class Election:
         if self._mend is None:
             return
         await asyncio.sleep(_MEND_S)
-        with contextlib.suppress(QgjobError):  # the server is away, or as full as before
-            await self._mend()
+        with contextlib.suppress(QgjobError, TimeoutError):  # the server is away, or as full as before
+            async with asyncio.timeout(_MEND_WITHIN_S):
+                await self._mend()
 
     async def _put(self, expected: int, *, timeout: float) -> int:
         value = json.dumps({"replica": self._replica, "nonce": self._nonce}).encode()

@@ -11,6 +11,7 @@ import pytest
 from bus_schemas.streams import LEADER_BUCKET, LEADER_TTL_S
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.topology import ensure_topology
 from qgjob.clock import SystemClock
 from qgjob.scheduler.leader import KEY, DeposedError, Election
 from tests.support.servers import NatsServer
@@ -111,3 +112,18 @@ async def test_who_stood_still_for_long_starts_anew(bus: Bus, monkeypatch: pytes
     stand_still(LEADER_TTL_S * 1.5)
     with pytest.raises(DeposedError):
         await asyncio.wait_for(keeping, 10)
+
+
+async def test_who_is_to_make_the_bucket_again_and_gets_no_answer_looks_at_the_key_meanwhile(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a cluster that lost the server which led it and the bucket: the bucket is back by itself."""
+    monkeypatch.setattr("qgjob.scheduler.leader._MEND_WITHIN_S", 0.5)
+
+    async def unanswered() -> None:
+        await ensure_topology(bus)
+        await asyncio.Event().wait()
+
+    await bus.requests.api(f"STREAM.DELETE.KV_{LEADER_BUCKET}")
+    election = Election(bus, SystemClock(), "a", mend=unanswered)
+    await asyncio.wait_for(election.acquire(), 10)

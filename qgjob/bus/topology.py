@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -22,6 +23,8 @@ TOO_MANY_CONSUMERS = 10026
 _NO_STORAGE = 10047
 _NO_MESSAGE = frozenset({10037, 10043, 10057})
 _LEAST_BYTES = 64 * 2**20
+_ASK_AGAIN_S = (1.0, 1.0, 2.0, 2.0, 2.0)
+"""A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
 
 
 async def ensure_topology(bus: Bus, *, replicas: int = 1) -> None:
@@ -49,7 +52,7 @@ async def missing_streams(bus: Bus) -> list[str]:
 async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
     name = config["name"]
     try:
-        info = await bus.requests.api(f"STREAM.INFO.{name}")
+        info = await _info(bus, name)
     except JsError as error:
         if error.err_code != _STREAM_NOT_FOUND:
             raise
@@ -68,6 +71,13 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
             raise _explained(name, error) from error
     if config["num_replicas"] > have["num_replicas"]:
         await _keep_on_more(bus, name, {**have, **changed}, config["num_replicas"])
+
+
+async def _info(bus: Bus, name: str) -> dict[str, Any]:
+    for timeout in _ASK_AGAIN_S:
+        with contextlib.suppress(RequestTimeoutError):
+            return await bus.requests.api(f"STREAM.INFO.{name}", timeout=timeout)
+    return await bus.requests.api(f"STREAM.INFO.{name}")
 
 
 async def _keep_on_more(bus: Bus, name: str, have: dict[str, Any], copies: int) -> None:

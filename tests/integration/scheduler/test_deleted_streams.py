@@ -10,10 +10,8 @@ from bus_schemas import streams
 from bus_schemas.rules import PauseRequest
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
-from qgjob.bus.requester import RequestTimeoutError
 from qgjob.bus.topology import missing_streams
 from qgjob.clock import SystemClock
-from qgjob.scheduler import reign
 from qgjob.scheduler.rulebook import RuleBook
 from tests.support.pipeline import overview
 from tests.support.scheduling import scheduling
@@ -52,29 +50,6 @@ async def test_they_are_made_again_and_the_leader_goes_on(
             return True
 
         await wait_for(there, 30, "another reign that has all its streams")
-
-
-async def test_a_reign_goes_on_while_nobody_can_say_what_streams_there_are(
-    nats_server: NatsServer,
-    valkey_server: ValkeyServer,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """As in a cluster that lost its leader: until another one is elected it gives no answer."""
-    asked = 0
-
-    async def late(bus: Bus) -> list[str]:
-        nonlocal asked
-        asked += 1
-        if asked <= 2:
-            raise RequestTimeoutError("No answer from $JS.API.STREAM.NAMES in time.")
-        return await missing_streams(bus)
-
-    monkeypatch.setattr(reign, "missing_streams", late)
-    monkeypatch.setattr(reign, "_STREAMS_EVERY_S", 0.05)
-    async with scheduling(nats_server, valkey_server):
-        await wait_for(lambda: asked > 3, 20, "four looks")
-    assert not [record for record in caplog.records if "the reign of" in record.message]
 
 
 async def test_a_setting_that_was_purged_can_be_set_again(bus: Bus) -> None:

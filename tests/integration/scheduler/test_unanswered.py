@@ -1,0 +1,90 @@
+"""What a cluster does not answer while a stream has no leader ends no reign, and delays the next one little."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bus_schemas import streams
+from qgjob.bus import kv
+from qgjob.bus.connect import Bus
+from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
+from qgjob.bus.topology import ensure_topology, missing_streams
+from qgjob.scheduler import reign
+from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY
+from tests.support.runs import planned, submit
+from tests.support.scheduling import scheduling
+from tests.support.servers import NatsServer, ValkeyServer
+from tests.support.wait import wait_for
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+
+async def test_what_streams_there_are_cannot_be_said(
+    nats_server: NatsServer,
+    valkey_server: ValkeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = 0
+
+    async def late(bus: Bus) -> list[str]:
+        nonlocal asked
+        asked += 1
+        if asked <= 2:
+            raise RequestTimeoutError("No answer from $JS.API.STREAM.NAMES in time.")
+        return await missing_streams(bus)
+
+    monkeypatch.setattr(reign, "missing_streams", late)
+    monkeypatch.setattr(reign, "_STREAMS_EVERY_S", 0.05)
+    async with scheduling(nats_server, valkey_server):
+        await wait_for(lambda: asked > 3, 20, "four looks")
+    assert not [record for record in caplog.records if "the reign of" in record.message]
+
+
+async def test_up_to_where_jobs_were_announced_cannot_be_kept(
+    bus: Bus,
+    nats_server: NatsServer,
+    valkey_server: ValkeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    put, refused = kv.put, 0
+
+    async def late(bus: Bus, bucket: str, key: str, value: bytes, **more: Any) -> int:
+        nonlocal refused
+        if key == QUEUED_THROUGH_KEY and refused < 2:
+            refused += 1
+            raise NoRespondersError("Nobody answers now.")
+        return await put(bus, bucket, key, value, **more)
+
+    async def kept() -> bool:
+        return await kv.get(bus, streams.SETTINGS_BUCKET, QUEUED_THROUGH_KEY) is not None
+
+    monkeypatch.setattr(kv, "put", late)
+    monkeypatch.setattr(reign, "_WATERMARK_EVERY_S", 0.05)
+    async with scheduling(nats_server, valkey_server):
+        await submit(bus, planned(1, runner="noop"))
+        await wait_for(kept, 20, "the place up to which jobs were announced")
+    assert refused == 2
+    assert not [record for record in caplog.records if "the reign of" in record.message]
+
+
+async def test_a_stream_that_was_asked_for_in_vain_is_asked_for_again_soon(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = bus.requests.request
+    lost: set[str] = set()
+
+    async def unanswered(subject: str, *args: Any, **more: Any) -> Msg:
+        if "STREAM.INFO" in subject and subject not in lost:
+            lost.add(subject)
+            assert more["timeout"] <= 1, "another leader may be there since, and knows nothing of it"
+            raise RequestTimeoutError(f"No answer from {subject} in time.")
+        return await request(subject, *args, **more)
+
+    monkeypatch.setattr(bus.requests, "request", unanswered)
+    await ensure_topology(bus)
+    assert lost

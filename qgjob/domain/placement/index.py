@@ -107,10 +107,10 @@ class Index:
     """Groups that had orphans, by number; some may have none any more."""
     slots_changed: bool = False
     """Whether a slot came, went, or may run other jobs than before."""
+    mean_s: float = TEST_PRIOR_S
+    """How long a test was expected to take when all groups were placed last: that changes seldom."""
     _placed: dict[int, _Placed] = field(default_factory=dict[int, _Placed])
     _numbered: int = 0
-    _mean_s: float = TEST_PRIOR_S
-    """How long a test was expected to take when all groups were placed last."""
 
     def number(self) -> int:
         """The number of a new group."""
@@ -120,8 +120,8 @@ class Index:
     def refresh(self, estimates: Estimates) -> None:
         """Put every group that changed into its places; all, when tests turn out to take another time."""
         mean_s = estimates.any_test.value
-        if not 1 / _ANOTHER < mean_s / self._mean_s < _ANOTHER:
-            self._mean_s = mean_s
+        if not 1 / _ANOTHER < mean_s / self.mean_s < _ANOTHER:
+            self.mean_s = mean_s
             for groups in self.builds.values():
                 self.changed.update(groups)
         if self.changed:

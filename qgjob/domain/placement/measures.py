@@ -18,10 +18,12 @@ HORIZON_S: Final = 3600.0
 """A job that waits longer is aged."""
 AGED_SHARE: Final = 0.1
 """The share of the starts that aged work is sure of."""
+AGED_PUT_OFF_S: Final = 1800.0
+"""In a rush the oldest are owed, before they get it, what they are sure of in that time."""
 AGED_ACCRUES: Final = 0.25
 """How much a start of aged work that came by itself counts towards the next start of the oldest."""
-AGED_CREDIT: Final = 3.0
-"""How many starts that the oldest work got by itself are held against it later, for each slot of the lab."""
+_AS_OLD: Final = 0.9
+"""What waits so many times as long as the oldest is among the oldest."""
 _MEMORY: Final = 20.0
 """Over how many times the length of a test the load is measured."""
 _FEW: Final = 40
@@ -75,7 +77,7 @@ class Measures:
     records: dict[str, Record] = field(default_factory=dict[str, Record])
     """By capability."""
     aged_due: float = 0.0
-    """Starts that the oldest aged work may claim: at 1 the next free slot is for it; negative: taken in
+    """Starts that the oldest aged work is owed, by what started while there was some; negative: taken in
     advance."""
     recount: bool = True
 
@@ -119,20 +121,24 @@ class Measures:
         age_s: float,
         *,
         as_aged: bool,
-        among_oldest: bool,
-        slots: int,
+        oldest_s: float,
+        most_owed: float,
     ) -> None:
         """A job was released: it will have waited `wait_s` when its test starts, and waits `age_s` now.
 
-        `as_aged`: it claimed what the aged are sure of; `among_oldest`: it is aged, and hardly any waits for
-        longer. `slots` is how many the lab has.
+        `as_aged`: it claimed what the aged are sure of. `oldest_s` is how long the oldest of all waits;
+        `most_owed`: see `aged_most`.
         """
         self.record(group.key.capability, group.labels).waits[job.level].add(wait_s)
         if as_aged:
             self.aged_due -= 1.0
-            return
-        if among_oldest:  # by itself it got what it is sure of
-            self.aged_due = max(self.aged_due - 1.0, min(self.aged_due, -AGED_CREDIT * slots))
-            return
-        counts = AGED_ACCRUES if age_s >= HORIZON_S else 1.0
-        self.aged_due = min(1.0, self.aged_due + counts * AGED_SHARE / (1.0 - AGED_SHARE))
+        elif age_s >= max(HORIZON_S, _AS_OLD * oldest_s):  # by itself it got what it is sure of
+            self.aged_due = max(self.aged_due - 1.0, min(self.aged_due, 0.0))
+        elif oldest_s >= HORIZON_S:
+            counts = AGED_ACCRUES if age_s >= HORIZON_S else 1.0
+            self.aged_due = min(most_owed, self.aged_due + counts * AGED_SHARE / (1.0 - AGED_SHARE))
+
+
+def aged_most(slots: int, test_s: float) -> float:
+    """How many starts the oldest aged work is owed at most, where a test takes `test_s` on average."""
+    return max(1.0, slots * AGED_SHARE * AGED_PUT_OFF_S / max(test_s, 1e-3))

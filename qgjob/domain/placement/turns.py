@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from qgjob.domain.durations import show_duration
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.measures import AGED_SHARE, HORIZON_S
+from qgjob.domain.placement.measures import AGED_PUT_OFF_S, AGED_SHARE, HORIZON_S
 from qgjob.domain.placement.model import Job, LabState
 from qgjob.domain.placement.policy.fairness import favoured
 
@@ -69,4 +69,8 @@ def ageing(job: Job, now: float) -> str | None:
         return None
     every = round(1 / AGED_SHARE)
     horizon = show_duration(HORIZON_S)
-    return f"It waits for more than {horizon}: one start in {every} goes to the oldest such job."
+    put_off = show_duration(AGED_PUT_OFF_S)
+    return (
+        f"It waits for more than {horizon}: one start in {every} goes to the oldest such job, "
+        f"put off by {put_off} at most while urgent or medium work waits."
+    )

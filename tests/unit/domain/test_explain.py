@@ -300,7 +300,10 @@ def test_what_waits_past_the_horizon_is_told_what_it_is_sure_of() -> None:
     state = lab(Case((SlotCase(busy=True),)))
     aged = explain(state, "j1", NOW + 3601)
     assert aged is not None
-    assert aged.summary.endswith("It waits for more than 1h00m: one start in 10 goes to the oldest such job.")
+    assert aged.summary.endswith(
+        "It waits for more than 1h00m: one start in 10 goes to the oldest such job, "
+        "put off by 30m00s at most while urgent or medium work waits."
+    )
 
 
 def test_nobody_knows_a_job_that_is_not_there() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.estimates import TEST_PRIOR_S
-from qgjob.domain.placement.measures import AGED_ACCRUES, AGED_CREDIT, AGED_SHARE, HORIZON_S
+from qgjob.domain.placement.measures import AGED_ACCRUES, AGED_PUT_OFF_S, AGED_SHARE, HORIZON_S, aged_most
 from qgjob.domain.placement.model import GroupKey, Job, JobArrived, Release, SlotSeen, Tick
 from tests.support.clockwork import INSTALL_S, TEST_S, Clockwork, usually_waits
 from tests.support.placement import World, job
@@ -23,7 +23,7 @@ from tests.support.placement import World, job
 def test_nothing_starves(slots: int, aged: list[tuple[int, int]], flood: list[int], builds: int) -> None:
     """Under an endless flood the longest wait is bounded by the horizon, the aged ahead and their share.
 
-    What the oldest got by themselves before counts as part of it.
+    In a rush they are put off until they are owed enough.
     """
     lab = Clockwork(slots)
     number = 0
@@ -32,7 +32,8 @@ def test_nothing_starves(slots: int, aged: list[tuple[int, int]], flood: list[in
         number += 1
     waiting = {f"j{n}" for n in range(len(aged))}
     starts_each = 1.0 + (1.0 - AGED_SHARE) / AGED_SHARE / AGED_ACCRUES
-    starts = (len(aged) + 1) * starts_each / slots + min(len(aged) / slots, AGED_CREDIT) / AGED_SHARE
+    owed = aged_most(slots, TEST_S) / AGED_SHARE
+    starts = ((len(aged) + 1) * starts_each + owed) / slots
     bound = HORIZON_S + (starts + 2) * (TEST_S + INSTALL_S)
     while waiting and lab.now < 2 * bound:
         while len(lab.state.jobs) < len(waiting) + 3 * slots:
@@ -49,14 +50,26 @@ def test_aged_work_gets_one_start_in_ten_and_no_more() -> None:
     for number in range(100):
         lab.add(number, priority=2, app="old")
     number = 100
-    while lab.now < HORIZON_S + 400 * TEST_S / 2:
+    while lab.now < HORIZON_S + AGED_PUT_OFF_S + 400 * TEST_S / 2:
         while lab.state.depths[0] < 10:
             lab.add(number, priority=9, app="new")
             number += 1
         lab.step()
-    late = [one for at, one in lab.starts if at > HORIZON_S + 600.0]
+    rush = [one for at, one in lab.starts if HORIZON_S < at < HORIZON_S + 0.8 * AGED_PUT_OFF_S]
+    assert not [one for one in rush if one.priority == 2], "it is put off until it is owed enough"
+    late = [one for at, one in lab.starts if at > HORIZON_S + AGED_PUT_OFF_S]
     assert 0.08 <= sum(one.priority == 2 for one in late) / len(late) <= 0.11
     assert not [one for at, one in lab.starts if at < HORIZON_S and one.priority == 2 and at > 0]
+
+
+def test_aged_work_gets_what_it_is_owed_as_soon_as_only_low_work_waits() -> None:
+    lab = Clockwork(1)
+    for number in range(6):
+        lab.add(number, priority=2, app="young")
+    _waits_since(lab, 6, -HORIZON_S - 1.0, app="old")
+    lab.state.measures.aged_due = 1.0
+    lab.step()
+    assert lab.starts[-1][1].job_id == "j6", "although the slot has the other build"
 
 
 def test_what_aged_work_got_by_itself_is_part_of_its_share() -> None:
@@ -66,15 +79,15 @@ def test_what_aged_work_got_by_itself_is_part_of_its_share() -> None:
     while len(lab.state.jobs) > 60:
         lab.step()
     number, rush = 100, lab.now
-    while lab.now < rush + 100 * TEST_S:
+    while lab.now < rush + 300 * TEST_S:
         while lab.state.depths[0] < 10:
             lab.add(number, priority=9, app="new")
             number += 1
         lab.step()
     starts = [one for at, one in lab.starts if at > rush]
-    spent = int(AGED_CREDIT * 2 * (1.0 / AGED_SHARE - 1.0))
+    spent = int(aged_most(2, TEST_S) * (1.0 / AGED_SHARE - 1.0))
     assert not [one for one in starts[2:spent] if one.priority == 2], (
-        "two starts a slot go to urgent work first"
+        "as many starts go to urgent work first as the oldest had by themselves"
     )
     late = starts[spent + 10 :]
     assert 0.08 <= sum(one.priority == 2 for one in late) / len(late) <= 0.12
@@ -126,7 +139,7 @@ def test_aged_work_waits_a_while_for_slots_that_are_through_with_its_build_soon(
     old = Job("j2", GroupKey("any", "o", "old"), "t", 2, -waited_s, 2, expected_s=TEST_S)
     lab.feed(JobArrived(old))
     urgent = [lab.add(number, priority=9, app=f"urgent{number}") for number in (3, 4)]
-    lab.state.measures.aged_due = 1.0
+    lab.state.measures.aged_due = aged_most(2, TEST_S)
     lab.step()
     assert (old.job_id in lab.state.jobs) is waits, "the slot that has its build is free soon"
     lab.step()

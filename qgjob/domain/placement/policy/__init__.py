@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.model import Job, LabState, Slot
-from qgjob.domain.placement.policy.aged import aged, among_oldest
+from qgjob.domain.placement.policy.aged import aged
 from qgjob.domain.placement.policy.fairness import favoured
 from qgjob.domain.placement.policy.ordinary import ordinary
 from qgjob.domain.placement.policy.urgent import urgent
@@ -44,8 +44,8 @@ def _measure(view: View, slot: Slot, group: Group, job: Job) -> None:
         starts - job.arrived_at,
         view.now - job.arrived_at,
         as_aged=view.as_aged,
-        among_oldest=among_oldest(view, job),
-        slots=len(view.state.slots),
+        oldest_s=view.oldest_s,
+        most_owed=view.most_owed,
     )
 
 

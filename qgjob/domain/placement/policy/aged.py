@@ -25,16 +25,17 @@ _LEAST_DEBT: Final = 4.0
 _PUSH_S: Final = 300.0
 """What came within that time of the oldest is about as old."""
 _LOOKED_AT: Final = 16
-_AS_OLD: Final = 0.9
-"""What waits so many times as long as the oldest is among the oldest."""
 
 
 def aged(view: View) -> Choice | None:
     """The oldest aged job that a free slot can run, when it is the turn of the aged.
 
-    Where slots work on its build and are through with it soon, it waits for one of them.
+    While urgent or medium work waits, its turn comes when the aged are owed as much as they may be: so they
+    get what they are sure of rather before and after a rush than in it. Where slots work on its build and are
+    through with it soon, it waits for one of them.
     """
-    if view.state.measures.aged_due < 1.0:
+    due = view.state.measures.aged_due
+    if due < 1.0 or (due < view.most_owed and _others_wait(view)):
         return None
     limit = view.now - HORIZON_S
     oldest = [
@@ -50,6 +51,10 @@ def aged(view: View) -> Choice | None:
                 view.as_aged = True
                 return slot, group, job, "it waits longest of all that wait past the horizon"
     return None
+
+
+def _others_wait(view: View) -> bool:
+    return any(pool.waiting[0] or pool.waiting[1] for pool in view.state.index.pools.values())
 
 
 def _soon_done(view: View, group: Group) -> bool:
@@ -85,16 +90,6 @@ def is_aged(view: View, group: Group) -> bool:
     """Whether a job of the group waits past the horizon."""
     oldest = group.oldest()
     return oldest is not None and view.now - oldest.arrived_at >= HORIZON_S
-
-
-def among_oldest(view: View, job: Job) -> bool:
-    """Whether a job waits past the horizon, and hardly any waits much longer."""
-    age_s = view.now - job.arrived_at
-    if age_s < HORIZON_S:
-        return False
-    pools = view.state.index.pools.values()
-    first = min((at for pool in pools for (at, *_), _, _ in pool.ages.first(1)), default=job.arrived_at)
-    return age_s >= _AS_OLD * (view.now - first)
 
 
 def _oldest(view: View, group: Group, slot: Slot) -> Job | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool
-from qgjob.domain.placement.measures import Record
+from qgjob.domain.placement.measures import Record, aged_most
 from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
 from qgjob.domain.placement.policy.terms import FEW, Terms, terms
 
@@ -71,6 +71,17 @@ class View:
     def round_s(self) -> float:
         """What an install and a test take, of whichever build."""
         return self.state.estimates.any_install.value + self.state.estimates.any_test.value
+
+    @property
+    def oldest_s(self) -> float:
+        """How long the oldest of all waiting jobs waits; 0 when there is none."""
+        firsts = (entry for pool in self.state.index.pools.values() for entry in pool.ages.first(1))
+        return self.now - min((arrived_at for (arrived_at, *_), _, _ in firsts), default=self.now)
+
+    @property
+    def most_owed(self) -> float:
+        """How many starts the oldest aged work is owed at most."""
+        return aged_most(len(self.state.slots), self.state.index.mean_s)
 
     def usual_s(self, of: Group | Pool, level: int, share: float) -> float:
         """How long so many of the jobs of a level wait at most with first come, first served; 0: not known.

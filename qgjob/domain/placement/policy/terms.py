@@ -87,7 +87,7 @@ HURRIED: Final = Terms(
 """Where jobs wait hardly longer than an install and a test with first come, first served."""
 
 PATIENT: Final = Terms(
-    urgent_share=0.91,
+    urgent_share=0.86,
     urgent_tests=3.8,
     urgent_late=0.15,
     forced_new=(0.98, 1.5, 1.1, 0.39),

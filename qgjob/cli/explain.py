@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from qgjob.cli import completing
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
+from qgjob.client.ids import kind_of
+from qgjob.errors import NotFoundError
 
 if TYPE_CHECKING:
     from bus_schemas.explain import ExplainAnswer, SlotsWhy
     from qgjob.cli.output import Output
+    from qgjob.client import Client
 
 app = typer.Typer(add_completion=False)
 
@@ -20,18 +22,35 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def explain(
     ctx: typer.Context,
-    job_id: Annotated[
-        str,
-        typer.Argument(metavar="ID", help="A job (j_…).", show_default=False, autocompletion=completing.jobs),
-    ],
+    job_id: opt.AnyId,
     as_json: opt.Json = False,
 ) -> None:
-    """Say why a job waits and what would change it, or why it ran where it did."""
+    """Say why a job waits and what would change it, or why it ran where it did.
+
+    Of a run it explains the first job that waits.
+    """
     run(_main(session_of(ctx), job_id, as_json=as_json))
+
+
+async def _job_of(out: Output, client: Client, run_id: str) -> str:
+    """The first job of a run that waits, or else its first."""
+    from qgjob.domain.lifecycle import NOT_STARTED
+
+    run = await client.run(run_id)
+    waiting = [job for job in run.jobs if job.state in NOT_STARTED]
+    found = next(iter(waiting or run.jobs), None)
+    if found is None:
+        raise NotFoundError(f"Nothing is known yet of the jobs of {run_id}.", hint="Try again in a moment.")
+    if run.size > 1:
+        said = f"{len(waiting):,} of the {run.size:,} jobs of {run_id} wait"
+        out.note(f"{said}; this is the first. All of them: qgjob status {run_id}")
+    return found.job_id
 
 
 async def _main(session: Session, job_id: str, *, as_json: bool) -> None:
     async with session.client() as client:
+        if kind_of(job_id) == "run":
+            job_id = await _job_of(session.out, client, job_id)
         answer = await client.explain(job_id)
         now = client.clock.now()
     if as_json:
@@ -62,8 +81,9 @@ def show(out: Output, answer: ExplainAnswer, now: float) -> None:
     if answer.waited_s is not None:
         ahead = "very many" if answer.ahead is None else f"{answer.ahead:,}"
         out.say(
-            f"Place:  {ahead} of {answer.group_waiting:,} in its group go first; priority {answer.priority}; "
-            f"{answer.urgent_waiting:,} more urgent jobs wait; it has waited {show_duration(answer.waited_s)}"
+            f"Place:  {ahead} of the {answer.group_waiting:,} in its group before it; "
+            f"priority {answer.priority}; {answer.urgent_waiting:,} more urgent jobs wait; "
+            f"it has waited {show_duration(answer.waited_s)}"
         )
     # Of what has its slot already the first line has said all that there is.
     if answer.slots and any(row.kind != "chosen" for row in answer.slots):

@@ -33,6 +33,10 @@ def test_paused_slots_are_shown_and_explain_names_them(qgjob: Qgjob, held: list[
     assert "none of them takes anything" in told.out
     assert "lab moves" in told.out
     assert f"qgjob agents resume {held[0]}\n" in told.out, "the slot cannot be resumed by itself"
+    many = qgjob("submit", "--test", "t.py", "--repeat", "2", "--json", "--", "true").json
+    of_run = qgjob("explain", many["run_id"])
+    assert many["jobs"][0]["job_id"] in of_run.out
+    assert f"2 of the 2 jobs of {many['run_id']} wait; this is the first" in of_run.err
     document = qgjob("explain", job_id, "--json").json
     assert document["state"] == "queued"
     assert {row["kind"] for row in document["slots"]} == {"held"}

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.archive import DEFAULT_LIMITS, Limits, is_disk_full, unpack
+from agent.archive import DEFAULT_LIMITS, Limits, disk_reason, unpack
 from agent.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.errors import ArchiveError, FetchError
 from agent.removal import FOLDER_MODE, remove_tree
@@ -102,10 +102,8 @@ class BundleStore:
                 await self._make_anew(digest, into, progress)
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
-            reason = "disk_full" if is_disk_full(error) else "disk_error"
-            raise FetchError(
-                f"cannot unpack a test bundle: {error.strerror}{where}", reason=reason
-            ) from error
+            text = f"cannot unpack a test bundle: {error.strerror}{where}"
+            raise FetchError(text, reason=disk_reason(error)) from error
         finally:
             self._users[digest] -= 1
             if not self._users[digest]:

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
 
-from agent.archive import is_disk_full
+from agent.archive import disk_reason, is_disk_full
 from agent.errors import FetchError
 from agent.shared import SharedWork
 from agent.transfer import Transferred
@@ -118,9 +118,8 @@ class BlobCache:
             path.parent.mkdir(exist_ok=True)
             incoming.replace(path)
         except OSError as error:
-            reason = "disk_full" if is_disk_full(error) else "disk_error"
             text = f"cannot store a download in {self._folder}: {error.strerror}"
-            raise FetchError(text, reason=reason) from error
+            raise FetchError(text, reason=disk_reason(error)) from error
         finally:
             incoming.unlink(missing_ok=True)
         await asyncio.to_thread(self._make_room, self._limit_bytes)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-MIB: Final = 1024**2
+from agent.settings import MIB
+
 MIN_FREE_BYTES: Final = 200 * MIB
 _LOOK_EACH_BYTES: Final = 8 * MIB
 

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from agent.interruption import Interruption
 from agent.launch import EndReason, JobDirs
 from agent.logs import LogShipper
-from agent.room import MIB, MIN_FREE_BYTES
-from agent.settings import JobLimits
+from agent.room import MIN_FREE_BYTES
+from agent.settings import MIB, JobLimits
 from bus_schemas.jobs import JobSpec
 
 LOOK_EVERY_S: Final = 5.0

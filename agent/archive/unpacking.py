@@ -77,6 +77,11 @@ def is_disk_full(error: OSError) -> bool:
     return error.errno in _NO_SPACE
 
 
+def disk_reason(error: OSError) -> str:
+    """The reason of whatever ended for a disk that could not be read or written."""
+    return "disk_full" if is_disk_full(error) else "disk_error"
+
+
 def _unpack_file(source: Path, writer: Writer) -> None:
     with source.open("rb") as file:
         magic = file.read(6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
-from agent.archive import is_disk_full
+from agent.archive import disk_reason
 from agent.drivers.base import InstallCounters, InstallResult
 from agent.errors import JobError
 from qgjob.clock import Clock
@@ -29,9 +29,8 @@ async def timed_install(
     except JobError as refused:
         error = refused
     except OSError as disk:
-        reason = "disk_full" if is_disk_full(disk) else "disk_error"
         text = f"the build could not be read or written: {disk.strerror or disk}"
-        error = JobError(text, reason=reason, retryable=True)
+        error = JobError(text, reason=disk_reason(disk), retryable=True)
     else:
         duration_s = clock.monotonic() - began
         counters.made += made

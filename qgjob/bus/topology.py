@@ -38,13 +38,7 @@ async def ensure_topology(bus: Bus, *, replicas: int = 1) -> None:
 
 async def missing_streams(bus: Bus) -> list[str]:
     """Which of the streams and buckets are not there, as when somebody deleted them."""
-    there: set[str] = set()
-    while True:
-        page = await bus.requests.api("STREAM.NAMES", {"offset": len(there)})
-        names: list[str] = page.get("streams") or []
-        there.update(names)
-        if not names or len(there) >= int(page.get("total", 0)):
-            break
+    there = set(await _names(bus, "STREAM.NAMES", "streams"))
     wanted = (str(config["name"]) for config in (*streams.streams(), *streams.buckets()))
     return [name for name in wanted if name not in there]
 
@@ -149,10 +143,15 @@ async def delete_consumer(bus: Bus, stream: str, name: str) -> None:
 
 async def consumer_names(bus: Bus, stream: str) -> list[str]:
     """The names of all consumers of a stream; on a cluster also of those that have no leader just now."""
+    return await _names(bus, f"CONSUMER.NAMES.{stream}", "consumers")
+
+
+async def _names(bus: Bus, call: str, kind: str) -> list[str]:
+    """All names that a call of the API lists page by page."""
     found: list[str] = []
     while True:
-        page = await bus.requests.api(f"CONSUMER.NAMES.{stream}", {"offset": len(found)})
-        names: list[str] = page.get("consumers") or []
+        page = await bus.requests.api(call, {"offset": len(found)})
+        names: list[str] = page.get(kind) or []
         found.extend(names)
         if not names or len(found) >= int(page.get("total", 0)):
             return found

@@ -22,6 +22,7 @@ from qgjob.domain.placement.model import Event, Expire, JobWithdrawn
 from qgjob.errors import NotFoundError, QgjobError
 from qgjob.scheduler.backlog import Backlog, Entry
 from qgjob.scheduler.bulk import Carrying
+from qgjob.scheduler.jobspecs import events_of
 from qgjob.scheduler.lab import Lab
 from qgjob.scheduler.lookup import KnownJobs
 from qgjob.scheduler.recovery import holder_of
@@ -197,8 +198,7 @@ class Cancels:
             if doc.ended:
                 return await self._cancelled_by(doc, request)
             # A new leader may not have come to this end yet: the next attempt is named in it.
-            subject = subjects.event(doc.org_id, doc.run_id, doc.job_id, doc.attempt, "state")
-            link, _ = await read_chain(self.bus, subject)
+            link, _ = await read_chain(self.bus, events_of(doc, doc.attempt, "state"))
             entry = self.backlog.entries.get(doc.job_id)
             if entry is not None:  # it came in meanwhile
                 self._take_out([entry], request.reason)
@@ -214,9 +214,8 @@ class Cancels:
         """Whether it was this very request that ended a job, as when an earlier leader began it."""
         if request.nonce is None or (doc.state, doc.message) != ("cancelled", request.reason):
             return False
-        subject = subjects.event(doc.org_id, doc.run_id, doc.job_id, doc.attempt, "state")
         async with self._limit:
-            link, _ = await read_chain(self.bus, subject)
+            link, _ = await read_chain(self.bus, events_of(doc, doc.attempt, "state"))
         return isinstance(link, Ended) and link.nonce == request.nonce
 
     async def _end(self, message: JobMessage, by: str, reason: str, nonce: str | None) -> bool:

@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-from bus_schemas import streams, subjects
+from bus_schemas import streams
 from bus_schemas.events import Attempt, Ended
 from bus_schemas.jobs import JobMessage
 from bus_schemas.tokens import encode_token
@@ -27,7 +27,7 @@ from qgjob.domain.lifecycle import HELD, WAITING
 from qgjob.domain.retry import next_attempt
 from qgjob.errors import QgjobError
 from qgjob.scheduler.backlog import Backlog
-from qgjob.scheduler.jobspecs import read_spec
+from qgjob.scheduler.jobspecs import events_of, read_spec
 from qgjob.store.reader import Reader
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,10 @@ class LostJobs:
         if doc.job_id in self.backlog.entries or await self._stored(doc):
             return
         message = await self._message(doc)
-        if message is None or isinstance((await read_chain(self.bus, _chain(doc, doc.attempt)))[0], Ended):
+        if message is None:
+            return
+        link, _ = await read_chain(self.bus, events_of(doc, doc.attempt, "state"))
+        if isinstance(link, Ended):
             return  # it was told long ago, or ended and its next attempt is on its way
         result = Attempt(
             number=doc.attempt, finished_at=self.clock.now(), outcome="errored", reason="lost", message=_WHY
@@ -97,12 +100,8 @@ class LostJobs:
     async def _message(self, doc: JobDoc) -> JobMessage | None:
         """The message of the attempt, as it was or as good as it can be had; None when that is gone."""
         if doc.attempt > 1:
-            before, _ = await read_chain(self.bus, _chain(doc, doc.attempt - 1))
+            before, _ = await read_chain(self.bus, events_of(doc, doc.attempt - 1, "state"))
             if isinstance(before, Ended) and before.next is not None:
                 return before.next
         spec = await read_spec(self.bus, doc)
         return JobMessage(spec=spec, attempt=doc.attempt) if spec is not None else None
-
-
-def _chain(doc: JobDoc, attempt: int) -> str:
-    return subjects.event(doc.org_id, doc.run_id, doc.job_id, attempt, "state")

@@ -8,13 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agent.settings import AgentSettings
+    from agent.config.settings import AgentSettings
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     given = parser().parse_args(argv)  # before the imports: `--help` need not wait for them
-    from agent.options import settings_of
+    from agent.config.options import settings_of
     from qgjob.errors import QgjobError
     from qgjob.serve import refused
 

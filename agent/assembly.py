@@ -11,19 +11,19 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.attempt import AttemptRunner
+from agent.attempts.attempt import AttemptRunner
+from agent.attempts.identity import Identity
 from agent.drivers.base import Device, Driver, DriverContext
 from agent.drivers.registry import make_driver
-from agent.files import JobFiles
-from agent.identity import Identity
 from agent.npm.packages import NpmPackages, NpmSettings
-from agent.removal import remove_tree
-from agent.roster import Roster
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_topology
-from agent.shorttmp import sweep_short_tmps
+from agent.slots.roster import Roster
+from agent.storage.files import JobFiles
+from agent.storage.removal import remove_tree
+from agent.storage.short_tmp import sweep_short_tmps
 from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
 from bus_schemas.events import build_messages_of_jobs
 from qgjob.bus.connect import open_bus
@@ -31,7 +31,7 @@ from qgjob.clock import SystemClock
 from qgjob.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from agent.settings import AgentSettings
+    from agent.config.settings import AgentSettings
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.attempt import AttemptRunner
+from agent.attempts.attempt import AttemptRunner
 from agent.heartbeats import Heartbeats
-from agent.heldwork import HeldWork
-from agent.holding import SKEW
-from agent.roster import Roster
-from agent.slot import SlotWorker
+from agent.slots.held_work import HeldWork
+from agent.slots.holding import SKEW
+from agent.slots.roster import Roster
+from agent.slots.slot import SlotWorker
 from bus_schemas import subjects
 from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
 from bus_schemas.base import SCHEMA_VERSION

@@ -15,7 +15,7 @@ from typing import Self
 from bus_schemas.events import AnyEvent, decode_event
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
-from qgjob.scheduler.projector import Projector
+from qgjob.scheduler.projection.projector import Projector
 from qgjob.store.connect import Store, open_store
 from qgjob.store.position import StreamState
 from qgjob.store.projection import Projection, StoredEvent

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from agent.launch import JobDirs
-from agent.shorttmp import forget_short_tmp
+from agent.storage.short_tmp import forget_short_tmp
 from qgjob.config import STATE_DIR_VARIABLE
 from tests.support.servers import NatsServer, ValkeyServer
 

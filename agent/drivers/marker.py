@@ -25,7 +25,7 @@ from agent.drivers.base import (
 from agent.drivers.ledger import Ledger
 from agent.drivers.timed_install import timed_install
 from agent.errors import JobError
-from agent.room import MIN_FREE_BYTES
+from agent.storage.room import MIN_FREE_BYTES
 from qgjob.clock import Clock
 from qgjob.errors import UsageError
 

@@ -32,8 +32,8 @@ from agent.drivers.base import (
 from agent.drivers.manifest import find_app
 from agent.drivers.marker import MarkerDevice, SlotSpec, slot_specs
 from agent.errors import ArchiveError, JobError
-from agent.removal import remove_tree
-from agent.room import require_room, room_while_writing
+from agent.storage.removal import remove_tree
+from agent.storage.room import require_room, room_while_writing
 from agent.supervision.sweep import slot_mark
 from qgjob.clock import Clock
 

@@ -25,10 +25,10 @@ from agent.errors import JobError
 from agent.launch import EndReason, Exit, LaunchSpec, StreamName
 from agent.npm.errors import explain
 from agent.npm.project import Project, find_project
-from agent.removal import remove_tree
 from agent.runners.node import node_of
 from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
-from agent.shared import SharedWork
+from agent.storage.removal import remove_tree
+from agent.storage.shared import SharedWork
 from agent.supervision.job_supervisor import JobSupervisor
 
 log = logging.getLogger(__name__)

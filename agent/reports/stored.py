@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.masking import Masker
+from agent.output.masking import Masker
 from agent.runners.base import CaseResult, CaseStatus
 from bus_schemas.cases import (
     MAX_CASE_CHARS,

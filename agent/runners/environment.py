@@ -7,7 +7,7 @@ import json
 from agent.launch import JobDirs
 from agent.runners.base import AppiumSession, RunnerJob
 from agent.runners.toolchain import Toolchain
-from agent.shorttmp import short_tmp
+from agent.storage.short_tmp import short_tmp
 
 RESERVED_PREFIX = "QGJOB_"
 

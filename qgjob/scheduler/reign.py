@@ -19,14 +19,14 @@ from qgjob.bus.topology import missing_streams
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Tick
 from qgjob.errors import QgjobError
-from qgjob.scheduler import memory, watchdog
-from qgjob.scheduler.cancels import Known
-from qgjob.scheduler.intake import Intake
-from qgjob.scheduler.lab import Lab
-from qgjob.scheduler.leader import DeposedError, Election, Mandate
-from qgjob.scheduler.overview import OverviewPublisher
-from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY, recover
-from qgjob.scheduler.serverclock import ServerClock
+from qgjob.scheduler.control.cancels import Known
+from qgjob.scheduler.dispatch.lab import Lab
+from qgjob.scheduler.intake.intake import Intake
+from qgjob.scheduler.leadership import memory, watchdog
+from qgjob.scheduler.leadership.election import DeposedError, Election, Mandate
+from qgjob.scheduler.leadership.recovery import QUEUED_THROUGH_KEY, recover
+from qgjob.scheduler.leadership.server_clock import ServerClock
+from qgjob.scheduler.queries.overview import OverviewPublisher
 from qgjob.scheduler.wiring import Parts, ReignSettings, wire
 from qgjob.store.reader import Reader
 

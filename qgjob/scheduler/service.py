@@ -16,10 +16,10 @@ from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.clock import Clock
 from qgjob.errors import BadMessageError, QgjobError
-from qgjob.scheduler.leader import Election
-from qgjob.scheduler.overview import OverviewPublisher
-from qgjob.scheduler.projector import Projector
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.leadership.election import Election
+from qgjob.scheduler.projection.projector import Projector
+from qgjob.scheduler.queries.overview import OverviewPublisher
+from qgjob.scheduler.queries.service import QueryService
 from qgjob.scheduler.reign import reign
 from qgjob.scheduler.wiring import ReignSettings
 from qgjob.store.connect import open_store

@@ -11,36 +11,36 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, Expire, GroupKey, forgotten
-from qgjob.scheduler.announced import Announced
-from qgjob.scheduler.arrival import Arrival
-from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.scheduler.bulk import Bulk, Carrying
-from qgjob.scheduler.cancels import Cancels, Known
-from qgjob.scheduler.chains import Chains
-from qgjob.scheduler.control import Control
-from qgjob.scheduler.crons import Crons
-from qgjob.scheduler.deadletters import DeadLetters
-from qgjob.scheduler.dispatch import Dispatcher
-from qgjob.scheduler.explaining import Explaining
-from qgjob.scheduler.fence import Fence
-from qgjob.scheduler.holds import Holds
-from qgjob.scheduler.intake import Intake
-from qgjob.scheduler.keptfiles import KeptFiles
-from qgjob.scheduler.lab import Lab
-from qgjob.scheduler.leader import Mandate
-from qgjob.scheduler.learning import Learning
-from qgjob.scheduler.lostjobs import LostJobs
-from qgjob.scheduler.manyjobs import for_each
-from qgjob.scheduler.overview import OverviewPublisher
-from qgjob.scheduler.precedence import Precedence
-from qgjob.scheduler.priorities import Priorities
-from qgjob.scheduler.reaper import Reaper
-from qgjob.scheduler.recovery import Inheritance
-from qgjob.scheduler.retries import Retries
-from qgjob.scheduler.rulebook import RuleBook
-from qgjob.scheduler.runs import Runs
-from qgjob.scheduler.slots import Slots
-from qgjob.scheduler.superseding import Superseding
+from qgjob.scheduler.attempts.chains import Chains
+from qgjob.scheduler.attempts.lost_jobs import LostJobs
+from qgjob.scheduler.attempts.reaper import Reaper
+from qgjob.scheduler.backlog.announced import Announced
+from qgjob.scheduler.backlog.entries import Backlog, Entry
+from qgjob.scheduler.backlog.runs import Runs
+from qgjob.scheduler.control.arrival import Arrival
+from qgjob.scheduler.control.bulk import Bulk, Carrying
+from qgjob.scheduler.control.cancels import Cancels, Known
+from qgjob.scheduler.control.explaining import Explaining
+from qgjob.scheduler.control.many_jobs import for_each
+from qgjob.scheduler.control.priorities import Priorities
+from qgjob.scheduler.control.requests import Control
+from qgjob.scheduler.control.retries import Retries
+from qgjob.scheduler.dispatch.dispatcher import Dispatcher
+from qgjob.scheduler.dispatch.holds import Holds
+from qgjob.scheduler.dispatch.lab import Lab
+from qgjob.scheduler.dispatch.learning import Learning
+from qgjob.scheduler.dispatch.precedence import Precedence
+from qgjob.scheduler.dispatch.rulebook import RuleBook
+from qgjob.scheduler.dispatch.slots import Slots
+from qgjob.scheduler.intake.crons import Crons
+from qgjob.scheduler.intake.intake import Intake
+from qgjob.scheduler.intake.kept_files import KeptFiles
+from qgjob.scheduler.intake.superseding import Superseding
+from qgjob.scheduler.leadership.election import Mandate
+from qgjob.scheduler.leadership.fence import Fence
+from qgjob.scheduler.leadership.recovery import Inheritance
+from qgjob.scheduler.queries.dead_letters import DeadLetters
+from qgjob.scheduler.queries.overview import OverviewPublisher
 from qgjob.store.reader import Reader
 
 log = logging.getLogger(__name__)

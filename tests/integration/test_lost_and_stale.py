@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.logs import LogShipper
+from agent.output.logs import LogShipper
 from bus_schemas import streams, subjects
 from bus_schemas.agents import LogChunk
 from bus_schemas.events import Ended
@@ -29,7 +29,7 @@ from qgjob.bus.topology import (
     list_subjects,
 )
 from qgjob.errors import RefusedError
-from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY, recover
+from qgjob.scheduler.leadership.recovery import QUEUED_THROUGH_KEY, recover
 from tests.support.pipeline import Witness, counted, system
 from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
@@ -178,7 +178,7 @@ async def test_an_id_that_two_organisations_use_loses_nobodys_job(tmp_path: Path
 async def test_a_log_stream_that_refuses_delays_neither_job_nor_result(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.logs._PATIENCE_S", 0.5)
+    monkeypatch.setattr("agent.output.logs._PATIENCE_S", 0.5)
     info = await bus.requests.api(f"STREAM.INFO.{streams.LOGS}")
     small = {**info["config"], "max_msg_size": 10}
     await bus.requests.api(f"STREAM.UPDATE.{streams.LOGS}", small)

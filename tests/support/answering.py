@@ -23,7 +23,7 @@ from bus_schemas.requests import (
 from qgjob.bus.connect import Bus
 from qgjob.client.fold import apply_event
 from qgjob.domain.verdict import counts_of, run_state_of
-from qgjob.scheduler.joblogs import read_logs
+from qgjob.scheduler.queries.job_logs import read_logs
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg

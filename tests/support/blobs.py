@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 
 from agent.errors import FetchError
-from agent.transfer import Transferred
+from agent.storage.transfer import Transferred
 
 
 class Source:

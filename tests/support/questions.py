@@ -21,8 +21,8 @@ from bus_schemas.requests import (
 )
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError
-from qgjob.scheduler.projector import Projector
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.projection.projector import Projector
+from qgjob.scheduler.queries.service import QueryService
 from tests.support.histories import Ids
 from tests.support.wait import wait_for
 

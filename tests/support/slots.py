@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from agent.attempt import AttemptRunner
+from agent.attempts.attempt import AttemptRunner
+from agent.attempts.identity import Identity
 from agent.drivers.marker import MarkerDevice, SlotSpec
-from agent.files import JobFiles
-from agent.identity import Identity
 from agent.npm.packages import NpmPackages, NpmSettings
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
+from agent.storage.files import JobFiles
 from bench.runners import PLUGINS
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from agent.options import settings_of
+from agent.config.options import settings_of
 from qgjob.config import DEFAULT_SERVER, STATE_DIR_VARIABLE, ServerOptions
 from qgjob.connecting import no_files, server_options
 from qgjob.contexts import Contexts

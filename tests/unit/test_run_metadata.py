@@ -6,7 +6,7 @@ import json
 
 from bus_schemas.jobs import RunMarker
 from bus_schemas.streams import JOB_ROOM_BYTES
-from qgjob.scheduler.runs import MAX_META_BYTES, shown_meta
+from qgjob.scheduler.backlog.runs import MAX_META_BYTES, shown_meta
 from qgjob.store.documents import RunDoc
 
 

@@ -11,14 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from agent import steps, watching
-from agent.attempt import AttemptRunner
-from agent.claim import Claim, claim
+from agent.attempts import steps, watching
+from agent.attempts.attempt import AttemptRunner
+from agent.attempts.claim import Claim, claim
+from agent.attempts.outcome import Outcome
+from agent.attempts.steps import Steps
 from agent.drivers import careful
 from agent.drivers.base import InstalledApp
 from agent.errors import FetchError
-from agent.outcome import Outcome
-from agent.steps import Steps
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from tests.support.runs import planned

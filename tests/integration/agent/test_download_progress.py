@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from agent.claim import claim
+from agent.attempts.claim import claim
 from bus_schemas.events import Preparing, Running
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus, ServerOptions, open_bus

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.claim import claim
-from agent.identity import Identity
+from agent.attempts.claim import claim
+from agent.attempts.identity import Identity
 from bus_schemas.events import Ended, Started, TakenOver
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, read_chain

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from agent import logs
-from agent.logs import LogShipper
+from agent.output import logs
+from agent.output.logs import LogShipper
 from bus_schemas.agents import LogChunk
 from bus_schemas.jobs import JobMessage
 from bus_schemas.streams import LOGS

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from agent import inbox
-from agent.claim import Claim, EndOutcome
-from agent.heldwork import HeldWork
-from agent.slot import SlotWorker
+from agent.attempts.claim import Claim, EndOutcome
+from agent.slots import inbox
+from agent.slots.held_work import HeldWork
+from agent.slots.slot import SlotWorker
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, GroupRef
 from bus_schemas.jobs import JobMessage

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import JobError
-from agent.files import JobFiles
+from agent.storage.files import JobFiles
 from bus_schemas.jobs import JobSpec
 from qgjob.bus.connect import Bus
 from qgjob.client import Client

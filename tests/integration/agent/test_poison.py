@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from agent.claim import MAX_TAKEOVERS, Claim, claim
-from agent.identity import Identity
+from agent.attempts.claim import MAX_TAKEOVERS, Claim, claim
+from agent.attempts.identity import Identity
 from bus_schemas.events import Attempt, Ended
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, read_chain

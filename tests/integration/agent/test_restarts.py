@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.claim import Claim, claim
-from agent.heldwork import HeldWork, Note
-from agent.identity import Identity
+from agent.attempts.claim import Claim, claim
+from agent.attempts.identity import Identity
+from agent.slots.held_work import HeldWork, Note
 from bus_schemas import streams, subjects
 from bus_schemas.events import Attempt, Started, TakenOver
 from bus_schemas.jobs import JobMessage

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.options import settings_of
+from agent.config.options import settings_of
 from agent.supervision.processes import marked, parents
 from agent.supervision.sweep import agent_mark
 from bus_schemas.events import Started

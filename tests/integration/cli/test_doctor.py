@@ -22,7 +22,7 @@ from qgjob.clock import SystemClock
 from qgjob.errors import ExitCode
 from qgjob.local.ports import free_port
 from qgjob.local.system import LocalSystem, UpOptions
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import open_store
 from qgjob.store.reader import Reader
 from tests.integration.client.test_rights import Guarded, quoted

@@ -28,7 +28,7 @@ from qgjob.client import Client, ServerOptions, SubmitRequest, WaitOptions, open
 from qgjob.client.downloads import JobArtifact
 from qgjob.errors import NotAllowedError
 from qgjob.local.binaries import nats_config_file
-from qgjob.scheduler.deadletters import DeadLetters, read_letters
+from qgjob.scheduler.queries.dead_letters import DeadLetters, read_letters
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer
 from tests.support.views import ended

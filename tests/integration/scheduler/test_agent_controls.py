@@ -21,12 +21,12 @@ from qgjob.bus.publisher import Publisher
 from qgjob.client import Client
 from qgjob.clock import ManualClock, SystemClock
 from qgjob.errors import NotFoundError, RefusedError
-from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.scheduler.dispatch import Dispatcher
-from qgjob.scheduler.fence import Fence
-from qgjob.scheduler.holds import Holds
-from qgjob.scheduler.lab import Lab
-from qgjob.scheduler.slots import SILENT_S, Slots
+from qgjob.scheduler.backlog.entries import Backlog, Entry
+from qgjob.scheduler.dispatch.dispatcher import Dispatcher
+from qgjob.scheduler.dispatch.holds import Holds
+from qgjob.scheduler.dispatch.lab import Lab
+from qgjob.scheduler.dispatch.slots import SILENT_S, Slots
+from qgjob.scheduler.leadership.fence import Fence
 from tests.support.pipeline import Witness, counted, idle_slots, overview, slot_named, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for

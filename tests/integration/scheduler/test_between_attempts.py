@@ -16,12 +16,12 @@ from qgjob.bus.publisher import Publisher
 from qgjob.clock import SystemClock
 from qgjob.domain.history import JobDoc
 from qgjob.domain.placement.model import JobArrived
-from qgjob.scheduler.backlog import Backlog, Entry, placement_job
-from qgjob.scheduler.bulk import Carrying
-from qgjob.scheduler.cancels import Cancels
-from qgjob.scheduler.lab import Lab
-from qgjob.scheduler.lookup import KnownJobs
-from qgjob.scheduler.priorities import Priorities
+from qgjob.scheduler.backlog.entries import Backlog, Entry, placement_job
+from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.cancels import Cancels
+from qgjob.scheduler.control.priorities import Priorities
+from qgjob.scheduler.dispatch.lab import Lab
+from qgjob.scheduler.queries.lookup import KnownJobs
 from tests.integration.scheduler.test_large_runs import at_once
 from tests.integration.scheduler.test_overview import unheard
 from tests.support.runs import planned

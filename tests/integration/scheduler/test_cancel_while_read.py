@@ -10,8 +10,8 @@ import pytest
 from qgjob.bus.connect import Bus
 from qgjob.client import Client
 from qgjob.clock import SystemClock
-from qgjob.scheduler import intake
-from qgjob.scheduler.intake import Intake
+from qgjob.scheduler.intake import intake
+from qgjob.scheduler.intake.intake import Intake
 from tests.support.pipeline import Witness, overview
 from tests.support.runs import part_of, planned
 from tests.support.scheduling import scheduling

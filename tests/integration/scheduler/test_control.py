@@ -9,15 +9,15 @@ import pytest
 from bus_schemas import subjects
 from bus_schemas.control import CtlAnswer
 from qgjob.bus.connect import Bus
-from qgjob.scheduler import control
-from qgjob.scheduler.control import Control
+from qgjob.scheduler.control import requests
+from qgjob.scheduler.control.requests import Control
 from tests.support.wait import wait_for
 
 
 async def test_a_flood_of_requests_is_turned_away_and_what_was_taken_is_carried_out(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "MAX_WAITING", 3)
+    monkeypatch.setattr(requests, "MAX_WAITING", 3)
     ready, asked = asyncio.Event(), 0
 
     async def verb(_: bytes) -> CtlAnswer:

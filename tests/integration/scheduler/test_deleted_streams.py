@@ -12,7 +12,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import missing_streams
 from qgjob.clock import SystemClock
-from qgjob.scheduler.rulebook import RuleBook
+from qgjob.scheduler.dispatch.rulebook import RuleBook
 from tests.support.pipeline import overview
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer

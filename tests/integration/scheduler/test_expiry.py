@@ -9,15 +9,15 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from agent.claim import claim
-from agent.identity import Identity
+from agent.attempts.claim import claim
+from agent.attempts.identity import Identity
 from bus_schemas import streams
 from bus_schemas.events import Attempt, Ended, Queued
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from qgjob.client import Client, SubmitRequest, Submitted
 from qgjob.clock import SystemClock
-from qgjob.scheduler import reaper
+from qgjob.scheduler.attempts import reaper
 from tests.support.pipeline import Witness, overview
 from tests.support.scheduling import scheduling as scheduling_in
 from tests.support.servers import NatsServer, ValkeyServer

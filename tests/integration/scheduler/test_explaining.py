@@ -9,9 +9,9 @@ from qgjob.clock import ManualClock
 from qgjob.domain.history import JobDoc
 from qgjob.domain.placement.core import note
 from qgjob.domain.placement.model import JobArrived, LabState
-from qgjob.scheduler.backlog import Backlog
-from qgjob.scheduler.explaining import Explaining
-from qgjob.scheduler.lookup import KnownJobs
+from qgjob.scheduler.backlog.entries import Backlog
+from qgjob.scheduler.control.explaining import Explaining
+from qgjob.scheduler.queries.lookup import KnownJobs
 from tests.support.placement import job
 
 

@@ -11,7 +11,7 @@ from bus_schemas.events import Refused
 from bus_schemas.jobs import priority_class
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import create_consumer
-from qgjob.scheduler import intake
+from qgjob.scheduler.intake import intake
 from tests.support.pipeline import Witness, overview
 from tests.support.runs import part_of, planned
 from tests.support.scheduling import scheduling

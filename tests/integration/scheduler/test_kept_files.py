@@ -18,9 +18,9 @@ from qgjob.bus.connect import Bus
 from qgjob.client import Client, SubmitRequest
 from qgjob.client.submit import make_specs
 from qgjob.clock import ManualClock, SystemClock
-from qgjob.scheduler import keptfiles
-from qgjob.scheduler.crons import Crons
-from qgjob.scheduler.keptfiles import KeptFiles
+from qgjob.scheduler.intake import kept_files
+from qgjob.scheduler.intake.crons import Crons
+from qgjob.scheduler.intake.kept_files import KeptFiles
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
@@ -101,7 +101,7 @@ async def test_what_one_file_meets_does_not_stop_the_others(
         builds.append(record.blob)
     name = base64.urlsafe_b64encode(builds[1].digest.encode()).decode()
     await bus.requests.publish(f"$O.{streams.BUILD_OBJECTS}.M.{name}", b"rubbish")
-    monkeypatch.setattr(keptfiles, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(kept_files, "_LOOK_EVERY_S", 0.05)
     late = Later()
     kept = KeptFiles(bus, late, Crons(bus, late).plans)
     request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"])
@@ -139,7 +139,7 @@ async def test_a_build_of_a_job_that_comes_in_is_in_use(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(keptfiles, "_OLD_BUILD_S", -60.0)
+    monkeypatch.setattr(kept_files, "_OLD_BUILD_S", -60.0)
     client = Client(bus, SystemClock())
     file = tmp_path / "app"
     file.write_text("app")

@@ -14,9 +14,9 @@ from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
 from qgjob.bus.requester import NoRespondersError
 from qgjob.clock import SystemClock
-from qgjob.scheduler.control import Control
-from qgjob.scheduler.healthcheck import read_agents
-from qgjob.scheduler.labfacts import read_clocks
+from qgjob.scheduler.control.requests import Control
+from qgjob.scheduler.queries.health_check import read_agents
+from qgjob.scheduler.queries.lab_facts import read_clocks
 from tests.support.wait import wait_for
 
 MANY = 1100

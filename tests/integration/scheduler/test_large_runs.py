@@ -12,11 +12,11 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
 from qgjob.domain.placement.model import JobArrived
-from qgjob.scheduler.backlog import Backlog, Entry, placement_job
-from qgjob.scheduler.bulk import Bulk, Carrying
-from qgjob.scheduler.cancels import Cancels
-from qgjob.scheduler.lab import Lab
-from qgjob.scheduler.lookup import KnownJobs
+from qgjob.scheduler.backlog.entries import Backlog, Entry, placement_job
+from qgjob.scheduler.control.bulk import Bulk, Carrying
+from qgjob.scheduler.control.cancels import Cancels
+from qgjob.scheduler.dispatch.lab import Lab
+from qgjob.scheduler.queries.lookup import KnownJobs
 from qgjob.scheduler.slices import AT_ONCE
 from tests.integration.scheduler.test_overview import unheard
 from tests.support.runs import planned

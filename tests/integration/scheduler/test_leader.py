@@ -13,7 +13,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.clock import SystemClock
-from qgjob.scheduler.leader import KEY, DeposedError, Election
+from qgjob.scheduler.leadership.election import KEY, DeposedError, Election
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
@@ -104,7 +104,7 @@ async def test_who_stood_still_while_another_reigned_is_deposed(
 
 
 async def test_who_stood_still_for_long_starts_anew(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qgjob.scheduler.leader._STOOD_STILL_S", LEADER_TTL_S * 1.25)
+    monkeypatch.setattr("qgjob.scheduler.leadership.election._STOOD_STILL_S", LEADER_TTL_S * 1.25)
     election = Election(bus, SystemClock(), "a")
     await election.acquire()
     keeping = asyncio.create_task(election.keep())
@@ -118,7 +118,7 @@ async def test_who_is_to_make_the_bucket_again_and_gets_no_answer_looks_at_the_k
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a cluster that lost the server which led it and the bucket: the bucket is back by itself."""
-    monkeypatch.setattr("qgjob.scheduler.leader._MEND_WITHIN_S", 0.5)
+    monkeypatch.setattr("qgjob.scheduler.leadership.election._MEND_WITHIN_S", 0.5)
 
     async def unanswered() -> None:
         await ensure_topology(bus)

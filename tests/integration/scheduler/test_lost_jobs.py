@@ -12,7 +12,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.publish import expect
 from qgjob.client import Client
 from qgjob.clock import SystemClock
-from qgjob.scheduler import lostjobs
+from qgjob.scheduler.attempts import lost_jobs
 from tests.support.pipeline import Witness, overview
 from tests.support.runs import planned, submit
 from tests.support.scheduling import scheduling
@@ -31,8 +31,8 @@ async def waiting(bus: Bus, count: int) -> None:
 async def test_what_was_purged_while_nobody_reigned_waits_again(
     bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lostjobs, "_EVERY_S", 0.3)
-    monkeypatch.setattr(lostjobs, "_SURE_S", 0.0)
+    monkeypatch.setattr(lost_jobs, "_EVERY_S", 0.3)
+    monkeypatch.setattr(lost_jobs, "_SURE_S", 0.0)
     client = Client(bus, SystemClock())
     run = planned(3, runner="noop")
     async with Witness().watching(bus) as witness:

@@ -11,9 +11,9 @@ from qgjob.bus.publisher import Publisher
 from qgjob.bus.topology import consumer_names
 from qgjob.clock import SystemClock
 from qgjob.domain.placement.model import Bind, GroupKey
-from qgjob.scheduler.backlog import Backlog
-from qgjob.scheduler.dispatch import Dispatcher
-from qgjob.scheduler.fence import Fence
+from qgjob.scheduler.backlog.entries import Backlog
+from qgjob.scheduler.dispatch.dispatcher import Dispatcher
+from qgjob.scheduler.leadership.fence import Fence
 
 MOST = 6
 

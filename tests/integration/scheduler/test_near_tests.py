@@ -11,7 +11,7 @@ from bus_schemas import subjects
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
-from qgjob.scheduler.testhistory import near_tests
+from qgjob.scheduler.queries.test_history import near_tests
 
 TESTS = 2000
 

@@ -10,10 +10,10 @@ from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
 from qgjob.domain.placement.model import Effect
-from qgjob.scheduler.holds import Holds
-from qgjob.scheduler.lab import Lab
-from qgjob.scheduler.leader import Mandate
-from qgjob.scheduler.overview import OverviewPublisher
+from qgjob.scheduler.dispatch.holds import Holds
+from qgjob.scheduler.dispatch.lab import Lab
+from qgjob.scheduler.leadership.election import Mandate
+from qgjob.scheduler.queries.overview import OverviewPublisher
 from tests.support.wait import wait_for
 
 

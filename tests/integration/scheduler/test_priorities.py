@@ -10,10 +10,10 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import ManualClock
-from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.scheduler.bulk import Carrying
-from qgjob.scheduler.lookup import KnownJobs
-from qgjob.scheduler.priorities import Priorities
+from qgjob.scheduler.backlog.entries import Backlog, Entry
+from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.priorities import Priorities
+from qgjob.scheduler.queries.lookup import KnownJobs
 
 NOW = 1_790_000_000.0
 

@@ -16,7 +16,7 @@ from bus_schemas.events import AnyEvent, subject_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.topology import ensure_topology
-from qgjob.scheduler.projector import Projector
+from qgjob.scheduler.projection.projector import Projector
 from qgjob.store.connect import Store
 from qgjob.store.projection import Batch, Projection
 from qgjob.store.reader import Reader
@@ -59,7 +59,7 @@ async def test_events_that_come_one_by_one_are_written_together(
         places.append(self.position.seq)
 
     monkeypatch.setattr(Projection, "commit", noted)
-    monkeypatch.setattr("qgjob.scheduler.projector.GATHER_S", 2.0)
+    monkeypatch.setattr("qgjob.scheduler.projection.projector.GATHER_S", 2.0)
     async with running(bus, store, look_every_s=60.0):
         first, *others = lives(0, 5)
         await reached(store, await record(bus, [first]))  # alone: nobody shall wait for its company

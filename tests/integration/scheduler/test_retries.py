@@ -13,10 +13,10 @@ from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import Publisher, publish_each
 from qgjob.clock import SystemClock
 from qgjob.domain.history import JobDoc
-from qgjob.scheduler.backlog import Backlog, Entry
-from qgjob.scheduler.bulk import Carrying
-from qgjob.scheduler.lookup import KnownJobs
-from qgjob.scheduler.retries import Retries
+from qgjob.scheduler.backlog.entries import Backlog, Entry
+from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.retries import Retries
+from qgjob.scheduler.queries.lookup import KnownJobs
 from tests.support.views import queued, view
 from tests.support.wait import wait_for
 

@@ -12,7 +12,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.bus.topology import ensure_topology, missing_streams
 from qgjob.scheduler import reign
-from qgjob.scheduler.recovery import QUEUED_THROUGH_KEY
+from qgjob.scheduler.leadership.recovery import QUEUED_THROUGH_KEY
 from tests.support.runs import planned, submit
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer

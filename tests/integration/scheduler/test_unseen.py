@@ -11,7 +11,7 @@ from bus_schemas.streams import ORDERS_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
-from qgjob.scheduler.bulk import Bulk, Carrying
+from qgjob.scheduler.control.bulk import Bulk, Carrying
 from tests.support.wait import wait_for
 
 

@@ -11,12 +11,13 @@ from collections.abc import AsyncGenerator
 from bus_schemas.streams import LEADER_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
-from qgjob.scheduler.leader import KEY
+from qgjob.scheduler.leadership.election import KEY
 from tests.support.servers import NatsServer, ValkeyServer
 
 DEAF = """
 import asyncio, sys
-from qgjob.scheduler import reign, watchdog
+from qgjob.scheduler import reign
+from qgjob.scheduler.leadership import watchdog
 from qgjob.scheduler.__main__ import main
 
 watchdog.CLOSES_WITHIN_S = 2

@@ -14,7 +14,7 @@ from bus_schemas.events import AnyEvent, subject_of
 from bus_schemas.requests import AgentsAnswer, GetAnswer, GetQuery, ListAnswer, ListQuery, LogsQuery, Problem
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology
-from qgjob.scheduler.joblogs import read_logs
+from qgjob.scheduler.queries.job_logs import read_logs
 from tests.support.lab import asked
 from tests.support.lab.model import LabModel
 

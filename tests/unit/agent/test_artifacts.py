@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import artifacts
-from agent.artifacts import gather, safe_name
+from agent.attempts import artifacts
+from agent.attempts.artifacts import gather, safe_name
+from agent.config.settings import ArtifactLimits
 from agent.launch import JobDirs
-from agent.removal import remove_tree
-from agent.settings import ArtifactLimits
+from agent.storage.removal import remove_tree
 from bus_schemas.artifacts import is_safe_name
 from tests.unit.agent.test_removal import make_deep
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from agent.config.settings import ArtifactLimits
 from agent.reports.files import MAX_BYTES, file_results
 from agent.runners.base import CaseResult, CaseStatus
-from agent.settings import ArtifactLimits
 from bus_schemas.artifacts import MAX_NAME_BYTES, Artifact
 from bus_schemas.events import Attempt, Ended, FileResult
 from bus_schemas.jobs import BlobRef

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.holding import DEVICE, SKEW, Holding
+from agent.slots.holding import DEVICE, SKEW, Holding
 from bus_schemas.holds import SlotHold
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.logtail import LogTail
+from agent.output.log_tail import LogTail
 
 
 @given(

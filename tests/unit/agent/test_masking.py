@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.masking import Masker
+from agent.output.masking import Masker
 
 SECRET = "hunter2-Pässwört/+="
 SECRETS = st.text(alphabet="abXY-", min_size=4, max_size=12)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.removal import remove_tree
+from agent.storage.removal import remove_tree
 
 
 def make_deep(root: Path, levels: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.masking import masker_of
+from agent.output.masking import masker_of
 from agent.reports import playwright_json, wdio_lines
 from agent.reports.playwright_json import PlaywrightReport, read_playwright
 from agent.reports.stored import as_told, case_report

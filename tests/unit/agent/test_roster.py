@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import pytest
 
-from agent.attempt import AttemptRunner
+from agent.attempts.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver, DriverContext, Presence
-from agent.roster import Roster
-from agent.slot import SlotWorker
+from agent.slots.roster import Roster
+from agent.slots.slot import SlotWorker
 from qgjob.clock import ManualClock
 from qgjob.errors import UsageError
 
@@ -41,7 +41,7 @@ async def test_an_agent_without_devices_says_that_it_waits_for_some(
     roster = Roster(Bare(DriverContext(folder=tmp_path, clock=ManualClock())), never)
     await roster.begin(nowhere)
     await roster.close()
-    (record,) = [record for record in caplog.records if record.name == "agent.roster"]
+    (record,) = [record for record in caplog.records if record.name == "agent.slots.roster"]
     assert (record.levelname, "no device yet" in record.getMessage()) == ("WARNING", True)
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from agent.__main__ import parser
 from agent.assembly import run_agent
-from agent.configfile import read_config
-from agent.options import settings_of
-from agent.secrets import checked_secrets, read_secrets
-from agent.settings import AgentSettings
+from agent.config.config_file import read_config
+from agent.config.options import settings_of
+from agent.config.secrets import checked_secrets, read_secrets
+from agent.config.settings import AgentSettings
 from qgjob.connecting import FILES
 from qgjob.errors import UsageError
 from qgjob.local.listen import listen_at

@@ -7,7 +7,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from agent.shorttmp import MAX_BYTES, forget_short_tmp, short_tmp, sweep_short_tmps
+from agent.storage.short_tmp import MAX_BYTES, forget_short_tmp, short_tmp, sweep_short_tmps
 
 
 def test_a_deep_folder_gets_a_short_name_which_moves_with_the_jobs(tmp_path: Path):

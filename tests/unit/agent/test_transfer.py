@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agent.transfer import how_far, told
+from agent.storage.transfer import how_far, told
 
 
 class Ear:

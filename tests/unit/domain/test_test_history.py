@@ -4,7 +4,7 @@ from typing import Any
 
 from bus_schemas.history import OutcomeRecord
 from qgjob.domain.testhistory import summarise
-from qgjob.scheduler.testhistory import outcomes_of
+from qgjob.scheduler.queries.test_history import outcomes_of
 from tests.support.samples import ATTEMPT
 from tests.support.views import ended, view
 

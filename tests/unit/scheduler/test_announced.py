@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgjob.scheduler.announced import Announced
+from qgjob.scheduler.backlog.announced import Announced
 
 
 def test_follows_in_steps_while_events_are_still_being_posted() -> None:

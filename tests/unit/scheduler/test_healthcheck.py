@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bus_schemas.streams import AGENT_TTL_S, LEADER_TTL_S
 from qgjob.bus.follow import StreamMessage
-from qgjob.scheduler.healthcheck import agents_view, leader_view
+from qgjob.scheduler.queries.health_check import agents_view, leader_view
 from tests.support.views import heartbeat
 
 NOW = 1_800_000_000.0

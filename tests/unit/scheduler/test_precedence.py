@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from qgjob.scheduler.precedence import Precedence
+from qgjob.scheduler.dispatch.precedence import Precedence
 from tests.support.wait import wait_for
 
 

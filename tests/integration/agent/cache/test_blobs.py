@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.cache import BlobCache
 from agent.errors import FetchError
-from agent.transfer import Transferred
+from agent.storage.cache import BlobCache
+from agent.storage.transfer import Transferred
 from tests.support.blobs import Source
 from tests.support.wait import wait_for
 

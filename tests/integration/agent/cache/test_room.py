@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import room
-from agent.cache import BlobCache
 from agent.errors import FetchError
-from agent.files import JobFiles
+from agent.storage import room
+from agent.storage.cache import BlobCache
+from agent.storage.files import JobFiles
 from bus_schemas.jobs import BlobRef
 from bus_schemas.streams import BUNDLE_OBJECTS
 from qgjob.bundle import build_bundle, collect_tests

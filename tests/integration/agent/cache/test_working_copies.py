@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from agent import bundles
-from agent.bundles import BundleStore
-from agent.cache import BlobCache
 from agent.errors import ArchiveError
-from agent.removal import remove_tree
+from agent.storage import bundles
+from agent.storage.bundles import BundleStore
+from agent.storage.cache import BlobCache
+from agent.storage.removal import remove_tree
 from qgjob.bundle import build_bundle, collect_tests
 from tests.support.blobs import Source
 from tests.support.wait import wait_for

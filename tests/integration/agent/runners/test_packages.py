@@ -19,8 +19,8 @@ import pytest
 
 from agent.errors import JobError
 from agent.npm.packages import NpmPackages, NpmSettings
-from agent.removal import remove_tree
 from agent.runners.toolchain import Toolchain
+from agent.storage.removal import remove_tree
 from tests.support.wait import wait_for
 
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from qgjob.bus.connect import Bus
-from qgjob.scheduler.projector import Projector
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.projection.projector import Projector
+from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import Store
 from qgjob.store.reader import Reader
 from tests.support.questions import answers, working

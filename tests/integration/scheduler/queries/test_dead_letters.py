@@ -17,8 +17,8 @@ from qgjob.bus.topology import delete_message
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from qgjob.errors import NotFoundError
-from qgjob.scheduler.deadletters import read_letters
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.queries.dead_letters import read_letters
+from qgjob.scheduler.queries.service import QueryService
 from tests.support.controlled import kill_leader, lab
 from tests.support.pipeline import overview
 from tests.support.questions import ask

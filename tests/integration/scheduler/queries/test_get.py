@@ -18,9 +18,9 @@ from bus_schemas.requests import (
 )
 from qgjob.bus.connect import Bus
 from qgjob.clock import ManualClock
-from qgjob.scheduler.lookup import FoundRun, Lookup
-from qgjob.scheduler.projector import Projector
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.projection.projector import Projector
+from qgjob.scheduler.queries.lookup import FoundRun, Lookup
+from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import Store
 from qgjob.store.reader import Reader
 from tests.support.eventlog import record, record_at_once, submit

@@ -13,8 +13,8 @@ from bus_schemas.requests import (
     Query,
 )
 from qgjob.bus.connect import Bus
-from qgjob.scheduler.projector import Projector
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.projection.projector import Projector
+from qgjob.scheduler.queries.service import QueryService
 from tests.support.eventlog import record
 from tests.support.histories import Ids, lifetime
 from tests.support.questions import ONE, ask, get, problem

@@ -19,11 +19,11 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError
 from qgjob.clock import ManualClock
-from qgjob.scheduler import healthcheck
-from qgjob.scheduler.healthcheck import HealthCheck
-from qgjob.scheduler.leader import KEY
-from qgjob.scheduler.projector import Projector
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.leadership.election import KEY
+from qgjob.scheduler.projection.projector import Projector
+from qgjob.scheduler.queries import health_check
+from qgjob.scheduler.queries.health_check import HealthCheck
+from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import Store
 from qgjob.store.reader import Reader
 from tests.support.eventlog import record
@@ -90,7 +90,7 @@ async def test_a_lagging_projection_and_a_job_that_waits_for_too_long_are_seen(
     assert "the oldest waits for" in (await wrong(8 * 86_400.0))["queue"]
     await record(bus, rest)  # and nobody projects
     assert {"queue", "projection"}.isdisjoint(await wrong(60)), "though the one before came a minute ago"
-    monkeypatch.setattr(healthcheck, "MAX_LAG_S", 1.0)
+    monkeypatch.setattr(health_check, "MAX_LAG_S", 1.0)
 
     async def lags() -> bool:
         return (await wrong(0)).get("projection") == f"{len(rest)} events behind"

@@ -17,8 +17,8 @@ from bus_schemas.requests import (
 )
 from qgjob.bus.connect import Bus
 from qgjob.client import query as client_query
-from qgjob.scheduler.projector import Projector
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.projection.projector import Projector
+from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import Store
 from tests.support.eventlog import record
 from tests.support.histories import Ids, lifetime, queued

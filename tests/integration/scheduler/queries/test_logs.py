@@ -9,7 +9,7 @@ from bus_schemas.requests import (
     LogsQuery,
 )
 from qgjob.bus.connect import Bus
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.queries.service import QueryService
 from tests.support.eventlog import record
 from tests.support.histories import queued
 from tests.support.questions import ONE, ask, problem, put_log

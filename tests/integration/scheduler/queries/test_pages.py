@@ -7,8 +7,8 @@ import pytest
 from bus_schemas.events import AnyEvent
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
-from qgjob.scheduler.projector import Projector
-from qgjob.scheduler.queries import QueryService
+from qgjob.scheduler.projection.projector import Projector
+from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import Store
 from qgjob.store.reader import Reader
 from tests.support.eventlog import record, record_at_once

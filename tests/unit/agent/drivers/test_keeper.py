@@ -22,7 +22,7 @@ from agent.drivers.base import (
 )
 from agent.drivers.registry import PLUGINS, find_driver
 from agent.errors import JobError
-from agent.keeper import Keeper
+from agent.slots.keeper import Keeper
 from bus_schemas.agents import DeviceHealth, SlotState
 from qgjob.errors import UsageError
 from tests.support.wait import wait_for

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from agent import shorttmp
 from agent.launch import JobDirs
 from agent.runners import toolchain
 from agent.runners.environment import job_environment
 from agent.runners.toolchain import Toolchain
+from agent.storage import short_tmp
 from tests.support.runnerjobs import TOOLS, job
 
 
@@ -20,7 +20,7 @@ def test_the_environment_is_ours_and_the_users_but_never_the_agents(
     dirs: JobDirs, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("AGENT_SECRET", "x")
-    monkeypatch.setattr(shorttmp, "MAX_BYTES", 4096)
+    monkeypatch.setattr(short_tmp, "MAX_BYTES", 4096)
     env = job_environment(job(GREETING="hi", PATH="/mine", QGJOB_JOB_ID="forged", QGJOB_NEW="x"), dirs, TOOLS)
     assert env == {
         "CI": "true",

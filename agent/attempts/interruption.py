@@ -1,0 +1,58 @@
+"""Why an attempt is to end before its time, and how it is made to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Generator
+from typing import Any
+
+from agent.attempts.processes import SlotProcesses
+from agent.launch import EndReason
+
+
+class Interruption:
+    """Of the attempt that a slot runs now: the first reason counts, later ones are not heeded."""
+
+    def __init__(self, processes: SlotProcesses) -> None:
+        self._processes = processes
+        self._task: asyncio.Task[Any] | None = None
+        self.reason: EndReason | None = None
+        self.why = ""
+
+    def expect(self) -> None:
+        """An attempt is about to be claimed: what is asked for from now on concerns it."""
+        self.reason, self.why = None, ""
+
+    @contextlib.contextmanager
+    def of(self, task: asyncio.Task[Any]) -> Generator[None]:
+        """The attempt's steps are this task; what was asked for while it was claimed is done at once."""
+        self._task = task
+        if self.reason is not None:
+            task.cancel()
+        try:
+            yield
+        finally:
+            self._task = None
+
+    def end(self, reason: EndReason, why: str) -> None:
+        """End the attempt. Before it has begun, it will end as soon as it does."""
+        if self.reason is not None:
+            return
+        self.reason, self.why = reason, why
+        if self._task is not None and not self._processes.end(reason):
+            self._task.cancel()
+
+    def found(self, reason: EndReason, why: str) -> None:
+        """The supervisor ended the process by itself."""
+        if self.reason is None:
+            self.reason, self.why = reason, why
+
+    @contextlib.contextmanager
+    def deadline(self, seconds: float, reason: EndReason, why: str) -> Generator[None]:
+        """End the attempt when the block takes longer."""
+        timer = asyncio.get_running_loop().call_later(seconds, self.end, reason, why)
+        try:
+            yield
+        finally:
+            timer.cancel()

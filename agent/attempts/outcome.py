@@ -1,0 +1,154 @@
+"""What an attempt came to: from how its steps ended to the result that is recorded. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from agent.attempts.artifacts import Kept
+from agent.attempts.claim import Claim
+from agent.errors import JobError
+from agent.launch import EndReason
+from agent.output.masking import Masker
+from agent.reports.files import file_results
+from agent.runners.base import CaseCounts, RunResult, Verdict
+from bus_schemas import events
+from bus_schemas.events import Attempt, EndState
+from bus_schemas.jobs import BlobRef
+from qgjob.errors import QgjobError
+
+_MESSAGE_CHARS = 4000
+
+
+class Outcome(NamedTuple):
+    """What an attempt came to; `retryable` is False when another slot would meet the same trouble."""
+
+    state: EndState
+    result: Attempt
+    retryable: bool = True
+
+
+class Verdicted(NamedTuple):
+    """The end's state, its word for machines and its sentence for people."""
+
+    state: EndState
+    word: str | None
+    text: str | None
+    retryable: bool = True
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known of an attempt so far."""
+
+    running_at: float | None = None
+    installed: bool = False
+    install_s: float | None = None
+    duration_s: float | None = None
+    report: BlobRef | None = None
+
+
+def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicted | None:
+    """What a run came to; None when it has no result, being handed back or held by somebody else.
+
+    `reason` and `why` are set when the agent ended it: they go before what the runner says.
+    """
+    match reason:
+        case EndReason.STOPPING | EndReason.LEASE_LOST:
+            return None
+        case EndReason.CANCELLED:
+            return Verdicted("cancelled", "cancelled", why)
+        case EndReason.DISK_LIMIT:
+            return Verdicted("failed", reason.value, why)
+        case EndReason.TIMED_OUT | EndReason.SILENT:
+            return Verdicted("timed_out", reason.value, why)
+        case EndReason.DEVICE_LOST:
+            return Verdicted("errored", reason.value, why)
+        case None:
+            pass
+    match result.verdict:
+        case Verdict.PASSED:
+            return Verdicted("passed", None, result.reason or _in_spite_of(result), result.retryable)
+        case Verdict.FAILED:
+            return Verdicted("failed", "test_failed", result.reason, result.retryable)
+        case Verdict.INFRASTRUCTURE:
+            return Verdicted("errored", result.word or "runner_failed", result.reason, result.retryable)
+
+
+def of_error(error: Exception) -> Verdicted:
+    """What an error within a step makes of the attempt: the lab's trouble, whichever it was."""
+    match error:
+        case JobError():
+            return Verdicted("errored", error.reason, error.message, error.retryable)
+        case QgjobError():
+            return Verdicted("errored", "agent_error", error.message)
+        case _:  # a full disk, a fault of a driver's: one attempt's trouble, not the agent's
+            text = f"the agent met an error: {error or type(error).__name__}"
+            return Verdicted("errored", "agent_error", text)
+
+
+def outcome(
+    claim: Claim, verdicted: Verdicted, progress: Progress, result: RunResult | None, *, now: float
+) -> Outcome:
+    """The outcome with the whole attempt in it, as it is recorded."""
+    tests = claim.message.spec.tests
+    files, left_out = file_results(result.cases, tests) if result and tests else ((), 0)
+    attempt = Attempt(
+        number=claim.message.attempt,
+        agent=claim.who.agent,
+        slot=claim.who.slot,
+        device=claim.who.device,
+        started_at=claim.started_at,
+        running_at=progress.running_at,
+        finished_at=now,
+        outcome=verdicted.state,
+        reason=verdicted.word,
+        message=_fit(verdicted.text) if verdicted.text else None,
+        installed=progress.installed,
+        install_s=progress.install_s,
+        duration_s=progress.duration_s,
+        exit_code=result.exit_code if result else None,
+        takeovers=claim.takeovers,
+        cases=_counts(result.counts) if result and result.cases else None,
+        report=progress.report,
+        files=files,
+        files_left_out=left_out,
+    )
+    return Outcome(verdicted.state, attempt, verdicted.retryable)
+
+
+def with_artifacts(outcome: Outcome, kept: Kept) -> Outcome:
+    """The outcome with what the job left."""
+    update = {"artifacts": kept.artifacts, "artifacts_left_out": kept.left_out}
+    return outcome._replace(result=outcome.result.model_copy(update=update))
+
+
+def masked(outcome: Outcome, masker: Masker) -> Outcome:
+    """The outcome without secrets in its sentence."""
+    message = outcome.result.message
+    if not masker or message is None:
+        return outcome
+    return outcome._replace(result=outcome.result.model_copy(update={"message": masker.text(message)}))
+
+
+def _in_spite_of(result: RunResult) -> str | None:
+    """What stands against a pass: the exit code is the verdict, but nobody should miss what it hides."""
+    counts = result.counts
+    if not counts.wrong:
+        return None
+    hidden = f"{counts.wrong} of {counts.total} cases in its report failed"
+    return f"it ended with exit code {result.exit_code}, but {hidden}"
+
+
+def _fit(text: str) -> str:
+    """Short enough, and text: names of files that are none come with lone surrogates."""
+    return text[:_MESSAGE_CHARS].encode("utf-8", "replace").decode()
+
+
+def _counts(counts: CaseCounts) -> events.CaseCounts:
+    return events.CaseCounts(
+        passed=counts.passed,
+        failed=counts.wrong,
+        skipped=counts.skipped,
+        flaky=counts.flaky,
+    )

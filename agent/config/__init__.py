@@ -1,0 +1,1 @@
+"""How an agent is to run: command line, environment, `agent.toml`, and secrets."""

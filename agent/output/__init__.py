@@ -1,0 +1,1 @@
+"""A job's output on its way to the log stream."""

@@ -1,0 +1,149 @@
+"""What the work stream gives to a slot, until it is claimed or handed back.
+
+Where tests take some hundredths of a second, it counts how long the next one is fetched. So as long as enough
+of its group's work is there for all, a busy slot fetches its next job while the test runs. It keeps it for a
+moment only, as another slot may be idle meanwhile, and notes it on the disk, as it notes what it claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from agent.attempts.claim import new_nonce
+from agent.attempts.lease import lease_of
+from agent.slots.held_work import HeldWork, Note
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.chain import chain_subject
+from qgjob.bus.connect import Bus
+from qgjob.bus.follow import stream_message
+from qgjob.bus.pull import NAK, Puller
+from qgjob.errors import NewerMessageError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+AHEAD_S: Final = 0.1
+"""How long a job is kept while a test runs."""
+ENOUGH: Final = 2
+"""With so many for each slot that pulls from a group, nobody misses one that is fetched ahead."""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One delivery of a job; its lease runs from `came`, by the event loop's clock."""
+
+    msg: Msg
+    message: JobMessage
+    came: float
+    ack_wait_s: float
+    nonce: str = field(default_factory=new_nonce)
+    """By which it will be claimed."""
+    _note: Note | None = None
+
+    @property
+    def ack(self) -> str:
+        """Where it is acknowledged."""
+        return self.msg.reply
+
+    def enough_waits(self, slots: int) -> bool:
+        """Whether so many slots had enough left when it came, so that one more may be fetched ahead."""
+        return stream_message(self.msg).pending >= ENOUGH * slots
+
+    @property
+    def ours_until(self) -> float:
+        """Later it may be another slot's."""
+        return self.came + lease_of(self.ack_wait_s)
+
+    def over(self, now: float) -> bool:
+        """Whether it may be another slot's by now."""
+        return now >= self.ours_until
+
+    def noted(self, notes: HeldWork) -> Note:
+        """Its note on the disk, which is made when there is none."""
+        if self._note is None:
+            came_s = asyncio.get_running_loop().time() - self.came
+            chain = chain_subject(self.message)
+            self._note = notes.note(chain, self.nonce, self.ack, self.ack_wait_s, came_s=came_s)
+        return self._note
+
+    def forget(self) -> None:
+        """Nobody shall hand it back by its note: before it is handed back, never after."""
+        if self._note is not None:
+            self._note.settle()
+
+
+class Inbox:
+    """Takes what a slot's puller brings, and keeps at most one job for later."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        notes: HeldWork,
+        read: Callable[[Msg], Awaitable[JobMessage | None]],
+        too_new: Callable[[], None],
+    ) -> None:
+        """`read`: see `Taking.read`; `too_new` is told when this agent is too old for a job."""
+        self._bus = bus
+        self._notes = notes
+        self._read = read
+        self._too_new = too_new
+        self._kept: Delivery | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def kept_until(self) -> float | None:
+        """When the job that is kept has been kept for long enough, if there is one."""
+        return None if self._kept is None else self._kept.came + AHEAD_S
+
+    def has_work(self, puller: Puller) -> bool:
+        """Whether there is something to take."""
+        return self._kept is not None or puller.has_come
+
+    async def take(self, puller: Puller, ack_wait_s: float) -> Delivery | None:
+        """The next job; None when what came is not for this slot, or not any more."""
+        delivery, self._kept = self._kept, None
+        if delivery is None:
+            delivery = await self._read_next(puller, ack_wait_s)
+        if delivery is not None and delivery.over(self._loop.time()):
+            delivery.forget()
+            return None
+        return delivery
+
+    async def look_ahead(self, puller: Puller, ack_wait_s: float, *, keep: bool) -> None:
+        """Make ready what came while a test runs, and hand back what is not to be kept."""
+        if self._kept is None and keep:
+            self._kept = await self._read_next(puller, ack_wait_s)
+            if self._kept is not None:
+                self._kept.noted(self._notes)
+        elif not keep or (self.kept_until or 0.0) <= self._loop.time():
+            self.put_back(puller)
+        for msg in puller.take():
+            await self._bus.nc.publish(msg.reply, NAK)
+
+    def put_back(self, puller: Puller) -> None:
+        """What is kept is handed back with whatever else the puller has."""
+        kept = self._kept
+        self.drop()
+        if kept is not None and not kept.over(self._loop.time()):
+            puller.put_back(kept.msg)
+
+    def drop(self) -> None:
+        """What is kept may be another slot's by now: it is neither run nor handed back."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.forget()
+
+    async def _read_next(self, puller: Puller, ack_wait_s: float) -> Delivery | None:
+        came = puller.came
+        for msg in puller.take(1):
+            try:
+                message = await self._read(msg)
+            except NewerMessageError:
+                self._too_new()
+                continue
+            if message is not None:
+                return Delivery(msg, message, came, ack_wait_s)
+        return None

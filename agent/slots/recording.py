@@ -1,0 +1,58 @@
+"""Record the end of an attempt beside the way: meanwhile the slot claims its next job."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from agent.attempts.claim import Claim
+from agent.attempts.lease import acknowledge
+from agent.attempts.outcome import Outcome
+from agent.slots.held_work import Note
+from qgjob.bus.connect import Bus
+from qgjob.errors import QgjobError
+
+log = logging.getLogger(__name__)
+
+
+class Recording:
+    """The ends of one slot's attempts, one at a time, and the acknowledgements of their work."""
+
+    def __init__(self, bus: Bus, slot: str) -> None:
+        self._bus = bus
+        self._slot = slot
+        self._end: asyncio.Task[None] | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether an end is not recorded yet."""
+        return self._end is not None and not self._end.done()
+
+    def begin(self, held: Claim, outcome: Outcome, ack: str, note: Note) -> None:
+        """Record an end, and then acknowledge its work. The one before has to be `done`."""
+        self._end = asyncio.create_task(self._record(held, outcome, ack, note), name="recording")
+
+    async def done(self) -> None:
+        """The last end is recorded, or given up: then the work stream gives its job once more."""
+        if self._end is not None:
+            await asyncio.wait({self._end})
+
+    async def close(self) -> None:
+        """Wait for what is under way; when that is cut short, nothing goes on."""
+        try:
+            await self.done()
+        finally:
+            if self._end is not None:
+                self._end.cancel()
+
+    async def _record(self, held: Claim, outcome: Outcome, ack: str, note: Note) -> None:
+        job_id = held.message.spec.job_id
+        try:
+            if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
+                await acknowledge(self._bus, ack)
+        except QgjobError as error:
+            # No result and no ack: the work stream gives it again when the lease has run out.
+            log.warning("%s: %s: %s", self._slot, job_id, error)
+        except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
+            log.exception("%s: %s", self._slot, job_id)
+        note.settle()  # not when it was cut short: who starts here next hands it back

@@ -1,0 +1,1 @@
+"""What is brought to this machine, kept and removed: bundles, builds, working copies."""

@@ -1,0 +1,1 @@
+"""What becomes of released work: how it ended, and what nobody holds any more."""

@@ -1,0 +1,137 @@
+"""End the chains that nobody holds any more.
+
+JetStream gives released work again to a bound slot when a lease was lost, and that slot settles
+the chain. What is left for the reaper: cancelled jobs whose holder was not told, or is gone for good,
+expiries that could not be written, and jobs whose message vanished from the work stream without an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from bus_schemas import streams, subjects
+from bus_schemas.events import Attempt, Ended, EndState
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.chain import chain_subject, end_held, read_chain
+from qgjob.bus.connect import Bus
+from qgjob.bus.kv import get_last
+from qgjob.bus.topology import delete_message, list_subjects
+from qgjob.clock import Clock
+from qgjob.domain.placement.model import forgotten
+from qgjob.domain.retry import next_attempt
+from qgjob.errors import BadMessageError
+from qgjob.scheduler.backlog.entries import Backlog, Entry
+from qgjob.scheduler.control.cancels import Cancels
+from qgjob.scheduler.dispatch.dispatcher import Dispatcher
+from qgjob.scheduler.dispatch.lab import Lab
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 5.0
+"""Between two looks; several in the time of a lease, where that is short."""
+_SWEEP_EVERY = 3
+_PATIENCE_S = 10.0
+"""How long past the end of a lease a cancelled job may go without an end."""
+
+
+@dataclass(slots=True)
+class Reaper:
+    """Looks around now and then, within one reign."""
+
+    bus: Bus
+    clock: Clock
+    lab: Lab
+    backlog: Backlog
+    cancels: Cancels
+    dispatcher: Dispatcher
+    ack_wait_s: float
+    _missing: set[str] = field(default_factory=set[str])
+    _strange: set[str] = field(default_factory=set[str])
+
+    async def run(self) -> None:
+        """Reap until cancelled."""
+        rounds, every_s = 0, min(_EVERY_S, self.ack_wait_s / 6)
+        while True:
+            await asyncio.sleep(every_s)
+            rounds += 1
+            await self._see_to_cancels()
+            if rounds % _SWEEP_EVERY == 0:
+                await self._end_vanished()
+
+    async def _see_to_cancels(self) -> None:
+        """Tell holders again, as what was said to them may be lost; end what nobody holds any more."""
+        now = self.clock.monotonic()
+        for job_id, since in list(self.cancels.cancelling.items()):
+            entry = self.backlog.entries.get(job_id)
+            released = self.lab.state.out.get(job_id)
+            if entry is not None and released is not None and released.slot is not None and since <= now:
+                await self.cancels.order(job_id, entry.attempt, released.slot, entry.cancel or "cancelled")
+            if now - since < self.ack_wait_s + _PATIENCE_S:
+                continue
+            if entry is None:
+                del self.cancels.cancelling[job_id]
+            elif entry.expired:
+                self.cancels.end_expired(entry)
+            elif released is None or released.slot is None:
+                await self._end(entry, "cancelled", entry.cancel or "cancelled")
+
+    async def _end_vanished(self) -> None:
+        """Twice not in the work stream and not ended: its message is lost, so nobody will end it."""
+        there = await list_subjects(self.bus, streams.WORK, subjects.WORK_ALL)
+        missing: set[str] = set()
+        for job_id, released in list(self.lab.state.out.items()):
+            entry = self.backlog.entries.get(job_id)
+            if entry is None or not entry.released or subjects.work(*released.job.group, job_id) in there:
+                continue
+            missing.add(job_id)
+            if job_id in self._missing:
+                await self._end(entry, "errored", "its message vanished from the work stream")
+        self._missing = missing
+        await self._delete_ended(set(there))
+
+    async def _delete_ended(self, there: set[str]) -> None:
+        """Delete work that has ended but was never acknowledged, and that no slot may ever pull again.
+
+        Its end is forgotten after a day: it would be run a second time by whoever finds it then.
+        """
+        out = {subjects.work(*released.job.group, job_id) for job_id, released in self.lab.state.out.items()}
+        strange = there - out - {subjects.WORK_FENCE}
+        for subject in strange & self._strange:
+            stored = await get_last(self.bus, streams.WORK, subject)
+            try:
+                message = JobMessage.decode(stored.data) if stored else None
+            except BadMessageError:
+                continue  # the next recovery sets it aside
+            if (
+                stored
+                and message
+                and isinstance((await read_chain(self.bus, chain_subject(message)))[0], Ended)
+            ):
+                await delete_message(self.bus, streams.WORK, stored.seq)
+        self._strange = strange
+
+    async def _end(self, entry: Entry, state: str, text: str) -> None:
+        result = Attempt.model_validate(
+            {
+                "number": entry.attempt,
+                "finished_at": self.clock.now(),
+                "outcome": state,
+                "reason": "cancelled" if state == "cancelled" else "lost",
+                "message": text,
+            }
+        )
+        outcome: EndState = "cancelled" if state == "cancelled" else "errored"
+        message = entry.message()
+        # What the lab lost is tried again like any of its errors; a cancelled job is not.
+        following = next_attempt(message, outcome, None)
+        now = self.clock.now()
+        if await end_held(self.bus, message, outcome, result, now=now, following=following):
+            log.warning("%s attempt %d is ended by the reaper: %s", entry.job_id, entry.attempt, text)
+        else:
+            # It had ended before it was released, as after a submit that was repeated.
+            if self.backlog.drop(entry.job_id, entry.attempt) is not None:
+                self.dispatcher.settle(entry)
+            self.cancels.ended(entry)
+            self.lab.feed(forgotten(entry.job_id, entry.attempt))

@@ -1,0 +1,1 @@
+"""What waits, as the leader holds it: jobs, their runs, and new attempts put into the backlog."""

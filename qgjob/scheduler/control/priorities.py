@@ -1,0 +1,166 @@
+"""Priorities that were given after the submit: kept in a bucket, since a job's message never changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from bus_schemas import subjects
+from bus_schemas.control import CtlAnswer, ReprioritiseRequest
+from bus_schemas.events import Reprioritised
+from bus_schemas.rules import PriorityMark
+from bus_schemas.streams import EVENTS_KEPT_S, PRIORITIES_BUCKET
+from bus_schemas.tokens import encode_token
+from qgjob.bus import kv
+from qgjob.bus.connect import Bus
+from qgjob.bus.direct import read_all
+from qgjob.bus.publish import OutMsg
+from qgjob.bus.publisher import Publisher
+from qgjob.clock import Clock
+from qgjob.domain.placement.model import JobReprioritised
+from qgjob.errors import BadMessageError, NotFoundError
+from qgjob.scheduler.backlog.entries import Backlog, Entry
+from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.cancels import Arrived, Known
+from qgjob.scheduler.slices import slices
+
+log = logging.getLogger(__name__)
+
+_FORGET_EVERY_S: Final = 600.0
+_FORGET_AFTER_S: Final = EVENTS_KEPT_S + 3600.0
+"""What was given to a job is of no use once it is over and cannot be retried: for that its first event is
+needed, which is older. Some more, as clocks differ."""
+
+
+@dataclass(slots=True)
+class Priorities:
+    """Within one reign."""
+
+    bus: Bus
+    clock: Clock
+    backlog: Backlog
+    events: Publisher
+    """The one that tells of what is queued: so nobody hears of a new priority before he hears of the job."""
+    feed: Callable[..., None]
+    known: Known
+    arrived: Arrived
+    ready: asyncio.Event
+    """Set when the backlog has been read."""
+    _given: dict[str, tuple[int, PriorityMark]] = field(default_factory=dict[str, tuple[int, PriorityMark]])
+    """By job or run: when (the place in the bucket) and which."""
+
+    async def recall(self) -> None:
+        """Read what was given in earlier reigns."""
+        bucket = f"KV_{PRIORITIES_BUCKET}"
+        async for page in read_all(self.bus, bucket, kv.key_subject(PRIORITIES_BUCKET, ">")):
+            for message in page:
+                if message.deleted:
+                    continue
+                try:
+                    mark = PriorityMark.decode(message.data)
+                except BadMessageError as error:
+                    log.warning("ignored a priority on %s: %s", message.subject, error)
+                else:
+                    self._given[mark.id] = (message.seq, mark)
+
+    async def run(self) -> None:
+        """Forget what concerns nobody any more, until cancelled."""
+        await self.ready.wait()
+        over: set[str] = set()
+        while True:
+            over = self.forget(over)
+            await asyncio.sleep(_FORGET_EVERY_S)
+
+    def forget(self, over: Collection[str]) -> set[str]:
+        """Forget what was given to jobs and runs that are over for good; returns those found to be over.
+
+        `over`: those found the last time. Between two attempts a job stands nowhere for a moment, so only
+        what is found twice is forgotten.
+        """
+        before = self.clock.now() - _FORGET_AFTER_S
+        entries, runs = self.backlog.entries, self.backlog.runs
+        found = {
+            name
+            for name, (_, mark) in self._given.items()
+            if mark.at < before and name not in entries and name not in runs
+        }
+        for name in found.intersection(over):
+            del self._given[name]
+        return found
+
+    def of(self, job_id: str, run_id: str, submitted: int) -> int:
+        """A job's priority by now: what was given last, to it or to its run."""
+        if not self._given:
+            return submitted
+        given = [self._given[i] for i in (job_id, run_id) if i in self._given]
+        return max(given, key=lambda each: each[0])[1].priority if given else submitted
+
+    async def reprioritise(self, data: bytes, carrying: Carrying) -> CtlAnswer:
+        """The control verb `reprioritise`."""
+        request = ReprioritiseRequest.decode(data)
+        await self.arrived(request.id, carrying)
+        known = await self.known(request.id)
+        docs = known.docs if known else None
+        entries = self._live(request.id)
+        if not entries and docs is None:
+            raise NotFoundError(f"There is no job or run {request.id}.")
+        if not entries and all(doc.ended for doc in docs or ()):
+            return CtlAnswer(already=tuple(doc.job_id for doc in docs or ()))
+        await carrying.concerns(len(entries))
+        mark = await self._give(request, carrying)
+        entries = self._live(
+            request.id
+        )  # with what came in meanwhile; from now on it comes in with this priority
+        live = {entry.job_id for entry in entries}
+        others = [doc for doc in docs or () if doc.job_id not in live]
+        waiting = [entry for entry in entries if not entry.released]
+        async for some in slices(waiting):
+            self.feed(*(JobReprioritised(e.job_id, self._now(e, request)) for e in some))
+        shown = {doc.job_id: doc.priority for doc in docs or ()}
+        async for some in slices(entries):
+            for entry in some:
+                # Those that show it were told of by an earlier leader, or had it before.
+                if shown.get(entry.job_id) != (priority := self._now(entry, request)):
+                    self.events.post(self._event(entry, priority, mark))
+            await self.events.flushed()
+            carrying.done += len(some)
+        return CtlAnswer(
+            affected=tuple(e.job_id for e in waiting),
+            later=(*(e.job_id for e in entries if e.released), *(d.job_id for d in others if not d.ended)),
+            already=tuple(doc.job_id for doc in others if doc.ended),
+        )
+
+    def _live(self, name: str) -> list[Entry]:
+        """The attempts of a job or a run that wait or run."""
+        ids = self.backlog.runs.get(name) or {name}
+        return [self.backlog.entries[i] for i in sorted(ids) if i in self.backlog.entries]
+
+    async def _give(self, request: ReprioritiseRequest, carrying: Carrying) -> PriorityMark:
+        """Write a priority down, unless the leader that began with it did so; returns what counts then."""
+        _, there = self._given.get(request.id, (0, None))
+        if carrying.taken_up and there is not None and there.at >= carrying.taken_at:
+            return there  # it is this one, or was given later than this one
+        mark = PriorityMark(id=request.id, priority=request.priority, by=request.by, at=self.clock.now())
+        seq = await kv.put(self.bus, PRIORITIES_BUCKET, encode_token(request.id), mark.encode())
+        self._given[request.id] = (seq, mark)
+        return mark
+
+    def _now(self, entry: Entry, request: ReprioritiseRequest) -> int:
+        """A job's priority by now: this one, unless its own was given later."""
+        return self.of(entry.job_id, entry.run_id, request.priority)
+
+    def _event(self, entry: Entry, priority: int, mark: PriorityMark) -> OutMsg:
+        event = Reprioritised(
+            org_id=entry.org_id,
+            run_id=entry.run_id,
+            job_id=entry.job_id,
+            attempt=entry.attempt,
+            at=mark.at,
+            priority=priority,
+            by=mark.by,
+        )
+        subject = subjects.event(entry.org_id, entry.run_id, entry.job_id, entry.attempt, "info")
+        return OutMsg(subject, event.encode())

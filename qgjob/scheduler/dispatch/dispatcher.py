@@ -1,0 +1,243 @@
+"""Carry out what placement decided: bind slots to groups, release jobs into the work stream.
+
+Every release is fenced: it is stored only while the fence is the one that this reign wrote. When
+one is refused, somebody else reigns: the reign ends. A job is acknowledged in the backlog a little
+after its release was: by then both have reached the disk, so a power cut cannot take both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bus_schemas import streams, subjects
+from bus_schemas.agents import Binding, GroupRef
+from bus_schemas.events import Ended, Released
+from qgjob.bus.chain import chain_subject, read_chain
+from qgjob.bus.connect import Bus
+from qgjob.bus.publish import OutMsg, lost_compare
+from qgjob.bus.publisher import Publisher
+from qgjob.bus.pull import ACK
+from qgjob.bus.requester import JsError
+from qgjob.bus.topology import TOO_MANY_CONSUMERS, consumer_names, create_consumer, delete_consumer
+from qgjob.clock import Clock
+from qgjob.domain.placement.model import Bind, GroupKey, Release
+from qgjob.scheduler.backlog.entries import Backlog, Entry
+from qgjob.scheduler.dispatch.precedence import Precedence
+from qgjob.scheduler.leadership.election import DeposedError
+from qgjob.scheduler.leadership.fence import Fence
+
+log = logging.getLogger(__name__)
+
+_MAX_RELEASES = 200
+_ACK_EVERY_S = 0.25
+_SURE_S = streams.GROUP_UNUSED_S / 6
+_MAX_SURE = 1000
+_MAX_CLEARED = 500
+ACK_AFTER_S = 2.5
+"""Twice the `sync_interval` of nats.conf, and some."""
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Binds and releases for one reign."""
+
+    bus: Bus
+    clock: Clock
+    epoch: int
+    fence: Fence
+    backlog: Backlog
+    events: Publisher
+    ack_wait_s: float
+    """How long a lease on released work lasts."""
+    on_already_ended: Callable[[Entry, Ended], None]
+    on_gone: Callable[[Release], None]
+    """Called for a release whose job is not there any more: it ended, or another attempt took its place."""
+    in_use: Callable[[], set[GroupKey]]
+    """The groups that slots are bound to, or whose jobs are out."""
+    first: Precedence = field(default_factory=Precedence)
+    """Told of the slots that are bound."""
+    _releases: deque[Release] = field(default_factory=deque[Release])
+    _acks: deque[tuple[float, Entry]] = field(default_factory=deque[tuple[float, Entry]])
+    _binds: deque[Bind] = field(default_factory=deque[Bind])
+    _wake_release: asyncio.Event = field(default_factory=asyncio.Event)
+    _wake_bind: asyncio.Event = field(default_factory=asyncio.Event)
+    _consumers: dict[str, float] = field(default_factory=dict[str, float])
+    """Group consumers that surely exist, and when that was made sure (monotonic)."""
+    _clearing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def release(self, release: Release) -> None:
+        """Put a job on the list of what to release."""
+        self._releases.append(release)
+        self._wake_release.set()
+
+    def bind(self, bind: Bind) -> None:
+        """Put a slot on the list of whom to tell."""
+        self._binds.append(bind)
+        self.first.bound(bind.slot)
+        self._wake_bind.set()
+
+    def settle(self, entry: Entry) -> None:
+        """A job ended: if it stands in the backlog's stream still (cancelled, expired), take it out."""
+        if entry.ack is not None and not entry.released:
+            self._acks.append((self.clock.monotonic(), entry))
+
+    def doubt(self, group: GroupKey) -> None:
+        """A slot that was bound to a group does not pull there: its consumer may be gone."""
+        self._consumers.pop(streams.group_consumer_name(*group), None)
+
+    async def run_binds(self) -> None:
+        """Make the groups' consumers be there and tell the slots, all of them at once."""
+        while True:
+            while self._binds:
+                slots: dict[GroupKey, list[str]] = {}
+                for slot, group in {bind.slot: bind.group for bind in self._binds}.items():
+                    slots.setdefault(group, []).append(slot)
+                self._binds.clear()
+                await asyncio.gather(*(self._bind(group, names) for group, names in slots.items()))
+            self._wake_bind.clear()
+            await self._wake_bind.wait()
+
+    async def run_releases(self) -> None:
+        """Publish releases, as many at once as have come together."""
+        while True:
+            while self._releases:
+                batch = [self._releases.popleft() for _ in range(min(len(self._releases), _MAX_RELEASES))]
+                await self._release(batch)
+            self._wake_release.clear()
+            await self._wake_release.wait()
+
+    async def _bind(self, group: GroupKey, slots: list[str]) -> None:
+        consumer = streams.group_consumer_name(*group)
+        now = self.clock.monotonic()
+        if now - self._consumers.get(consumer, -_SURE_S) >= _SURE_S:
+            # The server removes consumers that nobody uses. To create one that is there does nothing.
+            await self._make_consumer(group)
+            self._consumers[consumer] = now
+            if len(self._consumers) > _MAX_SURE:
+                self._consumers = {n: at for n, at in self._consumers.items() if now - at < _SURE_S}
+        for name in slots:
+            agent, _, slot = name.rpartition("/")
+            binding = Binding(
+                agent=agent,
+                slot=slot,
+                epoch=self.epoch,
+                group=group_ref(group),
+                consumer=consumer,
+                ack_wait_s=self.ack_wait_s,
+            )
+            await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
+            self.first.told(name)
+
+    async def _make_consumer(self, group: GroupKey) -> None:
+        config = streams.group_consumer(*group, self.ack_wait_s)
+        if await self._was_made(config):
+            return
+        async with self._clearing:
+            if await self._was_made(config):
+                return  # there is room since another group made some
+            await self._clear_unused()
+            await create_consumer(self.bus, streams.WORK, config)
+
+    async def _was_made(self, config: streams.ApiConfig) -> bool:
+        """Make a consumer; False when the stream has as many as it may have."""
+        try:
+            await create_consumer(self.bus, streams.WORK, config)
+        except JsError as error:
+            if error.err_code != TOO_MANY_CONSUMERS:
+                raise
+            return False
+        return True
+
+    async def _clear_unused(self) -> None:
+        """Delete consumers of groups that nobody uses now; they are made again at the next bind."""
+        names = [
+            n for n in await consumer_names(self.bus, streams.WORK) if n.startswith(streams.GROUP_CONSUMERS)
+        ]
+        used = {streams.group_consumer_name(*group) for group in self.in_use()}
+        unused = [name for name in names if name not in used][:_MAX_CLEARED]
+        log.warning(
+            "%d groups have a consumer, as many as there may be: %d unused go", len(names), len(unused)
+        )
+        for name in unused:
+            self._consumers.pop(name, None)
+        await asyncio.gather(*(delete_consumer(self.bus, streams.WORK, name) for name in unused))
+
+    async def _release(self, batch: list[Release]) -> None:
+        entries: list[tuple[Release, Entry]] = []
+        for release in batch:
+            entry = self.backlog.entries.get(release.job.job_id)
+            if entry is not None and entry.attempt == release.job.attempt:
+                entries.append((release, entry))
+            else:
+                self.on_gone(release)
+        entries = await self._without_ended(entries)
+        if not entries:
+            return
+        messages = [OutMsg(subjects.work(*r.job.group, r.job.job_id), entry.payload) for r, entry in entries]
+        try:
+            await self.fence.publish(self.bus, messages)
+        except JsError as error:
+            if lost_compare(error):
+                raise DeposedError("a release was refused: another leader wrote the fence") from error
+            raise
+        due = self.clock.monotonic() + ACK_AFTER_S
+        for _, entry in entries:
+            entry.released = True
+            self._acks.append((due, entry))
+        self._tell(entries)
+
+    async def run_acks(self) -> None:
+        """Take jobs out of the backlog's stream once their release is safe."""
+        while True:
+            now = self.clock.monotonic()
+            while self._acks and self._acks[0][0] <= now:
+                await self.acknowledge(self._acks.popleft()[1])
+            await asyncio.sleep(_ACK_EVERY_S)
+
+    async def acknowledge(self, entry: Entry) -> None:
+        """Take a job out of the backlog's stream; a lost ack shows at the next reign."""
+        ack, entry.ack = entry.ack, None
+        if ack is not None:
+            await self.bus.nc.publish(ack, ACK)
+
+    async def _without_ended(self, entries: list[tuple[Release, Entry]]) -> list[tuple[Release, Entry]]:
+        doubtful = [e for _, e in entries if e.doubtful]
+        if not doubtful:
+            return entries
+        links = await asyncio.gather(
+            *(read_chain(self.bus, chain_subject(entry.message())) for entry in doubtful)
+        )
+        ended = {
+            entry.job_id: link
+            for entry, (link, _) in zip(doubtful, links, strict=True)
+            if isinstance(link, Ended)
+        }
+        for _, entry in entries:
+            if entry.job_id in ended:
+                await self.acknowledge(entry)
+                self.on_already_ended(entry, ended[entry.job_id])
+        return [(r, e) for r, e in entries if e.job_id not in ended]
+
+    def _tell(self, entries: list[tuple[Release, Entry]]) -> None:
+        now = self.clock.now()
+        for release, entry in entries:
+            released = Released(
+                org_id=entry.org_id,
+                run_id=entry.run_id,
+                job_id=entry.job_id,
+                attempt=entry.attempt,
+                at=now,
+                group=streams.group_consumer_name(*release.job.group),
+                because=release.because,
+            )
+            subject = subjects.event(entry.org_id, entry.run_id, entry.job_id, entry.attempt, "info")
+            self.events.post(OutMsg(subject, released.encode()))
+
+
+def group_ref(group: GroupKey) -> GroupRef:
+    """A group's key as messages carry it."""
+    return GroupRef(capability=group.capability, org_id=group.org_id, app_version_id=group.app_version_id)

@@ -1,0 +1,1 @@
+"""Which replica leads, and how its reign begins: election, fence, recovery."""

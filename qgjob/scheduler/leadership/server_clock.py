@@ -1,0 +1,79 @@
+"""The server's clock, by which a leader reckons what is due: that of its own machine may be wrong, or jump.
+
+When a job came, and when an attempt ended, the server noted by its clock. Compared with another one that is
+an hour ahead, the whole backlog would have waited for an hour too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+from typing import Any, Final
+
+from bus_schemas.streams import EVENTS
+from qgjob.bus.connect import Bus
+from qgjob.clock import Clock
+from qgjob.domain.durations import show_duration
+from qgjob.errors import QgjobError
+
+log = logging.getLogger(__name__)
+
+_EVERY_S: Final = 60.0
+_WRONG_S: Final = 30.0
+"""A clock that is so far from the server's is worth a word."""
+
+
+class ServerClock:
+    """Goes on by itself between two looks at the server's; it never goes back in what it calls monotonic."""
+
+    def __init__(self, bus: Bus, own: Clock) -> None:
+        self._bus = bus
+        self._own = own
+        self._at = own.now()
+        self._since = own.monotonic()
+
+    def now(self) -> float:
+        """What the server's clock shows, in seconds since 1970."""
+        return self._at + self._own.monotonic() - self._since
+
+    def monotonic(self) -> float:
+        """Seconds of this machine's monotonic clock."""
+        return self._own.monotonic()
+
+    async def look(self) -> None:
+        """Set it by the server's; raises `QgjobError` when that does not answer."""
+        asked = self._own.monotonic()
+        at = await read_server_time(self._bus, EVENTS)
+        heard = self._own.monotonic()
+        self._at, self._since = at, (asked + heard) / 2
+
+    async def run(self) -> None:
+        """Follow the server's clock until cancelled."""
+        self._say_when_wrong()
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self.look()
+            except QgjobError as error:  # the next look will tell; until then it goes on
+                log.debug("the server's clock cannot be read: %s", error)
+
+    def _say_when_wrong(self) -> None:
+        ahead = self._own.now() - self.now()
+        if abs(ahead) > _WRONG_S:
+            which = "ahead of" if ahead > 0 else "behind"
+            log.warning(
+                "the clock of this machine is %s %s the server's, which counts; set it right",
+                show_duration(abs(ahead)),
+                which,
+            )
+
+
+async def read_server_time(bus: Bus, stream: str) -> float:
+    """What the clock of the server that leads a stream shows, in seconds since 1970."""
+    return server_time(await bus.requests.api(f"STREAM.INFO.{stream}"))
+
+
+def server_time(info: dict[str, Any]) -> float:
+    """When the server answered that, by its clock, in seconds since 1970."""
+    return datetime.fromisoformat(info["ts"]).timestamp()

@@ -1,0 +1,1 @@
+"""The store kept up to date with the stream of events."""

@@ -1,0 +1,287 @@
+"""Keep the store's projection up to date with the stream of events; only the leader's replica does.
+
+Nothing waits for it: while the store is away, or is rebuilt after it was wiped, jobs run on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from bus_schemas import subjects
+from bus_schemas.agents import Heartbeat
+from bus_schemas.events import decode_event_at
+from bus_schemas.streams import EVENTS
+from qgjob.bus.connect import Bus
+from qgjob.bus.follow import StreamMessage, follow
+from qgjob.clock import Clock, SystemClock
+from qgjob.errors import BadMessageError, QgjobError, RefusedError
+from qgjob.scheduler.projection.event_history import EventHistory, OtherStreamError
+from qgjob.scheduler.projection.event_letters import EventLetters
+from qgjob.store.agents import write_agents
+from qgjob.store.connect import Store, StoreUnavailableError
+from qgjob.store.position import Position
+from qgjob.store.projection import Batch, OutdatedError, Projection, StoredEvent
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MAX_BATCH: Final = 2000
+"""Messages written at once at most."""
+GATHER_S: Final = 0.1
+"""Messages are gathered this long between two writes, which cost more than an event does."""
+GATHER_LEAST_S: Final = 0.02
+"""The same when they are `MANY` by then: to write more at a time would keep others waiting."""
+MANY: Final = 100
+LOOK_EVERY_S: Final = 1.0
+"""How often it is looked whether the store and the stream are still the same, and what is due."""
+_AHEAD: Final = 4096
+_MAX_WAITING: Final = 8192
+_MAX_AGENTS: Final = 10_000
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 2.0
+
+
+class Projector:
+    """Follows `QG_EVENTS` and the agents' heartbeats into the store.
+
+    Two that overlap for a moment do no harm: a write is refused unless it continues the place
+    that stands in the store, and who loses reads that place again.
+    """
+
+    def __init__(
+        self, bus: Bus, store: Store, *, clock: Clock | None = None, look_every_s: float = LOOK_EVERY_S
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._clock = clock or SystemClock()
+        self._look_every_s = look_every_s
+        self._projection = Projection(store)
+        self._anew = False
+        self._waiting: list[StreamMessage] = []
+        self._wake = asyncio.Event()
+        self._many = asyncio.Event()
+        self._room = asyncio.Event()
+        self._caught_up_to = 0
+        self._heartbeats: dict[str, bytes] = {}
+        """The latest of each subject: what the next one replaces need not be read."""
+        self._letters = EventLetters(bus)
+        self._history = EventHistory(bus)
+        self._store_away = False
+        self._said = ""
+
+    @property
+    def position(self) -> Position:
+        """How far the projection is; its `seq` is -1 before it was opened."""
+        return self._projection.position
+
+    @property
+    def unreadable(self) -> int:
+        """How many messages were no events and were left out."""
+        return self._letters.count
+
+    @property
+    def rebuilds(self) -> int:
+        """How often this projector began the projection anew."""
+        return self._projection.rebuilds
+
+    @property
+    def lag(self) -> int | None:
+        """How many places of the stream are not projected yet; None before that is known."""
+        stream = self._history.stream
+        if stream is None or self.position.seq < 0:
+            return None
+        return max(0, stream.last_seq - self.position.seq)
+
+    async def run(self) -> None:
+        """Work until cancelled, whatever the store and the server do meanwhile."""
+        agents = f"{subjects.LIVE_AGENTS}.*"
+        subscription = await self._bus.nc.subscribe(agents, cb=self._on_heartbeat)
+        try:
+            while True:
+                await self._one_go()
+                # Two that lost to each other must not meet again at once.
+                await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311  (no secret)
+        finally:
+            with contextlib.suppress(Exception):  # the connection may be the reason we stop
+                await subscription.unsubscribe()
+
+    async def _one_go(self) -> None:
+        """Project until something is amiss, and say what it was."""
+        try:
+            await self._project()
+        except OutdatedError as error:
+            self._say(logging.INFO, f"the projection is read again: {error}")
+        except OtherStreamError as error:
+            self._anew = True
+            self._say(logging.WARNING, f"the projection is built anew: {error}")
+        except RefusedError as error:
+            self._anew = True  # something else wrote under our keys: what is ours is written again
+            self._say(logging.ERROR, f"the projection is built anew: {error}")
+            await asyncio.sleep(_LONGEST_PAUSE_S)
+        except QgjobError as error:
+            self._say(logging.WARNING, f"the projection rests: {error}")
+            await asyncio.sleep(_LONGEST_PAUSE_S)
+        except Exception:
+            # A fault in here must not end the reign: jobs do not need the projection to run.
+            log.exception("the projection failed and is tried again")
+            await asyncio.sleep(_LONGEST_PAUSE_S)
+
+    def _say(self, level: int, text: str) -> None:
+        if text != self._said:
+            log.log(level, "%s", text)
+        self._said = text
+
+    async def _project(self) -> None:
+        stream = await self._history.read()
+        position = await self._stored(lambda: self._projection.open(stream, anew=self._anew))
+        self._anew = False
+        await self._history.begin(position)
+        self._waiting.clear()
+        self._letters.forget()
+        self._caught_up_to = 0
+        duties = {
+            asyncio.create_task(self._pump(position.seq + 1, stream.last_seq), name="projector: pump"),
+            asyncio.create_task(
+                self._history.watch(lambda: self.position, self._look_every_s), name="projector: stream"
+            ),
+            asyncio.create_task(self._write(), name="projector: write"),
+        }
+        try:
+            done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._history.end()
+            await _end(duties)
+
+    async def _pump(self, start: int, last_seq: int) -> None:
+        """Take messages off the stream, as far as there is room for them."""
+
+        def caught_up() -> None:
+            self._caught_up_to = last_seq
+            self._wake.set()
+
+        everything = [subjects.EVENTS_ALL]
+        messages = follow(
+            self._bus, EVENTS, everything, start_seq=start, ahead=_AHEAD, on_caught_up=caught_up
+        )
+        async with contextlib.aclosing(cast("AsyncGenerator[list[StreamMessage]]", messages)):
+            async for batch in messages:
+                self._waiting += batch
+                self._history.took(batch[-1])
+                self._wake.set()
+                if len(self._waiting) >= MANY:
+                    self._many.set()
+                while len(self._waiting) > _MAX_WAITING:
+                    self._room.clear()
+                    await self._room.wait()
+
+    async def _write(self) -> None:
+        """Write what came, and do the chores in between."""
+        monotonic = self._clock.monotonic
+        chores_at = monotonic() + self._look_every_s
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, chores_at - monotonic())):
+                    await self._wake.wait()
+            self._wake.clear()
+            self._many.clear()
+            came = bool(self._waiting)
+            while self._waiting and monotonic() < chores_at:
+                some, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                self._room.set()
+                await self._write_batch(some)
+            if not self._waiting and self._caught_up_to > self.position.seq:
+                # The last messages left the stream by their age: nothing more comes up to there.
+                await self._stored(self._reach_end)
+            if monotonic() >= chores_at:
+                await self._chores()
+                chores_at = monotonic() + self._look_every_s
+            elif came:
+                await self._gather()
+            if self._waiting:
+                self._wake.set()
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(GATHER_LEAST_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_S - GATHER_LEAST_S):
+                await self._many.wait()
+
+    async def _reach_end(self) -> None:
+        await self._projection.reach(self._caught_up_to, self.position.at)
+
+    async def _chores(self) -> None:
+        while True:
+            batch = await self._stored(lambda: self._projection.stage_chores(self._clock.now()))
+            if batch is None:
+                break
+            await self._commit(batch)
+        await self._write_heartbeats()
+
+    async def _commit(self, batch: Batch) -> None:
+        await self._stored(lambda: self._projection.commit(batch))
+
+    async def _write_batch(self, messages: list[StreamMessage]) -> None:
+        events: list[StoredEvent] = []
+        for message in messages:
+            if message.seq <= self.position.seq:
+                continue
+            try:
+                events.append(
+                    StoredEvent(decode_event_at(message.subject, message.data), message.seq, message.at)
+                )
+            except BadMessageError as error:
+                await self._letters.set_aside(message, str(error), goal=self.position.goal)
+        last, now = messages[-1], self._clock.now()
+        await self._commit(await self._stored(lambda: self._projection.stage(events, last.seq, last.at, now)))
+
+    async def _on_heartbeat(self, msg: Msg) -> None:
+        if len(self._heartbeats) < _MAX_AGENTS or msg.subject in self._heartbeats:
+            self._heartbeats[msg.subject] = msg.data
+
+    async def _write_heartbeats(self) -> None:
+        came, self._heartbeats = self._heartbeats, {}
+        heartbeats: list[Heartbeat] = []
+        for data in came.values():
+            with contextlib.suppress(BadMessageError):
+                heartbeats.append(Heartbeat.decode(data))
+        if heartbeats:
+            with contextlib.suppress(StoreUnavailableError):  # the next heartbeat comes in 5 s
+                await write_agents(self._store, heartbeats)
+
+    async def _stored(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do something in the store, again and again while it is away."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                result = await work()
+            except StoreUnavailableError as error:
+                if not self._store_away:
+                    self._store_away = True
+                    log.warning("the projection waits for the store: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+            else:
+                if self._store_away:
+                    self._store_away = False
+                    log.info("the store is back: the projection goes on")
+                return result
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: a library may swallow the first time."""
+    pending = tasks
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1)

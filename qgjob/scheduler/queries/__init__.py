@@ -1,0 +1,1 @@
+"""Answers to questions, from the projection and the streams."""

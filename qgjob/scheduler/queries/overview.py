@@ -1,0 +1,132 @@
+"""The lab at a glance, from the leader's own state; published when it changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bus_schemas import subjects
+from bus_schemas.base import END_OF_TIMES
+from bus_schemas.requests import GroupView, LeaderView, OrgView, Overview, PauseView
+from bus_schemas.rules import QueueRules
+from bus_schemas.subjects import PRIORITY_CLASSES
+from qgjob.bus.connect import Bus
+from qgjob.clock import Clock
+from qgjob.domain.placement.model import Group, GroupKey, LabState
+from qgjob.scheduler.dispatch.dispatcher import group_ref
+from qgjob.scheduler.dispatch.holds import Holds
+from qgjob.scheduler.dispatch.lab import Lab
+from qgjob.scheduler.leadership.election import Mandate
+from qgjob.scheduler.queries.fitting import fit_overview
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 0.25
+_STILL_EVERY = 8
+_MAX_GROUPS = 200
+_MAX_HOLDS = 200
+
+
+@dataclass(slots=True)
+class OverviewPublisher:
+    """Publishes `qg.live.overview` at most four times a second, and every two seconds when still."""
+
+    bus: Bus
+    clock: Clock
+    lab: Lab
+    mandate: Mandate
+    ended: Callable[[], dict[str, int]]
+    dead_letters: Callable[[], int]
+    rules: Callable[[], QueueRules]
+    holds: Holds
+    _rounds: int = 0
+    _failing: bool = False
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        while True:
+            self._rounds += 1
+            if self.lab.changed or self._rounds % _STILL_EVERY == 0:
+                self.lab.changed = False
+                await self._publish()
+            await asyncio.sleep(_EVERY_S)
+
+    async def _publish(self) -> None:
+        try:
+            data = fit_overview(self.now(), self.bus.max_payload)
+        except Exception:
+            # A fault in here must not end the reign: jobs do not need to be looked at to run.
+            if not self._failing:
+                log.exception("the overview cannot be made")
+            self._failing = True
+        else:
+            self._failing = False
+            await self.bus.nc.publish(subjects.LIVE_OVERVIEW, data)
+
+    def now(self) -> Overview:
+        """The overview of this moment."""
+        state, now = self.lab.state, self.clock.now()
+        busy = sum(1 for slot in state.slots.values() if slot.held)
+        groups = sorted(self._groups(), key=lambda pair: (-pair[1], -pair[0].out, pair[0].key))
+        delayed = sum(1 for *_, job in state.delayed if not job.gone)
+        may_start = sum(group.waiting for group in state.groups.values())
+        rules = self.rules()
+        heads = [head.arrived_at for group in state.active.values() if (head := group.head())]
+        return Overview(
+            at=now,
+            leader=LeaderView(
+                replica=self.mandate.replica, epoch=self.mandate.epoch, since=self.mandate.since
+            ),
+            depths={str(name): depth for name, depth in zip(PRIORITY_CLASSES, state.depths, strict=True)},
+            waiting=len(state.jobs),
+            delayed=delayed,
+            held=len(state.jobs) - delayed - may_start,
+            running=sum(1 for released in state.out.values() if released.started),
+            slots_idle=sum(1 for slot in state.slots.values() if slot.available and not slot.held),
+            slots_busy=busy,
+            slots_held=sum(1 for slot in state.slots.values() if not slot.available),
+            holds=tuple(self.holds.all()[:_MAX_HOLDS]),
+            builds_held=tuple(self.holds.troubles.builds_held()[:_MAX_HOLDS]),
+            installs=state.installs,
+            installs_avoided=state.installs_avoided,
+            ended=self.ended(),
+            dead_letters=self.dead_letters(),
+            oldest_wait_s=max(0.0, now - min(heads)) if heads else None,
+            groups=tuple(self._view(group, waiting, now) for group, waiting in groups[:_MAX_GROUPS]),
+            groups_total=len(groups),
+            pauses=tuple(PauseView(**pause.model_dump()) for pause in rules.pauses),
+            orgs=tuple(
+                OrgView(**org.model_dump(), running=state.org_out.get(org.org_id, 0)) for org in rules.orgs
+            ),
+        )
+
+    def _groups(self) -> list[tuple[Group, int]]:
+        """Every group with how many wait in it, those included that may not start now."""
+        state = self.lab.state
+        found = [(group, group.waiting + _shelved(state, group.key)) for group in state.groups.values()]
+        found += [(shelf, shelf.waiting) for key, shelf in state.shelved.items() if key not in state.groups]
+        return found
+
+    def _view(self, group: Group, waiting: int, now: float) -> GroupView:
+        head = group.head()
+        end = group.expected_end(now, self.lab.state.estimates.group(group.key))
+        running = sum(
+            1 for name in group.slots if any(r.started for r in self.lab.state.slots[name].held.values())
+        )
+        return GroupView(
+            group=group_ref(group.key),
+            waiting=waiting,
+            released=group.out,
+            running=running,
+            slots=tuple(sorted(group.slots)),
+            oldest_wait_s=max(0.0, now - head.arrived_at) if head else None,
+            installs=group.installs,
+            expected_end=end if end is not None and end <= END_OF_TIMES - 1 else None,
+        )
+
+
+def _shelved(state: LabState, key: GroupKey) -> int:
+    shelf = state.shelved.get(key)
+    return shelf.waiting if shelf else 0

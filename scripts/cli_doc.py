@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from qgjob.cli.described import Described, everything
-from qgjob.cli.roothelp import INTRO, OPTIONS, OUTRO
+from qgjob.cli.help.described import Described, everything
+from qgjob.cli.help.root_help import INTRO, OPTIONS, OUTRO
 from scripts.exit_codes import EXIT_CODES
 
 DOC = Path(__file__).parent.parent / "docs" / "cli.md"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from qgjob import __version__
-from qgjob.cli.described import Described, Section, everything
-from qgjob.cli.roothelp import INTRO, OPTIONS, OUTRO
+from qgjob.cli.help.described import Described, Section, everything
+from qgjob.cli.help.root_help import INTRO, OPTIONS, OUTRO
 from scripts.exit_codes import EXIT_CODES
 
 DOC = Path(__file__).parent.parent / "docs" / "qgjob.1"

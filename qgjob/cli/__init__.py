@@ -1,1 +1,1 @@
-"""The command line: one file a command, each importing what it needs when it runs."""
+"""The command line: a module for each command, imported when the command is called."""

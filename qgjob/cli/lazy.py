@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from qgjob.cli.commands import COMMANDS
-from qgjob.cli.helptext import dress
-from qgjob.cli.roothelp import root_help
+from qgjob.cli.help.help_text import dress
+from qgjob.cli.help.root_help import root_help
+from qgjob.cli.table import COMMANDS
 from qgjob.cli.words import asked_for_help, globals_first
 
 MEANT: Final = {

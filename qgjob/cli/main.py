@@ -16,9 +16,9 @@ from typing import Annotated, Any
 
 import typer
 
+from qgjob.cli.display.output import Output
 from qgjob.cli.lazy import LazyGroup
 from qgjob.cli.options import option
-from qgjob.cli.output import Output
 from qgjob.cli.session import Session
 from qgjob.cli.words import is_said, is_verbose
 from qgjob.errors import ExitCode, QgjobError

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from qgjob.cli import completing
+from qgjob.cli.help import completing
 
 
 def option(*flags: str, help: str, panel: str | None = None, **more: Any) -> Any:  # noqa: A002

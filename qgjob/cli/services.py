@@ -20,9 +20,9 @@ def wants_help(args: Sequence[str], parser: Callable[[], argparse.ArgumentParser
     """Whether a service is asked for its help, which is printed then as that of all commands is."""
     if not {"-h", "--help"}.intersection(args):
         return False
-    from qgjob.cli.described import of_parser
-    from qgjob.cli.helptext import help_text
-    from qgjob.cli.output import Output
+    from qgjob.cli.display.output import Output
+    from qgjob.cli.help.described import of_parser
+    from qgjob.cli.help.help_text import help_text
 
     Output().line(help_text(of_parser(parser(), name)))
     return True

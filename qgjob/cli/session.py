@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qgjob.cli.output import Output
+from qgjob.cli.display.output import Output
 
 if TYPE_CHECKING:
     import typer

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qgjob.cli.output import clean, counted
+from qgjob.cli.display.output import clean, counted
 from qgjob.cli.session import Session, run
 from qgjob.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
     from bus_schemas.jobs import BlobRef
     from qgjob.bundle import Selection
-    from qgjob.cli.output import Output
-    from qgjob.cli.waiting import WaitWishes
+    from qgjob.cli.display.output import Output
+    from qgjob.cli.waiting.waiting import WaitWishes
     from qgjob.client import Client, SubmitRequest, Submitted
 
 
@@ -42,7 +42,7 @@ class Submission:
         """Submit, and wait if that was wished; returns the exit code."""
         if self.wishes is None:
             return run(self._main())
-        from qgjob.cli.detaching import detachable
+        from qgjob.cli.waiting.detaching import detachable
 
         return detachable(
             self.session,
@@ -57,7 +57,7 @@ class Submission:
         async with self.session.client(tells=False) as client:
             version = self.request.app_version_id
             if self.app_file is not None:
-                from qgjob.cli.transfers import bring_build
+                from qgjob.cli.display.transfers import bring_build
 
                 build = await bring_build(
                     client,
@@ -79,12 +79,12 @@ class Submission:
                 meta={**({META_FOLDER: folder} if folder else {}), **self.request.meta},
             )
             if self.cron is not None:
-                from qgjob.cli.cron import tell_added
+                from qgjob.cli.commands.cron import tell_added
 
                 view, replaced = await client.add_schedule(request, *self.cron)
                 tell_added(out, view, replaced=replaced, as_json=self.as_json)
                 return 0
-            from qgjob.cli.lacking import warn_of_what_lacks
+            from qgjob.cli.display.lacking import warn_of_what_lacks
 
             await warn_of_what_lacks(client, out, request)
             submitted = self._submitted = await client.submit(request)
@@ -93,13 +93,13 @@ class Submission:
             self._tell(submitted)
             if self.wishes is None:
                 return 0
-            from qgjob.cli.waiting import wait_and_tell
+            from qgjob.cli.waiting.waiting import wait_and_tell
 
             return await wait_and_tell(client, out, submitted.run_id, self.wishes, known=submitted)
 
     async def _bundle(self, client: Client) -> BlobRef:
         from qgjob.bundle import build_bundle
-        from qgjob.cli.transfers import transfer
+        from qgjob.cli.display.transfers import transfer
 
         with tempfile.TemporaryDirectory(prefix="qgjob-bundle-") as folder:
             target = Path(folder) / "bundle.tar.gz"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
-from qgjob.cli.output import size_text
+from qgjob.cli.display.output import size_text
 from qgjob.config import RunningUp, shown_server
 from qgjob.connecting import context_for
 from qgjob.errors import QgjobError

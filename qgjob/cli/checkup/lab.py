@@ -10,7 +10,7 @@ from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.requests import CheckView, ClockView, HealthAnswer, Overview
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
-from qgjob.cli.output import counted
+from qgjob.cli.display.output import counted
 from qgjob.domain.commands import queue_options, resume_build, resume_queue
 
 SKEW_WARNING_S: Final = 2.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from qgjob.bus.connect import MIN_SERVER, Bus
 from qgjob.cli.checkup.finding import Finding
-from qgjob.cli.output import size_text
+from qgjob.cli.display.output import size_text
 from qgjob.errors import NotAllowedError, QgjobError
 
 _SLOW_S = 0.25

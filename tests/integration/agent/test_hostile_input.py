@@ -20,7 +20,7 @@ from bus_schemas.requests import JobView
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUNDLE_OBJECTS
 from qgjob.bus import kv, objects
 from qgjob.bus.connect import Bus
-from qgjob.cli.output import clean_log
+from qgjob.cli.display.output import clean_log
 from qgjob.client import Client
 from qgjob.client.models import WaitOptions
 from qgjob.client.publish_run import PlannedRun

@@ -16,7 +16,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.cli.checkup.finding import Finding
-from qgjob.cli.doctor import examine
+from qgjob.cli.commands.doctor import examine
 from qgjob.cli.session import Session
 from qgjob.clock import SystemClock
 from qgjob.errors import ExitCode

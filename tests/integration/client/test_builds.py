@@ -17,7 +17,7 @@ from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUILDS_KEPT_S, BUN
 from qgjob.bus import kv, objects
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
-from qgjob.cli.completing import uploaded
+from qgjob.cli.help.completing import uploaded
 from qgjob.client import Client, SubmitRequest, bundles
 from qgjob.client.builds import MAX_BUILD_BYTES
 from qgjob.clock import ManualClock

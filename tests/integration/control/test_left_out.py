@@ -14,7 +14,7 @@ from bus_schemas.events import Released
 from bus_schemas.jobs import JobSpec
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import stream_state
-from qgjob.cli.retry import left_out
+from qgjob.cli.commands.retry import left_out
 from qgjob.client import Client
 from qgjob.errors import RefusedError
 from qgjob.local.system import LocalSystem

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgjob.cli.artifacts import left_out_text
+from qgjob.cli.commands.artifacts import left_out_text
 from tests.support.views import view
 
 

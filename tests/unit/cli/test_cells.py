@@ -7,8 +7,8 @@ from rich.cells import cell_len
 
 from bus_schemas.agents import GroupRef, SlotStatus
 from bus_schemas.requests import GroupView
-from qgjob.cli.cells import fit, padded, width_of
-from qgjob.cli.topview import screen
+from qgjob.cli.display.cells import fit, padded, width_of
+from qgjob.cli.display.top_view import screen
 from tests.unit.cli.test_output import make
 from tests.unit.cli.test_topview import agent, overview, seen, text
 

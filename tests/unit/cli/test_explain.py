@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 from bus_schemas.explain import ExplainAnswer, SlotsWhy
-from qgjob.cli.explain import show
-from qgjob.cli.output import Output
+from qgjob.cli.commands.explain import show
+from qgjob.cli.display.output import Output
 
 
 def shown(*rows: SlotsWhy, total: int) -> list[str]:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from qgjob.cli.commands import COMMANDS
-from qgjob.cli.described import Described, everything
-from qgjob.cli.examples import EXAMPLES
-from qgjob.cli.helptext import help_text
+from qgjob.cli.help.described import Described, everything
+from qgjob.cli.help.examples import EXAMPLES
+from qgjob.cli.help.help_text import help_text
+from qgjob.cli.help.root_help import root_help
 from qgjob.cli.main import run
-from qgjob.cli.roothelp import root_help
+from qgjob.cli.table import COMMANDS
 from qgjob.cli.words import globals_first
 from qgjob.errors import ExitCode
 from scripts import cli_doc, manpage

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from bus_schemas.agents import Heartbeat, SlotStatus
-from qgjob.cli.lacking import missing_runner, warn_of_what_lacks
+from qgjob.cli.display.lacking import missing_runner, warn_of_what_lacks
 from qgjob.client import SubmitRequest
 from qgjob.errors import UnreachableError
 from tests.support.samples import HEARTBEAT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bus_schemas.agents import GroupRef
 from bus_schemas.requests import GroupView, OrgView, Overview, PauseView
-from qgjob.cli.narrowing import narrowed
+from qgjob.cli.display.narrowing import narrowed
 
 
 def group(org_id: str, capability: str) -> GroupView:

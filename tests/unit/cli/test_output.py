@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus_schemas.requests import StoredChunk
-from qgjob.cli.logs import LogPrinter
-from qgjob.cli.output import Output, clean, clean_log
+from qgjob.cli.commands.logs import LogPrinter
+from qgjob.cli.display.output import Output, clean, clean_log
 from qgjob.clock import rfc3339
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from bus_schemas.events import Attempt
 from bus_schemas.requests import JobView
-from qgjob.cli.output import Output
-from qgjob.cli.progress import HEARTBEAT_S, DrawnProgress, PlainProgress, progress_for
+from qgjob.cli.display.output import Output
+from qgjob.cli.waiting.progress import HEARTBEAT_S, DrawnProgress, PlainProgress, progress_for
 from qgjob.client.watch import Watch
 from qgjob.clock import ManualClock
 from tests.support.views import view

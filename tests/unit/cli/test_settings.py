@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from qgjob.cli.commands.submit import app as submit
 from qgjob.cli.main import named_source, run
 from qgjob.cli.settings.defaults import Defaults, defaults_of, find_project
-from qgjob.cli.submit import app as submit
 from qgjob.config import RunningUp
 from qgjob.contexts import Contexts
 from qgjob.errors import NotFoundError, UsageError

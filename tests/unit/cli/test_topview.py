@@ -6,7 +6,7 @@ import pytest
 
 from bus_schemas.agents import GroupRef, Heartbeat, SlotStatus
 from bus_schemas.requests import GroupView, LeaderView, Overview
-from qgjob.cli.topview import MINUTES, Line, Seen, per_minute, screen
+from qgjob.cli.display.top_view import MINUTES, Line, Seen, per_minute, screen
 from tests.support.views import NOW, view
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from qgjob.cli.demo import tell_report
-from qgjob.cli.output import Output
+from qgjob.cli.commands.demo import tell_report
+from qgjob.cli.display.output import Output
 from qgjob.clock import ManualClock
 from qgjob.demo.report import make_report
 from qgjob.demo.show import DrawnShow, PlainShow

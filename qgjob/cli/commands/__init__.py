@@ -1,0 +1,1 @@
+"""One module a command; `qgjob.cli.table` lists them."""

@@ -1,0 +1,118 @@
+"""`qgjob report`: what became of a run, for people and for CI."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from qgjob.cli import options as opt
+from qgjob.cli import values
+from qgjob.cli.choices import checked_choice
+from qgjob.cli.help.completing import one_of
+from qgjob.cli.options import option
+from qgjob.cli.session import Session, run, session_of
+from qgjob.errors import UsageError
+
+if TYPE_CHECKING:
+    from qgjob.report.model import RunReport
+
+app = typer.Typer(add_completion=False)
+
+FORMATS: Final = ("junit", "html", "markdown", "github", "gitlab")
+LOGS: Final = ("failed", "all", "none")
+
+
+@app.command()
+def report(
+    ctx: typer.Context,
+    any_id: opt.AnyId,
+    format_: Annotated[
+        str,
+        option(
+            "--format",
+            metavar="FORMAT",
+            help="junit, html, markdown, github (annotations) or gitlab.",
+            autocompletion=one_of(*FORMATS),
+        ),
+    ] = "junit",
+    output: Annotated[
+        Path | None, option("--output", "-o", metavar="FILE", help="Where to write it; else stdout.")
+    ] = None,
+    attachments: Annotated[
+        Path | None,
+        option(
+            "--attachments",
+            metavar="DIR",
+            help="With junit: download there what jobs that did not pass left, and name it in the report.",
+        ),
+    ] = None,
+    logs: Annotated[
+        str,
+        option(
+            "--logs",
+            metavar="WHICH",
+            help="Whose output to include: failed, all or none.",
+            autocompletion=one_of(*LOGS),
+        ),
+    ] = "failed",
+) -> None:
+    """Write a report of a run or a job; one of a run that is not over says what is missing."""
+    checked_choice("--format", format_, FORMATS)
+    checked_choice("--logs", logs, LOGS)
+    if output is not None:
+        values.writable("--output", output)
+    if attachments is not None and format_ != "junit":
+        raise UsageError("--attachments goes with --format junit: it names files that CI keeps beside it.")
+    run(_main(session_of(ctx), any_id, format_, output, logs, attachments))
+
+
+async def _main(
+    session: Session, any_id: str, format_: str, output: Path | None, logs: str, attachments: Path | None
+) -> None:
+    from qgjob.reporting import WHY_ALONE, Wanted, collect
+
+    wanted = WHY_ALONE
+    if format_ in {"html", "markdown"}:
+        html = format_ == "html"
+        wanted = Wanted(logs=logs, cases=html, pictures=html)  # pyright: ignore[reportArgumentType] - checked
+    wanted = dataclasses.replace(wanted, attachments=attachments)
+    async with session.client() as client:
+        found = await collect(client, any_id, wanted)
+    data = rendered(found, format_)
+    if output is None:
+        session.out.write(data.decode())
+    else:
+        try:
+            output.write_bytes(data)
+        except OSError as error:
+            raise values.unwritable(f"--output {output}", error) from None
+    if found.open:
+        session.out.note(f"Not over yet: {found.missing}.")
+
+
+def rendered(found: RunReport, format_: str) -> bytes:
+    """A report in one of the formats."""
+    match format_:
+        case "junit":
+            from qgjob.report.junit import junit
+
+            return junit(found)
+        case "html":
+            from qgjob.report.html import html
+
+            return html(found).encode()
+        case "markdown":
+            from qgjob.report.markdown import markdown
+
+            return markdown(found).encode("utf-8", "replace")
+        case "github":
+            from qgjob.report.annotations import github
+
+            return github(found).encode("utf-8", "replace")
+        case _:
+            from qgjob.report.annotations import gitlab
+
+            return gitlab(found).encode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""What commands print: tables, words, progress of transfers."""

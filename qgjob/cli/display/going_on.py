@@ -1,0 +1,23 @@
+"""What is said while many jobs are being changed: the scheduler has the request, and keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qgjob.cli.display.output import Output
+
+
+def going_on(out: Output, done: str) -> Callable[[int], None]:
+    """Says once how many jobs are still to be `done` (`cancelled`), and who sees to it."""
+    said = False
+
+    def hear(left: int) -> None:
+        nonlocal said
+        if not said:
+            said = True
+            jobs = "1 job is" if left == 1 else f"{left} jobs are"
+            out.note(
+                f"About {jobs} still to be {done}. The scheduler goes on even if this command is stopped."
+            )
+
+    return hear

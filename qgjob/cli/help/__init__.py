@@ -1,0 +1,1 @@
+"""What commands say of themselves: help, manual page, reference, completion."""

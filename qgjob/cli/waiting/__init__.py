@@ -1,0 +1,1 @@
+"""Waiting for jobs and runs: progress, interruption, how it ended."""

@@ -1,0 +1,101 @@
+"""Ctrl-C while something is waited for: a detaching at a desk, a cancel in CI."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from threading import Event
+from types import FrameType
+from typing import Final
+
+from qgjob.cli.ci import in_ci, in_known_ci
+from qgjob.cli.display.going_on import going_on
+from qgjob.cli.display.output import Output
+from qgjob.cli.session import Session, run
+from qgjob.errors import ExitCode, QgjobError
+
+_SAME_WITHIN_S: Final = 5.0
+
+
+def detachable(session: Session, resume: Callable[[], str | None], work: Callable[[], int]) -> int:
+    """Run `work`; Ctrl-C asks whether to cancel the jobs or to detach from them, and returns 130.
+
+    In CI nobody can answer, and the build that wanted the result is gone: there they are cancelled at a
+    SIGTERM, and in a CI that we know also at a SIGINT. `resume` gives the id that is waited for, None
+    while nothing was submitted.
+    """
+    out = session.out
+    ci = in_ci(os.environ)
+    terminated = _interrupt_at_sigterm() if ci else Event()
+    try:
+        return work()
+    except KeyboardInterrupt:
+        any_id = resume()
+        if any_id is None:
+            out.note("Interrupted before the submit was confirmed; `qgjob list` shows whether it is there.")
+        elif terminated.is_set() or in_known_ci(os.environ) or _wants_cancel(out):
+            if ci:
+                _hear_it_once()
+            _cancel(session, any_id)
+        else:
+            out.note("Detached; the jobs go on.")
+            out.note(f"Wait again with: qgjob wait {any_id}  (or end them: qgjob cancel {any_id})")
+        return int(ExitCode.DETACHED)
+
+
+def _interrupt_at_sigterm() -> Event:
+    """The event is set when one came."""
+    terminated = Event()
+
+    def interrupt(number: int, frame: object) -> None:
+        del number, frame
+        terminated.set()
+        signal.raise_signal(signal.SIGINT)
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs beside it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, interrupt)
+    return terminated
+
+
+def _hear_it_once() -> None:
+    """Signals right behind the first are the same one: a CI sends it to all, and a shell passes it on."""
+    heard_at = time.monotonic()
+
+    def again(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() - heard_at > _SAME_WITHIN_S:
+            signal.default_int_handler(number, frame)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, again)
+
+
+def _wants_cancel(out: Output) -> bool:
+    """Ask; whoever says nothing, or cannot be asked, detaches."""
+    if not sys.stdin.isatty() or not sys.stderr.isatty():
+        return False
+    out.note("Interrupted. Type c and Enter to cancel the jobs; Enter alone lets them go on.")
+    try:
+        return sys.stdin.readline().strip().lower() in {"c", "cancel"}
+    except KeyboardInterrupt:
+        return False
+
+
+def _cancel(session: Session, any_id: str) -> None:
+    async def cancel() -> int:
+        async with session.client() as client:
+            left = going_on(session.out, "cancelled")
+            return len((await client.cancel(any_id, reason="interrupted", by="cli", on_left=left)).affected)
+
+    try:
+        count = run(cancel())
+    except KeyboardInterrupt:
+        session.out.note(f"Interrupted again, before the cancel was confirmed: qgjob cancel {any_id}")
+    except QgjobError as error:
+        session.out.error(f"{any_id} could not be cancelled: {error.message}", error.hint)
+    else:
+        jobs = "1 job was" if count == 1 else f"{count} jobs were"
+        session.out.note(f"Interrupted: {jobs} cancelled of {any_id}.")

@@ -1,0 +1,113 @@
+"""How waiting ended, for people and as a document: what failed and why, and where to look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bus_schemas.requests import RunView
+from qgjob.cli.display.output import Output
+from qgjob.cli.display.render import summary, why
+from qgjob.client.models import Waited
+from qgjob.client.shapes import job_json
+from qgjob.domain.verdict import counts_of, failed_tests, failures_of, run_state_of
+
+if TYPE_CHECKING:
+    from qgjob.reporting import Explained
+
+SHOWN_FAILURES: Final = 3
+"""Of how many of them it is shown at the end of a wait why."""
+SHOWN_LINES: Final = 10
+
+
+def tell(
+    out: Output, waited: Waited, explained: Explained | None, *, as_json: bool, timeout_s: float | None
+) -> None:
+    """Print how waiting ended, and of the first failures why; `timeout_s` is how long it was to wait."""
+    shown = _shown(waited, explained) if explained else {}
+    if as_json:
+        out.json(waited_json(waited))
+        for job in waited.jobs:
+            if text := shown.get(job.job_id):
+                out.note(f"{job.state} {job.job_id} {job.title}")
+                out.indented(text, err=True)
+    else:
+        for job in waited.jobs:
+            if job.state != "passed" or job.flaky:
+                reason = why(job)
+                out.state_line(job.state, f"{job.job_id} {job.title}" + (f" · {reason}" if reason else ""))
+                out.indented(shown.get(job.job_id, ""))
+        if waited.jobs:
+            out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
+    _tell_rules(out, waited)
+    _tell_more(out, waited)
+    if waited.timed_out:
+        limit = timeout_s or 0.0
+        how = "the jobs go on" if waited.jobs else "nothing is known of it, as nobody answered"
+        out.error(f"Not ended after {limit:g} s; {how}.", hint=f"Wait again with: qgjob wait {waited.id}")
+    for reason, count in _reasons(waited).items():
+        jobs = "a job was" if count == 1 else f"{count} jobs were"
+        out.error(
+            f"{jobs[0].upper()}{jobs[1:]} cancelled: {reason}.",
+            hint="`qgjob agents list` shows what labels there are; --no-slot-grace waits longer.",
+        )
+
+
+def _shown(waited: Waited, explained: Explained) -> dict[str, str]:
+    """The lines to the first failures, by job."""
+    from qgjob.report.excerpt import excerpt
+    from qgjob.report.model import worst_first
+
+    found: dict[str, str] = {}
+    for job in worst_first(waited.jobs):
+        cases, output = explained.cases.get(job.job_id, ()), explained.logs.get(job.job_id, "")
+        if len(found) < SHOWN_FAILURES and (text := excerpt(cases, output, lines=SHOWN_LINES)):
+            found[job.job_id] = text
+    return found
+
+
+def _tell_more(out: Output, waited: Waited) -> None:
+    """Where to look when something went wrong."""
+    first = next((job for job in waited.jobs if job.state in {"failed", "timed_out", "errored"}), None)
+    if first is None or waited.timed_out:
+        return
+    of_all = f"; a page of all: qgjob report {waited.id} --format html -o report.html" if waited.run else ""
+    out.note(f"The output of {first.title}: qgjob logs {first.job_id}{of_all}")
+
+
+def _tell_rules(out: Output, waited: Waited) -> None:
+    """Say where the rules of the one who waits have made another verdict of it, or an early end."""
+    rules = waited.rules
+    if waited.stopped_by is not None:
+        out.note(f"--fail-fast: the rest was cancelled because of {waited.stopped_by.title}.")
+    failed = failed_tests(waited.jobs, rules)
+    flaky = sum(job.flaky for job in failures_of(waited.jobs, rules))
+    if flaky:
+        out.note(f"--fail-on-flaky: {flaky} that passed only after a failure count as failed.")
+    if failed and rules.allow_failures:
+        over = "over" if failed > rules.allow_failures else "within"
+        out.note(f"--allow-failures: {failed} is {over} the {rules.allow_failures} allowed.")
+
+
+def waited_json(waited: Waited) -> dict[str, Any]:
+    """The document of `wait --json` and `submit --wait --json`."""
+    runs = {job.run_id for job in waited.jobs}
+    return {
+        "run_id": waited.run.run_id if waited.run else next(iter(runs), waited.id),
+        "state": _state(waited),
+        "exit_code": int(waited.verdict),
+        "app_version_id": waited.jobs[0].app_version_id if waited.jobs else None,
+        "counts": counts_of(waited.jobs),
+        "jobs": [job_json(job) for job in waited.jobs],
+    }
+
+
+def _state(waited: Waited) -> str:
+    run = waited.run
+    return run.state if isinstance(run, RunView) else run_state_of(waited.jobs)
+
+
+def _reasons(waited: Waited) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for reason in waited.no_slot.values():
+        found[reason] = found.get(reason, 0) + 1
+    return found

@@ -1,0 +1,36 @@
+"""What goes wrong in the lab while one waits: not the tests' fault, but it explains why nothing moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from bus_schemas.events import END_STATES
+from bus_schemas.requests import JobView
+from qgjob.cli.display.render import where
+
+_AT_MOST: Final = 20
+"""So many lines; a lab that is worse off has others who look after it."""
+
+
+class Hitches:
+    """Says of each slot once what it could not do."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, str]] = set()
+
+    def new(self, jobs: Iterable[JobView]) -> Iterator[str]:
+        """Lines on infrastructure errors after which a job was tried again."""
+        for job in jobs:
+            # How a job ended is said by its end.
+            over = job.state in END_STATES
+            tried = job.attempts[:-1] if over else job.attempts
+            for attempt in tried:
+                slot, trouble = where(attempt), attempt.message or (attempt.reason or "").replace("_", " ")
+                if attempt.outcome != "errored" or not slot or (slot, trouble) in self._said:
+                    continue
+                if len(self._said) >= _AT_MOST:
+                    return
+                self._said.add((slot, trouble))
+                what = f"{slot} could not run {job.title}: {trouble[:300]}"
+                yield f"{what}. It {'was' if over else 'is'} tried again, elsewhere if possible."

@@ -29,6 +29,9 @@ ROOT_MARKERS = ("qgjob.toml", "package.json", "pyproject.toml", ".git")
 TEST_NAME = re.compile(r"(test_.*|.*_test)\.py|.*\.(spec|test)\.[cm]?[jt]sx?")
 """File names that are tests by convention: what a folder is searched for."""
 
+_PART = re.compile(r"(.+?\.\w+)(?:::.+|(?::\d+)+)", re.DOTALL)
+"""How pytest and Playwright name a case of a file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -112,9 +115,15 @@ def _nothing(pattern: str, cwd: Path) -> NoTestsError:
             hint="A folder is searched for test_*.py, *_test.py, *.spec.ts, *.test.js and the like; "
             "name others with a glob.",
         )
-    if glob.has_magic(pattern):
-        return NoTestsError(f"no file matches {pattern}", hint=f"It was looked up from {cwd}.")
-    return NoTestsError(f"there is no test file {pattern}", hint=f"It was looked up from {cwd}.")
+    hint = f"It was looked up from {cwd}."
+    if (part := _PART.fullmatch(pattern)) and (cwd / part[1]).is_file():
+        hint = (
+            f"A job runs a whole file; the runner is told behind -- what of it: --test {part[1]} -- -k NAME "
+            "with pytest, -g TITLE with Playwright."
+        )
+    elif glob.has_magic(pattern):
+        return NoTestsError(f"no file matches {pattern}", hint=hint)
+    return NoTestsError(f"there is no test file {pattern}", hint=hint)
 
 
 def _name_in(root: Path, path: str) -> str:

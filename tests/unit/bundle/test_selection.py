@@ -81,6 +81,16 @@ def test_a_folder_gives_what_is_a_test_by_its_name(tree: Tree):
 
 
 @pytest.mark.parametrize(
+    ("name", "file"), [("t/test_a.py::test_x[1]", "t/test_a.py"), ("t/a.spec.ts:12:3", "t/a.spec.ts")]
+)
+def test_a_case_of_a_file_is_the_runners_to_find(tree: Tree, name: str, file: str):
+    root = tree({"t/test_a.py": "", "t/a.spec.ts": ""})
+    with pytest.raises(NoTestsError) as caught:
+        collect_tests([name], root)
+    assert f"--test {file} -- -k NAME" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
     ("pattern", "sentence"),
     [
         ("no.sh", "there is no test file no.sh"),

@@ -115,6 +115,7 @@ def test_ids_states_and_logs_of_a_run_can_be_asked_for(qgjob: Qgjob, script: Scr
     for any_id in (job_id, run_id):
         logs = qgjob("logs", any_id)
         assert (logs.code, logs.out) == (0, "broken\n")
+        assert logs.err.splitlines()[-1] == "[qgjob] failed · exit code 3"
         assert qgjob("logs", any_id, "--tail", "1").out == "broken\n"
     for args in (["status", job_id], ["status", run_id], ["list"]):
         done = qgjob(*args)

@@ -14,7 +14,7 @@ from qgjob.cli.session import Session, run, session_of
 from qgjob.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from bus_schemas.requests import StoredChunk
+    from bus_schemas.requests import JobView, StoredChunk
     from qgjob.client import Client
 
 app = typer.Typer(add_completion=False)
@@ -52,7 +52,7 @@ async def _main(session: Session, any_id: str, *, follow: bool, tail: int | None
     async with session.client(tells=False) as client:
         found = await client.get(any_id)
         if not isinstance(found, RunView):
-            await _print(client, session.out, found.job_id, follow=follow, tail=tail)
+            await _print(client, session.out, found, follow=follow, tail=tail)
             return
         if follow and len(found.jobs) != 1:
             raise UsageError(
@@ -61,21 +61,22 @@ async def _main(session: Session, any_id: str, *, follow: bool, tail: int | None
             )
         for job in found.jobs:
             session.out.note(f"==> {job.title} ({job.job_id}, {job.state})")
-            await _print(client, session.out, job.job_id, follow=follow, tail=tail)
+            await _print(client, session.out, job, follow=follow, tail=tail)
 
 
-async def _print(client: Client, out: Output, job_id: str, *, follow: bool, tail: int | None) -> None:
-    """Print the output of a job, and when it was followed what came of the job."""
+async def _print(client: Client, out: Output, job: JobView, *, follow: bool, tail: int | None) -> None:
+    """Print the output of a job, and what came of it: a test that was ended did not say so itself."""
     printer = LogPrinter(out)
-    chunks = client.logs(job_id, follow=follow, tail=tail)
+    chunks = client.logs(job.job_id, follow=follow, tail=tail)
     async with contextlib.aclosing(chunks):
         async for chunk in chunks:
             printer.chunk(chunk)
     printer.end()
     if follow:
+        job = await client.job(job.job_id)
+    if follow or (job.ended_at is not None and job.state != "passed"):
         from qgjob.cli.display.render import why
 
-        job = await client.job(job_id)
         out.note(" · ".join(part for part in (f"[qgjob] {job.state}", why(job)) if part))
 
 

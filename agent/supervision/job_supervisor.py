@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from agent.errors import LaunchError, SupervisorLostError
+from agent.errors import SupervisorLostError
 from agent.launch import EndReason, Exit, LaunchSpec, OutputSink
 from agent.supervision.channel import ControlChannel
 from agent.supervision.frames import MAX_FRAME, Frame, pack
+from agent.supervision.launch_errors import launch_error
 from agent.supervision.output import OutputPipe
 from agent.supervision.processes import MARK_VARIABLE
 from agent.supervision.supervisor_process import TERM_S
@@ -111,7 +112,7 @@ class JobSupervisor:
             "lease_s": lease_s,
         }
         if len(pack(start)) > MAX_FRAME:
-            raise _launch_error(launch, errno.E2BIG)
+            raise launch_error(launch, errno.E2BIG)
         loop = asyncio.get_running_loop()
         self._answer, self._exit = loop.create_future(), loop.create_future()
         self._launch, self._failure = launch, None
@@ -122,7 +123,7 @@ class JobSupervisor:
             self._channel.send(start, [pipe.write_end for pipe in pipes])
             answer = await self._uncancelled(self._answer)
             if answer["verb"] == "refused":
-                raise _launch_error(launch, answer["errno"])
+                raise launch_error(launch, answer["errno"])
             self._main_pid = answer["pid"]
             for pipe in pipes:
                 pipe.start()
@@ -258,33 +259,3 @@ def _exit_from(frame: Frame) -> Exit:
         survivors=frame["survivors"],
         ended=None if frame["reason"] is None else EndReason(frame["reason"]),
     )
-
-
-def _launch_error(launch: LaunchSpec, number: int) -> LaunchError:
-    program = launch.argv[0]
-    if not launch.cwd.is_dir():
-        return LaunchError(f"cannot start {program}: there is no folder {launch.cwd}")
-    in_bundle = "/" in program and (launch.cwd / program).exists()
-    if number == errno.ENOENT and in_bundle:
-        return LaunchError(
-            f"cannot start {program}: the program named in its first line (#!) is not on this machine"
-        )
-    if number == errno.ENOENT:
-        return LaunchError(f"cannot start {program}: no such program on this machine")
-    if number == errno.ENOEXEC:
-        return LaunchError(
-            f"cannot start {program}: it is no program for this machine, and does not begin with a #! line",
-            retryable=False,
-        )
-    if number == errno.EINVAL:
-        return LaunchError(
-            f"cannot start {program!r}: an argument or an environment variable holds a NUL or is no text",
-            retryable=False,
-        )
-    if number == errno.EACCES:
-        return LaunchError(f"cannot start {program}: it is not executable", retryable=False)
-    if number == errno.E2BIG:
-        return LaunchError(
-            f"cannot start {program}: its arguments and environment are too long", retryable=False
-        )
-    return LaunchError(f"cannot start {program}: {os.strerror(number)}")

@@ -60,6 +60,7 @@ async def test_jobs_follow_each_other_on_one_supervisor(supervisor: JobSuperviso
         (("./plain.txt",), "cannot start ./plain.txt: it is not executable"),
         (("./no-first-line",), "begin with a #! line"),
         (("./strange-interpreter",), "the program named in its first line (#!) is not on this machine"),
+        (("./from-windows",), "its lines end as on Windows (CR LF)"),
         (("sh", "a\0b"), "holds a NUL"),
         (("sh", "\ud800"), "is no text"),
         (("sh", *["x" * 32_000] * 200), "too long"),
@@ -73,6 +74,7 @@ async def test_what_cannot_be_started_is_said_in_a_sentence(
         ("plain.txt", "x", 0o644),
         ("no-first-line", "x", 0o755),
         ("strange-interpreter", "#!/no/such\n", 0o755),
+        ("from-windows", "#!/bin/sh\r\ntrue\r\n", 0o755),
     ):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(mode)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 StreamName = Literal["stdout", "stderr"]
 
@@ -17,6 +17,9 @@ OutputSink = Callable[[StreamName, bytes], Awaitable[None] | None]
 When it returns an awaitable, that stream is not read again before the awaitable is done: a slow sink
 slows the process down instead of filling the agent's memory.
 """
+
+_CRASHES: Final = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE})
+"""Signals that a program brings upon itself (Node that is out of its heap aborts), whatever the machine."""
 
 
 class EndReason(StrEnum):
@@ -79,6 +82,15 @@ class Exit:
         except ValueError:
             name = f"signal {self.signal}"
         return f"killed by {name}"
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it died of what it did itself: that would be so on any machine."""
+        return self.signal in _CRASHES
+
+    def tell(self, name: str) -> str:
+        """The same as the beginning of a sentence: `pytest was killed by SIGSEGV`."""
+        return f"{name} {'was' if self.code is None else 'ended with'} {self.describe()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

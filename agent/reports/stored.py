@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.output.masking import Masker
+from agent.reports.text import within
 from agent.runners.base import CaseResult, CaseStatus
 from bus_schemas.cases import (
     MAX_CASE_CHARS,
@@ -76,19 +77,10 @@ def case_report(job_id: str, attempt: int, runner: str, cases: Sequence[CaseResu
 
 
 def as_told(cases: Sequence[CaseResult], masker: Masker, bundle: Path) -> Sequence[CaseResult]:
-    """The cases without secrets in what they say, and with files of the bundle named as the bundle does.
-
-    Where the working copy was says nothing to a reader, and is another place in every attempt.
-    """
-    folders = [f"{scheme}{folder}/" for scheme in ("file://", "") for folder in {bundle, bundle.resolve()}]
+    """The cases without secrets in what they say, and with files of the bundle named as the bundle does."""
 
     def told(text: str | None) -> str | None:
-        if not text:
-            return text
-        text = masker.text(text)
-        for folder in folders:
-            text = text.replace(folder, "")
-        return text
+        return within(masker.text(text), bundle) if text else text
 
     return [
         dataclasses.replace(

@@ -60,3 +60,14 @@ def file_of(value: Any, root: Path | None) -> str | None:
             if name.startswith(base + "/"):
                 return name[len(base) + 1 :]
     return name
+
+
+def within(text: str, root: Path) -> str:
+    """`text` with the files below `root` named relative to it.
+
+    Where the working copy was says nothing to a reader, and is another place in every attempt.
+    """
+    for scheme in ("file://", ""):
+        for folder in {root, root.resolve()}:
+            text = text.replace(f"{scheme}{folder}/", "")
+    return text

@@ -79,8 +79,8 @@ class MaestroRunner(Runner):
         elif cases:
             reason = str(CaseCounts.of(cases))
         else:
-            verdict = Verdict.INFRASTRUCTURE
-            reason = f"maestro ended with {exit_.describe()} and reported no flow"
+            verdict = Verdict.FAILED if exit_.crashed else Verdict.INFRASTRUCTURE
+            reason = f"{exit_.tell('maestro')} and reported no flow"
         return RunResult(
             verdict=verdict,
             reason=reason,

@@ -15,6 +15,7 @@ from typing import ClassVar
 from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.junit import read_junit
 from agent.reports.playwright_json import PlaywrightReport, read_playwright
+from agent.reports.text import within
 from agent.runners.base import CaseCounts, CaseResult, CaseStatus, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.node import find_in_packages, nearest_to_all, node_of, pattern_of
@@ -34,8 +35,8 @@ class PlaywrightRunner(Runner):
 
     `node_modules` is the bundle's own when there is one above it or a lock file to install it from, else the
     agent's (`QGJOB_AGENT_NODE_MODULES`), which is then linked into the working copy. Exit code 0 has passed;
-    any other has failed when a report was written, and is infrastructure when not, or when no case could run
-    because the machine has not the browser.
+    any other has failed when a report was written or the process crashed, and is infrastructure when not, or
+    when no case could run because the machine has not the browser.
     """
 
     name: ClassVar[str] = "playwright"
@@ -75,6 +76,7 @@ def playwright_launch(
     options: tuple[str, ...] = (),
 ) -> LaunchSpec:
     """How Playwright's test runner is started for test files, its reports written where we look."""
+    reporters, argv = _reporters(job.argv)
     env = job_environment(job, dirs, tools)
     env |= {
         "PLAYWRIGHT_JUNIT_OUTPUT_FILE": str(dirs.junit),
@@ -90,15 +92,28 @@ def playwright_launch(
             "test",
             # Playwright matches them against the files' real paths.
             *(pattern_of(os.path.realpath(test)) for test in tests),
-            "--reporter=list,junit,json",
+            f"--reporter={','.join(reporters)}",
             f"--output={dirs.artifacts / 'test-results'}",
             *options,
-            *job.argv,
+            *argv,
         ),
         env=env,
         cwd=cwd,
         reports=(dirs.junit, _json_report(dirs)),
     )
+
+
+def _reporters(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The user's reporters (the last `--reporter` counts) with those that we read, and the other words."""
+    shown, others, words = "list", list[str](), iter(argv)
+    for word in words:
+        if word == "--reporter":
+            shown = next(words, shown)
+        elif word.startswith("--reporter="):
+            shown = word.removeprefix("--reporter=")
+        else:
+            others.append(word)
+    return list(dict.fromkeys([*shown.split(","), "junit", "json"])), others
 
 
 def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
@@ -114,8 +129,8 @@ def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
         verdict = Verdict.PASSED
         reason = f"{name} ended with exit code 0 and wrote no report" if report is None else None
     elif report is None:
-        verdict = Verdict.INFRASTRUCTURE
-        reason = f"{name} ended with {exit_.describe()} and wrote no report"
+        verdict = Verdict.FAILED if exit_.crashed else Verdict.INFRASTRUCTURE
+        reason = f"{exit_.tell(name)} and wrote no report"
         if exit_.exit_code == _COULD_NOT_START:
             reason = f"{name} could not start: its configuration cannot be loaded, or an option is wrong"
     elif browser := _missing_browser(cases):
@@ -125,7 +140,7 @@ def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
             "install` there as the agent's user, and start the agent again"
         )
     elif not cases:
-        reason = f"{name} ran no test: {report.error or exit_.describe()}"
+        reason = f"{name} ran no test: {within(report.error or exit_.describe(), dirs.bundle)}"
     else:
         reason = str(CaseCounts.of(cases))
     return RunResult(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from agent.errors import RunnerError
 from agent.launch import Exit, JobDirs, LaunchSpec
@@ -14,6 +14,9 @@ from agent.runners.environment import job_environment
 from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
 
+_LAST_CODE: Final = 5
+"""The highest exit code that pytest itself has."""
+
 
 class PytestRunner(Runner):
     """Runs `python -m pytest TEST…` in the bundle's root, ARGV appended.
@@ -21,7 +24,7 @@ class PytestRunner(Runner):
     Exit codes: 0 passed, when there is a report; 1 failed; 2 (interrupted, which an error while collecting
     is too) failed when there is a report; 3 (internal) and 4 (usage, a conftest that cannot be imported)
     infrastructure; 5 (nothing collected) failed: a test file without tests is no pass, and no other device
-    would find more.
+    would find more. Other codes (`os._exit`) and a crash of the interpreter are the test's doing: failed.
     """
 
     name: ClassVar[str] = "pytest"
@@ -84,8 +87,9 @@ class PytestRunner(Runner):
                 "pytest could not start: wrong usage, or a conftest.py that cannot be imported (exit code 4)"
             )
         else:
-            verdict = Verdict.INFRASTRUCTURE
-            reason = f"pytest ended with {exit_.describe()}" + ("" if report else " and wrote no report")
+            theirs = exit_.crashed or (exit_.code or 0) > _LAST_CODE
+            verdict = Verdict.FAILED if theirs else Verdict.INFRASTRUCTURE
+            reason = exit_.tell("pytest") + ("" if report else " and wrote no report")
         return RunResult(
             verdict=verdict,
             reason=reason,

@@ -93,8 +93,8 @@ class WdioRunner(Runner):
         elif cases:
             reason = str(CaseCounts.of(cases))
         else:
-            verdict = Verdict.INFRASTRUCTURE
-            reason = f"wdio ended with {exit_.describe()} and reported no test"
+            verdict = Verdict.FAILED if exit_.crashed else Verdict.INFRASTRUCTURE
+            reason = f"{exit_.tell('wdio')} and reported no test"
             if report.error:
                 reason += f": {report.error}"
             elif broken:

@@ -69,6 +69,11 @@ def test_playwright_without_a_report_is_infrastructure(dirs: JobDirs):
     assert "configuration cannot be loaded" in (broken.reason or "")
     killed = runner.collect(ended(None, signal.SIGKILL), dirs)
     assert (killed.verdict, killed.retryable) == (Verdict.INFRASTRUCTURE, True)
+    crashed = runner.collect(ended(None, signal.SIGABRT), dirs)
+    assert (crashed.verdict, crashed.reason) == (
+        Verdict.FAILED,
+        "playwright was killed by SIGABRT and wrote no report",
+    )
     silent = runner.collect(ended(0), dirs)
     assert (silent.verdict, silent.reason) == (
         Verdict.PASSED,
@@ -76,10 +81,31 @@ def test_playwright_without_a_report_is_infrastructure(dirs: JobDirs):
     )
     dirs.junit.write_text("<testsuites/>")
     (dirs.reports / "playwright.json").write_text(
-        '{"errors": [{"message": "\\u001b[31mSyntaxError\\u001b[0m: x\\ny"}]}'
+        f'{{"errors": [{{"message": "\\u001b[31mSyntaxError\\u001b[0m: {dirs.bundle}/t/a.spec.ts: x\\ny"}}]}}'
     )
     result = runner.collect(ended(1), dirs)
-    assert (result.verdict, result.reason) == (Verdict.FAILED, "playwright ran no test: SyntaxError: x")
+    assert (result.verdict, result.reason) == (
+        Verdict.FAILED,
+        "playwright ran no test: SyntaxError: t/a.spec.ts: x",
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "reporters", "others"),
+    [
+        ((), "list,junit,json", ()),
+        (("--reporter=line", "--project", "a"), "line,junit,json", ("--project", "a")),
+        (("-g", "x", "--reporter", "html,json"), "html,json,junit", ("-g", "x")),
+    ],
+)
+def test_reports_are_written_beside_a_reporter_of_the_users(
+    dirs: JobDirs, argv: tuple[str, ...], reporters: str, others: tuple[str, ...]
+):
+    add(dirs, "a.spec.ts")
+    add(dirs, "node_modules/@playwright/test/cli.js")
+    launch = PlaywrightRunner(TOOLS).prepare(job("a.spec.ts", *argv), dirs)
+    assert [word for word in launch.argv if word.startswith("--reporter")] == [f"--reporter={reporters}"]
+    assert launch.argv[len(launch.argv) - len(others) :] == others
 
 
 @pytest.mark.parametrize("other", [None, "Error: no such button", ""])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from agent.errors import RunnerError
@@ -30,7 +32,10 @@ def test_pytest_without_a_python_that_has_it(dirs: JobDirs):
         (3, 0, Verdict.INFRASTRUCTURE, True),
         (4, None, Verdict.INFRASTRUCTURE, False),
         (5, 0, Verdict.FAILED, True),
-        (-9, None, Verdict.INFRASTRUCTURE, True),
+        (7, None, Verdict.FAILED, True),
+        (7, 1, Verdict.FAILED, True),
+        (-signal.SIGKILL, None, Verdict.INFRASTRUCTURE, True),
+        (-signal.SIGSEGV, None, Verdict.FAILED, True),
     ],
 )
 def test_pytests_exit_codes(dirs: JobDirs, code: int, cases: int | None, verdict: Verdict, retryable: bool):
@@ -40,6 +45,11 @@ def test_pytests_exit_codes(dirs: JobDirs, code: int, cases: int | None, verdict
     result = PytestRunner(TOOLS).collect(ended(code) if code >= 0 else ended(None, -code), dirs)
     assert (result.verdict, result.retryable) == (verdict, retryable)
     assert (result.reason is None) == (verdict is Verdict.PASSED)
+
+
+def test_pytest_that_crashed_says_so(dirs: JobDirs):
+    result = PytestRunner(TOOLS).collect(ended(None, signal.SIGSEGV), dirs)
+    assert result.reason == "pytest was killed by SIGSEGV and wrote no report"
 
 
 def test_pytests_report_is_ours_whatever_the_user_asks_for(dirs: JobDirs):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +19,7 @@ from nats.aio.client import Client as NatsClient
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
-from qgjob.bus.connection import Connection
+from qgjob.bus.connection import Connection, NoTlsError
 from qgjob.bus.credentials import Renewed, credentials_file, tls_context
 from qgjob.bus.requester import Requester
 from qgjob.bus.unreachable import cause_of, explain
@@ -120,7 +121,7 @@ class _Told:
         elif isinstance(error, SlowConsumerError):
             log.warning("too much has come to be read, the rest is lost: %s", error)
         else:
-            refused = patient and "authorization" in text
+            refused = patient and ("authorization" in text or isinstance(error, ssl.SSLError | NoTlsError))
             level = logging.WARNING if refused and not self._refused_again else logging.DEBUG
             self._refused_again = self._refused_again or refused
             log.log(level, "connection to %s: %s", self._where, error)

@@ -59,8 +59,14 @@ class Connection(NatsClient):
         except BaseException:  # also a cancel: the library would leave the socket open
             if self._transport is not None:
                 self._transport.close()
+                # Where TLS did not come about nobody tells it of its end, and a close would wait for that.
+                self._transport = None
             raise
+
+    def _connect_command(self) -> bytes:
+        """What goes first over an encrypted connection; a server may refuse it and hang up at once."""
         self._say_that_it_is_tls()
+        return super()._connect_command()
 
     def _say_that_it_is_tls(self) -> None:
         """The library does not, and each command would end with a warning of asyncio's about that."""

@@ -186,3 +186,34 @@ async def test_a_service_reads_certificates_again_that_were_renewed(
         await server.start()
         await wait_for(lambda: bus.connected, 20, "the connection")
         assert await bus.requests.api("INFO")
+
+
+async def test_a_service_says_why_it_does_not_get_at_a_server_that_speaks_tls_now_and_ends(
+    tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = TlsServer(tmp_path / "nats", authority, wants_certificate=False)
+    encrypted = (tmp_path / "nats" / "nats.conf").read_text()
+    (tmp_path / "nats" / "nats.conf").write_text("jetstream {}\n")
+    await server.start()
+    try:
+        async with open_bus(ServerOptions(server.url, wait_for_server=True)) as bus:
+            server.kill()
+            (tmp_path / "nats" / "nats.conf").write_text(encrypted)
+            await server.start()
+            await wait_for(lambda: "CERTIFICATE_VERIFY_FAILED" in caplog.text, 20, "the reason")
+            assert not bus.connected
+    finally:
+        server.kill()
+
+
+def test_a_command_that_is_refused_behind_tls_says_that_alone(tmp_path: Path, authority: Authority) -> None:
+    server = TlsServer(tmp_path / "nats", authority, wants_certificate=False)
+    config = tmp_path / "nats" / "nats.conf"
+    config.write_text(config.read_text() + 'authorization { token: "right" }\n')
+    asyncio.run(server.start())
+    try:
+        qgjob = Qgjob(tmp_path, clean_env(tmp_path))
+        refused = qgjob("--server", server.url, "--tls-ca", str(authority.file), "list")
+        assert (refused.code, "refused" in refused.err, "ssl" in refused.err) == (4, True, False), refused.err
+    finally:
+        server.kill()

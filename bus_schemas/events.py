@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, NamedTuple, TypedDict
+from typing import Annotated, Final, Literal, NamedTuple, Protocol, TypedDict
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -108,12 +108,31 @@ class About(TypedDict):
     at: float
 
 
-def about(spec: JobSpec, attempt: int, at: float) -> About:
-    """What every event of a job's attempt says at a time."""
+class JobIds(Protocol):
+    """Anything that knows which job it is about: a spec, a document, an entry of the backlog."""
+
+    @property
+    def org_id(self) -> str:
+        """The organisation."""
+        ...
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        ...
+
+    @property
+    def job_id(self) -> str:
+        """The job."""
+        ...
+
+
+def about(job: JobIds, attempt: int, at: float) -> About:
+    """The fields that every event of a job's attempt has in common."""
     return {
-        "org_id": spec.org_id,
-        "run_id": spec.run_id,
-        "job_id": spec.job_id,
+        "org_id": job.org_id,
+        "run_id": job.run_id,
+        "job_id": job.job_id,
         "attempt": attempt,
         "at": at,
     }

@@ -36,8 +36,7 @@ from agent.runners.kit import Kit
 from agent.runners.registry import AUTO, Runners
 from agent.storage.files import JobFiles
 from agent.storage.removal import remove_tree
-from bus_schemas import events, subjects
-from bus_schemas.base import Message
+from bus_schemas import events
 from bus_schemas.events import Phase, Preparing, Running
 from bus_schemas.jobs import JobMessage, JobSpec
 from qgjob.bus.connect import Bus
@@ -317,13 +316,12 @@ class Steps:
     async def _preparing(self, step: str, message: str | None = None) -> None:
         await self._tell(Preparing, step=step, message=message, takeovers=self.claim.takeovers)
 
-    async def _tell(self, kind: type[events.Event], **fields: object) -> None:
+    async def _tell(self, kind: type[Preparing | Running], **fields: object) -> None:
         """Publish an event beside the chain; lost ones are missed by nobody but the eye."""
         spec, attempt = self._spec, self._message.attempt
-        event: Message = kind.model_validate({**events.about(spec, attempt, time.time()), **fields})
-        subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, attempt, "info")
+        event = kind.model_validate({**events.about(spec, attempt, time.time()), **fields})
         with contextlib.suppress(QgjobError):
-            answer = await self.slot.bus.requests.send(subject, event.encode())
+            answer = await self.slot.bus.requests.send(events.subject_of(event), event.encode())
             answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, not heeded
 
 

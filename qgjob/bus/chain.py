@@ -78,9 +78,7 @@ async def end_unclaimed(
 
     `nonce`: of whoever wants it ended, and may have done so before.
     """
-    result = Attempt(
-        number=message.attempt, finished_at=now, outcome=state, reason=reason, message=text[:4000]
-    )
+    result = _result(message, state, reason, text, now)
     ended = ended_event(message, state, result, at=now, nonce=nonce)
     return await _write(bus, chain_subject(message), ended, expected=0)
 
@@ -137,7 +135,8 @@ async def end_held(
     bus: Bus,
     message: JobMessage,
     state: EndState,
-    result: Attempt,
+    reason: str,
+    text: str,
     *,
     now: float,
     following: JobMessage | None = None,
@@ -147,6 +146,7 @@ async def end_held(
     `following`: the attempt that is to come after it; None when the end is final.
     """
     subject = chain_subject(message)
+    result = _result(message, state, reason, text, now)
     for _ in range(_TRIES):
         link, seq = await read_chain(bus, subject)
         if isinstance(link, Ended):
@@ -155,6 +155,10 @@ async def end_held(
         if await _write(bus, subject, ended, expected=seq) is None:
             return True
     return False
+
+
+def _result(message: JobMessage, state: EndState, reason: str, text: str, now: float) -> Attempt:
+    return Attempt(number=message.attempt, finished_at=now, outcome=state, reason=reason, message=text[:4000])
 
 
 async def _write(bus: Bus, subject: str, link: Ended, *, expected: int) -> ChainLink | None:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from nats.aio import transport
 from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
@@ -62,6 +63,18 @@ class Bus:
     def connected(self) -> bool:
         """Whether the connection is up now."""
         return self.nc.is_connected
+
+    @contextlib.asynccontextmanager
+    async def subscribed(
+        self, subject: str, handle: Callable[[Msg], Awaitable[None]], *, queue: str = ""
+    ) -> AsyncGenerator[None]:
+        """Have `handle` called with each message on a subject, for the time of a block."""
+        subscription = await self.nc.subscribe(subject, queue=queue, cb=handle)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Exception):  # a lost connection may be what ended the block
+                await subscription.unsubscribe()
 
     async def close(self) -> None:
         """Send what is buffered and close."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bus_schemas.events import AnyEvent, subject_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import JsError, PubAck, read_ack
 from qgjob.errors import RefusedError
@@ -32,6 +33,11 @@ class OutMsg:
     subject: str
     payload: bytes
     headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def event_message(event: AnyEvent) -> OutMsg:
+    """An event as a message on the subject where it is stored."""
+    return OutMsg(subject_of(event), event.encode())
 
 
 def expect(seq: int, subject: str | None = None) -> dict[str, str]:

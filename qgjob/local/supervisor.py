@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qgjob.backoff import Backoff
 from qgjob.clock import Clock
-from qgjob.local.backoff import Backoff
 from qgjob.local.child import Child, ChildError, ChildSpec, describe_exit, start_child
 from qgjob.local.logs import ChildLog
 
@@ -112,7 +112,7 @@ class Supervisor:
             )
 
     async def _keep(self, kept: _Kept, child: Child) -> None:
-        backoff = Backoff()
+        backoff = Backoff(first_s=0.25, longest_s=15.0)
         while True:
             began = self._clock.monotonic()
             code = await child.exited()

@@ -61,80 +61,71 @@ async def reign(
     )
     try:
         with memory.growing():
-            await _reign(bus, clock, election, mandate, ended, settings, known, reader, beside, on_wired)
+            async with asyncio.TaskGroup() as tasks:
+                # Renewed from the first moment: a recovery may take longer than the key lives.
+                # Whatever ends the reign ends this as well.
+                tasks.create_task(watchdog.saying(ended, election.keep()), name="leader key")
+                tasks.create_task(_until_reconnected(bus), name="connection")
+                inheritance = await recover(bus, mandate.epoch)
+                server = ServerClock(bus, clock)
+                await server.look()
+                parts = wire(bus, server, mandate, inheritance, settings=settings, known=known, reader=reader)
+                await _recall(parts)
+                on_wired(parts.overview)
+                duties = _duties(bus, clock, mandate.epoch, parts, beside) | {"clock": server.run()}
+                for name, duty in duties.items():
+                    tasks.create_task(duty, name=name)
     finally:
         watching.cancel()
 
 
-async def _reign(
-    bus: Bus,
-    clock: Clock,
-    election: Election,
-    mandate: Mandate,
-    ended: asyncio.Event,
-    settings: ReignSettings,
-    known: Known,
-    reader: Reader,
-    beside: Callable[[], Coroutine[Any, Any, None]],
-    on_wired: Callable[[OverviewPublisher], None],
-) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        # Renewed from the first moment: a recovery may take longer than the key lives.
-        # Whatever ends the reign ends this as well.
-        tasks.create_task(watchdog.saying(ended, election.keep()), name="leader key")
-        tasks.create_task(_until_reconnected(bus), name="connection")
-        inheritance = await recover(bus, mandate.epoch)
-        server = ServerClock(bus, clock)
-        await server.look()
-        parts = wire(bus, server, mandate, inheritance, settings=settings, known=known, reader=reader)
-        await asyncio.gather(
-            parts.learning.recall(),
-            parts.rulebook.recall(),
-            parts.priorities.recall(),
-            parts.holds.recall(),
-        )
-        over = await parts.superseding.learn(entry.message() for entry in inheritance.entries)
-        parts.superseding.end(over)
-        on_wired(parts.overview)
-        log.info(
-            "epoch %d: %d released jobs found, backlog up to %d",
-            mandate.epoch,
-            len(inheritance.out),
-            inheritance.jobs_horizon,
-        )
-        opened = asyncio.Event()
-        duties: dict[str, Coroutine[Any, Any, None]] = {
-            "binds": parts.dispatcher.run_binds(),
-            "releases": parts.dispatcher.run_releases(),
-            "acks": parts.dispatcher.run_acks(),
-            "events": _after(opened, parts.events.run()),
-            "learning": parts.learning.run(),
-            "chains": parts.chains.run(inheritance.chains),
-            "slots": parts.slots.run(),
-            "intake": parts.intake.run(inheritance.intake),
-            "open runs": parts.intake.watch_open_runs(),
-            "control": parts.control.run(),
-            "cancels": parts.cancels.run(),
-            "bulk": parts.bulk.run(),
-            "priorities": parts.priorities.run(),
-            "superseded": parts.superseding.run(),
-            "rules": parts.rulebook.run(),
-            "schedules": parts.crons.run(),
-            "kept files": _after(opened, parts.kept_files.run()),
-            "holds": parts.holds.run(),
-            "reaper": parts.reaper.run(),
-            "lost jobs": parts.lost_jobs.run(),
-            "dead letters": parts.dead_letters.run(),
-            "overview": parts.overview.run(),
-            "clock": server.run(),
-            "opening": _open(parts, opened, clock, mandate.epoch),
-            "ticks": _tick(parts.lab),
-            "watermark": _keep_watermark(bus, parts.intake),
-            "streams": _miss_streams(bus),
-            "beside": _after(opened, beside()),
-        }
-        for name, duty in duties.items():
-            tasks.create_task(duty, name=name)
+async def _recall(parts: Parts) -> None:
+    """Read what earlier reigns kept for this one."""
+    await asyncio.gather(
+        parts.learning.recall(),
+        parts.rulebook.recall(),
+        parts.priorities.recall(),
+        parts.holds.recall(),
+    )
+    over = await parts.superseding.learn(entry.message() for entry in parts.inheritance.entries)
+    parts.superseding.end(over)
+
+
+def _duties(
+    bus: Bus, clock: Clock, epoch: int, parts: Parts, beside: Callable[[], Coroutine[Any, Any, None]]
+) -> dict[str, Coroutine[Any, Any, None]]:
+    """What runs during a reign, by name; what can wait begins once jobs are placed."""
+    found, opened = parts.inheritance, asyncio.Event()
+    log.info("epoch %d: %d released jobs found, backlog up to %d", epoch, len(found.out), found.jobs_horizon)
+    return {
+        "binds": parts.dispatcher.run_binds(),
+        "releases": parts.dispatcher.run_releases(),
+        "acks": parts.dispatcher.run_acks(),
+        "events": _after(opened, parts.events.run()),
+        "learning": parts.learning.run(),
+        "chains": parts.chains.run(found.chains),
+        "slots": parts.slots.run(),
+        "intake": parts.intake.run(found.intake),
+        "open runs": parts.intake.watch_open_runs(),
+        "control": parts.control.run(),
+        "cancels": parts.cancels.run(),
+        "bulk": parts.bulk.run(),
+        "priorities": parts.priorities.run(),
+        "superseded": parts.superseding.run(),
+        "rules": parts.rulebook.run(),
+        "schedules": parts.crons.run(),
+        "kept files": _after(opened, parts.kept_files.run()),
+        "holds": parts.holds.run(),
+        "reaper": parts.reaper.run(),
+        "lost jobs": parts.lost_jobs.run(),
+        "dead letters": parts.dead_letters.run(),
+        "overview": parts.overview.run(),
+        "opening": _open(parts, opened, clock, epoch),
+        "ticks": _tick(parts.lab),
+        "watermark": _keep_watermark(bus, parts.intake),
+        "streams": _miss_streams(bus),
+        "beside": _after(opened, beside()),
+    }
 
 
 async def _after(opened: asyncio.Event, duty: Coroutine[Any, Any, None]) -> None:

@@ -12,6 +12,7 @@ from typing import cast
 from bus_schemas import subjects
 from bus_schemas.events import build_messages_of_jobs
 from bus_schemas.requests import Overview
+from qgjob.backoff import Backoff
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.clock import Clock
@@ -27,9 +28,7 @@ from qgjob.store.reader import Reader
 
 log = logging.getLogger(__name__)
 
-_BACK_OFF_S = 0.5
-_SHORT_REIGN_S = 10.0
-_MAX_BACK_OFF_S = 5.0
+_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ async def _topology(bus: Bus, replicas: int, stop: asyncio.Event) -> None:
             await ensure_topology(bus, replicas=replicas)
         except QgjobError as error:
             log.warning("the streams cannot be made yet: %s", error)
-            await asyncio.sleep(_BACK_OFF_S)
+            await asyncio.sleep(_AGAIN_S)
         else:
             return
 
@@ -118,7 +117,7 @@ async def _reigns(
     reader: Reader,
     overview: _LatestOverview,
 ) -> None:
-    pause = _BACK_OFF_S / 5
+    backoff = Backoff(longest_s=5.0, settled_s=10.0)
     while True:
         mandate = await election.acquire()
         began = clock.monotonic()
@@ -145,9 +144,7 @@ async def _reigns(
         finally:
             overview.publisher = None
         # A full disk or the like would end the next one as well: recover less and less often.
-        short = clock.monotonic() - began < _SHORT_REIGN_S
-        pause = min(2 * pause, _MAX_BACK_OFF_S) if short else _BACK_OFF_S / 5
-        await asyncio.sleep(pause)
+        await asyncio.sleep(backoff.after(clock.monotonic() - began))
 
 
 def _single(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -14,14 +14,13 @@ from qgjob.domain.placement.model import Event, Expire, GroupKey, forgotten
 from qgjob.scheduler.attempts.chains import Chains
 from qgjob.scheduler.attempts.lost_jobs import LostJobs
 from qgjob.scheduler.attempts.reaper import Reaper
-from qgjob.scheduler.backlog.announced import Announced
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.backlog.runs import Runs
+from qgjob.scheduler.backlog.watermark import Watermark
 from qgjob.scheduler.control.arrival import Arrival
-from qgjob.scheduler.control.bulk import Bulk, Carrying
+from qgjob.scheduler.control.bulk import Bulk, Operation, for_each
 from qgjob.scheduler.control.cancels import Cancels, Known
 from qgjob.scheduler.control.explaining import Explaining
-from qgjob.scheduler.control.many_jobs import for_each
 from qgjob.scheduler.control.priorities import Priorities
 from qgjob.scheduler.control.requests import Control
 from qgjob.scheduler.control.retries import Retries
@@ -136,8 +135,8 @@ def wire(
             dispatcher.settle(entry)
         lab.feed(forgotten(entry.job_id, entry.attempt))
 
-    async def arrived(any_id: str, carrying: Carrying) -> None:
-        await Arrival(bus, backlog, intake, found.intake, known).wait(any_id, carrying)
+    async def arrived(any_id: str, operation: Operation) -> None:
+        await Arrival(bus, backlog, intake, found.intake, known).wait(any_id, operation)
 
     cancels = Cancels(bus, clock, lab, backlog, known, arrived, over)
     priorities = Priorities(bus, clock, backlog, events, lab.feed, known, arrived, ready)
@@ -188,7 +187,7 @@ def wire(
         on_job=cancels.came_in,
         is_over=is_over,
         on_use=kept_files.used,
-        announced=Announced(found.queued_through),
+        watermark=Watermark(found.queued_through),
         horizon=found.jobs_horizon,
         open_run_s=settings.open_run_s,
         priority_of=priorities.of,
@@ -203,7 +202,7 @@ def wire(
         events=events,
         feed=lab.feed,
         on_ended=ended,
-        troubles=holds.troubles,
+        quarantine=holds.quarantine,
         between=cancels.between,
         begun=first.begun,
         out=lab.state.out,

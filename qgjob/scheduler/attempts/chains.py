@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bus_schemas import streams, subjects
+from bus_schemas import streams
 from bus_schemas.events import Ended, Retrying, Started, TakenOver, about, decode_event_at
 from bus_schemas.jobs import JobMessage, labels_of
 from qgjob.bus.chain import chain_subject, end_unclaimed, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, stream_message
-from qgjob.bus.publish import OutMsg
+from qgjob.bus.publish import event_message
 from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.requester import JsError
@@ -31,7 +31,7 @@ from qgjob.errors import BadMessageError, RefusedError
 from qgjob.scheduler.backlog.enqueue import put_attempt
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.dispatch.dispatcher import ACK_AFTER_S
-from qgjob.scheduler.dispatch.troubles import Troubles
+from qgjob.scheduler.dispatch.quarantine import Quarantine
 from qgjob.scheduler.queries.test_history import outcomes_of
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Chains:
     events: Publisher
     feed: Callable[..., None]
     on_ended: Callable[[Entry], None]
-    troubles: Troubles
+    quarantine: Quarantine
     between: Callable[[str, JobMessage | None], None]
     """Told of a job between two attempts which comes next; None: that is not to be waited for."""
     begun: Callable[[str], None]
@@ -151,7 +151,7 @@ class Chains:
             events.append(JobStarted(event.job_id, event.attempt, slot))
             self.begun(slot)
             if isinstance(event, TakenOver):
-                events += self.troubles.taken_over(event, lambda: self._labels(event.job_id))
+                events += self.quarantine.taken_over(event, lambda: self._labels(event.job_id))
         elif isinstance(event, Ended):
             self._note_end(event, events)
             if event.next is not None and _follows(event, event.next):
@@ -180,7 +180,7 @@ class Chains:
         for message in outcomes_of(event):
             self.events.post(message)
         # In the same breath: a slot that is put into quarantine gets nothing more.
-        events += self.troubles.ended(event, lambda: self._labels(event.job_id))
+        events += self.quarantine.ended(event, lambda: self._labels(event.job_id))
         entry = self.backlog.drop(event.job_id, event.attempt)
         if entry is not None:
             self.on_ended(entry)
@@ -216,8 +216,7 @@ class Chains:
             charged=ended.state != "errored",
             not_before=message.not_before,
         )
-        info = subjects.event(spec.org_id, spec.run_id, spec.job_id, ended.attempt, "info")
-        self.events.post(OutMsg(info, retrying.encode()))
+        self.events.post(event_message(retrying))
 
 
 def _follows(ended: Ended, message: JobMessage) -> bool:

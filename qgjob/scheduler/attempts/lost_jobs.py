@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bus_schemas import streams
-from bus_schemas.events import Attempt, Ended
+from bus_schemas.events import Ended
 from bus_schemas.jobs import JobMessage
 from bus_schemas.tokens import encode_token
 from qgjob.bus.chain import end_held, read_chain
@@ -84,11 +84,8 @@ class LostJobs:
         link, _ = await read_chain(self.bus, events_of(doc, doc.attempt, "state"))
         if isinstance(link, Ended):
             return  # it was told long ago, or ended and its next attempt is on its way
-        result = Attempt(
-            number=doc.attempt, finished_at=self.clock.now(), outcome="errored", reason="lost", message=_WHY
-        )
-        following = next_attempt(message, "errored", None)
-        if await end_held(self.bus, message, "errored", result, now=self.clock.now(), following=following):
+        following, now = next_attempt(message, "errored", None), self.clock.now()
+        if await end_held(self.bus, message, "errored", "lost", _WHY, now=now, following=following):
             log.warning("%s attempt %d is ended: %s", doc.job_id, doc.attempt, _WHY)
 
     async def _stored(self, doc: JobDoc) -> bool:

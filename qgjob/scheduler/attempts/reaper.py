@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass, field
 
 from bus_schemas import streams, subjects
-from bus_schemas.events import Attempt, Ended, EndState
+from bus_schemas.events import Ended, EndState
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, end_held, read_chain
 from qgjob.bus.connect import Bus
@@ -75,7 +75,7 @@ class Reaper:
             elif entry.expired:
                 self.cancels.end_expired(entry)
             elif released is None or released.slot is None:
-                await self._end(entry, "cancelled", entry.cancel or "cancelled")
+                await self._end(entry, "cancelled", "cancelled", entry.cancel or "cancelled")
 
     async def _end_vanished(self) -> None:
         """Twice not in the work stream and not ended: its message is lost, so nobody will end it."""
@@ -87,7 +87,7 @@ class Reaper:
                 continue
             missing.add(job_id)
             if job_id in self._missing:
-                await self._end(entry, "errored", "its message vanished from the work stream")
+                await self._end(entry, "errored", "lost", "its message vanished from the work stream")
         self._missing = missing
         await self._delete_ended(set(there))
 
@@ -104,30 +104,18 @@ class Reaper:
                 message = JobMessage.decode(stored.data) if stored else None
             except BadMessageError:
                 continue  # the next recovery sets it aside
-            if (
-                stored
-                and message
-                and isinstance((await read_chain(self.bus, chain_subject(message)))[0], Ended)
-            ):
+            if stored is None or message is None:
+                continue
+            link, _ = await read_chain(self.bus, chain_subject(message))
+            if isinstance(link, Ended):
                 await delete_message(self.bus, streams.WORK, stored.seq)
         self._strange = strange
 
-    async def _end(self, entry: Entry, state: str, text: str) -> None:
-        result = Attempt.model_validate(
-            {
-                "number": entry.attempt,
-                "finished_at": self.clock.now(),
-                "outcome": state,
-                "reason": "cancelled" if state == "cancelled" else "lost",
-                "message": text,
-            }
-        )
-        outcome: EndState = "cancelled" if state == "cancelled" else "errored"
-        message = entry.message()
+    async def _end(self, entry: Entry, state: EndState, reason: str, text: str) -> None:
+        message, now = entry.message(), self.clock.now()
         # What the lab lost is tried again like any of its errors; a cancelled job is not.
-        following = next_attempt(message, outcome, None)
-        now = self.clock.now()
-        if await end_held(self.bus, message, outcome, result, now=now, following=following):
+        following = next_attempt(message, state, None)
+        if await end_held(self.bus, message, state, reason, text, now=now, following=following):
             log.warning("%s attempt %d is ended by the reaper: %s", entry.job_id, entry.attempt, text)
         else:
             # It had ended before it was released, as after a submit that was repeated.

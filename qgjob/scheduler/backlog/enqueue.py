@@ -7,7 +7,7 @@ from bus_schemas.events import Retrying, about
 from bus_schemas.jobs import JobMessage, priority_class
 from qgjob.bus.connect import Bus
 from qgjob.bus.kv import get_last
-from qgjob.bus.publish import OutMsg, expect, lost_compare
+from qgjob.bus.publish import OutMsg, event_message, expect, lost_compare
 from qgjob.bus.publisher import publish_each
 from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.errors import BadMessageError
@@ -41,11 +41,10 @@ async def put_attempt(bus: Bus, message: JobMessage) -> None:
 
 def retrying_event(message: JobMessage, by: str, now: float) -> OutMsg:
     """The event that tells of an attempt that somebody asked for."""
-    spec, attempt = message.spec, message.attempt - 1
-    event = Retrying(
-        **about(spec, attempt, now), next_attempt=message.attempt, charged=False, by=by, nonce=message.asked
+    ended = about(message.spec, message.attempt - 1, now)
+    return event_message(
+        Retrying(**ended, next_attempt=message.attempt, charged=False, by=by, nonce=message.asked)
     )
-    return OutMsg(subjects.event(spec.org_id, spec.run_id, spec.job_id, attempt, "info"), event.encode())
 
 
 def _attempt_of(data: bytes) -> int:

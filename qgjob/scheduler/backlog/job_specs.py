@@ -1,20 +1,23 @@
-"""What a job was submitted as, from the event that told of it: kept for a day, longer than its message."""
+"""Find what a job was submitted as (its spec): in its `queued` event, or in its message in the backlog."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from bus_schemas import streams, subjects
 from bus_schemas.events import Queued, decode_event_at
-from bus_schemas.jobs import JobSpec
+from bus_schemas.jobs import JobMessage, JobSpec
 from bus_schemas.subjects import EventLane
+from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_page
-from qgjob.domain.history import JobDoc
+from qgjob.bus.direct import read_last, read_page
+from qgjob.domain.history import JobDoc, describe
 from qgjob.errors import BadMessageError
 
 _FIRST_EVENTS: Final = 100
-"""Among so many events of an attempt the one is that is looked for: it comes early."""
+"""How many events of an attempt are searched: those that are looked for come early."""
+_AT_ONCE: Final = 500
 
 
 def events_of(doc: JobDoc, attempt: int, lane: EventLane) -> str:
@@ -37,3 +40,24 @@ async def read_infos(bus: Bus, doc: JobDoc, attempt: int) -> list[object]:
         except BadMessageError:
             continue
     return events
+
+
+async def describe_unannounced(bus: Bus, docs: Iterable[JobDoc]) -> None:
+    """Fill in the specs of jobs that have no `queued` event yet, from their messages in the backlog.
+
+    The leader announces a job after it has placed it, and a short test may have ended by then. The backlog
+    keeps a job's message for a few seconds after its release.
+    """
+    lacking = {doc.job_id: doc for doc in docs if doc.queued_at is None}
+    patterns = [
+        f"qg.jobs.*.{encode_token(doc.org_id)}.{encode_token(doc.job_id)}" for doc in lacking.values()
+    ]
+    for start in range(0, len(patterns), _AT_ONCE):
+        for message in await read_last(bus, streams.JOBS, patterns[start : start + _AT_ONCE]):
+            try:
+                spec = JobMessage.decode(message.data).spec
+            except BadMessageError:
+                continue
+            doc = lacking.get(spec.job_id)
+            if doc is not None and (doc.org_id, doc.run_id) == (spec.org_id, spec.run_id):
+                describe(doc, spec)

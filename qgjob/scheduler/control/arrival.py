@@ -15,7 +15,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.topology import consumer_info, stream_state
 from qgjob.domain.history import JobDoc
 from qgjob.scheduler.backlog.entries import Backlog
-from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.cancels import Known
 from qgjob.scheduler.intake.intake import Intake
 
@@ -33,7 +33,7 @@ class Arrival:
     """The one that the intake reads."""
     known: Known
 
-    async def wait(self, any_id: str, carrying: Carrying) -> None:
+    async def wait(self, any_id: str, operation: Operation) -> None:
         """Return once what is stored of a job or a run is in the backlog, or known not to come."""
         runs = {any_id}
         if any_id not in self.backlog.entries and not self.backlog.runs.get(any_id):
@@ -43,7 +43,7 @@ class Arrival:
             runs.update(doc.run_id for doc in known.docs)
             await self._read_all()
         while any(map(self.intake.reads, runs)):
-            await carrying.outlive()
+            await operation.persist()
             await asyncio.sleep(_LOOK_S)
 
     async def _read_all(self) -> None:

@@ -1,18 +1,19 @@
-"""Carry out what was asked of many jobs, though the reign that began it ends in the middle.
+"""Cancel, retry or reprioritise many jobs, even if the leader that began it is replaced half way.
 
 Such a request is kept in a bucket from before its first job is touched until its last one is done; the
-next leader takes up what it finds there. Each verb can be repeated: what it did to a job it does once.
+next leader resumes what it finds there. Each verb is idempotent: what it did to a job it does once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
-from bus_schemas.control import BulkRequest, CtlAnswer, Order
+from bus_schemas.control import BulkRequest, CtlAnswer, Order, Refusal, together
 from bus_schemas.streams import ORDERS_BUCKET
 from bus_schemas.tokens import short_hash
 from qgjob.bus import kv
@@ -20,58 +21,60 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.clock import Clock
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError, RefusedError
+from qgjob.scheduler.slices import gathered
 
 log = logging.getLogger(__name__)
 
 _PATIENCE_S: Final = 2.0
-"""So long a patient asker waits for an answer before it is told how many jobs are left."""
+"""How long a patient client waits for the answer before it is told how many jobs are left."""
 _REMEMBERED_S: Final = 60.0
-"""So long it is known what came of a request, for who asks again because the answer was lost."""
+"""How long an answer is kept for a client that asks again because it lost it."""
 _PAUSE_S: Final = 1.0
+_AT_ONCE: Final = 50
 _FINAL: Final = (BadMessageError, NotFoundError, RefusedError)
-"""Trying again would meet these again."""
+"""Errors that another try would meet again."""
 
 
 @dataclass(slots=True, eq=False)
-class Carrying:
-    """A request while it is carried out: its verb says here how far it came."""
+class Operation:
+    """A request while it is carried out, and its progress, which the verb keeps up to date."""
 
     verb: str
     data: bytes
-    keep: Callable[[Carrying], Awaitable[None]]
+    keep: Callable[[Operation], Awaitable[None]]
     taken_at: float
     """When it was first taken, by this leader or an earlier one (seconds since 1970)."""
-    taken_up: bool = False
+    resumed: bool = False
     """An earlier leader began it."""
-    kept: bool = False
+    persisted: bool = False
     total: int = 0
     done: int = 0
 
-    async def concerns(self, jobs: int) -> None:
-        """So many jobs are to be changed, more than known so far: from now on nobody may forget them."""
+    async def add_jobs(self, jobs: int) -> None:
+        """Note that so many more jobs are to be changed; with more than one it is persisted."""
         self.total += jobs
         if self.total > 1:
-            await self.outlive()
+            await self.persist()
 
-    async def outlive(self) -> None:
-        """From now on nobody may forget it."""
-        if not self.kept:
+    async def persist(self) -> None:
+        """Have the next leader resume it, should this one be replaced before it is done."""
+        if not self.persisted:
             await self.keep(self)
-            self.kept = True
+            self.persisted = True
 
     @property
     def left(self) -> int:
-        """About how many jobs are to come, one at least."""
+        """About how many jobs are left, one at least."""
         return max(1, self.total - self.done)
 
 
-Act = Callable[[bytes, Carrying], Awaitable[CtlAnswer]]
-"""Carries a request out, from its beginning, however much of it was done before."""
+Act = Callable[[bytes, Operation], Awaitable[CtlAnswer]]
+"""Carries out a request, from its beginning, however much of it was done before."""
 
 
 @dataclass(slots=True)
 class Bulk:
-    """Within one reign."""
+    """Runs operations within one reign."""
 
     bus: Bus
     clock: Clock
@@ -79,17 +82,17 @@ class Bulk:
     ready: asyncio.Event
     """Set when the backlog has been read."""
     _begun: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when what earlier reigns left is under way: whoever asks for it again means just that."""
-    _under_way: dict[tuple[str, bytes], tuple[Carrying, asyncio.Task[CtlAnswer]]] = field(
-        default_factory=dict[tuple[str, bytes], tuple[Carrying, asyncio.Task[CtlAnswer]]]
+    """Set when what earlier reigns left is under way: the same request sent again joins it."""
+    _under_way: dict[tuple[str, bytes], tuple[Operation, asyncio.Task[CtlAnswer]]] = field(
+        default_factory=dict[tuple[str, bytes], tuple[Operation, asyncio.Task[CtlAnswer]]]
     )
 
     async def run(self) -> None:
-        """Take up what earlier reigns left, until cancelled."""
+        """Resume what earlier reigns left, until cancelled."""
         try:
             await self.ready.wait()
             for order in await self._left_behind():
-                log.info("a %s that an earlier leader began is taken up again", order.verb)
+                log.info("a %s that an earlier leader began is resumed", order.verb)
                 self._begin(order.verb, order.request.encode(), kept_at=order.at)
             self._begun.set()
             await asyncio.Event().wait()
@@ -98,7 +101,7 @@ class Bulk:
                 task.cancel()
 
     def verb(self, name: str) -> Callable[[bytes], Awaitable[CtlAnswer]]:
-        """A control verb, as requests name it."""
+        """The control verb of that name."""
 
         async def carry_out(data: bytes) -> CtlAnswer:
             return await self._answer(name, data)
@@ -106,72 +109,73 @@ class Bulk:
         return carry_out
 
     async def _answer(self, verb: str, data: bytes) -> CtlAnswer:
-        """What came of a request, or how far it is; asked once more, it is the same request."""
+        """The answer to a request, or its progress; a request with the same bytes joins the first."""
         patient = BulkRequest.decode(data).patient
         await self._begun.wait()
-        carrying, task = self._under_way.get((verb, data)) or self._begin(verb, data)
+        operation, task = self._under_way.get((verb, data)) or self._begin(verb, data)
         while not task.done():
             await asyncio.wait({task}, timeout=_PATIENCE_S)
-            if not task.done() and patient and carrying.kept:
-                return CtlAnswer(left=carrying.left)
+            if not task.done() and patient and operation.persisted:
+                return CtlAnswer(left=operation.left)
         return await asyncio.shield(task)
 
     def _begin(
         self, verb: str, data: bytes, *, kept_at: float | None = None
-    ) -> tuple[Carrying, asyncio.Task[CtlAnswer]]:
+    ) -> tuple[Operation, asyncio.Task[CtlAnswer]]:
         taken_at, again = (self.clock.now(), False) if kept_at is None else (kept_at, True)
-        carrying = Carrying(verb, data, self._keep, taken_at, taken_up=again, kept=again)
-        task = asyncio.create_task(self._carry_out(carrying))
-        self._under_way[verb, data] = (carrying, task)
-        task.add_done_callback(lambda _: self._over(carrying))
-        return carrying, task
+        operation = Operation(verb, data, self._keep, taken_at, resumed=again, persisted=again)
+        task = asyncio.create_task(self._carry_out(operation))
+        self._under_way[verb, data] = (operation, task)
+        task.add_done_callback(lambda _: self._over(operation))
+        return operation, task
 
-    async def _carry_out(self, carrying: Carrying) -> CtlAnswer:
+    async def _carry_out(self, operation: Operation) -> CtlAnswer:
         while True:
-            carrying.total = carrying.done = 0
+            operation.total = operation.done = 0
             try:
-                answer = await self.verbs[carrying.verb](carrying.data, carrying)
+                answer = await self.verbs[operation.verb](operation.data, operation)
             except _FINAL as error:
-                log.info("a %s is over: %s", carrying.verb, error)
-                await self._forget(carrying)
+                log.info("a %s is over: %s", operation.verb, error)
+                await self._forget(operation)
                 raise
             except QgjobError as error:
-                if not carrying.kept:  # nothing was promised
+                if not operation.persisted:  # nothing was promised
                     raise
-                log.warning("a %s could not be carried out yet: %s", carrying.verb, error)
+                log.warning("a %s could not be carried out yet: %s", operation.verb, error)
                 await asyncio.sleep(_PAUSE_S)
             except Exception:  # of what an earlier leader began nobody awaits the answer
-                log.exception("a %s failed", carrying.verb)
+                log.exception("a %s failed", operation.verb)
                 raise
             else:
-                await self._forget(carrying)
+                await self._forget(operation)
                 return answer
 
-    def _over(self, carrying: Carrying) -> None:
-        """Forget it, unless it may be asked for again, with the same words, and its answer would be dear.
+    def _over(self, operation: Operation) -> None:
+        """Drop it, but keep for a while an answer that a patient client may ask for again.
 
-        What concerns a single job is done again: a hundred thousand such answers would be much to keep.
+        A request for a single job is simply carried out again: a hundred thousand such answers would be a lot
+        to keep.
         """
-        key = (carrying.verb, carrying.data)
+        key = (operation.verb, operation.data)
         _, task = self._under_way[key]
         lost = task.cancelled() or task.exception() is not None
-        if lost or not carrying.kept or not BulkRequest.decode(carrying.data).patient:
+        if lost or not operation.persisted or not BulkRequest.decode(operation.data).patient:
             del self._under_way[key]
         else:
             asyncio.get_running_loop().call_later(_REMEMBERED_S, self._under_way.pop, key, None)
 
-    async def _keep(self, carrying: Carrying) -> None:
-        order = Order(verb=carrying.verb, request=carrying.data.decode(), at=carrying.taken_at)
-        await kv.put(self.bus, ORDERS_BUCKET, _key(carrying), order.encode())
+    async def _keep(self, operation: Operation) -> None:
+        order = Order(verb=operation.verb, request=operation.data.decode(), at=operation.taken_at)
+        await kv.put(self.bus, ORDERS_BUCKET, _key(operation), order.encode())
 
-    async def _forget(self, carrying: Carrying) -> None:
-        if not carrying.kept:
+    async def _forget(self, operation: Operation) -> None:
+        if not operation.persisted:
             return
-        filter_ = {"filter": kv.key_subject(ORDERS_BUCKET, _key(carrying))}
+        filter_ = {"filter": kv.key_subject(ORDERS_BUCKET, _key(operation))}
         try:
             await self.bus.requests.api(f"STREAM.PURGE.KV_{ORDERS_BUCKET}", filter_)
         except QgjobError as error:  # the next leader finds that nothing is left to do
-            log.warning("a %s that is done could not be forgotten: %s", carrying.verb, error)
+            log.warning("a %s that is done could not be forgotten: %s", operation.verb, error)
 
     async def _left_behind(self) -> list[Order]:
         orders: list[Order] = []
@@ -187,5 +191,39 @@ class Bulk:
         return orders
 
 
-def _key(carrying: Carrying) -> str:
-    return short_hash(carrying.verb, carrying.data.decode())
+def _key(operation: Operation) -> str:
+    return short_hash(operation.verb, operation.data.decode())
+
+
+def for_each(act: Act) -> Act:
+    """Extend a verb to requests that name several jobs: each is handled alone, and may be refused alone."""
+
+    async def carry_out(data: bytes, operation: Operation) -> CtlAnswer:
+        request = BulkRequest.decode(data)
+        if not request.also:
+            return await act(data, operation)
+        names = list(dict.fromkeys((request.id, *request.also)))
+        await operation.add_jobs(len(names))
+        await operation.persist()
+        said: dict[str, Any] = json.loads(data)
+        del said["also"]
+
+        async def one(name: str) -> CtlAnswer:
+            alone = json.dumps({**said, "id": name}).encode()
+            answer = await _answered(act, name, replace(operation, data=alone, total=0, done=0))
+            operation.done += 1
+            return answer
+
+        return together(await gathered(names, one, _AT_ONCE))
+
+    return carry_out
+
+
+async def _answered(act: Act, name: str, operation: Operation) -> CtlAnswer:
+    try:
+        answer = await act(operation.data, operation)
+    except (BadMessageError, NotFoundError, RefusedError) as error:
+        return CtlAnswer(refused=(Refusal(ids=(name,), message=error.message),))
+    if answer == CtlAnswer():  # a job that a retry does not want; who asked is to hear of each
+        return CtlAnswer(already=(name,))
+    return answer

@@ -22,7 +22,7 @@ from qgjob.domain.placement.model import Event, Expire, JobWithdrawn
 from qgjob.errors import NotFoundError, QgjobError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.backlog.job_specs import events_of
-from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.leadership.recovery import holder_of
 from qgjob.scheduler.queries.lookup import KnownJobs
@@ -36,7 +36,7 @@ _EXPIRED: Final = "it waited longer than it may"
 Known = Callable[[str], Awaitable[KnownJobs | None]]
 """The jobs that a job's or run's id stands for; None when it stands for nothing."""
 
-Arrived = Callable[[str, Carrying], Awaitable[None]]
+Arrived = Callable[[str, Operation], Awaitable[None]]
 """Waits until all jobs of an id that are stored by now are in the backlog, as far as they are to come."""
 
 
@@ -99,13 +99,13 @@ class Cancels:
         entry.expired = True
         self._spawn(self._quietly(entry, _EXPIRED, lambda: self._expire(entry)))
 
-    async def cancel(self, data: bytes, carrying: Carrying) -> CtlAnswer:
+    async def cancel(self, data: bytes, operation: Operation) -> CtlAnswer:
         """The control verb `cancel`."""
         request = CancelRequest.decode(data)
-        await self.arrived(request.id, carrying)
+        await self.arrived(request.id, operation)
         ids = sorted(self.backlog.runs.get(request.id, ())) or [request.id]
         entries = {i: self.backlog.entries[i] for i in ids if i in self.backlog.entries}
-        await carrying.concerns(len(entries))
+        await operation.add_jobs(len(entries))
         async for some in slices(list(entries.values())):
             for entry in some:
                 entry.expired = False  # though it may have waited too long: that is not recorded yet
@@ -114,7 +114,7 @@ class Cancels:
         async def end_entry(entry: Entry) -> bool:
             did = await self._end_entry(entry, request.by, request.reason, request.nonce)
             self._attempted([entry.job_id])
-            carrying.done += 1
+            operation.done += 1
             return did
 
         # What is held is ended at once: looking up what else the id stands for may take its time.

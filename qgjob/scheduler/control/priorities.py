@@ -8,22 +8,21 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from bus_schemas import subjects
 from bus_schemas.control import CtlAnswer, ReprioritiseRequest
-from bus_schemas.events import Reprioritised
+from bus_schemas.events import Reprioritised, about
 from bus_schemas.rules import PriorityMark
 from bus_schemas.streams import EVENTS_KEPT_S, PRIORITIES_BUCKET
 from bus_schemas.tokens import encode_token
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
-from qgjob.bus.publish import OutMsg
+from qgjob.bus.publish import event_message
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import JobReprioritised
 from qgjob.errors import BadMessageError, NotFoundError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
-from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.cancels import Arrived, Known
 from qgjob.scheduler.slices import slices
 
@@ -98,10 +97,10 @@ class Priorities:
         given = [self._given[i] for i in (job_id, run_id) if i in self._given]
         return max(given, key=lambda each: each[0])[1].priority if given else submitted
 
-    async def reprioritise(self, data: bytes, carrying: Carrying) -> CtlAnswer:
+    async def reprioritise(self, data: bytes, operation: Operation) -> CtlAnswer:
         """The control verb `reprioritise`."""
         request = ReprioritiseRequest.decode(data)
-        await self.arrived(request.id, carrying)
+        await self.arrived(request.id, operation)
         known = await self.known(request.id)
         docs = known.docs if known else None
         entries = self._live(request.id)
@@ -109,8 +108,8 @@ class Priorities:
             raise NotFoundError(f"There is no job or run {request.id}.")
         if not entries and all(doc.ended for doc in docs or ()):
             return CtlAnswer(already=tuple(doc.job_id for doc in docs or ()))
-        await carrying.concerns(len(entries))
-        mark = await self._give(request, carrying)
+        await operation.add_jobs(len(entries))
+        mark = await self._give(request, operation)
         entries = self._live(
             request.id
         )  # with what came in meanwhile; from now on it comes in with this priority
@@ -124,9 +123,10 @@ class Priorities:
             for entry in some:
                 # Those that show it were told of by an earlier leader, or had it before.
                 if shown.get(entry.job_id) != (priority := self._now(entry, request)):
-                    self.events.post(self._event(entry, priority, mark))
+                    given = about(entry, entry.attempt, mark.at)
+                    self.events.post(event_message(Reprioritised(**given, priority=priority, by=mark.by)))
             await self.events.flushed()
-            carrying.done += len(some)
+            operation.done += len(some)
         return CtlAnswer(
             affected=tuple(e.job_id for e in waiting),
             later=(*(e.job_id for e in entries if e.released), *(d.job_id for d in others if not d.ended)),
@@ -138,10 +138,10 @@ class Priorities:
         ids = self.backlog.runs.get(name) or {name}
         return [self.backlog.entries[i] for i in sorted(ids) if i in self.backlog.entries]
 
-    async def _give(self, request: ReprioritiseRequest, carrying: Carrying) -> PriorityMark:
+    async def _give(self, request: ReprioritiseRequest, operation: Operation) -> PriorityMark:
         """Write a priority down, unless the leader that began with it did so; returns what counts then."""
         _, there = self._given.get(request.id, (0, None))
-        if carrying.taken_up and there is not None and there.at >= carrying.taken_at:
+        if operation.resumed and there is not None and there.at >= operation.taken_at:
             return there  # it is this one, or was given later than this one
         mark = PriorityMark(id=request.id, priority=request.priority, by=request.by, at=self.clock.now())
         seq = await kv.put(self.bus, PRIORITIES_BUCKET, encode_token(request.id), mark.encode())
@@ -151,16 +151,3 @@ class Priorities:
     def _now(self, entry: Entry, request: ReprioritiseRequest) -> int:
         """A job's priority by now: this one, unless its own was given later."""
         return self.of(entry.job_id, entry.run_id, request.priority)
-
-    def _event(self, entry: Entry, priority: int, mark: PriorityMark) -> OutMsg:
-        event = Reprioritised(
-            org_id=entry.org_id,
-            run_id=entry.run_id,
-            job_id=entry.job_id,
-            attempt=entry.attempt,
-            at=mark.at,
-            priority=priority,
-            by=mark.by,
-        )
-        subject = subjects.event(entry.org_id, entry.run_id, entry.job_id, entry.attempt, "info")
-        return OutMsg(subject, event.encode())

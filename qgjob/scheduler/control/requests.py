@@ -40,14 +40,12 @@ class Control:
 
     async def run(self) -> None:
         """Answer until cancelled."""
-        subscription = await self.bus.nc.subscribe(subjects.CTL_ALL, cb=self._on_request)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            with contextlib.suppress(Exception):  # the connection may be the reason we stop
-                await subscription.unsubscribe()
+        async with self.bus.subscribed(subjects.CTL_ALL, self._on_request):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for task in self._tasks:
+                    task.cancel()
 
     async def _on_request(self, msg: Msg) -> None:
         if len(self._tasks) >= MAX_WAITING:

@@ -21,7 +21,7 @@ from qgjob.errors import NotFoundError, RefusedError
 from qgjob.scheduler.backlog.enqueue import put_attempt, retrying_event
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.backlog.job_specs import read_infos, read_spec
-from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.cancels import Known
 from qgjob.scheduler.slices import gathered
 
@@ -42,18 +42,18 @@ class Retries:
     known: Known
     _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
-    async def retry(self, data: bytes, carrying: Carrying) -> CtlAnswer:
+    async def retry(self, data: bytes, operation: Operation) -> CtlAnswer:
         """The control verb `retry`."""
         request = RetryRequest.decode(data)
         known = await self.known(request.id)
         if known is None:
             raise NotFoundError(f"There is no job or run {request.id}.")
         docs = known.docs
-        await carrying.concerns(len(docs))
+        await operation.add_jobs(len(docs))
 
         async def one(doc: JobDoc) -> str:
             outcome = await self._one(doc, request)
-            carrying.done += 1
+            operation.done += 1
             return outcome
 
         outcomes = await gathered(docs, one)

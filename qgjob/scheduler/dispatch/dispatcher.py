@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, GroupRef
-from bus_schemas.events import Ended, Released
+from bus_schemas.events import Ended, Released, about
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
-from qgjob.bus.publish import OutMsg, lost_compare
+from qgjob.bus.publish import OutMsg, event_message, lost_compare
 from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK
 from qgjob.bus.requester import JsError
@@ -225,17 +225,9 @@ class Dispatcher:
     def _tell(self, entries: list[tuple[Release, Entry]]) -> None:
         now = self.clock.now()
         for release, entry in entries:
-            released = Released(
-                org_id=entry.org_id,
-                run_id=entry.run_id,
-                job_id=entry.job_id,
-                attempt=entry.attempt,
-                at=now,
-                group=streams.group_consumer_name(*release.job.group),
-                because=release.because,
-            )
-            subject = subjects.event(entry.org_id, entry.run_id, entry.job_id, entry.attempt, "info")
-            self.events.post(OutMsg(subject, released.encode()))
+            group = streams.group_consumer_name(*release.job.group)
+            released = Released(**about(entry, entry.attempt, now), group=group, because=release.because)
+            self.events.post(event_message(released))
 
 
 def group_ref(group: GroupKey) -> GroupRef:

@@ -25,8 +25,8 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, LabState, SlotWithheld, Withheld
 from qgjob.errors import BadMessageError, NotFoundError, RefusedError
+from qgjob.scheduler.dispatch.quarantine import Quarantine
 from qgjob.scheduler.dispatch.setting import Setting
-from qgjob.scheduler.dispatch.troubles import Troubles
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Holds:
     feed: Callable[..., None]
     agents: dict[str, set[str]]
     """Slots by agent, as far as they are connected."""
-    troubles: Troubles = field(init=False)
+    quarantine: Quarantine = field(init=False)
     _set: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
     _strangers: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
     """Slots of agents of a release that this scheduler does not work with."""
@@ -61,20 +61,20 @@ class Holds:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.troubles = Troubles(self.bus, self.clock, self.state, self.refresh)
+        self.quarantine = Quarantine(self.bus, self.clock, self.state, self.refresh)
         self._kept = Setting(self.bus, KEY, self._adopt)
 
     async def recall(self) -> None:
         """Read what operators set, and what counts against slots; what cannot be read stops nobody."""
         await self._kept.recall()
-        self.feed(*await self.troubles.recall())
+        self.feed(*await self.quarantine.recall())
 
     async def run(self) -> None:
         """Lift holds whose time is over, and tell agents; until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._kept.run(), name="holds: follow")
             tasks.create_task(self._tell(), name="holds: tell")
-            tasks.create_task(self.troubles.run(self.feed), name="troubles")
+            tasks.create_task(self.quarantine.run(self.feed), name="quarantine")
             while True:
                 await asyncio.sleep(_EVERY_S)
                 now = self.clock.now()
@@ -91,12 +91,12 @@ class Holds:
             self._strangers.get(slot)
             or self._set.get(slot)
             or self._set.get(agent)
-            or self.troubles.quarantine_of(slot)
+            or self.quarantine.quarantine_of(slot)
         )
 
     def all(self) -> list[SlotHold]:
         """Every hold, by name; a quarantine of our own only where no operator set something else."""
-        own = [self.troubles.quarantine_of(name) for name in self.troubles.quarantined()]
+        own = [self.quarantine.quarantine_of(name) for name in self.quarantine.quarantined()]
         found = {hold.name: hold for hold in own if hold is not None} | self._set
         connected = set[str]().union(*self.agents.values())
         found |= {name: hold for name, hold in self._strangers.items() if name in connected}
@@ -155,7 +155,7 @@ class Holds:
     async def resume_build(self, data: bytes) -> CtlAnswer:
         """The control verb `build_resume`; raises `NotFoundError` when that build is not held."""
         request = BuildResumeRequest.decode(data)
-        events = self.troubles.pardon_build(request.org_id, request.app_version_id)
+        events = self.quarantine.pardon_build(request.org_id, request.app_version_id)
         if not events:
             raise NotFoundError(
                 f"The build {request.app_version_id} of {request.org_id} is not held.",
@@ -204,7 +204,7 @@ class Holds:
         gone = {held for held in self._set if held == name or held.startswith(f"{name}/")}
         if gone:
             await self._change(lambda holds: [h for h in holds if h.name not in gone])
-        pardoned = self.troubles.pardon(slots)
+        pardoned = self.quarantine.pardon(slots)
         self.feed(*self.refresh(slots))
         freed = [slot for slot in slots if slot in kept_back | pardoned and self.of(slot) is None]
         return self._answer(freed, None, changed=bool(gone or pardoned))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -49,15 +48,10 @@ class Slots:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        subscription = await self.bus.nc.subscribe(subjects.SLOT_NEXT_ALL, cb=self._on_next)
-        try:
+        async with self.bus.subscribed(subjects.SLOT_NEXT_ALL, self._on_next), asyncio.TaskGroup() as tasks:
             await self.bus.nc.publish(subjects.HELLO, Hello(epoch=self.dispatcher.epoch).encode())
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._watch_agents(), name="agents")
-                tasks.create_task(self._miss_the_silent(), name="silent agents")
-        finally:
-            with contextlib.suppress(Exception):  # the connection may be the reason we stop
-                await subscription.unsubscribe()
+            tasks.create_task(self._watch_agents(), name="agents")
+            tasks.create_task(self._miss_the_silent(), name="silent agents")
 
     async def _on_next(self, msg: Msg) -> None:
         try:

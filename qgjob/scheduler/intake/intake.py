@@ -19,16 +19,16 @@ from bus_schemas.jobs import JobMessage, JobSpec
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.follow import StreamMessage, stream_message
-from qgjob.bus.publish import OutMsg
+from qgjob.bus.publish import event_message
 from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, JobArrived
 from qgjob.errors import BadMessageError, NewerMessageError
-from qgjob.scheduler.backlog.announced import Announced
 from qgjob.scheduler.backlog.enqueue import retrying_event
 from qgjob.scheduler.backlog.entries import Backlog, Entry, placement_job
 from qgjob.scheduler.backlog.runs import OpenRun, RunKey, Runs, shown_meta
+from qgjob.scheduler.backlog.watermark import Watermark
 from qgjob.scheduler.intake.superseding import Superseding
 from qgjob.scheduler.slices import AT_ONCE
 
@@ -64,8 +64,8 @@ class Intake:
     """Whether the end of a job's attempt was read before the job, which settles it."""
     on_use: Callable[[JobSpec], None]
     """Called with what each of them is: it uses a build."""
-    announced: Announced
-    """Jobs up to where it begins were announced as queued by an earlier reign."""
+    watermark: Watermark
+    """Starts at the last job that an earlier reign announced."""
     horizon: int
     """The last sequence at the start; 0 when nothing waited."""
     open_run_s: float
@@ -124,7 +124,7 @@ class Intake:
         """All jobs of complete runs up to this sequence are announced; the next reign starts behind it."""
         first_open = min((e.seq for run in self.runs.open.values() for _, e, _ in run.waiting), default=None)
         read = self.seen_through if first_open is None else min(self.seen_through, first_open - 1)
-        return self.announced.step(read, posted=self.events.posted, stored=self.events.done)
+        return self.watermark.advance(read, posted=self.events.posted, stored=self.events.done)
 
     async def _take_all(self, msgs: list[Msg]) -> StreamMessage:
         arrivals: list[_Arrival] = []
@@ -230,7 +230,7 @@ class Intake:
             self.on_use(spec)
             priority = self.priority_of(spec.job_id, spec.run_id, spec.priority)
             events.append(JobArrived(placement_job(message, at, entry.seq, priority=priority)))
-        if entry.seq <= self.announced.through:
+        if entry.seq <= self.watermark.through:
             return
         if message.attempt == 1:
             self._announce(message, at)
@@ -249,8 +249,7 @@ class Intake:
             run_meta=shown_meta(marker) if marker and spec.position == 0 else {},
             not_before=message.not_before,
         )
-        subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, 1, "info")
-        self.events.post(OutMsg(subject, queued.encode()))
+        self.events.post(event_message(queued))
 
     async def _refuse(self, run: OpenRun) -> None:
         if not await self.runs.refuse(run):
@@ -260,10 +259,7 @@ class Intake:
         log.warning("%s", text)
         now = self.clock.now()
         for message, entry, _ in run.waiting:
-            spec = message.spec
-            refused = Refused(**about(spec, 1, now), message=text)
-            subject = subjects.event(spec.org_id, spec.run_id, spec.job_id, 1, "info")
-            self.events.post(OutMsg(subject, refused.encode()))
+            self.events.post(event_message(Refused(**about(message.spec, 1, now), message=text)))
             if entry.ack:
                 await self.bus.nc.publish(entry.ack, ACK)
         self.runs.open.pop(run.key, None)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bus_schemas.streams import EVENTS
+from qgjob.backoff import Backoff
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_at
 from qgjob.bus.follow import StreamMessage
@@ -17,8 +18,6 @@ from qgjob.store.position import Position, StreamState
 log = logging.getLogger(__name__)
 
 _SAME_TIME_S: Final = 1e-3
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 2.0
 
 
 class OtherStreamError(QgjobError):
@@ -69,14 +68,13 @@ class EventHistory:
 
     async def read(self) -> StreamState:
         """The stream as it is now; waits until the server tells."""
-        pause = _FIRST_PAUSE_S
+        backoff = Backoff()
         while True:
             try:
                 info = await self._bus.requests.api(f"STREAM.INFO.{EVENTS}", timeout=3)
             except QgjobError as error:  # the server is away, restarting, or has no leader yet
                 log.debug("no word of the stream %s: %s", EVENTS, error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                await backoff.wait()
             else:
                 state = info["state"]
                 return StreamState(str(info["created"]), int(state["messages"]), int(state["last_seq"]))
@@ -87,14 +85,13 @@ class EventHistory:
 
     async def _check(self) -> None:
         """A server that lost its last writes gives their places to other messages."""
-        pause = _FIRST_PAUSE_S
+        backoff = Backoff()
         while self._suspects:
             seq, at = self._suspects[0]
             try:
                 message = await read_at(self._bus, EVENTS, seq) if seq > 0 else None
             except QgjobError:  # the server is away or restarting
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                await backoff.wait()
                 continue
             if message is not None and abs(message.at - at) > _SAME_TIME_S:
                 raise OtherStreamError(f"the stream {EVENTS} holds another message at {seq}")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.agents import DeadLetter
 from bus_schemas.streams import DEAD, EVENTS
+from qgjob.backoff import Backoff
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.direct import read_all
 from qgjob.bus.follow import StreamMessage
 from qgjob.errors import BadMessageError, QgjobError
-
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 2.0
 
 
 class EventLetters:
@@ -35,15 +31,14 @@ class EventLetters:
     async def set_aside(self, message: StreamMessage, reason: str, *, goal: int) -> None:
         """Write a letter; up to the place `goal` only if there is none yet. Waits for the server."""
         self.count += 1
-        pause = _FIRST_PAUSE_S
+        backoff = Backoff()
         while True:
             with contextlib.suppress(QgjobError):
                 if message.seq <= goal and message.seq in await self._letters():
                     return
                 if await set_aside(self._bus, EVENTS, message.subject, message.data, reason, seq=message.seq):
                     return
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            await backoff.wait()
 
     async def _letters(self) -> set[int]:
         if self._known is None:

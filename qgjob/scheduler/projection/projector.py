@@ -16,6 +16,7 @@ from bus_schemas import subjects
 from bus_schemas.agents import Heartbeat
 from bus_schemas.events import decode_event_at
 from bus_schemas.streams import EVENTS
+from qgjob.backoff import Backoff
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, follow
 from qgjob.clock import Clock, SystemClock
@@ -46,8 +47,8 @@ LOOK_EVERY_S: Final = 1.0
 _AHEAD: Final = 4096
 _MAX_WAITING: Final = 8192
 _MAX_AGENTS: Final = 10_000
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 2.0
+_REST_S: Final = 2.0
+"""After a failure of any other kind than the store being away."""
 
 
 class Projector:
@@ -103,16 +104,11 @@ class Projector:
 
     async def run(self) -> None:
         """Work until cancelled, whatever the store and the server do meanwhile."""
-        agents = f"{subjects.LIVE_AGENTS}.*"
-        subscription = await self._bus.nc.subscribe(agents, cb=self._on_heartbeat)
-        try:
+        async with self._bus.subscribed(f"{subjects.LIVE_AGENTS}.*", self._on_heartbeat):
             while True:
                 await self._one_go()
                 # Two that lost to each other must not meet again at once.
                 await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311  (no secret)
-        finally:
-            with contextlib.suppress(Exception):  # the connection may be the reason we stop
-                await subscription.unsubscribe()
 
     async def _one_go(self) -> None:
         """Project until something is amiss, and say what it was."""
@@ -126,14 +122,14 @@ class Projector:
         except RefusedError as error:
             self._anew = True  # something else wrote under our keys: what is ours is written again
             self._say(logging.ERROR, f"the projection is built anew: {error}")
-            await asyncio.sleep(_LONGEST_PAUSE_S)
+            await asyncio.sleep(_REST_S)
         except QgjobError as error:
             self._say(logging.WARNING, f"the projection rests: {error}")
-            await asyncio.sleep(_LONGEST_PAUSE_S)
+            await asyncio.sleep(_REST_S)
         except Exception:
             # A fault in here must not end the reign: jobs do not need the projection to run.
             log.exception("the projection failed and is tried again")
-            await asyncio.sleep(_LONGEST_PAUSE_S)
+            await asyncio.sleep(_REST_S)
 
     def _say(self, level: int, text: str) -> None:
         if text != self._said:
@@ -261,7 +257,7 @@ class Projector:
 
     async def _stored(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something in the store, again and again while it is away."""
-        pause = _FIRST_PAUSE_S
+        backoff = Backoff()
         while True:
             try:
                 result = await work()
@@ -269,8 +265,7 @@ class Projector:
                 if not self._store_away:
                     self._store_away = True
                     log.warning("the projection waits for the store: %s", error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                await backoff.wait()
             else:
                 if self._store_away:
                     self._store_away = False

@@ -23,8 +23,8 @@ from qgjob.bus.follow import StreamMessage
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc, apply
 from qgjob.errors import BadMessageError
+from qgjob.scheduler.backlog.job_specs import describe_unannounced
 from qgjob.scheduler.backlog.runs import shown_meta
-from qgjob.scheduler.queries.unannounced import describe_unannounced
 from qgjob.store.connect import StoreUnavailableError
 from qgjob.store.documents import RunDoc
 from qgjob.store.position import Position

@@ -19,7 +19,7 @@ from qgjob.scheduler.dispatch.dispatcher import group_ref
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.leadership.election import Mandate
-from qgjob.scheduler.queries.fitting import fit_overview
+from qgjob.scheduler.queries.reply_size import fit_overview
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class OverviewPublisher:
             slots_busy=busy,
             slots_held=sum(1 for slot in state.slots.values() if not slot.available),
             holds=tuple(self.holds.all()[:_MAX_HOLDS]),
-            builds_held=tuple(self.holds.troubles.builds_held()[:_MAX_HOLDS]),
+            builds_held=tuple(self.holds.quarantine.builds_held()[:_MAX_HOLDS]),
             installs=state.installs,
             installs_avoided=state.installs_avoided,
             ended=self.ended(),

@@ -31,14 +31,14 @@ from bus_schemas.tokens import decode_token, encode_token
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock, SystemClock, rfc3339
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
+from qgjob.scheduler.backlog.job_specs import describe_unannounced
 from qgjob.scheduler.dispatch.holds import read_holds
 from qgjob.scheduler.queries.dead_letters import read_letters
-from qgjob.scheduler.queries.fitting import fit, fit_overview
 from qgjob.scheduler.queries.health_check import HealthCheck, read_agents
 from qgjob.scheduler.queries.job_logs import read_logs
 from qgjob.scheduler.queries.lookup import FoundJob, FoundRun, KnownJobs, Lookup
+from qgjob.scheduler.queries.reply_size import fit, fit_overview
 from qgjob.scheduler.queries.test_history import near_tests, read_durations, read_outcomes
-from qgjob.scheduler.queries.unannounced import describe_unannounced
 from qgjob.store.reader import Filters, Reader
 
 if TYPE_CHECKING:
@@ -102,13 +102,10 @@ class QueryService:
 
     async def run(self) -> None:
         """Answer until cancelled; what is being worked on then is still answered."""
-        nc = self._bus.nc
-        subscription = await nc.subscribe(subjects.QUERY_ALL, queue=QUEUE, cb=self._on_question)
         try:
-            await asyncio.Event().wait()
+            async with self._bus.subscribed(subjects.QUERY_ALL, self._on_question, queue=QUEUE):
+                await asyncio.Event().wait()
         finally:
-            with contextlib.suppress(Exception):  # the connection may be the reason we stop
-                await subscription.unsubscribe()
             if self._tasks:
                 _, late = await asyncio.wait(self._tasks, timeout=_LEAVE_S)
                 for task in late:

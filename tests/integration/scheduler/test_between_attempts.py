@@ -17,7 +17,7 @@ from qgjob.clock import SystemClock
 from qgjob.domain.history import JobDoc
 from qgjob.domain.placement.model import JobArrived
 from qgjob.scheduler.backlog.entries import Backlog, Entry, placement_job
-from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.cancels import Cancels
 from qgjob.scheduler.control.priorities import Priorities
 from qgjob.scheduler.dispatch.lab import Lab
@@ -66,7 +66,7 @@ class Between:
         return link.state if isinstance(link, Ended) else None
 
 
-async def forget(_: Carrying) -> None:
+async def forget(_: Operation) -> None:
     """Nothing is kept."""
 
 
@@ -75,7 +75,7 @@ async def test_a_cancel(bus: Bus, told: int) -> None:
     job = Between(bus, told)
     await job.fails_first()
     request = CancelRequest(id=job.spec.job_id, by="ann", reason="enough").encode()
-    answer = await job.cancels.cancel(request, Carrying("cancel", request, forget, time.time()))
+    answer = await job.cancels.cancel(request, Operation("cancel", request, forget, time.time()))
     assert answer.affected == (job.spec.job_id,)
     assert await job.end_of(2) == "cancelled"
     assert not job.lab.state.jobs, "it is placed all the same"
@@ -94,7 +94,7 @@ async def test_a_new_priority(bus: Bus) -> None:
     async def known(_: str) -> KnownJobs:
         return KnownJobs([JobDoc(spec.job_id, spec.run_id, spec.org_id)])
 
-    async def comes_in(_: Carrying) -> None:
+    async def comes_in(_: Operation) -> None:
         job.comes_in(2, priority=priorities.of(spec.job_id, spec.run_id, spec.priority))
 
     priorities = Priorities(bus, job.clock, job.backlog, events, job.lab.feed, known, at_once, ready)
@@ -106,8 +106,8 @@ async def test_a_new_priority(bus: Bus) -> None:
     request = ReprioritiseRequest(id=spec.run_id, by="ann", priority=9).encode()
     publishing = asyncio.create_task(events.run())
     try:
-        carrying = Carrying("reprioritise", request, comes_in, time.time())
-        answer = await priorities.reprioritise(request, carrying)
+        operation = Operation("reprioritise", request, comes_in, time.time())
+        answer = await priorities.reprioritise(request, operation)
     finally:
         publishing.cancel()
         await asyncio.gather(publishing, return_exceptions=True)

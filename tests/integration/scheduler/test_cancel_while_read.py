@@ -48,7 +48,13 @@ async def test_it_waits_for_the_rest(
     monkeypatch.setattr(intake, "_READ_AT_ONCE", 4)
     monkeypatch.setattr(Intake, "_take_all", halting)
     monkeypatch.setattr(Intake, "reads", noting)
+
+    async def leads() -> bool:
+        seen = await overview(bus)
+        return seen is not None and seen.leader is not None
+
     async with scheduling(nats_server, valkey_server), Witness().watching(bus) as witness:
+        await wait_for(leads, 20, "a leader: what it finds waiting it answers nothing before")
         for part in range(PARTS):
             await part_of(bus, run, part, parts=PARTS)
         async with asyncio.timeout(20):

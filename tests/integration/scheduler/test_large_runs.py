@@ -13,7 +13,7 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
 from qgjob.domain.placement.model import JobArrived
 from qgjob.scheduler.backlog.entries import Backlog, Entry, placement_job
-from qgjob.scheduler.control.bulk import Bulk, Carrying
+from qgjob.scheduler.control.bulk import Bulk, Operation
 from qgjob.scheduler.control.cancels import Cancels
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.queries.lookup import KnownJobs
@@ -26,7 +26,7 @@ async def nothing_else(_: str) -> KnownJobs | None:
     return KnownJobs([])
 
 
-async def at_once(_: str, __: Carrying) -> None:
+async def at_once(_: str, __: Operation) -> None:
     """All jobs are in the backlog already."""
 
 
@@ -73,8 +73,8 @@ async def test_only_the_answer_to_a_request_for_many_jobs_is_remembered(
 ) -> None:
     carried: list[bytes] = []
 
-    async def act(data: bytes, carrying: Carrying) -> CtlAnswer:
-        await carrying.concerns(jobs)
+    async def act(data: bytes, operation: Operation) -> CtlAnswer:
+        await operation.add_jobs(jobs)
         carried.append(data)
         return CtlAnswer(affected=("j_1",))
 

@@ -11,7 +11,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import ManualClock
 from qgjob.scheduler.backlog.entries import Backlog, Entry
-from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.priorities import Priorities
 from qgjob.scheduler.queries.lookup import KnownJobs
 
@@ -22,7 +22,7 @@ async def unknown(_id: str) -> KnownJobs | None:
     return None
 
 
-async def arrived(_id: str, _carrying: Carrying) -> None:
+async def arrived(_id: str, _carrying: Operation) -> None:
     """Everything has."""
 
 

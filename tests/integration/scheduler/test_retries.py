@@ -14,7 +14,7 @@ from qgjob.bus.publisher import Publisher, publish_each
 from qgjob.clock import SystemClock
 from qgjob.domain.history import JobDoc
 from qgjob.scheduler.backlog.entries import Backlog, Entry
-from qgjob.scheduler.control.bulk import Carrying
+from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.retries import Retries
 from qgjob.scheduler.queries.lookup import KnownJobs
 from tests.support.views import queued, view
@@ -32,13 +32,13 @@ async def known(_: str) -> KnownJobs | None:
     return KnownJobs([DOC])
 
 
-async def keep(_: Carrying) -> None:
+async def keep(_: Operation) -> None:
     pass
 
 
 async def retried(retries: Retries) -> CtlAnswer:
     request = RetryRequest(id=DOC.job_id, nonce="n", by="ann")
-    return await asyncio.wait_for(retries.retry(request.encode(), Carrying("retry", b"", keep, 0.0)), 20)
+    return await asyncio.wait_for(retries.retry(request.encode(), Operation("retry", b"", keep, 0.0)), 20)
 
 
 async def test_a_job_that_has_just_ended_is_tried_again_once_that_is_heard(bus: Bus) -> None:

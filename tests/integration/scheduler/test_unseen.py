@@ -11,7 +11,7 @@ from bus_schemas.streams import ORDERS_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
-from qgjob.scheduler.control.bulk import Bulk, Carrying
+from qgjob.scheduler.control.bulk import Bulk, Operation
 from tests.support.wait import wait_for
 
 
@@ -20,8 +20,8 @@ async def test_a_fault_in_what_an_earlier_leader_began(bus: Bus, caplog: pytest.
     order = Order(verb="cancel", request=request.encode().decode(), at=1.0)
     await kv.put(bus, ORDERS_BUCKET, "one", order.encode())
 
-    async def fails(data: bytes, carrying: Carrying) -> CtlAnswer:
-        raise ZeroDivisionError(f"{data!r} of {carrying.verb}")
+    async def fails(data: bytes, operation: Operation) -> CtlAnswer:
+        raise ZeroDivisionError(f"{data!r} of {operation.verb}")
 
     ready = asyncio.Event()
     ready.set()

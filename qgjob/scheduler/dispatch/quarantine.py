@@ -33,7 +33,7 @@ _NOBODYS: Final = frozenset({POISONOUS, "takeovers", "lost"})
 
 
 @dataclass(slots=True)
-class Troubles:
+class Quarantine:
     """Turns ends of attempts into quarantines and holds of builds."""
 
     bus: Bus

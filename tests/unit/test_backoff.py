@@ -1,18 +1,18 @@
-"""How long to wait before a dead child is started again."""
+"""How long to wait before something that failed is tried again."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qgjob.local.backoff import Backoff
+from qgjob.backoff import Backoff
 
 
 def test_it_doubles_to_its_limit_and_starts_over_after_a_settled_life() -> None:
     backoff = Backoff(first_s=1, longest_s=5, settled_s=30)
-    assert [backoff.after(lived_s=0) for _ in range(5)] == [1, 2, 4, 5, 5]
-    assert backoff.after(lived_s=29.9) == 5
-    assert [backoff.after(lived_s=30), backoff.after(lived_s=0)] == [1, 2]
+    assert [backoff.after(lasted_s=0) for _ in range(5)] == [1, 2, 4, 5, 5]
+    assert backoff.after(lasted_s=29.9) == 5
+    assert [backoff.after(lasted_s=30), backoff.after(lasted_s=0)] == [1, 2]
 
 
 @given(st.lists(st.floats(min_value=0, max_value=1e6)))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.system import installed_env, percentiles, running_system
-from bus_schemas.requests import ListAnswer, ListQuery
+from bus_schemas.queries import ListAnswer, ListQuery
 from bus_schemas.subjects import query
 from qgjob.bus.connect import Bus
 from qgjob.errors import QgjobError

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.system import running_system
-from bus_schemas.requests import LeaderView
+from bus_schemas.queries import LeaderView
 from qgjob.bus.connect import Bus
 from qgjob.local.system import LocalSystem
 from tests.support.pipeline import overview

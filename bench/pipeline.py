@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.system import percentiles, running, small_bundle, stored_at
 from bus_schemas import subjects
 from bus_schemas.events import Ended, Started, decode_event
-from bus_schemas.requests import GetAnswer, GetQuery
+from bus_schemas.queries import GetAnswer, GetQuery
 from qgjob.bus.connect import Bus
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bus_schemas import subjects
-from bus_schemas.agents import GroupRef, Heartbeat, InstalledBuild, LogChunk, SlotStatus
-from bus_schemas.base import Message
+from bus_schemas.agents import GroupRef, Heartbeat, InstalledBuild, SlotStatus
+from bus_schemas.base import Message, Problem
 from bus_schemas.events import (
     AnyEvent,
     Attempt,
@@ -32,7 +32,8 @@ from bus_schemas.events import (
     subject_of,
 )
 from bus_schemas.jobs import JobSpec
-from bus_schemas.requests import (
+from bus_schemas.logs import LogChunk, LogsAnswer
+from bus_schemas.queries import (
     AgentsAnswer,
     GetAnswer,
     GetQuery,
@@ -41,9 +42,7 @@ from bus_schemas.requests import (
     LeaderView,
     ListAnswer,
     ListQuery,
-    LogsAnswer,
     Overview,
-    Problem,
 )
 from qgjob.bus.connect import Bus, ServerOptions, connect
 from qgjob.bus.topology import ensure_topology

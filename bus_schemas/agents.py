@@ -1,4 +1,4 @@
-"""What agents and the scheduler say to each other, and the chunks of a job's log."""
+"""Messages between agents and the scheduler: slot reports, bindings, cancels, heartbeats."""
 
 from __future__ import annotations
 
@@ -137,31 +137,3 @@ class Heartbeat(Greeting):
     slots: tuple[SlotStatus, ...] = ()
     runners: tuple[Id, ...] = ()
     """What its jobs may name as their runner, sorted; empty from agents that do not say."""
-
-
-class LogChunk(Message):
-    """Some output of an attempt, in the order in which it was read."""
-
-    job_id: Id
-    attempt: AttemptNumber
-    seq: Count
-    at: Timestamp
-    parts: tuple[tuple[Literal["out", "err", "sys"], str], ...] = ()
-    """Which stream, and its text; `sys` is said by the agent itself."""
-    dropped: Count = 0
-    """How many bytes were left out before this chunk, the log being over its limit."""
-    eof: bool = False
-
-
-class DeadLetter(Message):
-    """A message that could not be read, set aside where an operator sees it."""
-
-    stream: Id
-    subject: Annotated[str, Field(max_length=4096)]
-    seq: int | None = None
-    reason: Text
-    data: str
-    """The first 64 KiB of the payload, Base64."""
-    size: Count | None = None
-    """Bytes of the whole payload; None in one of an older release."""
-    at: Timestamp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -99,6 +99,23 @@ class Message(Model):
                 hint="Upgrade this qgjob.",
             )
         return message
+
+
+ErrorCode = Literal["not_found", "bad_request", "refused", "not_leader", "unavailable"]
+
+
+class Problem(Model):
+    """Why a request was not carried out."""
+
+    code: ErrorCode
+    message: Text
+    hint: Text | None = None
+
+
+class Answer(Message):
+    """An answer to a request; with a `problem`, the request was not carried out."""
+
+    problem: Problem | None = None
 
 
 class Greeting(Message):

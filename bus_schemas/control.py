@@ -7,9 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from bus_schemas.base import Count, Id, Message, Model, Text, Timestamp
+from bus_schemas.base import Answer, Count, Id, Message, Model, Text, Timestamp
 from bus_schemas.jobs import Priority
-from bus_schemas.requests import Problem
 
 MAX_ALSO: Final = 499
 """How many jobs a request may name beside the first."""
@@ -69,10 +68,9 @@ class Refusal(Model):
     message: Text
 
 
-class CtlAnswer(Message):
+class CtlAnswer(Answer):
     """What a control request did."""
 
-    problem: Problem | None = None
     affected: tuple[Id, ...] = ()
     """Jobs that were changed."""
     already: tuple[Id, ...] = ()
@@ -89,8 +87,8 @@ class CtlAnswer(Message):
     """The request, a `patient` one, is kept and goes on, with about so many jobs to come: ask again."""
 
 
-def together(answers: Iterable[CtlAnswer]) -> CtlAnswer:
-    """Several answers as one; who was refused for the same reason stands together."""
+def merge_answers(answers: Iterable[CtlAnswer]) -> CtlAnswer:
+    """Several answers as one; jobs refused for the same reason are listed in one refusal."""
     every = list(answers)
     refused: dict[str, list[str]] = {}
     for answer in every:

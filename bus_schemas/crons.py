@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from bus_schemas.base import Id, Message, Text, Timestamp
+from bus_schemas.base import Answer, Id, Message, Text, Timestamp
 from bus_schemas.jobs import JobSpec
-from bus_schemas.requests import Problem
 
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[ -~]+$")]
 """Six fields (second, minute, hour, day, month, weekday), or `@hourly`, `@daily`, `@every 30m`, …."""
@@ -64,10 +63,9 @@ class CronList(Message):
     org_id: Id | None = None
 
 
-class CronAnswer(Message):
+class CronAnswer(Answer):
     """The schedules that were asked for, made or deleted."""
 
-    problem: Problem | None = None
     schedules: tuple[CronView, ...] = ()
     replaced: bool = False
     """Whether a schedule of that id was there before."""

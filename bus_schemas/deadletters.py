@@ -1,4 +1,7 @@
-"""What could not be read, as it is asked about and dropped: numbers are places in `QG_DEAD`."""
+"""Dead letters: unreadable messages in `QG_DEAD`, and the requests that list and drop them.
+
+A letter's number is its sequence in the stream.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,26 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from bus_schemas.base import Count, Id, Message, Model, Positive, Text, Timestamp
-from bus_schemas.requests import Problem
+from bus_schemas.base import Answer, Count, Id, Message, Model, Positive, Text, Timestamp
 
 MAX_LETTERS: Final = 100
 """How many an answer has at most."""
 BEGINNING_BYTES: Final = 256
 """How much of its payload each of several has."""
+
+
+class DeadLetter(Message):
+    """A message that could not be read, set aside where an operator sees it."""
+
+    stream: Id
+    subject: Annotated[str, Field(max_length=4096)]
+    seq: int | None = None
+    reason: Text
+    data: str
+    """The first 64 KiB of the payload, Base64."""
+    size: Count | None = None
+    """Bytes of the whole payload; None in one of an older release."""
+    at: Timestamp
 
 
 class DeadLettersQuery(Message):
@@ -45,10 +61,9 @@ class DeadLetterView(Model):
     """Base64: what is kept of its payload, or of that the first 256 bytes where several are listed."""
 
 
-class DeadLettersAnswer(Message):
+class DeadLettersAnswer(Answer):
     """The letters that were asked for."""
 
-    problem: Problem | None = None
     letters: tuple[DeadLetterView, ...] = ()
     total: Count = 0
     """How many there are in all."""
@@ -63,8 +78,7 @@ class DeadLettersDrop(Message):
     by: Id
 
 
-class DeadLettersDropped(Message):
+class DeadLettersDropped(Answer):
     """How many are gone."""
 
-    problem: Problem | None = None
     dropped: Count = 0

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bus_schemas.agents import GroupRef
-from bus_schemas.base import Id, Label, Message, Model, SlotName, Text, Timestamp
+from bus_schemas.base import Answer, Id, Label, Message, Model, SlotName, Text, Timestamp
 from bus_schemas.events import EndState
-from bus_schemas.requests import JobState, Problem
+from bus_schemas.queries import JobState
 
 GateKind = Literal["cancelling", "not_before", "paused", "build_held", "org_limit", "run_limit"]
 """What keeps a job from starting, whatever slot is free."""
@@ -65,10 +65,9 @@ class ExplainRequest(Message):
     job_id: Id
 
 
-class ExplainAnswer(Message):
+class ExplainAnswer(Answer):
     """Why a job waits, or why it went where it went."""
 
-    problem: Problem | None = None
     job_id: Id | None = None
     state: JobState | None = None
     attempt: int = 1

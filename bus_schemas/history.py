@@ -1,4 +1,4 @@
-"""What is remembered of each test for long: its last outcomes, and how long it is expected to run."""
+"""What is remembered of each test: its last outcomes (`QG_HISTORY`), and its learned durations."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from bus_schemas.base import AttemptNumber, Id, Message, Seconds, Text, Timestamp
+from bus_schemas.base import Answer, AttemptNumber, Count, Id, Message, Seconds, Text, Timestamp
 from bus_schemas.jobs import TestPath
-from bus_schemas.requests import Problem
 
 Outcome = Literal["passed", "failed", "timed_out", "errored"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "timed_out", "errored")
@@ -44,10 +43,9 @@ class HistoryQuery(Message):
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
-class HistoryAnswer(Message):
+class HistoryAnswer(Answer):
     """The outcomes that were asked for, each once."""
 
-    problem: Problem | None = None
     outcomes: tuple[OutcomeRecord, ...] = ()
     expected_s: Seconds | None = None
     """How long the test is expected to run, when one organisation was asked for and that is known."""
@@ -60,8 +58,18 @@ class DurationsQuery(Message):
     tests: Annotated[tuple[TestPath, ...], Field(max_length=MAX_ASKED)]
 
 
-class DurationsAnswer(Message):
+class DurationsAnswer(Answer):
     """Seconds by test, of those of which something is known."""
 
-    problem: Problem | None = None
     seconds: dict[str, Seconds] = Field(default_factory=dict)
+
+
+class Learned(Message):
+    """Weighted means with how many samples they stand on, in the bucket `qg_learned`."""
+
+    at: Timestamp
+    tests: tuple[tuple[str, str, Seconds, Count], ...] = ()
+    """(organisation, test, seconds, samples)."""
+    installs: tuple[tuple[str, str, Seconds, Count], ...] = ()
+    """(organisation, build, seconds, samples)."""
+    any_install: tuple[Seconds, Count] | None = None

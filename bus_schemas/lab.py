@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bus_schemas.base import Greeting, Id, Message, Model, SlotName, Text, Timestamp
+from bus_schemas.base import Answer, Greeting, Id, Message, Model, SlotName, Text, Timestamp
 from bus_schemas.holds import SlotHold
-from bus_schemas.requests import Problem
 
 HoldVerb = Literal["drain", "pause", "resume", "quarantine", "reserve"]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
@@ -31,10 +30,9 @@ class SlotsRequest(Message):
     """For how long; None: until it is resumed."""
 
 
-class SlotsAnswer(Message):
+class SlotsAnswer(Answer):
     """What became of a `SlotsRequest`."""
 
-    problem: Problem | None = None
     slots: tuple[SlotName, ...] = ()
     """The slots that it concerns and that are connected; of `resume` those that it lets go."""
     running: dict[str, Id] = Field(default_factory=dict)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bus_schemas.agents import Binding, CancelAttempt, DeadLetter, Heartbeat, Hello, LogChunk, SlotNext
+from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello, SlotNext
 from bus_schemas.base import Message
 from bus_schemas.builds import BuildRecord
 from bus_schemas.cases import CaseReport
 from bus_schemas.control import CancelRequest, CtlAnswer, Order, ReprioritiseRequest, RetryRequest
 from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
 from bus_schemas.deadletters import (
+    DeadLetter,
     DeadLettersAnswer,
     DeadLettersDrop,
     DeadLettersDropped,
@@ -29,19 +30,24 @@ from bus_schemas.events import (
     TakenOver,
 )
 from bus_schemas.explain import ExplainAnswer, ExplainRequest
-from bus_schemas.history import DurationsAnswer, DurationsQuery, HistoryAnswer, HistoryQuery, OutcomeRecord
+from bus_schemas.history import (
+    DurationsAnswer,
+    DurationsQuery,
+    HistoryAnswer,
+    HistoryQuery,
+    Learned,
+    OutcomeRecord,
+)
 from bus_schemas.jobs import JobMessage, RunMarker
 from bus_schemas.lab import BuildResumeRequest, HoldOrder, LabHealth, SlotHolds, SlotsAnswer, SlotsRequest
-from bus_schemas.learned import Learned
-from bus_schemas.requests import (
+from bus_schemas.logs import LogChunk, LogsAnswer, LogsQuery
+from bus_schemas.queries import (
     AgentsAnswer,
     GetAnswer,
     GetQuery,
     HealthAnswer,
     ListAnswer,
     ListQuery,
-    LogsAnswer,
-    LogsQuery,
     Overview,
     Query,
 )

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bus_schemas.base import Id, Message, Model, Text, Timestamp
+from bus_schemas.base import Answer, Id, Message, Model, Text, Timestamp
 from bus_schemas.jobs import Priority
-from bus_schemas.requests import Problem
 
 Running = Annotated[int, Field(ge=1, le=1_000_000)]
 Weight = Annotated[float, Field(ge=0.01, le=100.0, allow_inf_nan=False)]
@@ -35,10 +34,9 @@ class OrgRule(Model):
     """Its share of the starts as against the others'; without one it is 1."""
 
 
-class QueueRules(Message):
+class QueueRules(Answer):
     """All rules of the queue, in the bucket `qg_settings`; also the answer to who sets them."""
 
-    problem: Problem | None = None
     changed: bool = False
     """In an answer: whether the request changed anything."""
     pauses: tuple[PauseMark, ...] = ()

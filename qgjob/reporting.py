@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from bus_schemas.cases import CaseRecord
-from bus_schemas.requests import JobView, RunView, StoredChunk
+from bus_schemas.logs import StoredChunk
+from bus_schemas.queries import JobView, RunView
 from qgjob.client import Client
 from qgjob.client.downloads import of_jobs
 from qgjob.errors import QgjobError

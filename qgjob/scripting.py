@@ -26,7 +26,7 @@ from anyio.from_thread import start_blocking_portal
 from bus_schemas.agents import Heartbeat
 from bus_schemas.builds import BuildRecord
 from bus_schemas.control import CtlAnswer
-from bus_schemas.requests import HealthAnswer, JobState, JobView, RunView
+from bus_schemas.queries import HealthAnswer, JobState, JobView, RunView
 from qgjob.client.client import Client, open_client
 from qgjob.client.models import SubmitRequest, Submitted, Waited, WaitOptions
 from qgjob.connecting import server_options

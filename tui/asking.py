@@ -13,7 +13,7 @@ from typing import Final
 from bus_schemas import subjects
 from bus_schemas.cases import MAX_REPORT_BYTES, CaseReport
 from bus_schemas.events import Attempt
-from bus_schemas.requests import GetAnswer, GetQuery, RunView
+from bus_schemas.queries import GetAnswer, GetQuery, RunView
 from bus_schemas.streams import ARTIFACT_OBJECTS
 from qgjob.bus.objects import get_file
 from qgjob.client import Client

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bus_schemas.agents import Heartbeat
-from bus_schemas.requests import JobState, Overview
+from bus_schemas.queries import JobState, Overview
 from qgjob.bus import NatsError
 from qgjob.client import Client, Live, LiveEvent, Resync, ServerOptions, open_client
 from qgjob.errors import NotAllowedError, NotFoundError, QgjobError, UsageError

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final, TextIO
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 from qgjob.client import Client, Resync
 from qgjob.client.query import stored_logs
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bus_schemas.agents import GroupRef, Heartbeat, InstalledBuild, SlotStatus
 from bus_schemas.jobs import capability_of, priority_class
-from bus_schemas.requests import GroupView, Overview
+from bus_schemas.queries import GroupView, Overview
 from tui.store.job import Job
 from tui.store.jobs import JobBook
 

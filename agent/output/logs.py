@@ -18,8 +18,8 @@ from typing import Final, Literal
 from agent.output.log_tail import TAIL_BYTES, LogTail
 from agent.output.masking import Masker
 from bus_schemas import subjects
-from bus_schemas.agents import LogChunk
 from bus_schemas.jobs import JobMessage
+from bus_schemas.logs import LogChunk
 from bus_schemas.streams import LOGS
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last

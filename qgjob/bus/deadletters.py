@@ -7,7 +7,7 @@ import logging
 import time
 
 from bus_schemas import subjects
-from bus_schemas.agents import DeadLetter
+from bus_schemas.deadletters import DeadLetter
 from qgjob.bus.connect import Bus
 from qgjob.errors import QgjobError
 

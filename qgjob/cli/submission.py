@@ -51,7 +51,7 @@ class Submission:
         )
 
     async def _main(self) -> int:
-        from bus_schemas.requests import META_FOLDER
+        from bus_schemas.queries import META_FOLDER
 
         out = self.session.out
         async with self.session.client(tells=False) as client:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bus_schemas.history import HistoryAnswer
     from bus_schemas.holds import SlotHold
     from bus_schemas.jobs import BlobRef
-    from bus_schemas.requests import HealthAnswer, JobState, JobView, Overview, RunView
+    from bus_schemas.queries import HealthAnswer, JobState, JobView, Overview, RunView
     from qgjob.client import artifacts, builds, deadletters, downloads, lab, query
     from qgjob.client.downloads import JobArtifact
     from qgjob.client.models import TransferProgress

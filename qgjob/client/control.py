@@ -18,12 +18,12 @@ from bus_schemas.control import (
     Refusal,
     ReprioritiseRequest,
     RetryRequest,
-    together,
+    merge_answers,
 )
 from bus_schemas.rules import LimitRequest, PauseRequest, QueueRules, ResumeRequest
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
-from qgjob.client.request import ask, checked
+from qgjob.client.request import ask
 from qgjob.errors import NotFoundError, RefusedError, UnreachableError
 
 TIMEOUT_S: Final = 30.0
@@ -192,7 +192,7 @@ async def _each(bus: Bus, verb: str, job_ids: Sequence[str], request: BulkReques
         told = {some[0], *answer.affected, *answer.already, *answer.later, *answer.gone}
         told.update(name for refusal in answer.refused for name in refusal.ids)
         left = [name for name in left if name not in told]
-    return together(answers)
+    return merge_answers(answers)
 
 
 async def _jobs(bus: Bus, verb: str, request: BulkRequest, on_left: OnLeft | None) -> CtlAnswer:
@@ -217,7 +217,6 @@ async def _jobs(bus: Bus, verb: str, request: BulkRequest, on_left: OnLeft | Non
                 f"{error.message} It has taken this {verb}, with about {jobs} still to come.",
                 hint="It is written down, and goes on as soon as a scheduler is there.",
             ) from None
-        checked(answer.problem)
         if not answer.left:
             return answer
         left = answer.left
@@ -226,6 +225,4 @@ async def _jobs(bus: Bus, verb: str, request: BulkRequest, on_left: OnLeft | Non
 
 
 async def _rules(bus: Bus, verb: str, org_id: str | None, request: Message) -> QueueRules:
-    answer = await ask(bus, subjects.ctl(verb, org_id), request, QueueRules, timeout=TIMEOUT_S)
-    checked(answer.problem)
-    return answer
+    return await ask(bus, subjects.ctl(verb, org_id), request, QueueRules, timeout=TIMEOUT_S)

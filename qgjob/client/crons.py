@@ -15,7 +15,7 @@ from qgjob.client.checks import checked_made, usage_error
 from qgjob.client.control import whoami
 from qgjob.client.ids import derived_id
 from qgjob.client.models import SubmitRequest
-from qgjob.client.request import ask, checked
+from qgjob.client.request import ask
 from qgjob.client.submit import check_build, expected_durations, make_specs
 from qgjob.clock import Clock
 from qgjob.errors import RefusedError
@@ -67,14 +67,12 @@ async def add(
             hint="Make several schedules of fewer tests each.",
         )
     answer = await ask(bus, subjects.ctl("cron_add", request.org_id), plan, CronAnswer)
-    checked(answer.problem)
     return answer.schedules[0], answer.replaced
 
 
 async def list_all(bus: Bus, *, org_id: str | None = None) -> list[CronView]:
     """See `Client.schedules`."""
     answer = await ask(bus, subjects.ctl("cron_list", org_id), CronList(org_id=org_id), CronAnswer)
-    checked(answer.problem)
     return list(answer.schedules)
 
 
@@ -82,5 +80,4 @@ async def delete(bus: Bus, schedule_id: str, *, by: str | None = None) -> CronVi
     """See `Client.delete_schedule`."""
     request = checked_made("The schedule's id", CronDelete, id=schedule_id, by=by or whoami())
     answer = await ask(bus, subjects.ctl("cron_delete"), request, CronAnswer)
-    checked(answer.problem)
     return answer.schedules[0]

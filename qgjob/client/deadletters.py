@@ -14,7 +14,7 @@ from bus_schemas.deadletters import (
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.control import whoami
-from qgjob.client.request import ask, checked
+from qgjob.client.request import ask
 
 _SUBJECT = subjects.query("dead_letters")
 
@@ -26,7 +26,6 @@ async def newest(bus: Bus, limit: int) -> tuple[list[DeadLetterView], int]:
         before = found[-1].number if found else None
         question = DeadLettersQuery(before=before, limit=min(MAX_LETTERS, limit - len(found)))
         answer = await ask(bus, _SUBJECT, question, DeadLettersAnswer)
-        checked(answer.problem)
         found += answer.letters
         if len(found) >= limit or not answer.more or not answer.letters:
             return found, answer.total
@@ -36,7 +35,6 @@ async def one(bus: Bus, number: int) -> DeadLetterView:
     """See `Client.dead_letter`."""
     question = checked_made("The number", DeadLettersQuery, number=number)
     answer = await ask(bus, _SUBJECT, question, DeadLettersAnswer)
-    checked(answer.problem)
     return answer.letters[0]
 
 
@@ -44,5 +42,4 @@ async def drop(bus: Bus, number: int | None, *, by: str | None = None) -> int:
     """See `Client.drop_dead_letters`."""
     request = checked_made("The number", DeadLettersDrop, number=number, by=by or whoami())
     answer = await ask(bus, subjects.ctl("dead_letters_drop"), request, DeadLettersDropped)
-    checked(answer.problem)
     return answer.dropped

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bus_schemas.artifacts import Artifact, is_safe_name
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from bus_schemas.streams import ARTIFACT_OBJECTS
 from qgjob.bus import objects
 from qgjob.bus.connect import Bus

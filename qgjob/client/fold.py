@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bus_schemas.events import AnyEvent, Queued
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.domain.history import UNKNOWN, JobDoc, apply
 from qgjob.domain.lifecycle import TERMINAL, WAITING
 

@@ -10,7 +10,8 @@ from qgjob.client.later import Later
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
-    from bus_schemas.requests import Overview, StoredChunk
+    from bus_schemas.logs import StoredChunk
+    from bus_schemas.queries import Overview
     from qgjob.client import labfeed, live, logs, models, wait, watch
     from qgjob.client.labfeed import LabFeed
     from qgjob.client.live import Live

@@ -14,7 +14,7 @@ from qgjob.client.checks import checked_made
 from qgjob.client.control import whoami
 from qgjob.client.ids import kind_of
 from qgjob.client.query import no_such_id
-from qgjob.client.request import ask, checked
+from qgjob.client.request import ask
 from qgjob.errors import NotFoundError
 
 A = TypeVar("A", SlotsAnswer, ExplainAnswer, CtlAnswer)
@@ -64,6 +64,4 @@ async def explain(bus: Bus, job_id: str) -> ExplainAnswer:
 
 
 async def _ask(bus: Bus, verb: str, org_id: str | None, request: Message, answer: type[A]) -> A:
-    found = await ask(bus, subjects.ctl(verb, org_id), request, answer)
-    checked(found.problem)
-    return found
+    return await ask(bus, subjects.ctl(verb, org_id), request, answer)

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from bus_schemas.agents import Heartbeat
 from bus_schemas.events import END_STATES
-from bus_schemas.requests import JobState, JobView, Overview
+from bus_schemas.queries import JobState, JobView, Overview
 from qgjob.bus.connect import Bus
 from qgjob.client import live, query
 from qgjob.client.fold import apply_event

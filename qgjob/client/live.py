@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from bus_schemas import subjects
-from bus_schemas.agents import Heartbeat, LogChunk
+from bus_schemas.agents import Heartbeat
 from bus_schemas.events import decode_event
-from bus_schemas.requests import Overview, StoredChunk
+from bus_schemas.logs import LogChunk, StoredChunk
+from bus_schemas.queries import Overview
 from qgjob.bus.connect import Bus
 from qgjob.client.models import LiveEvent, Resync
 from qgjob.errors import BadMessageError, QgjobError
@@ -130,15 +131,7 @@ def _event(msg: Msg) -> LiveEvent:
 
 
 def _chunk(msg: Msg) -> StoredChunk:
-    chunk = LogChunk.decode(msg.data)
-    return StoredChunk(
-        stream_seq=_sequence(msg),
-        attempt=chunk.attempt,
-        at=chunk.at,
-        parts=chunk.parts,
-        dropped=chunk.dropped,
-        eof=chunk.eof,
-    )
+    return StoredChunk.of(LogChunk.decode(msg.data), _sequence(msg))
 
 
 def events(bus: Bus, *, run_id: str | None = None, job_id: str | None = None) -> Live[LiveEvent]:

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from bus_schemas.events import END_STATES
-from bus_schemas.requests import JobView, StoredChunk
+from bus_schemas.logs import StoredChunk
+from bus_schemas.queries import JobView
 from qgjob.bus.connect import Bus
 from qgjob.client import live, query
 from qgjob.client.models import Resync

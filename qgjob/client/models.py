@@ -9,7 +9,7 @@ from typing import Literal
 
 from bus_schemas.events import AnyEvent
 from bus_schemas.jobs import BlobRef
-from bus_schemas.requests import JobView, RunView
+from bus_schemas.queries import JobView, RunView
 from qgjob.domain.verdict import STRICT, VerdictRules, counts_of, lacked_slot, verdict_of
 from qgjob.errors import ExitCode
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
-from bus_schemas.requests import (
+from bus_schemas.logs import LogsAnswer, LogsQuery
+from bus_schemas.queries import (
     AgentsAnswer,
     CheckView,
     GetAnswer,
@@ -17,8 +18,6 @@ from bus_schemas.requests import (
     JobView,
     ListAnswer,
     ListQuery,
-    LogsAnswer,
-    LogsQuery,
     Overview,
     Query,
     RunView,
@@ -27,7 +26,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.client.checks import checked_made
 from qgjob.client.ids import kind_of
-from qgjob.client.request import ask, checked
+from qgjob.client.request import ask
 from qgjob.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
@@ -80,7 +79,6 @@ async def look_up(bus: Bus, any_id: str) -> Known:
         answer = await ask(
             bus, subjects.query("get"), GetQuery(id=any_id, offset=offset, limit=PAGE), GetAnswer
         )
-        checked(answer.problem)
         places.append(answer.as_of)
         if answer.job is not None:
             return Known(answer.job, answer.as_of)
@@ -129,7 +127,6 @@ async def jobs(
             offset=offset + asked,
         )
         answer = await ask(bus, subjects.query("list", org_id), question, ListAnswer)
-        checked(answer.problem)
         # What comes in between two pages moves the others on: some are met twice.
         found |= {job.job_id: job for job in answer.jobs}
         asked += len(answer.jobs)
@@ -140,22 +137,18 @@ async def jobs(
 
 async def overview(bus: Bus) -> Overview:
     """Queues, groups and counts at a glance."""
-    answer = await ask(bus, subjects.query("overview"), Query(), Overview)
-    checked(answer.problem)
-    return answer
+    return await ask(bus, subjects.query("overview"), Query(), Overview)
 
 
 async def agents(bus: Bus) -> list[Heartbeat]:
     """The agents that are alive, by name."""
     answer = await ask(bus, subjects.query("agents"), Query(), AgentsAnswer)
-    checked(answer.problem)
     return sorted(answer.agents, key=lambda agent: agent.agent)
 
 
 async def holds(bus: Bus) -> list[SlotHold]:
     """What operators set for slots and agents, by name."""
     answer = await ask(bus, subjects.query("agents"), Query(), AgentsAnswer)
-    checked(answer.problem)
     return sorted(answer.holds, key=lambda hold: hold.name)
 
 
@@ -164,9 +157,7 @@ async def history(bus: Bus, test: str, org_id: str | None, limit: int) -> Histor
     from bus_schemas.history import HistoryAnswer, HistoryQuery
 
     question = checked_made("The question", HistoryQuery, test=test, org_id=org_id, limit=limit)
-    answer = await ask(bus, subjects.query("history", org_id), question, HistoryAnswer)
-    checked(answer.problem)
-    return answer
+    return await ask(bus, subjects.query("history", org_id), question, HistoryAnswer)
 
 
 async def durations(bus: Bus, org_id: str, tests: Sequence[str]) -> dict[str, float]:
@@ -177,7 +168,6 @@ async def durations(bus: Bus, org_id: str, tests: Sequence[str]) -> dict[str, fl
     for start in range(0, len(tests), MAX_ASKED):
         question = DurationsQuery(org_id=org_id, tests=tuple(tests[start : start + MAX_ASKED]))
         answer = await ask(bus, subjects.query("durations", org_id), question, DurationsAnswer)
-        checked(answer.problem)
         found |= answer.seconds
     return found
 
@@ -197,7 +187,6 @@ async def health(bus: Bus) -> HealthAnswer:
     except UnreachableError as error:
         scheduler = CheckView(name="scheduler", ok=False, detail=error.message)
         return HealthAnswer(ok=False, checks=(server, scheduler))
-    checked(answer.problem)
     return answer.model_copy(update={"checks": (server, *answer.checks)})
 
 
@@ -207,6 +196,4 @@ async def stored_logs(bus: Bus, job_id: str, after_seq: int, *, tail: int | None
     `tail`: instead, the page that begins with the last so many lines.
     """
     question = LogsQuery(job_id=job_id, after_seq=after_seq, tail=tail)
-    answer = await ask(bus, subjects.query("logs"), question, LogsAnswer)
-    checked(answer.problem)
-    return answer
+    return await ask(bus, subjects.query("logs"), question, LogsAnswer)

@@ -6,19 +6,25 @@ import asyncio
 from typing import Final, TypeVar
 
 from bus_schemas import subjects
-from bus_schemas.base import Message
-from bus_schemas.requests import Problem
+from bus_schemas.base import Answer, ErrorCode, Message
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.client.slow import given_up, no_scheduler, say_who_is_waited_for
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
 
-A = TypeVar("A", bound=Message)
+A = TypeVar("A", bound=Answer)
 
 ANSWER_TIMEOUT_S: Final = 5.0
 NO_SCHEDULER_S: Final = 2.0
 """How long a scheduler may be away (a restart, a new leader) before that is said."""
 _RETRY_S: Final = 0.1
+_ERRORS: Final[dict[ErrorCode, type[QgjobError]]] = {
+    "not_found": NotFoundError,
+    "bad_request": UsageError,
+    "refused": RefusedError,
+    "not_leader": UnreachableError,
+    "unavailable": UnreachableError,
+}
 
 
 async def ask(
@@ -31,12 +37,12 @@ async def ask(
     patience: float | None = None,
     heard: bool = False,
 ) -> A:
-    """Send a request and read its answer; asked again while no scheduler can answer it, for 2 s.
+    """Send a request and return its answer; it is sent again for 2 s while no scheduler can answer it.
 
-    Raises `UnreachableError` when none answers: after 2 s when none is there, after `patience` seconds
-    (one and a half times `timeout` unless given, at most what `Bus.answers_within_s` says) when one is
-    silent. `heard`: a scheduler has taken this request already, so another one is waited for with the same
-    patience.
+    Raises what a problem in the answer stands for, and `UnreachableError` when no scheduler answers: after
+    2 s when none is there, after `patience` seconds (one and a half times `timeout` unless given, at most
+    what `Bus.answers_within_s` says) when one is silent. `heard`: a scheduler has taken this request already,
+    so another one is waited for with the same patience.
     """
     patience = min(timeout * 1.5 if patience is None else patience, bus.answers_within_s)
     timeout = min(timeout, patience)
@@ -77,30 +83,11 @@ async def _ask(
                 continue
             raise await given_up(bus, subject) from None
         found = answer.decode(reply.data)
-        if not _comes_back(subject, found) or loop.time() >= asked + NO_SCHEDULER_S:
+        problem = found.problem
+        if problem is None:
             return found
+        # The store, or the leader, may have been started a moment ago.
+        passing = problem.code == "unavailable" and subject.startswith(subjects.QUERIES)
+        if not passing or loop.time() >= asked + NO_SCHEDULER_S:
+            raise _ERRORS[problem.code](problem.message, hint=problem.hint)
         await asyncio.sleep(_RETRY_S)
-
-
-def _comes_back(subject: str, answer: Message) -> bool:
-    """Whether a question is worth asking again: the store, or the leader, was started a moment ago."""
-    problem: object = getattr(answer, "problem", None)
-    return (
-        subject.startswith(subjects.QUERIES)
-        and isinstance(problem, Problem)
-        and problem.code == "unavailable"
-    )
-
-
-def checked(problem: Problem | None) -> None:
-    """Raise the error that a problem in an answer stands for."""
-    if problem is None:
-        return
-    kinds: dict[str, type[QgjobError]] = {
-        "not_found": NotFoundError,
-        "bad_request": UsageError,
-        "refused": RefusedError,
-        "not_leader": UnreachableError,
-        "unavailable": UnreachableError,
-    }
-    raise kinds[problem.code](problem.message, hint=problem.hint)

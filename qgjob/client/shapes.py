@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bus_schemas.explain import ExplainAnswer
     from bus_schemas.history import HistoryAnswer
     from bus_schemas.holds import SlotHold
-    from bus_schemas.requests import JobView, OrgView, Overview, PauseView, RunView
+    from bus_schemas.queries import JobView, OrgView, Overview, PauseView, RunView
     from bus_schemas.rules import OrgRule, PauseMark
     from qgjob.client.models import Submitted
     from qgjob.domain.testhistory import HistorySummary

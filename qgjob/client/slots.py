@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bus_schemas.agents import Heartbeat, SlotStatus
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 
 HEARD_FOR_S: Final = 20.0
 """An agent that was silent for longer is gone; heartbeats come every 5 s."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from bus_schemas.agents import SlotStatus
 from bus_schemas.jobs import capability_of
-from bus_schemas.requests import JobView, Overview, PauseView
+from bus_schemas.queries import JobView, Overview, PauseView
 from qgjob.clock import rfc3339
 from qgjob.domain.commands import resume_queue
 from qgjob.domain.placement.gates import Pause

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from bus_schemas.jobs import MAX_REQUIRED, MAX_SHARD_FILES, JobSpec
-from bus_schemas.requests import JobState, JobView
+from bus_schemas.queries import JobState, JobView
 from qgjob.bus.connect import Bus
 from qgjob.client import builds, query
 from qgjob.client.checks import checked_id, checked_test, usage_error

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from bus_schemas.agents import Heartbeat
 from bus_schemas.events import END_STATES
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.bus.connect import Bus
 from qgjob.client import control, live, query
 from qgjob.client.models import Resync, Submitted, Waited, WaitOptions

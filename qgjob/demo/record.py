@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from bus_schemas.events import END_STATES, AnyEvent, Attempt, Ended
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.client.fold import apply_event
 from qgjob.client.models import LiveEvent, Submitted
 from qgjob.demo.plan import Push

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus_schemas.events import END_STATES, Attempt
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.demo.plan import SLOTS, Plan
 from qgjob.demo.record import Record
 from qgjob.demo.replay import Arrival, Replay, first_come

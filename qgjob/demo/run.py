@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from bus_schemas.events import END_STATES
 from bus_schemas.jobs import BlobRef
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.client import Client, LiveEvent, Resync, SubmitRequest, open_client
 from qgjob.client.live import Live
 from qgjob.clock import Clock

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from bus_schemas.events import END_STATES
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.clock import Clock
 from qgjob.demo.drawing import Palette, cell_seconds, rows
 from qgjob.demo.plan import Plan, Push

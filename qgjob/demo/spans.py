@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 
 
 @dataclass(frozen=True, slots=True)

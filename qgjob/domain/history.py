@@ -29,7 +29,7 @@ from bus_schemas.events import (
     Started,
 )
 from bus_schemas.jobs import JobSpec
-from bus_schemas.requests import JobState, JobView
+from bus_schemas.queries import JobState, JobView
 from qgjob.domain.lifecycle import TERMINAL, WAITING, is_flaky, is_legal, is_onwards, waiting_state
 
 MAX_ATTEMPTS: Final = 256

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from qgjob.errors import IllegalTransitionError
 
 if TYPE_CHECKING:
-    from bus_schemas.requests import JobState
+    from bus_schemas.queries import JobState
 
 Mover = Literal["scheduler", "agent", "either"]
 Again = Literal["takeover", "retry", "request"]

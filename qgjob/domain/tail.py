@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 
 
 def last_lines(chunks: Sequence[StoredChunk], lines: int) -> tuple[tuple[StoredChunk, ...], bool]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from bus_schemas.events import EndState
-from bus_schemas.requests import JobView, RunState
+from bus_schemas.queries import JobView, RunState
 from qgjob.domain.history import has_begun
 from qgjob.domain.lifecycle import FAILURES, NOT_STARTED, TERMINAL
 from qgjob.errors import ExitCode

@@ -15,7 +15,7 @@ from qgjob.domain.lifecycle import TERMINAL
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
-    from bus_schemas.requests import CheckView, Overview
+    from bus_schemas.queries import CheckView, Overview
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

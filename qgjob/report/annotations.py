@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bus_schemas.cases import CaseRecord
-from bus_schemas.requests import META_FOLDER, JobView
+from bus_schemas.queries import META_FOLDER, JobView
 from qgjob.report.excerpt import last_lines
 from qgjob.report.model import BAD, FAILURES, RunReport, name_of, why, worst_first
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from bus_schemas.cases import CaseRecord
 from bus_schemas.events import END_STATES, Attempt, FileResult
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
 from qgjob.report.headline import counts_with_flaky, headline

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from bus_schemas.cases import CaseOutcome, CaseRecord
 from bus_schemas.events import END_STATES, Attempt
-from bus_schemas.requests import JobView, RunView
+from bus_schemas.queries import JobView, RunView
 from qgjob.report.excerpt import JUNIT_LINES, excerpt, failed_cases
 from qgjob.report.model import FAILURES, RunReport, file_results, name_of
 

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from bus_schemas.events import END_STATES
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.domain.durations import show_duration
 from qgjob.report.model import RunReport, job_seconds, name_of, why, worst_first
 from qgjob.report.plain import plain

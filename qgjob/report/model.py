@@ -9,7 +9,7 @@ from typing import Final
 
 from bus_schemas.cases import CaseRecord
 from bus_schemas.events import END_STATES, FileResult
-from bus_schemas.requests import JobView, RunView
+from bus_schemas.queries import JobView, RunView
 
 BAD: Final = frozenset({"failed", "timed_out", "errored", "expired", "cancelled"})
 FAILURES: Final = frozenset({"failed", "timed_out"})

@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from bus_schemas.events import Attempt
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.domain.durations import show_duration
 from qgjob.report.model import RunReport, name_of
 from qgjob.report.plain import plain

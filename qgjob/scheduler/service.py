@@ -11,7 +11,7 @@ from typing import cast
 
 from bus_schemas import subjects
 from bus_schemas.events import build_messages_of_jobs
-from bus_schemas.requests import Overview
+from bus_schemas.queries import Overview
 from qgjob.backoff import Backoff
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology

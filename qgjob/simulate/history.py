@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.simulate.trace import TraceJob, by_arrival
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter, ValidationError
 
 from bus_schemas.events import Attempt
-from bus_schemas.requests import JobState, JobView, RunView
+from bus_schemas.queries import JobState, JobView, RunView
 from qgjob.domain.history import JobDoc
 from qgjob.domain.lifecycle import TERMINAL
 from qgjob.domain.verdict import run_state

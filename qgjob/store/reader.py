@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from bus_schemas.requests import JobState
+from bus_schemas.queries import JobState
 from bus_schemas.subjects import PRIORITY_CLASSES, PriorityClass
 from qgjob.domain.history import JobDoc
 from qgjob.errors import BadMessageError, QgjobError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bus_schemas.events import AnyEvent, Queued, about
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import JobState
+from bus_schemas.queries import JobState
 from qgjob.domain.history import JobDoc, apply
 from qgjob.store.documents import RunDoc
 

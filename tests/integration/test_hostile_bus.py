@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from bus_schemas import streams, subjects
-from bus_schemas.agents import DeadLetter, Heartbeat, SlotNext
+from bus_schemas.agents import Heartbeat, SlotNext
 from bus_schemas.control import CancelRequest, CtlAnswer
+from bus_schemas.deadletters import DeadLetter
 from bus_schemas.jobs import JobMessage
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus

@@ -11,9 +11,9 @@ import pytest
 
 from agent.output.logs import LogShipper
 from bus_schemas import streams, subjects
-from bus_schemas.agents import LogChunk
 from bus_schemas.events import Ended
 from bus_schemas.jobs import JobMessage, capability_of
+from bus_schemas.logs import LogChunk
 from qgjob.bus import kv
 from qgjob.bus.chain import chain_subject, end_unclaimed, read_chain
 from qgjob.bus.connect import Bus, ServerOptions, open_bus

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bus_schemas.requests import LeaderView
+from bus_schemas.queries import LeaderView
 from qgjob.bus.connect import Bus
 from qgjob.local.system import LocalSystem
 from tests.support.pipeline import Witness, counted, idle_slots, overview, system

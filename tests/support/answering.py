@@ -6,20 +6,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from bus_schemas import subjects
-from bus_schemas.agents import Heartbeat, LogChunk
-from bus_schemas.base import Message
+from bus_schemas.agents import Heartbeat
+from bus_schemas.base import Message, Problem
 from bus_schemas.control import CancelRequest, CtlAnswer
 from bus_schemas.events import AnyEvent, Queued, subject_of
-from bus_schemas.requests import (
-    AgentsAnswer,
-    GetAnswer,
-    GetQuery,
-    JobView,
-    LogsAnswer,
-    LogsQuery,
-    Problem,
-    RunView,
-)
+from bus_schemas.logs import LogChunk, LogsAnswer, LogsQuery
+from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, JobView, RunView
 from qgjob.bus.connect import Bus
 from qgjob.client.fold import apply_event
 from qgjob.domain.verdict import counts_of, run_state_of

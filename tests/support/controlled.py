@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bus_schemas.requests import JobView, Overview
+from bus_schemas.queries import JobView, Overview
 from qgjob.bus.connect import Bus
 from qgjob.client import Client
 from qgjob.client.publish_run import PlannedRun

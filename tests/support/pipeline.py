@@ -16,7 +16,7 @@ from bench.runners import PLUGINS
 from bus_schemas import subjects
 from bus_schemas.agents import SlotStatus
 from bus_schemas.events import AnyEvent, Ended, Started, decode_event
-from bus_schemas.requests import GetAnswer, GetQuery, Overview, Query, RunView
+from bus_schemas.queries import GetAnswer, GetQuery, Overview, Query, RunView
 from bus_schemas.streams import EVENTS
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.follow import follow

@@ -8,17 +8,9 @@ from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 from bus_schemas import subjects
-from bus_schemas.agents import LogChunk
 from bus_schemas.base import Message
-from bus_schemas.requests import (
-    AgentsAnswer,
-    GetAnswer,
-    GetQuery,
-    ListAnswer,
-    LogsAnswer,
-    Overview,
-    Query,
-)
+from bus_schemas.logs import LogChunk, LogsAnswer
+from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, ListAnswer, Overview, Query
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError
 from qgjob.scheduler.projection.projector import Projector

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus_schemas import agents, control, crons, events, explain, history, holds, lab, requests, rules
+from bus_schemas import agents, control, crons, events, explain, history, holds, lab, logs, queries, rules
 from bus_schemas.artifacts import Artifact
 from bus_schemas.base import Message
 from bus_schemas.builds import BuildRecord
 from bus_schemas.cases import CaseRecord, CaseReport, CaseTry
 from bus_schemas.deadletters import (
+    DeadLetter,
     DeadLettersAnswer,
     DeadLettersDrop,
     DeadLettersDropped,
     DeadLettersQuery,
     DeadLetterView,
 )
+from bus_schemas.history import Learned
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker
-from bus_schemas.learned import Learned
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -73,7 +74,7 @@ STARTED = events.Started(
 )
 GROUP = agents.GroupRef(capability="android-14+emulator", org_id="acme", app_version_id="shop v1.2")
 BUILD = agents.InstalledBuild(org_id="acme", app_version_id="shop v1.2", app_id="app", at=1_790_000_000.0)
-VIEW = requests.JobView(
+VIEW = queries.JobView(
     job_id="j_01",
     run_id="r_01",
     org_id="acme",
@@ -200,7 +201,7 @@ SAMPLES: tuple[Message, ...] = (
     agents.Binding(agent="lab-1", slot="s0", epoch=7, group=GROUP, consumer="g_1", ack_wait_s=30.0),
     agents.CancelAttempt(job_id="j_01", attempt=1, reason="wrong branch"),
     HEARTBEAT,
-    agents.LogChunk(
+    logs.LogChunk(
         job_id="j_01",
         attempt=1,
         seq=0,
@@ -208,7 +209,7 @@ SAMPLES: tuple[Message, ...] = (
         parts=(("out", "héllo\n"), ("err", "oh\n")),
         eof=False,
     ),
-    agents.DeadLetter(
+    DeadLetter(
         stream="QG_JOBS",
         subject="qg.jobs.high.a.b",
         seq=5,
@@ -353,9 +354,9 @@ SAMPLES: tuple[Message, ...] = (
             ),
         ),
     ),
-    requests.GetQuery(id="r_01", offset=500, limit=100),
-    requests.GetAnswer(
-        run=requests.RunView(
+    queries.GetQuery(id="r_01", offset=500, limit=100),
+    queries.GetAnswer(
+        run=queries.RunView(
             run_id="r_01",
             org_id="acme",
             state="failed",
@@ -365,30 +366,30 @@ SAMPLES: tuple[Message, ...] = (
             jobs=(VIEW,),
         )
     ),
-    requests.ListQuery(state="failed", org_id="acme", limit=10),
-    requests.ListAnswer(jobs=(VIEW,), total=1),
-    requests.LogsQuery(job_id="j_01", after_seq=7),
-    requests.LogsAnswer(
-        chunks=(requests.StoredChunk(stream_seq=8, attempt=1, at=1.0, parts=(("out", "x"),), eof=True),),
+    queries.ListQuery(state="failed", org_id="acme", limit=10),
+    queries.ListAnswer(jobs=(VIEW,), total=1),
+    logs.LogsQuery(job_id="j_01", after_seq=7),
+    logs.LogsAnswer(
+        chunks=(logs.StoredChunk(stream_seq=8, attempt=1, at=1.0, parts=(("out", "x"),), eof=True),),
         more=False,
     ),
-    requests.Overview(
+    queries.Overview(
         at=1_790_000_000.0,
-        leader=requests.LeaderView(replica="a", epoch=7, since=1.0),
+        leader=queries.LeaderView(replica="a", epoch=7, since=1.0),
         depths={"high": 1, "medium": 2, "low": 0},
         waiting=3,
-        groups=(requests.GroupView(group=GROUP, waiting=3, slots=("lab-1/s0",)),),
+        groups=(queries.GroupView(group=GROUP, waiting=3, slots=("lab-1/s0",)),),
         groups_total=1,
     ),
-    requests.AgentsAnswer(agents=(HEARTBEAT,)),
-    requests.HealthAnswer(
+    queries.AgentsAnswer(agents=(HEARTBEAT,)),
+    queries.HealthAnswer(
         ok=False,
-        checks=(requests.CheckView(name="redis", ok=False, detail="no answer"),),
+        checks=(queries.CheckView(name="redis", ok=False, detail="no answer"),),
         at=1_700_000_000.0,
         version="0.1.0",
         schema_version=1,
-        clocks=(requests.ClockView(name="lab-1", ahead_s=-4.5, bound_s=1.0),),
-        storage=requests.StorageView(used=1_000_000, limit=2_000_000),
+        clocks=(queries.ClockView(name="lab-1", ahead_s=-4.5, bound_s=1.0),),
+        storage=queries.StorageView(used=1_000_000, limit=2_000_000),
     ),
-    requests.Query(),
+    queries.Query(),
 )

@@ -7,7 +7,7 @@ from typing import Any
 from bus_schemas.agents import Heartbeat, SlotStatus
 from bus_schemas.events import Attempt, Ended, EndState, Queued, Started
 from bus_schemas.jobs import JobSpec
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.client.ids import new_ids
 
 NOW = 1_700_000_000.0

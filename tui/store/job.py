@@ -15,7 +15,7 @@ from tui.store.today import NOTHING
 
 if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
-    from bus_schemas.requests import JobView
+    from bus_schemas.queries import JobView
 
 _NO_TIMES: Final[MappingProxyType[int, float]] = MappingProxyType({})
 """What most jobs have of delays; a dict each would be many megabytes."""

@@ -14,7 +14,7 @@ from tui.store.today import Today
 
 if TYPE_CHECKING:
     from bus_schemas.events import AnyEvent
-    from bus_schemas.requests import JobView
+    from bus_schemas.queries import JobView
 
 MAX_JOBS: Final = 100_000
 _LOOK_SHARE: Final = 20

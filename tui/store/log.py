@@ -14,7 +14,7 @@ from tui.draw.ansi import PLAIN, Look, has_escapes, look_after
 from tui.store.log_page import LINES, LogLine, LogPage
 
 if TYPE_CHECKING:
-    from bus_schemas.requests import StoredChunk
+    from bus_schemas.logs import StoredChunk
 
 MAX_BYTES: Final = 16 * 2**20
 MAX_LINES: Final = 200_000

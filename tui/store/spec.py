@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from bus_schemas.jobs import JobSpec
-    from bus_schemas.requests import JobView
+    from bus_schemas.queries import JobView
 
 
 class Spec(NamedTuple):

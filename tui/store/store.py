@@ -17,7 +17,7 @@ from tui.store.waits import Waits
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
     from bus_schemas.events import AnyEvent
-    from bus_schemas.requests import GroupView, JobView, Overview
+    from bus_schemas.queries import GroupView, JobView, Overview
     from qgjob.clock import Clock
 
 

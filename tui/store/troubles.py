@@ -13,7 +13,7 @@ from tui.store.store import waiting_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bus_schemas.requests import GroupView, Overview, PauseView
+    from bus_schemas.queries import GroupView, Overview, PauseView
     from tui.store.lab import AgentRecord
     from tui.store.store import Store
 

@@ -13,7 +13,7 @@ from tui.widgets.columns import Column, Ids, ListIds
 from tui.widgets.table import LineTable
 
 if TYPE_CHECKING:
-    from bus_schemas.requests import GroupView
+    from bus_schemas.queries import GroupView
 
 _COLUMNS = (
     Column("build", "BUILD", 9, share=3),

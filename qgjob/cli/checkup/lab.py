@@ -7,7 +7,7 @@ from typing import Final
 
 from bus_schemas.agents import Heartbeat
 from bus_schemas.base import SCHEMA_VERSION
-from bus_schemas.requests import CheckView, ClockView, HealthAnswer, Overview
+from bus_schemas.queries import CheckView, ClockView, HealthAnswer, Overview
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
 from qgjob.cli.display.output import counted

@@ -13,7 +13,7 @@ from typing import Final
 
 from bus_schemas import subjects
 from bus_schemas.explain import ExplainAnswer, ExplainRequest
-from bus_schemas.requests import Query
+from bus_schemas.queries import Query
 from bus_schemas.streams import BUILD_OBJECTS, BUNDLE_OBJECTS
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, denial_of

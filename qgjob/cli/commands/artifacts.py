@@ -15,7 +15,7 @@ from qgjob.cli.values import unwritable
 from qgjob.errors import ExitCode, NotFoundError, QgjobError, UsageError
 
 if TYPE_CHECKING:
-    from bus_schemas.requests import JobView
+    from bus_schemas.queries import JobView
     from qgjob.client import Client
     from qgjob.client.downloads import JobArtifact
 
@@ -42,7 +42,7 @@ def artifacts(
 
 
 async def _main(session: Session, any_id: str, folder: Path | None, *, as_json: bool) -> int:
-    from bus_schemas.requests import RunView
+    from bus_schemas.queries import RunView
     from qgjob.client.downloads import of_jobs
     from qgjob.client.shapes import artifact_json
 

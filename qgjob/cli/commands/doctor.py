@@ -18,7 +18,7 @@ from qgjob.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bus_schemas.requests import ClockView, HealthAnswer
+    from bus_schemas.queries import ClockView, HealthAnswer
     from qgjob.cli.checkup.finding import Finding
     from qgjob.client import Client
     from qgjob.config import RunningUp
@@ -131,7 +131,7 @@ async def _of_the_lab(client: Client, org_id: str) -> list[Finding]:
 
 async def _health(client: Client) -> tuple[HealthAnswer, float, float]:
     """The answer, when it was asked for by this machine's clock, and how long it took."""
-    from bus_schemas.requests import HealthAnswer
+    from bus_schemas.queries import HealthAnswer
     from qgjob.errors import NotAllowedError
 
     began, before = client.clock.monotonic(), client.clock.now()
@@ -144,7 +144,7 @@ async def _health(client: Client) -> tuple[HealthAnswer, float, float]:
 
 def _here(before: float, took: float, answered_at: float) -> ClockView:
     """This machine's clock as against the scheduler's, which answered somewhen in between."""
-    from bus_schemas.requests import ClockView
+    from bus_schemas.queries import ClockView
 
     return ClockView(name="this machine", ahead_s=before + took / 2 - answered_at, bound_s=took / 2)
 

@@ -14,7 +14,8 @@ from qgjob.cli.session import Session, run, session_of
 from qgjob.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from bus_schemas.requests import JobView, StoredChunk
+    from bus_schemas.logs import StoredChunk
+    from bus_schemas.queries import JobView
     from qgjob.client import Client
 
 app = typer.Typer(add_completion=False)
@@ -47,7 +48,7 @@ def logs(
 
 
 async def _main(session: Session, any_id: str, *, follow: bool, tail: int | None) -> None:
-    from bus_schemas.requests import RunView
+    from bus_schemas.queries import RunView
 
     async with session.client(tells=False) as client:
         found = await client.get(any_id)

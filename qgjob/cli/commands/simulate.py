@@ -16,7 +16,7 @@ from qgjob.cli.session import session_of
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
-    from bus_schemas.requests import JobView
+    from bus_schemas.queries import JobView
     from qgjob.cli.display.output import Output
     from qgjob.cli.session import Session
     from qgjob.simulate.compare import Report

@@ -41,7 +41,7 @@ def status(
 
 
 async def _main(session: Session, wanted: str, *, as_json: bool) -> None:
-    from bus_schemas.requests import RunView
+    from bus_schemas.queries import RunView
     from qgjob.client.shapes import job_json, run_json
 
     async with session.client() as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bus_schemas.requests import Overview
+    from bus_schemas.queries import Overview
 
 
 def narrowed(overview: Overview, org_id: str | None, capability: str | None) -> Overview:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from bus_schemas.events import Attempt
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.cli.display.output import Output
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bus_schemas.agents import Heartbeat
-from bus_schemas.requests import JobView, Overview
+from bus_schemas.queries import JobView, Overview
 from qgjob.cli.display.cells import fit, padded, width_of
 from qgjob.cli.display.output import STYLES, clean, counted
 from qgjob.cli.display.render import last_attempt, where

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bus_schemas.requests import RunView
+from bus_schemas.queries import RunView
 from qgjob.cli.display.output import Output
 from qgjob.cli.display.render import summary, why
 from qgjob.client.models import Waited

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from bus_schemas.events import END_STATES
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.cli.display.render import where
 
 _AT_MOST: Final = 20

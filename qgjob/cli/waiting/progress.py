@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from bus_schemas.events import END_STATES
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.cli.display.output import STYLES, Output, clean
 from qgjob.cli.display.render import counts_text, last_attempt, took, where, why
 from qgjob.cli.waiting.hitches import Hitches

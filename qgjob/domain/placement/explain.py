@@ -7,7 +7,7 @@ from typing import Final
 
 from bus_schemas.agents import GroupRef
 from bus_schemas.explain import ExplainAnswer, Gate
-from bus_schemas.requests import JobState
+from bus_schemas.queries import JobState
 from qgjob.domain.commands import resume_build, resume_queue
 from qgjob.domain.placement.gates import Pause
 from qgjob.domain.placement.model import Job, LabState, Released

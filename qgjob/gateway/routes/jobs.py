@@ -11,7 +11,8 @@ from starlette.responses import Response, StreamingResponse
 
 from bus_schemas.base import MAX_COUNT
 from bus_schemas.jobs import BlobRef
-from bus_schemas.requests import JobState, JobView, StoredChunk
+from bus_schemas.logs import StoredChunk
+from bus_schemas.queries import JobState, JobView
 from qgjob.client import Client
 from qgjob.client.models import SubmitRequest, Submitted
 from qgjob.client.shapes import job_json, run_json, submitted_json

@@ -10,7 +10,7 @@ from typing import Annotated, Final, TypeVar
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from bus_schemas.requests import CheckView, HealthAnswer
+from bus_schemas.queries import CheckView, HealthAnswer
 from qgjob.client import Client
 from qgjob.client.shapes import agent_json
 from qgjob.errors import QgjobError

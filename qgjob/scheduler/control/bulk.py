@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from bus_schemas.control import BulkRequest, CtlAnswer, Order, Refusal, together
+from bus_schemas.control import BulkRequest, CtlAnswer, Order, Refusal, merge_answers
 from bus_schemas.streams import ORDERS_BUCKET
 from bus_schemas.tokens import short_hash
 from qgjob.bus import kv
@@ -214,7 +214,7 @@ def for_each(act: Act) -> Act:
             operation.done += 1
             return answer
 
-        return together(await gathered(names, one, _AT_ONCE))
+        return merge_answers(await gathered(names, one, _AT_ONCE))
 
     return carry_out
 

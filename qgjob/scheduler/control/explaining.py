@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bus_schemas.events import Attempt, Released, decode_event_at
 from bus_schemas.explain import AttemptWhy, ExplainAnswer, ExplainRequest, Gate
-from bus_schemas.requests import JobState
+from bus_schemas.queries import JobState
 from bus_schemas.streams import EVENTS
 from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus

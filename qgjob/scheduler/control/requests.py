@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
-from bus_schemas.base import Message
+from bus_schemas.base import ErrorCode, Message, Problem
 from bus_schemas.control import CtlAnswer
-from bus_schemas.requests import ErrorCode, Problem
 from qgjob.bus.connect import Bus
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError, RefusedError
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from bus_schemas.learned import Learned
+from bus_schemas.history import Learned
 from bus_schemas.streams import LEARNED_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus

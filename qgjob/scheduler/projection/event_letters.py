@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from bus_schemas import subjects
-from bus_schemas.agents import DeadLetter
+from bus_schemas.deadletters import DeadLetter
 from bus_schemas.streams import DEAD, EVENTS
 from qgjob.backoff import Backoff
 from qgjob.bus.connect import Bus

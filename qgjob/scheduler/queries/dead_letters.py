@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from bus_schemas import subjects
-from bus_schemas.agents import DeadLetter
 from bus_schemas.deadletters import (
     BEGINNING_BYTES,
+    DeadLetter,
     DeadLettersAnswer,
     DeadLettersDrop,
     DeadLettersDropped,

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Heartbeat
 from bus_schemas.base import SCHEMA_VERSION
-from bus_schemas.requests import CheckView, HealthAnswer
+from bus_schemas.queries import CheckView, HealthAnswer
 from qgjob import __version__
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last, read_page

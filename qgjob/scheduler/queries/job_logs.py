@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bus_schemas.agents import LogChunk
-from bus_schemas.requests import LogsAnswer, LogsQuery, StoredChunk
+from bus_schemas.logs import LogChunk, LogsAnswer, LogsQuery, StoredChunk
 from bus_schemas.streams import LOGS
 from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus
@@ -112,14 +111,7 @@ def _chunk(message: StreamMessage, job_id: str, largest: int) -> StoredChunk | N
         return _said(message, f"[a piece of the log cannot be read: {error}]\n")
     if chunk.job_id != job_id:
         return None
-    return StoredChunk(
-        stream_seq=message.seq,
-        attempt=chunk.attempt,
-        at=chunk.at,
-        parts=chunk.parts,
-        dropped=chunk.dropped,
-        eof=chunk.eof,
-    )
+    return StoredChunk.of(chunk, message.seq)
 
 
 def _said(message: StreamMessage, text: str) -> StoredChunk:

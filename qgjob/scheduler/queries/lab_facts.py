@@ -7,7 +7,7 @@ from typing import Final
 
 from bus_schemas import streams
 from bus_schemas.agents import Heartbeat
-from bus_schemas.requests import ClockView, StorageView
+from bus_schemas.queries import ClockView, StorageView
 from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all

@@ -14,7 +14,7 @@ from typing import Final
 from bus_schemas import subjects
 from bus_schemas.events import decode_event_at
 from bus_schemas.jobs import JobMessage, RunMarker
-from bus_schemas.requests import JobView, RunView
+from bus_schemas.queries import JobView, RunView
 from bus_schemas.streams import EVENTS, EVENTS_KEPT_S, JOBS
 from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bus_schemas import subjects
 from bus_schemas.base import END_OF_TIMES
-from bus_schemas.requests import GroupView, LeaderView, OrgView, Overview, PauseView
+from bus_schemas.queries import GroupView, LeaderView, OrgView, Overview, PauseView
 from bus_schemas.rules import QueueRules
 from bus_schemas.subjects import PRIORITY_CLASSES
 from qgjob.bus.connect import Bus

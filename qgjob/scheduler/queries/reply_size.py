@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bus_schemas.base import Message
-from bus_schemas.requests import JobView, Overview
+from bus_schemas.queries import JobView, Overview
 
 _SHORT_TEXT: Final = 200
 _FEW_ATTEMPTS: Final = 5

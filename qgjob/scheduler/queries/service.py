@@ -10,22 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
-from bus_schemas.base import Message
+from bus_schemas.base import ErrorCode, Message, Problem
 from bus_schemas.deadletters import DeadLettersAnswer, DeadLettersQuery
 from bus_schemas.history import DurationsAnswer, DurationsQuery, HistoryAnswer, HistoryQuery
-from bus_schemas.requests import (
+from bus_schemas.logs import LogsAnswer, LogsQuery
+from bus_schemas.queries import (
     AgentsAnswer,
-    ErrorCode,
     GetAnswer,
     GetQuery,
     HealthAnswer,
     JobView,
     ListAnswer,
     ListQuery,
-    LogsAnswer,
-    LogsQuery,
     Overview,
-    Problem,
 )
 from bus_schemas.tokens import decode_token, encode_token
 from qgjob.bus.connect import Bus

@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from bus_schemas import streams, subjects
 from bus_schemas.events import Ended
-from bus_schemas.history import OUTCOMES, OutcomeRecord
-from bus_schemas.learned import Learned
+from bus_schemas.history import OUTCOMES, Learned, OutcomeRecord
 from bus_schemas.tokens import decode_token
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus

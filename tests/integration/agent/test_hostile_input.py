@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from bus_schemas.builds import ArchiveFormat, BuildRecord, build_key
 from bus_schemas.jobs import BlobRef
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUNDLE_OBJECTS
 from qgjob.bus import kv, objects
 from qgjob.bus.connect import Bus

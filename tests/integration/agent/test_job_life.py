@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from bus_schemas.events import Attempt
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.bus.connect import ServerOptions
 from qgjob.client import Client, SubmitRequest, open_client
 from qgjob.client.downloads import of_jobs

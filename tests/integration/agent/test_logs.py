@@ -8,8 +8,8 @@ import pytest
 
 from agent.output import logs
 from agent.output.logs import LogShipper
-from bus_schemas.agents import LogChunk
 from bus_schemas.jobs import JobMessage
+from bus_schemas.logs import LogChunk
 from bus_schemas.streams import LOGS
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.direct import read_page

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 from qgjob.client import Client
 from qgjob.client import logs as logs_module
 from qgjob.client.ids import new_ids

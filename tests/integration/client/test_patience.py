@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bus_schemas import subjects
-from bus_schemas.requests import AgentsAnswer, Query
+from bus_schemas.queries import AgentsAnswer, Query
 from qgjob.client import Client, control, request, slow
 from qgjob.errors import ExitCode, UnreachableError
 from tests.support.answering import Answering

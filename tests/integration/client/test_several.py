@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bus_schemas import subjects
+from bus_schemas.base import Problem
 from bus_schemas.control import CancelRequest, CtlAnswer
-from bus_schemas.requests import Problem
 from qgjob.client import Client
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage, RunMarker
 from bus_schemas.lab import SlotsAnswer
-from bus_schemas.requests import Query
+from bus_schemas.queries import Query
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import OutMsg, expect

@@ -8,7 +8,7 @@ import pytest
 
 from bus_schemas import streams
 from bus_schemas.events import Retrying, Running
-from bus_schemas.requests import JobState, JobView
+from bus_schemas.queries import JobState, JobView
 from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client, Submitted, request
 from qgjob.client import wait as wait_module

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bus_schemas.events import Ended
-from bus_schemas.requests import Overview
+from bus_schemas.queries import Overview
 from bus_schemas.streams import SETTINGS_BUCKET
 from qgjob.bus import kv
 from qgjob.errors import UsageError

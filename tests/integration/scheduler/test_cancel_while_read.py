@@ -12,6 +12,7 @@ from qgjob.client import Client
 from qgjob.clock import SystemClock
 from qgjob.scheduler.intake import intake
 from qgjob.scheduler.intake.intake import Intake
+from tests.support.controlled import told
 from tests.support.pipeline import Witness, overview
 from tests.support.runs import part_of, planned
 from tests.support.scheduling import scheduling
@@ -49,12 +50,8 @@ async def test_it_waits_for_the_rest(
     monkeypatch.setattr(Intake, "_take_all", halting)
     monkeypatch.setattr(Intake, "reads", noting)
 
-    async def leads() -> bool:
-        seen = await overview(bus)
-        return seen is not None and seen.leader is not None
-
     async with scheduling(nats_server, valkey_server), Witness().watching(bus) as witness:
-        await wait_for(leads, 20, "a leader: what it finds waiting it answers nothing before")
+        await told(bus)  # what a leader finds waiting it reads before it answers anybody
         for part in range(PARTS):
             await part_of(bus, run, part, parts=PARTS)
         async with asyncio.timeout(20):

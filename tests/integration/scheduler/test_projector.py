@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bus_schemas import streams, subjects
-from bus_schemas.agents import DeadLetter, Heartbeat
+from bus_schemas.agents import Heartbeat
+from bus_schemas.deadletters import DeadLetter
 from bus_schemas.events import AnyEvent, subject_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from textual.pilot import Pilot
 from textual.widgets._toast import Toast
 
-from bus_schemas.agents import LogChunk
 from bus_schemas.events import Started
+from bus_schemas.logs import LogChunk
 from qgjob.bus.connect import ServerOptions
 from tests.support.lab.output import chunks_of
 from tests.support.lab.service import LabService

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bus_schemas.agents import DeviceHealth, Heartbeat, InstalledBuild, SlotStatus
 from bus_schemas.agents import GroupRef as Group
 from bus_schemas.jobs import capability_of, priority_class
-from bus_schemas.requests import GroupView, LeaderView, Overview, RunView
+from bus_schemas.queries import GroupView, LeaderView, Overview, RunView
 from tests.support.lab.model import START, LabModel, PlayedJob, PlayedSlot
 
 

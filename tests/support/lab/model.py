@@ -20,7 +20,7 @@ from bus_schemas.events import (
     Started,
 )
 from bus_schemas.jobs import JobSpec
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.client.fold import apply_event
 
 START = 1_760_000_400.0

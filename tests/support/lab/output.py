@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from bus_schemas.agents import LogChunk
+from bus_schemas.logs import LogChunk
 
 GREEN, RED, BOLD, DIM, RESET = "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 

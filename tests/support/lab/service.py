@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from bus_schemas import subjects
-from bus_schemas.agents import LogChunk
-from bus_schemas.base import Message
+from bus_schemas.base import Message, Problem
 from bus_schemas.control import CancelRequest, CtlAnswer
 from bus_schemas.events import AnyEvent, subject_of
-from bus_schemas.requests import AgentsAnswer, GetAnswer, GetQuery, ListAnswer, ListQuery, LogsQuery, Problem
+from bus_schemas.logs import LogChunk, LogsQuery
+from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, ListAnswer, ListQuery
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.scheduler.queries.job_logs import read_logs

@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from bus_schemas.agents import GroupRef, SlotStatus
-from bus_schemas.requests import GroupView
+from bus_schemas.queries import GroupView
 from qgjob.cli.display.cells import fit, padded, width_of
 from qgjob.cli.display.top_view import screen
 from tests.unit.cli.test_output import make

@@ -8,7 +8,7 @@ import pytest
 
 from bus_schemas.agents import Heartbeat, SlotStatus
 from bus_schemas.holds import BuildHold
-from bus_schemas.requests import CheckView, ClockView, HealthAnswer, Overview, PauseView
+from bus_schemas.queries import CheckView, ClockView, HealthAnswer, Overview, PauseView
 from qgjob import __version__
 from qgjob.cli.checkup import here, lab, server
 from qgjob.cli.checkup.finding import Finding, Status, worst

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from bus_schemas.agents import GroupRef
-from bus_schemas.requests import GroupView, LeaderView, Overview
+from bus_schemas.queries import GroupView, LeaderView, Overview
 from qgjob.cli.help.root_help import root_help
 from qgjob.cli.main import run
 from qgjob.cli.table import COMMANDS
@@ -165,7 +165,7 @@ def test_a_job_has_the_names_of_the_contract():
 
 
 def test_a_run_and_a_submit_have_the_names_of_the_contract():
-    from bus_schemas.requests import RunView
+    from bus_schemas.queries import RunView
 
     run_view = RunView(
         run_id="r_1",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bus_schemas.agents import GroupRef
-from bus_schemas.requests import GroupView, OrgView, Overview, PauseView
+from bus_schemas.queries import GroupView, OrgView, Overview, PauseView
 from qgjob.cli.display.narrowing import narrowed
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 from qgjob.cli.commands.logs import LogPrinter
 from qgjob.cli.display.output import Output, clean, clean_log
 from qgjob.clock import rfc3339

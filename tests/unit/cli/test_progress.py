@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from bus_schemas.events import Attempt
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.cli.display.output import Output
 from qgjob.cli.waiting.progress import HEARTBEAT_S, DrawnProgress, PlainProgress, progress_for
 from qgjob.client.watch import Watch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bus_schemas.agents import GroupRef, Heartbeat, SlotStatus
-from bus_schemas.requests import GroupView, LeaderView, Overview
+from bus_schemas.queries import GroupView, LeaderView, Overview
 from qgjob.cli.display.top_view import MINUTES, Line, Seen, per_minute, screen
 from tests.support.views import NOW, view
 

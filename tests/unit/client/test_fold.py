@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus_schemas.events import AnyEvent, Preparing, Refused, Released, Retrying, Running, TakenOver
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.client.fold import apply_event
 from tests.support.views import NOW, ended, event_ids, queued, started, view
 

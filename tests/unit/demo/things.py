@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bus_schemas.events import AnyEvent, Attempt, Ended, EndState, Released, Running, Started
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.client.models import LiveEvent, SubmitRequest, Submitted
 from qgjob.client.submit import make_specs, view_of
 from qgjob.demo.plan import Plan, Push

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from bus_schemas.events import END_STATES
-from bus_schemas.requests import JobState
+from bus_schemas.queries import JobState
 from qgjob.domain.lifecycle import LIFECYCLE, STATES, TERMINAL, advance, is_legal, is_onwards, mermaid
 from qgjob.errors import IllegalTransitionError
 

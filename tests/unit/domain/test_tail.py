@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 from qgjob.domain.tail import last_lines
 
 TEXTS = ["one\n", "two\nthree", " goes on\n\n", "five\nsix\n", "seven"]

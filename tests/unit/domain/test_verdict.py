@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus_schemas.requests import JobState, JobView
+from bus_schemas.queries import JobState, JobView
 from qgjob.client.models import Waited
 from qgjob.domain.verdict import (
     VerdictRules,

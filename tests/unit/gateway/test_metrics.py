@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bus_schemas.requests import CheckView, Overview
+from bus_schemas.queries import CheckView, Overview
 from qgjob.gateway.metrics import exposition
 from tests.support.samples import HEARTBEAT
 

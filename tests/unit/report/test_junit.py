@@ -10,7 +10,7 @@ from junitparser import JUnitXml, xunit2
 
 from bus_schemas.cases import CaseRecord
 from bus_schemas.events import END_STATES, Attempt, FileResult
-from bus_schemas.requests import JobView, RunView
+from bus_schemas.queries import JobView, RunView
 from qgjob.report.junit import junit_xml
 from tests.support.junit_format import problems
 from tests.support.views import NOW, view

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bus_schemas.cases import CaseRecord
 from bus_schemas.events import Attempt, FileResult
-from bus_schemas.requests import JobView, RunView
+from bus_schemas.queries import JobView, RunView
 from qgjob.report.annotations import MAX_ANNOTATIONS, github, gitlab
 from qgjob.report.html import html
 from qgjob.report.markdown import MAX_ROWS, markdown

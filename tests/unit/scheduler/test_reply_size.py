@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bus_schemas.agents import GroupRef
 from bus_schemas.holds import SlotHold
-from bus_schemas.requests import GroupView, Overview, PauseView
+from bus_schemas.queries import GroupView, Overview, PauseView
 from qgjob.scheduler.queries.reply_size import fit_overview
 
 LIMIT = 2**20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bus_schemas.events import Attempt
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from qgjob.simulate.history import trace_of
 from qgjob.simulate.trace import TraceJob
 

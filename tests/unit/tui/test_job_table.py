@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bus_schemas.requests import JobView
+from bus_schemas.queries import JobView
 from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 from tui.draw.ansi import Look
 from tui.store.log import MAX_LINE_CHARS, LogBuffer
 from tui.store.log_page import LINES, LogPage

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 from tests.support.pictures import grid_of
 from tests.support.wait import wait_for
 from tui.store.log import LogBuffer

@@ -6,7 +6,7 @@ import re
 
 from textual.pilot import Pilot
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 from tests.unit.tui.test_log_view import one_log, screen, write
 from tui.widgets.log_view import LogView
 

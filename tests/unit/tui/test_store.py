@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from bus_schemas.events import Released
-from bus_schemas.requests import Overview
+from bus_schemas.queries import Overview
 from qgjob.clock import ManualClock
 from tests.support.lab.model import START, LabModel
 from tui.store.attempt import AttemptFacts, End, Run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bus_schemas.events import Ended, Started
-from bus_schemas.requests import AgentsAnswer, Query
+from bus_schemas.queries import AgentsAnswer, Query
 from bus_schemas.subjects import query
 from qgjob.bus.connect import Bus
 from qgjob.client import builds

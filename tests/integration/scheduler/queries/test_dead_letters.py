@@ -10,7 +10,7 @@ import pytest
 
 from bus_schemas import streams, subjects
 from bus_schemas.deadletters import MAX_LETTERS, DeadLettersAnswer, DeadLettersQuery
-from bus_schemas.requests import HealthAnswer, Query
+from bus_schemas.queries import HealthAnswer, Query
 from qgjob.bus.connect import Bus
 from qgjob.bus.deadletters import set_aside
 from qgjob.bus.topology import delete_message

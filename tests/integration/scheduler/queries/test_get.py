@@ -10,12 +10,7 @@ import pytest
 from bus_schemas import streams, subjects
 from bus_schemas.events import Refused
 from bus_schemas.jobs import JobMessage
-from bus_schemas.requests import (
-    HealthAnswer,
-    ListAnswer,
-    ListQuery,
-    Query,
-)
+from bus_schemas.queries import HealthAnswer, ListAnswer, ListQuery, Query
 from qgjob.bus.connect import Bus
 from qgjob.clock import ManualClock
 from qgjob.scheduler.projection.projector import Projector

@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 
 from bus_schemas import subjects
-from bus_schemas.requests import (
-    AgentsAnswer,
-    GetAnswer,
-    LogsAnswer,
-    LogsQuery,
-    Query,
-)
+from bus_schemas.logs import LogsAnswer, LogsQuery
+from bus_schemas.queries import AgentsAnswer, GetAnswer, Query
 from qgjob.bus.connect import Bus
 from qgjob.scheduler.projection.projector import Projector
 from qgjob.scheduler.queries.service import QueryService

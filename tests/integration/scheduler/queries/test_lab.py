@@ -8,12 +8,7 @@ import pytest
 
 from bus_schemas import streams
 from bus_schemas.agents import Heartbeat
-from bus_schemas.requests import (
-    AgentsAnswer,
-    HealthAnswer,
-    Overview,
-    Query,
-)
+from bus_schemas.queries import AgentsAnswer, HealthAnswer, Overview, Query
 from bus_schemas.tokens import encode_token
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus

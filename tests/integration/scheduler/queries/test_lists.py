@@ -9,12 +9,8 @@ import pytest
 from nats.aio.msg import Msg
 
 from bus_schemas import subjects
-from bus_schemas.requests import (
-    ListAnswer,
-    ListQuery,
-    LogsAnswer,
-    LogsQuery,
-)
+from bus_schemas.logs import LogsAnswer, LogsQuery
+from bus_schemas.queries import ListAnswer, ListQuery
 from qgjob.bus.connect import Bus
 from qgjob.client import query as client_query
 from qgjob.scheduler.projection.projector import Projector

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from bus_schemas import subjects
-from bus_schemas.agents import LogChunk
-from bus_schemas.requests import (
-    LogsAnswer,
-    LogsQuery,
-)
+from bus_schemas.logs import LogChunk, LogsAnswer, LogsQuery
 from qgjob.bus.connect import Bus
 from qgjob.scheduler.queries.service import QueryService
 from tests.support.eventlog import record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 from tests.support.dashboard import text_of
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage

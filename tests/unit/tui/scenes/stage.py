@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.pilot import Pilot
 
-from bus_schemas.requests import StoredChunk
+from bus_schemas.logs import StoredChunk
 from tests.support.dashboard import PlayedDashboard
 from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for

@@ -1,4 +1,4 @@
-"""Queries (`qg.query`), their answers, and what these show."""
+"""Queries (`qg.query`) and their answers: jobs, runs, the overview, agents, health."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from bus_schemas.agents import GroupRef, Heartbeat
-from bus_schemas.base import Count, Id, Label, Message, Model, SlotName, Text, Timestamp
+from bus_schemas.base import Answer, Count, Id, Label, Message, Model, SlotName, Text, Timestamp
 from bus_schemas.events import Attempt
 from bus_schemas.holds import BuildHold, SlotHold
 from bus_schemas.jobs import title_of
@@ -26,15 +26,6 @@ JobState = Literal[
     "expired",
 ]
 RunState = Literal["queued", "running", "passed", "failed", "errored", "cancelled"]
-ErrorCode = Literal["not_found", "bad_request", "refused", "not_leader", "unavailable"]
-
-
-class Problem(Model):
-    """Why a request was not carried out."""
-
-    code: ErrorCode
-    message: Text
-    hint: Text | None = None
 
 
 class JobView(Model):
@@ -98,10 +89,9 @@ class GetQuery(Message):
     limit: Annotated[int, Field(ge=0, le=1000)] = 500
 
 
-class GetAnswer(Message):
+class GetAnswer(Answer):
     """A job, or a run with a page of its jobs."""
 
-    problem: Problem | None = None
     job: JobView | None = None
     run: RunView | None = None
     more: bool = False
@@ -121,45 +111,15 @@ class ListQuery(Message):
     offset: Count = 0
 
 
-class ListAnswer(Message):
+class ListAnswer(Answer):
     """A page of jobs."""
 
-    problem: Problem | None = None
     jobs: tuple[JobView, ...] = ()
     total: int | None = None
     more: bool = False
     """Whether jobs follow behind this page, which may be shorter than asked for."""
     as_of: Annotated[int, Field(ge=0)] | None = None
     """Every event of `QG_EVENTS` up to this place is contained."""
-
-
-class LogsQuery(Message):
-    """Stored output of a job (`qg.query.logs.<org>`), by its sequence in the log stream."""
-
-    job_id: Id
-    after_seq: Count = 0
-    limit: Annotated[int, Field(ge=1, le=1000)] = 200
-    tail: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Only the last lines of what the job wrote by now, so many: the page begins with the first of them."""
-
-
-class StoredChunk(Model):
-    """A chunk of output with its place in the log stream."""
-
-    stream_seq: int
-    attempt: int
-    at: Timestamp
-    parts: tuple[tuple[Literal["out", "err", "sys"], str], ...] = ()
-    dropped: int = 0
-    eof: bool = False
-
-
-class LogsAnswer(Message):
-    """A page of output; `more` when another page follows."""
-
-    problem: Problem | None = None
-    chunks: tuple[StoredChunk, ...] = ()
-    more: bool = False
 
 
 class GroupView(Model):
@@ -205,10 +165,9 @@ class LeaderView(Model):
     since: Timestamp
 
 
-class Overview(Message):
+class Overview(Answer):
     """The whole at a glance: `qg.query.overview`, and live on `qg.live.overview` when it changed."""
 
-    problem: Problem | None = None
     at: Timestamp
     leader: LeaderView | None = None
     depths: dict[str, int] = Field(default_factory=dict)
@@ -238,10 +197,9 @@ class Overview(Message):
     orgs: tuple[OrgView, ...] = ()
 
 
-class AgentsAnswer(Message):
+class AgentsAnswer(Answer):
     """Every agent that is alive (`qg.query.agents.<org>`)."""
 
-    problem: Problem | None = None
     agents: tuple[Heartbeat, ...] = ()
     holds: tuple[SlotHold, ...] = ()
     """What is held, slots of agents that are not connected included."""
@@ -272,10 +230,9 @@ class StorageView(Model):
     """None: as much as the server's disk takes."""
 
 
-class HealthAnswer(Message):
+class HealthAnswer(Answer):
     """How the system is (`qg.query.health.<org>`), and facts for who looks for what is wrong."""
 
-    problem: Problem | None = None
     ok: bool
     checks: tuple[CheckView, ...] = ()
     at: Timestamp | None = None

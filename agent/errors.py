@@ -1,6 +1,6 @@
-"""What can go wrong between a job's arrival on a machine and its verdict.
+"""Errors between a job's arrival on a machine and its verdict.
 
-All of it is the lab's side of the story: none of these says that the test failed.
+All are infrastructure errors: none of these says that the test failed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An agent's heartbeats: they say that it is alive, and keep its name from a second one.
+"""Publishes an agent's heartbeats, and makes sure that no second agent has its name.
 
-Each write of the key expects the one before to be ours. So of two agents of one name, wherever they run and
-whenever they began, one alone can go on.
+Each write of the key is a compare-and-set against our own last one. So of two agents of one name, wherever
+they run and whenever they began, one alone can go on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is started, and how it ended: the words runners, drivers and supervision share."""
+"""The types that runners, drivers and supervision share: what to launch, and how it ended."""
 
 from __future__ import annotations
 

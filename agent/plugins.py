@@ -1,4 +1,4 @@
-"""Runners and drivers that a lab brings along: how they are found, and what is said when their code is wrong.
+"""Finds plug-ins, a lab's own runners and drivers, and reports what is wrong with their code.
 
 One is named either by an installed distribution's entry point, or in the agent's environment
 (`package.module:Class,…`: for trying one out, and for tests, which install nothing).

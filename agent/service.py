@@ -1,4 +1,4 @@
-"""The agent: its slots, its heartbeat, and what it is told."""
+"""The agent service: runs the slots, sends heartbeats, and handles the scheduler's commands."""
 
 from __future__ import annotations
 

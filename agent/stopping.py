@@ -1,4 +1,4 @@
-"""SIGTERM or SIGINT: take nothing more, finish what runs. A second one, or SIGQUIT: end what runs, now."""
+"""Stop signals: SIGTERM or SIGINT drains the slots; a second one, or SIGQUIT, ends running jobs at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocking work in a thread that never goes on behind the back of whoever began it."""
+"""Runs blocking work in a thread; a caller that is cancelled still waits for its end."""
 
 from __future__ import annotations
 

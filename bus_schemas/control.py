@@ -1,4 +1,4 @@
-"""What is asked to be done to jobs (`qg.ctl`), one, several or those of a run, and what came of it."""
+"""Control requests (`qg.ctl`) on one job, several, or all of a run (cancel, retry, reprioritise)."""
 
 from __future__ import annotations
 

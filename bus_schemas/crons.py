@@ -1,4 +1,4 @@
-"""Runs that are submitted again and again: their schedules, and requests about them."""
+"""Schedules of recurring runs, and the requests that list and delete them."""
 
 from __future__ import annotations
 

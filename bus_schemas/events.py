@@ -1,4 +1,4 @@
-"""What happened: the claim chain of an attempt and its other events, and who publishes which."""
+"""Events (`qg.events`): the claim chain of an attempt and its other events, and who publishes which."""
 
 from __future__ import annotations
 

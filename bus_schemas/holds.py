@@ -1,4 +1,4 @@
-"""What a hold of a slot or a build is: a part of several messages."""
+"""Holds of slots and builds, as parts of several messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps slots and builds from work: what operators set, what the scheduler set by itself."""
+"""Holds that operators set and their requests, and the scheduler's records of failing slots and builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every message of the bus in one table: what is exported as JSON Schema, and whose form is under test."""
+"""Every message of the bus in one table: for the JSON Schema export and the golden tests."""
 
 from __future__ import annotations
 

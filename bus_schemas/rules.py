@@ -1,4 +1,4 @@
-"""What operators set for the queue, kept until they set something else; and requests to set it."""
+"""The rules of the queue (pauses, limits, weights, changed priorities), and the requests that set them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask a server of ours over HTTP: what the gateway and the dashboard in a browser share.
+"""Which HTTP requests are accepted: shared by the gateway and the dashboard in a browser.
 
 Without a token a server is for this machine alone. A web page that the machine's user happens to
 look at can send requests to it too; so a request with a foreign `Origin`, or (against DNS rebinding)

@@ -1,4 +1,4 @@
-"""The two clocks everything is given, so that tests and the simulator may turn the hands."""
+"""The clock that is passed to whatever needs the time, so that tests and the simulator can set it."""
 
 from __future__ import annotations
 

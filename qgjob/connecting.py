@@ -1,4 +1,4 @@
-"""Where to connect and what to show there: the one answer for commands, services and scripts."""
+"""Resolves the server's address and the credentials, alike for commands, services and scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which capabilities lead an Appium session to a slot's device, and to the app under test. Pure."""
+"""The Appium capabilities that select a slot's device and the app under test. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unpacks bundles and builds, which are hostile until unpacked."""
+"""Unpacks bundles and builds, whose contents are not trusted."""
 
 from agent.archive.unpacking import disk_reason, is_disk_full, unpack
 from agent.archive.writer import DEFAULT_LIMITS, Checkpoint, Limits

@@ -1,4 +1,4 @@
-"""How many entries a zip's directory has, told without reading it into memory.
+"""Counts the entries of a zip's central directory without reading it into memory.
 
 The standard library makes an object of every entry before the first can be looked at: the directory of
 an archive of 2 GiB would take ten times that.

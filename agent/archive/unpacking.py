@@ -1,4 +1,4 @@
-"""Unpacks bundles and builds, which are hostile until unpacked: zip, tar (gz, bz2, xz), or a folder.
+"""Unpacks untrusted archives: zip, tar (gz, bz2, xz), or a folder, which is copied.
 
 Nothing is written outside the destination, whatever names and links an archive holds; links are made
 last, so that nothing is ever written through one. Sizes are counted as they are read, not as declared.

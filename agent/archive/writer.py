@@ -1,4 +1,4 @@
-"""Writes what an archive holds below one folder: never outside of it, and never without end."""
+"""Writes an archive's entries below one folder: never outside of it, and within size limits."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Keep what a job left: its artifacts folder and its reports go to the object store, within limits.
+"""Uploads a job's artifacts folder and reports to the object store, within limits.
 
-The names are the job's, so they are made safe; links are not followed, and what is no plain file is left.
+File names come from the job, so they are made safe; links are not followed, and only plain files are taken.
 """
 
 from __future__ import annotations

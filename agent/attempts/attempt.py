@@ -1,4 +1,4 @@
-"""The attempts of one slot, one at a time: from the claim to the result."""
+"""Runs the attempts of one slot, one at a time: from the claim to the result."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Hold an attempt by its claim chain, and give it its one end.
+"""Claims an attempt through its claim chain, and records its one end.
 
-Who lost a compare-and-set never acknowledges the work; who recorded the end, or read a recorded
-one, does.
+A slot that loses a compare-and-set never acknowledges the message; one that recorded the end, or found it
+recorded, does.
 """
 
 from __future__ import annotations

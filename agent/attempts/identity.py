@@ -1,4 +1,4 @@
-"""Who runs an attempt."""
+"""Identifies who runs an attempt: agent, slot and device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why an attempt is to end before its time, and how it is made to."""
+"""Ends a running attempt early (cancel, timeout, lost lease, …), and remembers why."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Keep the lease on released work while its job runs, and notice when it is lost.
+"""Renews the lease on a message while its job runs, and notices when it is lost.
 
-In-progress is a request that is answered, at a third of the ack wait. After two thirds without an
-answer the lease counts as lost: the server may give the work to somebody else at any moment now.
+An in-progress ack is sent as a request, every third of the ack wait. After two thirds without an answer the
+lease counts as lost: the server may redeliver the message at any moment now.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an attempt came to: from how its steps ended to the result that is recorded. Pure."""
+"""Turns the way an attempt's steps ended into the result that is recorded. Pure."""
 
 from __future__ import annotations
 

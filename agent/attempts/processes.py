@@ -1,4 +1,4 @@
-"""The processes of a slot's jobs: one supervisor, kept from job to job, started anew when it died."""
+"""Runs a slot's jobs under one supervisor process, kept from job to job and started anew when it dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watch a running test: whether it still says something, and what it writes to the disk."""
+"""Watches a running test for silence, and for what it writes to the disk."""
 
 from __future__ import annotations
 

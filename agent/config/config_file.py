@@ -1,4 +1,4 @@
-"""`agent.toml`: what is set of a lab machine once and for all. A wrong key or value is named."""
+"""Reads and checks `agent.toml`, the configuration file of a lab machine; a wrong key or value is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was said where: the command line before `QGJOB_<NAME>` before `agent.toml` before the defaults."""
+"""Resolves an agent's settings: the command line, then `QGJOB_<NAME>`, then `agent.toml`, then defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an agent is to run: command line before environment before `agent.toml` before defaults."""
+"""The settings of an agent, once they are resolved (see `options`), and their defaults."""
 
 from __future__ import annotations
 

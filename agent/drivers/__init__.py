@@ -1,1 +1,1 @@
-"""Drivers speak to devices: what is there, is it well, install and start a build."""
+"""Drivers talk to devices: they find them, check their health, install and start builds."""

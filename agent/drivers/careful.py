@@ -1,4 +1,4 @@
-"""Calls of a driver that are not to raise, and take some seconds at most: what if it does all the same."""
+"""Guards calls of a driver, which may be a plug-in: an error or a timeout becomes a default answer."""
 
 from __future__ import annotations
 

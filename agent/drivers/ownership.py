@@ -1,4 +1,4 @@
-"""One agent a device: two agents of a machine that both serve all devices must not share one."""
+"""A lock for each device, so that two agents of one machine never serve the same one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drivers there are: the built-in ones, and plug-ins.
+"""Looks drivers up by name: the built-in ones, and plug-ins.
 
 A plug-in (`agent/plugins.py`) is a `Driver` class; it may not take the name of another driver. A built-in one
 is imported when it is used.

@@ -1,4 +1,4 @@
-"""An install within its time, counted, and what it came to: the same on every kind of device."""
+"""Runs an install with a timeout, counts it, and turns errors into an `InstallResult`: for all drivers."""
 
 from __future__ import annotations
 

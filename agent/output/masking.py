@@ -1,6 +1,6 @@
-"""Hide the values of secrets in what a job says, as it comes: pieces of output may be cut anywhere.
+"""Masks the values of secrets in a job's output while it streams: its pieces may be cut anywhere.
 
-Hidden are a value as it is, each of its lines, its usual disguises (Base64, URL, JSON), and all of these
+Masked are a value as it is, each of its lines, its usual encodings (Base64, URL, JSON), and all of these
 also when they are broken over lines. What somebody encrypts, reverses or prints letter by letter is not
 found: masking keeps accidents out of logs, not intentions.
 """

@@ -1,4 +1,4 @@
-"""How each file of a shard went, from the cases of its report. Pure."""
+"""The result of each file of a shard, from the cases of its report. Pure."""
 
 from __future__ import annotations
 

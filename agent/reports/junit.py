@@ -1,4 +1,4 @@
-"""Reads JUnit reports, which tests write and are therefore hostile.
+"""Reads JUnit reports, which are not trusted: tests write them.
 
 The dialects read: pytest (and its reruns, which are repeated test cases), surefire and Playwright with
 retries (`flakyFailure`, `rerunFailure` inside one case), WebdriverIO (a failed attempt is a skipped case

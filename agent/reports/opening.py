@@ -1,4 +1,4 @@
-"""Opens what a test left where a report is looked for: it may have put anything there."""
+"""Opens a report file safely: a test may have put anything in its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads Playwright's JSON report, which says of every case how each of its tries went."""
+"""Reads Playwright's JSON report, which lists every try of every case."""
 
 from __future__ import annotations
 

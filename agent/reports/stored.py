@@ -1,4 +1,4 @@
-"""Puts the cases of a report into the object store, where whoever looks at the job finds them."""
+"""Stores the cases of a report in the object store, within its size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts out of reports, fit to be shown: reports are written by tests, and tests write anything."""
+"""Cleans and cuts the texts of reports for display: tests may write anything into them."""
 
 from __future__ import annotations
 

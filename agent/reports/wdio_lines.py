@@ -1,4 +1,4 @@
-"""Reads what our reporter within WebdriverIO wrote: one JSON line an event, a file a worker."""
+"""Reads the output of our WebdriverIO reporter: one JSON line per event, one file per worker."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runners turn a job into a command line, and what it left behind into a result."""
+"""Runners turn a job into a command line, and its exit code and reports into a result."""

@@ -1,4 +1,4 @@
-"""The interface of runners: a job becomes a command line, its remains become a result."""
+"""The interface of runners: from a job to a command line, from its exit and reports to a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runner a test wants when the job says `auto`: its name, and what lies beside it."""
+"""Chooses the runner of a job that says `auto`, by the test's name and the files beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job's environment, built up from nothing: what the agent has in its own is not the job's business."""
+"""Builds a job's environment from scratch: the agent's own variables are not passed on."""
 
 from __future__ import annotations
 

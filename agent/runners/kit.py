@@ -1,4 +1,4 @@
-"""What runners need from the agent beside the bundle: npm packages, and an Appium server."""
+"""Provides what runners need beside the bundle: npm packages, and an Appium server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runners written in JavaScript share: which Node, and where their packages are."""
+"""Shared by the JavaScript runners: which Node, and where packages are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runners there are: the built-in ones, and plug-ins.
+"""Looks runners up by name: the built-in ones, and plug-ins.
 
 A plug-in (`agent/plugins.py`) is a `Runner` or `InProcessRunner` class. It is called with the `Toolchain`
 when it is a `Runner`, without arguments when it runs in the agent. It may not take another runner's name.

@@ -1,4 +1,4 @@
-"""The test file a job names, looked for in its bundle: the name comes off the bus and is not trusted."""
+"""Finds a job's test file in its bundle; the name comes from the bus and is not trusted."""
 
 from __future__ import annotations
 

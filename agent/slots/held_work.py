@@ -1,9 +1,8 @@
-"""What an agent holds, noted on its disk: killed and started again, it hands that back at once.
+"""Notes on disk which work an agent holds: killed and started again, it hands that back at once.
 
-Without a note the work stream gives it again only when its lease has run out. Who starts in the agent's
-folder has its lock and has ended what the former one left running, so nothing of it runs any more. It hands
-back only what is surely not somebody else's by now: the lease must not be over, and the claim chain still
-name this claim, or none where it came to that no more.
+Without a note the work stream redelivers it only when its lease has run out. Whoever starts in the agent's
+folder has its lock and has ended what the former agent left running. It hands back only what cannot belong to
+anybody else by now: the lease must not be over, and the claim chain must still name this claim, or nobody.
 """
 
 from __future__ import annotations

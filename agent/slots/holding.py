@@ -1,4 +1,4 @@
-"""Why a slot takes nothing more: each who holds it has one reason at a time."""
+"""The reasons why a slot takes no more work; each party that holds it has one at a time."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the work stream gives to a slot, until it is claimed or handed back.
+"""Messages delivered to a slot and not yet claimed or handed back, with one job of prefetch.
 
-Where tests take some hundredths of a second, it counts how long the next one is fetched. So as long as enough
-of its group's work is there for all, a busy slot fetches its next job while the test runs. It keeps it for a
-moment only, as another slot may be idle meanwhile, and notes it on the disk, as it notes what it claims.
+Where tests take some hundredths of a second, the time to fetch the next one counts. So as long as its group
+has enough work for all slots, a busy slot fetches its next job while the test runs. It keeps it for a moment
+only, as another slot may be idle meanwhile, and notes it on disk, as it notes what it claims.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looks after one device: whether its slot may work, and what is done so that it may again.
+"""Watches the health of one device: holds its slot while it is unwell, and tries to recover it.
 
 A slot is held while its device is away, does not answer, or is not well enough, and released by itself.
 A device that leaves during a job and is not back soon ends the job: that is the lab's trouble, so the job

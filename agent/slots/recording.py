@@ -1,4 +1,4 @@
-"""Record the end of an attempt beside the way: meanwhile the slot claims its next job."""
+"""Records the end of an attempt in the background, while the slot claims its next job."""
 
 from __future__ import annotations
 

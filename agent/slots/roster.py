@@ -1,4 +1,4 @@
-"""Which slots there are: one for each device that the driver finds, for as long as the agent runs.
+"""Keeps one slot for each device that the driver finds, for as long as the agent runs.
 
 A device that leaves keeps its slot, held, so that an operator sees what is missing; when it comes back, so
 does the slot.

@@ -1,4 +1,4 @@
-"""What the work stream gives to a slot: is it for it, and its attempt from the claim to the recorded end."""
+"""Handles one delivered message of a slot: checks it, claims its attempt, runs it, records its end."""
 
 from __future__ import annotations
 

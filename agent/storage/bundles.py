@@ -1,9 +1,9 @@
-"""Working copies of test bundles: each job gets one that no other job has ever touched unseen.
+"""Working copies of test bundles: each job gets a clean one, without unpacking the bundle again.
 
-A bundle is unpacked once, to a master that no job sees; jobs get copies. A copy that comes back is put
-right: what the job added is removed, what it changed is copied anew. To tell what was changed, the
-inode change time of every file is remembered; only the clock can forge that. So a job in a bundle of
-2,000 files costs a look at them (10 ms), not a copy (300 ms).
+A bundle is unpacked once, to a master that no job sees; jobs get copies. A copy that is checked in is
+restored: what the job added is removed, what it changed is copied anew. To detect changes, the inode
+change time of every file is remembered, which only a change of the clock can forge. So a job in a bundle
+of 2,000 files costs a scan of them (10 ms), not a copy (300 ms).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bring a job's bundle and build to this machine: the object store behind the caches."""
+"""Fetches a job's bundle and build from the object store, through this machine's caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes what jobs and builds leave behind, whatever modes they gave it and however deep it is."""
+"""Removes folders that jobs and builds leave behind, whatever their permissions and depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stays free of a machine's disk, whatever is brought to it: the tests that run there write as well."""
+"""Keeps some of the disk free: downloads and unpacking fail before it is full, as tests write to it too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that several wait for and that is done once: a download, an installation."""
+"""Deduplicates work that several callers wait for at once, such as a download or an installation."""
 
 from __future__ import annotations
 

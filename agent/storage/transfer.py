@@ -1,4 +1,4 @@
-"""What is said of a download while it goes on: nothing of a quick one, a line a second of others."""
+"""Reports the progress of a download: nothing for a quick one, one line per second for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words between an agent and its supervisor processes: JSON in length-prefixed frames.
+"""The protocol between an agent and its supervisor processes: JSON in length-prefixed frames.
 
 Standard library alone, and little of it: the supervisor process imports this at its start.
 """

@@ -1,4 +1,4 @@
-"""Looking at the machine's processes: who descends from whom, who carries a mark.
+"""Scans the process table: finds the descendants of a process, and processes that carry a mark.
 
 Linux is read from /proc; elsewhere psutil does it. Nothing here is atomic: processes come and go while
 the table is read, so callers look again until nothing is left.

@@ -1,4 +1,4 @@
-"""Starts a process of the supervisor's: no shell, no inherited descriptors, signals at their defaults."""
+"""Starts a process for the supervisor: no shell, no inherited descriptors, signals at their defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supervisor process: starts one process at a time, and ends all that comes of it, for certain.
+"""The supervisor process: starts one process at a time, and reliably ends it with all its descendants.
 
 It is the agent's child and the adoptive parent of everything below it (`PR_SET_CHILD_SUBREAPER`): a
 process that detaches, forks twice or opens a session of its own still becomes our child when its parent

@@ -1,4 +1,4 @@
-"""Which files stay at home: `.gitignore` and `.qgjobignore`, nested, with git's meaning.
+"""Which files a bundle leaves out: `.gitignore` and `.qgjobignore`, nested, with git's meaning.
 
 In one folder `.qgjobignore` comes after `.gitignore`, so `!dist/` in it brings back what git ignores.
 `.gitignore` files above the root count too, up to the repository's top, unless they ignore the root

@@ -1,4 +1,4 @@
-"""What agents unpack of an archive: what is packed here must not be refused there."""
+"""The limits that agents set when they unpack: what is packed here must not be refused there."""
 
 from __future__ import annotations
 

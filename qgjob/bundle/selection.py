@@ -1,4 +1,4 @@
-"""Which tests were meant: files, globs and folders become names relative to the bundle's root.
+"""Selects tests: turns files, globs and folders into names relative to the bundle's root.
 
 - A file is taken by its name, whatever it is and whether ignored or not.
 - A glob (`*`, `?`, `[…]`, `**`) gives the files it matches, in sorted order, but none below `.git`,

@@ -1,7 +1,7 @@
 """The claim chain: one subject per attempt, written by compare-and-set, which decides who runs it.
 
 Started, taken over, cancelling, ended: each link is stored only if the chain stands where its writer
-saw it. The end replaces the chain and says the whole attempt.
+saw it. The end replaces the chain and carries the whole attempt.
 """
 
 from __future__ import annotations

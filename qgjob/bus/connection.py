@@ -1,4 +1,4 @@
-"""The client library's connection, with what we need otherwise."""
+"""The client library's connection, with the behaviour that qgjob needs changed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The files by which we show a server who we are, and know that it is the right one.
+"""The files of a connection: credentials, and TLS certificates of both sides.
 
-Services live for longer than tokens and certificates: whoever connects anew reads them anew.
+Services live for longer than tokens and certificates: each new connection reads the files anew.
 """
 
 from __future__ import annotations

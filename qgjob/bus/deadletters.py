@@ -1,4 +1,4 @@
-"""Set an unreadable message aside, with its reason, where an operator sees it."""
+"""Stores an unreadable message as a dead letter, with the reason, where an operator sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow a stream: what is there, then what comes, over lost consumers and restarts."""
+"""Follows a stream, stored messages first and then new ones, across lost consumers and restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a file to have on its way at once: what the link carries in about a second. Pure.
+"""The window of a file transfer: as many bytes in flight as the link carries in about a second. Pure.
 
 More would not make it faster, and on a slow link everything else on the connection (leases, heartbeats, the
 server's pings) would wait behind it until it looked dead.

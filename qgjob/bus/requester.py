@@ -1,7 +1,7 @@
 """Requests over one inbox: JetStream publishes, its API, and our own services.
 
 One subscription carries all answers and one timer their deadlines, so that a publish waiting for
-its acknowledgement costs a future and nothing more, and a connection on which nobody waits nothing.
+its acknowledgement costs a future and nothing more, and an idle connection costs nothing.
 An error answer is delivered as an error.
 """
 

@@ -1,4 +1,4 @@
-"""Make the streams and buckets be there, without touching those that are right already."""
+"""Creates and updates streams, buckets and consumers, without touching those that are right already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a connection does not come about, in a sentence."""
+"""Explains in a sentence why a connection failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reading a small JSON document may raise that anybody who may write there has written.
+"""The exceptions that reading an untrusted JSON document may raise.
 
 Beside wrong forms and types: `1e999` is read as infinite and fits into no whole number, and a document may be
 deeper than the reader goes.

@@ -1,4 +1,4 @@
-"""Values of which there are few: the likeliest one is named to who mistyped it."""
+"""Checks a value that has few choices, and suggests the likeliest for one that is mistyped."""
 
 from __future__ import annotations
 

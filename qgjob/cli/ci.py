@@ -1,4 +1,4 @@
-"""What a CI system says of the build that calls us, from the variables it is known to set.
+"""Detects CI systems, and reads the branch, commit, URL, … of a build from the variables that they set.
 
 Sources: the lists of predefined variables in the documentation of GitHub Actions, GitLab CI/CD,
 Jenkins (with its Git plug-in), Buildkite and CircleCI.

@@ -1,4 +1,4 @@
-"""What the global options say: where the server is, and who we are."""
+"""The global options of a call: where the server is, how to get in, how to print."""
 
 from __future__ import annotations
 

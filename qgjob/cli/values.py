@@ -1,4 +1,4 @@
-"""What the values of options may be: one sentence and exit code 2 for what is none."""
+"""Parses and checks the values of options: a wrong one is refused with a sentence and exit code 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of a call as they were typed: global options anywhere before `--`, and `help`."""
+"""Rearranges the words of a call before they are parsed: global options may stand anywhere before `--`."""
 
 from __future__ import annotations
 

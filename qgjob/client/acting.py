@@ -1,4 +1,4 @@
-"""Change what is there: jobs, the queue, slots, schedules. The leader answers."""
+"""The `Client` methods that change something: jobs, the queue, slots, schedules. The leader answers."""
 
 from __future__ import annotations
 

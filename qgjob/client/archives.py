@@ -1,4 +1,4 @@
-"""What kind of archive a build is, and whether it is whole."""
+"""Detects which kind of archive a build is, and checks that it is not damaged or cut off."""
 
 from __future__ import annotations
 

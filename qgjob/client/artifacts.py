@@ -1,4 +1,4 @@
-"""What attempts left in the object store: the cases of their reports, and files."""
+"""Reads what attempts left in the object store: the cases of their reports, and small files."""
 
 from __future__ import annotations
 

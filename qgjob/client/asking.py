@@ -1,4 +1,4 @@
-"""Ask how things are: jobs, runs, slots, builds, what jobs left."""
+"""The `Client` methods that only read: jobs, runs, slots, builds, what jobs left."""
 
 from __future__ import annotations
 

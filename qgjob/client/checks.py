@@ -1,4 +1,4 @@
-"""What ids may be, said once for the command line, the gateway and users' own Python."""
+"""Checks ids and test names, for the command line, the gateway and users' own Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client, in four parts; each method hands over to the module that has the duty."""
+"""`Client`, in four parts (sending, asking, acting, following); its methods delegate to the other modules."""
 
 from __future__ import annotations
 

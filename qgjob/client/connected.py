@@ -1,4 +1,4 @@
-"""What every part of the client has: a connection and a clock."""
+"""The base of the four parts of `Client`: a connection and a clock."""
 
 from __future__ import annotations
 

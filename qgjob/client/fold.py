@@ -1,4 +1,4 @@
-"""What an event makes of a job's view: `qgjob.domain.history`, for whoever keeps views."""
+"""Applies an event to a job's view, by the rules of `qgjob.domain.history`."""
 
 from __future__ import annotations
 

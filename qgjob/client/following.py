@@ -1,4 +1,4 @@
-"""Follow what happens: watches, waits, logs and live subscriptions."""
+"""The `Client` methods that follow what happens: watches, waits, logs and live subscriptions."""
 
 from __future__ import annotations
 

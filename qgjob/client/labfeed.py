@@ -1,7 +1,7 @@
-"""The whole lab as it goes on: its overview, its agents, its jobs at work, and what becomes of each.
+"""A live view of the whole lab: its overview, its agents, its running jobs, and how each of them ends.
 
-Subscribed first, then a snapshot, then what comes; the snapshot is taken again after a gap. A job that
-an event speaks of and no snapshot showed is asked for once.
+It subscribes, loads a snapshot, then applies events; after a gap it loads the snapshot again. A job that an
+event speaks of and no snapshot showed is looked up once.
 """
 
 from __future__ import annotations

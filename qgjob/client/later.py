@@ -1,4 +1,4 @@
-"""Modules that are imported when something of them is used for the first time."""
+"""Lazy modules: imported when one of their attributes is first used."""
 
 from __future__ import annotations
 

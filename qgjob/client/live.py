@@ -1,4 +1,4 @@
-"""Live subscriptions: what comes, typed, with a word when something may have been missed.
+"""Live subscriptions, typed; they yield a `Resync` when messages may have been missed.
 
 Subscribe first, then take a snapshot, then apply what came meanwhile; on `Resync` take the
 snapshot again. Nothing here polls, and a reader that is too slow costs a bounded queue.

@@ -1,4 +1,4 @@
-"""The output of a job: what is stored, then what comes, without a gap or a repetition."""
+"""The output of a job: stored chunks first, then new ones, without a gap or a repetition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller hands to the client and gets from it, beside the views of `bus_schemas`."""
+"""Parameters and results of the client, beside the views of `bus_schemas`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to the query service, which any scheduler replica answers."""
+"""Queries, which any scheduler replica answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask whichever scheduler answers, with patience: queries and control alike."""
+"""Sends a query or a control request to whichever scheduler answers, and retries while none does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put work in: bundles, builds, runs."""
+"""The `Client` methods that submit: bundles, builds, runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether anything alive could ever run a job: labels asked for against labels there are."""
+"""Whether any live slot could ever run a job: compares the labels it requires with those of the slots."""
 
 from __future__ import annotations
 

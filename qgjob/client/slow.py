@@ -1,4 +1,4 @@
-"""What there is to say of an answer that does not come: who is waited for, and what may still happen."""
+"""What to say when an answer does not come: who is waited for, and what may still happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why nothing starts of what is waited for, as far as the overview and the slots tell it."""
+"""Explains why none of the jobs that are waited for starts, from the overview and the slots."""
 
 from __future__ import annotations
 

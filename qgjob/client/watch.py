@@ -1,4 +1,4 @@
-"""A job or a run kept up to date: subscribed first, then a snapshot, then what comes."""
+"""A job or a run kept up to date: it subscribes, loads a snapshot, then applies events."""
 
 from __future__ import annotations
 

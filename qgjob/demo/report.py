@@ -1,4 +1,4 @@
-"""What came of it: the figures of the table, and whether the demo went as it was designed."""
+"""The results of the demo: the figures of its table, and whether it went as it was designed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a slot did when: the stretches of time that the drawings and the replay are made of."""
+"""Time spans of what each slot did: the drawings and the replay are made of them."""
 
 from __future__ import annotations
 

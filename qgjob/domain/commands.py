@@ -1,4 +1,4 @@
-"""Commands that lift what holds work up, spelt as a shell takes them."""
+"""The commands that lift a pause or a hold, quoted for a shell."""
 
 from __future__ import annotations
 

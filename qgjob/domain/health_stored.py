@@ -1,4 +1,4 @@
-"""What counts against slots and builds, as it is kept over a change of the leader. Pure."""
+"""Converts the health of slots and builds to the message that the next leader reads, and back. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job's events say of it: the one rule for the store, for waiting and for anybody's own code.
+"""Folds a job's events into its document: the one rule for the store, the client and users' own code.
 
 Pure, in the order of the stream. An event that a document contains already changes nothing, so
 whatever is applied twice converges. The end of an attempt carries the whole of it and stands in

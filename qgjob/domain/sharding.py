@@ -1,4 +1,4 @@
-"""Deal test files out to shards such that all end at about the same time. Pure."""
+"""Distributes test files over shards such that all end at about the same time. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the last outcomes of a test amount to: failures, flakiness, durations. Pure."""
+"""Statistics of a test's last outcomes: failures, flakiness, durations. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the states of jobs amount to: their counts, a run's state, and the exit code."""
+"""Derives from the states of jobs their counts, their run's state, and the exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every route needs: the connected client, and an answer in JSON."""
+"""What every route needs: the connected client, and JSON responses."""
 
 from __future__ import annotations
 

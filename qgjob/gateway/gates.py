@@ -1,4 +1,4 @@
-"""Limits in force: what each lets through, whom it refuses, in which words, and how many that were."""
+"""The rate limits in force: what each lets through, the text of a refusal, and how many were refused."""
 
 from __future__ import annotations
 

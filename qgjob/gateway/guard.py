@@ -1,4 +1,4 @@
-"""Who may ask: a token if there is one, and never a page in somebody's browser; see `qgjob.callers`."""
+"""Authorises requests: by token if there is one, never of a page in a browser; see `qgjob.callers`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of limits, on a command line or in the environment."""
+"""The options and environment variables of the rate limits."""
 
 from __future__ import annotations
 

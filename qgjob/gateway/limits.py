@@ -1,4 +1,4 @@
-"""How often a caller may come: token buckets. Pure: times are given, of a clock that never goes back."""
+"""Rate limiting with token buckets. Pure: times are passed in, of a monotonic clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab as figures for Prometheus, in its text format (version 0.0.4).
+"""Metrics of the lab for Prometheus, in its text format (version 0.0.4).
 
 What counts upwards begins anew with each leader, as the overview does, or with each gateway; Prometheus
 expects that of counters.

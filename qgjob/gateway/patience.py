@@ -1,4 +1,4 @@
-"""An answer in time, also when server or scheduler give none; what was begun is not left half done."""
+"""Answers in time even when server or scheduler do not; what was begun is not left half done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller may send before it is a request, and how slowly: connections and memory are not for free.
+"""Limits slow clients: how long a request may take to arrive, as connections and memory are not for free.
 
 uvicorn has a limit for the time between two requests alone.
 """

@@ -1,4 +1,4 @@
-"""A full disk under nats-server: said aloud, and what to do once there is room again.
+"""Warns of a full disk under nats-server, and starts the server again once there is room.
 
 A stream that nats-server could not write to stays refused until the server is started again, however much
 room there is by then. So it is started again when there is some. Nothing is lost by that: what was

@@ -1,4 +1,4 @@
-"""Signals that stop a program in order: the first asks, the second hurries."""
+"""Stop signals: the first asks for an orderly stop, the second hurries it."""
 
 from __future__ import annotations
 

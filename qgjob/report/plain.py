@@ -1,4 +1,4 @@
-"""Output of tests without what a terminal would obey."""
+"""Strips terminal control sequences from the output of tests."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Any trouble that leaves doubt (a lost connection, a refused release, a consumer that is gone) ends
 the reign; the next one starts from what the streams say. So there is one way to recover, and it is
-walked often.
+exercised often.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Do much without holding up the rest, such as the renewal of the leader's key."""
+"""Handles many items in slices, so that other tasks run in between, such as renewing the leader's key."""
 
 from __future__ import annotations
 

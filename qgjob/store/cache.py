@@ -1,4 +1,4 @@
-"""The documents that events speak of now, in memory: bounded, read from the store when missing."""
+"""A bounded in-memory cache of documents, which reads missing ones from the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the projection is, and of which stream: the one key that says whether the rest counts."""
+"""The projection's position in which stream of events: the one key that makes all the rest valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an event makes of a run's document, by what `qgjob.domain.history` made of the job's: pure."""
+"""Applies an event to a run's document, given what `qgjob.domain.history` made of the job's. Pure."""
 
 from __future__ import annotations
 

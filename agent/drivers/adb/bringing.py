@@ -1,4 +1,4 @@
-"""What an install takes beside the install: proof before and after, conflicts, room."""
+"""Brings a build onto a device: checks what is there before and after, resolves conflicts, frees storage."""
 
 from __future__ import annotations
 

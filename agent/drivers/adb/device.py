@@ -1,4 +1,4 @@
-"""One Android device: what the agent asks of it, and what it remembers of it."""
+"""One Android device, as the agent's `Device`, with the ledger of what is installed on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong between us and a device. All of it is the lab's side of the story."""
+"""Errors between the agent and a device: infrastructure errors, none of which says that a test failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a device has to show for a test that failed: its screen, and its log since the job began."""
+"""Collects evidence for a test that failed: a screenshot, and the device's log since the job began."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a device says of itself, read with care: it may answer nonsense. Pure.
+"""Parses what a device reports (properties, battery, storage, packages); it may answer nonsense. Pure.
 
 One command asks for everything at once; its parts come back between markers.
 """

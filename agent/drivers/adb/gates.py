@@ -1,7 +1,7 @@
-"""Whether a device is well enough for work. Pure.
+"""The health limits of a device: battery, temperature, storage. Pure.
 
-A device that was stopped has to be somewhat better than the limit before it may go on, or it would come
-and go with every percent of its battery.
+They have hysteresis: a device that was held has to be somewhat better than the limit before it may go on,
+or it would come and go with every percent of its battery.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to try with a device that does not answer, mildest first. Pure."""
+"""The recovery ladder: what to try with a device that does not answer, mildest first. Pure."""
 
 from __future__ import annotations
 

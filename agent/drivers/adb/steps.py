@@ -1,4 +1,4 @@
-"""Carry out a step of the ladder of `recovery`."""
+"""Carries out one step of the recovery ladder; see `recovery`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads an APK's package and version, without Android's own tools, from files that nobody vouches for."""
+"""Reads an APK's package and version from untrusted files, without Android's own tools."""
 
 from agent.drivers.apk.reader import ApkInfo, read_apk
 

@@ -1,4 +1,4 @@
-"""What an APK is: its package and version; and what a file is that is none."""
+"""Reads the package and version of an APK; of a file that is none it says what it seems to be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an iOS build is: a `.app` folder in an archive, or an `.ipa`, and which app it holds."""
+"""Finds the app in an iOS build: a `.app` folder in an archive, or an `.ipa`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds iOS devices and simulators: Apple's tools tell of no changes, so they are asked again and again."""
+"""Finds iOS devices and simulators, by polling: Apple's tools report no changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which devices Apple's tools list, and their labels. Pure; what is not as expected is passed over."""
+"""Parses the device lists of Apple's tools, and derives labels. Pure; unexpected entries are skipped."""
 
 from __future__ import annotations
 

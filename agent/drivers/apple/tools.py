@@ -1,4 +1,4 @@
-"""What `simctl` and `devicectl` are asked for, in one interface."""
+"""One interface for what `simctl` (simulators) and `devicectl` (iPhones, iPads) are asked to do."""
 
 from __future__ import annotations
 

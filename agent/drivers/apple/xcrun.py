@@ -1,4 +1,4 @@
-"""Calls of `xcrun`, each with a deadline."""
+"""Runs `xcrun`, with a deadline for each call."""
 
 from __future__ import annotations
 

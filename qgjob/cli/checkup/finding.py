@@ -1,4 +1,4 @@
-"""One line of the doctor."""
+"""A finding: one line of `qgjob doctor`."""
 
 from __future__ import annotations
 

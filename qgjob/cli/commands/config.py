@@ -1,4 +1,4 @@
-"""`qgjob config`: what holds here, and where it was said."""
+"""`qgjob config`: the settings in force, and where each was set."""
 
 from __future__ import annotations
 

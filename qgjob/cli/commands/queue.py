@@ -1,4 +1,4 @@
-"""`qgjob queue`: what waits, and for what; what may start."""
+"""`qgjob queue`: shows what waits, and for what; pauses, resumes and limits what may start."""
 
 from __future__ import annotations
 

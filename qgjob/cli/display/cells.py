@@ -1,4 +1,4 @@
-"""How much room text takes on a terminal: ideographs and emoji two columns, what stands over others none."""
+"""The width of text on a terminal: ideographs and emoji take two columns, combining characters none."""
 
 from __future__ import annotations
 

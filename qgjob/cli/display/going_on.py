@@ -1,4 +1,4 @@
-"""What is said while many jobs are being changed: the scheduler has the request, and keeps it."""
+"""The progress message while the scheduler changes many jobs: it has the request, and keeps it."""
 
 from __future__ import annotations
 

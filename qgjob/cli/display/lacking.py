@@ -1,4 +1,4 @@
-"""Words about what a submit asks for and the lab does not have: a runner, a build for its platform."""
+"""Warns when a submit asks for what the lab does not have: a runner, a build for its platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overview of one organisation's or one capability's work."""
+"""Narrows the overview to one organisation's or one capability's work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files on their way to the server: how far they are, on a terminal; and what a build is called."""
+"""Uploads with a progress bar on a terminal, and how a build without a version is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell completes with live ids: jobs, runs, agents, slots, builds, organisations.
+"""Shell completion of live ids: jobs, runs, agents, slots, builds, organisations.
 
 A key press must not hang, so the lab has half a second in all, and says nothing when it is away. The
 questions are asked without the schemas, whose import alone would take a good part of that. What comes

@@ -1,4 +1,4 @@
-"""What a command takes and does, as data: its help, the manual page and the reference are made of it."""
+"""Describes a command's options and arguments as data, for its help, the manual page and the reference."""
 
 from __future__ import annotations
 

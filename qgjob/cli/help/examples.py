@@ -1,4 +1,4 @@
-"""What each command is called with, for its help, the manual page and the reference.
+"""Examples of each command, for its help, the manual page and the reference.
 
 A test reads every one of them with the parser of its command, so that none names an option that is gone.
 """

@@ -1,4 +1,4 @@
-"""Ctrl-C while something is waited for: a detaching at a desk, a cancel in CI."""
+"""Ctrl-C or SIGTERM while a command waits: detach from the jobs, or cancel them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How waiting ended, for people and as a document: what failed and why, and where to look."""
+"""Prints how a wait ended, for people or as JSON: what failed and why, and where to look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong in the lab while one waits: not the tests' fault, but it explains why nothing moves."""
+"""Tells a waiting user of infrastructure errors: not the tests' fault, but they explain why nothing moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How waiting looks: a drawing on a terminal, plain lines elsewhere, so that a CI log stays readable."""
+"""The progress of a wait: drawn on a terminal, plain lines elsewhere, so that a CI log stays readable."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Hear what became of attempts: who started, how they ended, and what is to be tried again.
+"""Reads the claim chains: which attempts started, how they ended, and what is to be tried again.
 
-The consumer is durable within a reign and acknowledged only after a retry is in the backlog, and what ended
-is out of it; the next reign starts behind what this one settled. What the backlog's stream refuses waits
-aside: ends are heard meanwhile, and jobs that are placed make room.
+The consumer is durable within a reign, and acknowledged only after a retry is in the backlog and what ended
+is out of it; the next reign starts behind what this one settled. A retry that the backlog's stream refuses
+waits aside: ends are read meanwhile, and jobs that are placed make room.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""End what the projection shows as alive and no stream holds any more.
+"""Ends jobs that the projection shows as live but whose message no stream holds any more.
 
 The streams of the backlog and of the work were emptied or deleted while no leader was there to notice: such
 a job would be shown as waiting or running, and be waited for, until its events are forgotten a day later, and
@@ -44,7 +44,7 @@ _WHY: Final = "its message vanished from the streams"
 
 @dataclass(slots=True)
 class LostJobs:
-    """Looks for them now and then, within one reign."""
+    """Looks for lost jobs now and then, within one reign."""
 
     bus: Bus
     clock: Clock
@@ -54,7 +54,7 @@ class LostJobs:
     """Set when all that waits is in the backlog."""
 
     async def run(self) -> None:
-        """End them until cancelled. Nothing waits for the projection: while it cannot tell, none is found."""
+        """Find and end them, until cancelled. While the projection is away, none is found."""
         await self.ready.wait()
         for round_ in itertools.count():
             await asyncio.sleep(_EVERY_S)

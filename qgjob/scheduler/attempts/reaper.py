@@ -1,4 +1,4 @@
-"""End the chains that nobody holds any more.
+"""Ends claim chains that nobody holds any more.
 
 JetStream gives released work again to a bound slot when a lease was lost, and that slot settles
 the chain. What is left for the reaper: cancelled jobs whose holder was not told, or is gone for good,
@@ -38,7 +38,7 @@ _PATIENCE_S = 10.0
 
 @dataclass(slots=True)
 class Reaper:
-    """Looks around now and then, within one reign."""
+    """Looks for abandoned chains now and then, within one reign."""
 
     bus: Bus
     clock: Clock
@@ -61,7 +61,7 @@ class Reaper:
                 await self._end_vanished()
 
     async def _see_to_cancels(self) -> None:
-        """Tell holders again, as what was said to them may be lost; end what nobody holds any more."""
+        """Send cancels to holders again, as one may be lost; end what nobody holds any more."""
         now = self.clock.monotonic()
         for job_id, since in list(self.cancels.cancelling.items()):
             entry = self.backlog.entries.get(job_id)
@@ -78,7 +78,7 @@ class Reaper:
                 await self._end(entry, "cancelled", "cancelled", entry.cancel or "cancelled")
 
     async def _end_vanished(self) -> None:
-        """Twice not in the work stream and not ended: its message is lost, so nobody will end it."""
+        """End jobs that were twice found released but not in the work stream: their message is lost."""
         there = await list_subjects(self.bus, streams.WORK, subjects.WORK_ALL)
         missing: set[str] = set()
         for job_id, released in list(self.lab.state.out.items()):

@@ -1,4 +1,4 @@
-"""What the leader holds of every job that has not ended: its message, and where it stands."""
+"""The leader's in-memory backlog: an entry for every job that has not ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wait for jobs that are stored, but not in the backlog yet: what is asked of them would miss them.
+"""Waits for jobs that are stored but not in the backlog yet: a request would miss them.
 
 A run of a hundred thousand jobs is read for some seconds after its submit was answered, and a job behind
 it comes later still.
@@ -24,7 +24,7 @@ _LOOK_S: Final = 0.05
 
 @dataclass(slots=True)
 class Arrival:
-    """Within one reign."""
+    """Waits for the intake of one reign."""
 
     bus: Bus
     backlog: Backlog

@@ -1,4 +1,4 @@
-"""End what is to be cancelled, and what waited too long: by the claim chain, like everything."""
+"""Cancels jobs, and ends those that waited past their expiry, through their claim chains."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Arrived = Callable[[str, Operation], Awaitable[None]]
 
 @dataclass(slots=True)
 class Cancels:
-    """Within one reign."""
+    """Carries out cancels and expiries within one reign."""
 
     bus: Bus
     clock: Clock
@@ -53,16 +53,16 @@ class Cancels:
     on_over: Callable[[Entry], None]
     """Called for an entry whose attempt turns out to have ended."""
     cancelling: dict[str, float] = field(default_factory=dict[str, float])
-    """Jobs whose holder was asked to end them, and when (monotonic); never yet, while others' turn it is."""
+    """When the holder of each job was asked to end it (monotonic); infinite until it is this job's turn."""
     _between: dict[str, JobMessage] = field(default_factory=dict[str, JobMessage])
     """The next attempts of jobs that are between two."""
     _wanted: dict[str, str] = field(default_factory=dict[str, str])
-    """Why the next attempt of a job was ended before it came in."""
+    """Reasons for which the next attempt of a job is to be cancelled as soon as it enters the backlog."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def run(self) -> None:
-        """Until cancelled; then what is being done is let go of."""
+        """Run until cancelled, then cancel the tasks that are still ending jobs."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -70,14 +70,14 @@ class Cancels:
                 task.cancel()
 
     def came_in(self, entry: Entry) -> None:
-        """A job entered the backlog: this attempt may have been cancelled before."""
+        """Called when a job enters the backlog: its attempt may have been cancelled before."""
         self._between.pop(entry.job_id, None)
         reason = self._wanted.pop(entry.job_id, None)
         if reason is not None:
             self._spawn(self._quietly(entry, reason, lambda: self._end_entry(entry, "scheduler", reason)))
 
     def between(self, job_id: str, following: JobMessage | None) -> None:
-        """A job ended and is to be tried again as `following`; None: that is not to be waited for."""
+        """Note that a job ended and is retried as `following`; None: no further attempt is expected."""
         if following is not None:
             self._between[job_id] = following
         else:
@@ -85,17 +85,17 @@ class Cancels:
             self._wanted.pop(job_id, None)
 
     def ended(self, entry: Entry) -> None:
-        """A job ended: there is nothing to wait for."""
+        """Called when a job has ended: its cancel is done."""
         self.cancelling.pop(entry.job_id, None)
 
     def expire(self, expire: Expire) -> None:
-        """A job waited too long."""
+        """The placement effect: a job has expired."""
         entry = self.backlog.entries.get(expire.job.job_id)
         if entry is not None:
             self.end_expired(entry)
 
     def end_expired(self, entry: Entry) -> None:
-        """End a job that waited too long, or try so again."""
+        """End a job that has expired; called again while that fails."""
         entry.expired = True
         self._spawn(self._quietly(entry, _EXPIRED, lambda: self._expire(entry)))
 
@@ -135,7 +135,7 @@ class Cancels:
         )
 
     async def _others(self, name: str, entries: Mapping[str, Entry]) -> list[JobDoc]:
-        """The jobs of an id that are not held; raises `NotFoundError` when it stands for none at all."""
+        """The jobs of an id that are not in the backlog; raises `NotFoundError` for an unknown id."""
         if name in entries:
             return []
         known = await self.known(name)
@@ -170,7 +170,7 @@ class Cancels:
             self.cancelling.pop(entry.job_id, None)
 
     def _take_out(self, entries: Iterable[Entry], reason: str) -> None:
-        """Place none of them from now on; whatever goes wrong later, the reaper ends them."""
+        """Withdraw them from placement; whatever goes wrong later, the reaper ends them."""
         waiting: list[Event] = []
         for entry in entries:
             entry.cancel = reason
@@ -180,7 +180,7 @@ class Cancels:
         self.lab.feed(*waiting)
 
     def _attempted(self, job_ids: Iterable[str]) -> None:
-        """What was to be said of these was said: from now on the reaper counts."""
+        """Note that these were asked to end now: the reaper's patience starts from here."""
         now = self.clock.monotonic()
         self.cancelling.update((i, now) for i in job_ids if i in self.cancelling)
 
@@ -250,6 +250,6 @@ class Cancels:
         return True
 
     async def order(self, job_id: str, attempt: int, holder: str, reason: str) -> None:
-        """Tell the slot that holds an attempt to end it; it may never hear of it, and may be told again."""
+        """Tell the slot that holds an attempt to end it. That may be lost: the reaper sends it again."""
         order = CancelAttempt(job_id=job_id, attempt=attempt, reason=reason)
         await self.bus.nc.publish(subjects.agent_verb(holder.rpartition("/")[0], "cancel"), order.encode())

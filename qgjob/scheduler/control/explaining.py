@@ -1,4 +1,4 @@
-"""Answer `explain`: what placement says of a waiting job, and the record of where its attempts went."""
+"""Answers `explain`: why a job waits, from placement; where its attempts went and why, from events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_ATTEMPTS = 50
 
 @dataclass(slots=True)
 class Explaining:
-    """Within one reign."""
+    """Answers `explain` within one reign."""
 
     bus: Bus
     clock: Clock

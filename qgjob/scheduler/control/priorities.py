@@ -36,7 +36,7 @@ needed, which is older. Some more, as clocks differ."""
 
 @dataclass(slots=True)
 class Priorities:
-    """Within one reign."""
+    """The priorities that were given after the submit, as one reign keeps them."""
 
     bus: Bus
     clock: Clock
@@ -52,7 +52,7 @@ class Priorities:
     """By job or run: when (the place in the bucket) and which."""
 
     async def recall(self) -> None:
-        """Read what was given in earlier reigns."""
+        """Read the priorities that were given in earlier reigns."""
         bucket = f"KV_{PRIORITIES_BUCKET}"
         async for page in read_all(self.bus, bucket, kv.key_subject(PRIORITIES_BUCKET, ">")):
             for message in page:
@@ -66,7 +66,7 @@ class Priorities:
                     self._given[mark.id] = (message.seq, mark)
 
     async def run(self) -> None:
-        """Forget what concerns nobody any more, until cancelled."""
+        """Drop the priorities of jobs and runs that are over, until cancelled."""
         await self.ready.wait()
         over: set[str] = set()
         while True:
@@ -91,7 +91,7 @@ class Priorities:
         return found
 
     def of(self, job_id: str, run_id: str, submitted: int) -> int:
-        """A job's priority by now: what was given last, to it or to its run."""
+        """A job's current priority: the one given last, to it or to its run, else that of its submit."""
         if not self._given:
             return submitted
         given = [self._given[i] for i in (job_id, run_id) if i in self._given]
@@ -139,7 +139,7 @@ class Priorities:
         return [self.backlog.entries[i] for i in sorted(ids) if i in self.backlog.entries]
 
     async def _give(self, request: ReprioritiseRequest, operation: Operation) -> PriorityMark:
-        """Write a priority down, unless the leader that began with it did so; returns what counts then."""
+        """Store a priority, unless the leader that began this did so; returns the one in force."""
         _, there = self._given.get(request.id, (0, None))
         if operation.resumed and there is not None and there.at >= operation.taken_at:
             return there  # it is this one, or was given later than this one
@@ -149,5 +149,5 @@ class Priorities:
         return mark
 
     def _now(self, entry: Entry, request: ReprioritiseRequest) -> int:
-        """A job's priority by now: this one, unless its own was given later."""
+        """A job's current priority: the requested one, unless its own was given later."""
         return self.of(entry.job_id, entry.run_id, request.priority)

@@ -1,4 +1,4 @@
-"""Answer control requests (`qg.ctl.<verb>.<org>`): each verb is carried out by the duty that owns it."""
+"""Receives control requests (`qg.ctl.<verb>.<org>`), and passes each to what carries out its verb."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Verb = Callable[[bytes], Awaitable[Message]]
 
 @dataclass(slots=True)
 class Control:
-    """Hears what operators ask for, within one reign."""
+    """Receives control requests within one reign."""
 
     bus: Bus
     verbs: Mapping[str, Verb]

@@ -1,4 +1,4 @@
-"""Try jobs once more that have ended, because somebody asked for it.
+"""Retries jobs that have ended, on request.
 
 The new attempt is stored first, then told. A request that is repeated because its answer was lost has
 the same nonce, which stands in the attempt and in the event: it makes no second attempt.
@@ -33,7 +33,7 @@ _LOOK_AGAIN_S: Final = 0.02
 
 @dataclass(slots=True)
 class Retries:
-    """Within one reign."""
+    """Carries out `retry` within one reign."""
 
     bus: Bus
     clock: Clock

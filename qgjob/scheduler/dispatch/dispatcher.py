@@ -66,31 +66,31 @@ class Dispatcher:
     _wake_release: asyncio.Event = field(default_factory=asyncio.Event)
     _wake_bind: asyncio.Event = field(default_factory=asyncio.Event)
     _consumers: dict[str, float] = field(default_factory=dict[str, float])
-    """Group consumers that surely exist, and when that was made sure (monotonic)."""
+    """Group consumers that are known to exist, and since when (monotonic)."""
     _clearing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def release(self, release: Release) -> None:
-        """Put a job on the list of what to release."""
+        """Queue a release."""
         self._releases.append(release)
         self._wake_release.set()
 
     def bind(self, bind: Bind) -> None:
-        """Put a slot on the list of whom to tell."""
+        """Queue a binding."""
         self._binds.append(bind)
         self.first.bound(bind.slot)
         self._wake_bind.set()
 
     def settle(self, entry: Entry) -> None:
-        """A job ended: if it stands in the backlog's stream still (cancelled, expired), take it out."""
+        """Acknowledge a job that ended while it was in the backlog's stream (cancelled, expired)."""
         if entry.ack is not None and not entry.released:
             self._acks.append((self.clock.monotonic(), entry))
 
     def doubt(self, group: GroupKey) -> None:
-        """A slot that was bound to a group does not pull there: its consumer may be gone."""
+        """Note that a slot does not pull from the group it is bound to: the group's consumer may be gone."""
         self._consumers.pop(streams.group_consumer_name(*group), None)
 
     async def run_binds(self) -> None:
-        """Make the groups' consumers be there and tell the slots, all of them at once."""
+        """Create the consumers of groups and send the bindings, all of them at once."""
         while True:
             while self._binds:
                 slots: dict[GroupKey, list[str]] = {}
@@ -102,7 +102,7 @@ class Dispatcher:
             await self._wake_bind.wait()
 
     async def run_releases(self) -> None:
-        """Publish releases, as many at once as have come together."""
+        """Publish queued releases, in batches."""
         while True:
             while self._releases:
                 batch = [self._releases.popleft() for _ in range(min(len(self._releases), _MAX_RELEASES))]
@@ -143,7 +143,7 @@ class Dispatcher:
             await create_consumer(self.bus, streams.WORK, config)
 
     async def _was_made(self, config: streams.ApiConfig) -> bool:
-        """Make a consumer; False when the stream has as many as it may have."""
+        """Create a consumer; False when the stream has as many as it may have."""
         try:
             await create_consumer(self.bus, streams.WORK, config)
         except JsError as error:
@@ -191,7 +191,7 @@ class Dispatcher:
         self._tell(entries)
 
     async def run_acks(self) -> None:
-        """Take jobs out of the backlog's stream once their release is safe."""
+        """Acknowledge jobs in the backlog's stream once their release is on disk."""
         while True:
             now = self.clock.monotonic()
             while self._acks and self._acks[0][0] <= now:
@@ -199,7 +199,7 @@ class Dispatcher:
             await asyncio.sleep(_ACK_EVERY_S)
 
     async def acknowledge(self, entry: Entry) -> None:
-        """Take a job out of the backlog's stream; a lost ack shows at the next reign."""
+        """Acknowledge a job in the backlog's stream; a lost ack is noticed in the next reign."""
         ack, entry.ack = entry.ack, None
         if ack is not None:
             await self.bus.nc.publish(ack, ACK)

@@ -1,4 +1,4 @@
-"""Hold slots back from work, as operators ask or their quarantine demands, and tell their agents.
+"""Keeps slots from work (operators' holds, quarantines), and tells their agents.
 
 What operators set is kept in the settings: it outlives agents and leaders. A hold works from the moment
 the leader knows of it; its agent is told so that it shows it, again and again until its report says so.
@@ -43,7 +43,7 @@ _KINDS: Final[dict[HoldVerb, HoldKind]] = {
 
 @dataclass(slots=True)
 class Holds:
-    """Within one reign."""
+    """The holds of slots, as one reign keeps them."""
 
     bus: Bus
     clock: Clock
@@ -85,7 +85,7 @@ class Holds:
                     await self._change(lambda holds, over=over: [h for h in holds if h.name not in over])
 
     def of(self, slot: str) -> SlotHold | None:
-        """What keeps a slot from work: its agent's release, an operator's hold, or its quarantine."""
+        """The hold of a slot: its agent's release does not fit, an operator's hold, or its quarantine."""
         agent = slot.rpartition("/")[0]
         return (
             self._strangers.get(slot)
@@ -103,7 +103,7 @@ class Holds:
         return [found[name] for name in sorted(found)]
 
     def refresh(self, slots: Iterable[str]) -> list[Event]:
-        """What the core has to hear of slots whose hold may have changed; their agents are told."""
+        """The placement events for slots whose hold may have changed; their agents are told."""
         events: list[Event] = []
         for slot in slots:
             wanted = _withheld(self.of(slot))
@@ -113,7 +113,7 @@ class Holds:
         return events
 
     def reported(self, slot: str, report: SlotNext) -> list[Event]:
-        """A slot reported itself: what the core has to hear before it hears of the slot."""
+        """Check a slot's report against its hold; returns placement events that precede the slot's own."""
         self._check_release(slot, report.schema_version)
         if report.hold != self.of(slot):
             self._order(slot)
@@ -165,7 +165,7 @@ class Holds:
         return CtlAnswer()
 
     def _named(self, request: SlotsRequest) -> tuple[str, list[str]]:
-        """What is meant: its full name, and its connected slots."""
+        """The full name of the slot or agent that is meant, and its connected slots."""
         name = request.name.strip("/")
         if name in self.agents:
             slots = sorted(self.agents[name])
@@ -225,7 +225,7 @@ class Holds:
     # -- what is kept --
 
     async def _change(self, change: Callable[[list[SlotHold]], list[SlotHold]]) -> None:
-        """Write what a change makes of the holds, by compare-and-set, and put it into force."""
+        """Apply a change to the stored holds by compare-and-set, and put it into force."""
 
         def after() -> bytes:
             holds = change(list(self._set.values()))

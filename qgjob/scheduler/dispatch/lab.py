@@ -12,7 +12,7 @@ from qgjob.domain.placement.model import Bind, Effect, Event, Expire, GroupKey, 
 
 @dataclass(slots=True)
 class Lab:
-    """Holds the core's state; every event of a reign passes through `feed`."""
+    """Holds the placement core's state; every event of a reign passes through `feed`."""
 
     clock: Clock
     on_bind: Callable[[Bind], None]
@@ -20,7 +20,7 @@ class Lab:
     on_expire: Callable[[Expire], None]
     state: LabState = field(default_factory=LabState)
     open: bool = False
-    """Nothing is placed before recovery has told what is out already."""
+    """Whether jobs are placed: not before recovery has found what is released already."""
     changed: bool = True
     """Whether something happened since the last overview."""
 

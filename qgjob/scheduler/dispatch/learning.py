@@ -1,4 +1,4 @@
-"""Keep what was learned of durations in a bucket: a wiped store or a new leader forgets nothing."""
+"""Persists learned durations in a bucket, so that neither a wiped store nor a new leader loses them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Learning:
     estimates: Estimates
 
     async def recall(self) -> None:
-        """Take over what earlier reigns learned; what cannot be read is learned anew."""
+        """Read what earlier reigns learned; what cannot be read is learned anew."""
         stored = await kv.get(self.bus, LEARNED_BUCKET, KEY)
         if stored is None or stored.deleted:
             return
@@ -43,7 +43,7 @@ class Learning:
         self.estimates.relearn(learned.tests, learned.installs, learned.any_install)
 
     async def run(self) -> None:
-        """Write what is new now and then, until cancelled."""
+        """Write changes now and then, until cancelled."""
         kept = self.estimates.samples
         while True:
             await asyncio.sleep(_EVERY_S)

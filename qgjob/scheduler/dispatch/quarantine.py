@@ -1,4 +1,4 @@
-"""What counts against slots and builds within a reign: fed by ends of attempts, kept for the next leader."""
+"""Quarantines failing slots and holds failing builds: fed by ends of attempts, kept for the next leader."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Quarantine:
     clock: Clock
     state: LabState
     changed: Callable[[Iterable[str]], list[Event]]
-    """Told of slots whose quarantine began or ended; says what the placement core has to hear."""
+    """Called with slots whose quarantine began or ended; returns the events for the placement core."""
     health: Health = field(default_factory=Health)
     _dirty: bool = False
 
     async def recall(self) -> list[Event]:
-        """Take over what earlier reigns knew, and say what of it is in force."""
+        """Read what earlier reigns recorded; returns the events for what is in force of it."""
         stored = await kv.get(self.bus, SETTINGS_BUCKET, KEY)
         if stored is None or stored.deleted:
             return []
@@ -57,7 +57,7 @@ class Quarantine:
         return self._events(health.in_force(self.health))
 
     async def run(self, feed: Callable[..., None]) -> None:
-        """End quarantines and holds when their time is over, and keep what is known; until cancelled."""
+        """End quarantines and holds when their time is over, and persist the records, until cancelled."""
         for round_ in itertools.count(1):
             await asyncio.sleep(_EVERY_S)
             if round_ % _FORGET_EVERY == 0 and (
@@ -95,19 +95,19 @@ class Quarantine:
         return self._failed(event.job_id, build, event.lost[-1], "it was lost with its job", requires())
 
     def pardon(self, slots: Iterable[str]) -> set[str]:
-        """An operator says that these slots work; those that anything was held against."""
+        """An operator vouches for these slots: clear their records; returns those that had one."""
         done = {slot for slot in slots if health.pardon_slot(self.health, slot)}
         self._dirty = self._dirty or bool(done)
         return done
 
     def pardon_build(self, org_id: str, app_version_id: str) -> list[Event]:
-        """An operator says that a build works; what the core has to hear, nothing when it is not held."""
+        """An operator vouches for a build; returns the events for the core, none when it is not held."""
         if not health.pardon_build(self.health, (org_id, app_version_id)):
             return []
         return self._take([health.BuildFreed((org_id, app_version_id))])
 
     def quarantine_of(self, slot: str) -> SlotHold | None:
-        """The quarantine that a slot is in by our own decision."""
+        """The quarantine that the scheduler put a slot into."""
         record = self.health.slots.get(slot)
         if record is None or record.until is None:
             return None
@@ -121,7 +121,7 @@ class Quarantine:
         )
 
     def quarantined(self) -> list[str]:
-        """All slots that are in quarantine by our own decision."""
+        """All slots that the scheduler put into quarantine."""
         return [name for name, record in self.health.slots.items() if record.until is not None]
 
     def builds_held(self) -> list[BuildHold]:

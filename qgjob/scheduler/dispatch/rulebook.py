@@ -25,7 +25,7 @@ MAX_RULES: Final = 1000
 
 @dataclass(slots=True)
 class RuleBook:
-    """Within one reign."""
+    """The queue's rules, as one reign keeps them."""
 
     bus: Bus
     clock: Clock

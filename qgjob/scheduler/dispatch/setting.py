@@ -20,7 +20,7 @@ _NOTHING: Final = b"{}"
 
 @dataclass(slots=True)
 class Setting:
-    """What is stored, whoever wrote it, is handed to `adopt`: each revision once, none before a later one."""
+    """A key whose value, whoever wrote it, is passed to `adopt`: each revision once, in their order."""
 
     bus: Bus
     key: str

@@ -1,4 +1,4 @@
-"""Hear from slots and agents, and notice the ones that are gone."""
+"""Receives the reports of slots and agents, and notices those that are gone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LOOK_S = 5.0
 
 @dataclass(slots=True)
 class Slots:
-    """Feeds the core with what slots say of themselves."""
+    """Feeds the placement core with the slots' reports."""
 
     bus: Bus
     clock: Clock

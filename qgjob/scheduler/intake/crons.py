@@ -1,4 +1,4 @@
-"""Submit runs again and again, by the server's own schedules (ADR-51).
+"""Submits recurring runs, driven by the server's own message schedules (ADR-51).
 
 A schedule is a message in `QG_CRON`, into which only the leader writes; whenever its time has come,
 the server repeats it on another subject. What it repeats carries neither a condition nor an id, so the
@@ -39,7 +39,7 @@ _AGAIN_S: Final = 5.0
 
 @dataclass(slots=True)
 class Crons:
-    """Within one reign."""
+    """Keeps the schedules, and submits what is due, within one reign."""
 
     bus: Bus
     clock: Clock

@@ -1,7 +1,7 @@
 """Read the backlog into memory: every waiting job, once its run is complete.
 
 A run that came in several batches is complete when a job of its last one is seen, or when its
-marker says so; one that is still open after 60 s is refused as a whole, aloud.
+marker says so; one that is still open after 60 s is refused as a whole.
 """
 
 from __future__ import annotations

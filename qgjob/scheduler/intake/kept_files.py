@@ -1,4 +1,4 @@
-"""Keep stored what is needed for longer than the store keeps it: what schedules need, and builds in use.
+"""Stores files anew that are needed longer than the store keeps them: bundles of schedules, builds in use.
 
 The store counts from when a file was stored, whoever needs it, and cannot be told to count anew; so
 what is half way to its end is stored once more.
@@ -26,7 +26,7 @@ from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 60.0
-"""At builds that were used since."""
+"""How often builds that were used since are checked."""
 _PLANS_EVERY_S: Final = 3600.0
 _OLD_S: Final = 2 * 86_400.0
 """A bundle is stored anew at this age: the store drops it at seven days, its schedule may last for years."""
@@ -39,7 +39,7 @@ _Named = tuple[str, str, str | None]
 
 @dataclass(slots=True)
 class KeptFiles:
-    """Within one reign."""
+    """Renews stored files within one reign."""
 
     bus: Bus
     clock: Clock
@@ -48,11 +48,11 @@ class KeptFiles:
     _used: set[_Named] = field(default_factory=set[_Named])
 
     def used(self, spec: JobSpec) -> None:
-        """A job came in: its build is in use."""
+        """Note that a job's build is in use."""
         self._used.add((spec.org_id, spec.app_version_id, spec.platform))
 
     async def run(self) -> None:
-        """Look after all of it, until cancelled."""
+        """Look for files to renew, until cancelled."""
         planned: float | None = None
         while True:
             now = self.clock.monotonic()
@@ -95,7 +95,7 @@ class KeptFiles:
                     self._used.add(named)
 
     async def _keep_or_say(self, bucket: str, digest: str, old_s: float) -> bool:
-        """Keep a file; False when it has to be tried again. What one meets does not stop the others."""
+        """Renew a file if it is old; False when that has to be tried again. Errors are logged."""
         try:
             await self._keep(bucket, digest, old_s)
         except (NotFoundError, objects.CorruptObjectError) as error:  # nobody can keep it

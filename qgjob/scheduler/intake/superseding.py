@@ -1,4 +1,4 @@
-"""A newer run takes the place of an older one of the same organisation and concurrency key.
+"""Cancels a run when a newer one of the same organisation and concurrency key supersedes it.
 
 Which of two runs is the newer is decided by the stream alone: by the place of the marker that makes a
 run complete. The newest of each key is written into a bucket before any of its jobs is placed; so a
@@ -43,7 +43,7 @@ class _Newest(NamedTuple):
 
 @dataclass(slots=True)
 class Superseding:
-    """Within one reign."""
+    """Finds superseded runs within one reign, and cancels them."""
 
     bus: Bus
     runs: Runs
@@ -58,7 +58,7 @@ class Superseding:
     """(older run, the one that takes its place), to be cancelled."""
 
     async def run(self) -> None:
-        """Cancel what is superseded, until cancelled."""
+        """Cancel superseded runs, until cancelled."""
         await self.ready.wait()
         while True:
             older, newer = await self._over.get()

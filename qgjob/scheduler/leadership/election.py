@@ -1,6 +1,6 @@
-"""Which replica reigns: one key with a TTL, taken and kept by compare-and-set.
+"""Leader election: one key with a TTL, acquired and renewed by compare-and-set.
 
-The key's revision at its taking is the epoch of the reign. What really keeps an old leader from
+The key's revision at its acquisition is the epoch of the reign. What really keeps an old leader from
 doing harm is not this key but the fence in the work stream (see `recovery`).
 """
 
@@ -30,14 +30,14 @@ _RENEW_S = 0.5
 _LOOK_S = 0.2
 _MEND_S = 0.5
 _MEND_WITHIN_S = 2.0
-"""In a cluster that elects its leader nobody answers, and the key may be there again meanwhile."""
+"""While a cluster elects its leader nobody answers, and the key may be back meanwhile."""
 _GIVE_UP_S = LEADER_TTL_S * 0.75
 _STOOD_STILL_S = 5.0
-"""After a longer pause it is better to start anew: slots may seem lost whose reports were not read."""
+"""After a longer pause a new reign is safer: slots may seem lost whose reports were not read."""
 
 
 class DeposedError(QgjobError):
-    """This replica does not reign any more."""
+    """This replica is not the leader any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Mandate:
 
 
 class Election:
-    """One replica's part in the election."""
+    """Acquires and renews the leader key for one replica."""
 
     def __init__(
         self, bus: Bus, clock: Clock, replica: str, *, mend: Callable[[], Awaitable[None]] | None = None
@@ -64,7 +64,7 @@ class Election:
         self._revision = 0
 
     async def acquire(self) -> Mandate:
-        """Wait until this replica reigns."""
+        """Wait until this replica is the leader."""
         told = False
         while True:
             try:
@@ -125,7 +125,7 @@ class Election:
         return Mandate(self._replica, self._revision, self._clock.now())
 
     async def _look_for_bucket(self) -> None:
-        """No leader will find that it was deleted, as there will be none without it."""
+        """Create the key's bucket again if it was deleted: without it no leader can be elected who would."""
         if self._mend is None:
             return
         await asyncio.sleep(_MEND_S)

@@ -1,4 +1,4 @@
-"""Keep the garbage collector from searching a backlog of a million jobs, in which there is no garbage.
+"""Keeps the garbage collector away from a backlog of a million jobs, in which there is no garbage.
 
 Jobs are let go of by counting references. While a backlog is read, the collector would look at all of
 it again and again: a fifth of the time that a recovery takes.
@@ -13,7 +13,7 @@ from collections.abc import Generator
 
 @contextlib.contextmanager
 def growing() -> Generator[None]:
-    """Collect nothing until `settle` is called or the block ends."""
+    """Disable the collector until `settle` is called or the block ends."""
     gc.disable()
     try:
         yield
@@ -23,6 +23,6 @@ def growing() -> Generator[None]:
 
 
 def settle() -> None:
-    """The backlog is read: collect again, but not in what is there by now."""
+    """The backlog is read: enable the collector again, except for the objects that exist by now."""
     gc.freeze()
     gc.enable()

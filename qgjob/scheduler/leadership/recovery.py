@@ -1,4 +1,4 @@
-"""Begin a reign: shut out the one before, and learn what is out already.
+"""Begins a reign: fences off earlier leaders, and learns which jobs are released already.
 
 The fence is written first: from then on no release of an older leader is stored. Then its readers
 are deleted, and the work stream and its claim chains tell what is released and who runs it.
@@ -49,7 +49,7 @@ _EPOCH = re.compile(r"(?:intake|chains)_(\d+)")
 
 @dataclass(slots=True)
 class Inheritance:
-    """What a reign finds."""
+    """What a reign finds of the reigns before."""
 
     fence: int
     copies: int
@@ -66,7 +66,7 @@ class Inheritance:
 
 
 async def recover(bus: Bus, epoch: int) -> Inheritance:
-    """Take over; raises `DeposedError` when a later epoch is at work already."""
+    """Take over; raises `DeposedError` when a later epoch is active already."""
     fence = await _write_fence(bus, epoch)
     await _delete_older_intakes(bus, epoch)
     jobs = await stream_state(bus, streams.JOBS)
@@ -138,7 +138,7 @@ async def _delete_older_intakes(bus: Bus, epoch: int) -> None:
 
 
 async def _begin_chains(bus: Bus, epoch: int) -> str:
-    """A consumer of our own, from the first link that the reigns before did not settle."""
+    """Create this reign's consumer, from the first link that the reigns before did not settle."""
     older = await _named(bus, streams.EVENTS, "chains_")
     start = 1
     for name in older:

@@ -25,7 +25,7 @@ _WRONG_S: Final = 30.0
 
 
 class ServerClock:
-    """Goes on by itself between two looks at the server's; it never goes back in what it calls monotonic."""
+    """A `Clock` set by the server's once a minute; in between it follows this machine's monotonic clock."""
 
     def __init__(self, bus: Bus, own: Clock) -> None:
         self._bus = bus
@@ -42,7 +42,7 @@ class ServerClock:
         return self._own.monotonic()
 
     async def look(self) -> None:
-        """Set it by the server's; raises `QgjobError` when that does not answer."""
+        """Set it by the server's clock; raises `QgjobError` when the server does not answer."""
         asked = self._own.monotonic()
         at = await read_server_time(self._bus, EVENTS)
         heard = self._own.monotonic()

@@ -1,4 +1,4 @@
-"""A reign that is over and does not close: the process ends, and whoever runs it starts it again.
+"""Ends the process when a reign is over and does not close, so that whoever runs it starts it again.
 
 Such a replica would live on, answer, and dispatch nothing, with nobody to take over from it where it is the
 only one. It cannot be ended in order: what hangs is what would have to be waited for.
@@ -21,7 +21,7 @@ _SHOWN: Final = 5
 
 
 async def watch(over: asyncio.Event, epoch: int, *, end: Callable[[], None]) -> None:
-    """Once the reign is over, give it its time and then `end` the process; cancelled when it has closed."""
+    """Once the reign is over, give it time to close, then call `end`; cancelled when it has closed."""
     await over.wait()
     for _ in range(CLOSES_WITHIN_S):
         await asyncio.sleep(1)  # of a time in which the process stood still, one second counts
@@ -36,7 +36,7 @@ async def watch(over: asyncio.Event, epoch: int, *, end: Callable[[], None]) -> 
 
 
 async def saying(over: asyncio.Event, duty: Awaitable[None]) -> None:
-    """A duty that lasts as long as the reign: with its end the reign is over."""
+    """Run a duty that lasts as long as the reign, and set `over` when it ends."""
     try:
         await duty
     finally:
@@ -44,7 +44,7 @@ async def saying(over: asyncio.Event, duty: Awaitable[None]) -> None:
 
 
 def end_process() -> None:
-    """End it here and now; what was logged is written."""
+    """End the process at once; what was logged is written."""
     logging.shutdown()
     os._exit(int(ExitCode.ERROR))
 

@@ -1,4 +1,4 @@
-"""Is the stream of events still the one that was read? A server may be replaced or lose its last writes."""
+"""Detects that the stream of events is not the one that was projected: replaced, or short of last writes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OtherStreamError(QgjobError):
 
 
 class EventHistory:
-    """Remembers which messages came, and compares them with the stream whenever that may have changed."""
+    """Remembers the last message read, and compares it with the stream when that may have changed."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -35,7 +35,7 @@ class EventHistory:
         """The stream as it was seen last."""
 
     async def begin(self, position: Position) -> None:
-        """Reading begins behind a position; raises `OtherStreamError` when the stream belies it."""
+        """Start reading behind a position; raises `OtherStreamError` when the stream contradicts it."""
         self._taken = (position.seq, position.at)
         self._suspects = [self._taken]
         for callbacks in (self._bus.on_disconnect, self._bus.on_reconnect):
@@ -44,17 +44,17 @@ class EventHistory:
         await self._check()
 
     def end(self) -> None:
-        """Nothing is read any more."""
+        """Stop reading."""
         for callbacks in (self._bus.on_disconnect, self._bus.on_reconnect):
             if self._suspect in callbacks:
                 callbacks.remove(self._suspect)
 
     def took(self, message: StreamMessage) -> None:
-        """Everything up to a message has come."""
+        """Note that everything up to a message was read."""
         self._taken = (message.seq, message.at)
 
     async def watch(self, position: Callable[[], Position], every_s: float) -> None:
-        """Look again and again; ends by raising `OtherStreamError`."""
+        """Check the stream at intervals, until `OtherStreamError` is raised."""
         while True:
             before = position()
             self.stream = stream = await self.read()
@@ -80,7 +80,7 @@ class EventHistory:
                 return StreamState(str(info["created"]), int(state["messages"]), int(state["last_seq"]))
 
     def _suspect(self) -> None:
-        """Note the last message that came: the connection broke or is back, was it kept by the server."""
+        """Have the last message checked: the connection broke or is back, and the server may have lost it."""
         self._suspects.append(self._taken)
 
     async def _check(self) -> None:

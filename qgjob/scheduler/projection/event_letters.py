@@ -1,4 +1,4 @@
-"""Read what stands in the stream of events, and set aside what is no event."""
+"""Writes dead letters for unreadable events, one each, however often the projection is rebuilt."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class EventLetters:
         """Unreadable messages met so far."""
 
     def forget(self) -> None:
-        """Read again which letters there are, when that is next needed."""
+        """Forget which letters are known: they are read again when that is next needed."""
         self._known = None
 
     async def set_aside(self, message: StreamMessage, reason: str, *, goal: int) -> None:
-        """Write a letter; up to the place `goal` only if there is none yet. Waits for the server."""
+        """Write a letter; up to the place `goal`, only if there is none yet. Waits for the server."""
         self.count += 1
         backoff = Backoff()
         while True:

@@ -43,7 +43,7 @@ GATHER_LEAST_S: Final = 0.02
 """The same when they are `MANY` by then: to write more at a time would keep others waiting."""
 MANY: Final = 100
 LOOK_EVERY_S: Final = 1.0
-"""How often it is looked whether the store and the stream are still the same, and what is due."""
+"""How often it is checked whether store and stream are still the same, and which chores are due."""
 _AHEAD: Final = 4096
 _MAX_WAITING: Final = 8192
 _MAX_AGENTS: Final = 10_000
@@ -111,7 +111,7 @@ class Projector:
                 await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311  (no secret)
 
     async def _one_go(self) -> None:
-        """Project until something is amiss, and say what it was."""
+        """Project until something goes wrong, and log what it was."""
         try:
             await self._project()
         except OutdatedError as error:
@@ -160,7 +160,7 @@ class Projector:
             await _end(duties)
 
     async def _pump(self, start: int, last_seq: int) -> None:
-        """Take messages off the stream, as far as there is room for them."""
+        """Read messages from the stream, as far as there is room for them."""
 
         def caught_up() -> None:
             self._caught_up_to = last_seq
@@ -182,7 +182,7 @@ class Projector:
                     await self._room.wait()
 
     async def _write(self) -> None:
-        """Write what came, and do the chores in between."""
+        """Write the messages that were read, and do the chores in between."""
         monotonic = self._clock.monotonic
         chores_at = monotonic() + self._look_every_s
         while True:

@@ -37,7 +37,7 @@ _PAGE_BYTES: Final = 4 * 2**20
 
 @dataclass(slots=True)
 class DeadLetters:
-    """Knows how many there are and drops them, within one reign."""
+    """Counts the dead letters and drops them, within one reign."""
 
     bus: Bus
     on_change: Callable[[], None]
@@ -107,7 +107,7 @@ async def _one(bus: Bus, number: int) -> StreamMessage:
 
 
 async def _between(bus: Bus, start: int, end: int) -> list[DeadLetterView]:
-    """The beginnings of all from one number on to before another."""
+    """Views of the letters from `start` to before `end`, each with the beginning of its payload."""
     found: list[DeadLetterView] = []
     while start < end:
         page = await read_page(

@@ -1,4 +1,4 @@
-"""Look at each part of the system and say honestly how it is."""
+"""The health check: looks at each part of the system."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class HealthCheck:
         self._clock = clock
 
     async def answer(self) -> HealthAnswer:
-        """Every check; the whole is well when each is."""
+        """The result of every check; the system is well when each is."""
         checks: dict[str, Callable[[], Awaitable[CheckView]]] = {
             "nats": self._nats,
             "streams": self._streams,

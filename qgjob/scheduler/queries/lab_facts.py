@@ -1,4 +1,4 @@
-"""Facts that a doctor wants and only a scheduler may read: whose clock goes wrong, what the disk holds."""
+"""Facts for `qgjob doctor` that only a scheduler may read: clock offsets, storage use, heartbeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer questions (`qg.query.<name>.<org>`): any replica does, whether it reigns or not."""
+"""Answers queries (`qg.query.<name>.<org>`): any replica does, whether it leads or not."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class _Question:
 
 
 class QueryService:
-    """Answers the questions in its table."""
+    """Answers queries."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class QueryService:
         }
 
     async def run(self) -> None:
-        """Answer until cancelled; what is being worked on then is still answered."""
+        """Answer until cancelled; queries that are being worked on then are still answered."""
         try:
             async with self._bus.subscribed(subjects.QUERY_ALL, self._on_question, queue=QUEUE):
                 await asyncio.Event().wait()
@@ -273,7 +273,7 @@ class QueryService:
 
 
 def _problem(msg: Msg, code: ErrorCode, message: str, hint: str | None = None) -> bytes:
-    """An answer of the kind that was asked for, which says why it is none."""
+    """An answer of the right type for the query, with a problem instead of content."""
     problem = Problem(code=code, message=message[:4000], hint=hint)
     match msg.subject.split(".")[2]:
         case "list":

@@ -84,6 +84,8 @@ def playwright_launch(
         "PLAYWRIGHT_JUNIT_INCLUDE_RETRIES": "1",
         "PLAYWRIGHT_JSON_OUTPUT_FILE": str(_json_report(dirs)),
         "PLAYWRIGHT_HTML_OPEN": "never",
+        # Written when the user asks for it; in the working copy it would go with it.
+        "PLAYWRIGHT_HTML_OUTPUT_DIR": str(dirs.artifacts / "playwright-report"),
     }
     return LaunchSpec(
         argv=(

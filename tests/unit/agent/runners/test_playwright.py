@@ -106,6 +106,7 @@ def test_reports_are_written_beside_a_reporter_of_the_users(
     launch = PlaywrightRunner(TOOLS).prepare(job("a.spec.ts", *argv), dirs)
     assert [word for word in launch.argv if word.startswith("--reporter")] == [f"--reporter={reporters}"]
     assert launch.argv[len(launch.argv) - len(others) :] == others
+    assert Path(launch.env["PLAYWRIGHT_HTML_OUTPUT_DIR"]).parent == dirs.artifacts
 
 
 @pytest.mark.parametrize("other", [None, "Error: no such button", ""])

@@ -120,8 +120,8 @@ class NpmPackages:
                 "the test has a package-lock.json, and this machine no npm to install it with",
                 reason="tool_missing",
                 retryable=True,
-                hint="Install Node.js with npm on the lab machine, or put node_modules into the bundle."
-                + WHEN_LOOKED_FOR,
+                hint="Install Node.js with npm on the lab machine, or put node_modules into the bundle "
+                "(!node_modules in .qgjobignore)." + WHEN_LOOKED_FOR,
             )
         key = await asyncio.to_thread(self._key, project, org_id)
         self._users[key] = self._users.get(key, 0) + 1

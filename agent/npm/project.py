@@ -65,6 +65,7 @@ def _refuse_local(lock: Path, shown: str) -> None:
         resolved = package.get("resolved")
         if package.get("link") is True or (isinstance(resolved, str) and resolved.startswith("file:")):
             text = (
-                f"{name} is a folder of the bundle (a workspace, or file:); put node_modules into the bundle"
+                f"{name} is a folder of the bundle (a workspace, or file:); put node_modules into the bundle "
+                "(!node_modules in .qgjobignore)"
             )
             raise broken(text)

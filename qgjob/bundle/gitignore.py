@@ -28,12 +28,16 @@ _POSIX_CLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One line of an ignore file. `anchored` patterns match the whole path, others the last name."""
+    """One line of an ignore file. `anchored` patterns match the whole path, others the last name.
+
+    `name` is the last name as it is written.
+    """
 
     regex: re.Pattern[str]
     negated: bool
     dir_only: bool
     anchored: bool
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,21 @@ class IgnoreFile:
 
     def says(self, path: str, *, is_dir: bool) -> bool | None:
         """Whether `path`, relative to the file's folder, is ignored; None when no pattern speaks of it."""
+        pattern = self._speaking(path, is_dir=is_dir)
+        return None if pattern is None else not pattern.negated
+
+    def brings_back(self, path: str) -> bool:
+        """Whether the folder `path` is brought back by its very name, and not merely by a wildcard."""
+        pattern = self._speaking(path, is_dir=True)
+        return pattern is not None and pattern.negated and pattern.name == path.rpartition("/")[2]
+
+    def _speaking(self, path: str, *, is_dir: bool) -> Pattern | None:
         name = path.rpartition("/")[2]
         for pattern in self.patterns:
             if (is_dir or not pattern.dir_only) and pattern.regex.fullmatch(
                 path if pattern.anchored else name
             ):
-                return not pattern.negated
+                return pattern
         return None
 
 
@@ -75,6 +88,7 @@ def parse_pattern(line: str) -> Pattern | None:
         negated=negated,
         dir_only=dir_only,
         anchored=anchored,
+        name=line.rpartition("/")[2],
     )
 
 

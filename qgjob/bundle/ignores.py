@@ -2,7 +2,8 @@
 
 In one folder `.qgjobignore` comes after `.gitignore`, so `!dist/` in it brings back what git ignores.
 `.gitignore` files above the root count too, up to the repository's top, unless they ignore the root
-itself. Git's global and per-clone exclude files do not.
+itself. Git's global and per-clone exclude files do not. Packages of JavaScript stay at home too, unless a
+line such as `!node_modules` names them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from qgjob.bundle.gitignore import IgnoreFile
 
-ALWAYS_SKIPPED = frozenset({".git", "node_modules", ".venv", "__pycache__"})
+_PACKAGES = "node_modules"
+ALWAYS_SKIPPED = frozenset({".git", _PACKAGES, ".venv", "__pycache__"})
 _ENVIRONMENT = "pyvenv.cfg"
 """Stands in every virtual environment of Python's, whatever its folder is called; none works elsewhere."""
 IGNORE_FILES = (".gitignore", ".qgjobignore")
@@ -71,6 +73,10 @@ class IgnoreRules:
             if said is not None:
                 return said
         return False
+
+    def brings_packages(self, name: str) -> bool:
+        """Whether the entry `name` is a folder of packages that a line names to be brought along."""
+        return name == _PACKAGES and any(file.brings_back(prefix + name) for prefix, file in self.files)
 
 
 def repository_top(root: Path) -> Path | None:

@@ -37,12 +37,15 @@ def walk(root: Path, rules: IgnoreRules | None, *, ignore: Sequence[str] = ()) -
         for item in _scan(root, prefix):
             name = prefix + item.name
             if item.is_symlink():
-                if rules is None or not (
-                    item.name in ALWAYS_SKIPPED or rules.ignores(item.name, is_dir=False)
+                if (
+                    rules is None
+                    or rules.brings_packages(item.name)
+                    or not (item.name in ALWAYS_SKIPPED or rules.ignores(item.name, is_dir=False))
                 ):
                     yield link_entry(root, real_root, name)
             elif item.is_dir(follow_symlinks=False):
-                if rules is None:
+                # Packages are taken whole: what a project ignores, such as dist, is what they consist of.
+                if rules is None or rules.brings_packages(item.name):
                     waiting.append((name + "/", None))
                 elif not (is_skipped(item.path) or rules.ignores(item.name, is_dir=True)):
                     waiting.append((name + "/", rules.seen_from(item.name).enter(Path(item.path))))

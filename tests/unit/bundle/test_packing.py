@@ -91,6 +91,32 @@ def test_ignore_files_have_gits_meaning(tree: Tree):
     }
 
 
+def test_packages_that_an_ignore_file_names_are_in_whole(tree: Tree):
+    root = tree(
+        {
+            "a.sh": "",
+            ".gitignore": "node_modules\ndist\n*.log\n",
+            ".qgjobignore": "!/node_modules/\n",
+            "node_modules/a/dist/a.js": "",
+            "node_modules/a/node_modules/b/b.log": "",
+            "sub/node_modules/c/c.js": "",
+            ".venv/x": "",
+        }
+    )
+    (root / "node_modules/.bin").mkdir()
+    (root / "node_modules/.bin/a").symlink_to("../a/dist/a.js")
+    assert names(pack(root)) == {
+        ".gitignore",
+        ".qgjobignore",
+        "a.sh",
+        "node_modules/.bin/a",
+        "node_modules/a/dist/a.js",
+        "node_modules/a/node_modules/b/b.log",
+    }
+    (root / ".qgjobignore").write_text("*\n!*/\n!*.sh\n")
+    assert names(pack(root)) == {"a.sh"}, "packages were not meant"
+
+
 def test_ignore_files_above_the_root_count_up_to_the_repositorys_top(tree: Tree):
     root = tree(
         {

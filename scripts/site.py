@@ -22,7 +22,7 @@ OUTSIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANG
 CONTENTS = {
     "Start": ("quickstart", "architecture", "lifecycle", "placement"),
     "Use": ("ci", "runners", "cli", "python", "dashboard", "simulate"),
-    "Run a lab": ("operating", "agents", "drivers", "troubleshooting", "performance"),
+    "Run a lab": ("deploy", "operating", "agents", "drivers", "troubleshooting", "performance"),
     "Work on it": ("extending", "contributing", "decisions", "changelog"),
 }
 

@@ -50,7 +50,9 @@ def merged(troubles: Sequence[Trouble]) -> list[Alert]:
 
 
 def _told(some: list[Trouble]) -> str:
-    """What is said of several of a kind."""
+    """What is said of several of a kind; one by itself says all that there is to say."""
+    if len(some) == 1:
+        return some[0].text
     names = _some([trouble.named for trouble in some])
     match some[0].kind:
         case "lost":
@@ -61,8 +63,7 @@ def _told(some: list[Trouble]) -> str:
             return f"held back: {names}"
         case "unfit":
             jobs = sum(trouble.jobs for trouble in some)
-            said = "1 job needs" if jobs == 1 else f"{count(jobs)} jobs need"
-            return f"{said} what no slot has: {names}"
+            return f"{count(jobs)} jobs need what no slot has: {names}"
         case kind if kind.startswith("low "):
             return f"{kind}: {names}"
         case _:

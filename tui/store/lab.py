@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat, SlotStatus
 
 LOST_AFTER_S: Final = 15.0
-FORGET_AFTER_S: Final = 600.0
+FORGET_AFTER_S: Final = 12 * 3600.0
+"""Who comes in the morning should see which agents were lost in the night: nobody else remembers them."""
 FORGET_GONE_S: Final = 30.0
 
 

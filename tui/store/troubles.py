@@ -183,17 +183,24 @@ def _work(store: Store) -> Iterator[Trouble]:
         )
 
 
+_NO_SLOT: Final = "All slots are held, in quarantine or lost: the list of slots says by whom and why."
+_NO_AGENT: Final = (
+    "Start `qgjob agent` on the machines of the lab; one that runs there says why it is not heard."
+)
+
+
 def _unplaced(store: Store, overview: Overview) -> Iterator[Trouble]:
     """Jobs that nobody will take as things are."""
     agents = store.lab.agents()
-    if overview.waiting and agents and not overview.slots_busy + overview.slots_idle:
+    known = bool(agents) or (store.link.answered and not store.link.replay)
+    if overview.waiting > overview.delayed and known and not overview.slots_busy + overview.slots_idle:
         wait = "1 job waits" if overview.waiting == 1 else f"{count(overview.waiting)} jobs wait"
         yield Trouble(
             "slots",
             "bad",
             "",
-            f"{wait}, and no slot takes any",
-            "All slots are held, in quarantine or lost: the list of slots says by whom and why.",
+            f"{wait}, and {'no slot takes any' if agents else 'no agent is alive'}",
+            _NO_SLOT if agents else _NO_AGENT,
             jobs=overview.waiting,
             slots=" ",
         )

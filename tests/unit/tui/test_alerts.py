@@ -206,3 +206,48 @@ def test_a_silent_agent_says_where_to_look() -> None:
     (trouble,) = troubles_of(store)
     assert trouble.text == "lab-1 silent for 1m15: it has 1 slot"
     assert "mac-3" in trouble.advice
+    clock.advance(3 * 3600)
+    store.link.sign(clock.monotonic())
+    clock.advance(1)
+    store.take()
+    for _ in range(20):
+        clock.advance(1)
+        store.link.sign(clock.monotonic())
+    assert [alert.text for alert in alerts_of(store)] == ["lab-1 silent for 3h01: it has 1 slot"], (
+        "it is told of the whole night"
+    )
+
+
+def test_one_alert_of_a_kind_says_why_and_several_are_named() -> None:
+    clock = ManualClock(START)
+    store = Store(clock)
+
+    def hold(*names: str) -> None:
+        slots = tuple(
+            SlotStatus(name=name, driver="none", state="quarantined", note="screen broken") for name in names
+        )
+        clock.advance(1)
+        store.hear_heartbeat(
+            Heartbeat(
+                agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=clock.now(), slots=slots
+            )
+        )
+
+    hold("s0")
+    assert [alert.text for alert in alerts_of(store)] == ["lab-1/s0 in quarantine: screen broken"]
+    hold("s0", "s1")
+    assert [alert.text for alert in alerts_of(store)] == ["lab-1/s0, lab-1/s1 in quarantine"]
+
+
+def test_jobs_that_wait_where_no_agent_is_alive_are_an_alert_once_that_is_known() -> None:
+    store = Store(ManualClock(START))
+    store.hear_overview(overview(slots_busy=0, waiting=3, delayed=1))
+    assert alerts_of(store) == [], "the agents may not be read yet"
+    store.link.answered = True
+    (alert,) = alerts_of(store)
+    assert (alert.level, alert.text) == ("bad", "3 jobs wait, and no agent is alive")
+    store.link.replay = "12:00"
+    assert alerts_of(store) == [], "a tape does not tell of agents"
+    store.link.replay = ""
+    store.hear_overview(overview(at=START + 1, slots_busy=0, waiting=3, delayed=3))
+    assert alerts_of(store) == [], "their time has not come"

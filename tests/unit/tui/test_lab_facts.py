@@ -79,14 +79,14 @@ def test_agents_are_silent_only_while_the_server_can_be_heard() -> None:
 
     store.link.move("live", clock.monotonic())
     beat()
-    assert said(16) == ["lab-1 silent for more than 15 s"]
+    assert said(16) == ["lab-1 silent for 16s: it has 0 slots"]
     beat()
     assert said(40, hears=False) == [], "nobody is heard: not even one who speaks"
     store.link.move("reconnecting", clock.monotonic(), "The connection was lost.")
     assert said(3) == []
     store.link.move("live", clock.monotonic())
     assert said(10) == [], "it may have spoken just before, and will soon again"
-    assert said(6) == ["lab-1 silent for more than 15 s"]
+    assert said(6) == ["lab-1 silent for 59s: it has 0 slots"]
 
 
 def test_jobs_that_need_what_no_slot_has_are_an_alert() -> None:

@@ -20,6 +20,7 @@ from tui.saving import new_file, saved_at
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
 from tui.themes import ROUND
+from tui.toasts import reply
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -53,10 +54,12 @@ class DashboardApp(Errands, inherit_bindings=False):
             self.screen.ask(deed)
 
     def copy(self, text: str) -> None:
-        """Put a text on the clipboard, over SSH as well."""
+        """Put a text on the clipboard, over SSH as well, and say so."""
         if text:
             self.copy_to_clipboard(text)
-            self.notify(f"Copied {text[:60]}", markup=False, timeout=2)
+            reply(self, f"Copied {text[:60]}")
+        else:
+            reply(self, "There is nothing to copy.")
 
     def allows(self, action: Action, screen: Screen[object]) -> bool:
         """Whether an action can be done on a screen just now."""
@@ -147,7 +150,7 @@ class DashboardApp(Errands, inherit_bindings=False):
         """Change to the next theme."""
         here = ROUND.index(self.theme) if self.theme in ROUND else -1
         self.theme = ROUND[(here + 1) % len(ROUND)]
-        self.notify(self.theme, markup=False, timeout=2)
+        reply(self, self.theme)
 
     def action_save_picture(self) -> None:
         """Save the screen as a picture in the current folder."""

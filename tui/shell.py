@@ -9,8 +9,9 @@ from importlib import import_module
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final
 
-from textual import events
+from textual import events, on
 from textual.app import App
+from textual.notifications import Notify
 from textual.screen import Screen
 
 from qgjob.clock import Clock, SystemClock
@@ -25,6 +26,7 @@ from tui.store.filter import JobFilter
 from tui.store.index import JobIndex
 from tui.store.store import Store
 from tui.themes import ANSI, own_themes, theme_for
+from tui.toasts import outdone, reply
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -142,6 +144,19 @@ class Shell(App[None]):
                 if isinstance(here, LiveScreen) and await here.take_line():
                     return
         await super().on_event(event)
+
+    async def _check_bindings(self, key: str, priority: bool = False) -> bool:
+        """Do what a key is bound to; of one that does nothing at present, say why."""
+        done = await super()._check_bindings(key, priority)
+        here = self.screen
+        if not done and not priority and isinstance(here, LiveScreen) and (why := here.why_not(key)):
+            reply(self, why)
+        return done
+
+    @on(Notify)
+    def _make_room(self, event: Notify) -> None:
+        for old in outdone(self._notifications, event.notification):
+            self._unnotify(old, refresh=False)
 
     def tick(self) -> None:
         """Put what changed on the screens that can be seen."""

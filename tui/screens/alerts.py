@@ -9,11 +9,12 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from tui import deeds
-from tui.actions import bindings
+from tui.actions import Action, bindings
 from tui.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.store import Changes, Store
 from tui.store.troubles import Trouble
+from tui.toasts import reply
 from tui.widgets.table import LineTable
 from tui.widgets.trouble_table import AdviceCard, TroubleTable
 
@@ -72,7 +73,7 @@ class AlertsScreen(LiveScreen):
         elif trouble is not None and trouble.filter:
             self.dashboard.show_filtered(trouble.filter)
         else:
-            self.app.bell()
+            reply(self, "It is about no slot and no job.")
 
     def action_let_go(self) -> None:
         """Let the slot, the build or the part of the queue work again."""
@@ -94,6 +95,11 @@ class AlertsScreen(LiveScreen):
         """Grey out letting go where nothing is held."""
         may = super().check_action(action, parameters)
         return None if may and action == "let_go" and not self._can_let_go else may
+
+    def refusal(self, action: Action) -> str:
+        """Of what is held by nobody, say that nobody can let it go."""
+        nothing = action.method == "action_let_go" and self.dashboard.may_change
+        return "Nothing is held here that could be let go." if nothing else super().refusal(action)
 
     def _tell(self) -> None:
         trouble = self.table.trouble()

@@ -13,6 +13,7 @@ from tui.screens.log_keys import LogKeys
 from tui.store.index import JobIndex
 from tui.store.log import LogBuffer
 from tui.store.store import Changes, Store
+from tui.toasts import reply
 from tui.widgets.job_card import JobCard
 
 _FRAME = 4
@@ -108,6 +109,6 @@ class JobScreen(LogKeys):
         row = self._index.row_of(self.job_id)
         wanted = 0 if row is None else row + step
         if not 0 <= wanted < len(self._index):
-            self.app.bell()
+            reply(self, "This is the last job of the table." if step > 0 else "This is the first job.")
             return
         self.show(self._index[wanted])

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, cast
 
 from textual import events, on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
 
 from tui import deeds
-from tui.actions import mutating
+from tui.actions import ACTIONS, Action, mutating
 from tui.command_line import COMMANDS
 from tui.deeds import Deed
 from tui.store.job import Job
@@ -158,8 +159,7 @@ class LiveScreen(Screen[None]):
         from tui.screens.confirm import Confirm
 
         if not self.dashboard.may_change:  # there is no key for it then, but there are commands
-            past = self.dashboard.replay is not None
-            self.notify("The past cannot be changed." if past else "This dashboard is read-only.")
+            self.notify(self._unchangeable)
             return
         if not deed.targets:
             self.notify("None of these has ended." if deed.verb == "retry" else "All of these have ended.")
@@ -210,6 +210,35 @@ class LiveScreen(Screen[None]):
         if states != self._selected_states:
             self._selected_states = states
             self.refresh_bindings()
+
+    def why_not(self, key: str) -> str:
+        """Why a key does nothing now that does something at other times; nothing of any other key."""
+        if key == "ctrl+c":
+            return "q leaves the dashboard; jobs go on."
+        bound = {binding.id for binding in self.BINDINGS if isinstance(binding, Binding)}
+        keymap = self.dashboard.settings.keymap
+        for action in ACTIONS:
+            if action.id in bound and key in keymap.get(action.id, action.keys).split(","):
+                return self.refusal(action)
+        return ""
+
+    def refusal(self, action: Action) -> str:
+        """Why an action of this screen cannot be done now."""
+        if action.mutates and not self.dashboard.may_change:
+            return self._unchangeable
+        if action.method not in {"action_cancel", "action_retry", "action_reprioritise"}:
+            return ""
+        if not self.selected_states():
+            return "There is no job under the cursor."
+        several = len(self.selected_jobs()) > 1
+        if action.method == "action_retry":
+            return "None of these jobs has ended yet." if several else "This job has not ended yet."
+        return "All of these jobs have ended." if several else "This job has ended."
+
+    @property
+    def _unchangeable(self) -> str:
+        past = self.dashboard.replay is not None
+        return "The past cannot be changed." if past else "This dashboard is read-only."
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what read-only mode and the past forbid, grey out what cannot be done just now."""

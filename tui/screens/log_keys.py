@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tui.screens.live import LiveScreen
 from tui.store.log import LogBuffer
-from tui.store.log_search import SearchError
 from tui.store.store import Changes, Store
 from tui.widgets.line_bar import FindBar, LineBar
 from tui.widgets.log_view import LogView
@@ -61,10 +60,7 @@ class LogKeys(LiveScreen):
         if not isinstance(bar, FindBar):
             super().bar_changed(bar, text)
             return
-        try:
-            self.log_view.find(text)
-        except SearchError as error:
-            self.notify(str(error), severity="error", markup=False, timeout=2)
+        self.log_view.find(text)
 
     def bar_closed(self, bar: LineBar, text: str, *, keep: bool) -> None:
         """Go to the last place where it was found."""

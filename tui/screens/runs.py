@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from tui.actions import bindings
+from tui.actions import Action, bindings
 from tui.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.index import JobIndex
@@ -67,6 +67,16 @@ class RunsScreen(LiveScreen):
         if run is None:
             return set()
         return {True} if run.over else {True, False} if run.ended else {False}
+
+    def refusal(self, action: Action) -> str:
+        """Why nothing can be done to the run."""
+        if not action.mutates or not self.dashboard.may_change:
+            return super().refusal(action)
+        if self._selected() is None:
+            return "There is no run under the cursor."
+        return (
+            "This run is over." if action.method == "action_cancel" else "No job of this run has ended yet."
+        )
 
     def _selected(self) -> RunRecord | None:
         return self.dashboard.store.jobs.runs.get(self.table.cursor_id or "")

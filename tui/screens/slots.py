@@ -13,6 +13,7 @@ from tui.actions import bindings
 from tui.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.store import Changes, Store
+from tui.toasts import reply
 from tui.widgets.lab_map import LabMap
 from tui.widgets.line_bar import LineBar, TextBar
 from tui.widgets.slot_table import SlotTable
@@ -99,6 +100,8 @@ class SlotsScreen(LiveScreen):
         names = self.table.selected()
         if names:
             self.ask(deeds.slots(deeds.slot_verb(verb), names))
+        else:
+            reply(self, "There is no slot under the cursor.")
 
     def unmark(self, done: Deed) -> None:
         """What was marked is done."""

@@ -136,6 +136,16 @@ class FindBar(LineBar):
     placeholder: ClassVar[str] = "text to find; /regular expression/"
     keys: ClassVar[str] = "⏎ keep  esc off  then n N"
 
+    def wrong(self, text: str) -> str:
+        """Why the text is no regular expression."""
+        from tui.store.log_search import SearchError, compile_search
+
+        try:
+            compile_search(text)
+        except SearchError as error:
+            return str(error)
+        return ""
+
 
 class CommandBar(LineBar):
     """A command, carried out with Enter."""

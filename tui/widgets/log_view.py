@@ -20,6 +20,7 @@ from tui.draw.spans import Line
 from tui.draw.times import count, size
 from tui.store.log import LogBuffer
 from tui.store.log_search import AllLines, LogMatches
+from tui.toasts import reply
 from tui.widgets.log_lines import Manner, breaks_of, found_at, row_of
 from tui.widgets.log_rows import LogRows, Place
 from tui.widgets.tall import TallCanvas
@@ -28,6 +29,7 @@ _MAX_ASIDE = 4000
 _WHEEL = 3
 SCROLL_BAR = 1
 _Row = tuple[int, int, int, int]
+_LOOK_FIRST = "Nothing is looked for yet: / begins."
 _NOTHING = -1
 """Instead of a line's number: there is none, which is said in the middle."""
 
@@ -126,7 +128,7 @@ class LogView(TallCanvas):
     def action_only(self) -> None:
         """Show only what matches, or all of it with what was found marked."""
         if self.matches is None:
-            self.app.bell()
+            reply(self, _LOOK_FIRST)
             return
         number = self._current if self._current >= 0 else self._number_at_top()
         self.only = not self.only
@@ -134,7 +136,7 @@ class LogView(TallCanvas):
 
     def _go_to_match(self, *, forward: bool) -> None:
         if self.matches is None:
-            self.app.bell()
+            reply(self, _LOOK_FIRST)
             return
         here = self._current
         if here < 0:
@@ -142,7 +144,8 @@ class LogView(TallCanvas):
             here = top - 1 if forward else top + self.size.height
         found = self.matches.after(here) if forward else self.matches.before(here)
         if found is None:
-            self.app.bell()
+            where = "further down" if forward else "further up"
+            reply(self, f"No line {where} has {self.matches.text!r}.")
             return
         self._current = found
         self.following = False

@@ -55,6 +55,8 @@ class Action:
     """A sentence, for the help and the palette."""
     shown: bool = False
     """Whether the footer has room for it."""
+    spare: bool = False
+    """Whether it stands in the footer where all that is shown leaves room: the rest is found by `?`."""
     mutates: bool = False
     """Whether it changes something in the system: hidden under `--read-only`."""
     palette: bool = True

@@ -27,8 +27,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action("app", "panel('groups')", "3", "Groups", "Go to the groups; again: show them alone."),
     Action("app", "panel('jobs')", "4", "Jobs", "Go to the jobs; again: show them alone."),
-    Action("app", "runs", "5", "Runs", "Show the runs, each with its progress."),
-    Action("app", "slots", "6", "Slots", "Show every slot, and a map of the lab."),
+    Action("app", "runs", "5", "Runs", "Show the runs, each with its progress.", spare=True),
+    Action("app", "slots", "6", "Slots", "Show every slot, and a map of the lab.", spare=True),
     Action(
         "app",
         "alerts",
@@ -36,6 +36,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Alerts",
         "Show what is wrong, and what to do about it.",
         display="!",
+        spare=True,
     ),
     Action(
         "app",
@@ -45,6 +46,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Type a command: jobs, runs, slots, export, …",
         priority=True,
         display=":",
+        spare=True,
     ),
     Action("app", "next_theme", "T", "Theme", "Change to the next theme: dark, light, the terminal's own."),
     Action("app", "save_picture", "P", "Picture", "Save the screen as an SVG picture."),
@@ -108,6 +110,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Retry",
         "Try the job again, or what failed of the marked ones; asks first.",
         mutates=True,
+        spare=True,
     ),
     Action(
         "overview",
@@ -116,9 +119,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Priority",
         "Give the job another priority, or the marked ones.",
         mutates=True,
+        spare=True,
     ),
-    Action("overview", "merge", "L", "Logs", "Read the output of the marked jobs as one."),
-    Action("overview", "copy", "y", "Copy", "Copy the id of the job, over SSH as well."),
+    Action("overview", "merge", "L", "Logs", "Read the output of the marked jobs as one.", spare=True),
+    Action("overview", "copy", "y", "Copy", "Copy the id of the job, over SSH as well.", spare=True),
     Action(
         "overview",
         "back",
@@ -130,16 +134,32 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action("job", "cancel", "c", "Cancel", "Cancel the job; asks first.", shown=True, mutates=True),
     Action("job", "retry", "r", "Retry", "Try the job again; asks first.", shown=True, mutates=True),
-    Action("job", "reprioritise", "p", "Priority", "Give the job another priority.", mutates=True),
+    Action(
+        "job", "reprioritise", "p", "Priority", "Give the job another priority.", mutates=True, spare=True
+    ),
     Action(
         "job", "explain", "e", "Explain", "Say why the job waits, or why it went where it went.", shown=True
     ),
     Action("job", "found", "v", "Report", "Show the cases of the report, and what the job left.", shown=True),
-    Action("job", "copy", "y", "Copy", "Copy the id of the job, over SSH as well."),
+    Action("job", "copy", "y", "Copy", "Copy the id of the job, over SSH as well.", spare=True),
     Action(
-        "job", "next_job", "right_square_bracket", "Next", "Go to the next job of the table.", display="]"
+        "job",
+        "next_job",
+        "right_square_bracket",
+        "Next",
+        "Go to the next job of the table.",
+        display="]",
+        spare=True,
     ),
-    Action("job", "previous_job", "left_square_bracket", "Previous", "Go to the job before.", display="["),
+    Action(
+        "job",
+        "previous_job",
+        "left_square_bracket",
+        "Previous",
+        "Go to the job before.",
+        display="[",
+        spare=True,
+    ),
     Action("job", "back", "escape,backspace", "Back", "Back to the overview.", shown=True, display="esc"),
     Action(
         "job",
@@ -151,7 +171,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         priority=True,
         display="/",
     ),
-    Action("job", "save_log", "S", "Save", "Save all stored output into a file here."),
+    Action("job", "save_log", "S", "Save", "Save all stored output into a file here.", spare=True),
     Action(
         "logs",
         "find",
@@ -162,7 +182,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         priority=True,
         display="/",
     ),
-    Action("logs", "save_log", "S", "Save", "Save all stored output into a file here."),
+    Action("logs", "save_log", "S", "Save", "Save all stored output into a file here.", spare=True),
     Action(
         "logs", "back", "escape,backspace", "Back", "Back to where one came from.", shown=True, display="esc"
     ),
@@ -176,7 +196,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         priority=True,
         display="/",
     ),
-    Action("list", "copy", "y", "Copy", "Copy the name, over SSH as well."),
+    Action("list", "copy", "y", "Copy", "Copy the name, over SSH as well.", spare=True),
     Action(
         "list",
         "back",
@@ -229,9 +249,10 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "Priority",
         "Give the job another priority, or the marked ones.",
         mutates=True,
+        spare=True,
     ),
-    Action("run", "merge", "L", "Logs", "Read the output of the marked jobs as one."),
-    Action("run", "copy", "y", "Copy", "Copy the id of the job, over SSH as well."),
+    Action("run", "merge", "L", "Logs", "Read the output of the marked jobs as one.", spare=True),
+    Action("run", "copy", "y", "Copy", "Copy the id of the job, over SSH as well.", spare=True),
     Action("run", "back", "escape,backspace", "Back", "Back to the runs.", shown=True, display="esc"),
     Action(
         "slots",
@@ -270,7 +291,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         mutates=True,
     ),
     Action("slots", "mark", "space", "Mark", "Mark the slot, or take the mark off.", shown=True),
-    Action("slots", "mark_all", "A", "Mark all", "Mark every slot that the filter lets through."),
+    Action("slots", "mark_all", "A", "Mark all", "Mark every slot that the filter lets through.", spare=True),
     Action("slots", "trouble", "o", "Order", "Put what does not work first, or go by names.", shown=True),
     Action(
         "alerts",
@@ -281,7 +302,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         shown=True,
         mutates=True,
     ),
-    Action("alerts", "copy", "y", "Copy", "Copy what is wrong, over SSH as well."),
+    Action("alerts", "copy", "y", "Copy", "Copy what is wrong, over SSH as well.", spare=True),
     Action(
         "alerts",
         "back",
@@ -307,11 +328,11 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action("table", "last", "end,G", "End", "To the last row.", palette=False, display="end G"),
     Action("marks", "mark", "space", "Mark", "Mark the job, or take the mark off.", shown=True),
-    Action("marks", "mark_all", "A", "Mark all", "Mark every job that the filter lets through."),
+    Action("marks", "mark_all", "A", "Mark all", "Mark every job that the filter lets through.", spare=True),
     Action("marks", "unmark_all", "u", "Unmark", "Take all marks off."),
     Action("log", "follow", "f", "Follow", "Follow the end of the log, or stop.", shown=True),
-    Action("log", "times", "t", "Times", "Show when each line came, or not."),
-    Action("log", "wrap", "w", "Wrap", "Break long lines, or cut them at the edge."),
+    Action("log", "times", "t", "Times", "Show when each line came, or not.", spare=True),
+    Action("log", "wrap", "w", "Wrap", "Break long lines, or cut them at the edge.", spare=True),
     Action("log", "next_match", "n", "Next match", "To the next line with what was found."),
     Action("log", "previous_match", "N", "Match before", "To the line before with what was found."),
     Action(

@@ -22,7 +22,7 @@ def bindings(*scopes: Scope) -> list[BindingType]:
             action.keys,
             action.name,
             action.label,
-            show=action.shown,
+            show=action.shown or action.spare,
             key_display=action.display or None,
             tooltip=action.help,
             priority=action.priority,

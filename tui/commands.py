@@ -25,7 +25,7 @@ _SCOPES: dict[str, tuple[Scope, ...]] = {
     "overview": ("overview", "table", "marks", "app"),
     "job": ("job", "log", "app"),
     "logs": ("logs", "log", "app"),
-    "runs": ("list", "table", "app"),
+    "runs": ("list", "runs", "table", "app"),
     "run": ("run", "table", "marks", "app"),
     "slots": ("list", "slots", "table", "app"),
     "alerts": ("alerts", "table", "app"),

@@ -7,10 +7,12 @@ from typing import Final, NamedTuple
 from textual import events
 from textual.screen import Screen
 
+from tui.actions import ACTIONS
 from tui.draw.spans import Line, Span, width_of
 from tui.widgets.canvas import Canvas
 
 _GAP: Final = 2
+_SPARE: Final = frozenset(action.id for action in ACTIONS if action.spare)
 
 
 class Key(NamedTuple):
@@ -25,6 +27,8 @@ class Key(NamedTuple):
     enabled: bool
     everywhere: bool
     """Whether it is the app's, and no screen's or table's."""
+    spare: bool
+    """Whether it stands there only where the others leave room."""
 
     @property
     def width(self) -> int:
@@ -59,10 +63,10 @@ class KeyBar(Canvas):
         return [tuple(line)]
 
     def on_click(self, event: events.Click) -> None:
-        """A click on a key presses it."""
+        """A click on a key presses it; of one that is greyed out that says why."""
         event.stop()
         key = self._key_at(event)
-        if key is not None and key.enabled:
+        if key is not None:
             self.app.simulate_key(key.key)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
@@ -92,7 +96,14 @@ class KeyBar(Canvas):
                 display = self.app.get_key_display(binding)
                 said = tooltip or binding.description
                 keys[binding.action] = Key(
-                    binding.key, display, binding.description, said, binding.action, enabled, node is self.app
+                    binding.key,
+                    display,
+                    binding.description,
+                    said,
+                    binding.action,
+                    enabled,
+                    node is self.app,
+                    binding.id in _SPARE,
                 )
         return list(keys.values())
 
@@ -100,9 +111,9 @@ class KeyBar(Canvas):
 def _fitting(keys: list[Key], width: int) -> list[Key]:
     """Those that there is room for: what everybody knows goes first, the key to all others never."""
 
-    def rank(place: int) -> tuple[int, int]:
+    def rank(place: int) -> tuple[bool, bool, bool, int]:
         key = keys[place]
-        return (0 if key.action == "leave" else 1 if not key.everywhere else 2, -place)
+        return (not key.spare, key.action != "leave", key.everywhere, -place)
 
     kept = set(range(len(keys)))
     for place in sorted((p for p in kept if keys[p].action != "help"), key=rank):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import sys
 from codecs import getincrementaldecoder
 from collections.abc import Iterable
 from typing import IO, Any, cast
@@ -38,7 +39,9 @@ class TerminalDriver(LinuxDriver):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._file = cast("IO[str]", _Patient(self._file))
+        # Textual draws on stderr, which may lead into a file: `qgjob tui 2>trouble.log`.
+        screen = self._file if self._file.isatty() else sys.__stdout__ or self._file
+        self._file = cast("IO[str]", _Patient(screen))
 
     def run_input_thread(self) -> None:
         """Read keys until the driver is told to stop, or there is nothing to read from any more."""

@@ -88,6 +88,19 @@ async def test_a_hostile_log_reaches_the_terminal_as_text(
     await wait_for(lambda: terminal.code is not None, 20)
 
 
+async def test_it_draws_though_stderr_leads_into_a_file(
+    terminal: Terminal, nats_server: NatsServer, tmp_path: Path
+) -> None:
+    log = tmp_path / "stderr"
+    words = [sys.executable, "-c", PROGRAM, nats_server.url]
+    terminal.start(["sh", "-c", f'exec "$@" 2>{log}', "sh", *words], cwd=ROOT)
+    await wait_for(lambda: "Queue" in terminal.text, 30)
+    terminal.press("q")
+    await wait_for(lambda: terminal.code is not None, 20)
+    assert terminal.code == 0
+    assert log.read_text() == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_restores_the_terminal(
     terminal: Terminal, nats_server: NatsServer, number: signal.Signals

@@ -208,8 +208,8 @@ def _unplaced(store: Store, overview: Overview) -> Iterator[Trouble]:
         yield from _unfit(agents, overview)
 
 
-def _unfit(agents: list[AgentRecord], overview: Overview) -> Iterator[Trouble]:
-    """Jobs that wait for what no slot has, whether busy, held or lost: for ever, as it looks."""
+def unfit(agents: list[AgentRecord], overview: Overview) -> dict[str, int]:
+    """How many jobs wait for labels that no slot has, by those labels; nothing while no slot is known."""
     from bus_schemas.jobs import labels_of
 
     slots = {frozenset(slot.labels) for record in agents for slot in record.beat.slots}
@@ -218,7 +218,12 @@ def _unfit(agents: list[AgentRecord], overview: Overview) -> Iterator[Trouble]:
         needs = labels_of(view.group.capability)
         if slots and waiting_of(view) and not any(needs <= labels for labels in slots):
             waiting[view.group.capability] = waiting.get(view.group.capability, 0) + waiting_of(view)
-    for needs, jobs in waiting.items():
+    return waiting
+
+
+def _unfit(agents: list[AgentRecord], overview: Overview) -> Iterator[Trouble]:
+    """Jobs that wait for what no slot has, whether busy, held or lost: for ever, as it looks."""
+    for needs, jobs in unfit(agents, overview).items():
         said = "1 job needs" if jobs == 1 else f"{count(jobs)} jobs need"
         yield Trouble(
             "unfit",

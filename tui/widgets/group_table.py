@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from tui.draw.bars import rule
 from tui.draw.spans import Line, fit
 from tui.draw.times import age, count, short_count
 from tui.store.store import Store, waiting_of
+from tui.store.troubles import unfit
 from tui.widgets.columns import Column, Ids, ListIds
 from tui.widgets.table import LineTable
 
@@ -40,6 +41,8 @@ class GroupTable(LineTable):
         self._groups: dict[str, GroupView] = {}
         self._ids = ListIds()
         self._most = 0
+        self._unfit: Mapping[str, int] = {}
+        """What is needed and no slot has."""
 
     def ids(self) -> Ids:
         """The rows."""
@@ -55,6 +58,8 @@ class GroupTable(LineTable):
         groups = overview.groups if overview else ()
         self._groups = {_row_id(g): g for g in groups}
         self._ids = ListIds(list(self._groups))
+        told = overview is not None and not self._store.link.replay  # a tape does not tell of labels
+        self._unfit = unfit(self._store.lab.agents(), overview) if overview and told else {}
         self._most = max((waiting_of(g) for g in groups), default=0)
         total = overview.groups_total if overview else 0
         text = f"{count(len(groups))} of {count(total)}" if total > len(groups) else count(len(groups))
@@ -86,7 +91,7 @@ class GroupTable(LineTable):
             mine = labels_of(group.capability)
             if of_org and (needs is None or (needs <= mine if needs else not mine)):
                 return "paused"
-        return ""
+        return "no slot" if group.capability in self._unfit else ""
 
     def _cell(self, view: GroupView, key: str, width: int) -> Line:
         match key:
@@ -116,7 +121,7 @@ class GroupTable(LineTable):
             case "installs":
                 return ((fit(short_count(view.installs), width, right=True), _if(view.installs, "prep")),)
             case "end" if kept := self._kept(view):
-                return ((fit(kept, width, right=True), "prep"),)
+                return ((fit(kept, width, right=True), "bad" if kept == "no slot" else "prep"),)
             case "end":
                 at_work = view.running or waiting_of(view)
                 if self._store.link.outdated(self._store.clock.monotonic()):

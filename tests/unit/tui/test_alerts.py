@@ -119,6 +119,25 @@ def test_a_group_that_may_not_start_says_so_instead_of_an_end() -> None:
     assert said("hooli", "any") == "paused"
     assert said("hooli", "android") == "~5s"
 
+    foldable = GroupView(
+        group=GroupRef(capability="foldable", org_id="hooli", app_version_id="v1"), waiting=3
+    )
+    store.hear_heartbeat(
+        Heartbeat(
+            agent="lab-1",
+            host="h",
+            pid=1,
+            version="1",
+            started_at=1.0,
+            at=START,
+            slots=(SlotStatus(name="s0", driver="none", state="busy", labels=("android",)),),
+        )
+    )
+    store.hear_overview(overview(at=START + 1, groups=(foldable,)))
+    table.sync()
+    assert said("hooli", "foldable") == "no slot"
+    assert said("hooli", "android") == "~5s"
+
 
 def test_figures_of_a_leader_that_is_not_heard_any_more_say_how_old_they_are() -> None:
     clock = ManualClock(START)

@@ -10,7 +10,8 @@ from tui.store.health import lows
 from tui.store.store import Store
 from tui.widgets.canvas import Canvas
 
-BUILD_INKS: Final = ("good", "busy", "lab", "medium", "low", "accent", "high", "next")
+BUILD_INKS: Final = ("good", "busy", "accent", "next", "text", "good-soft", "busy-soft", "medium-soft")
+"""Each another colour, and none that says that something is wrong."""
 _NAME = 14
 _LOW: Final = "▾"
 _HELD = {"lost": "bad", "quarantined": "bad"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tui.draw.bars import area, nice_maximum, rule
-from tui.draw.spans import Line, fit, pad
+from tui.draw.spans import Line, fit, pad, width_of
 from tui.draw.times import age, short_count, span, window
 from tui.store.history import Series
 from tui.store.store import Store
@@ -14,6 +14,8 @@ from tui.widgets.canvas import Canvas
 CLASSES = ("high", "medium", "low")
 _LABEL = 7
 _NUMBER = 5
+_APART = 2
+_LEAST_CHART = 4
 _HEADROOM = 1.12
 """So that a full chart does not touch the one above it."""
 
@@ -80,7 +82,7 @@ class QueuePanel(Canvas, can_focus=True):
         names = sorted(history, key=lambda name: (-depths.get(name, 0), name))
         if names in ([], ["any"]):
             return []
-        return [Meter(name, depths.get(name, 0), history[name], "busy") for name in names]
+        return [Meter(name, depths.get(name, 0), history[name], "wait") for name in names]
 
     def _widths(self, width: int) -> tuple[int, int, int]:
         """How wide the labels are, the bars and the charts."""
@@ -139,12 +141,8 @@ class QueuePanel(Canvas, can_focus=True):
             parts.append((short_count(overview.delayed), " delayed", "bold"))
         if overview.dead_letters:
             parts.insert(0, (short_count(overview.dead_letters), " unreadable", "bold bad"))
-        first: list[tuple[str, str]] = []
-        for number, words, ink in parts:
-            used = sum(len(text) for text, _ in first)
-            if used + len(number) + len(words) <= width:
-                first += [(number, ink), (f"{words}  ", "dim")]
-        return [pad(tuple(first), width), self._ends(width), self._installs(width), self._waits(width)]
+        first = pad(_those_that_fit(parts, width), width)
+        return [first, self._ends(width), self._installs(width), self._waits(width)]
 
     def _waits(self, width: int) -> Line:
         """How long the jobs waited that began last: half of them, and all but one in twenty."""
@@ -152,48 +150,54 @@ class QueuePanel(Canvas, can_focus=True):
         half, most = waits.at(0.5), waits.at(0.95)
         if half is None or most is None:
             return ((fit("", width), ""),)
-        return (
-            ("waits ", "dim"),
-            (span(half), "bold"),
-            (" p50  ", "dim"),
-            (span(most), "bold"),
-            (" p95", "dim"),
-            (f"  of the last {len(waits)}" if width >= 44 else "", "faint"),
-        )
+        said = [
+            (span(half), " p50 wait", "bold"),
+            (span(most), " p95", "bold"),
+            ("", f"of the last {len(waits)}", ""),
+        ]
+        return _those_that_fit(said, width)
 
     def _installs(self, width: int) -> Line:
         made, avoided = self._store.jobs.today.made, self._store.jobs.today.avoided
-        words = f"{short_count(made)} installs, {short_count(avoided)} avoided today "
-        room = min(30, max(0, width - len(words))) if made + avoided else 0
+        said = [
+            (short_count(made), " installs", "bold prep" if made else "dim"),
+            (short_count(avoided), " avoided", "bold good" if avoided else "dim"),
+            ("", "today", ""),
+        ]
+        line = _those_that_fit(said, width)
+        room = min(30, max(0, width - width_of(line))) if made + avoided else 0
         saved = round(room * avoided / max(1, made + avoided))
-        return (
-            (short_count(made), "bold prep" if made else "dim"),
-            (" installs, ", "dim"),
-            (short_count(avoided), "bold good" if avoided else "dim"),
-            (" avoided today ", "dim"),
-            ("━" * saved, "good"),
-            ("━" * (room - saved), "prep"),
-        )
+        return (*line, ("━" * saved, "good"), ("━" * (room - saved), "prep"))
 
     def _ends(self, width: int) -> Line:
         ended = self._store.jobs.today.ended
         passed, failed, errored = (ended[state] for state in ("passed", "failed", "errored"))
-        text: list[tuple[str, str]] = [
-            (short_count(passed), "bold good" if passed else "dim"),
-            (" passed  ", "dim"),
-            (short_count(failed), "bold bad" if failed else "dim"),
-            (" failed  ", "dim"),
-        ]
-        if errored:
-            text += [(short_count(errored), "bold lab"), (" errored  ", "dim")]
         rate = self._store.history.ends.per_minute(self._store.clock.now())
-        used = sum(len(part) for part, _ in text)
-        said = f"{short_count(rate)}/min "
-        if width - used - len(said) >= len("today  ") + 4:
-            said = f"today  {said}"
-        plot_width = width - used - len(said)
-        values = self._store.history.ended.plot(max(0, plot_width))
-        text += [(said, "dim")]
-        if plot_width >= 4:
-            text.append((area(values, plot_width, 1)[0], "good-soft"))
-        return tuple(text)
+        said = [
+            (short_count(passed), " passed", "bold good" if passed else "dim"),
+            (short_count(failed), " failed", "bold bad" if failed else "dim"),
+            *([(short_count(errored), " errored", "bold lab")] if errored else []),
+            ("", f"{short_count(rate)}/min", ""),
+        ]
+        line = _those_that_fit(said, width)
+        if width - width_of(line) >= len("today  ") + _LEAST_CHART:
+            said.insert(-1, ("", "today", ""))
+            line = _those_that_fit(said, width)
+        plot_width = width - width_of(line)
+        if plot_width < _LEAST_CHART:
+            return line
+        values = self._store.history.ended.plot(plot_width)
+        return (*line, (area(values, plot_width, 1)[0], "good-soft"))
+
+
+def _those_that_fit(parts: list[tuple[str, str, str]], width: int) -> Line:
+    """Numbers, each with its words and its ink, as far as there is room: half a number is a wrong one."""
+    line: list[tuple[str, str]] = []
+    left = width
+    for number, words, ink in parts:
+        if len(number) + len(words) <= left:
+            left -= len(number) + len(words)
+            gap = min(_APART, left)
+            left -= gap
+            line += [(number, ink), (words + " " * gap, "dim")]
+    return tuple(line)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bus_schemas.jobs import priority_class
+from bus_schemas.queries import Overview
+from qgjob.clock import ManualClock
+from tests.support.lab.model import START
 from tui.draw.bars import area, bar, nice_maximum, rule, spark
+from tui.draw.spans import width_of
 from tui.draw.states import priority_ink
 from tui.draw.times import age, short_count, size, span
+from tui.store.store import Store
+from tui.widgets.queue_panel import QueuePanel
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 50))
@@ -77,3 +85,24 @@ def test_sizes_and_counts() -> None:
 
 def test_the_ink_of_a_priority_is_that_of_its_class() -> None:
     assert [priority_ink(number) for number in range(1, 11)] == [priority_class(n) for n in range(1, 11)]
+
+
+@given(st.integers(8, 70), st.integers(0, 10**6), st.integers(0, 999), st.integers(0, 99))
+def test_the_queue_tells_no_half_numbers(width: int, passed: int, failed: int, errored: int) -> None:
+    store = Store(ManualClock(START))
+    store.hear_overview(
+        Overview(at=START, running=failed, waiting=passed, oldest_wait_s=5000.0, held=failed, delayed=errored)
+    )
+    today = store.jobs.today
+    today.ended.update(passed=passed, failed=failed, errored=errored)
+    today.made, today.avoided = failed, passed
+    for number in range(errored):
+        store.history.count_end(START - number / 2)
+        store.waits.note(f"j_{number}", 100.0 * number)
+    lines = QueuePanel(store, "queue").draw(width, 12)
+    whole = {short_count(number) for number in (passed, failed, errored)}
+    for line in lines[-4:]:
+        assert width_of(line) <= width
+        said = "".join(text for text, _ in line)
+        for number, word in re.findall(r"(\S+) (passed|failed|errored|installs|avoided|held|delayed)", said):
+            assert number in whole, (word, said)

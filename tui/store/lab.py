@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Lab:
 
     def __init__(self) -> None:
         self._agents: dict[str, AgentRecord] = {}
+        self._sorted: list[AgentRecord] | None = None
         self.changed = True
         self.version = 0
         """Goes up with every change."""
@@ -55,8 +57,10 @@ class Lab:
         return len(self._agents)
 
     def agents(self) -> list[AgentRecord]:
-        """All agents, by name."""
-        return [self._agents[name] for name in sorted(self._agents)]
+        """All agents, by name, `rack-2` before `rack-10`."""
+        if self._sorted is None:
+            self._sorted = [self._agents[name] for name in sorted(self._agents, key=_as_counted)]
+        return self._sorted
 
     def get(self, name: str) -> AgentRecord | None:
         """An agent, or None."""
@@ -87,11 +91,18 @@ class Lab:
     def _note(self) -> None:
         self.changed = True
         self.version += 1
+        self._sorted = None
 
     def busy_slots(self, monotonic: float) -> tuple[int, int]:
         """How many slots work, and how many there are."""
         states = [r.slot_state(slot, monotonic) for r in self._agents.values() for slot in r.beat.slots]
         return states.count("busy"), len(states)
+
+
+def _as_counted(name: str) -> tuple[list[tuple[int, str]], str]:
+    """What sorts names as people count: of two numbers the longer is the larger."""
+    parts = [part.lstrip("0") if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", name))]
+    return [(len(part) if i % 2 else 0, part) for i, part in enumerate(parts)], name
 
 
 def _order(beat: Heartbeat) -> tuple[float, bool, str]:

@@ -9,7 +9,7 @@ from textual.geometry import Size
 
 from tui.draw.spans import Line, fit
 from tui.draw.states import AGENT_GLYPH, AGENT_INK, JOB_INK, SLOT_GLYPH, SLOT_INK
-from tui.draw.times import age, span
+from tui.draw.times import age, count, span
 from tui.store.health import lows
 from tui.store.lab import AgentRecord
 from tui.store.store import Store
@@ -106,7 +106,7 @@ class AgentTable(LineTable):
                 )
         self._ids = ListIds(ids)
         busy, total = self._store.lab.busy_slots(self._store.clock.monotonic())
-        text = f"{busy} of {total} slots busy" if total else ""
+        text = f"{count(busy)} of {count(total)} slots busy" if total else ""
         self.say("2 Agents", text)
 
     def empty(self) -> tuple[str, str]:

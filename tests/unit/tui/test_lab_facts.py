@@ -20,6 +20,7 @@ from tui.store.history import History
 from tui.store.lab import LOST_AFTER_S
 from tui.store.store import Store
 from tui.widgets.group_table import GroupTable
+from tui.widgets.lab_map import LabMap
 from tui.widgets.queue_panel import QueuePanel
 from tui.widgets.run_card import RunCard
 from tui.widgets.slot_table import SlotTable
@@ -295,3 +296,37 @@ def test_the_history_keeps_the_needs_of_which_most_waits() -> None:
     assert len(history.capabilities) == History.MAX_CAPABILITIES
     assert "c39" in history.capabilities
     assert "c1" not in history.capabilities
+
+
+def crowd(*names: str, slots: int = 2) -> Store:
+    store = Store(ManualClock(START))
+    for name in names:
+        some = tuple(SlotStatus(name=f"s{n}", driver="none", state="idle") for n in range(slots))
+        store.hear_heartbeat(
+            Heartbeat(agent=name, host="h", pid=1, version="1", started_at=1.0, at=START, slots=some)
+        )
+    return store
+
+
+def test_agents_stand_in_the_order_in_which_people_count() -> None:
+    lab = crowd("rack-10", "rack-2", "rack-1", "mac", "rack-02b", "7", "10").lab
+    assert [record.name for record in lab.agents()] == [
+        "7",
+        "10",
+        "mac",
+        "rack-1",
+        "rack-2",
+        "rack-02b",
+        "rack-10",
+    ]
+
+
+@pytest.mark.parametrize(("agents", "width", "rows"), [(5, 200, 5), (40, 200, 6), (40, 60, 20), (40, 30, 40)])
+def test_a_map_of_many_agents_has_columns_where_there_is_room(agents: int, width: int, rows: int) -> None:
+    names = [f"lab-{n}" for n in range(agents)]
+    lines = LabMap(crowd(*names, slots=5), "map").draw(width, 60)
+    said = ["".join(text for text, _ in line).rstrip() for line in lines]
+    assert len(said) == rows + 1, "and the legend"
+    assert all(len(line) <= width for line in said)
+    assert sum(line.count("□") for line in said) == agents * 5
+    assert [line.split()[0] for line in said[:2]] == ["lab-0", "lab-1"], "it is read downwards"

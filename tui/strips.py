@@ -1,7 +1,10 @@
-"""Lines that were drawn go at once when others take their place.
+"""Lines that were drawn go at once when others take their place, and no more of them is written than changed.
 
 Textual's `Strip` remembers how it was cut, and one that is cut nowhere remembers itself: only the garbage
 collector would find it, and at twenty draws a second of sixty lines that is most of what it finds.
+
+Of a line of which some cells changed, Textual writes all before them as well: where ages tick at the right
+edge, all of every row each second, which a slow connection does not bear.
 """
 
 from __future__ import annotations
@@ -9,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from rich.console import Console
+from rich.control import Control
+from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
 _divide: Final = Strip.divide
@@ -20,6 +26,19 @@ def _divide_or_not(self: Strip, cuts: Iterable[int]) -> Sequence[Strip]:
     return [self] if cuts == [self.cell_length] else _divide(self, cuts)
 
 
+def _write_what_changed(self: ChopsUpdate, console: Console) -> str:
+    """As Textual's, but cut on both sides."""
+    written: list[str] = []
+    for y, begin, end in self.spans:
+        for edge, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
+            first, last = max(begin, x), min(end, edge)
+            if strip is not None and first < last:
+                cut = strip if (first, last) == (x, edge) else strip.crop(first - x, last - x)
+                written += [Control.move_to(first, y).segment.text, cut.render(console)]
+    return "".join(written)
+
+
 def let_go() -> None:
-    """Let no line refer to itself from now on."""
+    """Let no line refer to itself from now on, and write what changed."""
     Strip.divide = _divide_or_not
+    ChopsUpdate.render_segments = _write_what_changed

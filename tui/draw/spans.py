@@ -64,6 +64,24 @@ def pad(line: Line, width: int) -> Line:
     return crop(line, width)
 
 
+def changed_cells(old: Line, new: Line, width: int) -> tuple[int, int] | None:
+    """The range of cells in which two lines differ, on a screen of that width; None if they do not."""
+    if old == new:
+        return None
+    before = 0
+    while before < min(len(old), len(new)) and old[before] == new[before]:
+        before += 1
+    begin = width_of(old[:before])
+    size = width_of(old)
+    if size != width_of(new):
+        return (min(begin, width), width) if begin < width else None
+    behind = 0
+    while behind < min(len(old), len(new)) - before and old[-1 - behind] == new[-1 - behind]:
+        behind += 1
+    end = min(width, size - width_of(old[len(old) - behind :]))
+    return (begin, end) if begin < end else None
+
+
 def crop(line: Line, width: int, start: int = 0) -> Line:
     """The cells from `start` on, at most `width` of them; a wide character cut in two is a space."""
     out: list[Span] = []

@@ -12,7 +12,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.draw.spans import Line, crop
+from tui.draw.spans import Line, changed_cells, crop
 from tui.widgets.inks import Inks, inks_of, style_of
 
 
@@ -58,7 +58,7 @@ class Canvas(Widget):
         )
 
     def sync(self) -> None:
-        """Draw again, and repaint the lines that changed."""
+        """Draw again, and repaint the cells that changed: over a slow line every byte counts."""
         if not self.is_attached or not self.size.height or self._drawn is None:
             return  # not laid out yet: the first paint draws by itself
         old, old_size = self._drawn, self._drawn_size
@@ -67,13 +67,19 @@ class Canvas(Widget):
             self.refresh()
             return
         width, height = self.size
-        first = None
+        first, range_of_it = 0, None
         for y in range(height + 1):
-            if y < height and _at(old, y) != _at(self._drawn, y):
-                first = y if first is None else first
-            elif first is not None:  # lines below each other are repainted together
-                self.refresh(Region(0, first, width, y - first))
-                first = None
+            found = self.changed(_at(old, y), _at(self._drawn, y), width) if y < height else None
+            if found == range_of_it:
+                continue
+            if range_of_it is not None:  # the same cells of lines below each other are repainted together
+                begin, end = range_of_it
+                self.refresh(Region(begin, first, end - begin, y - first))
+            first, range_of_it = y, found
+
+    def changed(self, old: Line, new: Line, width: int) -> tuple[int, int] | None:
+        """Between which cells a line looks different now; None where it does not."""
+        return changed_cells(old, new, width)
 
     def render_line(self, y: int) -> Strip:
         """A line as Textual wants it."""

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from tui.actions import bindings
-from tui.draw.spans import Line, fit
+from tui.draw.spans import Line, changed_cells, fit
 from tui.widgets.columns import GAP, Column, Ids, lay_out
 from tui.widgets.tall import TallCanvas
 
@@ -193,6 +193,12 @@ class LineTable(TallCanvas):
         self._settle()
         self.stretch(len(self.ids()) + self.header_height)
         super().sync()
+
+    def changed(self, old: Line, new: Line, width: int) -> tuple[int, int] | None:
+        """The same; what lies under a row is no cell of it."""
+        if not (old and new and old[0][1] == new[0][1] == "*"):
+            return (0, width) if old != new else None
+        return (0, width) if old[0] != new[0] else changed_cells(old[1:], new[1:], width)
 
     def render_line(self, y: int) -> Strip:
         """A line as Textual wants it; the first span of a row says what lies under it."""

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from tui.draw.ansi import PLAIN, Look, look_after, parse, plain
 from tui.draw.clean import clean
-from tui.draw.spans import crop, ends, fit, pad, width_of
+from tui.draw.spans import changed_cells, crop, ends, fit, pad, width_of
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ud800-\udfff]")
 
@@ -145,3 +145,31 @@ def test_what_a_progress_bar_went_back_over_is_left_out() -> None:
     assert plain("10%\r50%\r100%") == "100%"
     assert plain("done\r") == "done"
     assert parse("\x1b[31m10%\r50%") == [("50%", Look(fg=1))]
+
+
+SPANS = st.tuples(st.sampled_from(["ab", "日本", "é", "━━━", "", "0"]), st.sampled_from(["", "bad"]))
+
+
+@given(st.lists(SPANS, max_size=5), st.lists(SPANS, max_size=5), st.integers(0, 12))
+def test_all_that_differs_is_repainted(
+    old: list[tuple[str, str]], new: list[tuple[str, str]], width: int
+) -> None:
+    before, after = tuple(old), tuple(new)
+    found = changed_cells(before, after, width)
+    begin, end = found or (width, width)
+    assert 0 <= begin <= end <= width
+
+    def looks(first: int, last: int) -> list[list[tuple[str, str]]]:
+        parts = [crop(pad(line, width), last - first, first) for line in (before, after)]
+        return [[(char, ink) for text, ink in part for char in text] for part in parts]
+
+    for first, last in ((0, begin), (end, width)):
+        was, now = looks(first, last)
+        assert was == now
+
+
+def test_only_what_differs_is_repainted() -> None:
+    row = (("job", "bold"), (" " * 20, ""), ("9s", "dim"), ("  ", ""))
+    assert changed_cells(row, row, 40) is None
+    assert changed_cells(row, (*row[:2], ("10", "dim"), row[3]), 40) == (23, 25)
+    assert changed_cells(row, (*row[:2], ("10s", "dim"), row[3]), 40) == (23, 40), "all behind it moved"

@@ -1,4 +1,4 @@
-"""What was drawn goes without the garbage collector."""
+"""What was drawn goes without the garbage collector, and no more is written than changed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+from rich.console import Console
+from rich.segment import Segment
+from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
 from tests.unit.tui.scenes.stage import Stage, stage
@@ -14,10 +17,10 @@ from tui import strips
 
 @pytest.fixture(autouse=True)
 def letting_go() -> Iterator[None]:
-    before = Strip.divide
+    before, written = Strip.divide, ChopsUpdate.render_segments
     strips.let_go()
     yield
-    Strip.divide = before
+    Strip.divide, ChopsUpdate.render_segments = before, written
     gc.enable()
     gc.set_debug(0)
     gc.garbage.clear()
@@ -54,3 +57,23 @@ def test_a_line_that_is_cut_nowhere_is_itself_and_others_are_cut() -> None:
     assert line.divide([10]) == [line]
     assert [part.cell_length for part in line.divide([4, 10])] == [4, 6]
     assert line.divide([4, 10]) is line.divide([4, 10])
+
+
+@pytest.mark.parametrize(
+    ("span", "written"),
+    [
+        ((0, 6, 8), "\x1b[1;7HWO"),
+        ((0, 0, 6), "\x1b[1;1Hhello "),
+        ((0, 4, 14), "\x1b[1;5Ho WORLD\x1b[1;12H|日"),
+        ((0, 13, 16), "\x1b[1;14H 本"),
+        ((0, 12, 13), "\x1b[1;13H "),
+        ((0, 11, 16), "\x1b[1;12H|日本"),
+        ((0, 16, 20), ""),
+    ],
+)
+def test_of_a_line_only_the_cells_that_changed_are_written(span: tuple[int, int, int], written: str) -> None:
+    chops = [
+        {0: Strip([Segment("hello "), Segment("WORLD")]), 11: Strip([Segment("|日本")]), 16: None},
+    ]
+    update = ChopsUpdate(chops, [span], [[11, 16, 20]])
+    assert update.render_segments(Console(width=20, color_system=None)) == written

@@ -24,6 +24,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.kv import Stored
 from qgjob.bus.publish import lost_compare
 from qgjob.bus.requester import JsError
+from qgjob.bus.unreadable import UNREADABLE
 from qgjob.errors import BadMessageError, QgjobError, RefusedError
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class Heartbeats:
 
     def _was_us(self, other: Heartbeat) -> bool:
         """Whether the agent that ran before in this folder wrote that: it is gone, as we have its lock."""
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        with contextlib.suppress(OSError, *UNREADABLE):
             said: Any = json.loads(self._note.read_text())
             return (said["host"], said["pid"], said["started_at"]) == _who(other)
         return False

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-async def finished(work: Callable[[], None], *, on_cancel: Callable[[], None] | None = None) -> None:
-    """Carry it out in a thread; raises what it raises. A cancel waits for its end, too.
+async def finished(work: Callable[[], T], *, on_cancel: Callable[[], None] | None = None) -> T:
+    """Carry it out in a thread; returns and raises what it does. A cancelled caller waits for its end, too.
 
     `on_cancel` is called before that, to make it end soon.
     """
     working = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        await asyncio.shield(working)
+        return await asyncio.shield(working)
     except asyncio.CancelledError:
         if on_cancel is not None:
             on_cancel()
-        await asyncio.wait((working,))
-        working.exception()
+        while not working.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait((working,))
+        working.exception()  # nobody wants to know any more
         raise

@@ -167,34 +167,39 @@ async def claim(
         except JsError as error:
             if not lost_compare(error):
                 raise
-            there, seq = await read_chain(bus, subject)
-            held = Claim(bus, message, who, subject, nonce, seq, takeovers, started_at, lost, link)
-            if there is None:
-                continue
-            if isinstance(there, Ended):
-                return None
-            if isinstance(there, Cancelling):
-                await held.end("cancelled", _unrun(message, who, "cancelled", "cancelled", there.reason))
-                return None
-            if there.nonce == nonce:
-                return held
-            if asyncio.get_running_loop().time() >= ours_until:
-                holder = f"{there.agent}/{there.slot}"
-                raise RequestTimeoutError(f"{holder} holds it since our lease is over") from None
-            takeovers, lost = there.takeovers + 1, _lost(there, who)
-            down = gone_down(message, lost)
-            if is_poisonous(down):
-                held.lost = lost
-                await held.end("errored", _unrun(message, who, "errored", POISONOUS, ""))
-                return None
-            if takeovers > MAX_TAKEOVERS:
-                text = f"{takeovers} slots in turn lost hold of it"
-                result = _unrun(message, who, "errored", "takeovers", text)
-                await held.end("errored", result, retryable=False)
-                return None
+        else:
+            return Claim(bus, message, who, subject, nonce, ack.seq, takeovers, started_at, lost, link)
+        there, seq = await read_chain(bus, subject)
+        held = Claim(bus, message, who, subject, nonce, seq, takeovers, started_at, lost, link)
+        if there is None:
             continue
-        return Claim(bus, message, who, subject, nonce, ack.seq, takeovers, started_at, lost, link)
+        if isinstance(there, Ended):
+            return None
+        if isinstance(there, Cancelling):
+            await held.end("cancelled", _unrun(message, who, "cancelled", "cancelled", there.reason))
+            return None
+        if there.nonce == nonce:
+            return held
+        if asyncio.get_running_loop().time() >= ours_until:
+            raise RequestTimeoutError(f"{there.agent}/{there.slot} holds it since our lease is over")
+        takeovers, lost = there.takeovers + 1, _lost(there, who)
+        held.takeovers, held.lost = takeovers, lost
+        if await _given_up(held):
+            return None
     raise RequestTimeoutError(f"{message.spec.job_id} could not be claimed")
+
+
+async def _given_up(held: Claim) -> bool:
+    """End an attempt that too many slots have lost; False when this one may take it over."""
+    message, who = held.message, held.who
+    if is_poisonous(gone_down(message, held.lost)):
+        await held.end("errored", _unrun(message, who, "errored", POISONOUS, ""))
+    elif held.takeovers > MAX_TAKEOVERS:
+        text = f"{held.takeovers} slots in turn lost hold of it"
+        await held.end("errored", _unrun(message, who, "errored", "takeovers", text), retryable=False)
+    else:
+        return False
+    return True
 
 
 def nonce_of_holder(link: ChainLink) -> str | None:

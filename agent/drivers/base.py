@@ -124,6 +124,11 @@ class Device(ABC):
     """Set by the slot's keeper; a device calls it with a sentence when it met trouble within a call, and is
     then looked at before it gets more work."""
 
+    def doubt(self, note: str) -> None:
+        """Have the device looked at before it gets more work; `note` says why."""
+        if self.on_doubt is not None:
+            self.on_doubt(note)
+
     @abstractmethod
     async def open(self) -> None:
         """Make the device usable: read its ledger, clear what a former agent left behind."""

@@ -28,5 +28,4 @@ async def careful(device: Device, call: Awaitable[_Answer], otherwise: _Answer) 
 def mistaken(device: Device, error: Exception) -> None:
     """A driver raised what it should not have: its device is looked at before it gets more work."""
     log.error("%s: its driver", device.name, exc_info=error)
-    if device.on_doubt is not None:
-        device.on_doubt(f"the driver met an error: {str(error) or type(error).__name__}")
+    device.doubt(f"the driver met an error: {str(error) or type(error).__name__}")

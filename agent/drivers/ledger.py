@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from agent import threads
 from agent.drivers.base import InstalledApp
+from qgjob.bus.unreadable import UNREADABLE
 
 _TYPES = {
     "org_id": str,
@@ -36,7 +37,7 @@ class Ledger:
         try:
             document: Any = json.loads(self._path.read_bytes())
             entries = [_entry(item) for item in cast("list[Any]", document["installed"])]
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        except (OSError, *UNREADABLE):
             return
         self._entries = {entry.app_id: entry for entry in entries}
 

@@ -26,7 +26,7 @@ from agent.launch import EndReason, Exit, LaunchSpec, StreamName
 from agent.npm.errors import explain
 from agent.npm.project import Project, find_project
 from agent.runners.node import node_of
-from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
+from agent.runners.toolchain import Toolchain, missing_tool
 from agent.storage.removal import remove_tree
 from agent.storage.shared import SharedWork
 from agent.supervision.job_supervisor import JobSupervisor
@@ -116,12 +116,10 @@ class NpmPackages:
             yield False
             return
         if self._tools.npm is None:
-            raise JobError(
+            raise missing_tool(
                 "the test has a package-lock.json, and this machine no npm to install it with",
-                reason="tool_missing",
-                retryable=True,
-                hint="Install Node.js with npm on the lab machine, or put node_modules into the bundle "
-                "(!node_modules in .qgjobignore)." + WHEN_LOOKED_FOR,
+                "Install Node.js with npm on the lab machine, or put node_modules into the bundle "
+                "(!node_modules in .qgjobignore).",
             )
         key = await asyncio.to_thread(self._key, project, org_id)
         self._users[key] = self._users.get(key, 0) + 1

@@ -15,7 +15,7 @@ from agent.errors import RunnerError
 from agent.npm.packages import NpmPackages
 from agent.runners.base import AnyRunner, AppiumSession, Need, Runner
 from agent.runners.node import node_of
-from agent.runners.toolchain import WHEN_LOOKED_FOR, AppiumTool, Toolchain
+from agent.runners.toolchain import AppiumTool, Toolchain, missing_tool
 
 _SDK = frozenset({"ANDROID_HOME", "ANDROID_SDK_ROOT"})
 _REACHED_BY_APPIUM = frozenset({"android", "ios"})
@@ -117,12 +117,10 @@ class Kit:
     def _appium_tool(self) -> AppiumTool:
         node_of(self.tools)
         if self.tools.appium is None:
-            raise RunnerError(
+            raise missing_tool(
                 "this machine has no Appium",
-                reason="tool_missing",
-                retryable=True,
-                hint="Install it on the lab machine (npm install -g appium, then appium driver install …), "
-                "or name its folder in QGJOB_AGENT_APPIUM." + WHEN_LOOKED_FOR,
+                "Install it on the lab machine (npm install -g appium, then appium driver install …), "
+                "or name its folder in QGJOB_AGENT_APPIUM.",
             )
         return self.tools.appium
 

@@ -11,7 +11,7 @@ from agent.reports.junit import read_junit
 from agent.runners.base import CaseCounts, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.testfile import find_test, find_tests
-from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
+from agent.runners.toolchain import Toolchain, missing_tool
 
 
 class MaestroRunner(Runner):
@@ -92,11 +92,8 @@ class MaestroRunner(Runner):
 
     def _program(self) -> str:
         if self._tools.maestro is None:
-            raise RunnerError(
+            raise missing_tool(
                 "this machine has no Maestro",
-                reason="tool_missing",
-                retryable=True,
-                hint="Install it on the lab machine, or name its program in QGJOB_AGENT_MAESTRO."
-                + WHEN_LOOKED_FOR,
+                "Install it on the lab machine, or name its program in QGJOB_AGENT_MAESTRO.",
             )
         return self._tools.maestro

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from agent.errors import RunnerError
-from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
+from agent.runners.toolchain import Toolchain, missing_tool
 
 _MAX_JSON = 1024 * 1024
 _FOREIGN_LOCKS = ("yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb")
@@ -18,12 +18,9 @@ _FOREIGN_LOCKS = ("yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb")
 def node_of(tools: Toolchain) -> str:
     """The Node.js to run with; raises `RunnerError` when there is none."""
     if tools.node is None:
-        raise RunnerError(
+        raise missing_tool(
             "this machine has no Node.js",
-            reason="tool_missing",
-            retryable=True,
-            hint="Install Node.js 20 or later on the lab machine, or name it in QGJOB_AGENT_NODE."
-            + WHEN_LOOKED_FOR,
+            "Install Node.js 20 or later on the lab machine, or name it in QGJOB_AGENT_NODE.",
         )
     return tools.node
 

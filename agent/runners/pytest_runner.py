@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
-from agent.errors import RunnerError
 from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.junit import read_junit
 from agent.runners.base import CaseCounts, CaseResult, CaseStatus, Need, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.testfile import find_test, find_tests
-from agent.runners.toolchain import WHEN_LOOKED_FOR, Toolchain
+from agent.runners.toolchain import Toolchain, missing_tool
 
 _LAST_CODE: Final = 5
 """The highest exit code that pytest itself has."""
@@ -109,12 +108,9 @@ class PytestRunner(Runner):
 
     def _python(self) -> str:
         if self._tools.pytest_python is None:
-            raise RunnerError(
+            raise missing_tool(
                 "no Python on this machine has pytest",
-                reason="tool_missing",
-                retryable=True,
-                hint="Install it, or name a Python that has it in the agent's QGJOB_AGENT_PYTHON."
-                + WHEN_LOOKED_FOR,
+                "Install it, or name a Python that has it in the agent's QGJOB_AGENT_PYTHON.",
             )
         return self._tools.pytest_python
 

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.errors import RunnerError
+
 PASSED_ON = ("LANG", "LC_ALL", "TZ", "JAVA_HOME", "ANDROID_HOME", "ANDROID_SDK_ROOT", "DEVELOPER_DIR")
 """Variables of the agent that every job sees."""
-
-WHEN_LOOKED_FOR = " The agent looks for it when it starts."
-"""Ends what to do about a missing tool: who has installed it has to start the agent again."""
 
 _PROBE = (
     "import sys, importlib.util as u; print(sys.executable); "
@@ -163,3 +162,9 @@ def _environment(environ: Mapping[str, str], path: str) -> dict[str, str]:
     if browsers is not None:
         passed["PLAYWRIGHT_BROWSERS_PATH"] = browsers
     return {"LANG": "C.UTF-8", **passed, "PATH": path}
+
+
+def missing_tool(text: str, hint: str) -> RunnerError:
+    """The error for a tool that this machine lacks; who has installed it has to start the agent again."""
+    hint += " The agent looks for it when it starts."
+    return RunnerError(text, reason="tool_missing", retryable=True, hint=hint)

@@ -23,6 +23,7 @@ from bus_schemas.events import Ended
 from qgjob.bus.chain import read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.pull import NAK
+from qgjob.bus.unreadable import UNREADABLE
 from qgjob.errors import QgjobError
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def _read(path: Path) -> _Said | None:
             said: Any = json.loads(file.readline(_MAX_BYTES))
         found = _Said(str(said["chain"]), str(said["nonce"]), str(said["ack"]))
         age_s, lease_s = time.time() - float(said["at"]), float(said["lease_s"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, *UNREADABLE):
         return None
     # A clock that was set back says nothing of how old it is.
     return found if found.ack.startswith(_ACKS) and 0 <= age_s < lease_s else None

@@ -183,28 +183,9 @@ class SlotWorker:
         """Work until stopped."""
         try:
             while not self._stopping:
-                if self._holding or self._next_binding is not None or self._report_due:
-                    await self._settle()
-                if self._holding:
-                    self._next_binding = None
-                    if self._puller is not None:
-                        self._unbind()
-                if self._next_binding is not None:
-                    await self._switch()
-                if self._report_due:
-                    await self._report()
-                puller = self._puller
-                if puller is not None:
-                    if self._inbox.has_work(puller):
-                        if delivery := await self._inbox.take(puller, self._ack_wait_s):
-                            await self._work(delivery)
-                        continue
-                    if puller.gone:
-                        await asyncio.sleep(_GONE_PAUSE_S)  # a stream without a leader is gone for seconds
-                        self._unbind()
-                        continue
-                    await puller.ask()
-                await self._wait()
+                await self._catch_up()
+                if not await self._pull():
+                    await self._wait()
         finally:
             await self._taking.recording.close()
             if self._stopping:  # nothing shall be released for us until the agent is gone
@@ -215,6 +196,35 @@ class SlotWorker:
             if self._puller is not None:
                 self._inbox.put_back(self._puller)
                 await self._puller.close()
+
+    async def _catch_up(self) -> None:
+        """Follow holds and bindings, and report what changed."""
+        if self._holding or self._next_binding is not None or self._report_due:
+            await self._settle()
+        if self._holding:
+            self._next_binding = None
+            if self._puller is not None:
+                self._unbind()
+        if self._next_binding is not None:
+            await self._switch()
+        if self._report_due:
+            await self._report()
+
+    async def _pull(self) -> bool:
+        """Run the next job, if one has come; False when there is nothing to do but wait."""
+        puller = self._puller
+        if puller is None:
+            return False
+        if self._inbox.has_work(puller):
+            if delivery := await self._inbox.take(puller, self._ack_wait_s):
+                await self._work(delivery)
+            return True
+        if puller.gone:
+            await asyncio.sleep(_GONE_PAUSE_S)  # a stream without a leader is gone for seconds
+            self._unbind()
+            return True
+        await puller.ask()
+        return False
 
     async def _settle(self) -> None:
         """Who hears that the slot is free, or has another group, shall find the last end recorded."""

@@ -16,11 +16,11 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
+from agent import threads
 from agent.archive import DEFAULT_LIMITS, Limits, disk_reason, unpack
 from agent.errors import ArchiveError, FetchError
 from agent.storage.cache import DEFAULT_LIMIT_BYTES, BlobCache
@@ -31,7 +31,6 @@ from agent.storage.transfer import Transferred
 _State = dict[str, tuple[int, int, int, int]]
 """Relative name → what tells that an entry is as it was made; see `_look`."""
 
-_Result = TypeVar("_Result")
 
 MAX_MASTERS = 32
 MAX_PARKED = 64
@@ -93,11 +92,11 @@ class BundleStore:
         self._users[digest] = self._users.get(digest, 0) + 1
         self._last_use[digest] = next(self._uses)
         try:
-            if await _to_the_end(self._unpark, digest, into):
+            if await threads.finished(partial(self._unpark, digest, into)):
                 return
             await self._make_master(digest, progress)
             try:
-                await _to_the_end(self._copy, digest, into)
+                await threads.finished(partial(self._copy, digest, into))
             except FileNotFoundError:
                 await self._make_anew(digest, into, progress)
         except OSError as error:
@@ -128,17 +127,17 @@ class BundleStore:
             if digest in self._masters:
                 return
             async with self._cache.hold(digest, progress) as blob:
-                await _to_the_end(self._unpack, digest, blob)
+                await threads.finished(partial(self._unpack, digest, blob))
         await asyncio.to_thread(self._make_room)
 
     async def _make_anew(self, digest: str, into: Path, progress: Transferred | None) -> None:
         """A second time, as somebody has cleared the folder beneath us (it may lie where old files go)."""
         with self._lock:
             self._masters.pop(digest, None)
-        await _to_the_end(remove_tree, self._master(digest))
-        await _to_the_end(remove_tree, into)
+        await threads.finished(partial(remove_tree, self._master(digest)))
+        await threads.finished(partial(remove_tree, into))
         await self._make_master(digest, progress)
-        await _to_the_end(self._copy, digest, into)
+        await threads.finished(partial(self._copy, digest, into))
 
     def _unpack(self, digest: str, blob: Path) -> None:
         fresh = self._fresh()
@@ -255,19 +254,6 @@ class BundleStore:
         copy.state = _look(copy.path)
         if copy.state.keys() != wanted.keys():
             raise FileExistsError
-
-
-async def _to_the_end(work: Callable[..., _Result], *args: Any) -> _Result:
-    """Do it in a thread. A cancelled caller waits for it too: it would go on, in the way of the next one."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *args))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
-        task.exception()  # nobody wants to know any more
-        raise
 
 
 def _look(root: Path, most: int = sys.maxsize - 1) -> _State:

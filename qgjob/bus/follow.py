@@ -72,28 +72,15 @@ async def follow(
     """
     last = (start_seq or 1) - 1
     fresh = last_per_subject
-    caught_up = False
+    caught_up = on_caught_up is None
     while True:
         name = f"follow_{secrets.token_hex(8)}"
-        config: dict[str, Any] = {
-            "name": name,
-            "filter_subjects": list(filters),
-            "ack_policy": "none",
-            "mem_storage": True,
-            "num_replicas": 1,
-            "inactive_threshold": 30 * SECOND_NS,
-        }
-        if fresh:
-            config["deliver_policy"] = "last_per_subject"
-        else:
-            config["deliver_policy"] = "by_start_sequence"
-            config["opt_start_seq"] = max(1, last + 1)
         try:
+            config = _consumer(name, filters, None if fresh else max(1, last + 1))
             info = await create_consumer(bus, stream, config)
-            if not caught_up and not info.get("num_pending", 0):
+            if on_caught_up and not caught_up and not info.get("num_pending", 0):
                 caught_up = True
-                if on_caught_up:
-                    on_caught_up()
+                on_caught_up()
             async with Puller(bus, stream, name, ahead=ahead) as puller:
                 while True:
                     first = await puller.next()
@@ -105,10 +92,9 @@ async def follow(
                     last = batch[-1].seq
                     yield batch
                     fresh = fresh and batch[-1].pending > 0
-                    if not caught_up and batch[-1].pending == 0:
+                    if on_caught_up and not caught_up and batch[-1].pending == 0:
                         caught_up = True
-                        if on_caught_up:
-                            on_caught_up()
+                        on_caught_up()
         except (ConsumerGoneError, RequestTimeoutError, UnreachableError, JsError):
             await asyncio.sleep(_RETRY_S)  # the server is away or restarting: its consumer with it
         finally:
@@ -117,3 +103,19 @@ async def follow(
                     # Not `wait_for`: that of Python 3.11 forgets a cancel that comes with the answer.
                     async with asyncio.timeout(1):
                         await delete_consumer(bus, stream, name)
+
+
+def _consumer(name: str, filters: Sequence[str], start_seq: int | None) -> dict[str, Any]:
+    """An ephemeral consumer, from `start_seq` on, or with the last message of each subject."""
+    start: dict[str, Any] = {"deliver_policy": "last_per_subject"}
+    if start_seq is not None:
+        start = {"deliver_policy": "by_start_sequence", "opt_start_seq": start_seq}
+    return {
+        "name": name,
+        "filter_subjects": list(filters),
+        "ack_policy": "none",
+        "mem_storage": True,
+        "num_replicas": 1,
+        "inactive_threshold": 30 * SECOND_NS,
+        **start,
+    }

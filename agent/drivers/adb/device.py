@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -183,7 +183,7 @@ class AdbDevice(Device):
         bringing = bring(self, build, timeout_s, progress or _unheard)
         result = await timed_install(bringing, self.installs, self._host.context.clock, timeout_s=timeout_s)
         if result.reason in DOUBTFUL:
-            self._doubt(result.detail or result.reason or "")
+            self.doubt(result.detail or result.reason or "")
         return result
 
     async def uninstall(self, app_id: str) -> None:
@@ -282,13 +282,8 @@ class AdbDevice(Device):
             ).output
         except AdbError as error:
             if doubt:
-                self._doubt(error.message)
+                self.doubt(error.message)
             raise
-
-    def _doubt(self, note: str) -> None:
-        on_doubt: Callable[[str], None] | None = self.on_doubt
-        if on_doubt is not None:
-            on_doubt(note)
 
 
 def is_address(serial: str) -> bool:

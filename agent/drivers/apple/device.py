@@ -85,7 +85,7 @@ class AppleDevice(Device):
                     await self._prove_entry(entry)
                 except JobError as error:
                     self._unproved = error
-                    self._doubt(error.message)
+                    self.doubt(error.message)
 
     async def _prove_entry(self, entry: InstalledApp) -> None:
         if await self._tools.proof(self.udid, entry.app_id) != entry.proof:
@@ -98,7 +98,7 @@ class AppleDevice(Device):
         bring = self._bring(build, timeout_s, progress)
         result = await timed_install(bring, self.installs, self._clock, timeout_s=timeout_s)
         if result.reason == "install_timeout":
-            self._doubt(result.detail or result.reason)
+            self.doubt(result.detail or result.reason)
         return result
 
     async def _bring(self, build: Build, timeout_s: float, progress: InstallProgress | None) -> bool:
@@ -170,7 +170,3 @@ class AppleDevice(Device):
         if bundle_id is not None:
             with contextlib.suppress(JobError):
                 await self.stop_app(bundle_id)
-
-    def _doubt(self, note: str) -> None:
-        if self.on_doubt is not None:
-            self.on_doubt(note)

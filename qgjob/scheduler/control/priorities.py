@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -102,36 +102,44 @@ class Priorities:
         request = ReprioritiseRequest.decode(data)
         await self.arrived(request.id, operation)
         known = await self.known(request.id)
-        docs = known.docs if known else None
+        docs = known.docs if known else []
         entries = self._live(request.id)
-        if not entries and docs is None:
+        if not entries and known is None:
             raise NotFoundError(f"There is no job or run {request.id}.")
-        if not entries and all(doc.ended for doc in docs or ()):
-            return CtlAnswer(already=tuple(doc.job_id for doc in docs or ()))
+        if not entries and all(doc.ended for doc in docs):
+            return CtlAnswer(already=tuple(doc.job_id for doc in docs))
         await operation.add_jobs(len(entries))
         mark = await self._give(request, operation)
-        entries = self._live(
-            request.id
-        )  # with what came in meanwhile; from now on it comes in with this priority
-        live = {entry.job_id for entry in entries}
-        others = [doc for doc in docs or () if doc.job_id not in live]
+        # With what came in meanwhile; from now on it comes in with this priority.
+        entries = self._live(request.id)
         waiting = [entry for entry in entries if not entry.released]
         async for some in slices(waiting):
             self.feed(*(JobReprioritised(e.job_id, self._now(e, request)) for e in some))
-        shown = {doc.job_id: doc.priority for doc in docs or ()}
+        shown = {doc.job_id: doc.priority for doc in docs}
         async for some in slices(entries):
-            for entry in some:
-                # Those that show it were told of by an earlier leader, or had it before.
-                if shown.get(entry.job_id) != (priority := self._now(entry, request)):
-                    given = about(entry, entry.attempt, mark.at)
-                    self.events.post(event_message(Reprioritised(**given, priority=priority, by=mark.by)))
+            self._announce(some, shown, request, mark)
             await self.events.flushed()
             operation.done += len(some)
+        live = {entry.job_id for entry in entries}
+        others = [doc for doc in docs if doc.job_id not in live]
         return CtlAnswer(
             affected=tuple(e.job_id for e in waiting),
             later=(*(e.job_id for e in entries if e.released), *(d.job_id for d in others if not d.ended)),
             already=tuple(doc.job_id for doc in others if doc.ended),
         )
+
+    def _announce(
+        self,
+        entries: Iterable[Entry],
+        shown: Mapping[str, int],
+        request: ReprioritiseRequest,
+        mark: PriorityMark,
+    ) -> None:
+        """Post the events, but not of jobs that show their priority: these have it from before."""
+        for entry in entries:
+            if shown.get(entry.job_id) != (priority := self._now(entry, request)):
+                given = about(entry, entry.attempt, mark.at)
+                self.events.post(event_message(Reprioritised(**given, priority=priority, by=mark.by)))
 
     def _live(self, name: str) -> list[Entry]:
         """The attempts of a job or a run that wait or run."""

@@ -40,7 +40,7 @@ def run(settings: AgentSettings) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What an agent can be told."""
+    """The command-line parser of `python -m agent`."""
     from qgjob.connecting import add_server_options
 
     made = argparse.ArgumentParser(

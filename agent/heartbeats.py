@@ -36,7 +36,7 @@ _NOTE: Final = "last_start"
 
 
 class Heartbeats:
-    """Of one agent, for as long as it runs: `begin`, then `run`, then `say_goodbye`."""
+    """The heartbeats of one agent: `begin`, then `run`, then `say_goodbye`."""
 
     def __init__(self, bus: Bus, name: str, folder: Path, tell: Callable[[], Heartbeat]) -> None:
         """`folder`: the agent's own, of which it has the lock. `tell` makes a heartbeat of this moment."""
@@ -53,7 +53,7 @@ class Heartbeats:
         """Set when there is a twin."""
 
     async def begin(self) -> None:
-        """Raises `RefusedError` when another agent of that name lives: each would take the other's work."""
+        """Take the name; raises `RefusedError` when another agent of that name is alive."""
         stored = await self._stored()
         other = _read(stored)
         if other is not None and not self._was_us(other):
@@ -64,7 +64,7 @@ class Heartbeats:
         self._remember()
 
     def changed(self) -> None:
-        """There is something new to tell."""
+        """Send a heartbeat soon: something has changed."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class Heartbeats:
                     await self._changed.wait()
 
     async def say_goodbye(self) -> None:
-        """The last one; a twin's name is left to it."""
+        """Send the last heartbeat and delete the key, unless another agent has the name."""
         if self.twin is not None:
             return
         with contextlib.suppress(Exception):  # the server may be gone before us
@@ -126,7 +126,7 @@ class Heartbeats:
         return await kv.get(self._bus, AGENTS_BUCKET, self._key)
 
     async def _silent(self, stored: Stored | None) -> Stored | None:
-        """The key as it stands when whoever wrote it is not alive; None when it is: it writes it again soon.
+        """Wait whether the key's writer is alive: None when it writes again, else the key as it stands.
 
         One that was killed on another machine, or in a container, cannot be asked for its process.
         """
@@ -142,7 +142,7 @@ class Heartbeats:
         return stored or Stored("", 0, b"", deleted=True)
 
     def _was_us(self, other: Heartbeat) -> bool:
-        """Whether the agent that ran before in this folder wrote that: it is gone, as we have its lock."""
+        """Whether a former agent in this folder wrote it, which is gone, as we have the folder's lock."""
         with contextlib.suppress(OSError, *UNREADABLE):
             said: Any = json.loads(self._note.read_text())
             return (said["host"], said["pid"], said["started_at"]) == _who(other)
@@ -167,7 +167,7 @@ def _read(stored: Stored | None) -> Heartbeat | None:
 
 
 def _who(beat: Heartbeat) -> tuple[str, int, float]:
-    """Tells one start of an agent from any other; two machines may have one host name."""
+    """Identifies one start of an agent; two machines may have the same host name."""
     return (beat.host, beat.pid, beat.started_at)
 
 

@@ -20,7 +20,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """Those of one kind (`runner`, `driver`)."""
+    """The plug-ins of one kind (`runner`, `driver`)."""
 
     kind: str
     group: str
@@ -29,7 +29,7 @@ class Plugins:
     """The name in the agent's environment."""
 
     def found(self, environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-        """Where each stands, and what stands there. Raises `UsageError` for one that cannot be loaded."""
+        """Each plug-in's location and object. Raises `UsageError` for one that cannot be loaded."""
         for entry in metadata.entry_points(group=self.group):
             yield entry.value, self.made(entry.value, entry.load)
         for where in filter(None, (part.strip() for part in environ.get(self.variable, "").split(","))):
@@ -41,7 +41,7 @@ class Plugins:
             yield where, self.made(where, lambda where=where: load(where))
 
     def made(self, where: str, make: Callable[[], Made]) -> Made:
-        """What `make` makes of a plug-in. Its code is the lab's own: whatever it raises is a `UsageError`."""
+        """Call `make` for a plug-in; whatever the lab's own code raises becomes a `UsageError`."""
         try:
             return make()
         except QgjobError:
@@ -68,6 +68,6 @@ def _raised_at(error: Exception) -> str | None:
 
 
 def load(where: str) -> Any:
-    """What stands at `package.module:Class`."""
+    """Import the object at `package.module:Class`."""
     module, _, attribute = where.partition(":")
     return getattr(importlib.import_module(module), attribute)

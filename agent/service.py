@@ -69,7 +69,7 @@ class Agent:
     async def run(
         self, stop: asyncio.Event, ready: asyncio.Event, hurry: asyncio.Event | None = None
     ) -> None:
-        """Work until `stop` is set and the running jobs are finished, or handed back: at once with `hurry`.
+        """Run until `stop` is set and the running jobs are finished, or handed back: at once with `hurry`.
 
         Raises `RefusedError` when another agent has the name: at the start, or later, when running jobs are
         handed back first; and what the driver raises when it finds that this machine cannot have its devices.
@@ -112,7 +112,7 @@ class Agent:
             raise self._beats.twin
 
     def _add_slot(self, runner: AttemptRunner) -> SlotWorker:
-        """A slot for a device that has come."""
+        """Add a slot for a new device."""
         slot = SlotWorker(
             self._bus,
             runner.who,

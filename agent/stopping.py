@@ -35,7 +35,7 @@ _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequests:
-    """Hears the signals while it is entered; enter it in the main thread."""
+    """Handles the signals while it is entered; enter it in the main thread."""
 
     def __init__(self, stop: asyncio.Event) -> None:
         self._stop = stop

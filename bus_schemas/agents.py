@@ -41,7 +41,7 @@ class GroupRef(Model):
 
 
 class Hello(Greeting):
-    """A leader begins to reign and wants to hear from all slots, on `qg.hello`.
+    """A new leader asks all slots to report, on `qg.hello`.
 
     Bindings of earlier epochs are not followed from now on: an old leader that wakes up may send some.
     """

@@ -15,7 +15,7 @@ MAX_NAME_BYTES: Final = 240
 
 
 class Artifact(Model):
-    """One of them. Whoever writes it to a disk checks the name with `is_safe_name` first."""
+    """A file that an attempt left. Check its name with `is_safe_name` before it is written to a disk."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME_BYTES)]
     """Relative, POSIX: `test-results/login/trace.zip`."""

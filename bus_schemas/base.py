@@ -119,7 +119,7 @@ class Answer(Message):
 
 
 class Greeting(Message):
-    """What agents and schedulers learn of each other's release by: read whatever its version.
+    """A message that is read whatever its version: agents and schedulers learn each other's release by it.
 
     So that either can say that the other is too old, these only ever gain fields, and all of them optional.
     """
@@ -128,7 +128,7 @@ class Greeting(Message):
 
 
 def is_label(text: str) -> bool:
-    """Whether `text` is a `Label`, for those who check what people write before it is in a message."""
+    """Whether `text` is a `Label`, to check user input before it is put into a message."""
     return len(text) <= MAX_LABEL_CHARS and text != ANY and re.fullmatch(LABEL_PATTERN, text) is not None
 
 

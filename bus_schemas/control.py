@@ -15,7 +15,7 @@ MAX_ALSO: Final = 499
 
 
 class BulkRequest(Message):
-    """What may concern all jobs of a run: kept until it is carried out, by whoever leads."""
+    """A request that may concern all jobs of a run: persisted until a leader has carried it out."""
 
     id: Id
     """A job, or a run: all of its jobs."""

@@ -32,7 +32,7 @@ class DeadLetter(Message):
 
 
 class DeadLettersQuery(Message):
-    """Those that are kept, newest first (`qg.query.dead_letters.any`)."""
+    """The dead letters that are kept, newest first (`qg.query.dead_letters.any`)."""
 
     before: Positive | None = None
     """Only those with a smaller number: the next page."""

@@ -89,7 +89,7 @@ class Attempt(Model):
 
 
 class Event(Message):
-    """What every event says; `at` is the writer's clock, for display only."""
+    """The fields that all events share; `at` is the writer's clock, for display only."""
 
     org_id: Id
     run_id: Id
@@ -99,7 +99,7 @@ class Event(Message):
 
 
 class About(TypedDict):
-    """What every event says, to be handed to any of them."""
+    """The fields that all events share, as keyword arguments."""
 
     org_id: str
     run_id: str
@@ -109,7 +109,7 @@ class About(TypedDict):
 
 
 class JobIds(Protocol):
-    """Anything that knows which job it is about: a spec, a document, an entry of the backlog."""
+    """Anything with the ids of a job: a spec, a document, an entry of the backlog."""
 
     @property
     def org_id(self) -> str:
@@ -128,7 +128,7 @@ class JobIds(Protocol):
 
 
 def about(job: JobIds, attempt: int, at: float) -> About:
-    """The fields that every event of a job's attempt has in common."""
+    """The shared fields of an event of a job's attempt."""
     return {
         "org_id": job.org_id,
         "run_id": job.run_id,
@@ -311,7 +311,7 @@ _adapter: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent, config=ConfigDict(defer_
 
 
 def build_messages_of_jobs() -> None:
-    """Make now what reads and writes the messages of a job, for services: else the first job waits for it.
+    """Build the (de)serializers of a job's messages now, for services: else the first job waits for it.
 
     Commands, which use few of them, have each made at its first use.
     """

@@ -44,7 +44,7 @@ class SlotsAnswer(Answer):
 
 
 class HoldOrder(Greeting):
-    """What a slot has to heed, on `qg.agent.<agent>.hold`; sent again until the slot's report says so."""
+    """The hold that a slot has to follow, on `qg.agent.<agent>.hold`; resent until its report has it."""
 
     agent: Id
     slot: Id

@@ -158,7 +158,7 @@ class OrgView(Model):
 
 
 class LeaderView(Model):
-    """Who reigns."""
+    """The leader."""
 
     replica: Id
     epoch: int
@@ -231,7 +231,7 @@ class StorageView(Model):
 
 
 class HealthAnswer(Answer):
-    """How the system is (`qg.query.health.<org>`), and facts for who looks for what is wrong."""
+    """The system's health (`qg.query.health.<org>`), and facts for `qgjob doctor`."""
 
     ok: bool
     checks: tuple[CheckView, ...] = ()

@@ -207,7 +207,7 @@ def buckets(replicas: int = 1) -> list[ApiConfig]:
 
 
 def intake_consumer(epoch: int, number: int) -> ApiConfig:
-    """Reads the backlog for one reign; its name is never used twice.
+    """The consumer that reads the backlog for one reign; its name is never used twice.
 
     Memory storage: it must not survive its reign. The long ack wait keeps the server from
     delivering again what merely waits; a lost ack shows at the next reign, or then: before the
@@ -227,7 +227,7 @@ def intake_consumer(epoch: int, number: int) -> ApiConfig:
 
 
 def group_consumer(capability: str, org: str, app: str, ack_wait_s: float = ACK_WAIT_S) -> ApiConfig:
-    """Hands out the released work of one group.
+    """The consumer that hands out the released work of one group.
 
     `max_deliver` -1: past a bound a message would stay in the stream unseen, so that delivery
     counts decide nothing; the claim chain does.
@@ -254,7 +254,7 @@ def group_consumer_name(capability: str, org: str, app: str) -> str:
 
 
 def chain_consumer(epoch: int, start_seq: int) -> ApiConfig:
-    """Reads the claim chains for one reign, from the first end its predecessor had not settled."""
+    """The consumer that reads the claim chains for one reign, from the first end not settled before."""
     name = f"chains_{epoch}"
     return {
         "name": name,
@@ -270,7 +270,7 @@ def chain_consumer(epoch: int, start_seq: int) -> ApiConfig:
 
 
 def cron_consumer() -> ApiConfig:
-    """Reads what is due by schedules, one reign after the other."""
+    """The consumer that reads due schedules, one reign after the other."""
     return {
         "name": "due",
         "durable_name": "due",

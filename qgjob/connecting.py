@@ -72,7 +72,7 @@ def no_files() -> dict[str, str]:
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
-    """Let a service be told of what `server_options` takes."""
+    """Add the options that `server_options` takes to a service's parser."""
     say = parser.add_argument
     say("--server", metavar="URL", help="the NATS server, such as nats://lab:4222 (QGJOB_SERVER)")
     say("--creds", metavar="FILE", help="a NATS credentials file (QGJOB_CREDS)")

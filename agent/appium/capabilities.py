@@ -21,7 +21,7 @@ _PLATFORMS: Final = {
 
 
 def device_capabilities(app: RunningApp) -> dict[str, Any] | None:
-    """What leads to the device, whatever the app; None when Appium cannot reach it.
+    """The capabilities that select the device, whatever the app; None when Appium cannot reach it.
 
     From what the driver adds to a job's environment: `QGJOB_PLATFORM` (`android`, `ios`), `QGJOB_UDID`,
     `ANDROID_ADB_SERVER_PORT`. A driver adds or changes some with `QGJOB_APPIUM_CAPS`, a JSON object; one that
@@ -42,7 +42,7 @@ def device_capabilities(app: RunningApp) -> dict[str, Any] | None:
 
 
 def job_capabilities(device: Mapping[str, Any], app: RunningApp) -> dict[str, Any]:
-    """What a job's sessions ask for: the device, and the installed app, which is not to be touched."""
+    """The capabilities of a job's sessions: the device, and the installed app, which is not reset."""
     found = dict(device)
     found["appium:noReset"] = True
     if app.package:

@@ -29,7 +29,7 @@ _ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppiumSetup:
-    """What a server is started with. `capabilities` are the device's own, the default of every session."""
+    """What a server is started with."""
 
     tool: AppiumTool
     node: str

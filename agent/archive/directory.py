@@ -23,7 +23,7 @@ _ENTRY: Final = b"PK\x01\x02"
 
 
 def count_entries(file: BinaryIO) -> int:
-    """How often an entry seems to begin in the directory of a zip: never less than there are entries.
+    """An upper bound of the number of entries in a zip's directory: how often one seems to begin.
 
     0 when it has none; the file's position changes.
     """

@@ -73,12 +73,12 @@ def unpack(
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether it is for want of room that a write failed."""
+    """Whether a write failed because the disk is full."""
     return error.errno in _NO_SPACE
 
 
 def disk_reason(error: OSError) -> str:
-    """The reason of whatever ended for a disk that could not be read or written."""
+    """The reason code for an error of the disk."""
     return "disk_full" if is_disk_full(error) else "disk_error"
 
 
@@ -147,13 +147,13 @@ def _unsafe_kind(name: str) -> ArchiveError:
 
 
 class _ForgetfulTar(tarfile.TarFile):
-    """Its members, with all that their headers say, can be let go of one by one."""
+    """A `TarFile` whose list of members, with all their headers, may be cleared while it is read."""
 
     members: list[tarfile.TarInfo]
 
 
 class _Counted:
-    """Reads what is decompressed, and counts it."""
+    """A reader that counts the decompressed bytes."""
 
     def __init__(self, plain: IO[bytes], writer: Writer) -> None:
         self._plain = plain
@@ -167,7 +167,7 @@ class _Counted:
 
 
 def _bounded() -> type[tarfile.TarInfo]:
-    """For one archive: long names and extended headers are read whole, and one within the other."""
+    """A `TarInfo` class for one archive that bounds headers, which are read whole, and recursively."""
     kinds = {
         tarfile.XHDTYPE,
         tarfile.XGLTYPE,

@@ -71,7 +71,7 @@ class Writer:
                 file.write(data)
 
     def link(self, name: str, target: str) -> None:
-        """Note a symbolic link, for the end."""
+        """Remember a symbolic link, to be made at the end."""
         self._links.append((self._place(name), target))
 
     def hard_link(self, name: str, target: str) -> None:
@@ -101,7 +101,7 @@ class Writer:
                 )
 
     def has_read(self, count: int) -> None:
-        """So many bytes were decompressed: headers count like files, they take as much of the machine."""
+        """Count decompressed bytes: headers cost as much as files."""
         self._read += count
         self._check_size(self._read)
 
@@ -162,5 +162,5 @@ def _safe_parts(name: str) -> list[str]:
 
 
 def shown(name: str) -> str:
-    """A hostile name as it may stand in a sentence."""
+    """An untrusted name, quoted and cut for an error message."""
     return repr(name if len(name) <= 200 else name[:200] + "…")

@@ -48,7 +48,7 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class Gathered:
-    """What is to be kept, and what a limit keeps out, with the reason."""
+    """Files to upload, and files left out because of a limit, with the reason."""
 
     kept: list[Found] = field(default_factory=list[Found])
     left_out: list[str] = field(default_factory=list[str])
@@ -62,7 +62,7 @@ class Kept(NamedTuple):
 
 
 def gather(dirs: JobDirs, limits: ArtifactLimits) -> Gathered:
-    """Look at what a job left; its processes have ended. Blocking."""
+    """Find the files to upload, once the job's processes have ended. Blocking."""
     gathered = Gathered()
     total = 0
     names: set[str] = set()
@@ -91,7 +91,7 @@ def gather(dirs: JobDirs, limits: ArtifactLimits) -> Gathered:
 
 
 async def keep(bus: Bus, dirs: JobDirs, limits: ArtifactLimits, say: Callable[[str], None]) -> Kept:
-    """Store what a job left; what cannot be stored is said in its log, and is no reason to fail."""
+    """Upload what a job left; what cannot be stored is noted in its log, and is no reason to fail."""
     if not _any(dirs.reports) and not _any(dirs.artifacts):
         return Kept()  # as most jobs end: not worth a thread
     gathered = await asyncio.to_thread(gather, dirs, limits)
@@ -150,7 +150,7 @@ def _blob_of(path: Path) -> BlobRef:
 
 
 def _files(root: Path, depth: int = _MAX_DEPTH) -> Iterator[Path]:
-    """Plain files below a folder, at most so deep, in the order of their names; no link is followed."""
+    """Plain files below a folder, down to a depth, by name; no link is followed."""
     try:
         with os.scandir(root) as entries:
             found = heapq.nsmallest(_MAX_ENTRIES + 1, entries, key=lambda entry: entry.name)

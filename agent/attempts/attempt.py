@@ -82,7 +82,7 @@ class AttemptRunner:
         return self.device.installs.made
 
     def installed(self) -> tuple[InstalledBuild, ...]:
-        """What the device holds, as messages carry it."""
+        """The builds installed on the device, as messages carry them."""
         return tuple(
             InstalledBuild(
                 org_id=a.org_id, app_version_id=a.app_version_id, app_id=a.app_id, at=a.installed_at
@@ -91,7 +91,7 @@ class AttemptRunner:
         )
 
     def slow(self, message: JobMessage) -> bool:
-        """Whether the attempt may take long enough for others to ask meanwhile."""
+        """Whether the attempt may take long enough that the slot has to report while it runs."""
         runner = self._slot.runners.in_process(message.spec.runner)
         return runner is None or runner.slow
 
@@ -213,14 +213,14 @@ class AttemptRunner:
         return verdicted and outcome(claim, verdicted, progress, result, now=time.time())
 
     async def _silence(self) -> str | None:
-        """Why the device is silent, after a test that did not pass: then that was not the test's fault."""
+        """Why the device does not answer, after a test that did not pass; None when it does."""
         health = await careful(self.device, self.device.health(), Health(ok=False, silent=True))
         return health.detail or "the device does not answer" if health.silent else None
 
     # -- cleaning --
 
     def _clean(self, dirs: JobDirs) -> None:
-        """Put the attempt's folder away beside the way: the slot need not wait for it."""
+        """Clean the attempt's folder up in the background: the slot need not wait for it."""
         task = asyncio.create_task(self._put_away(dirs), name="cleaning")
         self._tails.add(task)
         task.add_done_callback(self._tails.discard)
@@ -240,7 +240,7 @@ class AttemptRunner:
 
 
 def _say_what_it_is(shipper: LogShipper, claim: Claim) -> None:
-    """What a reader of the log must know: that this is not the first time it begins."""
+    """Tell the reader of the log that this is a takeover, or not the first attempt."""
     if claim.takeovers:
         shipper.say(f"--- taken over by {claim.who.name}: it begins again (takeover {claim.takeovers}) ---")
     elif claim.message.attempt > 1:

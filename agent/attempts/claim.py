@@ -62,7 +62,7 @@ class Claim:
     """What we wrote last."""
 
     async def let_go(self) -> None:
-        """Say that we hold it no more, by our own will: who takes it over need not think us lost."""
+        """Mark the chain as released by us, so that whoever takes it over does not count us as lost."""
         if self.link is None:
             return
         left = self.link.model_copy(update={"left": True})
@@ -131,7 +131,7 @@ class Claim:
 
 
 def new_nonce() -> str:
-    """What a claim is known by."""
+    """An id for a claim."""
     return secrets.token_hex(8)
 
 
@@ -144,7 +144,7 @@ async def claim(
     nonce: str | None = None,
     ours_until: float = math.inf,
 ) -> Claim | None:
-    """Claim an attempt that the work stream gave us.
+    """Claim an attempt whose message the work stream delivered to us.
 
     None when there is nothing to run: it has ended, or is ended now because it was cancelled or
     was taken over too often; its message is to be acknowledged. `ours_until`: by the event loop's clock,
@@ -203,7 +203,7 @@ async def _given_up(held: Claim) -> bool:
 
 
 def nonce_of_holder(link: ChainLink) -> str | None:
-    """The claim by which an attempt is held, of an end the one that wrote it; None when nobody held it."""
+    """The nonce of the claim that holds an attempt, or that wrote its end; None when nobody held it."""
     if isinstance(link, Cancelling):
         return link.holder.nonce if link.holder else None
     return link.nonce
@@ -234,7 +234,7 @@ def _link(
 
 
 def _lost(there: Started, who: Identity) -> tuple[str, ...]:
-    """The slots that were lost with the attempt, up to the one whose link is there; not one that left."""
+    """The slots that were lost with the attempt, the last holder included unless it let go by itself."""
     holder = f"{there.agent}/{there.slot}"
     if there.left or holder == who.name or holder in there.lost:
         return there.lost

@@ -12,7 +12,7 @@ from agent.launch import EndReason
 
 
 class Interruption:
-    """Of the attempt that a slot runs now: the first reason counts, later ones are not heeded."""
+    """Ends the attempt that a slot runs now; the first reason counts, later ones are ignored."""
 
     def __init__(self, processes: SlotProcesses) -> None:
         self._processes = processes
@@ -26,7 +26,7 @@ class Interruption:
 
     @contextlib.contextmanager
     def of(self, task: asyncio.Task[Any]) -> Generator[None]:
-        """The attempt's steps are this task; what was asked for while it was claimed is done at once."""
+        """Within the block, this task runs the attempt; an earlier request to end it takes effect at once."""
         self._task = task
         if self.reason is not None:
             task.cancel()
@@ -44,7 +44,7 @@ class Interruption:
             self._task.cancel()
 
     def found(self, reason: EndReason, why: str) -> None:
-        """The supervisor ended the process by itself."""
+        """Note that the supervisor ended the process by itself."""
         if self.reason is None:
             self.reason, self.why = reason, why
 

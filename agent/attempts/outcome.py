@@ -21,7 +21,7 @@ _MESSAGE_CHARS = 4000
 
 
 class Outcome(NamedTuple):
-    """What an attempt came to; `retryable` is False when another slot would meet the same trouble."""
+    """The result of an attempt; `retryable` is False when another slot would meet the same error."""
 
     state: EndState
     result: Attempt
@@ -39,7 +39,7 @@ class Verdicted(NamedTuple):
 
 @dataclass(slots=True)
 class Progress:
-    """What is known of an attempt so far."""
+    """What the steps have found out about an attempt so far."""
 
     running_at: float | None = None
     installed: bool = False
@@ -49,7 +49,7 @@ class Progress:
 
 
 def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicted | None:
-    """What a run came to; None when it has no result, being handed back or held by somebody else.
+    """The verdict on a run; None when it has no result: handed back, or held by somebody else.
 
     `reason` and `why` are set when the agent ended it: they go before what the runner says.
     """
@@ -76,7 +76,7 @@ def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicte
 
 
 def of_error(error: Exception) -> Verdicted:
-    """What an error within a step makes of the attempt: the lab's trouble, whichever it was."""
+    """The verdict on an attempt in which a step failed: an infrastructure error."""
     match error:
         case JobError():
             return Verdicted("errored", error.reason, error.message, error.retryable)
@@ -90,7 +90,7 @@ def of_error(error: Exception) -> Verdicted:
 def outcome(
     claim: Claim, verdicted: Verdicted, progress: Progress, result: RunResult | None, *, now: float
 ) -> Outcome:
-    """The outcome with the whole attempt in it, as it is recorded."""
+    """The outcome, with the whole attempt as it is recorded."""
     tests = claim.message.spec.tests
     files, left_out = file_results(result.cases, tests) if result and tests else ((), 0)
     attempt = Attempt(
@@ -132,7 +132,7 @@ def masked(outcome: Outcome, masker: Masker) -> Outcome:
 
 
 def _in_spite_of(result: RunResult) -> str | None:
-    """What stands against a pass: the exit code is the verdict, but nobody should miss what it hides."""
+    """Failed cases in spite of exit code 0: the exit code is the verdict, but they should not go unseen."""
     counts = result.counts
     if not counts.wrong:
         return None
@@ -141,7 +141,7 @@ def _in_spite_of(result: RunResult) -> str | None:
 
 
 def _fit(text: str) -> str:
-    """Short enough, and text: names of files that are none come with lone surrogates."""
+    """Cut to the limit, and without lone surrogates, which undecodable file names have."""
     return text[:_MESSAGE_CHARS].encode("utf-8", "replace").decode()
 
 

@@ -52,7 +52,7 @@ _Sought = tuple[str, str, str | None]
 
 @dataclass(slots=True)
 class SlotParts:
-    """What a slot's attempts have in common."""
+    """What all attempts of a slot share."""
 
     bus: Bus
     device: Device
@@ -74,7 +74,7 @@ class SlotParts:
             return ()
 
     def held(self, spec: JobSpec) -> InstalledApp | None:
-        """The job's build as the device's ledger has it, or what stands for it while none is uploaded."""
+        """The ledger's entry of the job's build, or its marker while none is uploaded."""
         digest = self.digests.get(_sought(spec))
         return next((app for app in self._alike(spec) if app.sha256 == digest), None)
 
@@ -95,7 +95,7 @@ class SlotParts:
         )
 
     def knows(self, spec: JobSpec, digest: str | None) -> None:
-        """Remember which build it is that the job wants; None: none was uploaded."""
+        """Remember the digest of the build that the job wants; None: none was uploaded."""
         there = {_version(app) for app in self.installed()}
         self.digests = {key: value for key, value in self.digests.items() if key[:2] in there}
         self.digests.pop(_sought(spec), None)
@@ -110,7 +110,7 @@ class SlotParts:
 
 @dataclass(slots=True)
 class Steps:
-    """One attempt on its way. `run` ends with a result, or raises what went wrong in the lab."""
+    """The steps of one attempt. `run` returns the test's result, or raises an infrastructure error."""
 
     slot: SlotParts
     claim: Claim
@@ -135,7 +135,7 @@ class Steps:
         return self.runner is None or self.runner.needs_bundle
 
     async def run(self) -> RunResult:
-        """Go through all steps."""
+        """Run all steps."""
         refuse_without_secrets(self._spec, self.secrets, self.claim.who.agent)
         prepared = self.slot.phase(self._spec) == "running"
         if not self.has_folders and self.runner is not None:
@@ -317,7 +317,7 @@ class Steps:
         await self._tell(Preparing, step=step, message=message, takeovers=self.claim.takeovers)
 
     async def _tell(self, kind: type[Preparing | Running], **fields: object) -> None:
-        """Publish an event beside the chain; lost ones are missed by nobody but the eye."""
+        """Publish an event that is not part of the chain; losing one affects only what is displayed."""
         spec, attempt = self._spec, self._message.attempt
         event = kind.model_validate({**events.about(spec, attempt, time.time()), **fields})
         with contextlib.suppress(QgjobError):

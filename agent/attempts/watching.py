@@ -28,7 +28,7 @@ _UNCOUNTED: Final = 2**62
 
 
 class Room(NamedTuple):
-    """Bytes and files that there is room for, or that something takes."""
+    """An amount of disk space: bytes and number of files."""
 
     bytes: int
     files: int
@@ -65,7 +65,7 @@ async def _watch_silence(shipper: LogShipper, interruption: Interruption, limit_
 
 
 async def _watch_disk(root: Path, at_first: Room | None, interruption: Interruption, limit: int) -> None:
-    """A look at the file system costs nothing; only when much was written is the folder looked through."""
+    """Poll the file system's free space, which is cheap; scan the folder only when much was written."""
     await asyncio.sleep(min(1.0, LOOK_EVERY_S))
     while True:
         free = _free(root.parent)  # what is the test's own it may have removed

@@ -23,18 +23,18 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The command line and the environment. All of it raises `UsageError` naming what of them is wrong."""
+    """Values from the command line and the environment. Raises `UsageError` naming the wrong one."""
 
     given: Mapping[str, Any]
     env: Mapping[str, str]
 
     def text(self, option: str) -> str | None:
-        """As it was written; None when it was not."""
+        """The text as given; None when it was not given."""
         value = self.given.get(option)
         return value if value is not None else self.env.get(_variable(option)) or None
 
     def named(self, option: str) -> str:
-        """What an error calls it: the option, or the variable that said it."""
+        """The name for error messages: the option, or the variable that gave it."""
         flag = "--" + option.replace("_", "-")
         return (
             flag
@@ -48,7 +48,7 @@ class Said:
         return Path(text).expanduser() if text else None
 
     def words(self, option: str) -> list[str] | None:
-        """What stands between commas, or was said word by word."""
+        """A list, comma-separated or given as several words."""
         given: list[str] | str | None = self.given.get(option)
         text = ",".join(given) if isinstance(given, list) else self.text(option)
         return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
@@ -82,7 +82,7 @@ class Said:
 
 
 def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettings:
-    """Put together what was said where; raises `UsageError` naming what is wrong."""
+    """Resolve all settings from their sources; raises `UsageError` naming what is wrong."""
     said = Said(given, env)
     config = said.path("config")
     file = read_config(config) if config else ConfigFile()

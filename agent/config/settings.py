@@ -37,7 +37,7 @@ class JobLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """All that is set of an agent."""
+    """All settings of an agent."""
 
     server: ServerOptions = field(default_factory=ServerOptions)
     name: str

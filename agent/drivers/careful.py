@@ -16,7 +16,7 @@ _Answer = TypeVar("_Answer")
 
 
 async def careful(device: Device, call: Awaitable[_Answer], otherwise: _Answer) -> _Answer:
-    """What the call answers; `otherwise` when it raises or takes over a minute, which leaves a doubt."""
+    """The call's result; `otherwise` when it raises or takes over a minute, which is cause for doubt."""
     try:
         async with asyncio.timeout(CALL_S):
             return await call
@@ -26,6 +26,6 @@ async def careful(device: Device, call: Awaitable[_Answer], otherwise: _Answer) 
 
 
 def mistaken(device: Device, error: Exception) -> None:
-    """A driver raised what it should not have: its device is looked at before it gets more work."""
+    """Log an error that a driver should not have raised, and have its device checked before more work."""
     log.error("%s: its driver", device.name, exc_info=error)
     device.doubt(f"the driver met an error: {str(error) or type(error).__name__}")

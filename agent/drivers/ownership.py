@@ -47,7 +47,7 @@ class Ownership:
             raise JobError(text, reason=TAKEN, retryable=True) from error
 
     def release(self) -> None:
-        """Own it no more."""
+        """Release the lock."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None

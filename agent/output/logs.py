@@ -84,11 +84,11 @@ class LogShipper:
 
     @property
     def silent_s(self) -> float:
-        """For how many seconds the job has said nothing; a job that we do not listen to is not silent."""
+        """Seconds since the job's last output; 0 while we do not read its output."""
         return time.monotonic() - self._last_output if self._room.is_set() else 0.0
 
     def listen(self) -> None:
-        """The silence of the job counts from now."""
+        """Start counting the job's silence from now."""
         self._last_output = time.monotonic()
 
     def write(self, stream: Literal["stdout", "stderr", "sys"], data: bytes) -> Awaitable[None] | None:
@@ -144,7 +144,7 @@ class LogShipper:
             await self._task
 
     def abandon(self) -> None:
-        """Forget what was not sent: the attempt is not ours any more."""
+        """Drop what was not sent: the attempt is not ours any more."""
         if self._task:
             self._task.cancel()
 

@@ -23,7 +23,7 @@ _MAX_BREAKS: Final = 1024
 
 
 class Masker:
-    """Knows what to hide. Without secrets it costs nothing."""
+    """Masks secrets; without any it costs nothing."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         found = {needle for value in values for needle in _needles(value)}
@@ -33,7 +33,7 @@ class Masker:
         return bool(self._needles)
 
     def stream(self) -> StreamMasker:
-        """For one stream of output."""
+        """A masker for one stream of output."""
         return StreamMasker(self._needles)
 
     def text(self, text: str) -> str:

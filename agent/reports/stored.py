@@ -106,7 +106,7 @@ async def store_cases(bus: Bus, folder: Path, report: CaseReport) -> BlobRef:
 
 
 class _Texts:
-    """Hands out texts until their budget, in bytes of JSON, is used up."""
+    """Passes texts on until a budget, in bytes of JSON, is used up."""
 
     def __init__(self, budget: int) -> None:
         self._left = budget

@@ -13,7 +13,7 @@ from agent.launch import Exit, JobDirs, LaunchSpec, OutputSink
 
 
 class Verdict(StrEnum):
-    """What an attempt says: the test passed, the test said no, or the lab could not ask it."""
+    """The verdict on an attempt: the test passed, it failed, or the lab could not run it."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -152,7 +152,7 @@ class CaseCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a run of the test came to.
+    """The result of running the test.
 
     `reason` is a sentence for people; None when it passed. `exit_code` is as shells report it, None for
     runners without a process. `cases` are empty when there was no readable report; `junit` is the raw
@@ -201,14 +201,14 @@ class Runner(ABC):
 
     @abstractmethod
     def prepare(self, job: RunnerJob, dirs: JobDirs) -> LaunchSpec:
-        """What to start for this job; the bundle is in place at `dirs.bundle`.
+        """The process to launch for this job; the bundle is in place at `dirs.bundle`.
 
         Raises `RunnerError` when this job cannot be run here, with a sentence saying why.
         """
 
     @abstractmethod
     def collect(self, exit_: Exit, dirs: JobDirs) -> RunResult:
-        """What the ended process came to. Never raises on what the process wrote."""
+        """The result of the ended process. Never raises on what the process wrote."""
 
 
 class InProcessRunner(ABC):

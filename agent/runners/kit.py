@@ -23,7 +23,7 @@ _REACHED_BY_APPIUM = frozenset({"android", "ios"})
 
 @dataclass(slots=True)
 class Kit:
-    """One slot's. Its calls are made one at a time, by that slot.
+    """The kit of one slot, which makes its calls one at a time.
 
     `folder` and `mark` are for its Appium server: where it may write, and whose its processes are.
     """

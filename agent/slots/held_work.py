@@ -35,7 +35,7 @@ _WRITE: Final = os.O_WRONLY | os.O_CREAT
 
 @dataclass(slots=True)
 class Note:
-    """One claim, noted; perhaps it is yet to be made. What cannot be written is not noted."""
+    """The note of one claim, which may not have been made yet. Errors in writing it are only logged."""
 
     path: Path
     chain: str
@@ -47,7 +47,7 @@ class Note:
     _settled: bool = False
 
     def renewed(self, left_s: float) -> None:
-        """Its job may go on for that long from now."""
+        """Update the note: the lease lasts for that long from now."""
         at = time.time() - (self.lease_s - left_s)
         said = {"chain": self.chain, "nonce": self.nonce, "ack": self.ack, "lease_s": self.lease_s, "at": at}
         try:
@@ -56,7 +56,7 @@ class Note:
             log.warning("what was claimed on %s cannot be noted: %s", self.chain, error.strerror)
 
     def settle(self) -> None:
-        """Its end is recorded, or it is held no more."""
+        """Clear the note: its end is recorded, or it is held no more."""
         if self._settled:
             return
         self._settled = True
@@ -69,7 +69,7 @@ class Note:
 
 
 class HeldWork:
-    """The notes of all slots of an agent, in files that are written again and again.
+    """The notes of all slots of an agent, in files that are reused.
 
     To make and remove a file for each job costs ten times as much, and on some file systems much more.
     """

@@ -17,7 +17,7 @@ _GRAVEST_FIRST: Final[tuple[SlotState, ...]] = ("lost", "quarantined", "reserved
 
 
 class Holding:
-    """The reasons of one slot. What changes something says so by True."""
+    """The reasons of one slot. Methods return True when they changed something."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, tuple[SlotState, str]] = {}
@@ -29,18 +29,18 @@ class Holding:
         return bool(self._reasons)
 
     def hold(self, by: str, state: SlotState, note: str) -> bool:
-        """`by` (`device`, `version`) holds it."""
+        """Set the reason of `by` (`device`, `version`)."""
         if self._reasons.get(by) == (state, note):
             return False
         self._reasons[by] = (state, note)
         return True
 
     def release(self, by: str) -> bool:
-        """`by` holds it no more; others may."""
+        """Remove the reason of `by`; others may remain."""
         return self._reasons.pop(by, None) is not None
 
     def order(self, hold: SlotHold | None) -> None:
-        """Operators, or the scheduler, hold the slot or let it work again."""
+        """Set or clear the hold that operators or the scheduler ordered."""
         self.ordered = hold
         if hold is None:
             self._reasons.pop(_ORDERED, None)
@@ -49,7 +49,7 @@ class Holding:
 
     @property
     def state(self) -> SlotState:
-        """The gravest."""
+        """The most serious state among the reasons; `idle` without any."""
         held = {state for state, _ in self._reasons.values()}
         for state in _GRAVEST_FIRST:
             if state in held:
@@ -58,6 +58,6 @@ class Holding:
 
     @property
     def note(self) -> str | None:
-        """All reasons, the gravest first."""
+        """All reasons, the most serious first."""
         reasons = sorted(self._reasons.values(), key=lambda held: _GRAVEST_FIRST.index(held[0]))
         return "; ".join(note for _, note in reasons)[:4000] or None

@@ -49,16 +49,16 @@ class Delivery:
         return self.msg.reply
 
     def enough_waits(self, slots: int) -> bool:
-        """Whether so many slots had enough left when it came, so that one more may be fetched ahead."""
+        """Whether enough messages were left for so many slots when it came, so that one may be prefetched."""
         return stream_message(self.msg).pending >= ENOUGH * slots
 
     @property
     def ours_until(self) -> float:
-        """Later it may be another slot's."""
+        """When it may be redelivered to another slot, by the event loop's clock."""
         return self.came + lease_of(self.ack_wait_s)
 
     def over(self, now: float) -> bool:
-        """Whether it may be another slot's by now."""
+        """Whether it may have been redelivered by now."""
         return now >= self.ours_until
 
     def noted(self, notes: HeldWork) -> Note:
@@ -70,13 +70,13 @@ class Delivery:
         return self._note
 
     def forget(self) -> None:
-        """Nobody shall hand it back by its note: before it is handed back, never after."""
+        """Clear its note, so that no later start hands it back; to be called before it is handed back."""
         if self._note is not None:
             self._note.settle()
 
 
 class Inbox:
-    """Takes what a slot's puller brings, and keeps at most one job for later."""
+    """Reads the messages of a slot's puller, and keeps at most one job for later."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Inbox:
 
     @property
     def kept_until(self) -> float | None:
-        """When the job that is kept has been kept for long enough, if there is one."""
+        """Until when the prefetched job is kept, if there is one."""
         return None if self._kept is None else self._kept.came + AHEAD_S
 
     def has_work(self, puller: Puller) -> bool:
@@ -113,7 +113,7 @@ class Inbox:
         return delivery
 
     async def look_ahead(self, puller: Puller, ack_wait_s: float, *, keep: bool) -> None:
-        """Make ready what came while a test runs, and hand back what is not to be kept."""
+        """Prefetch a job while a test runs, and hand back what is not to be kept."""
         if self._kept is None and keep:
             self._kept = await self._read_next(puller, ack_wait_s)
             if self._kept is not None:
@@ -124,14 +124,14 @@ class Inbox:
             await self._bus.nc.publish(msg.reply, NAK)
 
     def put_back(self, puller: Puller) -> None:
-        """What is kept is handed back with whatever else the puller has."""
+        """Give the prefetched job back to the puller, which hands it back with the rest."""
         kept = self._kept
         self.drop()
         if kept is not None and not kept.over(self._loop.time()):
             puller.put_back(kept.msg)
 
     def drop(self) -> None:
-        """What is kept may be another slot's by now: it is neither run nor handed back."""
+        """Drop the prefetched job: it may be another slot's by now, so it is neither run nor handed back."""
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.forget()

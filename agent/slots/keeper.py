@@ -35,7 +35,7 @@ SILENT_PAUSES_S: Final = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class KeptSlot(Protocol):
-    """What a keeper asks of its slot."""
+    """What a keeper needs of its slot."""
 
     @property
     def busy(self) -> bool:
@@ -52,11 +52,11 @@ class KeptSlot(Protocol):
         """End the running job: its device is gone."""
 
     def show(self, health: DeviceHealth) -> None:
-        """What the device was found to be, for the heartbeat."""
+        """Show the device's health in the heartbeat."""
 
 
 class Keeper:
-    """Of one device and its slot, for as long as the agent runs."""
+    """Watches one device and holds its slot, for as long as the agent runs."""
 
     def __init__(self, device: Device, slot: KeptSlot, *, lost_after_s: float = LOST_AFTER_S) -> None:
         self._device = device
@@ -102,7 +102,7 @@ class Keeper:
                     await self._wake.wait()
 
     async def look(self) -> float:
-        """Look once, and do what there is to do; in how many seconds to look again."""
+        """Check once and act on it; returns in how many seconds to check again."""
         try:
             if not self._present:
                 return await self._look_for_it()
@@ -185,7 +185,7 @@ class Keeper:
 
 
 def told(health: Health, at: float) -> DeviceHealth:
-    """A look at a device as the heartbeat tells of it, without figures that cannot be true."""
+    """A driver's health as the heartbeat carries it, without impossible figures."""
     battery, heat, free = health.battery_percent, health.temperature_c, health.free_mib
     return DeviceHealth(
         at=at,

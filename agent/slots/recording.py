@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Recording:
-    """The ends of one slot's attempts, one at a time, and the acknowledgements of their work."""
+    """Records the ends of one slot's attempts, one at a time, and acknowledges their messages."""
 
     def __init__(self, bus: Bus, slot: str) -> None:
         self._bus = bus
@@ -33,12 +33,12 @@ class Recording:
         self._end = asyncio.create_task(self._record(held, outcome, ack, note), name="recording")
 
     async def done(self) -> None:
-        """The last end is recorded, or given up: then the work stream gives its job once more."""
+        """Wait until the last end is recorded, or given up: then the work stream redelivers its job."""
         if self._end is not None:
             await asyncio.wait({self._end})
 
     async def close(self) -> None:
-        """Wait for what is under way; when that is cut short, nothing goes on."""
+        """Wait for the recording that is under way; when that is cancelled, it is cancelled too."""
         try:
             await self.done()
         finally:

@@ -81,7 +81,7 @@ class Roster:
             await asyncio.sleep(_AGAIN_S)
 
     async def close(self) -> None:
-        """Look after them no more."""
+        """Stop following the devices."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

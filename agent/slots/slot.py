@@ -75,7 +75,7 @@ class SlotWorker:
         self._wake.set()
 
     def hello(self) -> None:
-        """A scheduler wants to know who is there."""
+        """Report again: a scheduler asks for it."""
         self._report_due = True
         self._wake.set()
 
@@ -146,7 +146,7 @@ class SlotWorker:
 
     @property
     def consumer(self) -> str | None:
-        """From which it pulls."""
+        """The consumer that it pulls from."""
         return self._puller.consumer if self._puller is not None else None
 
     @property
@@ -227,7 +227,7 @@ class SlotWorker:
         return False
 
     async def _settle(self) -> None:
-        """Who hears that the slot is free, or has another group, shall find the last end recorded."""
+        """Wait until the last end is recorded, before the slot reports itself free or in another group."""
         loop, puller = asyncio.get_running_loop(), self._puller
         began = loop.time()
         await self._taking.recording.done()
@@ -328,7 +328,7 @@ class SlotWorker:
             self._report_due = True
 
     async def _say_while_busy(self) -> None:
-        """A scheduler that asks who is there hears of a busy slot too; and the next job is made ready."""
+        """While a job runs, report when asked to, and prefetch the next job."""
         loop, inbox = asyncio.get_running_loop(), self._inbox
         while True:
             self._wake.clear()
@@ -345,5 +345,5 @@ class SlotWorker:
 
     @property
     def _goes_on(self) -> bool:
-        """Whether it will take another job of its group, as things are."""
+        """Whether it will take another job of its group, as far as is known now."""
         return not self._stopping and not self._holding and self._next_binding is None

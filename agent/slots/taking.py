@@ -33,7 +33,7 @@ _AVOID_TRIES: Final = 10
 
 
 class Taking:
-    """The work of one slot, one message at a time."""
+    """Handles the messages of one slot, one at a time."""
 
     def __init__(self, bus: Bus, who: Identity, runner: AttemptRunner, held_work: HeldWork) -> None:
         self._bus = bus
@@ -43,7 +43,7 @@ class Taking:
         self.recording = Recording(bus, who.name)
 
     async def read(self, msg: Msg) -> JobMessage | None:
-        """The job of a message; None when it is not for this slot, which is dealt with.
+        """The job of a message; None when it is not for this slot: it was handed back or set aside.
 
         Raises `NewerMessageError` when this agent is too old for it; it was handed back.
         """
@@ -66,7 +66,7 @@ class Taking:
         return message
 
     async def carry_out(self, delivery: Delivery, *, begins: Callable[[], Awaitable[None]]) -> None:
-        """Claim an attempt and run it to its end, which is recorded beside the way; `begins` before it runs.
+        """Claim an attempt and run it; its end is recorded in the background. `begins` comes before the run.
 
         What goes wrong is logged: the work stream then gives the job again when its lease has run out.
         """

@@ -112,7 +112,7 @@ class BundleStore:
                     self._unpacking.pop(digest, None)
 
     async def check_in(self, path: Path) -> None:
-        """Take a working copy back, to be put right for another job; everything using it has ended.
+        """Take a working copy back, to be restored for another job; everything using it has ended.
 
         Not taking it back loses time, nothing else. Never raises: a copy that cannot be put right is
         removed.
@@ -131,7 +131,7 @@ class BundleStore:
         await asyncio.to_thread(self._make_room)
 
     async def _make_anew(self, digest: str, into: Path, progress: Transferred | None) -> None:
-        """A second time, as somebody has cleared the folder beneath us (it may lie where old files go)."""
+        """Make the master again after somebody has cleared the folder (it may lie in a temporary folder)."""
         with self._lock:
             self._masters.pop(digest, None)
         await threads.finished(partial(remove_tree, self._master(digest)))
@@ -257,7 +257,7 @@ class BundleStore:
 
 
 def _look(root: Path, most: int = sys.maxsize - 1) -> _State:
-    """Every entry below `root`, folders before what is in them.
+    """The state of every entry below `root`, folders before what is in them.
 
     Folders by their mode, files and links by inode, size and change time: whoever writes, renames, links
     or changes modes changes that time. A folder that cannot be read is made readable. Raises `OSError` when

@@ -93,7 +93,7 @@ def ended_event(
     following: JobMessage | None = None,
     retryable: bool = True,
 ) -> Ended:
-    """The last link, whoever writes it; `nonce`: the writer's; `following`: the attempt that is to come."""
+    """Build the last link of a chain; `nonce`: the writer's; `following`: the next attempt, if any."""
     spec = message.spec
     return Ended(
         **about(spec, message.attempt, at),

@@ -100,7 +100,7 @@ async def open_bus(options: ServerOptions) -> AsyncGenerator[Bus]:
 
 
 class _Told:
-    """What the library tells of a connection, while it is made and as long as it lasts."""
+    """The client library's callbacks for a connection: errors, disconnects, reconnects."""
 
     def __init__(self, options: ServerOptions, servers: int) -> None:
         self._options = options
@@ -115,7 +115,7 @@ class _Told:
         """Once it was made."""
 
     async def error(self, error: Exception) -> None:
-        """Something went wrong, or was refused."""
+        """Called on an error, or when the server refused something."""
         self.errors.append(error)
         del self.errors[:-20]
         patient, text = self._options.wait_for_server, str(error).lower()
@@ -140,7 +140,7 @@ class _Told:
             log.log(level, "connection to %s: %s", self._where, error)
 
     async def reconnected(self) -> None:
-        """It is there again, maybe to another server."""
+        """Called when the connection is up again, maybe to another server."""
         if self.bus is None:
             return
         self.bus.reconnects += 1
@@ -151,7 +151,7 @@ class _Told:
             callback()
 
     async def disconnected(self) -> None:
-        """It is lost; the library tries again."""
+        """Called when the connection is lost; the library tries again."""
         if self.bus is None:
             return
         if self._options.wait_for_server and self.bus.nc.is_reconnecting:  # a service: no command, no screen
@@ -161,7 +161,7 @@ class _Told:
 
 
 def _is_a_readers(error: Exception) -> bool:
-    """Whether a reader of messages raised that: the library hands it to nobody else, and reads on."""
+    """Whether a message callback raised the error: the library passes it to nobody else, and reads on."""
     trace = error.__traceback__
     reading = trace is not None and trace.tb_frame.f_code.co_name == "_wait_for_msgs"
     return reading and not isinstance(error, NatsError | OSError)
@@ -210,7 +210,7 @@ async def connect(options: ServerOptions) -> Bus:
 
 
 def _arguments(options: ServerOptions, urls: list[str], told: _Told) -> dict[str, Any]:
-    """What the library is to be told; raises `UsageError` for files that cannot be read."""
+    """The client library's connect arguments; raises `UsageError` for files that cannot be read."""
     arguments: dict[str, Any] = {
         "servers": urls,
         "name": options.name,
@@ -252,7 +252,7 @@ def _checked_version(nc: NatsClient, options: ServerOptions) -> str:
 async def _first_of(
     tasks: set[asyncio.Future[Any]], options: ServerOptions, errors: list[BaseException]
 ) -> set[asyncio.Future[Any]]:
-    """What is done first; whoever waits for the server says so, as nobody sees it otherwise."""
+    """Wait for the first of the tasks; a service logs now and then that it waits for the server."""
     patience = _SAY_AFTER_S if options.wait_for_server else options.connect_timeout_s + 1
     while True:
         done, _ = await asyncio.wait(tasks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
@@ -283,7 +283,7 @@ def _checked_url(url: str) -> str:
 
 
 def _bring_web_sockets() -> None:
-    """Let nats-py have what it needs for them, which it was kept from importing by itself."""
+    """Give nats-py the aiohttp module, whose import was skipped at start-up."""
     try:
         import aiohttp
     except ImportError:

@@ -26,7 +26,7 @@ class Connection(NatsClient):
 
     @property
     def ssl_context(self) -> ssl.SSLContext:
-        """Who the server must be, and what it is shown."""
+        """The TLS context, read again for each connection."""
         tls: Renewed[ssl.SSLContext] | None = self.options.get("tls")
         return tls() if tls is not None else super().ssl_context
 

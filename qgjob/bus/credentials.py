@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Renewed(Generic[T]):
-    """What stands in files: as it is now, or, while that cannot be used, as it was last."""
+    """A value read from files: as they are now, or the last good one while they cannot be used."""
 
     def __init__(self, last: T, read: Callable[[], T | None]) -> None:
         self._last = last

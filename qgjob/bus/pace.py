@@ -12,7 +12,7 @@ AHEAD_S: Final = 1.0
 
 
 class Pace:
-    """`window` is how many bytes to have on their way; it begins with few and follows what was measured."""
+    """`window` is how many bytes to keep in flight; it starts small and follows the measured throughput."""
 
     def __init__(self, low: int, high: int) -> None:
         self._low = low
@@ -20,10 +20,10 @@ class Pace:
         self.window = low
 
     def moved(self, size: int, seconds: float) -> None:
-        """So many bytes took so long, from being asked for to having arrived."""
+        """Report a measurement: bytes, and seconds from request to arrival."""
         carried = size / seconds * AHEAD_S if seconds > 0 else self._high
         self.window = int(max(self._low, min(self._high, carried)))
 
     def stalled(self) -> None:
-        """Nothing arrived in time."""
+        """Report that nothing arrived in time."""
         self.window = self._low

@@ -76,7 +76,7 @@ class Publisher:
         """How many of them, in the order of their posting, are stored (or given up)."""
 
     def post(self, message: OutMsg) -> None:
-        """Have a message published."""
+        """Queue a message to be published."""
         self._queue.append(message)
         self.posted += 1
         self._wake.set()

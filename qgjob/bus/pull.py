@@ -45,7 +45,7 @@ class ConsumerGoneError(UnreachableError):
 
 
 class Puller:
-    """Keeps requests standing at a consumer and queues what it delivers.
+    """Keeps pull requests pending at a consumer, and queues what it delivers.
 
     `ahead=n` keeps up to `n` messages on their way; without it, `ask` wants one message and is
     called again for the next. Use as an async context manager. `wake` is set when a message has come
@@ -183,18 +183,18 @@ class Puller:
         return self._came
 
     async def ask(self) -> None:
-        """Want one message, if none is wanted already."""
+        """Request one message, unless a request is pending."""
         if not self._ahead and not self._wanted:
             self._wanted = 1
             await self._request()
 
     async def ask_if_there(self) -> None:
-        """Ask for one message that waits now: where none does, nothing is wanted of what comes later."""
+        """Request one message only if one is waiting now (`no_wait`)."""
         if not self._ahead and not self._wanted and not self._tokens and not self.ready:
             await self._send({"batch": 1, "no_wait": True}, 1)
 
     def put_back(self, msg: Msg) -> None:
-        """What was taken and is not used is handed back with the rest."""
+        """Put a taken message back into the queue: it is handed back with the rest."""
         self._messages.appendleft(msg)
 
     async def next(self) -> Msg:
@@ -207,7 +207,7 @@ class Puller:
         return self._messages.popleft()
 
     def take(self, limit: int | None = None) -> list[Msg]:
-        """What has come already, without waiting, oldest first."""
+        """The messages that have come already, without waiting, oldest first."""
         out: list[Msg] = []
         while self._messages and (limit is None or len(out) < limit):
             out.append(self._messages.popleft())
@@ -296,13 +296,13 @@ class Puller:
                 await self._request()
 
     def _until_next_look(self) -> float:
-        """Until the server will have been silent for too long, should it be silent from now on."""
+        """Seconds until the server counts as silent, if nothing comes from now on."""
         if not self._tokens:
             return _LOOK_S
         return min(_LOOK_S, max(_AGAIN_S, self._heard + SILENCE_S - self._loop.time()))
 
     def _forget(self) -> None:
-        """The server of a new connection knows none of our requests."""
+        """Forget pending requests: the server of a new connection knows none of them."""
         self._tokens.clear()
         self._note_settled()
         self._amiss.set()

@@ -177,7 +177,7 @@ class Requester:
         return read_answer(answer)
 
     def denied(self, text: str) -> None:
-        """The server denied a subject: whoever waits for an answer from it is told at once."""
+        """Fail the requests that wait for an answer from a subject that the server denied."""
         for token, (future, _, subject) in list(self._waiting.items()):
             if error := denial_of(subject, text):
                 self._waiting.pop(token, None)
@@ -209,7 +209,7 @@ class Requester:
 
 
 def denial_of(subject: str, text: str) -> NotAllowedError | None:
-    """The error for a subject, if it is this one that the server's permission error speaks of."""
+    """The error for a subject, if the server's permission error names it."""
     if f'"{subject.lower()}"' not in text.lower():
         return None
     return NotAllowedError(

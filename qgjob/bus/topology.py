@@ -75,7 +75,7 @@ async def _info(bus: Bus, name: str) -> dict[str, Any]:
 
 
 async def _keep_on_more(bus: Bus, name: str, have: dict[str, Any], copies: int) -> None:
-    """It works with fewer copies too; each reign tries again."""
+    """Raise the number of replicas; if that fails it works with fewer, and each reign tries again."""
     try:
         await bus.requests.api(f"STREAM.UPDATE.{name}", {**have, "num_replicas": copies})
     except JsError as error:

@@ -25,7 +25,7 @@ Row = tuple[str, str, float, int]
 
 @dataclass(slots=True)
 class Ewma:
-    """A mean that forgets: a sample moves it by `alpha` of the difference, one of the first by its share."""
+    """An exponentially weighted mean; the first samples count with their share, later ones with `alpha`."""
 
     value: float
     count: int = 0
@@ -86,13 +86,13 @@ class Estimates:
         return (known.count * known.value + _LIKE_OTHERS * others) / (known.count + _LIKE_OTHERS)
 
     def learned(self) -> tuple[list[Row], list[Row]]:
-        """What is known of tests and installs, the latest learned last: what is worth keeping."""
+        """All learned durations of tests and installs, the latest last, to be persisted."""
         return _rows(self.tests), _rows(self.installs)
 
     def relearn(
         self, tests: Iterable[Row], installs: Iterable[Row], any_install: tuple[float, int] | None
     ) -> None:
-        """Take over what was kept."""
+        """Load persisted durations."""
         self.tests.update({(org, test): Ewma(value, count) for org, test, value, count in tests})
         self.installs.update({(org, app): Ewma(value, count) for org, app, value, count in installs})
         for (org, _), mean in self.tests.items():

@@ -59,7 +59,7 @@ class SlotRecord:
 
     @property
     def on_probation(self) -> bool:
-        """Its quarantine is over, and no job since has told whether it works."""
+        """Whether its quarantine is over and no job since has shown that it works."""
         return self.times > 0 and self.until is None
 
 
@@ -76,7 +76,7 @@ class BuildRecord:
 
 @dataclass(slots=True)
 class Health:
-    """Everything that counts against slots and builds. Who has no record is well."""
+    """The records of failing slots and builds; whatever has none is well."""
 
     slots: dict[str, SlotRecord] = field(default_factory=dict[str, SlotRecord])
     builds: dict[Build, BuildRecord] = field(default_factory=dict[Build, BuildRecord])
@@ -87,7 +87,7 @@ class Health:
 
 
 class Quarantined(NamedTuple):
-    """A slot takes nothing more until then."""
+    """A slot is quarantined until a time."""
 
     slot: str
     why: str
@@ -95,19 +95,19 @@ class Quarantined(NamedTuple):
 
 
 class Probing(NamedTuple):
-    """A slot's quarantine is over: it gets one job at a time until one tells that it works."""
+    """A slot's quarantine is over: it gets one job at a time until one shows that it works."""
 
     slot: str
 
 
 class Freed(NamedTuple):
-    """Nothing is held against a slot any more."""
+    """A slot's record is cleared."""
 
     slot: str
 
 
 class BuildHeld(NamedTuple):
-    """Nothing of a build starts until then."""
+    """A build is held until a time."""
 
     build: Build
     why: str
@@ -115,7 +115,7 @@ class BuildHeld(NamedTuple):
 
 
 class BuildFreed(NamedTuple):
-    """A build's jobs may start."""
+    """A build is not held any more."""
 
     build: Build
 
@@ -140,7 +140,7 @@ class Failure(NamedTuple):
 
 
 def ran(health: Health, build: Build, slot: str) -> list[Change]:
-    """A test ran to its own end: slot and build work."""
+    """Record that a test ran to its end: slot and build work."""
     changes: list[Change] = []
     record = health.slots.pop(slot, None)
     if record is not None and record.times:
@@ -157,7 +157,7 @@ def ran(health: Health, build: Build, slot: str) -> list[Change]:
 
 
 def failed(health: Health, failure: Failure, now: float) -> list[Change]:
-    """A job met an infrastructure error on a slot."""
+    """Record an infrastructure error of a job on a slot."""
     if failure.machines:
         return (
             _freed_of(health, failure.build)
@@ -172,7 +172,7 @@ def failed(health: Health, failure: Failure, now: float) -> list[Change]:
 
 
 def tick(health: Health, now: float) -> list[Change]:
-    """Time passed: quarantines and holds that are over."""
+    """End the quarantines and holds whose time is over."""
     changes: list[Change] = []
     for slot, record in health.slots.items():
         if record.until is not None and record.until <= now:
@@ -187,7 +187,7 @@ def tick(health: Health, now: float) -> list[Change]:
 
 
 def forget_gone(health: Health, there: Container[str], now: float) -> list[Change]:
-    """Forget what is held against slots that are not there, and have not been for long."""
+    """Drop the records of slots that have been gone for long."""
     gone = [
         slot
         for slot, record in health.slots.items()
@@ -208,13 +208,13 @@ def next_change(health: Health) -> float | None:
 
 
 def pardon_slot(health: Health, slot: str) -> bool:
-    """An operator says that a slot works again; whether anything was held against it."""
+    """Clear a slot's record, as an operator vouches for it; False when there was none."""
     record = health.slots.pop(slot, None)
     return record is not None and record.times > 0
 
 
 def pardon_build(health: Health, build: Build) -> bool:
-    """An operator says that a build works; whether it was held."""
+    """Clear a build's record, as an operator vouches for it; False when it was not held."""
     record = health.builds.pop(build, None)
     return record is not None and record.until is not None
 
@@ -225,7 +225,7 @@ def lasts_s(times: int) -> float:
 
 
 def in_force(health: Health) -> list[Change]:
-    """The changes that lead from a lab without any trouble to this one."""
+    """The changes that put all records into force in a lab that knows none."""
     changes: list[Change] = []
     for slot, record in health.slots.items():
         if record.until is not None:
@@ -260,7 +260,7 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
 
 
 def _all_lack(health: Health, failure: Failure) -> bool:
-    """Whether so many slots lack what a build's jobs take that it is not for one of them to have it."""
+    """Whether so many slots lack what a build's jobs need that it is no fault of a single slot."""
     if failure.build in health.good:
         return False
     slots = health.lacking.setdefault(failure.build, {})
@@ -272,12 +272,12 @@ def _all_lack(health: Health, failure: Failure) -> bool:
 
 
 def _enough(failure: Failure) -> int:
-    """On how many slots a job has to fail before it is not the slots' fault."""
+    """On how many slots a build has to fail before it counts as its own fault."""
     return BRAKE_SLOTS if failure.able >= BRAKE_SLOTS else 2
 
 
 def _freed_of(health: Health, build: Build) -> list[Change]:
-    """Hold nothing against slots that failed nothing but that build."""
+    """Clear the records of slots that failed nothing but that build."""
     changes: list[Change] = []
     for slot in list(health.slots):
         suspect = health.slots[slot]

@@ -9,7 +9,7 @@ from qgjob.domain.health import Build, BuildRecord, Health, SlotRecord
 
 
 def to_message(health: Health) -> LabHealth:
-    """What is kept, as it is stored."""
+    """The records as a message."""
     slots = tuple(
         SlotTrouble(
             slot=name,
@@ -38,7 +38,7 @@ def to_message(health: Health) -> LabHealth:
 
 
 def from_message(message: LabHealth) -> Health:
-    """What was kept."""
+    """The records of a message."""
     return Health(
         slots={
             s.slot: SlotRecord(

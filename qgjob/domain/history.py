@@ -169,7 +169,7 @@ def promote(doc: JobDoc, now: float) -> bool:
 
 
 def _step(doc: JobDoc, event: AnyEvent, at: float) -> None:
-    """What an event says of the attempt that goes on."""
+    """Apply an event of the current attempt."""
     match event:
         case Queued():
             if doc.state in WAITING:
@@ -204,7 +204,7 @@ def _takeovers(doc: JobDoc, attempt: int) -> int:
 
 
 def _onwards(doc: JobDoc, state: JobState) -> bool:
-    """Step on, unless the job is further already; whether it did."""
+    """Advance the state, unless the job is further already; True when it changed."""
     if not is_onwards(doc.state, state):
         return False
     doc.state = state
@@ -234,7 +234,7 @@ def _remember(doc: JobDoc, attempt: Attempt) -> None:
 
 
 def describe(doc: JobDoc, spec: JobSpec) -> None:
-    """Fill in what a job is."""
+    """Fill in the fields of a job's spec."""
     doc.app_version_id = spec.app_version_id
     doc.test = spec.test
     doc.tests = spec.tests

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the gateway can be told."""
+    """The command-line parser of `python -m qgjob.gateway`."""
     from qgjob.connecting import add_server_options
     from qgjob.gateway.limitoptions import add_limit_options
     from qgjob.gateway.service import DEFAULT_PORT

@@ -27,7 +27,7 @@ async def _client_of(request: Request) -> Client:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a route works with. One dependency, as FastAPI takes its time for each."""
+    """The client and settings for a route. One dependency, as each costs FastAPI some time."""
 
     client: Client
     gates: Gates
@@ -42,10 +42,10 @@ async def _served_of(request: Request) -> Served:
 
 
 class KnownRoute(APIRoute):
-    """Refuses what it does not read (a mistyped filter would let all through) and what is said twice."""
+    """Refuses unknown query parameters (a mistyped filter would match all) and repeated ones."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What carries a request out, made once."""
+        """Build the handler, once for each route."""
         handle = super().get_route_handler()
         known = {field.alias for field in self.dependant.query_params}
 

@@ -25,7 +25,7 @@ _HINTS: Final[dict[Kind, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What holds for each caller, and who said so."""
+    """A rate limit for each caller, and where it was set."""
 
     rate: Rate
     set_by: str
@@ -103,7 +103,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """All of a gateway."""
+    """All gates of a gateway."""
 
     requests: Gate
     """By address."""
@@ -117,10 +117,10 @@ class Gates:
 
 @dataclass(slots=True)
 class Charge:
-    """What was taken out of a bucket."""
+    """Tokens taken out of a bucket."""
 
     cancelled: bool = False
 
     def cancel(self) -> None:
-        """Nothing came of it: it is given back."""
+        """Give the tokens back: the request came to nothing."""
         self.cancelled = True

@@ -22,7 +22,7 @@ _MAX_BODY_BYTES: Final = 8 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Refuses what may not come in, before any route sees it."""
+    """ASGI middleware that refuses unauthorised requests before any route sees them."""
 
     app: ASGIApp
     token: str | None

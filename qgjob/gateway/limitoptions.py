@@ -39,7 +39,7 @@ class HttpLimits:
 
 
 def add_limit_options(parser: argparse.ArgumentParser) -> None:
-    """Let a service be told of limits."""
+    """Add the options of the limits to a parser."""
     for name, text in HELP.items():
         parser.add_argument(option_of(name), metavar="N", help=text)
 

@@ -14,7 +14,7 @@ _ROUNDING_S: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many a second in the long run, and so many at once after a rest."""
+    """A rate per second, and a burst."""
 
     per_s: float
     burst: int
@@ -37,7 +37,7 @@ class Buckets:
         return len(self._full_at)
 
     def take(self, caller: str, now: float, count: int = 1) -> float:
-        """Take `count` out of a caller's bucket: 0, or the seconds until that can be; nothing is taken then.
+        """Take `count` tokens from a caller's bucket; 0, or the seconds to wait, and then nothing is taken.
 
         More than a bucket holds is taken out of a full one, which then owes the rest: else it could never be.
         """
@@ -52,7 +52,7 @@ class Buckets:
         return 0.0
 
     def give_back(self, caller: str, count: int) -> None:
-        """Put back what was taken for nothing."""
+        """Give tokens back."""
         if caller in self._full_at:
             self._full_at[caller] -= count / self.rate.per_s
 

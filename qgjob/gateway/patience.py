@@ -28,7 +28,7 @@ TRUSTED_FOR_S: Final = 1.0
 
 @dataclass(slots=True)
 class Patience:
-    """Gives up what takes too long: nobody who has nothing but curl waits for a minute."""
+    """Bounds how long a request may wait for the server or the scheduler."""
 
     client: Client
     _answered_at: float = float("-inf")

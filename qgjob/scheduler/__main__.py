@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What a replica can be told."""
+    """The command-line parser of `python -m qgjob.scheduler`."""
     from bus_schemas.streams import ACK_WAIT_S
     from qgjob.connecting import add_server_options
 

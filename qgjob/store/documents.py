@@ -130,7 +130,7 @@ class RunDoc:
         return 0 < self.whole == done
 
     def count(self, before: JobState | None, after: JobState) -> None:
-        """A job went from one state to another; `None`: it is new."""
+        """Count a job's change of state; `None`: it is new."""
         if before == after:
             return
         if before is not None:

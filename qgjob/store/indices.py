@@ -20,7 +20,7 @@ _MEMBERS_A_COMMAND: Final = 1000
 
 
 class Footprint(NamedTuple):
-    """What the indices hold of a job."""
+    """A job's entries in the indices."""
 
     job_id: str
     run_id: str
@@ -35,7 +35,7 @@ class Footprint(NamedTuple):
 
 
 def footprint(doc: JobDoc) -> Footprint:
-    """What the indices should hold of a job."""
+    """The entries that a job should have in the indices."""
     waiting = None
     if doc.state in NOT_STARTED:
         since = max(doc.queued_at or doc.updated_at or 0.0, doc.not_before or 0.0)
@@ -55,7 +55,7 @@ def footprint(doc: JobDoc) -> Footprint:
 
 
 def ended_member(mark: Footprint) -> str:
-    """How an ended job stands in the index of ends: with all that is needed to forget it."""
+    """An ended job's member in the index of ends, with all that is needed to delete it later."""
     return json.dumps([mark.job_id, mark.run_id, mark.org_id, mark.app_version_id, mark.state])
 
 
@@ -68,7 +68,7 @@ class IndexChanges:
     removed: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
 
     def move(self, before: Footprint | None, after: Footprint) -> None:
-        """A job changed; `before` None: it is in no index yet."""
+        """Move a changed job; `before` None: it is in no index yet."""
         if before == after:
             return
         keys, job = self.keys, after.job_id
@@ -98,7 +98,7 @@ class IndexChanges:
         self._move_end(before, after)
 
     def forget(self, job_id: str, run_id: str, org_id: str, app_version_id: str, state: str) -> None:
-        """An ended job is kept no longer."""
+        """Remove an ended job that is not kept any longer."""
         keys = self.keys
         self._remove(keys.all_jobs, job_id)
         self._remove(keys.of_org(org_id), job_id)

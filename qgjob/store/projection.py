@@ -46,7 +46,7 @@ class StoredEvent(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """What one write does; made by `stage`, written by `commit`, which may be repeated."""
+    """One write to the store: made by `stage`, written by `commit`, which may be repeated."""
 
     position: Position
     commands: list[Command] = field(default_factory=list[Command])
@@ -82,7 +82,7 @@ class Projection:
         return position
 
     async def stage(self, events: Sequence[StoredEvent], seq: int, at: float, now: float) -> Batch:
-        """Work out what a batch changes; `seq` and `at` are of its last message, readable or not.
+        """Compute what a batch changes; `seq` and `at` are of its last message, readable or not.
 
         When this raises because the store does not answer, nothing has changed.
         """
@@ -142,7 +142,7 @@ class Projection:
         self._documents.trim()
 
     async def stage_chores(self, now: float) -> Batch | None:
-        """See that the store is still ours, let due jobs wait, forget what ended long ago.
+        """Check that the store is still ours, promote due jobs, delete jobs that ended long ago.
 
         Returns what is to be committed, if anything; raises `OutdatedError` like `commit`.
         """
@@ -168,7 +168,7 @@ class Projection:
         return Batch(self.position, [*await self._promote(due, now), *self._forget(old, now)])
 
     async def reach(self, seq: int, at: float) -> None:
-        """Note that the stream holds nothing more up to a place."""
+        """Advance the position: the stream holds nothing more up to a place."""
         if seq > self.position.seq:
             await self.commit(Batch(replace(self.position, seq=seq, at=at)))
 

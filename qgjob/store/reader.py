@@ -95,7 +95,7 @@ class Reader:
         return Position.from_fields(cast("dict[str, str]", raw))
 
     async def find(self, any_id: str) -> Found:
-        """What is known of an id, as a job's and as a run's."""
+        """The job or run of an id, and the projection's position."""
         keys = self.store.keys
         async with self.store.asking():
             pipe = self.store.client.pipeline(transaction=True)
@@ -276,7 +276,7 @@ class Reader:
 
 
 def _matches(doc: JobDoc, filters: Filters) -> bool:
-    """Documents are read after the indices and may have moved on."""
+    """Whether a document still matches: it is read after the indices, and may have changed since."""
     return (
         filters.state in {None, doc.state}
         and filters.org_id in {None, doc.org_id}

@@ -22,7 +22,7 @@ _ROOM_FACTOR: Final = 2
 
 
 async def bring(device: AdbDevice, build: Build, timeout_s: float, say: InstallProgress) -> bool:
-    """Make sure that the build is on the device; whether it had to be installed.
+    """Make sure that the build is on the device; True when it had to be installed.
 
     Raises `JobError` for a refusal, `AdbError` when the device does not answer. The ledger names no build
     of the app from before the first change to the device until the device has proved the new one.

@@ -167,7 +167,7 @@ class AdbDevice(Device):
             await self.ledger.remove(entry.app_id)
 
     async def proof(self, package: str) -> str | None:
-        """What the device says of a package; the device's clock is read on the way."""
+        """What the device reports of a package, as proof of its build; also reads the device's clock."""
         answer = await self.ask(facts.joined(f"dumpsys package {package}", _DATE))
         dump, date = facts.parts(answer, 2)
         self._log_since = f"{date}.000" if _LOG_TIME.fullmatch(date) else None
@@ -204,12 +204,12 @@ class AdbDevice(Device):
 
     @property
     def server(self) -> AdbServer:
-        """Through which it is reached."""
+        """The adb server through which it is reached."""
         return self._server
 
     @property
     def limits(self) -> Limits:
-        """Its health gates."""
+        """Its health limits."""
         return self._host.limits
 
     # -- jobs --
@@ -237,7 +237,7 @@ class AdbDevice(Device):
         )
 
     def claim(self) -> None:
-        """A job works on it: until `settle`, nothing is done to the host that would cut its link."""
+        """Mark it as used by a job: until `settle`, nothing is done to the host that would cut its link."""
         self._host.at_work.add(self.serial)
 
     async def stop_app(self, app_id: str) -> None:

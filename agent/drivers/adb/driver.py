@@ -97,7 +97,7 @@ class AdbDriver(Driver):
                 self._connecting = asyncio.create_task(self._connect_known(), name="adb connect")
 
     async def _tables(self) -> AsyncGenerator[dict[str, str]]:
-        """What the server tells; that a network device went offline it does not, so it is asked."""
+        """The device tables that the server sends; network devices that went offline have to be polled."""
         tracking = self._server.track()
         told = asyncio.ensure_future(anext(tracking))
         try:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 
 class Kind(StrEnum):
-    """What to make of a refusal; the value is the reason in the result."""
+    """How a refusal is treated; the value is the reason in the result."""
 
     BUILD = "build_broken"
     """The build's fault: every device would refuse it."""

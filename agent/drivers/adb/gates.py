@@ -16,7 +16,7 @@ from qgjob.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Below (battery, storage) or above (temperature) which a device rests."""
+    """Limits below (battery, storage) or above (temperature) which a device gets no work."""
 
     battery_percent: float = 15
     temperature_c: float = 34
@@ -45,7 +45,7 @@ def number(options: Mapping[str, str], name: str, default: float) -> float:
 
 
 def judge(vitals: Vitals | None, limits: Limits, *, resting: bool = False) -> Health:
-    """Whether to work. `resting`: it was found unwell before, so the limits are a little stricter."""
+    """Whether a device may work. `resting`: it was unwell before, so the limits are a little stricter."""
     if vitals is None:
         return Health(ok=False, silent=True, detail="the device answers nonsense")
     spare_percent, spare_c, spare = (5, 2, 1.25) if resting else (0, 0, 1.0)

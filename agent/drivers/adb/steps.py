@@ -10,7 +10,7 @@ from agent.drivers.adb.wire import deadline
 async def take_step(
     step: Step, server: AdbServer, serial: str, *, network: bool, answer_s: float, now: float
 ) -> None:
-    """Do it; whether it helped, a look at the device tells. Raises `AdbError` or another `JobError`.
+    """Carry out a step; a health check tells whether it helped. Raises `AdbError` or another `JobError`.
 
     `network`: its serial is an address. `answer_s`: how long it may take to answer. `now`: monotonic.
     """

@@ -20,7 +20,7 @@ _STDOUT, _STDERR, _EXIT = 1, 2, 3
 
 
 class Shell(NamedTuple):
-    """What a command on a device came to."""
+    """The result of a command on a device."""
 
     code: int
     output: str

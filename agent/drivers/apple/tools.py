@@ -15,7 +15,7 @@ _BOOT_S: Final = 90.0
 
 
 class Tools(ABC):
-    """Raise `JobError`s only."""
+    """The interface; implementations raise only `JobError`."""
 
     def __init__(self, xcrun: Xcrun) -> None:
         self._xcrun = xcrun

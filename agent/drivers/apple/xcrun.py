@@ -20,7 +20,7 @@ _PASSED_ON: Final = ("PATH", "HOME", "TMPDIR", "USER", "DEVELOPER_DIR", "LANG")
 
 
 class Said(NamedTuple):
-    """What a call came to."""
+    """The result of a call."""
 
     code: int
     output: bytes
@@ -28,7 +28,7 @@ class Said(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The last lines of its complaint, in one."""
+        """The end of its error output, in one line."""
         return " ".join(self.error.split())[-300:] or f"exit code {self.code}"
 
 

@@ -126,7 +126,7 @@ async def test_pytest_gets_argv_appended(run: Run):
         (
             {"test_a.py": "import os; os._exit(9)"},
             (),
-            Verdict.INFRASTRUCTURE,
+            Verdict.FAILED,
             "exit code 9 and wrote no report",
         ),
     ],

@@ -167,7 +167,7 @@ def kv_bucket(name: str, *, ttl_s: int = 0, history: int = 1, markers_s: int = 0
     return config
 
 
-def object_bucket(name: str, *, ttl_s: int = 0, max_bytes: int = -1) -> ApiConfig:
+def object_bucket(name: str, *, ttl_s: int = 0) -> ApiConfig:
     """An object store bucket (ADR-20)."""
     return {
         "name": f"OBJ_{name}",
@@ -179,7 +179,7 @@ def object_bucket(name: str, *, ttl_s: int = 0, max_bytes: int = -1) -> ApiConfi
         "allow_rollup_hdrs": True,
         "allow_direct": True,
         "max_age": ttl_s * SECOND_NS,
-        "max_bytes": max_bytes,
+        "max_bytes": -1,
         "num_replicas": 1,
     }
 

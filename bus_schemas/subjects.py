@@ -116,9 +116,9 @@ def history_of(org: str | None) -> str:
     return f"qg.history.{encode_token(org) if org else '*'}.*"
 
 
-def live_run_events(org: str | None, run: str) -> str:
-    """The stored events of one run, as they come; without `org`, of whatever organisation it is."""
-    return f"qg.live.events.{encode_token(org) if org else '*'}.{encode_token(run)}.>"
+def live_run_events(run: str) -> str:
+    """The stored events of one run, as they come."""
+    return f"qg.live.events.*.{encode_token(run)}.>"
 
 
 def live_job_events(job_id: str) -> str:
@@ -166,16 +166,12 @@ def query(name: str, org: str | None = None) -> str:
     return f"qg.query.{name}.{encode_token(org or ANY_ORG)}"
 
 
-def _parts(subject: str, prefix: str, count: int) -> list[str]:
-    parts = subject.split(".")
-    if len(parts) != count or not subject.startswith(prefix):
-        raise ValueError(f"{subject!r} is not a subject of the form {prefix}…")
-    return parts
-
-
 def parse_job(subject: str) -> JobSubject:
     """Read `qg.jobs.…`; raises `ValueError` when it is something else."""
-    _, _, priority, org, job_id = _parts(subject, "qg.jobs.", 5)
+    parts = subject.split(".")
+    if len(parts) != 5 or not subject.startswith("qg.jobs."):
+        raise ValueError(f"{subject!r} is not a subject of the form qg.jobs.…")
+    priority, org, job_id = parts[2:]
     if priority not in PRIORITY_CLASSES:
         raise ValueError(f"{priority!r} is not a priority class")
     return JobSubject(priority, decode_token(org), decode_token(job_id))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qgjob.cli.display.output import clean, counted
+from qgjob.cli.display.output import clean
 from qgjob.cli.session import Session, run
+from qgjob.domain.wording import counted
 from qgjob.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:

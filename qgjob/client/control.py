@@ -24,6 +24,7 @@ from bus_schemas.rules import LimitRequest, PauseRequest, QueueRules, ResumeRequ
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.request import ask
+from qgjob.domain.wording import counted
 from qgjob.errors import NotFoundError, RefusedError, UnreachableError
 
 TIMEOUT_S: Final = 30.0
@@ -212,9 +213,8 @@ async def _jobs(bus: Bus, verb: str, request: BulkRequest, on_left: OnLeft | Non
         except UnreachableError as error:
             if not left:
                 raise
-            jobs = "1 job" if left == 1 else f"{left} jobs"
             raise UnreachableError(
-                f"{error.message} It has taken this {verb}, with about {jobs} still to come.",
+                f"{error.message} It has taken this {verb}, with about {counted(left, 'job')} still to come.",
                 hint="It is written down, and goes on as soon as a scheduler is there.",
             ) from None
         if not answer.left:

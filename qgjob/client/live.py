@@ -139,7 +139,7 @@ def events(bus: Bus, *, run_id: str | None = None, job_id: str | None = None) ->
     if job_id is not None:
         subject = subjects.live_job_events(job_id)
     elif run_id is not None:
-        subject = subjects.live_run_events(None, run_id)
+        subject = subjects.live_run_events(run_id)
     else:
         subject = subjects.LIVE_EVENTS
     return Live(bus, subject, _event)

@@ -24,6 +24,7 @@ from qgjob.demo.plan import INSTALL_SECONDS, ORG, PUSH_EVERY_S, SLOTS, Plan, Pus
 from qgjob.demo.record import Record
 from qgjob.demo.report import Report, make_report
 from qgjob.demo.show import Show
+from qgjob.domain.wording import counted
 from qgjob.errors import NotFoundError, QgjobError
 from qgjob.local.child import ChildSpec
 from qgjob.local.folder import DataFolder
@@ -80,7 +81,7 @@ async def run_demo(
                     with show:
                         show.say(
                             "starting NATS, Valkey, a scheduler and an agent with "
-                            + ("1 slot" if options.slots == 1 else f"{options.slots} slots")
+                            + counted(options.slots, "slot")
                         )
                         await stack.enter_async_context(system)
                         demo = _Demo(plan, options, show, clock)

@@ -14,6 +14,7 @@ from qgjob.demo.drawing import Palette, cell_seconds, rows
 from qgjob.demo.plan import Plan, Push
 from qgjob.demo.record import Record
 from qgjob.demo.spans import spans_of
+from qgjob.domain.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -229,7 +230,7 @@ class DrawnShow:
 
 def push_text(push: Push) -> str:
     """A push in a line."""
-    count = "1 test" if len(push.tests) == 1 else f"{len(push.tests)} tests"
+    count = counted(len(push.tests), "test")
     return f"CI pushes {count} of {push.version} ({push.suite}) with priority {push.priority}"
 
 

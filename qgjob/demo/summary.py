@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from qgjob.demo.drawing import Palette, cell_seconds, chart
 from qgjob.demo.plan import INSTALL_SECONDS, ORG, Plan
 from qgjob.demo.report import Report
+from qgjob.domain.wording import counted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -64,8 +65,7 @@ def found(report: Report) -> list[str]:
     lines: list[str] = []
     for version in dict.fromkeys(failure.version for failure in report.failures):
         mine = [failure for failure in report.failures if failure.version == version]
-        count = "1 test" if len(mine) == 1 else f"{len(mine)} tests"
-        lines.append(f"{version} has a bug: {count} of it failed that other builds pass")
+        lines.append(f"{version} has a bug: {counted(len(mine), 'test')} of it failed that other builds pass")
         for failure in mine:
             lines += [f"  {failure.test}", f"    {failure.line}"]
     return lines

@@ -8,6 +8,7 @@ from typing import Final
 from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobView
 from qgjob.domain.durations import show_duration
+from qgjob.domain.wording import counted
 from qgjob.report.model import RunReport, job_seconds, name_of, why, worst_first
 from qgjob.report.plain import plain
 
@@ -39,8 +40,7 @@ def _summary(report: RunReport) -> str:
     flaky = f" ({report.flaky} flaky)" if report.flaky else ""
     installs = sum(attempt.installed for job in report.jobs for attempt in job.attempts)
     spent = sum(map(job_seconds, report.jobs))
-    installed = "1 install" if installs == 1 else f"{installs} installs"
-    return f"{counts or 'no jobs'}{flaky} · {show_duration(spent)} of tests · {installed}"
+    return f"{counts or 'no jobs'}{flaky} · {show_duration(spent)} of tests · {counted(installs, 'install')}"
 
 
 def _table(jobs: list[JobView]) -> str:

@@ -63,8 +63,6 @@ class Projection:
         self.position = Position("", "", WIPING)
         self.rebuilds = 0
         """How often this one began anew."""
-        self.ignored = 0
-        """Events that changed nothing: foreign, or contained already."""
 
     async def open(self, stream: StreamState, *, anew: bool = False) -> Position:
         """Find out how far the store is; begin `anew` when what it holds is not of this stream.
@@ -98,7 +96,6 @@ class Projection:
             before = (held.doc.state, held.doc.begun) if held else None
             doc = apply(held.doc if held else None, event, place, time)
             if doc is None:
-                self.ignored += 1
                 continue
             if held is None:
                 held = documents.jobs[event.job_id] = HeldJob(doc, None)

@@ -10,8 +10,8 @@ from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.queries import CheckView, ClockView, HealthAnswer, Overview
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
-from qgjob.cli.display.output import counted
 from qgjob.domain.commands import queue_options, resume_build, resume_queue
+from qgjob.domain.wording import counted
 
 SKEW_WARNING_S: Final = 2.0
 SKEW_WRONG_S: Final = 30.0

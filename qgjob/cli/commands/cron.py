@@ -9,6 +9,7 @@ import typer
 from qgjob.cli import options as opt
 from qgjob.cli import values
 from qgjob.cli.session import Session, run, session_of
+from qgjob.domain.wording import counted
 
 if TYPE_CHECKING:
     from bus_schemas.crons import CronView
@@ -99,8 +100,7 @@ def tell_added(out: Output, schedule: CronView, *, replaced: bool, as_json: bool
     if as_json:
         out.json({"schedule": schedule_json(schedule), "replaced": replaced})
         return
-    tests = "1 test" if schedule.tests == 1 else f"{schedule.tests} tests"
     did = "replaces the schedule of that run key" if replaced else "is a new schedule"
-    out.say(f"{schedule.schedule_id} {did}: {tests} at {when(schedule)}.")
+    out.say(f"{schedule.schedule_id} {did}: {counted(schedule.tests, 'test')} at {when(schedule)}.")
     if (due := rfc3339(schedule.next_at)) is not None:
         out.note(f"It is due next at {due}.")

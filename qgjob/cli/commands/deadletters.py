@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from qgjob.cli import options as opt
-from qgjob.cli.display.output import clean, counted, size_text
+from qgjob.cli.display.output import clean, size_text
 from qgjob.cli.help import completing
 from qgjob.cli.session import Session, run, session_of
+from qgjob.domain.wording import counted
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from qgjob.cli import values
 from qgjob.cli.display.narrowing import narrowed
 from qgjob.cli.session import Session, run, session_of
 from qgjob.domain.commands import resume_build, resume_queue
+from qgjob.domain.wording import counted
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,13 +141,9 @@ async def _limit(
         session.out.json(_rules_json(rules))
         return
     org = next((org for org in rules.orgs if org.org_id == org_id), None)
-    jobs = "any number of jobs" if org is None or org.max_running is None else _jobs(org.max_running)
+    jobs = "any number of jobs" if org is None or org.max_running is None else counted(org.max_running, "job")
     share = 1 if org is None or org.weight is None else org.weight
     session.out.say(f"{org_id} may have {jobs} running at once; its weight is {share:g}.")
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def _rules_json(rules: QueueRules) -> dict[str, Any]:
@@ -189,8 +186,8 @@ async def _main(session: Session, org_id: str | None, capability: str | None, *,
         out.line(f"oldest:    {show_duration(overview.oldest_wait_s)}")
     if overview.held:
         out.line(f"held:      {overview.held} by a pause, a limit, or because their build is held")
-    counted = f" since {rfc3339(overview.leader.since)}" if overview.leader else ""
-    out.line(f"installs:  {overview.installs} made, {overview.installs_avoided} avoided{counted}")
+    since = f" since {rfc3339(overview.leader.since)}" if overview.leader else ""
+    out.line(f"installs:  {overview.installs} made, {overview.installs_avoided} avoided{since}")
     if overview.leader:
         out.line(f"leader:    {overview.leader.replica} (epoch {overview.leader.epoch})")
     for pause in overview.pauses:
@@ -223,5 +220,6 @@ async def _main(session: Session, org_id: str | None, capability: str | None, *,
     if overview.groups_total > len(overview.groups):
         out.note(f"… and {overview.groups_total - len(overview.groups)} more groups.")
     if overview.dead_letters:
-        messages = "message" if overview.dead_letters == 1 else "messages"
-        out.warn(f"{overview.dead_letters} {messages} could not be read: see `qgjob deadletters list`.")
+        out.warn(
+            f"{counted(overview.dead_letters, 'message')} could not be read: see `qgjob deadletters list`."
+        )

@@ -10,6 +10,7 @@ from qgjob.cli import options as opt
 from qgjob.cli import values
 from qgjob.cli.display.going_on import going_on
 from qgjob.cli.session import Session, run, session_of
+from qgjob.domain.wording import counted
 
 app = typer.Typer(add_completion=False)
 
@@ -50,14 +51,10 @@ async def _main(session: Session, any_id: str, priority: int, *, as_json: bool) 
         return
     parts: list[str] = []
     if answer.affected:
-        parts.append(f"{_jobs(len(answer.affected))} waiting")
+        parts.append(f"{counted(len(answer.affected), 'job')} waiting")
     if answer.later:
-        parts.append(f"{_jobs(len(answer.later))} started already, where it counts if tried again")
+        parts.append(f"{counted(len(answer.later), 'job')} started already, where it counts if tried again")
     if parts:
         out.say(f"{any_id} has priority {priority} now: {'; '.join(parts)}.")
     else:
         out.note(f"Nothing was left to change: {any_id} had ended before.")
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count} jobs"

@@ -11,6 +11,7 @@ from qgjob.cli import options as opt
 from qgjob.cli import values
 from qgjob.cli.help import completing
 from qgjob.cli.session import Session, run, session_of
+from qgjob.domain.wording import counted
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class _Lines:
     def lab(self, overview: Any, agents: int) -> None:
         """The lab as it is at first, for people."""
         if not self._as_json and overview is not None:
-            there = "1 agent" if agents == 1 else f"{agents} agents"
+            there = counted(agents, "agent")
             self._out.note(f"{there}, {overview.waiting} waiting, {overview.running} running. Ctrl-C ends.")
 
     def job(self, job: JobView, at: float) -> None:

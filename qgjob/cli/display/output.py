@@ -67,11 +67,6 @@ def size_text(size: int) -> str:
     return f"{size} B"
 
 
-def counted(number: int, what: str) -> str:
-    """`1 slot`, `2 slots`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 class OutputError(QgjobError):
     """What stdout leads to does not take the output."""
 

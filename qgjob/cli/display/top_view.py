@@ -10,9 +10,10 @@ from typing import Final
 from bus_schemas.agents import Heartbeat
 from bus_schemas.queries import JobView, Overview
 from qgjob.cli.display.cells import fit, padded, width_of
-from qgjob.cli.display.output import STYLES, clean, counted
+from qgjob.cli.display.output import STYLES, clean
 from qgjob.cli.display.render import last_attempt, where
 from qgjob.domain.durations import show_duration
+from qgjob.domain.wording import counted
 from tui.draw.bars import rule, spark
 from tui.draw.times import moment
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from qgjob.cli.display.output import counted
 from qgjob.cli.session import Session, run
+from qgjob.domain.wording import counted
 
 if TYPE_CHECKING:
     from qgjob.bus.connect import Bus

@@ -19,7 +19,7 @@ from bus_schemas.streams import EVENTS
 from qgjob.backoff import Backoff
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, follow
-from qgjob.clock import Clock, SystemClock
+from qgjob.clock import SystemClock
 from qgjob.errors import BadMessageError, QgjobError, RefusedError
 from qgjob.scheduler.projection.event_history import EventHistory, OtherStreamError
 from qgjob.scheduler.projection.event_letters import EventLetters
@@ -58,12 +58,10 @@ class Projector:
     that stands in the store, and who loses reads that place again.
     """
 
-    def __init__(
-        self, bus: Bus, store: Store, *, clock: Clock | None = None, look_every_s: float = LOOK_EVERY_S
-    ) -> None:
+    def __init__(self, bus: Bus, store: Store, *, look_every_s: float = LOOK_EVERY_S) -> None:
         self._bus = bus
         self._store = store
-        self._clock = clock or SystemClock()
+        self._clock = SystemClock()
         self._look_every_s = look_every_s
         self._projection = Projection(store)
         self._anew = False

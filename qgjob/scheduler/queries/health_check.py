@@ -20,6 +20,7 @@ from qgjob.bus.topology import stream_state
 from qgjob.bus.unreadable import UNREADABLE
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
+from qgjob.domain.wording import counted
 from qgjob.errors import QgjobError
 from qgjob.scheduler.leadership.election import KEY as LEADER_KEY
 from qgjob.scheduler.leadership.server_clock import read_server_time, server_time
@@ -163,7 +164,7 @@ class HealthCheck:
 
     async def _dead_letters(self) -> CheckView:
         count = int((await stream_state(self._bus, streams.DEAD))["messages"])
-        aside = f"{_count(count, 'unreadable message')} set aside: `qgjob deadletters list`"
+        aside = f"{counted(count, 'unreadable message')} set aside: `qgjob deadletters list`"
         return CheckView(name="dead_letters", ok=True, detail=aside if count else "none")
 
 
@@ -186,7 +187,7 @@ def agents_view(beats: Sequence[tuple[Heartbeat, float]], now: float) -> CheckVi
     if not beats:
         return CheckView(name="agents", ok=False, detail="no agent is alive: nothing can run")
     slots = sum(len(beat.slots) for beat, _ in beats)
-    detail = f"{_count(len(beats), 'agent')}, {_count(slots, 'slot')}"
+    detail = f"{counted(len(beats), 'agent')}, {counted(slots, 'slot')}"
     late = [at for _, at in beats if now - at > streams.AGENT_TTL_S + _LATE_S]
     if late:
         who = "none was heard" if len(late) == len(beats) else f"{len(late)} were not heard"
@@ -219,7 +220,3 @@ def _replica(data: bytes) -> str:
     except UNREADABLE:
         return "a replica"
     return f"replica {value['replica']}" if isinstance(value, dict) and "replica" in value else "a replica"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

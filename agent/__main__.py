@@ -49,12 +49,16 @@ def parser() -> argparse.ArgumentParser:
         epilog="Every option may also be given as QGJOB_<NAME>, or in the file of --config (docs/agents.md).",
     )
     say = made.add_argument
-    say("--config", metavar="FILE", help="an agent.toml: all of these, labels of single devices, secrets")
+    say(
+        "--config",
+        metavar="FILE",
+        help="an agent.toml: all of these options, labels of single devices, secrets",
+    )
     add_server_options(made)
-    say("--token", metavar="TOKEN", help="the server's token, better: a file that holds it")
+    say("--token", metavar="TOKEN", help="a file with the server's token, or the token itself")
     say("--name", help="this agent's name (the machine's)")
     say("--slots", metavar="N", help="how many jobs at once, for drivers without devices (1)")
-    serials = "the devices to serve, behind one another or a,b,c (auto: all)"
+    serials = "the devices to serve, A B C or A,B,C (auto: all)"
     say("--devices", metavar="SERIAL", nargs="+", action="extend", help=serials)
     say("--labels", metavar="LABELS", help="labels of every slot, a,b,c")
     say("--driver", metavar="DRIVER", help="what a slot's device is: process, none, adb, … (process)")

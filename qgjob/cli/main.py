@@ -55,7 +55,7 @@ def _root(
     ] = None,
     tls_key: Annotated[str | None, option("--tls-key", metavar="FILE", help="Its private key.")] = None,
     verbose: Annotated[
-        bool, option("--verbose", "-v", help="Say more on stderr, with tracebacks of errors.")
+        bool, option("--verbose", "-v", help="Print more on stderr, with tracebacks of errors.")
     ] = False,
     version: Annotated[  # noqa: ARG001  (its callback does it all)
         bool,

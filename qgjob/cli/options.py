@@ -25,7 +25,7 @@ OrgId = Annotated[
     option(
         "--org-id",
         metavar="ORG",
-        help="The organisation whose work it is.",
+        help="The organisation.",
         autocompletion=completing.organisations,
     ),
 ]
@@ -60,14 +60,14 @@ Json = Annotated[bool, option("--json", help="Print one JSON document.")]
 WAITING: Final = "Waiting"
 JUnit = Annotated[
     Path | None,
-    option("--junit", metavar="FILE", help="Write a JUnit report when everything ended.", panel=WAITING),
+    option("--junit", metavar="FILE", help="Write a JUnit report at the end.", panel=WAITING),
 ]
 NoSlotGrace = Annotated[
     str,
     option(
         "--no-slot-grace",
         metavar="DURATION",
-        help="Cancel a job after so long without any slot that could ever run it; `off`: never.",
+        help="Cancel a job when no slot could ever run it for this long; `off`: never.",
         panel=WAITING,
     ),
 ]
@@ -77,11 +77,11 @@ FailFast = Annotated[
 ]
 FailOnFlaky = Annotated[
     bool,
-    option("--fail-on-flaky", help="Passing only after a failure counts as failing.", panel=WAITING),
+    option("--fail-on-flaky", help="A test that passed only on a retry counts as failed.", panel=WAITING),
 ]
 AllowFailures = Annotated[
     int,
-    option("--allow-failures", min=0, max=100_000, help="Pass in spite of so many failures.", panel=WAITING),
+    option("--allow-failures", min=0, max=100_000, help="Pass despite up to N failures.", panel=WAITING),
 ]
 NO_SLOT_GRACE: Final = "60s"
 AnyId = Annotated[

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
     made = argparse.ArgumentParser(prog="qgjob scheduler", description="Run one replica of the scheduler.")
     add_server_options(made)
-    made.add_argument("--redis-url", help="the Redis or Valkey of the projection (REDIS_URL)")
+    made.add_argument("--redis-url", help="the Redis or Valkey that holds the projection (REDIS_URL)")
     made.add_argument("--replica", default=f"{socket.gethostname()}-{os.getpid()}", help="its name")
     made.add_argument(
         "--replicas",

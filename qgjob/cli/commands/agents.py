@@ -29,20 +29,20 @@ Name = Annotated[
         autocompletion=completing.agents_and_slots,
     ),
 ]
-Note = Annotated[str | None, opt.option("--note", metavar="TEXT", help="Why, for those who look later.")]
+Note = Annotated[str | None, opt.option("--note", metavar="TEXT", help="A reason, shown to others.")]
 ResumeNote = Annotated[
-    str | None, opt.option("--note", metavar="TEXT", help="Why, for the log of the scheduler.")
+    str | None, opt.option("--note", metavar="TEXT", help="A reason, for the scheduler's log.")
 ]
 For = Annotated[
     str | None,
     opt.option("--for", metavar="DURATION", help="For how long, such as 30m; else until it is resumed."),
 ]
-_KEPT = "A running job is finished first. It lasts over restarts, of the agent too."
+_KEPT = "A running job is finished first. The hold survives restarts, also of the agent."
 
 
 @app.callback()
 def agents() -> None:
-    """See the agents and their slots; drain, pause, resume, quarantine or reserve them."""
+    """List agents and slots; drain, pause, resume, quarantine or reserve them."""
 
 
 @app.command("list")
@@ -59,7 +59,7 @@ def list_agents(
     ] = None,
     as_json: opt.Json = False,
 ) -> None:
-    """List the agents that are alive, slot by slot."""
+    """List agents, slot by slot."""
     run(_list(session_of(ctx), name, as_json=as_json))
 
 
@@ -67,7 +67,7 @@ def list_agents(
 def drain(
     ctx: typer.Context, name: Name, note: Note = None, for_: For = None, as_json: opt.Json = False
 ) -> None:
-    """Let slots finish what they run and take nothing more, as before the machine is taken away."""
+    """Drain slots: they finish what they run and take nothing more."""
     _hold(ctx, "drain", name, note, for_, as_json=as_json)
 
 
@@ -75,7 +75,7 @@ def drain(
 def pause(
     ctx: typer.Context, name: Name, note: Note = None, for_: For = None, as_json: opt.Json = False
 ) -> None:
-    """Give slots nothing more for a time, or until they are resumed."""
+    """Pause slots for a time, or until they are resumed."""
     _hold(ctx, "pause", name, note, for_, as_json=as_json)
 
 
@@ -83,13 +83,13 @@ def pause(
 def quarantine(
     ctx: typer.Context, name: Name, note: Note = None, for_: For = None, as_json: opt.Json = False
 ) -> None:
-    """Give slots nothing more because something is wrong with them."""
+    """Take slots out of service because something is wrong with them."""
     _hold(ctx, "quarantine", name, note, for_, as_json=as_json)
 
 
 @app.command("resume")
 def resume(ctx: typer.Context, name: Name, note: ResumeNote = None, as_json: opt.Json = False) -> None:
-    """Let slots work again, whoever held them; also ends a quarantine of the scheduler's own."""
+    """Put slots back to work, whoever held them; also ends a quarantine by the scheduler."""
     _hold(ctx, "resume", name, note, None, as_json=as_json)
 
 

@@ -40,7 +40,7 @@ class UploadCommand(TyperCommand):
 
 @app.callback()
 def builds() -> None:
-    """Upload builds, list them, let held ones go on."""
+    """Upload and list builds; release held ones."""
 
 
 @app.command("upload", cls=UploadCommand)
@@ -137,7 +137,7 @@ def resume(
     ],
     org_id: opt.OrgId,
 ) -> None:
-    """Let a build's jobs start that is held because it failed on slot after slot."""
+    """Release a build that is held because it failed on slot after slot."""
     values.identifier("--org-id", org_id)
     values.identifier("V", app_version_id)
     run(_resume(session_of(ctx), org_id, app_version_id))

@@ -28,11 +28,11 @@ def artifacts(
     any_id: opt.AnyId,
     download: Annotated[
         Path | None,
-        opt.option("--download", metavar="DIR", help="Fetch them, to DIR/JOB/ATTEMPT/NAME."),
+        opt.option("--download", metavar="DIR", help="Download them to DIR/JOB/ATTEMPT/NAME."),
     ] = None,
     as_json: opt.Json = False,
 ) -> None:
-    """List what a job, or the jobs of a run, left: screenshots, videos, traces, reports; or download it.
+    """List or download what a job or a run left: screenshots, videos, traces, reports.
 
     They are kept for a day after the job's end.
     """

@@ -15,14 +15,14 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="Of a large run that takes a while. What the scheduler has taken it carries out to the end, "
+    epilog="A large run takes a while. A cancel that the scheduler has accepted is carried out to the end, "
     "even if this command is stopped or another scheduler takes over."
 )
 def cancel(
     ctx: typer.Context,
     any_id: opt.AnyId,
     reason: Annotated[
-        str | None, opt.option("--reason", metavar="TEXT", help="Why, for those who look later.")
+        str | None, opt.option("--reason", metavar="TEXT", help="A reason, shown to others.")
     ] = None,
     as_json: opt.Json = False,
 ) -> None:

@@ -30,10 +30,9 @@ def completion(
         ),
     ] = None,
 ) -> None:
-    """Print the script with which your shell completes commands, options, and ids of jobs, runs and agents.
+    """Print the script that completes commands, options, and ids of jobs, runs and agents in your shell.
 
-    `qgjob --install-completion` writes it to where your shell looks. The lab is asked for half a second
-    at most; when it does not answer, nothing of it is offered.
+    `qgjob --install-completion` installs it. The lab is asked for ids, for half a second at most.
     """
     # Typer's own scripts: what answers them is its as well.
     from typer._completion_shared import get_completion_script

@@ -12,7 +12,9 @@ from qgjob.cli import options as opt
 from qgjob.cli.session import Session, session_of
 from qgjob.errors import QgjobError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="See what holds here, and why.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Show the settings in effect, and their origin."
+)
 
 
 @app.callback()
@@ -21,9 +23,9 @@ def _config() -> None: ...
 
 @app.command("show")
 def show(ctx: typer.Context, as_json: opt.Json = False) -> None:
-    """Show the settings of `qgjob submit` in this folder, and where each was said.
+    """Show the settings of `qgjob submit` in this folder, and where each comes from.
 
-    Flags go before the environment, that before qgjob.toml, that before your own config.toml.
+    Precedence: command line, environment, qgjob.toml, your own config.toml.
     """
     session = session_of(ctx)
     rows = [*_server(session), *_submit()]

@@ -15,11 +15,13 @@ from qgjob.config import shown_server
 from qgjob.contexts import FIELDS, Contexts
 from qgjob.errors import UsageError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Remember labs by name; use one.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Store labs by name, and switch between them."
+)
 
-_NAME = typer.Argument(metavar="NAME", help="What the lab is to be called.", show_default=False)
+_NAME = typer.Argument(metavar="NAME", help="A name for the lab.", show_default=False)
 _KNOWN = typer.Argument(
-    metavar="NAME", help="A lab that was given this name.", show_default=False, autocompletion=contexts
+    metavar="NAME", help="The name of a lab.", show_default=False, autocompletion=contexts
 )
 _URL = typer.Argument(metavar="URL", help="Its server, such as nats://lab:4222.", show_default=False)
 
@@ -30,9 +32,9 @@ def add(
     name: Annotated[str, _NAME],
     server: Annotated[str, _URL],
 ) -> None:
-    """Remember a lab's server, with --creds, --tls-ca, --tls-cert and --tls-key if given.
+    """Store a lab's server, with --creds, --tls-ca, --tls-cert and --tls-key if given.
 
-    The first one is used from then on.
+    The first one becomes the one in use.
     """
     from pathlib import Path
 
@@ -58,7 +60,7 @@ def add(
 
 @app.command("use")
 def use(ctx: typer.Context, name: Annotated[str, _KNOWN]) -> None:
-    """Use a lab from now on."""
+    """Make a lab the one that commands use."""
     labs = Contexts.load({**os.environ, "QGJOB_CONTEXT": ""})
     server = labs.get(name)["server"]
     labs.current = name
@@ -68,7 +70,7 @@ def use(ctx: typer.Context, name: Annotated[str, _KNOWN]) -> None:
 
 @app.command("remove")
 def remove(ctx: typer.Context, name: Annotated[str, _KNOWN]) -> None:
-    """Forget a lab."""
+    """Remove a lab."""
     labs = Contexts.load({**os.environ, "QGJOB_CONTEXT": ""})
     labs.get(name)
     del labs.known[name]

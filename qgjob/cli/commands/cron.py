@@ -20,12 +20,12 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 @app.callback()
 def cron() -> None:
-    """See and delete schedules; `qgjob submit --cron EXPR` makes one."""
+    """List and delete schedules; `qgjob submit --cron EXPR` makes one."""
 
 
 @app.command("list")
 def list_schedules(ctx: typer.Context, org_id: opt.MaybeOrgId = None, as_json: opt.Json = False) -> None:
-    """List the schedules, with when each was due last and is due next."""
+    """List schedules, with their last and next due time."""
     run(_list(session_of(ctx), org_id, as_json=as_json))
 
 
@@ -35,7 +35,7 @@ def delete(
     schedule_id: Annotated[str, typer.Argument(metavar="ID", help="A schedule (c_…).", show_default=False)],
     as_json: opt.Json = False,
 ) -> None:
-    """Delete a schedule; the runs that it submitted go on."""
+    """Delete a schedule; runs that it submitted go on."""
     run(_delete(session_of(ctx), values.identifier("ID", schedule_id), as_json=as_json))
 
 

@@ -37,7 +37,7 @@ _NUMBER: Final[Any] = typer.Argument(
 
 @app.callback()
 def dead_letters() -> None:
-    """See and drop messages that nobody could read."""
+    """List and drop messages that could not be read."""
 
 
 @app.command("list", epilog="They are kept for 7 days in the stream QG_DEAD.")
@@ -64,10 +64,10 @@ def show(
 def drop(
     ctx: typer.Context,
     number: Annotated[int | None, _NUMBER] = None,
-    everything: Annotated[bool, opt.option("--all", help="All that are there by now.")] = False,
+    everything: Annotated[bool, opt.option("--all", help="All that exist now.")] = False,
     as_json: opt.Json = False,
 ) -> None:
-    """Drop one, or all, once they have been looked into: then nothing warns of them any more."""
+    """Delete one, or all, which ends the warnings about them."""
     if (number is None) != everything:
         raise UsageError("Which? Name the NUMBER of one, or --all.")
     run(_drop(session_of(ctx), number, as_json=as_json))

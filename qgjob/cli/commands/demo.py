@@ -30,11 +30,11 @@ def demo(
     slots: Annotated[int, option("--slots", min=1, max=16, help="How many jobs run at once.")] = 4,
     keep: Annotated[
         bool,
-        option("--keep", help="Afterwards leave the system up to look around in, until Ctrl-C."),
+        option("--keep", help="Leave the system up afterwards, until Ctrl-C."),
     ] = False,
     as_json: opt.Json = False,
 ) -> None:
-    """Run real tests of three builds of a sample shop on a system of their own.
+    """Run real tests of three builds of a sample shop on a temporary system.
 
     Exits with 0 if each job ended once and only the tests that find the bug failed.
     """

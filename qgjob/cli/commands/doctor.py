@@ -49,7 +49,7 @@ def doctor(
         opt.option(
             "--org-id",
             metavar="ORG",
-            help="For whom the right to submit is tried.",
+            help="The organisation for which the right to submit is tested.",
             autocompletion=completing.organisations,
         ),
     ] = "doctor",

@@ -27,7 +27,7 @@ def explain(
 ) -> None:
     """Say why a job waits and what would change it, or why it ran where it did.
 
-    Of a run it explains the first job that waits.
+    For a run it explains the first job that waits.
     """
     run(_main(session_of(ctx), job_id, as_json=as_json))
 

@@ -39,7 +39,7 @@ def history(
     limit: Annotated[int, opt.option("--limit", min=1, max=500, help="How many of its last attempts.")] = 50,
     as_json: opt.Json = False,
 ) -> None:
-    """Show a test's last outcomes, how long it takes and how flaky it is; remembered for months."""
+    """Show a test's last outcomes, how long it takes and how flaky it is; kept for 90 days."""
     if org_id is not None:
         values.identifier("--org-id", org_id)
     values.identifier("TEST", test[:256])

@@ -28,7 +28,7 @@ def logs(
     ctx: typer.Context,
     any_id: opt.AnyId,
     follow: Annotated[
-        bool, opt.option("--follow", "-f", help="Go on with what comes until the job has ended.")
+        bool, opt.option("--follow", "-f", help="Follow the output until the job ends.")
     ] = False,
     tail: Annotated[
         int | None,
@@ -37,8 +37,7 @@ def logs(
 ) -> None:
     """Print the output of a job, or of the jobs of a run one after the other.
 
-    The output, stdout and stderr of the test together, goes to stdout; what the agent says of it
-    goes to stderr.
+    stdout and stderr of the test go to stdout, messages of the agent to stderr.
     """
     session = session_of(ctx)
     try:

@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 @app.callback()
 def queue() -> None:
-    """See what waits, and for what; pause and resume it, and limit organisations."""
+    """Show what waits, and for what; pause and resume it; limit organisations."""
 
 
 Org = Annotated[str | None, opt.option("--org-id", metavar="ORG", help="Only jobs of this organisation.")]
@@ -36,28 +36,29 @@ Capability = Annotated[
 ]
 
 
-@app.command("status", epilog="What is counted above the groups is the whole queue's, whatever was chosen.")
+@app.command("status", epilog="The counts above the groups are always of the whole queue.")
 def status(
     ctx: typer.Context, org_id: Org = None, capability: Capability = None, as_json: opt.Json = False
 ) -> None:
-    """Show the queues by priority, the groups (all or those chosen), and what was set aside."""
+    """Show the queues by priority, the groups (all or those chosen), pauses and holds."""
     org_id = None if org_id is None else values.identifier("--org-id", org_id)
     run(_main(session_of(ctx), org_id, values.capability(capability), as_json=as_json))
 
 
 @app.command(
-    "pause", epilog="What a slot has already goes on. A pause lasts until it is lifted, whoever leads."
+    "pause",
+    epilog="Jobs that a slot already has go on. A pause lasts until it is lifted, whoever leads.",
 )
 def pause(
     ctx: typer.Context,
     org_id: Org = None,
     capability: Capability = None,
     note: Annotated[
-        str | None, opt.option("--note", metavar="TEXT", help="Why, for those who look later.")
+        str | None, opt.option("--note", metavar="TEXT", help="A reason, shown to others.")
     ] = None,
     as_json: opt.Json = False,
 ) -> None:
-    """Start no more jobs of an organisation, of a capability or, without either, none at all."""
+    """Stop starting jobs of an organisation, of a capability or, without either, all jobs."""
     org_id = None if org_id is None else values.identifier("--org-id", org_id)
     note = values.one_line("--note", note)
     run(_pause(session_of(ctx), org_id, values.capability(capability), note, as_json=as_json))
@@ -67,7 +68,7 @@ def pause(
 def resume(
     ctx: typer.Context, org_id: Org = None, capability: Capability = None, as_json: opt.Json = False
 ) -> None:
-    """Lift a pause: name it as it was made; without options, that of the whole queue."""
+    """Lift a pause: give the options it was made with; without any, that of the whole queue."""
     org_id = None if org_id is None else values.identifier("--org-id", org_id)
     run(_resume(session_of(ctx), org_id, values.capability(capability), as_json=as_json))
 
@@ -78,11 +79,11 @@ def limit(
     org_id: opt.OrgId,
     max_running: Annotated[
         str | None,
-        opt.option("--max-running", metavar="N", help="Most jobs at once; `none`: no limit."),
+        opt.option("--max-running", metavar="N", help="At most N jobs at once; `none`: no limit."),
     ] = None,
     weight: Annotated[
         float | None,
-        opt.option("--weight", metavar="W", min=0.01, max=100, help="Its share as against the others' 1."),
+        opt.option("--weight", metavar="W", min=0.01, max=100, help="Its share of the slots; others have 1."),
     ] = None,
     as_json: opt.Json = False,
 ) -> None:

@@ -39,14 +39,14 @@ def report(
         ),
     ] = "junit",
     output: Annotated[
-        Path | None, option("--output", "-o", metavar="FILE", help="Where to write it; else stdout.")
+        Path | None, option("--output", "-o", metavar="FILE", help="The file to write; else stdout.")
     ] = None,
     attachments: Annotated[
         Path | None,
         option(
             "--attachments",
             metavar="DIR",
-            help="With junit: download there what jobs that did not pass left, and name it in the report.",
+            help="With junit: download artifacts of jobs that did not pass, and reference them.",
         ),
     ] = None,
     logs: Annotated[
@@ -59,7 +59,7 @@ def report(
         ),
     ] = "failed",
 ) -> None:
-    """Write a report of a run or a job; one of a run that is not over says what is missing."""
+    """Write a report of a run or a job; for an unfinished run it says what is missing."""
     checked_choice("--format", format_, FORMATS)
     checked_choice("--logs", logs, LOGS)
     if output is not None:

@@ -16,8 +16,8 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(
-    epilog="What waits moves at once. A job that a slot has already goes on as it is: the new priority "
-    "counts if it is tried again."
+    epilog="Waiting jobs move at once. A job that a slot already has goes on as it is: the new priority "
+    "counts if it is retried."
 )
 def reprioritise(
     ctx: typer.Context,

@@ -21,19 +21,19 @@ _NAMED: Final = 5
 
 
 @app.command(
-    epilog="The new attempt has all of its --retries again; the earlier ones stay in the job's record. "
-    "`qgjob wait ID` then waits for the new end. Jobs can be retried for a day after their submit; of a run "
-    "it is said which were left out for that."
+    epilog="The new attempt has all of its --retries again; earlier attempts stay in the job's record. "
+    "`qgjob wait ID` then waits for the new end. Jobs can be retried for a day after their submit; jobs of a "
+    "run that are older are listed and left out."
 )
 def retry(
     ctx: typer.Context,
     any_id: opt.AnyId,
     failed: Annotated[
-        bool, opt.option("--failed", help="Of a run only what failed, timed out or errored.")
+        bool, opt.option("--failed", help="Only jobs that failed, timed out or errored.")
     ] = False,
     as_json: opt.Json = False,
 ) -> None:
-    """Try a job that has ended once more, or all jobs of a run that have."""
+    """Retry a job that has ended, or all such jobs of a run."""
     run(_main(session_of(ctx), any_id, failed=failed, as_json=as_json))
 
 

@@ -23,7 +23,8 @@ def schema() -> None:
 def export(
     ctx: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where to; made if need be.", show_default=False)
+        Path,
+        typer.Argument(metavar="DIR", help="The folder to write to; created if missing.", show_default=False),
     ],
 ) -> None:
     """Write one JSON Schema file for each message of the bus."""

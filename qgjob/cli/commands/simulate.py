@@ -45,7 +45,10 @@ def simulate(
     slots: Annotated[
         str | None,
         option(
-            "--slots", metavar="N[,N…]", panel=_LAB, help="How many slots the lab has (8); several compare."
+            "--slots",
+            metavar="N[,N…]",
+            panel=_LAB,
+            help="How many slots the lab has (8); several are compared.",
         ),
     ] = None,
     install_seconds: Annotated[
@@ -68,7 +71,7 @@ def simulate(
             "--add",
             metavar="N[:LABELS]",
             panel=_LAB,
-            help="What if it had N slots more, as 4:emulator? Compared with the lab as it is; repeatable.",
+            help="Compare with N more slots, as 4:emulator; may be repeated.",
         ),
     ] = None,
     policy: Annotated[
@@ -78,11 +81,11 @@ def simulate(
         ),
     ] = None,
     noise: Annotated[
-        float, option("--noise", min=0, max=2, help="How far what is learned lies off the truth, as a sigma.")
+        float, option("--noise", min=0, max=2, help="Error of learned durations, as a sigma.")
     ] = 0.3,
-    seed: Annotated[int, option("--seed", metavar="N", help="Of everything random.")] = 1,
+    seed: Annotated[int, option("--seed", metavar="N", help="The random seed.")] = 1,
     seeds: Annotated[
-        int, option("--seeds", min=1, max=100, help="So many seeds from --seed on: means and their spread.")
+        int, option("--seeds", min=1, max=100, help="Run N seeds from --seed on: means and their spread.")
     ] = 1,
     generate: Annotated[
         int | None,
@@ -91,28 +94,35 @@ def simulate(
             min=1,
             max=1_000_000,
             panel=_TRACE,
-            help="Instead of a file: N jobs as CI makes them, another trace with every seed.",
+            help="Instead of a file: generate N jobs as CI does, another trace for every seed.",
         ),
     ] = None,
     from_history: Annotated[
         bool,
-        option("--from-history", panel=_TRACE, help="Instead of a file: what the running system did lately."),
+        option(
+            "--from-history", panel=_TRACE, help="Instead of a file: the last 24 hours of the running system."
+        ),
     ] = False,
     org_id: Annotated[
         str | None,
-        option("--org-id", metavar="ORG", panel=_TRACE, help="Of --from-history: this organisation alone."),
+        option("--org-id", metavar="ORG", panel=_TRACE, help="With --from-history: only this organisation."),
     ] = None,
     load: Annotated[
         float,
         option(
-            "--load", min=0.01, max=100, panel=_TRACE, help="Of --generate: work over what the lab can do."
+            "--load",
+            min=0.01,
+            max=100,
+            panel=_TRACE,
+            help="With --generate: work divided by what the lab can do.",
         ),
     ] = 0.9,
     tests_per_push: Annotated[
-        float, option("--tests-per-push", min=1, max=10_000, panel=_TRACE, help="Of --generate, the median.")
+        float,
+        option("--tests-per-push", min=1, max=10_000, panel=_TRACE, help="With --generate: the median."),
     ] = 60.0,
     orgs: Annotated[
-        int, option("--orgs", min=1, max=1000, panel=_TRACE, help="Of --generate: organisations that push.")
+        int, option("--orgs", min=1, max=1000, panel=_TRACE, help="With --generate: organisations that push.")
     ] = 4,
     save: Annotated[
         Path | None,

@@ -22,7 +22,7 @@ _ARGV: Final = "qgjob.argv"
 _DEFAULTS: Final = "qgjob.defaults"
 _WHERE = "Where it runs"
 _HOW = "How it runs"
-_THEN = "And then"
+_THEN = "About the run"
 _NEEDS_WAIT: Final = ("junit", "fail_fast", "fail_on_flaky", "allow_failures", "no_slot_grace")
 
 
@@ -66,15 +66,15 @@ app = typer.Typer(add_completion=False)
 @app.command(
     cls=SubmitCommand,
     options_metavar="--org-id ORG --app-version-id V|--app FILE --test PATH_OR_GLOB… [OPTIONS] [-- ARGV…]",
-    epilog="Behind -- stands the command of runner `command`, with {test} and {bundle} filled in; "
-    "to other runners its words are further arguments. With --wait the exit code is that of `qgjob wait`.",
+    epilog="After -- comes the command for runner `command`, with {test} and {bundle} filled in, or further "
+    "arguments for other runners. With --wait the exit code is that of `qgjob wait`.",
 )
 def submit(
     ctx: typer.Context,
     org_id: opt.OrgId,
     app_version_id: Annotated[
         str | None,
-        option("--app-version-id", metavar="V", help="The build under test; left out, --app names it."),
+        option("--app-version-id", metavar="V", help="The build under test; without it, --app names it."),
     ] = None,
     app: Annotated[
         Path | None,
@@ -85,7 +85,7 @@ def submit(
         option(
             "--platform",
             metavar="P",
-            help="The platform whose build is installed; else that of the slot, by its labels.",
+            help="Install the build of this platform; else that of the slot's labels.",
         ),
     ] = None,
     test: Annotated[
@@ -142,7 +142,7 @@ def submit(
         option(
             "--silence-timeout",
             metavar="DURATION",
-            help="End a test that prints nothing for so long.",
+            help="End a test that prints nothing for this long.",
             panel=_HOW,
         ),
     ] = None,
@@ -156,35 +156,38 @@ def submit(
         ),
     ] = None,
     repeat: Annotated[
-        int, option("--repeat", min=1, max=1000, help="Run each test so often, to hunt a flake.", panel=_HOW)
+        int,
+        option("--repeat", min=1, max=1000, help="Run each test N times, to find flaky ones.", panel=_HOW),
     ] = 1,
     retries: Annotated[
-        int, option("--retries", min=0, max=100, help="How often to repeat a failure.", panel=_HOW)
+        int, option("--retries", min=0, max=100, help="How often to retry a failure.", panel=_HOW)
     ] = 0,
     expires: Annotated[
         str,
-        option("--expires", metavar="DURATION", help="Give up what has not started by then.", panel=_HOW),
+        option(
+            "--expires", metavar="DURATION", help="Expire jobs that have not started by then.", panel=_HOW
+        ),
     ] = "12h",
     at: Annotated[
         str | None,
-        option("--at", metavar="TIME", help="Start nothing before: 2027-01-31T06:00:00Z.", panel=_HOW),
+        option("--at", metavar="TIME", help="Do not start before: 2027-01-31T06:00:00Z.", panel=_HOW),
     ] = None,
     cron: Annotated[
         str | None,
         option(
             "--cron",
             metavar="EXPR",
-            help="Submit it again and again: '30 5 * * 1-5', @hourly, '@every 2h'; see `qgjob cron`.",
+            help="Submit on a schedule: '30 5 * * 1-5', @hourly, '@every 2h'; see `qgjob cron`.",
             panel=_HOW,
         ),
     ] = None,
     time_zone: Annotated[
         str | None,
-        option("--time-zone", metavar="ZONE", help="Of --cron: Europe/Berlin; else UTC.", panel=_HOW),
+        option("--time-zone", metavar="ZONE", help="For --cron: Europe/Berlin; else UTC.", panel=_HOW),
     ] = None,
     max_parallel: Annotated[
         int | None,
-        option("--max-parallel", min=1, help="Most jobs of this run that run at once.", panel=_HOW),
+        option("--max-parallel", min=1, help="Run at most N jobs of this run at once.", panel=_HOW),
     ] = None,
     shards: Annotated[
         int | None,
@@ -197,14 +200,14 @@ def submit(
         ),
     ] = None,
     name: Annotated[
-        str | None, option("--name", metavar="TEXT", help="A name of the run, for people.", panel=_THEN)
+        str | None, option("--name", metavar="TEXT", help="A name for the run.", panel=_THEN)
     ] = None,
     meta: Annotated[
         list[str] | None,
         option(
             "--meta",
             metavar="K=V",
-            help="Something to remember with the run; in CI also branch, commit, url.",
+            help="Metadata of the run; in CI branch, commit and url are added.",
             panel=_THEN,
         ),
     ] = None,
@@ -213,7 +216,7 @@ def submit(
         option(
             "--run-key",
             metavar="KEY",
-            help="Submit once: the same key again adds nothing and finds the same run.",
+            help="Submit once: the same key again finds the same run.",
             panel=_THEN,
         ),
     ] = None,
@@ -230,7 +233,7 @@ def submit(
         bool,
         option(
             "--wait/--detach",
-            help="Wait for the end and exit with the verdict; or, the default, do not.",
+            help="Wait for the end and exit with the verdict; --detach is the default.",
             panel=opt.WAITING,
         ),
     ] = False,

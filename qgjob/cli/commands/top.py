@@ -21,7 +21,7 @@ _REDRAW_S: Final = 1.0
 _AT_LEAST_S: Final = 0.2
 
 
-@app.command(epilog="It only listens: nothing is asked again and again. `qgjob tui` is where you can act.")
+@app.command(epilog="It listens, and never polls. To act, use `qgjob tui`.")
 def top(ctx: typer.Context, as_json: opt.Json = False) -> None:
     """Show queues, groups, slots and running jobs on one screen, until Ctrl-C; without a terminal once."""
     session = session_of(ctx)

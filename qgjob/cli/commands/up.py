@@ -44,7 +44,7 @@ def up(
         option("--listen", metavar="ADDR", help="Let other machines join: HOST or HOST:PORT; needs --token."),
     ] = None,
     token: Annotated[
-        Path | None, option("--token", metavar="FILE", help="The file of the token that NATS then asks for.")
+        Path | None, option("--token", metavar="FILE", help="A file with the token that clients then need.")
     ] = None,
     http_port: Annotated[
         int | None,
@@ -60,7 +60,7 @@ def up(
     http_burst: Annotated[str | None, _limit(limits.BURST)] = None,
     http_jobs: Annotated[str | None, _limit(limits.JOBS)] = None,
     data_dir: Annotated[
-        Path | None, option("--data-dir", metavar="DIR", help="Where everything is kept between runs.")
+        Path | None, option("--data-dir", metavar="DIR", help="Where data is kept between runs.")
     ] = None,
 ) -> None:
     """Run NATS, Valkey, scheduler, agents and HTTP on this machine, until Ctrl-C stops them all."""

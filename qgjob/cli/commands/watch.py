@@ -25,8 +25,8 @@ _LOOK_S: Final = 3600.0
 
 
 @app.command(
-    epilog="With --json each line is one object, `event` being job, run or agent. A lost connection is said "
-    "on stderr and waited for. `qgjob wait` is what gives a verdict."
+    epilog="With --json each line is one object; its `event` is job, run or agent. A lost connection is "
+    "reported on stderr and retried. For a verdict use `qgjob wait`."
 )
 def watch(
     ctx: typer.Context,
@@ -40,9 +40,9 @@ def watch(
         ),
     ] = None,
     org_id: opt.MaybeOrgId = None,
-    as_json: Annotated[bool, opt.option("--json", help="Print a JSON object a line.")] = False,
+    as_json: Annotated[bool, opt.option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Follow a run, a job or the whole lab: a line for each that starts, ends or moves."""
+    """Follow a run, a job or the whole lab: a line for each start, end or change."""
     session = session_of(ctx)
     if any_id is None:
         org_id = None if org_id is None else values.identifier("--org-id", org_id)

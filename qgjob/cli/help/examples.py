@@ -18,7 +18,7 @@ EXAMPLES: Final[dict[str, tuple[Example, ...]]] = {
         ),
         (
             "qgjob submit --target emulator --require android-14 --priority high",
-            "the rest stands in qgjob.toml",
+            "the other options are in qgjob.toml",
         ),
         ("qgjob submit --test check.sh -- ./check.sh --fast {test}", "any program, with arguments"),
         ("qgjob submit --cron '30 5 * * 1-5' --time-zone Europe/Berlin", "again every working day"),

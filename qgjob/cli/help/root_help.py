@@ -8,8 +8,8 @@ from qgjob.cli.help.help_text import bold, examples, fill, section, width
 from qgjob.cli.table import COMMANDS
 
 INTRO: Final = (
-    "Run mobile tests on a lab's devices: grouped by build so that installs are made once, the most "
-    "urgent first, nothing starved and nothing lost."
+    "Run mobile tests on a lab's devices: grouped by build so that each device installs a build once, "
+    "urgent jobs first, no starvation, nothing lost."
 )
 
 OPTIONS: Final = (
@@ -17,9 +17,9 @@ OPTIONS: Final = (
     ("--creds FILE", "A NATS credentials file."),
     ("--tls-ca FILE", "The CA that signed the server's certificate."),
     ("--tls-cert FILE", "A certificate to show to the server; --tls-key FILE is its key."),
-    ("-v, --verbose", "Say more on stderr, with tracebacks of errors."),
+    ("-v, --verbose", "Print more on stderr, with tracebacks of errors."),
     ("--version", "Print the version."),
-    ("-h, --help", "Print this, or behind a command its own help."),
+    ("-h, --help", "Print this help; after a command, its help."),
 )
 
 _EXAMPLES: Final = (
@@ -32,8 +32,8 @@ _EXAMPLES: Final = (
 _WIDTH: Final = 15
 
 OUTRO: Final = (
-    "Every option may also stand in the environment (--org-id as QGJOB_ORG_ID); global options may stand "
-    "anywhere before --. `qgjob --install-completion` teaches them to your shell, ids included."
+    "Every option has an environment variable (--org-id: QGJOB_ORG_ID). Global options may come anywhere "
+    "before --. `qgjob --install-completion` sets up shell completion, ids included."
 )
 
 

@@ -206,6 +206,8 @@ async def connect(options: ServerOptions) -> Bus:
             await nc.close()
         raise
     told.bus = Bus(nc, requests, version, nc.max_payload)
+    if options.wait_for_server:  # a service: nobody sees that the waiting is over
+        log.info("connected to %s: nats-server %s", shown_server(options.url), version)
     return told.bus
 
 

@@ -1,9 +1,10 @@
-"""A server that refuses credentials: at once, before its last words are read, or after a while."""
+"""What a server says to whoever connects: it takes them, or refuses their credentials, at once or after a while."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -63,6 +64,17 @@ class ReloadedServer(NatsServer):
 
     async def _ready(self) -> bool:
         return "Server is ready" in self.log
+
+
+async def test_a_service_says_where_it_is_connected(
+    shared_nats: NatsServer, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    async with open_bus(ServerOptions(shared_nats.url)):
+        assert not caplog.messages, "a command"
+    async with open_bus(ServerOptions(shared_nats.url, wait_for_server=True)) as bus:
+        version = bus.server_version
+    assert f"connected to {shared_nats.url}: nats-server {version}" in caplog.messages
 
 
 async def test_a_service_whose_credentials_are_refused_for_a_while_comes_back(

@@ -10,9 +10,11 @@ seconds since 1970.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from qgjob.domain.lacking import Lacking
 
 Build = tuple[str, str]
 """(organisation, app_version_id)."""
@@ -82,8 +84,8 @@ class Health:
     builds: dict[Build, BuildRecord] = field(default_factory=dict[Build, BuildRecord])
     good: dict[Build, None] = field(default_factory=dict[Build, None])
     """Builds of which a test ran, latest last."""
-    lacking: dict[Build, dict[str, None]] = field(default_factory=dict[Build, dict[str, None]])
-    """By build that ran nowhere, the slots that lacked something for it. Learned anew by each leader."""
+    lacking: Lacking = field(default_factory=Lacking, compare=False)
+    """Learned anew by each leader."""
 
 
 class Quarantined(NamedTuple):
@@ -135,11 +137,12 @@ class Failure(NamedTuple):
     """How many slots there are."""
     able: int
     """How many of them could run the job."""
+    run_id: str = ""
     machines: bool = False
     """Whether it is plainly the machine's or slot's, see `MACHINES`."""
 
 
-def ran(health: Health, build: Build, slot: str) -> list[Change]:
+def ran(health: Health, run_id: str, build: Build, slot: str) -> list[Change]:
     """Record that a test ran to its end: slot and build work."""
     changes: list[Change] = []
     record = health.slots.pop(slot, None)
@@ -148,7 +151,7 @@ def ran(health: Health, build: Build, slot: str) -> list[Change]:
     known = health.builds.pop(build, None)
     if known is not None and known.until is not None:
         changes.append(BuildFreed(build))
-    health.lacking.pop(build, None)
+    health.lacking.ran(run_id)
     health.good.pop(build, None)
     health.good[build] = None
     if len(health.good) > _MAX_GOOD:
@@ -159,11 +162,12 @@ def ran(health: Health, build: Build, slot: str) -> list[Change]:
 def failed(health: Health, failure: Failure, now: float) -> list[Change]:
     """Record an infrastructure error of a job on a slot."""
     if failure.machines:
-        return (
-            _freed_of(health, failure.build)
-            if _all_lack(health, failure)
-            else _blame_slot(health, failure, now)
-        )
+        enough = _enough(failure)
+        health.lacking.lacks(failure.run_id, failure.job_id, failure.slot)
+        if health.lacking.nobody_has(failure.run_id, enough):
+            forgiven = health.lacking.forgiven(enough)
+            return _freed(health, lambda job_id, _: job_id in forgiven)
+        return _blame_slot(health, failure, now)
     changes = _blame_build(health, failure, now)
     blamed = health.builds.get(failure.build)
     if blamed is not None and blamed.until is not None:
@@ -256,19 +260,7 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
     record.since, record.until = now, now + lasts_s(record.times)
     where = f"on {len(record.slots)} slots" if len(record.slots) > 1 else "again"
     record.why = f"build {build[1]} failed {where} and ran nowhere (last: {failure.reason})"
-    return [BuildHeld(build, record.why, record.until), *_freed_of(health, build)]
-
-
-def _all_lack(health: Health, failure: Failure) -> bool:
-    """Whether so many slots lack what a build's jobs need that it is no fault of a single slot."""
-    if failure.build in health.good:
-        return False
-    slots = health.lacking.setdefault(failure.build, {})
-    if len(health.lacking) > MAX_RECORDS:
-        del health.lacking[next(iter(health.lacking))]
-    if len(slots) < _MAX_SLOTS:
-        slots[failure.slot] = None
-    return len(slots) >= _enough(failure)
+    return [BuildHeld(build, record.why, record.until), *_freed(health, lambda _, of: of == build)]
 
 
 def _enough(failure: Failure) -> int:
@@ -276,12 +268,12 @@ def _enough(failure: Failure) -> int:
     return BRAKE_SLOTS if failure.able >= BRAKE_SLOTS else 2
 
 
-def _freed_of(health: Health, build: Build) -> list[Change]:
-    """Clear the records of slots that failed nothing but that build."""
+def _freed(health: Health, forgiven: Callable[[str, Build], bool]) -> list[Change]:
+    """Clear the records of slots whose errors, by job and build, are all forgiven."""
     changes: list[Change] = []
     for slot in list(health.slots):
         suspect = health.slots[slot]
-        if all(of == build for of in suspect.jobs.values()):
+        if all(forgiven(job_id, build) for job_id, build in suspect.jobs.items()):
             del health.slots[slot]
             if suspect.times:
                 changes.append(Freed(slot))

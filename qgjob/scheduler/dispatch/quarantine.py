@@ -78,21 +78,21 @@ class Quarantine:
         slot, build = f"{result.agent}/{result.slot}", (event.org_id, event.app_version_id)
         if event.state in {"passed", "failed"}:
             known = build in self.health.good and slot not in self.health.slots
-            changes = health.ran(self.health, build, slot)
+            changes = health.ran(self.health, event.run_id, build, slot)
             self._dirty = self._dirty or not known
             return self._events(changes)
         if event.state != "errored" or not event.retryable or result.reason in _NOBODYS:
             return []
         why = result.message or result.reason or ""
         machines = result.reason in health.MACHINES
-        return self._failed(event.job_id, build, slot, why, requires(), machines=machines)
+        return self._failed(event, build, slot, why, requires(), machines=machines)
 
     def taken_over(self, event: TakenOver, requires: Callable[[], frozenset[str]]) -> list[Event]:
         """A slot was lost under its job."""
         if not event.lost:
             return []
         build = (event.org_id, event.app_version_id)
-        return self._failed(event.job_id, build, event.lost[-1], "it was lost with its job", requires())
+        return self._failed(event, build, event.lost[-1], "it was lost with its job", requires())
 
     def pardon(self, slots: Iterable[str]) -> set[str]:
         """An operator vouches for these slots: clear their records; returns those that had one."""
@@ -136,7 +136,7 @@ class Quarantine:
 
     def _failed(
         self,
-        job_id: str,
+        event: Ended | TakenOver,
         build: health.Build,
         slot: str,
         reason: str,
@@ -146,7 +146,9 @@ class Quarantine:
     ) -> list[Event]:
         slots = self.state.slots
         able = sum(1 for other in slots.values() if labels <= other.labels)
-        failure = health.Failure(job_id, build, slot, reason[:200], len(slots), able, machines)
+        failure = health.Failure(
+            event.job_id, build, slot, reason[:200], len(slots), able, event.run_id, machines
+        )
         return self._take(health.failed(self.health, failure, self.clock.now()))
 
     def _take(self, changes: list[Change]) -> list[Event]:

@@ -27,6 +27,7 @@ from qgjob.domain.health import (
     Quarantined,
 )
 from qgjob.domain.health_stored import from_message, to_message
+from qgjob.domain.lacking import MAX_JOBS, MAX_RUNS
 
 GOOD, BAD = ("o", "v1"), ("o", "v9")
 
@@ -45,8 +46,11 @@ def quarantine(state: Health, slot: str, now: float = 0.0) -> Quarantined:
     return changes[0]
 
 
-def lacks(state: Health, job: str, slot: str, *, build: tuple[str, str]) -> list[Change]:
-    return health.failed(state, Failure(job, build, slot, "this machine has no Maestro", 8, 8, True), 0.0)
+def lacks(
+    state: Health, job: str, slot: str, *, run: str = "r", build: tuple[str, str] = GOOD
+) -> list[Change]:
+    failure = Failure(job, build, slot, "this machine has no Maestro", 8, 8, run, machines=True)
+    return health.failed(state, failure, 0.0)
 
 
 def test_what_machines_lack_holds_no_build_and_where_none_has_it_no_slot() -> None:
@@ -59,22 +63,48 @@ def test_what_machines_lack_holds_no_build_and_where_none_has_it_no_slot() -> No
     assert [type(change) for change in broken] == [BuildHeld]
 
 
+def test_what_no_slot_has_is_held_against_none_though_other_runs_of_the_build_went_well() -> None:
+    state = Health()
+    found: list[Change] = []
+    for n in range(40):
+        health.ran(state, "another run", GOOD, "b/s0")
+        found += lacks(state, f"j{n}", f"a/s{n % 4}")
+    assert not found
+
+
 def test_a_slot_that_lacks_what_others_may_have_is_put_into_quarantine() -> None:
     state = Health()
-    changes = [c for n in range(ERRORS) for c in lacks(state, f"j{n}", "a/s0", build=BAD)]
+    changes = [c for n in range(ERRORS) for c in lacks(state, f"j{n}", "a/s0")]
     assert [type(change) for change in changes] == [Quarantined]
     assert isinstance(changes[0], Quarantined)
     assert "no Maestro" in changes[0].why
     # It is let go again when the others turn out to lack it too, and blamed once one does not.
-    others = [c for n in range(BRAKE_SLOTS) for c in lacks(state, f"k{n}", f"a/s{n}", build=BAD)]
+    others = [c for n in range(BRAKE_SLOTS) for c in lacks(state, f"k{n}", f"a/s{n}")]
     assert others == [Freed("a/s0")]
-    health.ran(state, BAD, "b/s9")
-    again = [c for n in range(ERRORS) for c in lacks(state, f"l{n}", "a/s0", build=BAD)]
+    health.ran(state, "r", GOOD, "b/s9")
+    again = [c for n in range(ERRORS) for c in lacks(state, f"l{n}", "a/s0")]
     assert [type(change) for change in again] == [Quarantined]
 
 
+def test_a_slot_is_let_go_when_nobody_has_what_several_runs_took() -> None:
+    state = Health()
+    runs = [f"r{n}" for n in range(ERRORS)]
+    changes = [c for run in runs for c in lacks(state, f"of {run}", "a/s0", run=run)]
+    assert [type(change) for change in changes] == [Quarantined]
+    tries = [lacks(state, f"of {run}", f"a/s{n}", run=run) for run in runs for n in (1, 2)]
+    assert tries == [[]] * (len(tries) - 1) + [[Freed("a/s0")]]
+
+
+def test_what_is_remembered_of_runs_has_a_bound() -> None:
+    state = Health()
+    for n in range(max(MAX_RUNS, MAX_JOBS) + 100):
+        lacks(state, f"j{n}", f"a/s{n}", run=f"r{n}")
+    assert len(state.lacking.runs) == MAX_RUNS
+    assert len(state.lacking.jobs) == MAX_JOBS
+
+
 def works(state: Health) -> None:
-    health.ran(state, GOOD, "elsewhere")
+    health.ran(state, "ran", GOOD, "elsewhere")
 
 
 def test_so_many_jobs_in_a_row_and_a_slot_is_in_quarantine_and_says_why() -> None:
@@ -100,7 +130,7 @@ def test_a_test_that_ran_in_between_clears_the_slot() -> None:
     works(state)
     for n in range(ERRORS - 1):
         fail(state, f"j{n}", "a/s0")
-    assert not health.ran(state, GOOD, "a/s0")
+    assert not health.ran(state, "ran", GOOD, "a/s0")
     for n in range(ERRORS - 1):
         assert not fail(state, f"k{n}", "a/s0")
 
@@ -121,7 +151,7 @@ def test_after_its_time_a_slot_is_probed_and_a_failed_probe_means_a_longer_quara
         found = change
     assert found.until - now == LONGEST_S
     health.tick(state, found.until)
-    assert health.ran(state, GOOD, "a/s0") == [Freed("a/s0")]
+    assert health.ran(state, "ran", GOOD, "a/s0") == [Freed("a/s0")]
     assert not state.slots
 
 
@@ -141,7 +171,7 @@ def test_a_build_that_fails_everywhere_is_held_and_its_slots_are_let_go() -> Non
 
 def test_a_build_that_ran_somewhere_is_never_held() -> None:
     state = Health()
-    health.ran(state, BAD, "z/s0")
+    health.ran(state, "ran", BAD, "z/s0")
     for n in range(50):
         for change in fail(state, f"j{n}", f"s/{n}", build=BAD, lab=50):
             assert not isinstance(change, BuildHeld)
@@ -155,7 +185,7 @@ def test_a_held_build_is_tried_again_and_held_longer_at_the_first_error() -> Non
     (change,) = fail(state, "again", "s/9", build=BAD, now=FIRST_S)
     assert isinstance(change, BuildHeld)
     assert (change.build, change.until) == (BAD, 3 * FIRST_S)
-    assert health.ran(state, BAD, "s/1") == [BuildFreed(BAD)]
+    assert health.ran(state, "ran", BAD, "s/1") == [BuildFreed(BAD)]
     assert BAD not in state.builds
 
 
@@ -216,7 +246,7 @@ def test_never_more_than_a_share_is_in_quarantine_and_changes_say_what_is_so(
             case "fail":
                 changes = health.failed(state, Failure(f"j{step.job}", build, slot, "x", lab, lab), now)
             case "run":
-                changes = health.ran(state, build, slot)
+                changes = health.ran(state, "ran", build, slot)
             case "tick":
                 changes = health.tick(state, now)
             case "restart":

@@ -1,0 +1,60 @@
+"""What slots lack for jobs: is it one slot's trouble, or has nobody what a run takes? Pure.
+
+The jobs of a run mostly take the same of a machine: the same runner, the same secrets. Other runs of the
+build say little: a secret whose name is mistyped is on no slot, however well the build's tests go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+MAX_RUNS: Final = 2000
+MAX_JOBS: Final = 2000
+_MAX_SLOTS: Final = 16
+
+
+@dataclass(slots=True)
+class _Run:
+    slots: dict[str, None] = field(default_factory=dict[str, None])
+    """Some that lacked something for it."""
+    ran: bool = False
+    """Whether a test of it ran: then some slot has what it takes."""
+
+
+@dataclass(slots=True)
+class Lacking:
+    """The runs of late, and their jobs that met a slot which lacked something."""
+
+    runs: dict[str, _Run] = field(default_factory=dict[str, _Run])
+    jobs: dict[str, str] = field(default_factory=dict[str, str])
+
+    def ran(self, run_id: str) -> None:
+        """A test of a run ran to its own end."""
+        self._run(run_id).ran = True
+
+    def lacks(self, run_id: str, job_id: str, slot: str) -> None:
+        """A slot lacked something for a job."""
+        run = self._run(run_id)
+        if len(run.slots) < _MAX_SLOTS:
+            run.slots[slot] = None
+        self.jobs[job_id] = run_id
+        if len(self.jobs) > MAX_JOBS:
+            del self.jobs[next(iter(self.jobs))]
+
+    def nobody_has(self, run_id: str, enough: int) -> bool:
+        """Whether `enough` slots lack what a run takes, and none is known to have it: none is at fault."""
+        run = self.runs.get(run_id)
+        return run is not None and not run.ran and len(run.slots) >= enough
+
+    def forgiven(self, enough: int) -> set[str]:
+        """The jobs whose errors are no slot's fault."""
+        return {job_id for job_id, run_id in self.jobs.items() if self.nobody_has(run_id, enough)}
+
+    def _run(self, run_id: str) -> _Run:
+        if (known := self.runs.get(run_id)) is not None:
+            return known
+        self.runs[run_id] = run = _Run()
+        if len(self.runs) > MAX_RUNS:
+            del self.runs[next(iter(self.runs))]
+        return run

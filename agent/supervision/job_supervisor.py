@@ -103,16 +103,7 @@ class JobSupervisor:
             raise RuntimeError("a supervisor runs one process at a time")
         if not self._alive:
             raise SupervisorLostError("the supervisor process of this slot has ended")
-        start = {
-            "verb": "start",
-            "argv": list(launch.argv),
-            "env": {**launch.env, MARK_VARIABLE: self._mark},
-            "cwd": str(launch.cwd),
-            "mark": self._mark,
-            "lease_s": lease_s,
-        }
-        if len(pack(start)) > MAX_FRAME:
-            raise launch_error(launch, errno.E2BIG)
+        start = self._start_frame(launch, lease_s)
         loop = asyncio.get_running_loop()
         self._answer, self._exit = loop.create_future(), loop.create_future()
         self._launch, self._failure = launch, None
@@ -134,10 +125,7 @@ class JobSupervisor:
                 await pipe.drain()
         except BaseException:
             if not self._alive:
-                sweep = asyncio.to_thread(sweep_leftovers, self._mark, session=self._main_pid)
-                await asyncio.shield(sweep)
-                for pipe in pipes:
-                    await pipe.drain()
+                await self._sweep(pipes)
             raise
         finally:
             self._exit = self._answer = self._main_pid = self._launch = None
@@ -182,6 +170,25 @@ class JobSupervisor:
             await asyncio.to_thread(sweep_leftovers, self._mark)
 
     # -- within -------------------------------------------------------------------------------------
+
+    def _start_frame(self, launch: LaunchSpec, lease_s: float | None) -> Frame:
+        start = {
+            "verb": "start",
+            "argv": list(launch.argv),
+            "env": {**launch.env, MARK_VARIABLE: self._mark},
+            "cwd": str(launch.cwd),
+            "mark": self._mark,
+            "lease_s": lease_s,
+        }
+        if len(pack(start)) > MAX_FRAME:
+            raise launch_error(launch, errno.E2BIG)
+        return start
+
+    async def _sweep(self, pipes: list[OutputPipe]) -> None:
+        """End what a dead supervisor left running, and deliver the rest of its output."""
+        await asyncio.shield(asyncio.to_thread(sweep_leftovers, self._mark, session=self._main_pid))
+        for pipe in pipes:
+            await pipe.drain()
 
     async def _uncancelled(self, future: asyncio.Future[Frame]) -> Frame:
         """Await an answer; a cancellation is passed on only after the process was ended."""

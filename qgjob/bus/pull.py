@@ -219,23 +219,30 @@ class Puller:
             self._stale_until = now + STALE_S
         self._silent_since = now
         if msg.reply.startswith("$JS.ACK."):
-            self._count_down()
-            if now < self._stale_until:
-                self._amiss.set()
-                return  # asked for again by the next check
-            if self._retired:
-                await self._bus.nc.publish(msg.reply, NAK)
-                return
-            if not self._messages:
-                self._came = now
-            self._messages.append(msg)
-            self._wake.set()
-            if self._ahead:
-                if 2 * sum(self._tokens.values()) <= self._ahead:
-                    await self._request()
-            elif self._wanted:
-                self._wanted -= 1
+            await self._on_delivery(msg, now)
+        else:
+            await self._on_status(msg)
+
+    async def _on_delivery(self, msg: Msg, now: float) -> None:
+        self._count_down()
+        if now < self._stale_until:
+            self._amiss.set()
+            return  # asked for again by the next check
+        if self._retired:
+            await self._bus.nc.publish(msg.reply, NAK)
             return
+        if not self._messages:
+            self._came = now
+        self._messages.append(msg)
+        self._wake.set()
+        if self._ahead:
+            if 2 * sum(self._tokens.values()) <= self._ahead:
+                await self._request()
+        elif self._wanted:
+            self._wanted -= 1
+
+    async def _on_status(self, msg: Msg) -> None:
+        """The server's word on a request: a heartbeat, or the end of it with the reason."""
         headers = msg.headers or {}
         status = headers.get("Status", "")
         if status == "100":

@@ -137,12 +137,25 @@ class LabFeed:
                 wait.cancel()
 
     async def _hear(self) -> None:
+        now = self._clock.monotonic()
+        self._hear_agents(now)
+        self._hear_overviews(now)
+        unknown: dict[str, float] = {}
+        for item in self._events.take(_SNAPSHOT):
+            if isinstance(item, Resync):
+                self._stale = True
+            elif not self._hear_event(item):
+                unknown[item.event.job_id] = item.event.at
+        await self._look_up(unknown)
+
+    def _hear_agents(self, now: float) -> None:
         for beat in self._beats.take():
             if not isinstance(beat, Resync):
                 self._hear_agent(beat)
-        now = self._clock.monotonic()
         for name in [name for name, at in self._heard.items() if now - at > HEARD_FOR_S]:
             self._gone(name)
+
+    def _hear_overviews(self, now: float) -> None:
         for overview in self._overviews.take():
             if not isinstance(overview, Resync):
                 self.overview = overview
@@ -151,13 +164,6 @@ class LabFeed:
                     self._stale = True
         if now - self._overview_at > _QUIET_S:
             self._stale = True
-        unknown: dict[str, float] = {}
-        for item in self._events.take(_SNAPSHOT):
-            if isinstance(item, Resync):
-                self._stale = True
-            elif not self._hear_event(item):
-                unknown[item.event.job_id] = item.event.at
-        await self._look_up(unknown)
 
     def _hear_event(self, item: LiveEvent) -> bool:
         """Whether the job is known."""

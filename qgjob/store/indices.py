@@ -71,49 +71,40 @@ class IndexChanges:
         """Move a changed job; `before` None: it is in no index yet."""
         if before == after:
             return
-        keys, job = self.keys, after.job_id
-        if before is None or before.order != after.order:
-            self._add(keys.all_jobs, job, after.order)
-            self._add(keys.of_org(after.org_id), job, after.order)
-        if after.app_version_id and (
-            before is None or (before.order, before.app_version_id) != (after.order, after.app_version_id)
-        ):
-            self._add(keys.of_version(after.app_version_id), job, after.order)
-        if before is None or before.position != after.position:
-            self._add(keys.run_jobs(after.run_id), job, after.position)
-        if before is None or (before.state, before.order) != (after.state, after.order):
-            if before is not None and before.state != after.state:
-                self._remove(keys.in_state(before.state), job)
-            self._add(keys.in_state(after.state), job, after.order)
-        if before is None or before.waiting != after.waiting:
-            if before is not None and before.waiting is not None:
-                self._remove(keys.waiting(before.waiting[0]), job)
-            if after.waiting is not None:
-                self._add(keys.waiting(after.waiting[0]), job, after.waiting[1])
-        if before is None or before.due != after.due:
-            if after.due is not None:
-                self._add(keys.due, job, after.due)
-            elif before is not None:
-                self._remove(keys.due, job)
-        self._move_end(before, after)
+        had = self._places(before) if before is not None else {}
+        has = self._places(after)
+        for place in had:
+            if place not in has:
+                self._remove(*place)
+        for place, score in has.items():
+            if had.get(place) != score:
+                self._add(*place, score)
 
     def forget(self, job_id: str, run_id: str, org_id: str, app_version_id: str, state: str) -> None:
         """Remove an ended job that is not kept any longer."""
-        keys = self.keys
-        self._remove(keys.all_jobs, job_id)
-        self._remove(keys.of_org(org_id), job_id)
-        if app_version_id:
-            self._remove(keys.of_version(app_version_id), job_id)
-        self._remove(keys.in_state(state), job_id)
-        self._remove(keys.run_jobs(run_id), job_id)
+        mark = Footprint(job_id, run_id, org_id, app_version_id, state, 0, 0, None, None, None)
+        for key, member in self._places(mark):
+            self._remove(key, member)
 
-    def _move_end(self, before: Footprint | None, after: Footprint) -> None:
-        had = ended_member(before) if before is not None and before.ended_at is not None else None
-        has = ended_member(after) if after.ended_at is not None else None
-        if had is not None and had != has:
-            self._remove(self.keys.ended, had)
-        if has is not None and after.ended_at is not None:
-            self._add(self.keys.ended, has, after.ended_at)
+    def _places(self, mark: Footprint) -> dict[tuple[str, str], float]:
+        """The sorted sets that a job is in: by key and member, with its score there."""
+        keys, job = self.keys, mark.job_id
+        places: dict[tuple[str, str], float] = {
+            (keys.all_jobs, job): mark.order,
+            (keys.of_org(mark.org_id), job): mark.order,
+            (keys.in_state(mark.state), job): mark.order,
+            (keys.run_jobs(mark.run_id), job): mark.position,
+        }
+        if mark.app_version_id:
+            places[keys.of_version(mark.app_version_id), job] = mark.order
+        if mark.waiting is not None:
+            level, since = mark.waiting
+            places[keys.waiting(level), job] = since
+        if mark.due is not None:
+            places[keys.due, job] = mark.due
+        if mark.ended_at is not None:
+            places[keys.ended, ended_member(mark)] = mark.ended_at
+        return places
 
     def _add(self, key: str, member: str, score: float) -> None:
         self.added.setdefault(key, {})[member] = score

@@ -12,7 +12,7 @@ from qgjob.client.ids import kind_of
 from qgjob.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from bus_schemas.explain import ExplainAnswer, SlotsWhy
+    from bus_schemas.explain import AttemptWhy, ExplainAnswer, Gate, SlotsWhy
     from qgjob.cli.display.output import Output
     from qgjob.client import Client
 
@@ -71,10 +71,7 @@ def show(out: Output, answer: ExplainAnswer, now: float) -> None:
         left = answer.starts_at - now
         out.say(f"Starts: in about {show_duration(left)}." if left > 1 else "Starts: any moment.")
     for gate in answer.gates:
-        until = ""
-        if gate.until is not None:
-            until = f", until {_clock(gate.until)} (in {show_duration(max(0.0, gate.until - now))})"
-        out.say(f"  - {gate.why}{until}")
+        out.say(f"  - {_gate(gate, now)}")
     if answer.group is not None:
         group = answer.group
         out.say(f"Group:  {group.org_id} {group.app_version_id}, needs {group.capability}")
@@ -97,11 +94,21 @@ def show(out: Output, answer: ExplainAnswer, now: float) -> None:
     if answer.attempts:
         out.say("Attempts:")
         for attempt in answer.attempts:
-            parts = [f"  {attempt.number}. {attempt.slot or 'no slot'}"]
-            parts += [attempt.outcome.replace("_", " ")] if attempt.outcome else []
-            parts += [f"placed because: {attempt.because}"] if attempt.because else []
-            parts += [attempt.why] if attempt.why else []
-            out.say("; ".join(parts))
+            out.say(f"  {attempt.number}. {_attempt(attempt)}")
+
+
+def _gate(gate: Gate, now: float) -> str:
+    from qgjob.domain.durations import show_duration
+
+    if gate.until is None:
+        return gate.why
+    return f"{gate.why}, until {_clock(gate.until)} (in {show_duration(max(0.0, gate.until - now))})"
+
+
+def _attempt(attempt: AttemptWhy) -> str:
+    placed = f"placed because: {attempt.because}" if attempt.because else None
+    outcome = attempt.outcome.replace("_", " ") if attempt.outcome else None
+    return "; ".join(filter(None, [attempt.slot or "no slot", outcome, placed, attempt.why]))
 
 
 def _slots(row: SlotsWhy, now: float) -> str:

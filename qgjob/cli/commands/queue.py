@@ -15,7 +15,9 @@ from qgjob.domain.wording import counted
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
+    from bus_schemas.queries import Overview
     from bus_schemas.rules import QueueRules
+    from qgjob.cli.display.output import Output
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -174,6 +176,16 @@ async def _main(session: Session, org_id: str | None, capability: str | None, *,
 
         out.json(overview_json(overview))
         return
+    _show_counts(out, overview)
+    _show_rules(out, overview)
+    _show_groups(out, overview)
+    if overview.dead_letters:
+        out.warn(
+            f"{counted(overview.dead_letters, 'message')} could not be read: see `qgjob deadletters list`."
+        )
+
+
+def _show_counts(out: Output, overview: Overview) -> None:
     from qgjob.clock import rfc3339
     from qgjob.domain.durations import show_duration
 
@@ -191,10 +203,15 @@ async def _main(session: Session, org_id: str | None, capability: str | None, *,
     out.line(f"installs:  {overview.installs} made, {overview.installs_avoided} avoided{since}")
     if overview.leader:
         out.line(f"leader:    {overview.leader.replica} (epoch {overview.leader.epoch})")
+
+
+def _show_rules(out: Output, overview: Overview) -> None:
+    from qgjob.clock import rfc3339
+
     for pause in overview.pauses:
         note = f": {pause.note}" if pause.note else ""
-        since = rfc3339(pause.at)
-        out.say(f"paused:    {_what(pause.org_id, pause.capability)}, by {pause.by} at {since}{note}")
+        at = rfc3339(pause.at)
+        out.say(f"paused:    {_what(pause.org_id, pause.capability)}, by {pause.by} at {at}{note}")
     for build in overview.builds_held:
         lift = resume_build(build.org_id, build.app_version_id)
         out.say(f"build:     {build.why}: held until {rfc3339(build.until)}, or `{lift}`")
@@ -202,6 +219,9 @@ async def _main(session: Session, org_id: str | None, capability: str | None, *,
         most = "any number" if org.max_running is None else f"at most {org.max_running}"
         weight = f"; weight {org.weight:g}" if org.weight is not None else ""
         out.say(f"limit:     {org.org_id}: {org.running} running, {most}{weight}")
+
+
+def _show_groups(out: Output, overview: Overview) -> None:
     if overview.groups:
         out.table(
             ["CAPABILITY", "ORG", "VERSION", "WAITING", "RELEASED", "RUNNING", "SLOTS"],
@@ -220,7 +240,3 @@ async def _main(session: Session, org_id: str | None, capability: str | None, *,
         )
     if overview.groups_total > len(overview.groups):
         out.note(f"… and {overview.groups_total - len(overview.groups)} more groups.")
-    if overview.dead_letters:
-        out.warn(
-            f"{counted(overview.dead_letters, 'message')} could not be read: see `qgjob deadletters list`."
-        )

@@ -136,4 +136,4 @@ class Heartbeat(Greeting):
     state: Literal["up", "draining", "gone"] = "up"
     slots: tuple[SlotStatus, ...] = ()
     runners: tuple[Id, ...] = ()
-    """What its jobs may name as their runner, sorted; empty from agents that do not say."""
+    """What its jobs may name as their runner, sorted."""

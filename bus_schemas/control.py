@@ -20,7 +20,7 @@ class BulkRequest(Message):
     id: Id
     """A job, or a run: all of its jobs."""
     also: Annotated[tuple[Id, ...], Field(max_length=MAX_ALSO)] = ()
-    """More jobs. What a leader of an older release says nothing of has to be asked for again."""
+    """More jobs; each may be refused by itself."""
     by: Id
     patient: bool = False
     """Who asks understands an answer that says how many jobs are left, and asks again."""

@@ -26,8 +26,8 @@ class DeadLetter(Message):
     reason: Text
     data: str
     """The first 64 KiB of the payload, Base64."""
-    size: Count | None = None
-    """Bytes of the whole payload; None in one of an older release."""
+    size: Count
+    """Bytes of the whole payload."""
     at: Timestamp
 
 
@@ -54,7 +54,7 @@ class DeadLetterView(Model):
     """Its sequence there, where that is known."""
     reason: Text
     size: Count
-    """Bytes of its payload; of a letter from an older release, of what is kept of it."""
+    """Bytes of its payload."""
     kept: Count
     """Of these, how many are kept: its beginning."""
     data: str

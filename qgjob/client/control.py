@@ -176,23 +176,16 @@ def _to_reprioritise(any_id: str, priority: int, by: str | None) -> Reprioritise
 
 
 async def _each(bus: Bus, verb: str, job_ids: Sequence[str], request: BulkRequest) -> CtlAnswer:
-    """Have it carried out for several jobs at once.
-
-    A scheduler of an older release does it to the first alone: what it says nothing of is asked for again.
-    """
+    """Have it carried out for several jobs: as many in a request as one may name."""
     answers: list[CtlAnswer] = []
-    left = list(dict.fromkeys(job_ids))
-    while left:
-        some = left[: MAX_ALSO + 1]
-        asked = request.model_copy(update={"id": some[0], "also": tuple(some[1:])})
+    names = list(dict.fromkeys(job_ids))
+    for start in range(0, len(names), MAX_ALSO + 1):
+        first, *also = names[start : start + MAX_ALSO + 1]
+        asked = request.model_copy(update={"id": first, "also": tuple(also)})
         try:
-            answer = await _jobs(bus, verb, asked, None)
+            answers.append(await _jobs(bus, verb, asked, None))
         except (NotFoundError, RefusedError) as error:
-            answer = CtlAnswer(refused=(Refusal(ids=(some[0],), message=error.message),))
-        answers.append(answer)
-        told = {some[0], *answer.affected, *answer.already, *answer.later, *answer.gone}
-        told.update(name for refusal in answer.refused for name in refusal.ids)
-        left = [name for name in left if name not in told]
+            answers.append(CtlAnswer(refused=(Refusal(ids=(first, *also), message=error.message),)))
     return merge_answers(answers)
 
 

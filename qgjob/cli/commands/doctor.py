@@ -116,7 +116,7 @@ async def _of_the_lab(client: Client, org_id: str) -> list[Finding]:
     if store.status == "unknown" and health.storage is not None:
         store = server.storage(health.storage.used, health.storage.limit)
     findings += [store, *allowed, *lab.of_health(health)]
-    if health.at is None:  # no scheduler, or an older one: it would not answer more
+    if health.at is None:  # no scheduler: nothing would answer more
         return findings
     agents: Sequence[Any] = ()
     with contextlib.suppress(QgjobError):  # what keeps it from answering is among the findings

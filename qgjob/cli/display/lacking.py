@@ -46,8 +46,8 @@ async def warn_of_what_lacks(client: Client, out: Output, request: SubmitRequest
 
 def missing_runner(agents: Sequence[Heartbeat], name: str) -> str | None:
     """What to say of a runner that no agent has; None when there is nothing to say."""
-    if name == "auto" or not agents or any(not agent.runners for agent in agents):
-        return None  # an agent of an older release does not say
+    if name == "auto" or not agents:
+        return None
     known = sorted({runner for agent in agents for runner in agent.runners})
     if name in known:
         return None

@@ -132,6 +132,7 @@ def _view(message: StreamMessage, most: int | None = None) -> DeadLetterView:
             seq=message.seq,
             reason=f"this is no letter: {error}"[:4000],
             data="",
+            size=len(message.data),
             at=message.at,
         )
         payload = message.data
@@ -142,7 +143,7 @@ def _view(message: StreamMessage, most: int | None = None) -> DeadLetterView:
         subject=letter.subject,
         seq=letter.seq,
         reason=letter.reason,
-        size=max(letter.size or 0, len(payload)),
+        size=max(letter.size, len(payload)),
         kept=len(payload),
         data=base64.b64encode(payload[:most]).decode("ascii"),
     )

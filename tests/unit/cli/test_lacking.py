@@ -14,7 +14,6 @@ from qgjob.client import SubmitRequest
 from qgjob.errors import UnreachableError
 from tests.support.samples import HEARTBEAT
 
-OLD = HEARTBEAT.model_copy(update={"runners": ()})
 PHONE = SlotStatus(name="s1", driver="adb", state="idle", labels=("device", "android"))
 
 
@@ -67,7 +66,6 @@ async def said(lab: Lab, **request: Any) -> list[str]:
             "pytset",
             "No agent has a runner pytset: such jobs end in errors. There are: command, pytest.",
         ),
-        ([HEARTBEAT, OLD], "pytset", None),
         ([], "pytset", None),
     ],
 )

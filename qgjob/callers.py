@@ -21,7 +21,7 @@ _BACKLOG: Final = 1024
 
 
 def is_foreign(origin: str | None, host: str) -> bool:
-    """Whether a page of another site asks: `origin` and `host` are the headers of the request."""
+    """Whether a request comes from a page of another site; `origin` and `host` are its headers."""
     try:
         return origin is not None and urlsplit(origin).netloc != host
     except ValueError:
@@ -37,7 +37,7 @@ def is_for_this_machine(host: str) -> bool:
 
 
 def same_secret(given: str, secret: str) -> bool:
-    """Compare in a time that tells nothing, not even the length."""
+    """Compare in constant time, which does not even tell the length."""
     digests = (hashlib.sha256(text.encode()).digest() for text in (given, secret))
     return hmac.compare_digest(*digests)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What time it is, and how much time has passed."""
+    """A source of wall-clock and monotonic time."""
 
     def now(self) -> float:
         """Wall-clock time: seconds since the epoch, UTC. It may jump; use it in what others read."""

@@ -43,7 +43,7 @@ class ServerOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunningUp:
-    """What a running `qgjob up` says of itself."""
+    """The state file of a running `qgjob up`: its addresses."""
 
     server: str
     """The NATS address, such as `nats://127.0.0.1:4222`."""
@@ -114,7 +114,7 @@ def resolve_redis_url(given: str | None, env: Mapping[str, str]) -> str | None:
 
 
 def said_token(given: str | None, server: str | None, env: Mapping[str, str]) -> str | None:
-    """What says the token for NATS: given, else `QGJOB_TOKEN`, else a running `up`'s if it is its server.
+    """The source of the NATS token: given, else `QGJOB_TOKEN`, else a running `up`'s for its own server.
 
     Each is the token itself or the name of a file that holds it. `server` is what was given as the address.
     """
@@ -169,7 +169,7 @@ def default_data_dir(env: Mapping[str, str]) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; what we may not even look at is not there for us.
+    """Whether a path exists; one that we may not look at counts as missing.
 
     `sudo` may leave us the home of somebody else, and a service may have none that is open to it.
     """

@@ -54,7 +54,7 @@ def server_options(
 
 
 def context_for(server: str | None, env: Mapping[str, str]) -> dict[str, str]:
-    """Of the context in use what may go to that server, or without one to its own.
+    """The options of the context in use that may go to `server`, or without one to its own.
 
     Raises as `server_options` does.
     """
@@ -67,7 +67,7 @@ def context_for(server: str | None, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def no_files() -> dict[str, str]:
-    """Variables that keep a service from showing a server of ours what is for another."""
+    """Variables that keep a service from showing our own server the credentials for another."""
     return dict.fromkeys(map(_variable, FILES), "")
 
 
@@ -82,7 +82,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _token(said: str | None) -> tuple[str | None, str | None]:
-    """The token that is said, and the file that it stands in."""
+    """The token that is set, and the file it is in."""
     if not said:
         return None, None
     from qgjob.tokenfile import file_of, read_token

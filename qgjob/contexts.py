@@ -55,7 +55,7 @@ class Contexts:
         self.current = current
 
     def active(self, server: str | None = None) -> dict[str, str]:
-        """Global options of the context in use; raises `NotFoundError` when it is not known.
+        """The global options of the context in use; raises `NotFoundError` when there is no such context.
 
         None of them when a `server` is named that is not of this context: what lets one in there is nobody
         else's to see.
@@ -94,12 +94,12 @@ class Contexts:
 
 
 def is_among(server: str, own: str) -> bool:
-    """Whether all addresses of `server` are among those of `own`, to which something may be shown."""
+    """Whether all addresses of `server` are among those of `own`, which may see the credentials."""
     return _servers(server) <= _servers(own)
 
 
 def _servers(addresses: str) -> frozenset[str]:
-    """Addresses as they are compared: without who one is, with a scheme and a port."""
+    """Addresses in the form for comparison: without user info, with scheme and port."""
     found: set[str] = set()
     for address in addresses.split(","):
         scheme, _, place = address.strip().lower().rpartition("://")

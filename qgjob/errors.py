@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What a `qgjob` process ends with."""
+    """The exit codes of a `qgjob` process."""
 
     OK = 0
     ERROR = 1

@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a report is to show beside the jobs themselves."""
+    """What a report shows besides the jobs themselves."""
 
     logs: Literal["failed", "all", "none"] = "failed"
     """Whose output: of what did not simply pass, of all, or of none."""
@@ -94,7 +94,7 @@ async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """By job, of its last attempt, what tells why it failed."""
+    """What tells why jobs failed: by job, of its last attempt."""
 
     cases: dict[str, Sequence[CaseRecord]] = field(default_factory=dict[str, Sequence[CaseRecord]])
     logs: dict[str, str] = field(default_factory=dict[str, str])
@@ -134,7 +134,7 @@ class _LastOutput:
 
     @property
     def said(self) -> str:
-        """The agent's own, without where it ran and with which runner: that is told beside it."""
+        """The agent's own lines, without slot and runner, which are shown elsewhere."""
         lines = self._said.splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("--- "))
 
@@ -195,7 +195,7 @@ class _Gather:
         return found.written if found.written.strip() else found.said
 
     async def cases(self, job: JobView) -> Sequence[CaseRecord]:
-        """What the last attempt's test report has."""
+        """The cases of the last attempt's test report."""
         try:
             found = await self._client.cases(job.attempts[-1])
         except QgjobError:  # kept for a time only
@@ -203,7 +203,7 @@ class _Gather:
         return found.cases if found else ()
 
     async def attachments(self, job: JobView, folder: Path) -> Sequence[str]:
-        """Paths of what the attempts left, downloaded to `folder`."""
+        """Download the artifacts of the attempts to `folder`; their paths."""
         found: list[str] = []
         for artifact in of_jobs([job]):
             with contextlib.suppress(QgjobError):

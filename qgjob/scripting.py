@@ -83,7 +83,7 @@ class Lab:
         self._client = client
 
     def call(self, ask: Callable[[Client], Awaitable[T]]) -> T:
-        """Whatever else the client can, awaited for you.
+        """Call any other method of the client, and await it.
 
         >>> with connect() as lab:
         ...     overview = lab.call(lambda client: client.overview())
@@ -215,7 +215,7 @@ class Lab:
 
 
 class Run:
-    """A run: everything of one submit."""
+    """A run: all jobs of one submit."""
 
     def __init__(self, lab: Lab, run_id: str, submitted: Submitted | None = None) -> None:
         self.id = run_id

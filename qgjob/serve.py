@@ -47,7 +47,7 @@ def serve(service: Service) -> int:
 
 
 def refused(error: QgjobError) -> int:
-    """Say why a service cannot be started as it was asked to; returns the exit code."""
+    """Report why a service cannot start with its options; returns the exit code."""
     print(f"{error.message}\n{error.hint or ''}".rstrip(), file=sys.stderr)  # noqa: T201 - for people
     return int(error.exit_code)
 

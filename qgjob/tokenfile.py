@@ -14,14 +14,14 @@ _MAKE: Final = "Make one: (umask 077; python3 -c 'import secrets; print(secrets.
 
 
 def read_token(said: str) -> str:
-    """The token that is said, or that stands in the file that is named; raises `UsageError`."""
+    """The token given by itself or by the name of its file; raises `UsageError`."""
     if file := file_of(said):
         return read_token_file(file)
     return _checked(said.strip(), "The token", "Name a file that holds one, or set it in QGJOB_TOKEN.")
 
 
 def file_of(said: str) -> Path | None:
-    """The file that is named; None for a token. What has a `/` in it or is a file here is the name of one."""
+    """The file that is named; None for a token itself. A name has a `/` in it or is that of a file here."""
     named = "/" in said or said.startswith("~") or Path(said).is_file()
     return Path(said).expanduser() if named else None
 

@@ -24,12 +24,12 @@ def detected_meta(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def in_ci(env: Mapping[str, str]) -> bool:
-    """Whether a CI system calls us: nobody sits at a keyboard."""
+    """Whether we run in a CI system: nobody can answer questions."""
     return env.get("CI", "").lower() not in {"", "0", "false"} or in_known_ci(env)
 
 
 def in_known_ci(env: Mapping[str, str]) -> bool:
-    """Whether it is one that we know, and not just somebody who set CI, as containers and test suites do."""
+    """Whether it is a CI system that we know: containers and test suites set `CI` too."""
     return any(env.get(mark) for _, mark, _ in _SYSTEMS)
 
 

@@ -127,12 +127,12 @@ def run(args: list[str]) -> int:
 
 
 def _forget_output() -> None:
-    """What was not written is not tried again at the exit."""
+    """Drop unwritten output, so that the exit does not try to write it again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_what_was_closed() -> None:
-    """Whoever started us with a stream closed wants none of it; a file or socket must not take its place."""
+    """Open /dev/null for closed standard streams: a file or socket must not get their descriptors."""
     if None not in (sys.stdin, sys.stdout, sys.stderr):
         return
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -176,7 +176,7 @@ def _run(args: list[str]) -> int:
 
 
 def named_source(message: str, args: Sequence[str], variable: str | None = None) -> str:
-    """The message; one of a value that the environment said names the variable instead of the option.
+    """The message, naming the environment variable instead of the option where the value came from there.
 
     `variable`: the option's, where that is not `QGJOB_` and its name.
     """
@@ -191,7 +191,7 @@ def named_source(message: str, args: Sequence[str], variable: str | None = None)
 
 
 def _usage(out: Output, error: Any, args: Sequence[str]) -> int:
-    """Something typer found wrong with the arguments."""
+    """Report a usage error that typer found."""
     message: str = error.format_message()
     ctx = getattr(error, "ctx", None)
     if "Usage:" in message or not message.strip():  # no arguments at all: that is the help

@@ -96,7 +96,7 @@ AnyId = Annotated[
 
 
 def lines_or_words(rv: str) -> list[str]:
-    """What a variable says of an option that may be repeated: a line each, or of one line each word."""
+    """The values of a repeatable option in a variable: one a line, or in a single line one a word."""
     return [line for line in rv.splitlines() if line.strip()] if "\n" in rv else rv.split()
 
 

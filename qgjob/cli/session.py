@@ -37,7 +37,7 @@ class Session:
         return server_options(self.said(), os.environ, name=name)
 
     def said(self) -> dict[str, str]:
-        """What the command line or the environment say of the server."""
+        """The server options that the command line or the environment set."""
         said = {
             "server": self.server,
             "creds": self.creds,
@@ -49,7 +49,7 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def client(self, *, tells: bool = True) -> AsyncGenerator[Client]:
-        """A connected client; unless not to be told, people hear once whom it waits for."""
+        """A connected client; `tells`: people hear, once, who an answer is waited for from."""
         from qgjob.client import open_client
 
         said: set[str] = set()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Submission:
-    """What is to be submitted, its options being checked."""
+    """A submit with its checked options."""
 
     session: Session
     request: SubmitRequest
@@ -40,7 +40,7 @@ class Submission:
     _submitted: Submitted | None = None
 
     def carry_out(self) -> int:
-        """Submit, and wait if that was wished; returns the exit code."""
+        """Submit, and wait if asked to; returns the exit code."""
         if self.wishes is None:
             return run(self._main())
         from qgjob.cli.waiting.detaching import detachable

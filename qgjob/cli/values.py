@@ -226,7 +226,7 @@ def writable(option_name: str, path: Path | None) -> Path | None:
 
 
 def unwritable(what: str, error: OSError) -> QgjobError:
-    """What to raise when a file cannot be written after all: a full disk is no wrong option."""
+    """The error for a file that cannot be written after all: a full disk is not a usage error."""
     text = f"{what} cannot be written: {error.strerror or error}."
     if error.errno in _DISK:
         return QgjobError(text, hint="`qgjob doctor` shows how much room the disks have.")

@@ -12,7 +12,7 @@ _YES: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
 
 
 def before_dashes(args: Sequence[str]) -> Sequence[str]:
-    """The arguments that are ours: what stands behind `--` is for the test's program."""
+    """The arguments before `--`: those after it are for the test's program."""
     return args[: args.index("--")] if "--" in args else args
 
 

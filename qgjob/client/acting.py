@@ -23,7 +23,7 @@ else:  # a command uses one or two of them, and waits for the import of each
 
 
 class Acting(Connected):
-    """What changes something that is there."""
+    """Cancel, retry, reprioritise; rules of the queue; holds; schedules; dead letters."""
 
     # Of a large run these three take a while. What the scheduler has taken it carries out, also when
     # whoever asked goes away or another scheduler takes over; `on_left` hears how many jobs are to come.
@@ -47,7 +47,7 @@ class Acting(Connected):
         by: str | None = None,
         on_left: Callable[[int], None] | None = None,
     ) -> CtlAnswer:
-        """Try a job that ended once more, or all of a run's that did; with `failed` only those that failed.
+        """Give a job that ended, or every such job of a run, a new attempt; with `failed` only failed ones.
 
         Raises `NotFoundError`, and `RefusedError` when what they were made of is not kept any more.
         """
@@ -76,7 +76,7 @@ class Acting(Connected):
         return await control.cancel_jobs(self.bus, job_ids, reason=reason, by=by)
 
     async def retry_jobs(self, job_ids: Sequence[str], *, by: str | None = None) -> CtlAnswer:
-        """Try several jobs, at least one, once more."""
+        """Give several jobs, at least one, a new attempt each."""
         return await control.retry_jobs(self.bus, job_ids, by=by)
 
     async def reprioritise_jobs(
@@ -136,7 +136,7 @@ class Acting(Connected):
         return await lab.hold(self.bus, verb, name, note=note, for_s=for_s, by=by)
 
     async def resume_build(self, org_id: str, app_version_id: str, *, by: str | None = None) -> None:
-        """Let the jobs of a build start that is held because it failed on slot after slot.
+        """Resume a build that is held because it failed on slot after slot.
 
         Raises `NotFoundError` when it is not held.
         """
@@ -145,7 +145,7 @@ class Acting(Connected):
     async def add_schedule(
         self, request: SubmitRequest, expression: str, zone: str | None = None, *, by: str | None = None
     ) -> tuple[CronView, bool]:
-        """Have a run submitted again and again; returns the schedule, and whether it replaced one.
+        """Add a schedule that submits a run repeatedly; returns it, and whether it replaced one.
 
         `expression`: five fields as crontab has them, six with the second before them, or `@hourly`,
         `@every 30m`, …; `zone`: of the IANA's database, else UTC. With a `run_key`, the one of that
@@ -162,7 +162,7 @@ class Acting(Connected):
         return await crons.delete(self.bus, schedule_id, by=by)
 
     async def drop_dead_letters(self, number: int | None = None, *, by: str | None = None) -> int:
-        """Drop a message that could not be read, or without `number` all that are there by now.
+        """Drop one dead letter, or without `number` all that exist now.
 
         Returns how many are gone; raises `NotFoundError`.
         """

@@ -26,7 +26,7 @@ _BY_SUFFIX: Final[tuple[tuple[str, ArchiveFormat], ...]] = (
 
 
 def format_of(file: Path) -> ArchiveFormat:
-    """How a build is to be unpacked, by its name; raises `UsageError` when it is no such archive.
+    """The archive format of a build, by its file name; raises `UsageError` when the content is not that.
 
     Of a package only that it was not cut off: its id would stand for the half of it for ever.
     """

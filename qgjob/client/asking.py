@@ -33,7 +33,7 @@ else:  # a command uses one or two of them, and waits for the import of each
 
 
 class Asking(Connected):
-    """What asks, and changes nothing."""
+    """Queries: they change nothing."""
 
     async def builds(self, *, org_id: str | None = None) -> list[BuildRecord]:
         """The builds that were uploaded, newest first."""
@@ -42,10 +42,10 @@ class Asking(Connected):
     async def build(
         self, org_id: str, app_version_id: str, platform: str | None = None, *, labels: Collection[str] = ()
     ) -> BuildRecord | None:
-        """The build that a job gets on a slot with these labels.
+        """The build that a job would install on a slot with these labels.
 
-        That of its platform, or of the one that is a label; else the one for all. None when there is none of
-        these, or it is not clear which.
+        That of `platform`, or of the label that names one; else the one for all platforms. None when there is
+        no such build, or more than one.
         """
         found = await builds.serving(self.bus, org_id, app_version_id, platform, labels)
         return found[0] if len(found) == 1 else None
@@ -126,7 +126,7 @@ class Asking(Connected):
         return await deadletters.one(self.bus, number)
 
     async def health(self) -> HealthAnswer:
-        """How the system is; a scheduler that does not answer is a finding, not an error."""
+        """The findings of the health check; a scheduler that does not answer is one of them, not an error."""
         return await query.health(self.bus)
 
     async def download_artifact(

@@ -89,7 +89,7 @@ async def upload(
 
 
 def version_of(digest: str, version_name: str | None = None) -> str:
-    """The id of a build that nobody named: `1.4.0-3f2a9c1b04de`, the version it says it is and its bytes'.
+    """The id of a build that was given none: its version name and a hash of its bytes, `1.4.0-3f2a9c1b04de`.
 
     The same bytes have the same id, and other bytes another one, though they call themselves the same.
     """

@@ -26,7 +26,7 @@ def checked_id(name: str, value: str) -> str:
 
 
 def leads_out(test: str) -> bool:
-    """Whether a test's name cannot be that of a file in its bundle; no agent would run it."""
+    """Whether a test's name leads out of its bundle; no agent would run it."""
     return test.startswith("/") or ".." in test.split("/") or "\0" in test
 
 
@@ -38,7 +38,7 @@ def checked_test(test: str) -> str:
 
 
 def checked_made(what: str, kind: type[M], **fields: Any) -> M:
-    """A message of what a caller says; raises `UsageError` when it cannot be, in the name of `what`."""
+    """Make a message of a caller's values; raises `UsageError`, naming `what`, when they are not valid."""
     try:
         return kind(**fields)
     except ValidationError as error:
@@ -46,5 +46,5 @@ def checked_made(what: str, kind: type[M], **fields: Any) -> M:
 
 
 def usage_error(what: str, error: ValidationError) -> UsageError:
-    """What a model's validation found, as an error in the use of `what`."""
+    """A model's validation error as a `UsageError` about `what`."""
     return UsageError(f"{what} is not valid: {first_problem(error)}.")

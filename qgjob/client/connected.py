@@ -21,7 +21,7 @@ class Connected:
         return self.bus.connected
 
     def on_connection(self, callback: Callable[[bool], None]) -> Callable[[], None]:
-        """Call back with True after every reconnect, with False after every loss; returns the undoing."""
+        """Call back with True after a reconnect, False after a loss; returns a function that stops that."""
 
         def up() -> None:
             callback(True)

@@ -131,7 +131,7 @@ async def limit(
 
 
 def whoami() -> str:
-    """Who this is to others: user@host."""
+    """Who sends a request, as others see it: user@host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -176,7 +176,7 @@ def _to_reprioritise(any_id: str, priority: int, by: str | None) -> Reprioritise
 
 
 async def _each(bus: Bus, verb: str, job_ids: Sequence[str], request: BulkRequest) -> CtlAnswer:
-    """Have it carried out for several jobs: as many in a request as one may name."""
+    """Send the request for several jobs, in batches of as many as one request may name."""
     answers: list[CtlAnswer] = []
     names = list(dict.fromkeys(job_ids))
     for start in range(0, len(names), MAX_ALSO + 1):
@@ -190,7 +190,7 @@ async def _each(bus: Bus, verb: str, job_ids: Sequence[str], request: BulkReques
 
 
 async def _jobs(bus: Bus, verb: str, request: BulkRequest, on_left: OnLeft | None) -> CtlAnswer:
-    """Have it carried out, however long that takes; the scheduler says now and then how much is left."""
+    """Repeat the request until it is carried out; the scheduler's answers tell how many jobs are left."""
     left = 0
     while True:
         try:

@@ -25,7 +25,7 @@ _ROOM: Final = 64 * 1024
 
 
 def expression_of(text: str) -> str:
-    """A schedule as the server takes it: of five fields, which begin with the minute, at its first second."""
+    """A schedule in the server's form, which has a field for seconds: `0` before a crontab's five."""
     words = " ".join(text.split())
     return f"0 {words}" if _FIELDS.fullmatch(words) and not words.startswith("@") else words
 

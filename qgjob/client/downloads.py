@@ -26,7 +26,7 @@ class JobArtifact:
 
     @property
     def path(self) -> str:
-        """Where it goes below the folder of a download: `JOB/ATTEMPT/NAME`."""
+        """Its path below the folder of a download: `JOB/ATTEMPT/NAME`."""
         return f"{self.job_id}/{self.attempt}/{self.artifact.name}"
 
 
@@ -56,7 +56,7 @@ async def download(
 
 
 def _place(found: JobArtifact, folder: Path) -> Path:
-    """Where it is written; what the bus says of its name is not trusted."""
+    """Where a file is written; its name comes from the bus and is not trusted."""
     if not is_safe_name(found.artifact.name) or not is_safe_name(found.job_id) or "/" in found.job_id:
         raise RefusedError(f"The artifact {found.artifact.name!r} has a name that is not safe to write.")
     return folder / found.path

@@ -25,7 +25,7 @@ _ANNOUNCED: Final = (
 
 
 def apply_event(view: JobView | None, event: AnyEvent) -> JobView | None:
-    """The view after an event; None when nothing is known of the job but this.
+    """The view after an event; None for an event of a job that is not known.
 
     Events come in the order of the stream, and may come twice. An event that says nothing new
     returns the same view.
@@ -43,7 +43,7 @@ def apply_event(view: JobView | None, event: AnyEvent) -> JobView | None:
 
 
 def is_announced(view: JobView) -> bool:
-    """Whether the scheduler has told what job this is; a quick test may end before that is stored."""
+    """Whether the job's announcement, with its spec, was seen: a quick test may end before it is stored."""
     return view.runner != UNKNOWN
 
 

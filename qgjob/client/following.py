@@ -27,7 +27,7 @@ else:  # a command uses one or two of them, and waits for the import of each
 
 
 class Following(Connected):
-    """What goes on until it is closed, or until there is nothing more to come."""
+    """Subscriptions: they go on until they are closed, or until nothing more can come."""
 
     def watch(self, any_id: str, *, known: Submitted | None = None) -> Watch:
         """A job or a run kept up to date while it is entered; see `Watch`.

@@ -19,7 +19,7 @@ _ID: Final = re.compile(rf"[jr]_[0-7][{_ALPHABET}]{{{_LENGTH - 1}}}\Z")
 
 
 def new_ids(kind: Kind, count: int, now: float) -> list[str]:
-    """Ids that nobody else makes, in ascending order; `now` is in seconds since 1970.
+    """Unique ids in ascending order (ULIDs); `now` is in seconds since 1970.
 
     48 bits of milliseconds, then 80 random bits, counted up within one call.
     """
@@ -40,7 +40,7 @@ def derived_id(kind: Kind, org_id: str, run_key: str, position: int = 0) -> str:
 
 
 def kind_of(any_id: str) -> Kind | None:
-    """What an id of ours names, or None when it has not the form of one."""
+    """Whether an id names a job or a run; None when it has the form of neither."""
     if not _ID.match(any_id):
         return None
     return "job" if any_id[0] == "j" else "run"

@@ -42,7 +42,7 @@ _QUIET_S: Final = 6.0
 
 @dataclass(frozen=True, slots=True)
 class JobChanged:
-    """A job is in another state, or on another slot."""
+    """A job changed its state or its slot."""
 
     job: JobView
     at: float
@@ -50,7 +50,7 @@ class JobChanged:
 
 @dataclass(frozen=True, slots=True)
 class AgentChanged:
-    """An agent came or went, or one of its slots began or ceased to take work."""
+    """An agent came or went, or one of its slots began or stopped taking work."""
 
     agent: str
     what: str
@@ -113,7 +113,7 @@ class LabFeed:
         return sorted(found, key=lambda job: job.attempts[-1].started_at or 0.0 if job.attempts else 0.0)
 
     async def changes(self, timeout: float) -> list[Change]:
-        """What happened to jobs and agents; after `timeout` seconds nothing may have."""
+        """Wait for changes to jobs and agents; may be empty after `timeout` seconds."""
         deadline = self._clock.monotonic() + timeout
         while not self._changes and (left := deadline - self._clock.monotonic()) > 0:
             if self._stale and self._clock.monotonic() >= self._again_at:
@@ -256,5 +256,5 @@ def _place(job: JobView) -> tuple[str, int, str | None, str | None]:
 
 
 def _taking(state: str) -> str:
-    """What there is to tell of a slot's state: that it works or waits for work is not worth a line."""
+    """A slot's state as far as it is worth a line: working and waiting for work are not told apart."""
     return "in order" if state in {"idle", "busy"} else state

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Later:
-    """Stands for a module: an attribute of it is looked up in the module, which is imported for that."""
+    """A stand-in for a module, which is imported when an attribute is first looked up."""
 
     def __init__(self, name: str) -> None:
         self._name = name

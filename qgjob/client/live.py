@@ -86,7 +86,7 @@ class Live(Generic[T]):
         return self._items.popleft()
 
     async def ready(self) -> None:
-        """Wait until there is something to take, or somebody nudges."""
+        """Wait until there is something to take, or until `nudge`."""
         while not self._items and not self._nudged:
             self._wake.clear()
             await self._wake.wait()

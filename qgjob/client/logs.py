@@ -84,7 +84,7 @@ class _Pages:
         return True
 
     async def rest(self) -> AsyncGenerator[StoredChunk]:
-        """All that is stored and was not read yet."""
+        """What is stored and was not read yet."""
         while True:
             answer = await query.stored_logs(self._bus, self._job_id, self._last, tail=self._tail)
             self._tail = None  # from its beginning on, as ever

@@ -100,7 +100,7 @@ class LiveEvent:
 
 @dataclass(frozen=True, slots=True)
 class Resync:
-    """Something may have been missed: take a new snapshot before you go on."""
+    """Messages may have been missed: take a new snapshot before going on."""
 
     reason: Literal["reconnected", "overrun"]
 

@@ -151,7 +151,7 @@ class _Publisher:
         return False
 
     async def _publish_single(self) -> bool:
-        """Store a run of one job: marker, then job, each a plain publish, which does not wait for the disk.
+        """Store a run of one job: the marker, then the job, by plain publishes: no wait for a disk sync.
 
         Of a fresh run both are sent in one go, so that whoever is killed meanwhile leaves no marker alone.
         Where it stopped between the two, or an answer was lost, the job is sent `again`: then the
@@ -172,7 +172,7 @@ class _Publisher:
         return self._is_earlier(marker)
 
     async def _store_both(self, marker: OutMsg, job: OutMsg) -> bool:
-        """Whether both are surely stored; if not, what became of each shows when it is sent once more."""
+        """Whether both are known to be stored; if not, sending them again shows what became of each."""
         try:
             await publish_each(self._bus, [marker, job], timeout=_ANSWER_TIMEOUT_S)
         except (JsError, NoRespondersError, RequestTimeoutError) as error:
@@ -186,7 +186,7 @@ class _Publisher:
     async def _store(
         self, messages: list[OutMsg], *, after_a_lost_answer: list[OutMsg] | None = None
     ) -> bool:
-        """Store a batch, over lost answers and restarts; False when something of it is there already."""
+        """Store a batch, retrying over lost answers and restarts; False when part of it is stored already."""
         while True:
             try:
                 await publish_batch(self._bus, messages, timeout=_ANSWER_TIMEOUT_S)
@@ -230,7 +230,7 @@ class _Publisher:
         return _Marker(stored.seq, body)
 
     async def _again(self, error: QgjobError) -> None:
-        """Pause before another try; raises the error when there was enough of that."""
+        """Pause before another try; raises the error when the time for retries is over."""
         if self._clock.monotonic() >= self._deadline:
             raise error
         log.debug("storing %s: %s", self._run.run_id, error)

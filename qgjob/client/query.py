@@ -41,7 +41,7 @@ HEALTH_TIMEOUT_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the query service knows of an id, every event up to the place `as_of` being in it."""
+    """What the query service knows of an id, with every event up to the stream sequence `as_of`."""
 
     found: JobView | RunView
     as_of: int | None
@@ -95,7 +95,7 @@ async def look_up(bus: Bus, any_id: str) -> Known:
 
 
 def no_such_id(any_id: str) -> NotFoundError:
-    """The error for what has not even the form of an id."""
+    """The error for something that does not have the form of an id."""
     return NotFoundError(
         f"{any_id!r} is not the id of a job (j_…) or of a run (r_…).",
         hint="`qgjob list` shows the latest jobs.",
@@ -161,7 +161,7 @@ async def history(bus: Bus, test: str, org_id: str | None, limit: int) -> Histor
 
 
 async def durations(bus: Bus, org_id: str, tests: Sequence[str]) -> dict[str, float]:
-    """Expected seconds of those tests of which something is known."""
+    """Expected seconds of the tests that have a history."""
     from bus_schemas.history import MAX_ASKED, DurationsAnswer, DurationsQuery
 
     found: dict[str, float] = {}

@@ -21,7 +21,7 @@ else:  # a command uses one or two of them, and waits for the import of each
 
 
 class Sending(Connected):
-    """What puts work in."""
+    """Submits runs, and uploads what they need."""
 
     async def upload_bundle(self, file: Path, *, progress: TransferProgress | None = None) -> BlobRef:
         """Store a packed test bundle, unless it is there already; what it returns goes into a submit.

@@ -114,7 +114,7 @@ def history_json(test: str, answer: HistoryAnswer, summary: HistorySummary) -> d
 
 
 def submitted_json(submitted: Submitted) -> dict[str, Any]:
-    """What a submit without `--wait` prints."""
+    """The output of a submit without `--wait`."""
     return {
         "run_id": submitted.run_id,
         "accepted_before": submitted.accepted_before,
@@ -153,7 +153,7 @@ def slot_json(agent: Heartbeat, slot: SlotStatus) -> dict[str, Any]:
 
 
 def health_json(health: DeviceHealth) -> dict[str, Any]:
-    """What was seen at the last look at a device."""
+    """The result of the last health check of a device."""
     return {
         "at": rfc3339(health.at),
         "ok": health.ok,
@@ -164,7 +164,7 @@ def health_json(health: DeviceHealth) -> dict[str, Any]:
 
 
 def hold_json(hold: SlotHold) -> dict[str, Any]:
-    """What keeps a slot, or all of an agent, from work."""
+    """A hold of a slot or an agent."""
     return {
         "name": hold.name,
         "kind": hold.kind,

@@ -15,16 +15,16 @@ HEARD_FOR_S: Final = 20.0
 
 @dataclass(slots=True)
 class LiveSlots:
-    """The slots of the agents that were heard of lately. `now` is monotonic, in seconds."""
+    """The slots of agents with a recent heartbeat. `now` is monotonic, in seconds."""
 
     _agents: dict[str, tuple[Heartbeat, float]] = field(default_factory=dict[str, tuple[Heartbeat, float]])
 
     def reset(self, agents: Iterable[Heartbeat], now: float) -> None:
-        """These are all the agents there are."""
+        """Replace all known agents by these."""
         self._agents = {agent.agent: (agent, now) for agent in agents}
 
     def heard(self, agent: Heartbeat, now: float) -> None:
-        """An agent said how it is."""
+        """Take in an agent's heartbeat."""
         if agent.state == "gone":
             self._agents.pop(agent.agent, None)
         else:
@@ -41,7 +41,7 @@ class LiveSlots:
 
 
 def missing_labels(requires: Sequence[str], slots: Sequence[tuple[str, SlotStatus]]) -> str | None:
-    """Why no slot's labels fit, as part of a sentence, or None when one does.
+    """Why no slot has the labels, as part of a sentence; None when one has.
 
     A slot that is busy, paused or draining counts: it could run the job one day.
     """
@@ -64,7 +64,7 @@ def _listed(labels: Sequence[str]) -> str:
 
 @dataclass(slots=True)
 class NoSlotTimer:
-    """Which waiting jobs nothing could run for `grace_s` seconds."""
+    """Finds waiting jobs that no slot could have run for `grace_s` seconds."""
 
     grace_s: float
     _since: dict[tuple[str, ...], float] = field(default_factory=dict[tuple[str, ...], float])

@@ -16,7 +16,7 @@ _ASKS_ONLY: Final = frozenset({"explain", "cron_list"})
 
 
 async def say_who_is_waited_for(bus: Bus) -> None:
-    """After two to three seconds say who has not answered; cancelled when there is an answer."""
+    """Say after two to three seconds who has not answered; to be cancelled when the answer comes."""
     await asyncio.sleep(SAY_AFTER_S)
     text = f"{await _who(bus)} has not answered yet; still waiting."
     for told in tuple(bus.on_slow):
@@ -39,14 +39,14 @@ def no_scheduler(subject: str, *, sent: bool) -> UnreachableError:
 
 
 def _later(subject: str) -> str:
-    """A request that changes something may lie with a scheduler that only stands still."""
+    """What may still happen: a scheduler that hangs may carry the request out later."""
     if not subject.startswith(subjects.REQUESTS) or subject.split(".")[2] in _ASKS_ONLY:
         return ""
     return "What was asked for may still be carried out when it goes on. "
 
 
 async def _who(bus: Bus) -> str:
-    """The scheduler, or the server itself when nothing comes back from that either."""
+    """Who does not answer: the scheduler, or the server itself when it does not reply to a ping."""
     try:
         await bus.requests.round_trip(timeout=_TRIP_S)
     except RequestTimeoutError:

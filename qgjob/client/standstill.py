@@ -20,7 +20,7 @@ _SHOWN: Final = 3
 def standstill(
     jobs: Sequence[JobView], overview: Overview, slots: Sequence[tuple[str, SlotStatus]]
 ) -> str | None:
-    """A sentence on what holds all of these waiting jobs up; None when they only wait for their turn."""
+    """A sentence on what blocks all of these waiting jobs; None when they only wait for their turn."""
     ours = {(job.org_id, job.app_version_id) for job in jobs}
     for hold in overview.builds_held:
         if (hold.org_id, hold.app_version_id) in ours:
@@ -41,7 +41,7 @@ def standstill(
 
 
 def _pause_of_all(jobs: Iterable[JobView], pauses: Sequence[PauseView]) -> PauseView | None:
-    """One of the pauses, when each of the jobs falls under some."""
+    """One of the pauses, when every job is covered by one."""
     keys = {GroupKey(capability_of(job.requires), job.org_id, job.app_version_id) for job in jobs}
     found = [
         next((pause for pause in pauses if Pause(pause.org_id, pause.capability).holds(key)), None)
@@ -53,7 +53,7 @@ def _pause_of_all(jobs: Iterable[JobView], pauses: Sequence[PauseView]) -> Pause
 def _held_slots(
     needs: Iterable[frozenset[str]], slots: Sequence[tuple[str, SlotStatus]]
 ) -> list[tuple[str, SlotStatus]]:
-    """The slots that could run the jobs, when none of them works; of jobs that none could run others tell."""
+    """The slots that could run the jobs, when all of them are held; empty when no slot could."""
     held: dict[str, SlotStatus] = {}
     for wanted in needs:
         could = {name: slot for name, slot in slots if wanted <= set(slot.labels)}

@@ -64,7 +64,7 @@ async def submit(bus: Bus, request: SubmitRequest, *, clock: Clock) -> Submitted
 
 
 async def check_build(bus: Bus, request: SubmitRequest, *, now: float, until: float) -> None:
-    """Refuse what would end as `build_missing`: `NotFoundError` when its build is not kept that long."""
+    """Raise `NotFoundError` when the build is not kept that long: jobs would end as `build_missing`."""
     try:
         async with asyncio.timeout(_BUILD_WITHIN_S):
             for labels in request.label_sets:
@@ -85,7 +85,7 @@ async def check_build(bus: Bus, request: SubmitRequest, *, now: float, until: fl
 
 
 async def expected_durations(bus: Bus, request: SubmitRequest) -> dict[str, float]:
-    """How long its tests are expected to run, as far as they are to be balanced and that is known."""
+    """Expected seconds of the tests, where shards are to be balanced by them and they are known."""
     if not request.shards:
         return {}
     try:
@@ -198,7 +198,7 @@ def _plan(request: SubmitRequest, durations: Mapping[str, float]) -> list[_Plann
 
 
 def _tests(request: SubmitRequest, durations: Mapping[str, float]) -> list[tuple[str, tuple[str, ...]]]:
-    """What runs together: (the test, nothing), or (the shard's name, its files)."""
+    """The tests that make a job each: (test, ()), or for a shard (its name, its files)."""
     if request.shards is None:
         return [(test, ()) for test in request.tests]
     shards = balanced(list(dict.fromkeys(request.tests)), durations, request.shards)
@@ -230,7 +230,7 @@ def _variant(label: str | None, number: int, repeat: int) -> str | None:
 
 
 def digest_of(specs: list[JobSpec]) -> str:
-    """SHA-256 over what the jobs are.
+    """SHA-256 over the content of the jobs, which tells a repeated submit from another one.
 
     Without ids and times, and without the bundle: a repeated CI step finds its own reports and
     caches beside the tests, and is the same step nevertheless.

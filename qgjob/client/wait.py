@@ -87,7 +87,7 @@ async def wait(
 
 
 class _Attendant:
-    """Acts on what is seen beside the watching: while a question hangs, changes are still told."""
+    """Runs checks beside the watch: while one of them waits for an answer, changes are still reported."""
 
     def __init__(self, watch: Watch, stop: _FailFast, slots: _SlotWatch) -> None:
         self._watch = watch
@@ -98,7 +98,7 @@ class _Attendant:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin; the first look is due at once."""
+        """Start; the first check is due at once."""
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(lambda _: self._watch.nudge())
         return self
@@ -106,19 +106,19 @@ class _Attendant:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End, whatever hangs."""
+        """Cancel what still runs."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     def attend(self) -> None:
-        """Something has changed. Raises what ended the attendant, if anything has."""
+        """Trigger a check after a change. Raises what ended the attendant, if anything has."""
         self._due.set()
         if self._task is not None and self._task.done():
             self._task.result()
 
     async def finish(self) -> None:
-        """Wait for the answers to what it does just now."""
+        """Wait for the check that is under way."""
         async with self._acting:
             pass
 
@@ -134,7 +134,7 @@ class _Attendant:
 
 
 class _FailFast:
-    """Cancels what is left once the whole cannot pass any more."""
+    """Cancels the remaining jobs once the run cannot pass any more."""
 
     def __init__(self, bus: Bus, any_id: str, options: WaitOptions) -> None:
         self.because: JobView | None = None
@@ -159,7 +159,7 @@ class _FailFast:
 
 
 class _HoldWatch:
-    """Sees what keeps all of it from starting: a pause, a held build. Only tells, so nothing waits for it."""
+    """Finds what blocks all jobs from starting (a pause, a held build); it only reports that."""
 
     def __init__(self, bus: Bus, watch: Watch) -> None:
         self._bus = bus
@@ -202,7 +202,7 @@ class _HoldWatch:
 
 
 class _SlotWatch:
-    """Cancels jobs that no slot could run for the whole grace."""
+    """Cancels jobs that no slot could run during the whole grace period."""
 
     def __init__(
         self, bus: Bus, heartbeats: live.Live[Heartbeat], grace_s: float | None, clock: Clock

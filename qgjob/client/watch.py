@@ -169,13 +169,13 @@ class Watch:
             self._live.nudge()
 
     def _on_lost(self) -> None:
-        """Say so at once: the next comparison may be half a minute away."""
+        """Report a lost connection at once: the next comparison may be half a minute away."""
         self.problem = LOST
         if self._live is not None:
             self._live.nudge()
 
     async def settle(self) -> None:
-        """Load once more what events alone do not tell, such as the scheduler's own times; if it can.
+        """Reload what events do not carry, such as the scheduler's own times, if a scheduler answers.
 
         A test may have ended before the scheduler told what job it is: that is waited for.
         """
@@ -203,7 +203,7 @@ class Watch:
                 self._apply_one(item.event)
 
     def _begin_anew(self) -> None:
-        """Load it all: events were missed, or the server lost its last ones and gives their places again."""
+        """Reload all: events were missed, or the server lost its last ones and reuses their sequences."""
         self._heard.clear()
         self._loaded.clear()
         self._stale = True
@@ -223,7 +223,7 @@ class Watch:
         self._look_at = self._clock.monotonic() + seconds
 
     async def _look(self) -> None:
-        """Compare with the query service, and load everything when it knows something else."""
+        """Compare with the query service, and reload all when they differ."""
         self._look_in(LOOK_AGAIN_S)
         try:
             if self.kind == "job" or self._stale or self._run is None or await self._differs():

@@ -13,7 +13,7 @@ from qgjob.demo.plan import Push
 
 
 class Record:
-    """Grows while the demo runs; nothing in it is ever taken back."""
+    """What happened in the demo so far; append-only."""
 
     def __init__(self, expected_jobs: int) -> None:
         self.expected_jobs = expected_jobs
@@ -28,7 +28,7 @@ class Record:
         self._early: dict[str, list[AnyEvent]] = {}
 
     def submitted(self, push: Push, submitted: Submitted) -> None:
-        """A push is in; events of it that were quicker than we are taken in now."""
+        """A push was submitted; events of it that came earlier are applied now."""
         self.runs[submitted.run_id] = push
         for job in submitted.jobs:
             self._jobs[job.job_id] = job
@@ -49,7 +49,7 @@ class Record:
             self._early.setdefault(event.job_id, []).append(event)
 
     def resynced(self, views: Iterable[JobView]) -> None:
-        """Events may have been missed: this is what the system says of the jobs."""
+        """Take in a snapshot of the jobs, since events may have been missed."""
         self.complete = False
         for view in views:
             ours = self._jobs.get(view.job_id)
@@ -68,7 +68,7 @@ class Record:
 
     @property
     def over(self) -> bool:
-        """Whether all that will come has come, and ended."""
+        """Whether every push was submitted and every job has ended."""
         return len(self._jobs) == self.expected_jobs and self.ended == self.expected_jobs
 
     @property

@@ -22,7 +22,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """How it would have gone."""
+    """The result of a replay."""
 
     installs: Mapping[str, int]
     """Made of each build."""

@@ -135,7 +135,7 @@ def make_report(
 
 
 def differences(plan: Plan, record: Record, replay: Replay, *, slots: int) -> list[str]:
-    """What was not as designed, a sentence each."""
+    """Differences from the demo's design, a sentence each."""
     jobs = record.jobs
     found: list[str] = []
     if len(jobs) != plan.jobs:

@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What can be said of a demo."""
+    """The options of a demo."""
 
     slots: int = SLOTS
     keep: bool = False
@@ -106,7 +106,7 @@ class _Demo:
         self._record = Record(plan.jobs)
 
     async def run(self, server: str) -> Report:
-        """Do all of it."""
+        """Submit all pushes, wait, and make the report."""
         async with open_client(ServerOptions(server, name="qgjob demo"), clock=self._clock) as client:
             self._show.say(f"uploading {len(self._plan.versions)} builds and the tests")
             for version in self._plan.versions:
@@ -171,7 +171,7 @@ class _Demo:
                 self._record.event(item)
 
     async def _compare_status(self, client: Client) -> list[str]:
-        """What `qgjob status` says is to become what the events said, soon."""
+        """Check that `qgjob status` soon says what the events said."""
         give_up_at = self._clock.monotonic() + STATUS_WITHIN_S
         while True:
             said = {view.job_id: view.state for view in await _status_of(client, self._record)}
@@ -186,7 +186,7 @@ class _Demo:
 
 
 async def _while_it_runs(system: LocalSystem, work: Coroutine[Any, Any, T]) -> T:
-    """Do something with a system; its failure ends that."""
+    """Run `work` until it ends or the system fails."""
     working = asyncio.create_task(work)
     failing = asyncio.create_task(system.failed())
     try:

@@ -27,7 +27,7 @@ _NOW_WIDTH: Final = 34
 
 
 class Show(Protocol):
-    """Tells a person what goes on."""
+    """Shows a person the progress of the demo."""
 
     def __enter__(self) -> Self: ...
 
@@ -44,16 +44,16 @@ class Show(Protocol):
         ...
 
     def update(self, record: Record) -> None:
-        """Time has passed, and something may have happened."""
+        """Take in the record, which may have changed."""
         ...
 
     def note(self, text: str) -> None:
-        """Something outside of the demo's own course, to be left on the screen."""
+        """Show a message from outside of the demo, to stay on the screen."""
         ...
 
 
 class PlainShow:
-    """A line for each push and each failure, and one now and then that it goes on."""
+    """Prints a line for each push and each failure, and a sign of life now and then."""
 
     def __init__(self, plan: Plan, note: Callable[[str], None], clock: Clock) -> None:
         self._plan = plan
@@ -85,7 +85,7 @@ class PlainShow:
         self.say(push_text(push))
 
     def update(self, record: Record) -> None:
-        """Print what is worth it."""
+        """Print new failures, and now and then the progress."""
         for job in record.jobs:
             if job.state in END_STATES and job.state != "passed" and job.job_id not in self._told:
                 self._told.add(job.job_id)

@@ -32,7 +32,7 @@ def free_bytes(path: Path) -> int:
 
 
 class RoomWatch:
-    """Looks whether the server complains of a full disk, and has it started again when that is over."""
+    """Restarts a server that complained of a full disk, once there is room again."""
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ def _write(state: RunningUp, folder: Path) -> tuple[Path, int]:
 
 
 def _sweep(folder: Path) -> None:
-    """Take away what killed ones have left: files that nobody holds."""
+    """Remove the state files of killed processes: those that nobody holds a lock on."""
     for path in folder.glob("up-*.json"):
         with contextlib.suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -48,7 +48,7 @@ def _case_lines(cases: Sequence[CaseRecord]) -> Iterator[str]:
 
 
 def _as_shown(line: str) -> str:
-    """A line without colours; of a progress bar that was drawn over and over, how it looked at last."""
+    """A line without colours; of a redrawn progress bar, its last state."""
     drawn = [part for part in line.split("\r") if part.strip()]
     text = plain(drawn[-1] if drawn else "").replace("\n", " ").rstrip()
     return text if len(text) <= _LINE else text[: _LINE - 1] + "…"

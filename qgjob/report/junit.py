@@ -229,7 +229,7 @@ def _write(suite: ET.Element, case: _Case) -> None:
 
 
 def _output(job: JobView, attachments: Sequence[str]) -> list[str]:
-    """Where it ran and how, what it left, and in the form that CI systems look for, what was downloaded."""
+    """The `system-out`: where and how it ran, its artifacts, and downloads as CI systems want them."""
     lines = [f"job {job.job_id} of run {job.run_id}", *map(_told, job.attempts)]
     left = list(dict.fromkeys(artifact.name for attempt in job.attempts for artifact in attempt.artifacts))
     if left and not attachments:
@@ -243,7 +243,7 @@ def _file_name(job: JobView, file: str) -> str:
 
 
 def _told(attempt: Attempt) -> str:
-    """An attempt in one line, nothing of it twice."""
+    """An attempt in one line, without repetitions."""
     outcome = (attempt.outcome or "running").replace("_", " ")
     where = f" on {attempt.agent}/{attempt.slot}" if attempt.agent else ""
     message = " ".join((attempt.message or "").split())

@@ -67,7 +67,7 @@ def _sign(state: str) -> str:
 
 
 def _code(text: str) -> str:
-    """As code, in a cell: nothing in it is taken for a mark."""
+    """As code in a table cell: nothing in it is taken for markup."""
     clean = " ".join(plain(text).split()).replace("|", "\\|")
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", clean)), default=0))
     return f"{ticks}{clean}{ticks}" if len(ticks) == 1 else f"{ticks} {clean} {ticks}"

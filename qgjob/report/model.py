@@ -55,7 +55,7 @@ class RunReport:
 
     @property
     def missing(self) -> str:
-        """What is missing of a run that is not over, in a sentence without its full stop."""
+        """What a run that is not over still lacks, as a sentence without its full stop."""
         size = self.run.size if self.run else len(self.jobs)
         waited = [job for job in self.jobs if job.state not in END_STATES]
         named = ", ".join(f"{name_of(job)} ({job.state})" for job in waited[:_NAMED])
@@ -70,7 +70,7 @@ class RunReport:
 
     @property
     def verdict(self) -> str:
-        """The whole in a word."""
+        """The verdict on the whole, in a word."""
         if self.open:
             return "not over"
         if self.run is not None:

@@ -91,7 +91,7 @@ def timeline(report: RunReport) -> list[str]:
 
 
 def _step(seconds: float) -> float:
-    """Seconds between two lines, such that there are few of them and their labels are round."""
+    """Seconds between two grid lines, such that they are few and have round labels."""
     return next((step for step in _STEPS if seconds / step <= _TICKS), seconds)
 
 

@@ -12,7 +12,7 @@ _GRAVEST_FIRST: Final[tuple[Status, ...]] = ("wrong", "warning", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, how it is, and what to do."""
+    """A check: its subject, its status, and what to do about it."""
 
     name: str
     status: Status

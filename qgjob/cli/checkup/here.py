@@ -24,7 +24,7 @@ _HTTP_S: Final = 4.0
 
 
 def client() -> Finding:
-    """What runs here."""
+    """This client's version and platform."""
     detail = f"qgjob {__version__}, Python {platform.python_version()} on {platform.system()}"
     return Finding(
         "client", "ok", detail, facts={"version": __version__, "python": platform.python_version()}
@@ -32,7 +32,7 @@ def client() -> Finding:
 
 
 def source(server: str, given: str | None, env: Mapping[str, str], up: RunningUp | None) -> Finding:
-    """Which server is meant, and who said so."""
+    """Which server is used, and where its address was set."""
     if env.get("QGJOB_SERVER") and given == env["QGJOB_SERVER"]:
         said = "QGJOB_SERVER"
     elif given:

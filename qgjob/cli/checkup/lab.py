@@ -35,7 +35,7 @@ _FULL: Final = (
 
 
 def of_health(answer: HealthAnswer) -> list[Finding]:
-    """What the scheduler found itself."""
+    """The findings of the scheduler's own health check."""
     found: list[Finding] = []
     for check in answer.checks:
         name = _NAMES.get(check.name, check.name)
@@ -79,7 +79,7 @@ def versions(answer: HealthAnswer, agents: Sequence[Heartbeat]) -> Finding:
 
 
 def clocks(views: Sequence[ClockView], here: ClockView | None) -> Finding:
-    """Whose clock goes wrong. `here`: this machine's as against the scheduler's."""
+    """Clocks that are off. `here`: this machine's offset from the scheduler's."""
     own = next((view for view in views if view.name == "scheduler"), None)
     known = list(views)
     if here is not None and own is not None:
@@ -101,7 +101,7 @@ def clocks(views: Sequence[ClockView], here: ClockView | None) -> Finding:
 
 
 def slots(agents: Sequence[Heartbeat]) -> list[Finding]:
-    """Slots that take no work, though their agent is there."""
+    """Slots that take no work although their agent is connected."""
     all_slots = [(f"{agent.agent}/{slot.name}", slot) for agent in agents for slot in agent.slots]
     if not agents:
         return []

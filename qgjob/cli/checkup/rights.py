@@ -28,7 +28,7 @@ Attempt = Callable[[Bus], Awaitable[None]]
 
 
 async def rights(bus: Bus, org_id: str) -> list[Finding]:
-    """A finding for each of the things that users do; submits are tried for that organisation."""
+    """A finding for each kind of use that permissions may forbid; submits are tried for that organisation."""
     attempts: dict[str, tuple[str, Attempt]] = {
         "submit": ("submit runs", lambda bus: _submit(bus, org_id)),
         "upload": ("upload builds", _upload),

@@ -14,7 +14,7 @@ _SLOW_S = 0.25
 
 
 async def connection(bus: Bus) -> Finding:
-    """Version and distance; older servers are refused before we come here."""
+    """The server's version and round-trip time; a server that is too old was refused before."""
     took: list[float] = []
     for _ in range(3):
         began = time.monotonic()

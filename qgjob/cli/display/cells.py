@@ -13,12 +13,12 @@ def width_of(text: str) -> int:
 
 
 def padded(text: str, width: int) -> str:
-    """Text with so many spaces behind it that it takes `width` columns, if it takes no more by itself."""
+    """Text filled up with spaces to `width` columns; longer text is left as it is."""
     return text + " " * (width - width_of(text))
 
 
 def fit(text: str, width: int) -> str:
-    """Text that takes `width` columns at most: what is more is cut off, which an ellipsis shows."""
+    """Text cut to `width` columns at most, with an ellipsis where something was cut."""
     if width_of(text) <= width:
         return text
     if text.isascii():

@@ -8,7 +8,7 @@ from qgjob.cli.display.output import Output
 
 
 def going_on(out: Output, done: str) -> Callable[[int], None]:
-    """Says once how many jobs are still to be `done` (`cancelled`), and who sees to it."""
+    """Say once how many jobs are still to be `done` (such as `cancelled`), and that the scheduler goes on."""
     said = False
 
     def hear(left: int) -> None:

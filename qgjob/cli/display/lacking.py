@@ -17,7 +17,7 @@ _WITHOUT_BUILDS: Final = frozenset({"process", "none"})
 
 
 async def warn_of_what_lacks(client: Client, out: Output, request: SubmitRequest) -> None:
-    """Say on stderr what the lab lacks for a request; nothing when that is not known for sure.
+    """Warn on stderr of what the lab lacks for a request; nothing when that is uncertain.
 
     A warning and no refusal: it may come before the jobs expire.
     """

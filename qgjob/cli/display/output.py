@@ -73,7 +73,7 @@ class OutputError(QgjobError):
 
 @contextlib.contextmanager
 def written() -> Generator[None]:
-    """Turns an error of writing data into a sentence; who has read enough of it is no error."""
+    """Raise an `OutputError` for an error of writing data; a reader that closed the pipe is none."""
     try:
         yield
     except BrokenPipeError:
@@ -212,7 +212,7 @@ class Output:
             self.line(f"{state} {clean(text)}")
 
     def indented(self, text: str, *, err: bool = False) -> None:
-        """Lines of others' that belong to the one above: of data, or of words for people.
+        """Print foreign lines (a test's output) indented below the line before.
 
         In CI none of them is a command to whoever reads the output: GitHub takes `::` at the beginning of
         a line for one whatever the indent, and `##[` anywhere.

@@ -125,6 +125,6 @@ def _why_attempt(attempt: Attempt) -> str:
 
 
 def summary(jobs: Sequence[JobView]) -> str:
-    """What a run came to, in one line."""
+    """The result of a run, in one line."""
     flaky = sum(job.flaky for job in jobs)
     return counts_text(counts_of(jobs)) + (f" ({flaky} flaky)" if flaky else "")

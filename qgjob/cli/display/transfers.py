@@ -28,7 +28,7 @@ class Transfer:
     _task: TaskID | None = field(default=None)
 
     def __call__(self, done: int, total: int) -> None:
-        """So many bytes are sent, of so many."""
+        """Show that `sent` of `total` bytes are sent."""
         self.sent = done
         if self._progress is None:
             return

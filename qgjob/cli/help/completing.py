@@ -124,7 +124,7 @@ def _live(
     read: Callable[[Any], Words],
     more: Callable[[Bus], Any] | None = None,
 ) -> Words:
-    """Ask the lab; no words when it does not answer, or answers what cannot be read."""
+    """Ask the lab; no completions when it does not answer, or not readably."""
     params = ctx.find_root().params
     session = Session(
         server=params.get("server"),

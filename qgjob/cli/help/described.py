@@ -82,7 +82,7 @@ def describe(command: Any, path: str) -> Described:
 
 
 def of_parser(parser: argparse.ArgumentParser, path: str) -> Described:
-    """A service, which reads its own options."""
+    """Describe a service, which parses its own options."""
     rows: list[tuple[str, str]] = []
     for action in parser._actions:  # noqa: SLF001  (argparse tells its options nowhere else)
         if action.help == argparse.SUPPRESS or action.dest == "help":

@@ -89,7 +89,7 @@ def examples(shown: Sequence[tuple[str, str]], columns: int) -> str:
 
 
 def dress(command: Any, path: str) -> None:
-    """Let a command of typer's, and those below it, print this help."""
+    """Have a typer command, and those below it, print this help."""
 
     def format_help(ctx: Any, formatter: Any) -> None:
         from qgjob.cli.help.described import describe

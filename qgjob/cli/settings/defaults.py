@@ -63,7 +63,7 @@ class Defaults:
         return {name: setting.value for name, setting in self.settings.items()}
 
     def blame(self, error: UsageError, used: Callable[[str], bool]) -> UsageError:
-        """The same error; if it speaks of an option whose value came from a file, it names the place.
+        """The same error, naming the place when it is about an option whose value came from a file.
 
         `used`: whether the setting of a parameter counted, nothing else having said its value.
         """
@@ -179,7 +179,7 @@ def _ignore(file: TomlFile, value: Any) -> tuple[str, ...]:
 
 
 def _from_here(value: str | list[str], folder: Path, cwd: Path) -> str | list[str]:
-    """Paths in the file are meant from its folder."""
+    """Resolve paths relative to the file's folder."""
 
     def moved(path: str) -> str:
         return os.path.relpath(folder / path, cwd)

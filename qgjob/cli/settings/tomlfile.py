@@ -28,7 +28,7 @@ class TomlFile:
         return self.path.name if line is None else f"{self.path.name} line {line}"
 
     def error(self, key: str, problem: str, hint: str | None = None) -> UsageError:
-        """What is wrong with a key."""
+        """A `UsageError` about a key, with its place."""
         return UsageError(f"{self.where(key)}: {problem}", hint=hint or f"The file is {self.path}.")
 
 

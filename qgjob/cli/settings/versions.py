@@ -34,7 +34,7 @@ def is_rule(value: Any) -> bool:
 
 
 def app_version(rule: dict[str, str], folder: Path) -> str:
-    """The version that a rule gives in a project's folder; raises `UsageError` when it gives none."""
+    """The app version that a rule gives in a project's folder; raises `UsageError` when it gives none."""
     ((name, what),) = rule.items()
     if name == "env":
         value = os.environ.get(what, "")

@@ -47,7 +47,7 @@ def detachable(session: Session, resume: Callable[[], str | None], work: Callabl
 
 
 def _interrupt_at_sigterm() -> Event:
-    """The event is set when one came."""
+    """An event that is set at a SIGTERM."""
     terminated = Event()
 
     def interrupt(number: int, frame: object) -> None:
@@ -62,7 +62,7 @@ def _interrupt_at_sigterm() -> Event:
 
 
 def _hear_it_once() -> None:
-    """Signals right behind the first are the same one: a CI sends it to all, and a shell passes it on."""
+    """Ignore signals right after the first: a CI sends one to every process, and a shell passes it on."""
     heard_at = time.monotonic()
 
     def again(number: int, frame: FrameType | None) -> None:
@@ -74,7 +74,7 @@ def _hear_it_once() -> None:
 
 
 def _wants_cancel(out: Output) -> bool:
-    """Ask; whoever says nothing, or cannot be asked, detaches."""
+    """Ask whether to cancel; no answer, or nobody to ask, means detach."""
     if not sys.stdin.isatty() or not sys.stderr.isatty():
         return False
     out.note("Interrupted. Type c and Enter to cancel the jobs; Enter alone lets them go on.")

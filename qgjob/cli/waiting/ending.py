@@ -22,7 +22,7 @@ SHOWN_LINES: Final = 10
 def tell(
     out: Output, waited: Waited, explained: Explained | None, *, as_json: bool, timeout_s: float | None
 ) -> None:
-    """Print how waiting ended, and of the first failures why; `timeout_s` is how long it was to wait."""
+    """Print how waiting ended and why the first failures failed; `timeout_s`: the limit of the wait."""
     shown = _shown(waited, explained) if explained else {}
     if as_json:
         out.json(waited_json(waited))
@@ -75,7 +75,7 @@ def _tell_more(out: Output, waited: Waited) -> None:
 
 
 def _tell_rules(out: Output, waited: Waited) -> None:
-    """Say where the rules of the one who waits have made another verdict of it, or an early end."""
+    """Say where options of the wait changed the verdict or ended it early."""
     rules = waited.rules
     if waited.stopped_by is not None:
         out.note(f"--fail-fast: the rest was cancelled because of {waited.stopped_by.title}.")

@@ -14,7 +14,7 @@ _AT_MOST: Final = 20
 
 
 class Hitches:
-    """Says of each slot once what it could not do."""
+    """Reports each slot's infrastructure trouble once."""
 
     def __init__(self) -> None:
         self._said: set[tuple[str, str]] = set()

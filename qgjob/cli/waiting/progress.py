@@ -31,10 +31,10 @@ _ROOM: Final = 4
 
 
 class Progress(Protocol):
-    """Shows what a watch sees."""
+    """Shows the progress of a watched run."""
 
     def __call__(self, watch: Watch) -> None:
-        """Something may have changed."""
+        """Take in the watched state, which may have changed."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -45,12 +45,12 @@ class Progress(Protocol):
 
 
 def progress_for(out: Output, clock: Clock) -> Progress:
-    """The progress that fits where stderr goes."""
+    """The kind of progress that fits stderr: drawn on a terminal, else plain lines."""
     return DrawnProgress(out, clock) if out.err_on_terminal else PlainProgress(out, clock)
 
 
 class PlainProgress:
-    """A line for every job that ended or met trouble of the lab's, and one now and then that it goes on."""
+    """Prints a line for every job that ended or met infrastructure trouble, and at times the counts."""
 
     def __init__(self, out: Output, clock: Clock) -> None:
         self._out = out
@@ -96,7 +96,7 @@ class PlainProgress:
 
 
 class DrawnProgress:
-    """A few lines that are drawn anew, and go when it is over."""
+    """A few lines that are redrawn in place, and removed at the end."""
 
     def __init__(self, out: Output, clock: Clock) -> None:
         self._out = out
@@ -184,7 +184,7 @@ class DrawnProgress:
         return text
 
     def _working_text(self, job: JobView) -> str:
-        """A job at work: where, for how long, and what it is doing if it says so."""
+        """A running job: where, for how long, and its progress message."""
         last = last_attempt(job)
         since = (last.running_at or last.started_at) if last else None
         took_s = "" if since is None else show_duration(max(0.0, self._clock.now() - since))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitWishes:
-    """What the options of a waiting command ask for."""
+    """The options of a command that waits."""
 
     options: WaitOptions
     junit: Path | None = None
@@ -48,7 +48,7 @@ async def wait_and_tell(
 
 
 async def _explained(client: Client, waited: Waited, wishes: WaitWishes) -> Explained | None:
-    """Why it failed, as far as that will be shown; None when nothing failed."""
+    """Why jobs failed, as far as it will be shown; None when none failed."""
     if all(job.state == "passed" for job in waited.jobs):
         return None
     from qgjob.reporting import explain

@@ -10,6 +10,20 @@ from qgjob.domain.lifecycle import LIFECYCLE, mermaid
 # The site shows docs/images/lifecycle.svg (scripts/lifecycle_svg.py) instead of the Mermaid text.
 DOC = Path(__file__).parent.parent / "docs" / "lifecycle.md"
 
+STATES = {
+    "scheduled": "waits for its time: `--at`, or the pause before a retry",
+    "queued": "waits for a slot",
+    "dispatched": "released to the slots of its group; none has taken it yet",
+    "preparing": "a slot fetches the bundle and the build, and installs",
+    "running": "the test runs",
+    "passed": "the test passed",
+    "failed": "the test failed",
+    "timed_out": "a time limit of the job was exceeded",
+    "errored": "the lab failed: device, runner, agent, build",
+    "cancelled": "by request, superseded, or for lack of a slot",
+    "expired": "did not start in time (`--expires`)",
+}
+
 
 def text() -> str:
     """The page, as it should be."""
@@ -24,13 +38,19 @@ def text() -> str:
             "",
             "Written by `make docs` from `qgjob/domain/lifecycle.py` and `bus_schemas/events.py`.",
             "",
+            "| state | meaning |",
+            "|---|---|",
+            *(f"| `{state}` | {meaning} |" for state, meaning in STATES.items()),
+            "",
+            "**failed** means that the test failed, **errored** that the lab could not run it. They are counted,",
+            "retried and reported apart: `--retries` is for failures; infrastructure errors are retried on another",
+            "slot without charge.",
+            "",
             "```mermaid",
             mermaid().rstrip(),
             "```",
             "",
-            "A test that says no is **failed**; a lab that could not ask is **errored**. They are counted,",
-            "retried and reported apart: `--retries` is for failures, infrastructure errors are tried again",
-            "on another slot without charge.",
+            "## Transitions",
             "",
             "| from | to | made by | why |",
             "|---|---|---|---|",
@@ -39,7 +59,7 @@ def text() -> str:
             "## Events",
             "",
             "`state` events are links of an attempt's claim chain, written by compare-and-set; `info` events",
-            "stand beside it.",
+            "inform.",
             "",
             "| kind | lane | published by | meaning |",
             "|---|---|---|---|",

@@ -78,6 +78,7 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
             job_events.was_released(state, job, slot, now)
         case Tick():
             slot_events.give_up_awaited(state, now)
+            slot_events.hand_on_overdue(state, now)
             job_events.come_due(state, now, effects)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgjob.domain.placement.model import (
     MAX_WINDOW,
+    OVERDUE_S,
     WINDOW_S,
     Bind,
     Effect,
@@ -109,6 +110,12 @@ def count_for_group(state: LabState, slot: Slot) -> None:
     if group is not None:
         group.works(until, 1)
         state.index.changed[group.number] = group
+
+
+def overdue(slot: Slot, now: float) -> bool:
+    """Whether what the slot has held longest should have ended long ago: nobody knows when it will."""
+    first = next(iter(slot.held.values()), None)
+    return first is not None and now > first.until + OVERDUE_S
 
 
 def settle(state: LabState, group: Group) -> None:

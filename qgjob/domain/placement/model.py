@@ -16,6 +16,8 @@ from qgjob.domain.placement.measures import Measures
 WINDOW_S: Final = 0.2
 """How much work may be released ahead for one slot: enough to hide the way to the scheduler."""
 MAX_WINDOW: Final = 32
+OVERDUE_S: Final = 5.0
+"""How much longer than expected a test may take before nothing waits behind it any more."""
 AWAIT_S: Final = 5.0
 """How long a slot that is said to run something may keep silent before somebody else is bound to it."""
 

@@ -79,6 +79,14 @@ def _hand_on(state: LabState, slot: Slot) -> None:
         holding.orphan(state, released)
 
 
+def hand_on_overdue(state: LabState, now: float) -> None:
+    """What was released behind a test that takes far longer than was expected is for others."""
+    for slot in state.slots.values():
+        if len(slot.held) > 1 and holding.overdue(slot, now):
+            _hand_on(state, slot)
+            holding.settle_slot(state, slot)
+
+
 def give_up_awaited(state: LabState, now: float) -> None:
     """Slots that jobs were said to run on, and that did not report in time, do not have them."""
     for name in [name for name, jobs in state.awaited.items() if any(at <= now for at in jobs.values())]:

@@ -109,6 +109,30 @@ def test_short_jobs_are_released_ahead_and_long_ones_are_not() -> None:
     assert len(world.released) == 1
 
 
+def test_what_was_released_behind_a_test_that_hangs_is_for_others() -> None:
+    world = World()
+    world.add_slot("a/s0", ())
+    world.state.estimates.ran(GroupKey("any", "o", "v1"), "t", 0.01)
+    for number in range(4):
+        world.feed(JobArrived(job(number)))
+    world.take("a/s0")
+    assert len(world.released) == 3
+    world.add_slot("a/s1", ())
+    assert "a/s1" not in world.bound
+    world.now += 60.0
+    world.feed(Tick())
+    assert "a/s1" in world.bound
+    for number in range(4, 8):
+        world.feed(JobArrived(job(number)))
+    assert {e.slot for e in world.log if isinstance(e, Release) and e.job.order >= 4} == {"a/s1"}
+    for _ in range(7):
+        world.take("a/s1")
+        world.finish("a/s1")
+    assert len(world.ended) == 7
+    world.finish("a/s0")
+    assert len(world.ended) == 8
+
+
 def test_what_an_earlier_reign_released_is_not_released_again() -> None:
     world = World()
     waiting = job(0)

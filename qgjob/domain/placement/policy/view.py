@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.holding import overdue
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.measures import Record, aged_most
 from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
@@ -50,7 +51,7 @@ class View:
                 view.idle.append(slot)
                 for build in slot.installed:
                     view.holders.setdefault(build, []).append(slot)
-            elif slot.bound is not None:
+            elif slot.bound is not None and not overdue(slot, now):
                 have = view.ahead.get(slot.bound)
                 if have is None or len(slot.held) < len(have.held):
                     view.ahead[slot.bound] = slot

@@ -338,6 +338,14 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         "log", "only", "ampersand", "Only", "Show only the lines with what was found, or all.", display="&"
     ),
+    Action(
+        "log",
+        "copy_lines",
+        "Y",
+        "Copy lines",
+        "Copy the line with what was found, or else all that are shown.",
+        spare=True,
+    ),
     Action("log", "line_up", "up,k", "Up", "One line up; stops following.", palette=False, display="↑ k"),
     Action("log", "line_down", "down,j", "Down", "One line down.", palette=False, display="↓ j"),
     Action("log", "log_page_up", "pageup,ctrl+b", "Page up", "One page up; stops following.", palette=False),

@@ -19,7 +19,7 @@ from tui.actions import bindings
 from tui.draw.spans import Line
 from tui.draw.times import count, size
 from tui.store.log import LogBuffer
-from tui.store.log_search import AllLines, LogMatches
+from tui.store.log_search import AllLines, LogMatches, shown_text
 from tui.toasts import reply
 from tui.widgets.log_lines import Manner, breaks_of, found_at, row_of
 from tui.widgets.log_rows import LogRows, Place
@@ -133,6 +133,18 @@ class LogView(TallCanvas):
         number = self._current if self._current >= 0 else self._number_at_top()
         self.only = not self.only
         self._stay_at(number)
+
+    def action_copy_lines(self) -> None:
+        """Copy the line with what was found, if it is in sight, or else all that are."""
+        lines = self._lines
+        kept = (position for position, _ in self._places if lines.first <= position < lines.end)
+        seen = dict.fromkeys(lines.number(position) for position in kept)
+        numbers = [self._current] if self._current in seen else list(seen)
+        if not numbers:
+            reply(self, "There is no line to copy.")
+            return
+        self.app.copy_to_clipboard("\n".join(shown_text(self.buffer.line(number)) for number in numbers))
+        reply(self, "Copied 1 line." if len(numbers) == 1 else f"Copied {count(len(numbers))} lines.")
 
     def _go_to_match(self, *, forward: bool) -> None:
         if self.matches is None:

@@ -30,6 +30,7 @@ from tests.unit.tui.scenes.job import (
 from tests.unit.tui.scenes.logs import (
     finds,
     follow_toggles,
+    lines_are_copied,
     log_aside,
     log_moves,
     logs_go_back,
@@ -107,6 +108,7 @@ SCENES: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "log.next_match": next_match_is_shown,
     "log.previous_match": match_before_is_shown,
     "log.only": only_matches_are_shown,
+    "log.copy_lines": lines_are_copied,
     "app.replay_pause": replays(lambda replay: not replay.playing, playing=True),
     "app.replay_step(-1)": replays(lambda replay: not replay.playing and since_begin(replay) <= 120),
     "app.replay_step(1)": replays(lambda replay: not replay.playing and since_begin(replay) >= 120),

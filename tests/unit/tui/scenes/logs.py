@@ -110,6 +110,17 @@ async def next_match_is_shown(s: Stage, key: str) -> None:
     await wait_for(lambda: "▶ line 19" in text_of(s.played))
 
 
+async def lines_are_copied(s: Stage, key: str) -> None:
+    view = await s.open()
+    s.write(view, 50, 1)
+    await s.press(key)
+    await wait_for(lambda: s.app.clipboard.splitlines()[-1:] == ["line 200"])
+    assert len(s.app.clipboard.splitlines()) == view.size.height
+    view.find("line 19")
+    await s.press("N", key)
+    await wait_for(lambda: s.app.clipboard == "line 199")
+
+
 async def match_before_is_shown(s: Stage, key: str) -> None:
     view = await s.open()
     view.find("line 1")

@@ -60,7 +60,8 @@ class Canvas(Widget):
     def sync(self) -> None:
         """Draw again, and repaint the cells that changed: over a slow line every byte counts."""
         if not self.is_attached or not self.size.height or self._drawn is None:
-            return  # not laid out yet: the first paint draws by itself
+            self._drawn = None
+            return  # not laid out, or hidden for now: the next paint draws by itself
         old, old_size = self._drawn, self._drawn_size
         self._draw()
         if self._drawn_size != old_size:

@@ -71,3 +71,11 @@ async def test_where_something_is_typed_the_line_makes_room_and_comes_back() -> 
         assert "? Help" not in text_of(played)
         await s.press("escape")
         assert "? Help" in text_of(played)
+        for screen in ("overview", "job"):
+            if screen == "job":
+                await s.open()
+            before = text_of(played).splitlines()[39]
+            await s.press("slash", "x")
+            assert "? Help" not in text_of(played)
+            await s.press("enter")
+            await wait_for(lambda before=before: text_of(played).splitlines()[39] == before)

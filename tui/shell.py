@@ -18,6 +18,7 @@ from qgjob.clock import Clock, SystemClock
 from qgjob.config import shown_server
 from qgjob.errors import QgjobError
 from tui.announcer import Announcer
+from tui.draw.spans import short
 from tui.garbage import Sweeper
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
@@ -174,7 +175,9 @@ class Shell(App[None]):
         if changes.second and self.replay is None:
             said, bell = self._announcer.look(self.store)
             for sentence in said:
-                self.notify(sentence, markup=False, severity="warning")
+                # A line, which hides nothing but a border: the whole stands on the screen of alerts.
+                room = max(20, self.size.width * 9 // 10 - 8)
+                self.notify(short(sentence, room), markup=False, severity="warning")
             if bell:
                 self.bell()
         if changes.jobs:

@@ -93,14 +93,15 @@ class AgentTable(LineTable):
         self._per_line = max(1, width // _CHIP)
         packed = sum(1 + -(-len(record.beat.slots) // self._per_line) for record in agents)
         # A little scrolling is better than a denser picture; a lot of it is not.
-        a_line_each = self.unfolded or (len(agents) + slots) * 2 <= height * 3
+        most = height * 3 // 2
+        a_line_each = self.unfolded or len(agents) + slots <= most
         ids: list[str] = []
         for record in agents:
             ids.append(record.name)
             prefix = record.name + _SEPARATOR
             if a_line_each:
                 ids.extend(prefix + slot.name for slot in record.beat.slots)
-            elif packed <= height:
+            elif packed <= most:
                 ids.extend(
                     f"{prefix}{_SEPARATOR}{i}" for i in range(0, len(record.beat.slots), self._per_line)
                 )

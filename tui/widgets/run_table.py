@@ -79,7 +79,9 @@ class RunTable(LineTable):
     def _cell(self, run: RunRecord, key: str, width: int) -> Line:
         match key:
             case "run":
-                return ((fit(run.name or run.run_id, width), "" if run.over else "bold"),)
+                # The ends of ids differ, their beginnings tell the time.
+                named = fit(run.name or run.run_id, width, keep_end=not run.name)
+                return ((named, "" if run.over else "bold"),)
             case "build":
                 return ((fit(run.build, width), "dim"),)
             case "org":

@@ -32,7 +32,7 @@ _COLUMNS = (
     Column("done", "DONE", 5, right=True, spare=7),
     Column("installs", "INST", 4, right=True, spare=9),
     Column("last", "LAST", KEPT, spare=2),
-    Column("note", "NOTE", 12, share=3, spare=5),
+    Column("note", "NOTE", 24, share=3, spare=6),  # where it has no room, a slot without a job says it there
 )
 _LOUD: Final = ("lost", "quarantined", "draining", "paused", "reserved", "busy", "idle")
 

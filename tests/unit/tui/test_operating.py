@@ -92,6 +92,24 @@ async def test_a_toast_covers_the_border_and_no_row() -> None:
         assert "qgjob agents drain: lab-1/s2" in text_of(played).splitlines()[22]
 
 
+async def test_a_long_alert_is_a_toast_of_one_line() -> None:
+    played = stage()
+    played.store.link.answered = True
+    async with played.app.run_test(size=(80, 24), notifications=True) as pilot:
+        played.play(1)
+        played.clock.advance(1)
+        played.draw()
+        played.model.lab[1].state, played.model.lab[1].note = "quarantined", "it fails at once " * 20
+        played.play(1)
+        played.clock.advance(1)
+        played.draw()
+        await wait_for(lambda: played.app.screen.query(Toast))
+        await pilot.pause()
+        toast = played.app.screen.query_one(Toast)
+        assert (toast.region.y, toast.region.height) == (22, 1)
+        assert "in quarantine: it fails at once" in text_of(played).splitlines()[22]
+
+
 async def test_escape_leads_to_the_newest_once_all_else_is_undone() -> None:
     played = stage()
     async with shown(played) as pilot:
@@ -171,3 +189,20 @@ async def test_a_theme_of_ours_that_the_environment_names_has_its_own_colours(
     async with shown(played):
         assert played.app.theme == LIGHT
         assert played.app.theme_variables["background"].lower() == "#fbfbfa"
+
+
+async def test_the_slots_of_a_lab_that_nearly_fits_are_told_and_what_keeps_one_from_work_is_read_whole() -> (
+    None
+):
+    model = LabModel(seed=23, agents=4, slots=5)
+    model.lab[3].state, model.lab[3].note = "quarantined", "fails everything quickly"
+    played = PlayedDashboard(model)
+    played.play(60)
+    played.live()
+    async with shown(played) as pilot:
+        agents = text_of(played).split("1 Queue")[1].split("3 Groups")[0]
+        assert sum(line.count("■") for line in agents.splitlines()) > 2 * 15, "a cell each, and what it does"
+        await pilot.press("6")
+        await wait_for(lambda: "fails everything quickly" in text_of(played))
+        await pilot.resize_terminal(200, 40)
+        await wait_for(lambda: "NOTE" in text_of(played))

@@ -176,7 +176,7 @@ def _work(store: Store) -> Iterator[Trouble]:
             "aged",
             "warn",
             "",
-            f"a job waits for {age(overview.oldest_wait_s)}",
+            f"a job has waited for {age(overview.oldest_wait_s)}",
             "Open the jobs of its group and ask of one why it waits (`e`). A higher priority (`p`) helps "
             "where others go first, more slots where none is free.",
             filter=_waiting(oldest) if oldest is not None else "state:waiting",

@@ -21,9 +21,10 @@ def explanation(answer: ExplainAnswer, width: int) -> list[Line]:
     lines: list[Line] = [*_text(answer.summary, width, "bold"), ()]
     facts: list[str] = []
     if answer.waited_s is not None:
-        facts.append(f"waits for {age(answer.waited_s)}")
+        facts.append(f"has waited for {age(answer.waited_s)}")
     if answer.ahead is not None:
-        facts.append(f"{count(answer.ahead)} of its group before it")
+        ahead = f"{count(answer.ahead)} of its group before it"
+        facts.append(ahead if answer.ahead else "the first of its group")
     if answer.urgent_waiting:
         facts.append(f"{count(answer.urgent_waiting)} more urgent jobs wait")
     if answer.starts_at is not None:

@@ -107,7 +107,7 @@ class JobCard(Canvas):
         now = self._store.clock.now()
         begin = job.queued_at or job.created_at or now
         if not attempts:
-            waits = f"waits for {span(now - begin)}" if not job.ended else "never started"
+            waits = f"waiting for {span(now - begin)}" if not job.ended else "never started"
             return [((fit(waits, width), "wait"),)]
         finish = max(facts.finished_at or now for facts in attempts)
         if not job.ended and not job.active:

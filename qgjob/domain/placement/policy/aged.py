@@ -49,7 +49,7 @@ def aged(view: View) -> Choice | None:
         for slot in chain(ready(view, group), further):
             if job := _oldest(view, group, slot):
                 view.as_aged = True
-                return slot, group, job, "it waits longest of all that wait past the horizon"
+                return slot, group, job, "it is the oldest of all that wait for more than an hour"
     return None
 
 
@@ -83,7 +83,7 @@ def stays_aged(view: View, slot: Slot, group: Group) -> Choice | None:
     if job is None:
         return None
     view.as_aged = True
-    return slot, group, job, "the build is installed there, and it waits past the horizon"
+    return slot, group, job, "the build is installed there, and it waits for more than an hour"
 
 
 def is_aged(view: View, group: Group) -> bool:

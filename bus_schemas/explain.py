@@ -11,7 +11,7 @@ from bus_schemas.base import Answer, Id, Label, Message, Model, SlotName, Text, 
 from bus_schemas.events import EndState
 from bus_schemas.queries import JobState
 
-GateKind = Literal["cancelling", "not_before", "paused", "build_held", "org_limit", "run_limit"]
+GateKind = Literal["cancelling", "not_before", "paused", "build_held", "org_limit", "run_limit", "no_room"]
 """What keeps a job from starting, whatever slot is free."""
 SlotWhyKind = Literal[
     "chosen", "free", "other_work", "kept_free", "busy", "avoided", "held", "out_of_order", "labels"

@@ -193,6 +193,10 @@ class Overview(Answer):
     """Builds of which nothing starts for now, at most 200."""
     held: int = 0
     """How many of the waiting jobs a pause or a limit keeps from starting."""
+    most_groups: int | None = None
+    """Of how many groups jobs may be out at once, where the server has no room for more."""
+    groups_held: int = 0
+    """How many groups wait for that room."""
     pauses: tuple[PauseView, ...] = ()
     orgs: tuple[OrgView, ...] = ()
 

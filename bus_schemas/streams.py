@@ -53,6 +53,8 @@ RUN_MARKER_TTL_S: Final = 7 * 24 * HOUR_S
 JOB_ROOM_BYTES: Final = 128 * 1024
 """How much smaller than a message a job must be: its end carries the next attempt, its release the fence."""
 GROUP_CONSUMERS: Final = "g_"
+MAX_GROUPS: Final = 100_000
+"""Far more than a lab has slots: without a limit of its own a stream has the server's, a thousand."""
 GROUP_UNUSED_S: Final = 3600.0
 """How long the consumer of a group stays when no slot pulls from it and none of its work is running."""
 AGENT_TTL_S: Final = 15
@@ -89,6 +91,7 @@ def streams(replicas: int = 1) -> list[ApiConfig]:
             subjects.WORK_ALL,
             description="qgjob: released work",
             retention="workqueue",
+            max_consumers=MAX_GROUPS,
             allow_atomic=True,
             discard="new",
         ),

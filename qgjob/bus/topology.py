@@ -22,6 +22,8 @@ TOO_MANY_CONSUMERS = 10026
 """Of one stream: the server allows a thousand unless told otherwise."""
 _NO_STORAGE = 10047
 _NO_MESSAGE = frozenset({10037, 10043, 10057})
+_ALLOWED = frozenset({"max_bytes", "max_consumers"})
+"""What operators may set for themselves, and an account may not allow."""
 _LEAST_BYTES = 64 * 2**20
 _ASK_AGAIN_S = (1.0, 1.0, 2.0, 2.0, 2.0)
 """A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
@@ -56,15 +58,18 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
     changed = {
         key: value
         for key, value in config.items()
-        if key not in {"num_replicas", "max_bytes"} and _differs(have.get(key), value)
+        if key not in {"num_replicas", *_ALLOWED} and _differs(have.get(key), value)
     }
     if changed:
         try:
             await bus.requests.api(f"STREAM.UPDATE.{name}", {**have, **changed})
         except JsError as error:
             raise _explained(name, error) from error
+    have = {**have, **changed}
+    if have.get("max_consumers", -1) <= 0 < config.get("max_consumers", -1):
+        have = await _with_consumers(bus, name, have, config["max_consumers"])
     if config["num_replicas"] > have["num_replicas"]:
-        await _keep_on_more(bus, name, {**have, **changed}, config["num_replicas"])
+        await _keep_on_more(bus, name, have, config["num_replicas"])
 
 
 async def _info(bus: Bus, name: str) -> dict[str, Any]:
@@ -88,6 +93,17 @@ async def _keep_on_more(bus: Bus, name: str, have: dict[str, Any], copies: int) 
         )
 
 
+async def _with_consumers(bus: Bus, name: str, have: dict[str, Any], most: int) -> dict[str, Any]:
+    """More consumers than the server's default, for a stream that says nothing of it; it works without."""
+    more = {**have, "max_consumers": most}
+    try:
+        await bus.requests.api(f"STREAM.UPDATE.{name}", more)
+    except JsError as error:
+        log.debug("the stream %s has as many consumers as the account may: %s", name, error.description)
+        return have
+    return more
+
+
 async def _create(bus: Bus, config: dict[str, Any]) -> None:
     name = config["name"]
     while True:
@@ -99,6 +115,9 @@ async def _create(bus: Bus, config: dict[str, Any]) -> None:
             limit = int(config.get("max_bytes", 0))
             if error.err_code == _NO_STORAGE and limit > _LEAST_BYTES:
                 config = {**config, "max_bytes": limit // 2}  # a small disk keeps less
+                continue
+            if error.err_code == TOO_MANY_CONSUMERS and "max_consumers" in config:  # the account's limit
+                config = {key: value for key, value in config.items() if key != "max_consumers"}
                 continue
             raise _explained(name, error) from error
         return

@@ -25,6 +25,7 @@ from qgjob.scheduler.control.priorities import Priorities
 from qgjob.scheduler.control.requests import Control
 from qgjob.scheduler.control.retries import Retries
 from qgjob.scheduler.dispatch.dispatcher import Dispatcher
+from qgjob.scheduler.dispatch.group_consumers import GroupConsumers
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.dispatch.learning import Learning
@@ -108,9 +109,13 @@ def wire(
         backlog.drop(entry.job_id, entry.attempt)
         lab.feed(forgotten(entry.job_id, entry.attempt))
 
-    def in_use() -> set[GroupKey]:
+    def in_use() -> dict[GroupKey, bool]:
         return lab.in_use()
 
+    def limited(event: Event) -> None:
+        lab.feed(event)
+
+    consumers = GroupConsumers(bus, clock, settings.ack_wait_s, in_use, limited)
     dispatcher = Dispatcher(
         bus=bus,
         clock=clock,
@@ -121,7 +126,7 @@ def wire(
         ack_wait_s=settings.ack_wait_s,
         on_already_ended=lambda entry, ended: released_already(entry, ended.state),
         on_gone=lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
-        in_use=in_use,
+        consumers=consumers,
         first=first,
     )
 

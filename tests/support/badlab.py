@@ -10,7 +10,7 @@ from typing import ClassVar
 from agent.launch import JobDirs, OutputSink
 from agent.runners.base import InProcessRunner, RunnerJob, RunResult, Verdict
 
-PLUGINS = "tests.support.badlab:Picky,tests.support.badlab:Deadly"
+PLUGINS = "tests.support.badlab:Picky,tests.support.badlab:Deadly,tests.support.badlab:Until"
 
 
 class Picky(InProcessRunner):
@@ -41,4 +41,16 @@ class Deadly(InProcessRunner):
         """Kill."""
         os.kill(os.getpid(), signal.SIGKILL)
         await asyncio.sleep(60)
+        return RunResult(verdict=Verdict.PASSED)
+
+
+class Until(InProcessRunner):
+    """Passes once the file is there that its first argument names."""
+
+    name: ClassVar[str] = "until"
+
+    async def run(self, job: RunnerJob, dirs: JobDirs, emit_log: OutputSink) -> RunResult:
+        """Wait, then pass."""
+        while not os.path.exists(job.argv[0]):  # noqa: PTH110, ASYNC110  # a file tells nobody of itself
+            await asyncio.sleep(0.05)
         return RunResult(verdict=Verdict.PASSED)

@@ -192,13 +192,16 @@ def consistent(state: LabState) -> None:
         for released in slot.held.values():
             assert released.started or released.job.group == slot.bound, "held, but pulled by nobody"
     assert set(state.free) <= set(state.slots)
+    assert state.groups_out == len({released.job.group for released in state.out.values()})
+    assert not state.full or state.most_groups is not None
     for job_id, released in state.out.items():
         assert released.slot is not None or not released.started
         assert released.slot is None or released.slot in state.slots or released.slot in state.awaited, job_id
 
 
 def shut(state: LabState, key: GroupKey) -> bool:
-    return key[1:] in state.held_builds or state.rules.shut(key, state.org_out)
+    out = any(released.job.group == key for released in state.out.values())
+    return key[1:] in state.held_builds or state.rules.shut(key, state.org_out) or (state.full and not out)
 
 
 def job(

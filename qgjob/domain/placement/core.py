@@ -12,6 +12,8 @@ from qgjob.domain.placement.model import (
     BuildWithheld,
     Effect,
     Event,
+    GroupsLetGo,
+    GroupsLimited,
     JobArrived,
     JobEnded,
     JobReprioritised,
@@ -74,12 +76,19 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
             if why is not None:
                 state.held_builds[build] = why
             shelves.sort_out(state, build[0])
+        case GroupsLimited(most, refused):
+            state.most_groups, state.refused = most, refused
+            shelves.make_room(state)
+        case GroupsLetGo(groups):
+            holding.unbind_all(state, groups)
         case JobWasReleased(job, slot):
             job_events.was_released(state, job, slot, now)
         case Tick():
             slot_events.give_up_awaited(state, now)
             slot_events.hand_on_overdue(state, now)
             job_events.come_due(state, now, effects)
+            if state.full and state.free:
+                shelves.make_room(state)
 
 
 def dispatch(

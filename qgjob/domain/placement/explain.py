@@ -9,12 +9,16 @@ from bus_schemas.agents import GroupRef
 from bus_schemas.explain import ExplainAnswer, Gate
 from bus_schemas.queries import JobState
 from qgjob.domain.commands import resume_build, resume_queue
+from qgjob.domain.placement import shelves
 from qgjob.domain.placement.gates import Pause
 from qgjob.domain.placement.model import Job, LabState, Released
 from qgjob.domain.placement.slotwhys import Question, SlotWhy, gathered
 from qgjob.domain.placement.turns import Place, ageing, fairness, first_orgs, place_of
 
 MAX_CHANGES: Final = 6
+_MORE_ROOM: Final = (
+    "Allow more consumers in nats-server: `max_consumers` of the account, if it has one, and of QG_WORK."
+)
 _LIMITS: Final = frozenset({"org_limit", "run_limit"})
 """What lets in the most urgent first."""
 _TAKEN: Final = frozenset({"busy", "other_work"})
@@ -45,6 +49,12 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
         why = f"the organisation {key.org_id} may have {_jobs(limit)} running at once, and has {out}"
         fix = f"Raise the limit: qgjob queue limit --org-id {quote(key.org_id)} --max-running {limit + 1}"
         gates.append(Gate(kind="org_limit", why=why, fix=fix))
+    if state.most_groups is not None and shelves.waits_for_room(state, key):
+        why = (
+            f"the server has room for {_groups(state.most_groups)} (a build with its labels) at once, "
+            "and as many have jobs out"
+        )
+        gates.append(Gate(kind="no_room", why=why, fix=_MORE_ROOM))
     gate = state.gates.state_of(job.run_id) if job.max_parallel is not None else None
     if gate is not None and (job.parked or (job.delayed and gate[1] >= gate[0])):
         rest = f"and {gate[1]} are" if gate[1] >= gate[0] else "and others of it go first"
@@ -52,6 +62,10 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
         fix = "Wait for a job of its run to end: it was submitted with --max-parallel."
         gates.append(Gate(kind="run_limit", why=why, fix=fix))
     return gates
+
+
+def _groups(count: int) -> str:
+    return "1 group" if count == 1 else f"{count:,} groups"
 
 
 def _paused(pause: Pause) -> Gate:
@@ -97,7 +111,9 @@ def _out(state: LabState, released: Released, now: float) -> ExplainAnswer:
         else question.why(slot)
         for slot in state.slots.values()
     ]
-    if released.started:
+    if job.group in state.refused:
+        summary = "It was released, but the server has no room for its group (a build with its labels) yet."
+    elif released.started:
         summary = f"It runs on {released.slot}."
     elif released.slot is not None:
         slot = state.slots.get(released.slot)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from qgjob.domain.placement.model import (
     MAX_WINDOW,
     OVERDUE_S,
@@ -42,6 +44,15 @@ def rebind(state: LabState, slot: Slot, bound: GroupKey | None) -> None:
     slot.bound = bound
     if bound is not None:
         state.group(bound).slots.add(slot.name)
+
+
+def unbind_all(state: LabState, groups: Iterable[GroupKey]) -> None:
+    """No slot pulls any more from groups of which nothing is out."""
+    for group in [found for key in groups if (found := state.groups.get(key)) is not None and not found.out]:
+        for name in group.slots:
+            state.slots[name].bound = None
+        group.slots.clear()
+        settle(state, group)
 
 
 def hold(state: LabState, slot: Slot, released: Released, now: float) -> None:

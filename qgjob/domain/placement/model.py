@@ -144,6 +144,14 @@ class LabState:
     held_builds: dict[Build, Withheld] = field(default_factory=dict[Build, Withheld])
     org_out: dict[str, int] = field(default_factory=dict[str, int])
     """How many jobs of each organisation are out."""
+    groups_out: int = 0
+    """Of how many groups jobs are out."""
+    most_groups: int | None = None
+    """Of how many there may be; None: of any number."""
+    full: bool = False
+    """Nothing of a group starts of which no job is out: there are as many groups as there may be."""
+    refused: frozenset[GroupKey] = frozenset()
+    """Groups of which jobs are out that no slot can pull yet, for the same reason."""
     slots: dict[str, Slot] = field(default_factory=dict[str, Slot])
     free: dict[str, Slot] = field(default_factory=dict[str, Slot])
     """Available slots that may be given work now."""
@@ -233,6 +241,19 @@ class BuildWithheld(NamedTuple):
     why: Withheld | None
 
 
+class GroupsLimited(NamedTuple):
+    """Jobs of so many groups may be out at once, as the server serves no more; None: of any number."""
+
+    most: int | None
+    refused: frozenset[GroupKey] = frozenset()
+
+
+class GroupsLetGo(NamedTuple):
+    """No slot is bound to these groups any more, of which no job is out."""
+
+    groups: tuple[GroupKey, ...]
+
+
 class SlotSeen(NamedTuple):
     """A slot reported itself, with what it really is."""
 
@@ -299,6 +320,8 @@ Event = (
     | SlotWithheld
     | SlotProbed
     | BuildWithheld
+    | GroupsLimited
+    | GroupsLetGo
     | JobStarted
     | JobEnded
     | Tick

@@ -65,6 +65,8 @@ def went_out(state: LabState, job: Job) -> None:
     """One more job is out: those of its run or organisation that were next may have to wait."""
     if job.max_parallel is not None:
         _move(state, state.gates.release(job))
+    if state.groups[job.group].out == 1:
+        shelves.went_out(state, job.group)
     org = job.group.org_id
     out = state.org_out[org] = state.org_out.get(org, 0) + 1
     if out == state.rules.limits.get(org):
@@ -75,6 +77,9 @@ def came_back(state: LabState, job: Job) -> None:
     """One job less is out."""
     if job.max_parallel is not None:
         _move(state, state.gates.end(job))
+    group = state.groups.get(job.group)
+    if group is None or not group.out:
+        shelves.came_back(state, job.group)
     org = job.group.org_id
     out = state.org_out[org] = state.org_out[org] - 1
     if out + 1 == state.rules.limits.get(org):

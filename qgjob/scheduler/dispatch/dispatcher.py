@@ -8,6 +8,7 @@ after its release was: by then both have reached the disk, so a power cut cannot
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -22,10 +23,10 @@ from qgjob.bus.publish import OutMsg, event_message, lost_compare
 from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK
 from qgjob.bus.requester import JsError
-from qgjob.bus.topology import TOO_MANY_CONSUMERS, consumer_names, create_consumer, delete_consumer
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, GroupKey, Release
 from qgjob.scheduler.backlog.entries import Backlog, Entry
+from qgjob.scheduler.dispatch.group_consumers import GroupConsumers
 from qgjob.scheduler.dispatch.precedence import Precedence
 from qgjob.scheduler.leadership.election import DeposedError
 from qgjob.scheduler.leadership.fence import Fence
@@ -34,9 +35,8 @@ log = logging.getLogger(__name__)
 
 _MAX_RELEASES = 200
 _ACK_EVERY_S = 0.25
-_SURE_S = streams.GROUP_UNUSED_S / 6
-_MAX_SURE = 1000
-_MAX_CLEARED = 500
+_AGAIN_S = 1.0
+"""Between two tries to bind slots to groups for which the server had no room."""
 ACK_AFTER_S = 2.5
 """Twice the `sync_interval` of nats.conf, and some."""
 
@@ -56,8 +56,7 @@ class Dispatcher:
     on_already_ended: Callable[[Entry, Ended], None]
     on_gone: Callable[[Release], None]
     """Called for a release whose job is not there any more: it ended, or another attempt took its place."""
-    in_use: Callable[[], set[GroupKey]]
-    """The groups that slots are bound to, or whose jobs are out."""
+    consumers: GroupConsumers
     first: Precedence = field(default_factory=Precedence)
     """Told of the slots that are bound."""
     _releases: deque[Release] = field(default_factory=deque[Release])
@@ -65,9 +64,8 @@ class Dispatcher:
     _binds: deque[Bind] = field(default_factory=deque[Bind])
     _wake_release: asyncio.Event = field(default_factory=asyncio.Event)
     _wake_bind: asyncio.Event = field(default_factory=asyncio.Event)
-    _consumers: dict[str, float] = field(default_factory=dict[str, float])
-    """Group consumers that are known to exist, and since when (monotonic)."""
-    _clearing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _later: dict[str, Bind] = field(default_factory=dict[str, Bind])
+    """Slots that wait until there is room for the consumer of their group."""
 
     def release(self, release: Release) -> None:
         """Queue a release."""
@@ -76,6 +74,7 @@ class Dispatcher:
 
     def bind(self, bind: Bind) -> None:
         """Queue a binding."""
+        self._later.pop(bind.slot, None)
         self._binds.append(bind)
         self.first.bound(bind.slot)
         self._wake_bind.set()
@@ -87,19 +86,24 @@ class Dispatcher:
 
     def doubt(self, group: GroupKey) -> None:
         """Note that a slot does not pull from the group it is bound to: the group's consumer may be gone."""
-        self._consumers.pop(streams.group_consumer_name(*group), None)
+        self.consumers.doubt(group)
 
     async def run_binds(self) -> None:
         """Create the consumers of groups and send the bindings, all of them at once."""
         while True:
+            self._wake_bind.clear()
             while self._binds:
                 slots: dict[GroupKey, list[str]] = {}
                 for slot, group in {bind.slot: bind.group for bind in self._binds}.items():
                     slots.setdefault(group, []).append(slot)
                 self._binds.clear()
                 await asyncio.gather(*(self._bind(group, names) for group, names in slots.items()))
-            self._wake_bind.clear()
-            await self._wake_bind.wait()
+            limited = self.consumers.tell()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN_S if limited else None):
+                    await self._wake_bind.wait()
+            self._binds.extendleft(self._later.values())
+            self._later.clear()
 
     async def run_releases(self) -> None:
         """Publish queued releases, in batches."""
@@ -111,14 +115,11 @@ class Dispatcher:
             await self._wake_release.wait()
 
     async def _bind(self, group: GroupKey, slots: list[str]) -> None:
-        consumer = streams.group_consumer_name(*group)
-        now = self.clock.monotonic()
-        if now - self._consumers.get(consumer, -_SURE_S) >= _SURE_S:
-            # The server removes consumers that nobody uses. To create one that is there does nothing.
-            await self._make_consumer(group)
-            self._consumers[consumer] = now
-            if len(self._consumers) > _MAX_SURE:
-                self._consumers = {n: at for n, at in self._consumers.items() if now - at < _SURE_S}
+        if not await self.consumers.be_there(group):
+            for name in slots:
+                self._later[name] = Bind(name, group)
+                self.first.told(name)
+            return
         for name in slots:
             agent, _, slot = name.rpartition("/")
             binding = Binding(
@@ -126,45 +127,11 @@ class Dispatcher:
                 slot=slot,
                 epoch=self.epoch,
                 group=group_ref(group),
-                consumer=consumer,
+                consumer=streams.group_consumer_name(*group),
                 ack_wait_s=self.ack_wait_s,
             )
             await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
             self.first.told(name)
-
-    async def _make_consumer(self, group: GroupKey) -> None:
-        config = streams.group_consumer(*group, self.ack_wait_s)
-        if await self._was_made(config):
-            return
-        async with self._clearing:
-            if await self._was_made(config):
-                return  # there is room since another group made some
-            await self._clear_unused()
-            await create_consumer(self.bus, streams.WORK, config)
-
-    async def _was_made(self, config: streams.ApiConfig) -> bool:
-        """Create a consumer; False when the stream has as many as it may have."""
-        try:
-            await create_consumer(self.bus, streams.WORK, config)
-        except JsError as error:
-            if error.err_code != TOO_MANY_CONSUMERS:
-                raise
-            return False
-        return True
-
-    async def _clear_unused(self) -> None:
-        """Delete consumers of groups that nobody uses now; they are made again at the next bind."""
-        names = [
-            n for n in await consumer_names(self.bus, streams.WORK) if n.startswith(streams.GROUP_CONSUMERS)
-        ]
-        used = {streams.group_consumer_name(*group) for group in self.in_use()}
-        unused = [name for name in names if name not in used][:_MAX_CLEARED]
-        log.warning(
-            "%d groups have a consumer, as many as there may be: %d unused go", len(names), len(unused)
-        )
-        for name in unused:
-            self._consumers.pop(name, None)
-        await asyncio.gather(*(delete_consumer(self.bus, streams.WORK, name) for name in unused))
 
     async def _release(self, batch: list[Release]) -> None:
         entries: list[tuple[Release, Entry]] = []

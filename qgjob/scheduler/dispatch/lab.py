@@ -43,10 +43,9 @@ class Lab:
                 case Expire():
                     self.on_expire(effect)
 
-    def in_use(self) -> set[GroupKey]:
-        """The groups that slots are bound to, or whose jobs are out."""
-        bound = {slot.bound for slot in self.state.slots.values() if slot.bound is not None}
-        return bound | {released.job.group for released in self.state.out.values()}
+    def in_use(self) -> dict[GroupKey, bool]:
+        """The groups that slots are bound to, or whose jobs are out: True for these."""
+        return {key: bool(group.out) for key, group in self.state.groups.items() if group.out or group.slots}
 
     def start(self) -> None:
         """Recovery is done: place from now on."""

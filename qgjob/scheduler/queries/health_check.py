@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Heartbeat
 from bus_schemas.base import SCHEMA_VERSION
-from bus_schemas.queries import CheckView, HealthAnswer
+from bus_schemas.queries import CheckView, HealthAnswer, Overview
 from qgjob import __version__
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last, read_page
@@ -61,10 +61,17 @@ async def read_agents(bus: Bus) -> list[Heartbeat]:
 class HealthCheck:
     """Runs all checks at once; none waits for another."""
 
-    def __init__(self, bus: Bus, reader: Reader, clock: Clock) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        reader: Reader,
+        clock: Clock,
+        overview: Callable[[], Overview | None] = lambda: None,
+    ) -> None:
         self._bus = bus
         self._reader = reader
         self._clock = clock
+        self._overview = overview
 
     async def answer(self) -> HealthAnswer:
         """The result of every check; the system is well when each is."""
@@ -156,11 +163,14 @@ class HealthCheck:
         if since is None:
             return CheckView(name="queue", ok=True, detail="nothing waits")
         oldest = max(0.0, now - since)
-        return CheckView(
-            name="queue",
-            ok=oldest <= MAX_WAIT_S,
-            detail=f"{waiting}; the oldest waits for {show_duration(oldest)}",
-        )
+        detail = f"{waiting}; the oldest waits for {show_duration(oldest)}"
+        overview = self._overview()
+        if overview is not None and overview.groups_held:
+            detail += (
+                f"; {counted(overview.groups_held, 'group')} wait: nats-server has room for "
+                f"{overview.most_groups} at once (max_consumers)"
+            )
+        return CheckView(name="queue", ok=oldest <= MAX_WAIT_S, detail=detail)
 
     async def _dead_letters(self) -> CheckView:
         count = int((await stream_state(self._bus, streams.DEAD))["messages"])

@@ -14,6 +14,7 @@ from bus_schemas.rules import QueueRules
 from bus_schemas.subjects import PRIORITY_CLASSES
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
+from qgjob.domain.placement import shelves
 from qgjob.domain.placement.model import Group, GroupKey, LabState
 from qgjob.scheduler.dispatch.dispatcher import group_ref
 from qgjob.scheduler.dispatch.holds import Holds
@@ -83,6 +84,8 @@ class OverviewPublisher:
             waiting=len(state.jobs),
             delayed=delayed,
             held=len(state.jobs) - delayed - may_start,
+            most_groups=state.most_groups,
+            groups_held=len(state.refused) + sum(shelves.waits_for_room(state, key) for key in state.shelved),
             running=sum(1 for released in state.out.values() if released.started),
             slots_idle=sum(1 for slot in state.slots.values() if slot.available and not slot.held),
             slots_busy=busy,

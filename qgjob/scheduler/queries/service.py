@@ -82,7 +82,7 @@ class QueryService:
         self._overview = overview
         self._clock = clock or SystemClock()
         self._lookup = Lookup(bus, reader, self._clock)
-        self._health = HealthCheck(bus, reader, self._clock)
+        self._health = HealthCheck(bus, reader, self._clock, overview)
         self._limit = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[str, Callable[[_Question], Awaitable[bytes]]] = {

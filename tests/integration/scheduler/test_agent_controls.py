@@ -23,6 +23,7 @@ from qgjob.clock import ManualClock, SystemClock
 from qgjob.errors import NotFoundError, RefusedError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.dispatch.dispatcher import Dispatcher
+from qgjob.scheduler.dispatch.group_consumers import GroupConsumers
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.dispatch.slots import SILENT_S, Slots
@@ -222,8 +223,9 @@ async def test_an_agent_without_a_heartbeat_is_missed_when_its_slots_fall_silent
     def ended(entry: Entry, end: Ended) -> None:
         raise AssertionError(f"{entry} ended: {end}")
 
+    consumers = GroupConsumers(bus, clock, 30.0, dict, lambda _: None)
     dispatcher = Dispatcher(
-        bus, clock, 1, Fence(0), Backlog(), Publisher(bus), 30.0, ended, lambda _: None, set
+        bus, clock, 1, Fence(0), Backlog(), Publisher(bus), 30.0, ended, lambda _: None, consumers
     )
     agents: dict[str, set[str]] = {}
     holds = Holds(bus, clock, 1, lab.state, lab.feed, agents)

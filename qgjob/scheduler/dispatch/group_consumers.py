@@ -1,0 +1,152 @@
+"""The consumers of groups: made before a slot is bound, and as many as the server has room for.
+
+Where it has no more, those that nobody uses go. Where jobs of all of them are out, further groups wait, and
+placement is told how many there may be; it begins no others then. How many that is shows only by a refusal:
+the limit may be the stream's, the account's or the server's own. So after a while a few more are tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bus_schemas import streams
+from qgjob.bus.connect import Bus
+from qgjob.bus.requester import JsError
+from qgjob.bus.topology import TOO_MANY_CONSUMERS, consumer_names, create_consumer, delete_consumer
+from qgjob.clock import Clock
+from qgjob.domain.placement.model import Event, GroupKey, GroupsLetGo, GroupsLimited
+
+log = logging.getLogger(__name__)
+
+_SURE_S: Final = streams.GROUP_UNUSED_S / 6
+_MAX_SURE: Final = 10_000
+_MAX_CLEARED: Final = 500
+_AT_ONCE: Final = 32
+"""So many are made at once: a cluster takes 10 ms and more for each, and answers must come in time."""
+_REFUSED_S: Final = 0.5
+"""For so long nothing is asked of a server that has no room; placement is told meanwhile."""
+_MORE_AFTER_S: Final = 10.0
+
+
+@dataclass(slots=True)
+class GroupConsumers:
+    """Within one reign."""
+
+    bus: Bus
+    clock: Clock
+    ack_wait_s: float
+    """How long a lease on released work lasts."""
+    in_use: Callable[[], Mapping[GroupKey, bool]]
+    """The groups that slots are bound to, or whose jobs are out: True for these."""
+    feed: Callable[[Event], None]
+    most: int | None = None
+    """How many there may be at once, as far as a refusal has shown."""
+    _sure: dict[str, float] = field(default_factory=dict[str, float])
+    """Those that surely exist, and when that was made sure (monotonic)."""
+    _refused: set[GroupKey] = field(default_factory=set[GroupKey])
+    _refused_at: float = float("-inf")
+    _more_at: float = 0.0
+    _told: tuple[int | None, frozenset[GroupKey]] = (None, frozenset())
+    _few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    _clearing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def be_there(self, group: GroupKey) -> bool:
+        """Make sure of a group's consumer; False while the server has no room for it."""
+        name = streams.group_consumer_name(*group)
+        now = self.clock.monotonic()
+        if now - self._sure.get(name, -_SURE_S) < _SURE_S:
+            return True
+        # The server removes consumers that nobody uses. To create one that is there does nothing.
+        if not await self._made(group):
+            self._refused.add(group)
+            return False
+        self._refused.discard(group)
+        self._sure[name] = now
+        if len(self._sure) > _MAX_SURE:
+            self._sure = {n: at for n, at in self._sure.items() if now - at < _SURE_S}
+        return True
+
+    def doubt(self, group: GroupKey) -> None:
+        """A slot that was bound to a group does not pull there: its consumer may be gone."""
+        self._sure.pop(streams.group_consumer_name(*group), None)
+
+    def tell(self) -> bool:
+        """Tell placement how many groups there may be; whether that has to be looked at again soon."""
+        now = self.clock.monotonic()
+        in_use = self.in_use()
+        self._refused.intersection_update(in_use)
+        if self.most is not None and not self._refused and now > self._more_at:
+            self._more_at = now + _MORE_AFTER_S
+            more = self.most + max(1, self.most // 10)
+            self.most = more if more < 2 * len(in_use) else None
+        telling = (self.most, frozenset(self._refused))
+        if telling != self._told:
+            self._told = telling
+            self.feed(GroupsLimited(*telling))
+        return self.most is not None
+
+    async def _made(self, group: GroupKey) -> bool:
+        config = streams.group_consumer(*group, self.ack_wait_s)
+        if group not in self._refused and await self._was_made(config):
+            return True
+        async with self._clearing:
+            if self.clock.monotonic() - self._refused_at < _REFUSED_S:
+                return False
+            if await self._was_made(config):
+                return True  # there is room since another group made some
+            used = await self._clear_unused()
+            if await self._was_made(config):
+                return True
+            if self.most is None:
+                log.warning(
+                    "the server has room for the consumers of %d groups, of all of which jobs are out: "
+                    "others wait (max_consumers of the account or of %s)",
+                    used,
+                    streams.WORK,
+                )
+            self.most, self._refused_at = used, self.clock.monotonic()
+            self._more_at = self._refused_at + _MORE_AFTER_S
+            return False
+
+    async def _was_made(self, config: streams.ApiConfig) -> bool:
+        """Make a consumer; False when the stream has as many as it may have."""
+        try:
+            async with self._few:
+                await create_consumer(self.bus, streams.WORK, config)
+        except JsError as error:
+            if error.err_code != TOO_MANY_CONSUMERS:
+                raise
+            return False
+        return True
+
+    async def _clear_unused(self) -> int:
+        """Delete consumers of groups that nobody uses now, or whose slots are idle; says how many stay.
+
+        They are made again at the next bind.
+        """
+        there = {
+            n for n in await consumer_names(self.bus, streams.WORK) if n.startswith(streams.GROUP_CONSUMERS)
+        }
+        in_use = {streams.group_consumer_name(*key): key for key in self.in_use()}
+        gone = [name for name in there if name not in in_use][:_MAX_CLEARED]
+        if not gone:
+            out = self.in_use()
+            idle = {name: key for name, key in in_use.items() if name in there and not out[key]}
+            gone = list(idle)[:_MAX_CLEARED]
+            self.feed(GroupsLetGo(tuple(idle[name] for name in gone)))
+        if gone:
+            log.info(
+                "%d groups have a consumer, as many as there may be: %d unused go", len(there), len(gone)
+            )
+        for name in gone:
+            self._sure.pop(name, None)
+        await asyncio.gather(*(self._delete(name) for name in gone))
+        return len(there) - len(gone)
+
+    async def _delete(self, name: str) -> None:
+        async with self._few:
+            await delete_consumer(self.bus, streams.WORK, name)

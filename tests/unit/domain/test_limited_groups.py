@@ -1,0 +1,164 @@
+"""The server serves so many groups at once: the others wait, whatever happens, and none is forgotten."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qgjob.domain.placement.explain import explain
+from qgjob.domain.placement.model import (
+    AWAIT_S,
+    Event,
+    GroupKey,
+    GroupsLetGo,
+    GroupsLimited,
+    JobArrived,
+    JobWithdrawn,
+    Release,
+    Tick,
+)
+from tests.support.placement import LABELS, World, consistent, job
+
+Kind = Literal[
+    "slot", "job", "take", "finish", "lose", "limit", "lift", "let_go", "cancel", "depose", "tick", "seen"
+]
+
+
+class Step(NamedTuple):
+    kind: Kind
+    number: int
+
+
+steps = st.lists(st.builds(Step, st.sampled_from(get_args(Kind)), st.integers(0, 5)), max_size=100)
+
+
+class Limited(World):
+    """Notes when a group is begun beyond the limit."""
+
+    def feed(self, event: Event) -> None:
+        before, began = len(self.log), self.state.groups_out
+        super().feed(event)
+        most = self.state.most_groups
+        if most is not None and any(isinstance(effect, Release) for effect in self.log[before:]):
+            assert self.state.groups_out <= max(most, began)
+
+
+def play(history: list[Step]) -> Limited:
+    world = Limited()
+    for number, (kind, which) in enumerate(history):
+        world.now += 0.5
+        name = f"a/s{which}"
+        match kind:
+            case "job":
+                world.feed(JobArrived(job(number, app=f"v{which}", at=world.now, priority=1 + number % 10)))
+            case "slot" if name not in world.labels:
+                world.add_slot(name, LABELS)
+            case "limit":
+                world.feed(GroupsLimited(1 + which))
+            case "lift":
+                world.feed(GroupsLimited(None))
+            case "let_go":
+                gone = tuple(key for key, group in world.state.groups.items() if not group.out)
+                world.feed(GroupsLetGo(gone))
+                world.bound = {slot: key for slot, key in world.bound.items() if key not in gone}
+            case "cancel":
+                for job_id in list(world.state.jobs)[which : which + 1]:
+                    world.feed(JobWithdrawn(job_id))
+                    world.ended.append(job_id)
+            case "depose":
+                world.depose()
+                for slot in sorted(world.labels):
+                    world.report(slot)
+            case "tick":
+                world.feed(Tick())
+            case _ if name not in world.labels:
+                pass
+            case "take":
+                world.take(name)
+            case "finish":
+                world.finish(name)
+            case "lose":
+                world.lose(name)
+            case _:
+                world.report(name)
+    return world
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(steps)
+def test_no_more_groups_than_there_may_be_and_nothing_is_lost(history: list[Step]) -> None:
+    world = play(history)
+    world.add_slot("last", LABELS)
+    for name in sorted(world.labels):
+        world.report(name)
+    world.now += AWAIT_S
+    world.run_dry()
+    assert sorted(world.ended) == sorted(f"j{n}" for n, step in enumerate(history) if step.kind == "job")
+    assert not world.state.out
+    consistent(world.state)
+
+
+def full(slots: int = 3) -> World:
+    """Two groups may be out and are, each on a slot; one slot is idle."""
+    world = World()
+    world.feed(GroupsLimited(2))
+    for number in range(slots):
+        world.add_slot(f"a/s{number}", LABELS)
+    for number in range(2):
+        world.feed(JobArrived(job(number, app=f"v{number}", at=world.now)))
+    return world
+
+
+def test_a_third_group_waits_and_says_why_while_more_of_the_others_goes_on() -> None:
+    world = full()
+    world.feed(JobArrived(job(2, app="v2")))
+    world.feed(JobArrived(job(3, app="v1")))
+    assert "j2" in world.state.jobs
+    assert "j3" in world.state.out, "a group that is there goes on, on the idle slot"
+    answer = explain(world.state, "j2", world.now)
+    assert answer is not None
+    assert [gate.kind for gate in answer.gates] == ["no_room"]
+    assert "2 groups" in answer.summary
+    assert any("max_consumers" in change for change in answer.changes)
+    world.take("a/s0")
+    world.finish("a/s0")
+    world.feed(Tick())
+    assert "j2" in world.state.out, "there is room"
+
+
+def test_urgent_work_of_another_group_gets_the_room_of_one_that_has_work_for_days() -> None:
+    world = full(2)
+    for number in range(10, 40):
+        world.feed(JobArrived(job(number, app=f"v{number % 2}", at=world.now)))
+    world.feed(JobArrived(job(99, app="v9", priority=10, at=world.now)))
+    world.take("a/s0")
+    world.finish("a/s0")
+    world.feed(Tick())
+    assert "j99" in world.state.out
+
+
+def test_slots_that_are_let_go_are_bound_anew() -> None:
+    world = full(2)
+    for name in ("a/s0", "a/s1"):
+        world.take(name)
+        world.finish(name)
+    bound = {slot.bound for slot in world.state.slots.values()}
+    assert len(bound) == 2
+    world.feed(GroupsLetGo(tuple(key for key in bound if key)))
+    assert {slot.bound for slot in world.state.slots.values()} == {None}
+    world.bound.clear()
+    world.feed(Tick())
+    world.feed(JobArrived(job(7, app="v0")))
+    world.run_dry()
+    assert world.ended[-1] == "j7"
+
+
+def test_what_was_released_to_a_group_that_the_server_refused_says_so() -> None:
+    world = full(2)
+    key = GroupKey("any", "o", "v1")
+    world.feed(GroupsLimited(1, frozenset({key})))
+    answer = explain(world.state, "j1", world.now)
+    assert answer is not None
+    assert "no room" in answer.summary

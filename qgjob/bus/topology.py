@@ -25,7 +25,7 @@ _NO_MESSAGE = frozenset({10037, 10043, 10057})
 _ALLOWED = frozenset({"max_bytes", "max_consumers"})
 """What operators may set for themselves, and an account may not allow."""
 _LEAST_BYTES = 64 * 2**20
-_ASK_AGAIN_S = (1.0, 1.0, 2.0, 2.0, 2.0)
+_ASK_AGAIN_S = (1.0, 1.0, 2.0, 2.0, 4.0)
 """A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
 
 
@@ -48,7 +48,7 @@ async def missing_streams(bus: Bus) -> list[str]:
 async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
     name = config["name"]
     try:
-        info = await _info(bus, name)
+        info = await ask(bus, f"STREAM.INFO.{name}")
     except JsError as error:
         if error.err_code != _STREAM_NOT_FOUND:
             raise
@@ -72,11 +72,13 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
         await _keep_on_more(bus, name, have, config["num_replicas"])
 
 
-async def _info(bus: Bus, name: str) -> dict[str, Any]:
-    for timeout in _ASK_AGAIN_S:
+async def ask(bus: Bus, call: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Call the API for what does no harm twice, again and again until there is an answer, for 10 s."""
+    *some, last = _ASK_AGAIN_S
+    for timeout in some:
         with contextlib.suppress(RequestTimeoutError):
-            return await bus.requests.api(f"STREAM.INFO.{name}", timeout=timeout)
-    return await bus.requests.api(f"STREAM.INFO.{name}")
+            return await bus.requests.api(call, body, timeout=timeout)
+    return await bus.requests.api(call, body, timeout=last)
 
 
 async def _keep_on_more(bus: Bus, name: str, have: dict[str, Any], copies: int) -> None:
@@ -148,13 +150,13 @@ async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict
     name = config["name"]
     filters = config.get("filter_subject")
     subject = f"CONSUMER.CREATE.{stream}.{name}" + (f".{filters}" if filters else "")
-    return await bus.requests.api(subject, {"stream_name": stream, "config": config, "action": ""})
+    return await ask(bus, subject, {"stream_name": stream, "config": config, "action": ""})
 
 
 async def delete_consumer(bus: Bus, stream: str, name: str) -> None:
     """Delete a consumer; it is no error when it is gone already."""
     try:
-        await bus.requests.api(f"CONSUMER.DELETE.{stream}.{name}")
+        await ask(bus, f"CONSUMER.DELETE.{stream}.{name}")
     except JsError as error:
         if error.err_code not in {_CONSUMER_NOT_FOUND, _STREAM_NOT_FOUND}:
             raise
@@ -169,7 +171,7 @@ async def _names(bus: Bus, call: str, kind: str) -> list[str]:
     """All names that a call of the API lists page by page."""
     found: list[str] = []
     while True:
-        page = await bus.requests.api(call, {"offset": len(found)})
+        page = await ask(bus, call, {"offset": len(found)})
         names: list[str] = page.get(kind) or []
         found.extend(names)
         if not names or len(found) >= int(page.get("total", 0)):
@@ -179,7 +181,7 @@ async def _names(bus: Bus, call: str, kind: str) -> list[str]:
 async def consumer_info(bus: Bus, stream: str, name: str) -> dict[str, Any] | None:
     """What a consumer is and how far it has come; None when it is gone, or nobody can tell just now."""
     try:
-        return await bus.requests.api(f"CONSUMER.INFO.{stream}.{name}")
+        return await ask(bus, f"CONSUMER.INFO.{stream}.{name}")
     except JsError as error:
         if error.err_code in {_CONSUMER_NOT_FOUND, _CONSUMER_OFFLINE}:
             return None
@@ -204,7 +206,7 @@ async def list_subjects(bus: Bus, stream: str, pattern: str) -> dict[str, int]:
 async def delete_message(bus: Bus, stream: str, seq: int) -> None:
     """Delete a message from a stream; it is no error when it is gone already. Slow: for the rare case."""
     try:
-        await bus.requests.api(f"STREAM.MSG.DELETE.{stream}", {"seq": seq, "no_erase": True})
+        await ask(bus, f"STREAM.MSG.DELETE.{stream}", {"seq": seq, "no_erase": True})
     except JsError as error:
         if error.err_code not in _NO_MESSAGE:
             raise
@@ -212,10 +214,10 @@ async def delete_message(bus: Bus, stream: str, seq: int) -> None:
 
 async def stream_copies(bus: Bus, stream: str) -> int:
     """How many servers of a cluster keep a stream."""
-    return int((await bus.requests.api(f"STREAM.INFO.{stream}"))["config"]["num_replicas"])
+    return int((await ask(bus, f"STREAM.INFO.{stream}"))["config"]["num_replicas"])
 
 
 async def stream_state(bus: Bus, stream: str) -> dict[str, Any]:
     """Counts and sequences of a stream."""
-    state: dict[str, Any] = (await bus.requests.api(f"STREAM.INFO.{stream}"))["state"]
+    state: dict[str, Any] = (await ask(bus, f"STREAM.INFO.{stream}"))["state"]
     return state

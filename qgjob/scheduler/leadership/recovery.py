@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import re
+import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +24,9 @@ from qgjob.bus.deadletters import set_aside
 from qgjob.bus.direct import read_all
 from qgjob.bus.follow import StreamMessage
 from qgjob.bus.publish import expect, lost_compare
-from qgjob.bus.requester import JsError
+from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.bus.topology import (
+    ask,
     consumer_info,
     consumer_names,
     create_consumer,
@@ -44,6 +46,8 @@ log = logging.getLogger(__name__)
 QUEUED_THROUGH_KEY = "queued_through"
 _KEY_STREAM = f"KV_{streams.LEADER_BUCKET}"
 _RELEASED = "qg.work.*.*.*.*"
+_FENCE_WITHIN_S = 1.0
+_NO_FENCE_S = 10.0
 _EPOCH = re.compile(r"(?:intake|chains)_(\d+)")
 
 
@@ -90,8 +94,12 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
 
 
 async def _write_fence(bus: Bus, epoch: int) -> int:
+    give_up = asyncio.get_running_loop().time() + _NO_FENCE_S
+    ours = json.dumps({"v": 1, "epoch": epoch, "by": secrets.token_hex(8)}).encode()
     while True:
         stored = await kv.get_last(bus, streams.WORK, subjects.WORK_FENCE)
+        if stored is not None and stored.data == ours:  # only the answer was lost
+            return await _forget_fences(bus, stored.seq)
         if stored is not None and (later := _fence_epoch(stored.data)) >= epoch:
             # The same one was another reign: its key's stream began anew since.
             raise await _deposed(
@@ -100,15 +108,25 @@ async def _write_fence(bus: Bus, epoch: int) -> int:
         try:
             ack = await bus.requests.publish(
                 subjects.WORK_FENCE,
-                json.dumps({"v": 1, "epoch": epoch}).encode(),
+                ours,
                 headers=expect(stored.seq if stored else 0),
+                timeout=_FENCE_WITHIN_S,
             )
         except JsError as error:
             if lost_compare(error):
                 continue
             raise
-        await bus.requests.api(f"STREAM.PURGE.{streams.WORK}", {"filter": subjects.WORK_FENCE, "keep": 1})
-        return ack.seq
+        except RequestTimeoutError:
+            if asyncio.get_running_loop().time() > give_up:
+                raise
+            continue  # while the stream elects its leader, what is sent to it is lost
+        return await _forget_fences(bus, ack.seq)
+
+
+async def _forget_fences(bus: Bus, seq: int) -> int:
+    """Keep the last one only."""
+    await ask(bus, f"STREAM.PURGE.{streams.WORK}", {"filter": subjects.WORK_FENCE, "keep": 1})
+    return seq
 
 
 async def _deposed(bus: Bus, later: int, why: str) -> DeposedError:
@@ -118,7 +136,7 @@ async def _deposed(bus: Bus, later: int, why: str) -> DeposedError:
     """
     if int((await stream_state(bus, _KEY_STREAM))["last_seq"]) < later:
         log.warning("the leader's key knows nothing of epoch %d: it goes on behind that", later)
-        await bus.requests.api(f"STREAM.PURGE.{_KEY_STREAM}", {"seq": later + 1})
+        await ask(bus, f"STREAM.PURGE.{_KEY_STREAM}", {"seq": later + 1})
     return DeposedError(why)
 
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bus_schemas import streams
+from bus_schemas import streams, subjects
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.bus.topology import ensure_topology, missing_streams
 from qgjob.scheduler import reign
-from qgjob.scheduler.leadership.recovery import QUEUED_THROUGH_KEY
+from qgjob.scheduler.leadership.recovery import QUEUED_THROUGH_KEY, recover
 from tests.support.runs import planned, submit
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
@@ -88,3 +88,31 @@ async def test_a_stream_that_was_asked_for_in_vain_is_asked_for_again_soon(
     monkeypatch.setattr(bus.requests, "request", unanswered)
     await ensure_topology(bus)
     assert lost
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_a_recovery_asks_again_soon_whatever_was_lost_of_it(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, carried_out: bool
+) -> None:
+    """A question to a stream that elects its leader, or the answer of the leader that is gone."""
+    await submit(bus, planned(1, runner="noop"))
+    await recover(bus, 1)  # leaves what the next one has to clear away
+    request = bus.requests.request
+    lost: set[str] = set()
+
+    async def unanswered(subject: str, *args: Any, **more: Any) -> Msg:
+        if "DIRECT.GET" not in subject and subject not in lost:
+            lost.add(subject)
+            assert more["timeout"] <= 1, f"{subject}: another leader may be there since"
+            if carried_out:
+                await request(subject, *args, **more)
+            raise RequestTimeoutError(f"No answer from {subject} in time.")
+        return await request(subject, *args, **more)
+
+    monkeypatch.setattr(bus.requests, "request", unanswered)
+    found = await recover(bus, 2)
+    assert found.jobs_horizon
+    assert len(lost) > 8
+    stored = await kv.get_last(bus, streams.WORK, subjects.WORK_FENCE)
+    assert stored is not None
+    assert stored.seq == found.fence

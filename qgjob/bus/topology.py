@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from bus_schemas import streams
@@ -27,6 +28,10 @@ _ALLOWED = frozenset({"max_bytes", "max_consumers"})
 _LEAST_BYTES = 64 * 2**20
 _ASK_AGAIN_S = (1.0, 1.0, 2.0, 2.0, 4.0)
 """A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
+_SOON_S = (1.0, 1.0, 2.0)
+_LED_WITHIN = 5
+"""So often it is looked whether a consumer has a leader: at most for 20 s."""
+_LOOK_S = 0.25
 
 
 async def ensure_topology(bus: Bus, *, replicas: int = 1) -> None:
@@ -72,9 +77,14 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
         await _keep_on_more(bus, name, have, config["num_replicas"])
 
 
-async def ask(bus: Bus, call: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Call the API for what does no harm twice, again and again until there is an answer, for 10 s."""
-    *some, last = _ASK_AGAIN_S
+async def ask(
+    bus: Bus, call: str, body: dict[str, Any] | None = None, *, within: Sequence[float] = _ASK_AGAIN_S
+) -> dict[str, Any]:
+    """Call the API for what does no harm twice, again and again until there is an answer, for 10 s.
+
+    `within`: how long each answer may take.
+    """
+    *some, last = within
     for timeout in some:
         with contextlib.suppress(RequestTimeoutError):
             return await bus.requests.api(call, body, timeout=timeout)
@@ -149,8 +159,18 @@ async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict
     """Create a consumer, or find it there with the same configuration; returns its info."""
     name = config["name"]
     filters = config.get("filter_subject")
-    subject = f"CONSUMER.CREATE.{stream}.{name}" + (f".{filters}" if filters else "")
-    return await ask(bus, subject, {"stream_name": stream, "config": config, "action": ""})
+    call = f"CONSUMER.CREATE.{stream}.{name}" + (f".{filters}" if filters else "")
+    body = {"stream_name": stream, "config": config, "action": ""}
+    try:
+        return await bus.requests.api(call, body, timeout=_ASK_AGAIN_S[0])
+    except RequestTimeoutError:
+        # On a cluster it may be there without a leader by now: who pulled would be told that it is gone.
+        info = await ask(bus, call, body)
+        for _ in range(_LED_WITHIN):
+            if (led := await consumer_info(bus, stream, name)) is not None:
+                return led
+            await asyncio.sleep(_LOOK_S)
+        return info
 
 
 async def delete_consumer(bus: Bus, stream: str, name: str) -> None:
@@ -179,9 +199,9 @@ async def _names(bus: Bus, call: str, kind: str) -> list[str]:
 
 
 async def consumer_info(bus: Bus, stream: str, name: str) -> dict[str, Any] | None:
-    """What a consumer is and how far it has come; None when it is gone, or nobody can tell just now."""
+    """What a consumer is and how far it has come; None when it is gone, or nobody can tell for 4 s."""
     try:
-        return await ask(bus, f"CONSUMER.INFO.{stream}.{name}")
+        return await ask(bus, f"CONSUMER.INFO.{stream}.{name}", within=_SOON_S)
     except JsError as error:
         if error.err_code in {_CONSUMER_NOT_FOUND, _CONSUMER_OFFLINE}:
             return None

@@ -32,6 +32,7 @@ MAX_BUILD_BYTES: Final = 2 * 2**30
 _NOT_IN_VERSION: Final = re.compile(r"[^A-Za-z0-9._+-]+")
 _MAX_NAME: Final = 40
 _DIGITS: Final = 12
+_TRIES: Final = 10
 
 
 async def upload(
@@ -85,7 +86,7 @@ async def upload(
             _check_same(before, record)
         # The bytes go first, so that a record never names what is not there.
         await bundles.store(bus, BUILD_OBJECTS, file, blob, now=clock.now(), progress=progress)
-    return before or await _register(bus, record)
+    return await _register(bus, record)
 
 
 def version_of(digest: str, version_name: str | None = None) -> str:
@@ -182,18 +183,24 @@ async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecor
 
 
 async def _register(bus: Bus, record: BuildRecord) -> BuildRecord:
+    """Keep the record, or the one that is there of the same bytes, with the app's id where one is given."""
     key = build_key(record.org_id, record.app_version_id, record.platform)
-    try:
-        await kv.put(bus, BUILDS_BUCKET, key, record.encode(), expected=0)
-    except JsError as error:
-        if not lost_compare(error):
-            raise
-        other = await find(bus, record.org_id, record.app_version_id, record.platform)
-        if other is None:
-            raise RefusedError("The build was removed while it was uploaded.", hint="Try again.") from None
-        _check_same(other, record)
-        return other
-    return record
+    for _ in range(_TRIES):
+        stored = await kv.get(bus, BUILDS_BUCKET, key)
+        if stored is not None and not stored.deleted:
+            there = BuildRecord.decode(stored.data)
+            _check_same(there, record)
+            if record.app_id in {None, there.app_id}:
+                return there
+            record = there.model_copy(update={"app_id": record.app_id})
+        try:
+            await kv.put(bus, BUILDS_BUCKET, key, record.encode(), expected=stored.seq if stored else 0)
+        except JsError as error:
+            if not lost_compare(error):
+                raise
+        else:
+            return record
+    raise RefusedError("The build is uploaded by others at the same time.", hint="Try again.")
 
 
 def _check_same(stored: BuildRecord, ours: BuildRecord) -> None:

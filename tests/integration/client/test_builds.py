@@ -62,6 +62,21 @@ async def test_the_same_build_again_is_accepted_and_other_bytes_are_refused(clie
     assert await client.builds() == [first]
 
 
+async def test_the_id_of_an_app_may_be_given_later_and_stays(client: Client, folder: Path):
+    path = make_zip(folder / "a.zip")
+    first = await client.upload_app(path, org_id=ORG, app_version_id="1")
+    assert first.app_id is None
+    named = await client.upload_app(path, org_id=ORG, app_version_id="1", app_id="com.acme")
+    assert named == first.model_copy(update={"app_id": "com.acme"})
+    assert await client.upload_app(path, org_id=ORG, app_version_id="1") == named
+    assert await client.builds() == [named]
+    both = await asyncio.gather(
+        *(client.upload_app(path, org_id=ORG, app_version_id="1", app_id=f"com.{n}") for n in range(3))
+    )
+    (kept,) = await client.builds()
+    assert kept in both
+
+
 async def test_a_build_that_nobody_named_is_called_by_its_bytes_and_sent_once(client: Client, folder: Path):
     sent: list[int] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -84,6 +85,7 @@ AllowFailures = Annotated[
     option("--allow-failures", min=0, max=100_000, help="Pass despite up to N failures.", panel=WAITING),
 ]
 NO_SLOT_GRACE: Final = "60s"
+_WORD: Final = re.compile(r"""(?:"([^"]*)"|'([^']*)')(?!\S)|(\S+)""")
 AnyId = Annotated[
     str,
     typer.Argument(
@@ -96,8 +98,13 @@ AnyId = Annotated[
 
 
 def lines_or_words(rv: str) -> list[str]:
-    """The values of a repeatable option in a variable: one a line, or in a single line one a word."""
-    return [line for line in rv.splitlines() if line.strip()] if "\n" in rv else rv.split()
+    """The values of a repeatable option in a variable: one a line, or in a single line one a word.
+
+    A word that stands in quotes as a whole may have spaces; within a word quotes are its own (`K={"a": 1}`).
+    """
+    if "\n" in rv:
+        return [line for line in rv.splitlines() if line.strip()]
+    return ["".join(found) for found in _WORD.findall(rv)]
 
 
 def source_of(ctx: typer.Context, name: str) -> str | None:

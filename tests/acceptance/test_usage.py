@@ -264,7 +264,13 @@ def test_an_error_that_nobody_hears_keeps_its_exit_code(lonely: Qgjob, stderr: s
 
 
 @pytest.mark.parametrize(
-    ("said", "missing"), [("a b.sh\nc d.sh\n", "c d.sh"), ("a.sh none.sh", "none.sh"), ("a b.sh\n", None)]
+    ("said", "missing"),
+    [
+        ("a b.sh\nc d.sh\n", "c d.sh"),
+        ("a.sh none.sh", "none.sh"),
+        ("a b.sh\n", None),
+        ("'a b.sh' a.sh", None),
+    ],
 )
 def test_a_variable_of_an_option_that_may_be_repeated_holds_lines_or_words(
     lonely: Qgjob, said: str, missing: str | None

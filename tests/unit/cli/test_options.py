@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from qgjob.cli import values
+from qgjob.cli.options import lines_or_words
 from qgjob.errors import ExitCode, UsageError
 
 
@@ -113,3 +114,20 @@ def test_a_report_that_may_not_be_written_is_known_beforehand(
     monkeypatch.setattr(os, "access", forbidden)
     with pytest.raises(UsageError, match="cannot be written: Permission denied"):
         values.writable("--junit", tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("a.py b.py", ["a.py", "b.py"]),
+        ("my test.py\n", ["my test.py"]),
+        ("my test.py\n\nb.py", ["my test.py", "b.py"]),
+        ("'my test.py' b.py", ["my test.py", "b.py"]),
+        ("\"it's a test.py\"  'K=a b'", ["it's a test.py", "K=a b"]),
+        ('CONFIG={"a":"b"} note=don\'t', ['CONFIG={"a":"b"}', "note=don't"]),
+        ("'a'b \"c", ["'a'b", '"c']),
+        ("  ", []),
+    ],
+)
+def test_what_a_variable_says_of_an_option_that_may_be_repeated(said: str, words: list[str]):
+    assert lines_or_words(said) == words

@@ -78,8 +78,9 @@ class Chains:
     """What stands up to there was read: while a retry waits, the server gives it again."""
     _read_to: str = ""
     """Where to acknowledge all that was read."""
-    _settled: deque[tuple[float, str]] = field(default_factory=deque[tuple[float, str]])
-    """When all that was read up to there was dealt with (monotonic), and where to acknowledge it."""
+    _settled: deque[tuple[float, int, str]] = field(default_factory=deque[tuple[float, int, str]])
+    """When all that was read up to there was dealt with (monotonic), how many events were posted by then, and
+    where to acknowledge it."""
 
     async def run(self, consumer: str) -> None:
         """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
@@ -120,14 +121,15 @@ class Chains:
                 except RefusedError as error:  # it will never fit
                     await self._give_up(message, error.message)
                 self._retries.popleft()
-            self._settled.append((self.clock.monotonic(), self._read_to))
+            self._settled.append((self.clock.monotonic(), self.events.posted, self._read_to))
 
     async def _acknowledge(self) -> None:
         while True:
+            stored = self.events.done  # the backlog waits for that as well
             await asyncio.sleep(_ACK_EVERY_S)
             before, through = self.clock.monotonic() - _OUT_AFTER_S, ""
-            while self._settled and self._settled[0][0] <= before:
-                _, through = self._settled.popleft()
+            while self._settled and self._settled[0][0] <= before and self._settled[0][1] <= stored:
+                *_, through = self._settled.popleft()
             if through:
                 await self.bus.nc.publish(through, ACK)
 

@@ -23,6 +23,8 @@ class Entry:
     """Its place in `QG_JOBS`; 0 when it was found in `QG_WORK` only."""
     ack: str | None
     """Where to acknowledge it in `QG_JOBS`; None when that is done or not possible."""
+    told: int = 0
+    """How many events were posted with the one that tells what the job is: it stays there until they are stored."""
     doubtful: bool = False
     """It may have ended already: its chain is read before a release."""
     released: bool = False

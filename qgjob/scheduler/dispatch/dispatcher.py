@@ -158,11 +158,16 @@ class Dispatcher:
         self._tell(entries)
 
     async def run_acks(self) -> None:
-        """Acknowledge jobs in the backlog's stream once their release is on disk."""
+        """Acknowledge jobs in the backlog's stream once their release is on disk and their event is stored."""
+        untold: list[Entry] = []
         while True:
-            now = self.clock.monotonic()
+            due, now = untold, self.clock.monotonic()
             while self._acks and self._acks[0][0] <= now:
-                await self.acknowledge(self._acks.popleft()[1])
+                due.append(self._acks.popleft()[1])
+            untold = [entry for entry in due if entry.told > self.events.done]
+            for entry in due:
+                if entry.told <= self.events.done:
+                    await self.acknowledge(entry)
             await asyncio.sleep(_ACK_EVERY_S)
 
     async def acknowledge(self, entry: Entry) -> None:

@@ -234,6 +234,7 @@ class Intake:
             return
         if message.attempt == 1:
             self._announce(message, at)
+            entry.told = self.events.posted
         elif message.asked is not None and entry.seq <= self.horizon:
             # Who stored it may have died before that was told.
             self.events.post(retrying_event(message, "scheduler", at))

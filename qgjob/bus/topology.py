@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +18,8 @@ _STREAM_NOT_FOUND = 10059
 _NAME_IN_USE = 10058
 _CONSUMER_NOT_FOUND = 10014
 _CONSUMER_OFFLINE = 10119
+_NOT_NOW = 10008
+"""The cluster has no leader now, or what is asked about has none, which may last until a server is back."""
 TOO_MANY_CONSUMERS = 10026
 """Of one stream: the server allows a thousand unless told otherwise."""
 _NO_STORAGE = 10047
@@ -78,16 +79,22 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
 
 
 async def ask(
-    bus: Bus, call: str, body: dict[str, Any] | None = None, *, within: Sequence[float] = _ASK_AGAIN_S
+    bus: Bus, call: str, body: dict[str, Any] | None = None, *, within: Sequence[float] | None = None
 ) -> dict[str, Any]:
     """Call the API for what does no harm twice, again and again until there is an answer, for 10 s.
 
     `within`: how long each answer may take.
     """
-    *some, last = within
+    *some, last = within or _ASK_AGAIN_S
     for timeout in some:
-        with contextlib.suppress(RequestTimeoutError):
+        try:
             return await bus.requests.api(call, body, timeout=timeout)
+        except RequestTimeoutError:
+            continue
+        except JsError as error:
+            if error.err_code != _NOT_NOW:
+                raise
+            await asyncio.sleep(timeout)
     return await bus.requests.api(call, body, timeout=last)
 
 
@@ -163,7 +170,9 @@ async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict
     body = {"stream_name": stream, "config": config, "action": ""}
     try:
         return await bus.requests.api(call, body, timeout=_ASK_AGAIN_S[0])
-    except RequestTimeoutError:
+    except (RequestTimeoutError, JsError) as error:
+        if isinstance(error, JsError) and error.err_code != _NOT_NOW:
+            raise
         # On a cluster it may be there without a leader by now: who pulled would be told that it is gone.
         info = await ask(bus, call, body)
         for _ in range(_LED_WITHIN):
@@ -203,7 +212,7 @@ async def consumer_info(bus: Bus, stream: str, name: str) -> dict[str, Any] | No
     try:
         return await ask(bus, f"CONSUMER.INFO.{stream}.{name}", within=_SOON_S)
     except JsError as error:
-        if error.err_code in {_CONSUMER_NOT_FOUND, _CONSUMER_OFFLINE}:
+        if error.err_code in {_CONSUMER_NOT_FOUND, _CONSUMER_OFFLINE, _NOT_NOW}:
             return None
         raise
     except RequestTimeoutError:

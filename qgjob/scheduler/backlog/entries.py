@@ -24,7 +24,7 @@ class Entry:
     ack: str | None
     """Where to acknowledge it in `QG_JOBS`; None when that is done or not possible."""
     told: int = 0
-    """How many events were posted with the one that tells what the job is: it stays there until they are stored."""
+    """How many events were posted with that which tells what it is: it stays until they are stored."""
     doubtful: bool = False
     """It may have ended already: its chain is read before a release."""
     released: bool = False

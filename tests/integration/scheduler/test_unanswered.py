@@ -116,3 +116,26 @@ async def test_a_recovery_asks_again_soon_whatever_was_lost_of_it(
     stored = await kv.get_last(bus, streams.WORK, subjects.WORK_FENCE)
     assert stored is not None
     assert stored.seq == found.fence
+
+
+async def test_a_reign_begins_though_nobody_leads_the_consumer_of_the_one_before(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be without a leader for as long as a server of the cluster is away."""
+    await submit(bus, planned(1, runner="noop"))
+    await recover(bus, 1)
+    request = bus.requests.request
+    once: set[str] = set()
+
+    async def unavailable(subject: str, *args: Any, **more: Any) -> Msg:
+        answer = await request(subject, *args, **more)
+        if "CONSUMER.INFO" in subject or (subject.startswith("$JS.API.CONSUMER") and subject not in once):
+            once.add(subject)
+            answer.data = b'{"error": {"code": 503, "err_code": 10008, "description": "unavailable"}}'
+        return answer
+
+    monkeypatch.setattr(bus.requests, "request", unavailable)
+    monkeypatch.setattr("qgjob.bus.topology._ASK_AGAIN_S", (0.1, 0.1, 0.2))
+    monkeypatch.setattr("qgjob.bus.topology._SOON_S", (0.1, 0.1))
+    monkeypatch.setattr("qgjob.bus.topology._LOOK_S", 0.01)
+    assert (await recover(bus, 2)).chains == "chains_2"

@@ -63,6 +63,7 @@ class ExplainRequest(Message):
     """Ask why a job is where it is (`qg.ctl.explain.<org>`): only the leader knows."""
 
     job_id: Id
+    """Or a run's: the first of its jobs that waits is meant. Former schedulers know no such job."""
 
 
 class ExplainAnswer(Answer):

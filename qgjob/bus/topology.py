@@ -29,9 +29,9 @@ _ALLOWED = frozenset({"max_bytes", "max_consumers"})
 _LEAST_BYTES = 64 * 2**20
 _ASK_AGAIN_S = (1.0, 1.0, 2.0, 2.0, 4.0)
 """A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
-_SOON_S = (1.0, 1.0, 2.0)
-_LED_WITHIN = 5
-"""So often it is looked whether a consumer has a leader: at most for 20 s."""
+_SOON_S = (1.0, 1.0)
+_LED_WITHIN = 8
+"""So often it is looked whether a consumer has a leader: at most for 20 s, usually for 4 to 9."""
 _LOOK_S = 0.25
 
 
@@ -208,7 +208,7 @@ async def _names(bus: Bus, call: str, kind: str) -> list[str]:
 
 
 async def consumer_info(bus: Bus, stream: str, name: str) -> dict[str, Any] | None:
-    """What a consumer is and how far it has come; None when it is gone, or nobody can tell for 4 s."""
+    """What a consumer is and how far it has come; None when it is gone, or nobody can tell for 2 s."""
     try:
         return await ask(bus, f"CONSUMER.INFO.{stream}.{name}", within=_SOON_S)
     except JsError as error:

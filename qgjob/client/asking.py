@@ -73,6 +73,10 @@ class Asking(Connected):
         """A run with all of its jobs, by position; raises `NotFoundError`."""
         return await query.run(self.bus, run_id)
 
+    async def run_in_short(self, run_id: str) -> RunView:
+        """A run with its counts and the first of its jobs, if one is known; raises `NotFoundError`."""
+        return await query.run_in_short(self.bus, run_id)
+
     async def jobs(
         self,
         *,
@@ -106,9 +110,12 @@ class Asking(Connected):
         """What operators set for slots and agents, connected or not, by name."""
         return await query.holds(self.bus)
 
-    async def explain(self, job_id: str) -> ExplainAnswer:
-        """Why a job waits and what would change it, or why it went where it went; raises `NotFoundError`."""
-        return await lab.explain(self.bus, job_id)
+    async def explain(self, any_id: str) -> ExplainAnswer:
+        """Why a job waits and what would change it, or why it went where it went; raises `NotFoundError`.
+
+        Of a run, the first of its jobs that waits.
+        """
+        return await lab.explain(self.bus, any_id)
 
     async def history(self, test: str, *, org_id: str | None = None, limit: int = 50) -> HistoryAnswer:
         """The last outcomes of a test, newest first, of one organisation or of all.

@@ -13,7 +13,7 @@ from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.control import whoami
 from qgjob.client.ids import kind_of
-from qgjob.client.query import no_such_id
+from qgjob.client.query import no_such_id, run_in_short
 from qgjob.client.request import ask
 from qgjob.errors import NotFoundError
 
@@ -54,13 +54,20 @@ async def resume_build(bus: Bus, org_id: str, app_version_id: str, *, by: str | 
     await _ask(bus, "build_resume", org_id, request, CtlAnswer)
 
 
-async def explain(bus: Bus, job_id: str) -> ExplainAnswer:
+async def explain(bus: Bus, any_id: str) -> ExplainAnswer:
     """See `Client.explain`."""
-    if kind_of(job_id) is None:
-        raise no_such_id(job_id)
-    if kind_of(job_id) == "run":
-        raise NotFoundError(f"{job_id} is a run, not a job.", hint=f"Its jobs: qgjob status {job_id}")
-    return await _ask(bus, "explain", None, ExplainRequest(job_id=job_id), ExplainAnswer)
+    if kind_of(any_id) is None:
+        raise no_such_id(any_id)
+    try:
+        return await _ask(bus, "explain", None, ExplainRequest(job_id=any_id), ExplainAnswer)
+    except NotFoundError:
+        if kind_of(any_id) != "run":
+            raise
+    # None of its jobs waits, or the scheduler is of a former release.
+    run = await run_in_short(bus, any_id)
+    if not run.jobs:
+        raise NotFoundError(f"Nothing is known yet of the jobs of {any_id}.", hint="Try again in a moment.")
+    return await _ask(bus, "explain", None, ExplainRequest(job_id=run.jobs[0].job_id), ExplainAnswer)
 
 
 async def _ask(bus: Bus, verb: str, org_id: str | None, request: Message, answer: type[A]) -> A:

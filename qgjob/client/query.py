@@ -68,6 +68,14 @@ async def run(bus: Bus, run_id: str) -> RunView:
     return found
 
 
+async def run_in_short(bus: Bus, run_id: str) -> RunView:
+    """A run with its counts and the first of its jobs, if one is known; raises `NotFoundError`."""
+    answer = await ask(bus, subjects.query("get"), GetQuery(id=run_id, limit=1), GetAnswer)
+    if answer.run is None:
+        raise NotFoundError(f"There is no run {run_id}.")
+    return answer.run
+
+
 async def look_up(bus: Bus, any_id: str) -> Known:
     """A job, or a run with all of its jobs; raises `NotFoundError`."""
     if kind_of(any_id) is None:

@@ -9,7 +9,6 @@ import typer
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
 from qgjob.client.ids import kind_of
-from qgjob.errors import NotFoundError
 
 if TYPE_CHECKING:
     from bus_schemas.explain import AttemptWhy, ExplainAnswer, Gate, SlotsWhy
@@ -32,26 +31,21 @@ def explain(
     run(_main(session_of(ctx), job_id, as_json=as_json))
 
 
-async def _job_of(out: Output, client: Client, run_id: str) -> str:
-    """The first job of a run that waits, or else its first."""
+async def _say_of_which(out: Output, client: Client, run_id: str) -> None:
     from qgjob.domain.lifecycle import NOT_STARTED
 
-    run = await client.run(run_id)
-    waiting = [job for job in run.jobs if job.state in NOT_STARTED]
-    found = next(iter(waiting or run.jobs), None)
-    if found is None:
-        raise NotFoundError(f"Nothing is known yet of the jobs of {run_id}.", hint="Try again in a moment.")
+    run = await client.run_in_short(run_id)
     if run.size > 1:
-        said = f"{len(waiting):,} of the {run.size:,} jobs of {run_id} wait"
+        waiting = sum(count for state, count in run.counts.items() if state in NOT_STARTED)
+        said = f"{waiting:,} of the {run.size:,} jobs of {run_id} wait"
         out.note(f"{said}; this is the first. All of them: qgjob status {run_id}")
-    return found.job_id
 
 
-async def _main(session: Session, job_id: str, *, as_json: bool) -> None:
+async def _main(session: Session, any_id: str, *, as_json: bool) -> None:
     async with session.client() as client:
-        if kind_of(job_id) == "run":
-            job_id = await _job_of(session.out, client, job_id)
-        answer = await client.explain(job_id)
+        answer = await client.explain(any_id)
+        if kind_of(any_id) == "run":
+            await _say_of_which(session.out, client, any_id)
         now = client.clock.now()
     if as_json:
         from qgjob.client.shapes import explain_json

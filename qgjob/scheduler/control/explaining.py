@@ -12,6 +12,7 @@ from bus_schemas.streams import EVENTS
 from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
+from qgjob.client.ids import kind_of
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc
 from qgjob.domain.lifecycle import TERMINAL
@@ -20,6 +21,7 @@ from qgjob.domain.placement.model import LabState
 from qgjob.errors import BadMessageError, NotFoundError
 from qgjob.scheduler.backlog.entries import Backlog
 from qgjob.scheduler.control.cancels import Known
+from qgjob.scheduler.slices import slices
 
 MAX_ATTEMPTS = 50
 
@@ -35,15 +37,15 @@ class Explaining:
     known: Known
 
     async def explain(self, data: bytes) -> ExplainAnswer:
-        """The control verb `explain`; raises `NotFoundError`."""
-        job_id = ExplainRequest.decode(data).job_id
+        """The control verb `explain`; raises `NotFoundError`, of a run also when all of it has ended."""
+        job_id = await self._first_of(ExplainRequest.decode(data).job_id)
         found = await self.known(job_id)
         doc = next((doc for doc in (found.docs if found else ()) if doc.job_id == job_id), None)
         history = () if doc is None else await self._history(doc)
         # Last, after all that takes time: the state of this moment.
         answer = explain(self.state, job_id, self.clock.now())
         if answer is None and doc is None:
-            raise NotFoundError(f"There is no job {job_id}.", hint="`qgjob list` shows the latest jobs.")
+            raise _no_job(job_id)
         if answer is not None and doc is not None and doc.state in TERMINAL and doc.attempt >= answer.attempt:
             answer = None  # found in the backlog after a crash: it is dropped when its turn comes
         if answer is None:
@@ -59,6 +61,26 @@ class Explaining:
             answer = answer.model_copy(update={"summary": f"{answer.summary} Why there: {running}."})
         return answer.model_copy(update={"attempts": history})
 
+    async def _first_of(self, name: str) -> str:
+        """Of a run the first job that waits, or else of those that are out; a job is meant itself."""
+        jobs = self.backlog.runs.get(name)
+        if jobs is None:
+            if kind_of(name) == "run":
+                raise _no_job(name)
+            return name
+        found: tuple[bool, int, str] | None = None
+        async for some in slices(list(jobs)):
+            for job_id in some:
+                waits = self.state.jobs.get(job_id)
+                out = None if waits else self.state.out.get(job_id)
+                job = waits or (out.job if out else None)
+                if job is not None:
+                    mine = (waits is None, job.order, job_id)
+                    found = mine if found is None else min(found, mine)
+        if found is None:
+            raise _no_job(name)
+        return found[2]
+
     async def _history(self, doc: JobDoc) -> tuple[AttemptWhy, ...]:
         """Where each attempt went and why, as far as that is kept."""
         because: dict[int, str | None] = {}
@@ -71,6 +93,10 @@ class Explaining:
                         because[event.attempt] = event.because
         numbers = sorted(because.keys() | doc.attempts.keys())[-MAX_ATTEMPTS:]
         return tuple(_attempt(n, doc.attempts.get(n), because.get(n)) for n in numbers)
+
+
+def _no_job(name: str) -> NotFoundError:
+    return NotFoundError(f"There is no job {name}.", hint="`qgjob list` shows the latest jobs.")
 
 
 def _attempt(number: int, attempt: Attempt | None, because: str | None) -> AttemptWhy:

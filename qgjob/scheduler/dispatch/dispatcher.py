@@ -158,7 +158,7 @@ class Dispatcher:
         self._tell(entries)
 
     async def run_acks(self) -> None:
-        """Acknowledge jobs in the backlog's stream once their release is on disk and their event is stored."""
+        """Acknowledge jobs in the backlog's stream once their release is on disk and they were announced."""
         untold: list[Entry] = []
         while True:
             due, now = untold, self.clock.monotonic()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from qgjob.bus.connect import Bus
+from qgjob.client.ids import new_ids
 from qgjob.clock import ManualClock
 from qgjob.domain.history import JobDoc
 from qgjob.domain.placement.core import note
-from qgjob.domain.placement.model import JobArrived, LabState
-from qgjob.scheduler.backlog.entries import Backlog
+from qgjob.domain.placement.model import JobArrived, JobWithdrawn, LabState
+from qgjob.errors import NotFoundError
+from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.control.explaining import Explaining
 from qgjob.scheduler.queries.lookup import KnownJobs
 from tests.support.placement import job
@@ -30,3 +32,27 @@ async def test_an_attempt_whose_end_is_known_does_not_wait_though_it_was_found_i
     explaining = Explaining(bus, clock, placement, Backlog(), known)
     answer = await explaining.explain(b'{"v": 1, "job_id": "j1"}')
     assert (answer.state, answer.attempt) == (state, attempt)
+
+
+async def test_of_a_run_its_first_job_that_waits_is_explained_and_no_job_is_looked_for(bus: Bus) -> None:
+    """A run may have very many: only the leader's memory is asked which it is."""
+    clock, placement, backlog = ManualClock(), LabState(), Backlog()
+    asked: list[str] = []
+
+    async def known(any_id: str) -> KnownJobs | None:
+        asked.append(any_id)
+        return None
+
+    for number in (7, 3, 5, 1):
+        note(placement, JobArrived(job(number)), clock.now(), [])
+        backlog.add(Entry(f"j{number}", "r1", "o", 1, b"", number, None))
+    explaining = Explaining(bus, clock, placement, backlog, known)
+    for first in ("j1", "j3"):
+        answer = await explaining.explain(b'{"v": 1, "job_id": "r1"}')
+        assert (answer.job_id, answer.state) == (first, "queued")
+        note(placement, JobWithdrawn(first), clock.now(), [])
+        backlog.drop(first, 1)
+    assert asked == ["j1", "j3"]
+    with pytest.raises(NotFoundError):
+        await explaining.explain(b'{"v": 1, "job_id": "%s"}' % new_ids("run", 1, clock.now())[0].encode())
+    assert len(asked) == 2

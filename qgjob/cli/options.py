@@ -100,7 +100,7 @@ AnyId = Annotated[
 def lines_or_words(rv: str) -> list[str]:
     """The values of a repeatable option in a variable: one a line, or in a single line one a word.
 
-    A word that stands in quotes as a whole may have spaces; within a word quotes are its own (`K={"a": 1}`).
+    A word in quotes may have spaces; within a word quotes are its own (`K={"a": 1}`).
     """
     if "\n" in rv:
         return [line for line in rv.splitlines() if line.strip()]

@@ -34,9 +34,9 @@ class PlaywrightRunner(Runner):
     """Runs `playwright test FILE…` where the nearest playwright.config is, else in the bundle's root.
 
     `node_modules` is the bundle's own when there is one above it or a lock file to install it from, else the
-    agent's (`QGJOB_AGENT_NODE_MODULES`), which is then linked into the working copy. Exit code 0 has passed;
-    any other has failed when a report was written or the process crashed, and is infrastructure when not, or
-    when no case could run because the machine has not the browser.
+    agent's (`QGJOB_AGENT_NODE_MODULES`), which is then linked into the working copy. Exit code 0 with a
+    report has passed; any other has failed when a report was written or the process crashed, and is
+    infrastructure when not, or when no case could run because the machine has not the browser.
     """
 
     name: ClassVar[str] = "playwright"
@@ -127,9 +127,10 @@ def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
             report = PlaywrightReport(junit.cases, report.error if report else None, junit.problem)
     cases = report.cases if report else ()
     verdict, reason, word = Verdict.FAILED, None, None
-    if exit_.exit_code == 0:
+    if exit_.exit_code == 0 and report is not None:
         verdict = Verdict.PASSED
-        reason = f"{name} ended with exit code 0 and wrote no report" if report is None else None
+    elif exit_.exit_code == 0:
+        reason = f"{name} ended with exit code 0 before it had run its tests: it wrote no report"
     elif report is None:
         verdict = Verdict.FAILED if exit_.crashed else Verdict.INFRASTRUCTURE
         reason = f"{exit_.tell(name)} and wrote no report"

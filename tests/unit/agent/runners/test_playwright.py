@@ -76,8 +76,8 @@ def test_playwright_without_a_report_is_infrastructure(dirs: JobDirs):
     )
     silent = runner.collect(ended(0), dirs)
     assert (silent.verdict, silent.reason) == (
-        Verdict.PASSED,
-        "playwright ended with exit code 0 and wrote no report",
+        Verdict.FAILED,
+        "playwright ended with exit code 0 before it had run its tests: it wrote no report",
     )
     dirs.junit.write_text("<testsuites/>")
     (dirs.reports / "playwright.json").write_text(

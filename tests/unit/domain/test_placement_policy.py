@@ -214,6 +214,21 @@ def test_a_slot_leaves_a_build_to_which_ever_more_comes_for_one_that_waits_longe
         assert began <= 6 * (TEST_S + INSTALL_S)
 
 
+def test_a_slot_leaves_its_build_before_medium_waits_are_behind_but_not_while_they_are_short() -> None:
+    for ours, leaves in ((80.0, True), (60.0, False)):
+        lab = Clockwork(1)
+        record = lab.state.measures.record("any", frozenset())
+        record.line.waits[1].add(100.0)
+        for _ in range(50):
+            record.waits[1].add(ours)
+        lab.add(0, priority=5, app="busy")
+        overtaken = lab.add(1, priority=5, app="other")
+        for number in range(2, 10):
+            lab.add(number, priority=5, app="busy")
+            lab.step()
+        assert any(job is overtaken for _, job in lab.starts) == leaves
+
+
 def test_without_a_usual_wait_each_urgent_job_gets_a_slot() -> None:
     lab = Clockwork(6)
     for number in range(5):

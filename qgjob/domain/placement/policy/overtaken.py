@@ -29,8 +29,9 @@ class _Rule(NamedTuple):
     """Only while our waits are so far behind."""
 
 
-_RULES: Final = {1: _Rule(0.95, 0.8, 1.0), 2: _Rule(1.0, 1.0, 0.0)}
-"""By level: medium work is compared while it is behind; of low work, what waits longer than any would."""
+_RULES: Final = {1: _Rule(0.95, 0.8, 0.7), 2: _Rule(1.0, 1.0, 0.0)}
+"""By level. Medium work begins before it is behind, or it could not catch up; low work when it waits longer
+than any would with first come, first served."""
 
 
 def overtaken(view: View, pools: list[Pool], level: int) -> Choice | None:

@@ -70,7 +70,10 @@ def inks_of(app: App[Any]) -> Inks:
     """The styles of all inks under the app's theme."""
     variables = app.theme_variables or app.get_css_variables()
     roles = ("foreground", "background", "primary", "secondary", "accent", "success", "warning", "error")
-    return _build(tuple((role, variables[role]) for role in roles), app.native_ansi_color)
+    named = {role: variables[role] for role in roles}
+    if app.native_ansi_color and named["accent"] == named["success"]:
+        named["accent"] = "ansi_magenta"  # of ansi-dark: what the lab failed would look like what passed
+    return _build(tuple(named.items()), app.native_ansi_color)
 
 
 def style_of(inks: Inks, names: str) -> Style:

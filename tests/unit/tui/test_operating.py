@@ -17,7 +17,8 @@ from tui.screens.job import JobScreen
 from tui.screens.runs import RunScreen
 from tui.store.filter import parse_filter
 from tui.store.job import FAILURES
-from tui.themes import LIGHT
+from tui.themes import LIGHT, ROUND
+from tui.widgets.inks import inks_of
 from tui.widgets.job_card import JobCard
 
 
@@ -206,3 +207,11 @@ async def test_the_slots_of_a_lab_that_nearly_fits_are_told_and_what_keeps_one_f
         await wait_for(lambda: "fails everything quickly" in text_of(played))
         await pilot.resize_terminal(200, 40)
         await wait_for(lambda: "NOTE" in text_of(played))
+
+
+@pytest.mark.parametrize("theme", ROUND)
+async def test_what_passed_failed_and_errored_are_told_apart_by_their_colours(theme: str) -> None:
+    async with shown(stage(), theme=theme) as pilot:
+        inks = inks_of(pilot.app)
+        looks = [str(inks[ink]) for ink in ("good", "bad", "lab", "busy", "prep", "next", "wait")]
+        assert len(set(looks)) == len(looks), looks

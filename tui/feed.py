@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -27,6 +28,7 @@ MAX_PAGES: Final = 200
 _AT_WORK: Final[tuple[JobState, ...]] = ("running", "preparing", "dispatched")
 _PING_EVERY_S: Final = 2.0
 _PING_TIMEOUT_S: Final = 2
+_UNHEARD: Final = re.compile('subscription to "([^"]+)"')
 _RETRY_S: Final = (0.25, 0.5, 1.0, 2.0)
 _ASK_AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0)
 _LOOKUPS: Final = 8
@@ -292,16 +294,19 @@ class Feed:
     # --- Signs of life -----------------------------------------------------------------------
 
     async def _ping(self, client: Client) -> None:
-        denied = 0
+        told: set[str] = set()
         while True:
             if client.connected:
                 # What fails here is seen as silence, and as a reconnect soon.
                 with contextlib.suppress(QgjobError, OSError, NatsError):
                     await client.bus.requests.round_trip(timeout=_PING_TIMEOUT_S)
                     self._sign()
-            if len(client.bus.denied) > denied:
-                denied = len(client.bus.denied)
-                self._store.link.announce(f"Not allowed: {client.bus.denied[-1]}")
+            # Who asks for what is not allowed is told so; what is not heard would only be missed. Credentials
+            # that may not publish into their own inbox are refused each ping, which is an answer as well.
+            found = {match[1] for text in client.bus.denied if (match := _UNHEARD.search(text))}
+            for subject in sorted(found - told):
+                told.add(subject)
+                self._store.link.announce(f"These credentials may not hear {subject}: it is shown as it was.")
             await asyncio.sleep(_PING_EVERY_S)
 
     def _sign(self) -> None:

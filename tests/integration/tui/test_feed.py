@@ -239,3 +239,27 @@ async def test_cancel_says_what_came_of_it(lab: LabService, nats_server: NatsSer
         assert outcome.refused == {"There is no job j_nobody.": ["j_nobody"]}
         assert not outcome.unanswered
         await wait_for(lambda: (j := store.jobs.get(waiting)) and j.state == "cancelled")
+
+
+async def test_credentials_of_a_producer_are_told_once_what_they_do_not_hear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.feed._PING_EVERY_S", 0.02)
+    config = tmp_path / "nats.conf"
+    config.write_text(
+        "jetstream {}\nno_auth_user: guest\nauthorization { users: [ {user: guest, password: guest}\n"
+        "{user: ci, password: p, permissions: {\n"
+        '  publish: ["qg.query.>"], subscribe: ["_INBOX.>", "qg.live.events.>", "qg.live.overview"] }} ] }\n'
+    )
+    server = NatsServer(tmp_path / "nats", config=config)
+    await server.start()
+    try:
+        async with feeding(server.url.replace("://", "://ci:p@")) as (feed, store):
+            bus = (await feed.client()).bus
+            await wait_for(lambda: sum("_inbox" in text.lower() for text in bus.denied) > 20)
+            await wait_for(lambda: store.link.notices)
+            assert [notice.split(":")[0] for notice in store.link.notices] == [
+                "These credentials may not hear qg.live.agents.*"
+            ]
+    finally:
+        server.kill()

@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from bus_schemas.holds import SlotHold
     from bus_schemas.jobs import BlobRef
     from bus_schemas.queries import HealthAnswer, JobState, JobView, Overview, RunView
-    from qgjob.client import artifacts, builds, deadletters, downloads, lab, query
-    from qgjob.client.downloads import JobArtifact
+    from qgjob.client import artifacts, builds, deadletters, lab, query
+    from qgjob.client.artifacts import JobArtifact
     from qgjob.client.models import TransferProgress
 else:  # a command uses one or two of them, and waits for the import of each
     artifacts = Later("qgjob.client.artifacts")
     builds = Later("qgjob.client.builds")
     deadletters = Later("qgjob.client.deadletters")
-    downloads = Later("qgjob.client.downloads")
     lab = Later("qgjob.client.lab")
     query = Later("qgjob.client.query")
 
@@ -143,4 +142,4 @@ class Asking(Connected):
 
         Raises `NotFoundError` when it is not stored any more, `RefusedError` for a name that is not safe.
         """
-        return await downloads.download(self.bus, found, folder, progress=progress)
+        return await artifacts.download(self.bus, found, folder, progress=progress)

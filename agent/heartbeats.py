@@ -84,7 +84,7 @@ class Heartbeats:
         with contextlib.suppress(Exception):  # the server may be gone before us
             await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", self._tell().encode())
             async with asyncio.timeout(_GOODBYE_S):
-                stored = await self._stored()  # one that was cut short may be stored
+                stored = await self._stored()  # a put that was cancelled may be stored
                 if stored is not None and _same(_read(stored), self._tell()):
                     await kv.delete(self._bus, AGENTS_BUCKET, self._key, expected=stored.seq)
 
@@ -92,7 +92,7 @@ class Heartbeats:
         payload = self._tell().encode()
         try:
             await self._put(payload)
-            with contextlib.suppress(NatsError):  # for eyes alone
+            with contextlib.suppress(NatsError):  # only for display
                 await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", payload)
         except QgjobError as error:
             log.warning("the heartbeat was not heard: %s", error)
@@ -112,7 +112,7 @@ class Heartbeats:
             except JsError as error:
                 if not lost_compare(error):
                     raise
-                # An answer of ours was lost, the key expired while we were not heard, or it is another's.
+                # The answer to our put was lost, the key expired, or another agent has it.
                 stored = await self._stored()
                 other = _read(stored)
                 if other is not None and not _same(other, self._tell()):

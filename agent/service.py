@@ -148,7 +148,7 @@ class Agent:
             for slot in self._slots.values():
                 slot.hand_back()
             _, busy = await _wait(self._workers, _HAND_BACK_S)
-        for worker in busy:  # its server is away: what it holds is given again when the lease has run out
+        for worker in busy:  # its server is away: its job is redelivered when the lease has run out
             worker.cancel()
 
     async def _on_command(self, msg: Msg) -> None:
@@ -182,7 +182,7 @@ class Agent:
             log.warning("ignored a message on %s: %s", msg.subject, error)
         else:
             self._epoch = hello.epoch
-            if hello.v <= SCHEMA_VERSION:  # what was too new came from another leader
+            if hello.v <= SCHEMA_VERSION:  # the leader that was too new for us is gone
                 for slot in self._slots.values():
                     slot.release(SKEW)
         self._present_slots()

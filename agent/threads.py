@@ -24,5 +24,5 @@ async def finished(work: Callable[[], T], *, on_cancel: Callable[[], None] | Non
         while not working.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait((working,))
-        working.exception()  # nobody wants to know any more
+        working.exception()  # retrieve the exception, so that asyncio does not log it
         raise

@@ -196,7 +196,7 @@ def buckets(replicas: int = 1) -> list[ApiConfig]:
         kv_bucket(SETTINGS_BUCKET, history=5),
         kv_bucket(PRIORITIES_BUCKET, ttl_s=30 * day),
         kv_bucket(LEARNED_BUCKET),
-        # Kept for as long as the markers whose places they name.
+        # Kept for as long as the run markers whose sequences they hold.
         kv_bucket(NEWEST_BUCKET, ttl_s=RUN_MARKER_TTL_S),
         kv_bucket(ORDERS_BUCKET, ttl_s=EVENTS_KEPT_S),
         kv_bucket(BUILDS_BUCKET),
@@ -246,7 +246,7 @@ def group_consumer(capability: str, org: str, app: str, ack_wait_s: float = ACK_
         "max_deliver": -1,
         "max_ack_pending": -1,
         "max_waiting": 4096,
-        # There is a group for every build: thousands a month. What is stored does not go with it.
+        # Every build makes a group, thousands a month: idle consumers are removed, not the messages.
         "inactive_threshold": int(GROUP_UNUSED_S * SECOND_NS),
     }
 

@@ -6,7 +6,7 @@ API, asynchronous. Importing this package alone costs nothing.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as type checkers know it, without the import of typing
+TYPE_CHECKING = False  # type checkers know the name; importing typing would cost time
 if TYPE_CHECKING:
     from qgjob.scripting import connect
 

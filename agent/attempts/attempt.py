@@ -146,7 +146,7 @@ class AttemptRunner:
         masker = masker_of(secrets)
         shipper = LogShipper(bus, claim.message, masker=masker)
         _say_what_it_is(shipper, claim)
-        # Of this claim alone: of an earlier one of the same attempt the folder may just be removed.
+        # One folder a claim: that of an earlier claim of the same attempt may just be being removed.
         name = f"{_safe(spec.job_id)}-{claim.message.attempt}-{claim.nonce[:6]}"
         dirs = JobDirs(root=self._work_dir / name)
         runner = self._slot.runners.in_process(spec.runner)
@@ -192,19 +192,19 @@ class AttemptRunner:
             result = await task
         except asyncio.CancelledError:
             us = asyncio.current_task()
-            if asked.reason is None and us is not None and us.cancelling():  # it is us, not the attempt
+            if asked.reason is None and us is not None and us.cancelling():  # this task is cancelled
                 raise
-            # Nobody's: something within met the cancellation of another. Passed on, it would end the slot.
+            # Nobody cancelled us: a cancel of something within escaped. Passed on, it would end the slot.
             why = asked.why if asked.reason is not None else "a step of the attempt was cancelled by no one"
             result = RunResult(verdict=Verdict.INFRASTRUCTURE, reason=why)
         except Exception as error:
             if not isinstance(error, QgjobError):
                 log.exception("%s: %s", self.who.name, claim.message.spec.job_id)
-            if asked.reason is not None:  # it was ended, and what it met then does not count
+            if asked.reason is not None:  # it was ended on purpose: an error that followed does not count
                 verdicted = of_result(RunResult(verdict=Verdict.INFRASTRUCTURE), asked.reason, asked.why)
                 return verdicted and outcome(claim, verdicted, progress, None, now=time.time())
             if isinstance(error, QgjobError) and error.hint:
-                steps.shipper.say(error.hint)  # what to do about it: the reason says what it is
+                steps.shipper.say(error.hint)  # the reason is in the result; the hint is only in the log
             return outcome(claim, of_error(error), progress, None, now=time.time())
         reason, why = asked.reason, asked.why
         if _may_be_the_device(result, reason) and (silence := await self._silence()):

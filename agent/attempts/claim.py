@@ -66,7 +66,7 @@ class Claim:
         if self.link is None:
             return
         left = self.link.model_copy(update={"left": True})
-        with contextlib.suppress(JsError, QgjobError):  # then we are thought lost, once
+        with contextlib.suppress(JsError, QgjobError):  # the next holder then counts us as lost
             await self.bus.requests.publish(
                 self.subject,
                 left.encode(),
@@ -94,7 +94,7 @@ class Claim:
                 continue  # whether it was stored, the next try tells
             except JsError as error:
                 if not lost_compare(error):
-                    await asyncio.sleep(_PAUSE_S)  # no leader, no space: a result is worth waiting for
+                    await asyncio.sleep(_PAUSE_S)  # no stream leader, no space: a result must not be lost
                     continue
                 link, seq = await read_chain(self.bus, self.subject)
                 if isinstance(link, Ended):

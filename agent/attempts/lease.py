@@ -38,7 +38,7 @@ async def kept_lease(
         keeping = _keep(bus, ack, ack_wait_s, since, on_renewed, on_lost)
         tasks.append(asyncio.create_task(keeping, name="lease"))
 
-    # Most tests end before: they need no task.
+    # Most tests end before the first renewal: they need no task.
     timer = asyncio.get_running_loop().call_at(since + ack_wait_s / 3, begin)
     try:
         yield
@@ -73,7 +73,7 @@ async def _keep(
                 renewed, pause = asked, interval
                 on_renewed(renewed + lease_of(ack_wait_s) - loop.time())
         except QgjobError:
-            pause = min(0.5, interval)  # no answer: again, as long as there is time
+            pause = min(0.5, interval)  # no answer: retry while the lease lasts
         if loop.time() - renewed >= lease_of(ack_wait_s):
             on_lost()
             return

@@ -82,7 +82,7 @@ def of_error(error: Exception) -> Verdicted:
             return Verdicted("errored", error.reason, error.message, error.retryable)
         case QgjobError():
             return Verdicted("errored", "agent_error", error.message)
-        case _:  # a full disk, a fault of a driver's: one attempt's trouble, not the agent's
+        case _:  # a full disk, a bug in a driver: it ends this attempt, not the agent
             text = f"the agent met an error: {error or type(error).__name__}"
             return Verdicted("errored", "agent_error", text)
 

@@ -192,7 +192,7 @@ class Steps:
         spec = self._spec
         self.slot.knows(spec, await self.slot.files.digest(spec, self.slot.device.labels))
         if self.slot.holds(spec):
-            return  # by an agent that has ended, or for a job that asked for it in another way
+            return  # found by its digest: installed by an earlier agent, or under another name
         await self._preparing("install")
         fetched: list[str] = []
 
@@ -201,7 +201,7 @@ class Steps:
             await self._preparing("download", text)
 
         async with self.slot.files.build(spec, self.slot.device.labels, say, fetching) as build:
-            if fetched:  # who was shown the download should not think that it still goes on
+            if fetched:  # the message of the download is out of date now
                 await self._preparing("install")
             result = await self._install_in_time(build, say)
         if not result.ok:
@@ -322,7 +322,8 @@ class Steps:
         event = kind.model_validate({**events.about(spec, attempt, time.time()), **fields})
         with contextlib.suppress(QgjobError):
             answer = await self.slot.bus.requests.send(events.subject_of(event), event.encode())
-            answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, not heeded
+            # A failure is retrieved, or asyncio would log it.
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _version(of: JobSpec | InstalledApp) -> tuple[str, str]:

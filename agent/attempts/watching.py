@@ -68,7 +68,7 @@ async def _watch_disk(root: Path, at_first: Room | None, interruption: Interrupt
     """Poll the file system's free space, which is cheap; scan the folder only when much was written."""
     await asyncio.sleep(min(1.0, LOOK_EVERY_S))
     while True:
-        free = _free(root.parent)  # what is the test's own it may have removed
+        free = _free(root.parent)  # the test may have removed its own folder
         if free is None or at_first is None:
             return
         tight = free.bytes < MIN_FREE_BYTES or free.files < MIN_FREE_FILES
@@ -79,7 +79,7 @@ async def _watch_disk(root: Path, at_first: Room | None, interruption: Interrupt
                 interruption.end(EndReason.DISK_LIMIT, text)
                 return
             at_first = free
-        # What others removed meanwhile is not for the test to fill unseen.
+        # Space that others free raises the baseline: the test must not fill it unnoticed.
         at_first = Room(max(at_first.bytes, free.bytes), max(at_first.files, free.files))
         await asyncio.sleep(LOOK_EVERY_S)
 

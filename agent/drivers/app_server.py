@@ -47,7 +47,7 @@ class AppServer(SupervisedServer):
                     return
                 if not tries_left or _is_free(self._port):
                     raise self._failure(f"it ended before it was ready, with {self._how_it_ended()}", log)
-                # Somebody else took the port in between: that is not the build's fault.
+                # Another process took the port in between: that is not the build's fault.
                 await self.close()
         except BaseException:
             await self.close()

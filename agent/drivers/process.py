@@ -80,7 +80,7 @@ class ProcessDevice(MarkerDevice):
         try:
             return await self._start(entry, timeout_s)
         except JobError as error:
-            # It did start when it was installed, so a test has broken it since: it is to be installed anew.
+            # It started when it was installed, so a test has broken it since: reinstall it.
             await self.uninstall(app_id)
             raise JobError(error.message, reason=error.reason, retryable=True) from error
 
@@ -111,7 +111,7 @@ class ProcessDevice(MarkerDevice):
         try:
             progress("unpacking the build")
             await _unpack(build, build.path, incoming)
-            # Only now: a build that cannot even be unpacked leaves the former one in place.
+            # Not earlier: a build that cannot be unpacked leaves the installed one in place.
             await self.uninstall(build.app_id)
             await asyncio.to_thread(_move, incoming, self._place(entry))
         finally:
@@ -230,7 +230,7 @@ def _place_file(source: Path, dest: Path, name: str) -> None:
         )
     dest.mkdir(parents=True)
     shutil.copyfile(source, dest / name)
-    (dest / name).chmod(0o755)  # whatever it is, it may be a program
+    (dest / name).chmod(0o755)  # any file of a build may be a program
 
 
 def _move(source: Path, dest: Path) -> None:

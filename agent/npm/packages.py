@@ -273,7 +273,7 @@ class NpmPackages:
         found: list[tuple[float, int, Path]] = []
         for path in self._folder.iterdir():
             if len(path.name) == 64:
-                with contextlib.suppress(OSError):  # another one's end makes room, too
+                with contextlib.suppress(OSError):  # other installations end and free space, too
                     found.append((path.stat().st_mtime, _size_of(path), path))
         return found
 

@@ -66,7 +66,7 @@ class StreamMasker:
             return data
         places = [place for place, byte in enumerate(data) if byte not in _BREAKS]
         end = places[cut] if cut < len(places) else len(data)
-        if len(data) - end > self._most:  # no secret is broken over so many lines
+        if len(data) - end > self._most:  # longer than any secret, even one split over lines
             end = len(data)
         self._held = data[end:]
         return _masked(data[:end], [(places[first], places[last - 1] + 1) for first, last in spans])
@@ -102,7 +102,7 @@ class StreamMasker:
                     cut = place
                     break
                 place = plain.find(needle[:1], place + 1)
-        # What is hidden already is not held: a secret that repeats itself would be held for ever.
+        # Masked text is not held back: a secret that repeats itself would be held for ever.
         return max(cut, spans[-1][1]) if spans else cut
 
 
@@ -141,7 +141,7 @@ def _encoded(raw: bytes, before: int) -> Iterable[bytes]:
     """Base64 of something that has the value behind so many (modulo 3) bytes: what is sure to be in it."""
     code = base64.b64encode(b"\0" * before + raw).rstrip(b"=")
     if (before + len(raw)) % 3:
-        code = code[:-1]  # shares its bits with what follows
+        code = code[:-1]  # its last character also encodes bits of what follows
     code = code[(0, 2, 3)[before] :]
     if len(code) >= _MIN_ENCODED:
         yield code

@@ -15,7 +15,7 @@ _FRAME_BYTES: Final = 70
 _LONGEST_S: Final = 1e8
 """What a report may say that all cases of a file took: more would not be a duration to the event."""
 _WORST_FIRST: Final[tuple[tuple[CaseStatus, CaseOutcome], ...]] = (
-    # The lab's errors end an attempt as a whole: what a report calls an error is the test's.
+    # Infrastructure errors end the whole attempt: an error in a report is the test's own.
     (CaseStatus.ERROR, "failed"),
     (CaseStatus.FAILED, "failed"),
     (CaseStatus.PASSED, "passed"),

@@ -98,7 +98,7 @@ async def store_cases(bus: Bus, folder: Path, report: CaseReport) -> BlobRef:
     """Store the report; `folder` is the job's own, for the file on its way. Raises `QgjobError`."""
     data = report.encode()
     path = folder / f"cases-{secrets.token_hex(8)}.json"
-    with path.open("xb") as file:  # what a test may have left there, such as a pipe, is not written to
+    with path.open("xb") as file:  # exclusive: a test may have left a pipe there
         file.write(data)
     digest = hashlib.sha256(data).hexdigest()
     await put_file(bus, ARTIFACT_OBJECTS, path, digest)

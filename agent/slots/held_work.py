@@ -116,7 +116,7 @@ async def _hand_back(bus: Bus, path: Path) -> bool:
     said, done = _read(path), False
     try:
         if said is not None and await _still_ours(bus, said.nonce, said.chain):
-            # Once only: it may be somebody else's by the time of a second try.
+            # No retry: by then the message may be another slot's.
             await bus.requests.request(said.ack, NAK, timeout=2.0)
             done = True
     except QgjobError as error:

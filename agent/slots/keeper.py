@@ -107,7 +107,7 @@ class Keeper:
             if not self._present:
                 return await self._look_for_it()
             if self._slot.busy and self._open:
-                return POLL_S  # its job will tell; the doubt that it may leave is looked into then
+                return POLL_S  # its job checks it; a doubt that the job leaves is looked into afterwards
             return await self._look_at_it()
         except QgjobError as error:
             return self._failed(error.message)

@@ -51,8 +51,8 @@ class Recording:
             if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
                 await acknowledge(self._bus, ack)
         except QgjobError as error:
-            # No result and no ack: the work stream gives it again when the lease has run out.
+            # Neither a result nor an ack: the message is redelivered when the lease has run out.
             log.warning("%s: %s: %s", self._slot, job_id, error)
         except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
             log.exception("%s: %s", self._slot, job_id)
-        note.settle()  # not when it was cut short: who starts here next hands it back
+        note.settle()  # not when cancelled: the next agent in this folder hands it back

@@ -188,7 +188,7 @@ class SlotWorker:
                     await self._wait()
         finally:
             await self._taking.recording.close()
-            if self._stopping:  # nothing shall be released for us until the agent is gone
+            if self._stopping:  # tell the scheduler, so that it releases nothing more for us
                 await self._report()
             # The connection closes next, and with it all interest: nothing is delivered any more.
             for task in self._retiring:
@@ -232,7 +232,7 @@ class SlotWorker:
         began = loop.time()
         await self._taking.recording.done()
         if puller is not None and loop.time() - began > self._ack_wait_s:
-            puller.take()  # what came meanwhile may be another slot's by now, from whom a NAK would take it
+            puller.take()  # discard: redelivered to another slot by now, which a NAK would rob
             self._inbox.drop()
 
     async def _wait(self) -> None:

@@ -91,10 +91,10 @@ class Taking:
                 nonce=delivery.nonce,
                 ours_until=ours_until,
             )
-        except BaseException:  # also a cancel: what was not claimed leaves no note behind
+        except BaseException:  # also a cancel: no note is left of what was not claimed
             delivery.forget()
             raise
-        await self.recording.done()  # of a slot's results only one is ever under way
+        await self.recording.done()  # a slot records one result at a time
         if held is None:
             note.settle()
             await acknowledge(self._bus, ack)
@@ -113,10 +113,10 @@ class Taking:
             raise
         if outcome is None:
             await held.let_go()
-            # What is not ours any more another slot may have, from whom a NAK would take it.
+            # After the lease another slot may have the message, and a NAK would take it away.
             if not self._runner.lost_lease and loop.time() < ours_until:
                 await self._bus.nc.publish(ack, NAK)
             note.settle()
             return
         self.recording.begin(held, outcome, ack, note)
-        await asyncio.sleep(0)  # the end leaves before the next claim
+        await asyncio.sleep(0)  # let the end be sent before the next claim

@@ -177,7 +177,7 @@ class BundleStore:
                 self._unpacking.pop(digest, None)
                 gone += [copy.path for copy in self._parked if copy.digest == digest]
                 self._parked = [copy for copy in self._parked if copy.digest != digest]
-                # Who wants it from now on makes it anew, while this one is removed.
+                # A new request makes it anew while this one is being removed.
                 with contextlib.suppress(OSError):
                     gone.append(self._master(digest).rename(self._fresh()))
         for path in gone:

@@ -40,7 +40,7 @@ class SharedWork:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             if alone():
-                self._is_over(key, task)  # it takes a while to end: who asks meanwhile needs another
+                self._is_over(key, task)  # it takes a while to end: a request meanwhile needs a new one
                 task.cancel()
                 if stopped:
                     await asyncio.wait((task,))

@@ -135,7 +135,7 @@ class JobSupervisor:
         if self._failure is not None:
             raise self._failure
         if end["survivors"]:
-            # They are still its children: it could not tell the next job's from these.
+            # The survivors are its children: it could not tell the next job's processes from them.
             self._alive = False
         return _exit_from(end)
 
@@ -201,7 +201,7 @@ class JobSupervisor:
                 try:
                     await asyncio.wait((exit_,))
                 except asyncio.CancelledError:
-                    # Nobody will hear how that ended, so it cannot be used for another job.
+                    # Its answer will be lost, so it cannot be used for another job.
                     self._disconnected()
                     self._channel.close()
             raise

@@ -54,7 +54,7 @@ async def read_chain(bus: Bus, subject: str) -> tuple[ChainLink | None, int]:
     try:
         event = decode_event_at(subject, stored.data)
     except BadMessageError:
-        return None, stored.seq  # set aside by the projector; nobody holds the attempt by that
+        return None, stored.seq  # unreadable: the projector sets it aside, and it is no claim
     return (event if isinstance(event, Started | Cancelling | Ended) else None), stored.seq
 
 

@@ -82,7 +82,7 @@ class Bus:
         if self.nc.is_connected:
             with contextlib.suppress(Exception):  # going away: whatever it says, we close
                 await self.nc.flush(timeout=2)
-        # Of its own task: when it is just losing the connection the library takes its own cancel for ours.
+        # In its own task: the library cannot tell its own cancel, at a lost connection, from ours.
         closing = asyncio.ensure_future(self.nc.close())
         await asyncio.wait({closing})
         if not closing.cancelled():
@@ -182,7 +182,7 @@ async def connect(options: ServerOptions) -> Bus:
     watch = asyncio.ensure_future(told.failed.wait())
     try:
         done = await _first_of({task, watch}, options, told.errors)
-    except BaseException:  # whoever gives up waiting leaves nobody behind who tries on
+    except BaseException:  # also a cancel: leave no connection attempt behind
         task.cancel()
         raise
     finally:

@@ -59,7 +59,7 @@ class Connection(NatsClient):
         except BaseException:  # also a cancel: the library would leave the socket open
             if self._transport is not None:
                 self._transport.close()
-                # Where TLS did not come about nobody tells it of its end, and a close would wait for that.
+                # After a failed TLS handshake the transport never reports its end: a close would hang.
                 self._transport = None
             raise
 

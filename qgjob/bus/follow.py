@@ -99,7 +99,7 @@ async def follow(
             await asyncio.sleep(_RETRY_S)  # the server is away or restarting: its consumer with it
         finally:
             if bus.connected:
-                with contextlib.suppress(Exception):  # it goes by itself when nobody pulls
+                with contextlib.suppress(Exception):  # the server removes it when nobody pulls
                     # Not `wait_for`: that of Python 3.11 forgets a cancel that comes with the answer.
                     async with asyncio.timeout(1):
                         await delete_consumer(bus, stream, name)

@@ -69,7 +69,7 @@ async def get(bus: Bus, bucket: str, key: str, *, timeout: float = 5.0) -> Store
 
 async def get_last(bus: Bus, stream: str, subject: str, *, timeout: float = 5.0) -> Stored | None:
     """The last message of a subject in a stream, or None."""
-    # The subject is a part of the request's, so that a right can be given for some of them alone.
+    # The key is a part of the request's subject, so that permissions can be given for some keys alone.
     answer = await bus.requests.request(f"$JS.API.DIRECT.GET.{stream}.{subject}", timeout=timeout)
     return read_stored(answer)
 

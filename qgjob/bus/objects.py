@@ -154,7 +154,7 @@ async def get_file(
                 with draft.open("wb") as file:
                     await _get(bus, bucket, info, file, progress)
             except (*_LOST, CorruptObjectError) as error:
-                last = error  # a put that went on meanwhile, a replica that is behind
+                last = error  # a put at the same time, or a replica that lags
                 continue
             os.replace(draft, dest)  # noqa: PTH105  (Path.replace would do the same)
             return info.size

@@ -297,7 +297,7 @@ class Puller:
                     await self._amiss.wait()
                     await asyncio.sleep(_AGAIN_S)
             if self._tokens and self._loop.time() - self._heard > SILENCE_S:
-                self._tokens.clear()  # whatever stood there, the server does not know it any more
+                self._tokens.clear()  # the server has forgotten our requests
             if self._bus.connected:
                 self._amiss.clear()
                 await self._request()

@@ -129,7 +129,7 @@ async def _create(bus: Bus, config: dict[str, Any]) -> None:
         try:
             await bus.requests.api(f"STREAM.CREATE.{name}", config)
         except JsError as error:
-            if error.err_code == _NAME_IN_USE:  # somebody else was faster
+            if error.err_code == _NAME_IN_USE:  # created by another process meanwhile
                 return
             limit = int(config.get("max_bytes", 0))
             if error.err_code == _NO_STORAGE and limit > _LEAST_BYTES:

@@ -116,7 +116,7 @@ def run(args: list[str]) -> int:
     try:
         code = _run(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has enough
+    except BrokenPipeError:  # the reader of our output closed the pipe
         _forget_output()
         return _BROKEN_PIPE
     except OSError as error:  # the end of the output, which had been kept back until now
@@ -200,7 +200,7 @@ def _usage(out: Output, error: Any, args: Sequence[str]) -> int:
     hint = f"See `{ctx.command_path} --help`." if ctx is not None else None
     message = message[0].upper() + message[1:].rstrip(".") + "."
     likely = _POSSIBLE.search(message)
-    if likely:  # one that is likely says more than three that are possible
+    if likely:  # one likely name helps more than three possible ones
         nearest = _nearest(getattr(error, "option_name", None), likely[1].split(", "))
         message = f"{message[: likely.start()]}. Did you mean {nearest}?"
     variable = getattr(getattr(error, "param", None), "envvar", None)

@@ -117,7 +117,7 @@ class Submission:
                 from qgjob.client.shapes import submitted_json
 
                 out.json(submitted_json(submitted))
-            else:  # the one document comes at the end
+            else:  # with --json the one document comes at the end
                 out.note(f"Submitted {submitted.run_id}.")
             return
         out.write(

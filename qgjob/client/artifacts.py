@@ -55,7 +55,7 @@ async def read(bus: Bus, blob: BlobRef, *, limit: int) -> bytes:
     """A small file as a whole; raises `RefusedError` when it is larger than `limit` bytes."""
     with tempfile.TemporaryDirectory(prefix="qgjob-artifact-") as folder:
         path = Path(folder) / "file"
-        # By what is stored: the size that the job's event tells of is only said.
+        # By the stored size: the one in the job's event is not trusted.
         await get_file(bus, ARTIFACT_OBJECTS, blob.digest, path, limit=limit)
         return path.read_bytes()
 

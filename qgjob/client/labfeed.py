@@ -243,7 +243,7 @@ class LabFeed:
                 self._see(job, job.updated_at or job.created_at)
         at_work = {job.job_id for page in pages for job in page}
         for job in [job for job in self.at_work if job.job_id not in found and job.job_id not in at_work]:
-            del self.jobs[job.job_id]  # it ended while nobody told us, long enough ago not to be listed
+            del self.jobs[job.job_id]  # its end was missed, and is too long ago to be listed
 
     def _is_silent(self, error: QgjobError) -> None:
         self.problem = error.message

@@ -61,7 +61,7 @@ class Live(Generic[T]):
             self._subject, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
         )
         self._bus.on_reconnect.append(self._on_reconnect)
-        with contextlib.suppress(QgjobError):  # then it is a reconnect that says so
+        with contextlib.suppress(QgjobError):  # a lost connection: the reconnect yields a Resync
             await self._bus.requests.round_trip()
         return self
 

@@ -87,7 +87,7 @@ class _Pages:
         """What is stored and was not read yet."""
         while True:
             answer = await query.stored_logs(self._bus, self._job_id, self._last, tail=self._tail)
-            self._tail = None  # from its beginning on, as ever
+            self._tail = None  # further pages follow the last chunk
             for chunk in answer.chunks:
                 if self.take(chunk):
                     yield chunk
@@ -111,7 +111,7 @@ async def _either(watch: Watch, lines: live.Live[StoredChunk], timeout: float | 
     finally:
         for task in (change, line):
             task.cancel()
-        await asyncio.wait({change, line})  # a cancel of ours is not taken for theirs
+        await asyncio.wait({change, line})  # `wait` keeps our own cancel apart from theirs
     for task in (change, line):
         if not task.cancelled():
             task.result()

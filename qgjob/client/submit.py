@@ -239,7 +239,7 @@ def digest_of(specs: list[JobSpec]) -> str:
     body: dict[str, Any] = {"shared": first, "tests": [spec.test for spec in specs]}
     if specs[0].concurrency_key is not None:
         body["concurrency_key"] = specs[0].concurrency_key
-    if specs[0].tests:  # by what is learned meanwhile they may be dealt out otherwise
+    if specs[0].tests:  # durations learned meanwhile may balance shards differently
         body["files"] = sorted({file for spec in specs for file in spec.tests})
     if specs[0].variant is not None:
         body["variants"] = [[spec.variant, *spec.requires] for spec in specs]

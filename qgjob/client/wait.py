@@ -64,7 +64,7 @@ async def wait(
                     on_change(watch)
                 if watch.ended:
                     await attendant.finish()
-                    await watch.settle()  # by now one of them may have been tried again
+                    await watch.settle()  # a job may have been retried by now
                 now = clock.monotonic()
                 if watch.ended or (deadline is not None and now >= deadline):
                     return Waited(
@@ -266,7 +266,7 @@ class _SlotWatch:
             except NotFoundError:
                 return
             except QgjobError as error:
-                log.debug("cancelling %s: %s", job_id, error)  # the next look tries again
+                log.debug("cancelling %s: %s", job_id, error)  # the next check tries again
                 return
             self.cancelled.add(job_id)
 

@@ -117,7 +117,7 @@ class Watch:
         if self._run is None:
             return None
         if not self._complete:
-            return self._run  # of jobs that nobody knows the service alone can tell
+            return self._run  # some jobs are not known: only the query service can count them
         views = self._jobs.values()
         update = {"counts": counts_of(views), "state": run_state_of(views), "jobs": ()}
         return self._run.model_copy(update=update)

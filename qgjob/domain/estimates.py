@@ -64,7 +64,7 @@ class Estimates:
     def known_of(self, org: str, tests: Sequence[str]) -> float | None:
         """How long several tests are expected to run one after the other; None when none is known."""
         known = [mean.value for test in tests if (mean := self.tests.get((org, test)))]
-        # Of the others we know nothing better than that they are like those.
+        # For jobs without an estimate assume that they are like the others.
         return sum(known) * len(tests) / len(known) if known else None
 
     def test(self, org: str, test: str) -> float:

@@ -171,7 +171,7 @@ def failed(health: Health, failure: Failure, now: float) -> list[Change]:
     changes = _blame_build(health, failure, now)
     blamed = health.builds.get(failure.build)
     if blamed is not None and blamed.until is not None:
-        return changes  # it is the build that is at fault
+        return changes  # the build is at fault, not the slot
     return [*changes, *_blame_slot(health, failure, now)]
 
 

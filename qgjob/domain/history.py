@@ -282,7 +282,7 @@ def _start(doc: JobDoc, event: Started) -> None:
 
 def _run(doc: JobDoc, event: Running) -> None:
     if _onwards(doc, "running") and doc.reason != CANCELLING:
-        doc.message = None  # what was prepared is done
+        doc.message = None  # the message was about the preparation
     known = doc.attempts.get(event.attempt) or Attempt(number=event.attempt)
     changes = {"running_at": event.at, "installed": event.installed, "install_s": event.install_s}
     _remember(doc, known.model_copy(update=changes))
@@ -301,7 +301,7 @@ def _record(doc: JobDoc, event: Ended) -> None:
 
 
 def _end(doc: JobDoc, event: Ended, at: float) -> None:
-    # The end stands in place of its chain, so it is taken from wherever the chain had led.
+    # The end replaced its whole chain, so it applies in any state of the chain.
     if not event.final:
         doc.settled = True
         doc.state = "queued"  # an event of its retry follows

@@ -18,7 +18,7 @@ def balanced(tests: Sequence[str], durations: Mapping[str, float], shards: int) 
     usual = median(known) if known else 1.0
     costs = [max(durations.get(test, usual), 0.0) for test in tests]
     longest_first = sorted(range(len(tests)), key=lambda place: (-costs[place], place))
-    # Of shards that have as much to do the one with fewer files goes first, so that none stays empty.
+    # Among shards with equal load take the one with fewer files, so that none stays empty.
     heap = [(0.0, 0, number) for number in range(min(shards, len(tests)))]
     dealt: list[list[int]] = [[] for _ in heap]
     for place in longest_first:

@@ -22,7 +22,7 @@ def last_lines(chunks: Sequence[StoredChunk], lines: int) -> tuple[tuple[StoredC
             if stream == "sys" or not text:
                 continue
             if open_end and text.endswith("\n"):
-                wanted += 1  # the last line's end is no beginning of another
+                wanted += 1  # a final newline does not begin another line
             open_end = False
             breaks = text.count("\n")
             if breaks < wanted:

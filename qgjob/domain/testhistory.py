@@ -52,7 +52,7 @@ def summarise(outcomes: Sequence[OutcomeRecord]) -> HistorySummary:
         errored += last.outcome == "errored"
         stumbled = last.flaky or any(record.outcome in {"failed", "timed_out"} for record in earlier)
         flaky += last.outcome == "passed" and stumbled
-    # What was cut off says nothing of how long it takes.
+    # A run that was cut off says nothing about the duration.
     seconds = [
         record.duration_s
         for record in outcomes

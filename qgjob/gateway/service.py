@@ -79,7 +79,7 @@ async def run_gateway(options: GatewayOptions, *, stop: asyncio.Event, ready: as
         config = uvicorn.Config(
             Guard(Throttle(make_app(client, gates), gates.requests, NEVER_LIMITED), options.token),
             http=TimelyProtocol,
-            # Whoever it is: else anybody on this machine could ask as somebody else.
+            # For every caller: otherwise anybody on this machine could ask in another's name.
             proxy_headers=bool(options.proxies),
             forwarded_allow_ips=list(options.proxies),
             log_config=None,

@@ -78,7 +78,7 @@ def in_time(receive: Receive) -> Receive:
 
     async def timed() -> Message:
         nonlocal began, size, whole
-        if whole:  # what is awaited now is that the caller goes
+        if whole:  # now only wait for the caller to disconnect
             return await receive()
         began = now() if began is None else began
         try:

@@ -146,7 +146,7 @@ async def _open(parts: Parts, opened: asyncio.Event, clock: Clock, epoch: int) -
     parts.lab.start()
     took, waiting = clock.monotonic() - began, len(parts.lab.state.jobs)
     log.info("epoch %d: jobs are placed after %.2f s, %d wait", epoch, took, waiting)
-    await asyncio.sleep(0)  # what was placed goes out first
+    await asyncio.sleep(0)  # let releases that were placed be published first
     opened.set()
     memory.settle()
 
@@ -166,7 +166,7 @@ async def _keep_watermark(bus: Bus, intake: Intake) -> None:
         if through > kept:
             try:
                 await kv.put(bus, streams.SETTINGS_BUCKET, QUEUED_THROUGH_KEY, str(through).encode())
-            except QgjobError as error:  # a reign that begins without it repeats some: that does nothing
+            except QgjobError as error:  # without it the next reign repeats some work, which does no harm
                 log.debug("up to where jobs were announced cannot be kept now: %s", error)
                 continue
             kept = through

@@ -139,11 +139,11 @@ async def _reigns(
                 log.warning("the reign of epoch %d ended: %s", mandate.epoch, error)
         except* (OSError, TimeoutError) as errors:
             log.warning("the reign of epoch %d ended: %s", mandate.epoch, next(_single(errors)))
-        except* Exception as errors:  # a fault of ours, or of the library: as good a reason to recover
+        except* Exception as errors:  # a bug of ours or of a library: recover as well
             log.exception("the reign of epoch %d failed", mandate.epoch, exc_info=errors)
         finally:
             overview.publisher = None
-        # A full disk or the like would end the next one as well: recover less and less often.
+        # A full disk would end the next reign as well: back off.
         await asyncio.sleep(backoff.after(clock.monotonic() - began))
 
 

@@ -74,7 +74,7 @@ class Projection:
         position = Position.from_fields(raw)
         if position is None or anew or not usable(position, stream):
             position = await self._rebuild(raw, stream)
-        # What is in memory may be ahead of the store: of a batch whose write was given up.
+        # The cache may be ahead of the store, by a batch whose write was given up.
         self._documents.clear()
         self.position = position
         return position

@@ -135,7 +135,7 @@ class Reader:
         `beside`: positions of jobs that belong to the run as well, whether they stand in the store or not.
         """
         key = self.store.keys.run_jobs(run_id)
-        # Each of those beside that the store lacks moves the others on by one place at most.
+        # Each entry that the store lacks moves the others by one position at most.
         first, last = max(0, offset - len(beside)), offset + limit - 1
         async with self.store.asking():
             pipe = self.store.client.pipeline(transaction=True)

@@ -159,7 +159,7 @@ class AdbDevice(Device):
             if (entry.org_id, entry.app_version_id) == (org_id, app_version_id):
                 try:
                     await self._prove_entry(entry)
-                except AdbError as error:  # not the build is in doubt, but the device: `start_app` says so
+                except AdbError as error:  # the device is in doubt, not the build; `start_app` reports it
                     self._unproved = error
 
     async def _prove_entry(self, entry: InstalledApp) -> None:
@@ -256,7 +256,7 @@ class AdbDevice(Device):
                 await self.stop_app(package)
             await self._free_ports()
         except AdbError:
-            pass  # it is in doubt already, and looked at before it gets more work
+            pass  # the device is in doubt already, and checked before it gets more work
         finally:
             self._host.at_work.discard(self.serial)
 

@@ -32,7 +32,7 @@ async def keep_evidence(server: AdbServer, serial: str, folder: Path, *, since: 
 async def _save(server: AdbServer, serial: str, command: str, path: Path, limit: int) -> None:
     async with deadline(EVIDENCE_S, serial), server.service(serial, f"exec:{command}") as connection:
         path.unlink(missing_ok=True)
-        with path.open("xb") as file:  # a test may have left a pipe there, whose reader we would wait for
+        with path.open("xb") as file:  # exclusive: a test may have left a pipe there, which would block us
             while limit > 0 and (piece := await connection.reader.read(64 * 1024)):
                 file.write(piece[:limit])
                 limit -= len(piece)

@@ -37,7 +37,7 @@ async def install_apk(
 async def _stream(server: AdbServer, serial: str, path: Path) -> Refusal | None:
     size = path.stat().st_size
     async with server.service(serial, f"exec:cmd package install {FLAGS} -S {size}") as connection:
-        # The device may refuse before it has heard all: its words are read while we speak.
+        # The device may refuse before all is sent: read its answer while sending.
         answer = asyncio.create_task(connection.rest(), name=f"install on {serial}")
         try:
             await _send_file(connection, path, answer)
@@ -57,7 +57,7 @@ async def _send_file(connection: Connection, path: Path, answer: asyncio.Task[by
                 connection.writer.write(piece)
                 await connection.writer.drain()
             except OSError:
-                return  # it hung up: what it said before counts
+                return  # it closed the connection: what it answered before counts
 
 
 async def _push(server: AdbServer, serial: str, path: Path, v2: bool, timeout_s: float) -> Refusal | None:

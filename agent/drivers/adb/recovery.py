@@ -35,7 +35,7 @@ def next_step(
     if state is None:
         return Step.CONNECT if network else None
     if state not in {"device", "offline"}:
-        return None  # unauthorized, in a boot loader, …: somebody has it in hand, or has to take it
+        return None  # unauthorized, in a boot loader, …: only a person can help
     if Step.RECONNECT not in tried:
         return Step.RECONNECT
     if may_kill and Step.KILL_SERVER not in tried:

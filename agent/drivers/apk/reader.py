@@ -55,7 +55,7 @@ def read_apk(path: Path) -> ApkInfo:
             reason="build_unreadable",
             retryable=True,
         ) from error
-    # All that zipfile and the decoders below it raise on files that were made to hurt.
+    # All that zipfile and its decoders raise on malicious files.
     except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, NotImplementedError, RuntimeError) as e:
         raise _broken(f"its ZIP archive is damaged: {e}") from None
     except (EOFError, MemoryError, OverflowError) as error:

@@ -44,7 +44,7 @@ async def _tried(bus: Bus, name: str, what: str, attempt: Attempt) -> Finding:
         await attempt(bus)
     except NotAllowedError as error:
         hint = "If they should: ask for credentials with that right (nats.conf shows which ones CI needs)."
-        # Without this one nothing can be told of the lab; the others not everybody needs.
+        # Without this one nothing can be said about the lab; not everybody needs the others.
         status: Status = "wrong" if name == QUERY else "warning"
         return Finding(name, status, f"may not {what}: {error.message.rstrip('.')}", hint)
     except (RequestTimeoutError, NoRespondersError):

@@ -32,7 +32,7 @@ class UploadCommand(TyperCommand):
             from qgjob.cli.commands.submit import app as submit
             from qgjob.cli.settings.defaults import defaults_of
 
-            # The file is a submit's: its other keys are no mistakes.
+            # The file holds defaults of submit: its other keys are no mistakes.
             said = defaults_of(get_command(submit).params, Path.cwd(), os.environ).as_map()
             ctx.default_map = {parameter.name: said.get(parameter.name) for parameter in self.params}
         return super().parse_args(ctx, args)

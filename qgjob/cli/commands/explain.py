@@ -76,7 +76,7 @@ def show(out: Output, answer: ExplainAnswer, now: float) -> None:
             f"priority {answer.priority}; {answer.urgent_waiting:,} more urgent jobs wait; "
             f"it has waited {show_duration(answer.waited_s)}"
         )
-    # Of what has its slot already the first line has said all that there is.
+    # For a job that has its slot already the summary says everything.
     if answer.slots and any(row.kind != "chosen" for row in answer.slots):
         out.say(f"Slots ({answer.slots_total:,}):")
         for row in answer.slots:

@@ -24,7 +24,7 @@ async def _main(session: Session, *, as_json: bool) -> bool:
         async with session.client(tells=False) as client:
             answer = await client.health()
     except UnreachableError as error:
-        if as_json:  # who reads it wants to be told by it, most of all then
+        if as_json:  # scripts need the document most when something is wrong
             check = {"name": "server", "ok": False, "detail": error.message}
             out.json({"ok": False, "checks": [check]})
         raise

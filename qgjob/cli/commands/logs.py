@@ -93,7 +93,7 @@ class LogPrinter:
         if self._attempt is not None and chunk.attempt != self._attempt:
             self.end()
             if not any(stream == "sys" and part.startswith("--- ") for stream, part in chunk.parts[:1]):
-                self._out.note(f"--- attempt {chunk.attempt} ---")  # its agent's own words on that are lost
+                self._out.note(f"--- attempt {chunk.attempt} ---")  # the agent's own line on that was lost
         self._attempt = chunk.attempt
         if chunk.dropped:
             self._out.note(f"… {size_text(chunk.dropped)} were left out here: the log is over its limit …")

@@ -69,7 +69,7 @@ def up(
     defaults = UpOptions()
     out = session_of(ctx).out
     said = {limits.RATE: http_rate, limits.BURST: http_burst, limits.JOBS: http_jobs}
-    limits.http_limits(said, os.environ)  # what is wrong is said here, not in the log of the gateway
+    limits.http_limits(said, os.environ)  # report an error here rather than in the gateway's log
     options = UpOptions(
         slots=slots or (defaults.slots if agents is None else 1),
         agents=agents or defaults.agents,

@@ -69,7 +69,7 @@ def per_minute(ends: Iterable[float], now: float) -> list[float]:
 
 
 def _head(seen: Seen, overview: Overview) -> list[Line]:
-    # What is counted below is counted since then.
+    # The counts below are since then.
     leads = overview.leader
     leader = f"leader {leads.replica} since {moment(leads.since)}" if leads else "no leader"
     slots = sum(len(agent.slots) for agent in seen.agents)
@@ -83,7 +83,7 @@ def _head(seen: Seen, overview: Overview) -> list[Line]:
     if seen.problem:
         lines.append([(f"{clean(seen.problem)} What is below may be old.", "yellow")])
     minutes = per_minute(seen.ends, seen.now)
-    # The minute that runs is not over: the five before it are what can be counted on.
+    # The current minute is incomplete: average over the five before it.
     rate = sum(minutes[-6:-1]) / 5
     ended = overview.ended
     bad = sum(ended.get(state, 0) for state in ("failed", "timed_out", "errored"))

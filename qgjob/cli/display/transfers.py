@@ -90,5 +90,5 @@ def version_name_of(path: Path) -> str | None:
 
     try:
         return read_apk(path).version_name
-    except QgjobError:  # a device will say what is wrong with it, if anything is
+    except QgjobError:  # a device will report what is wrong with it, if anything
         return None

@@ -36,7 +36,7 @@ def help_text(command: Described, columns: int | None = None) -> str:
     """The whole help of a command."""
     columns = columns or width()
     usage = textwrap.fill(
-        command.usage.replace("[-- ", "[--\xa0"),  # these belong together
+        command.usage.replace("[-- ", "[--\xa0"),  # no line break between them
         columns - 7,
         subsequent_indent="         ",
         break_on_hyphens=False,

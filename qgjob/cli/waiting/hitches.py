@@ -22,7 +22,7 @@ class Hitches:
     def new(self, jobs: Iterable[JobView]) -> Iterator[str]:
         """Lines on infrastructure errors after which a job was tried again."""
         for job in jobs:
-            # How a job ended is said by its end.
+            # How a job ended is reported with its end.
             over = job.state in END_STATES
             tried = job.attempts[:-1] if over else job.attempts
             for attempt in tried:

@@ -41,7 +41,7 @@ async def wait_and_tell(
         except UsageError as error:
             unwritten = error
     tell(out, waited, explained, as_json=wishes.as_json, timeout_s=wishes.options.timeout_s)
-    if unwritten is not None:  # what was waited for so long is said all the same
+    if unwritten is not None:  # print the result of the wait all the same
         out.error(unwritten.message, hint=f"Write it again with: qgjob report {waited.id} --output FILE")
         return int(waited.verdict) or int(ExitCode.ERROR)
     return int(waited.verdict)

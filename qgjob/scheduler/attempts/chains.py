@@ -112,7 +112,7 @@ class Chains:
                 ended, message, seq = self._retries[0]
                 try:
                     await self._retry(ended, message, inherited=seq <= self.horizon)
-                except JsError as error:  # such as a stream that is full: a reign that ended would not help
+                except JsError as error:  # such as a full stream: ending the reign would not help
                     if not refused:
                         log.warning("%s waits to be tried again: %s", message.spec.job_id, error)
                     refused = True
@@ -181,7 +181,7 @@ class Chains:
         )
         for message in outcomes_of(event):
             self.events.post(message)
-        # In the same breath: a slot that is put into quarantine gets nothing more.
+        # Without an await in between: a slot that is put into quarantine gets nothing more.
         events += self.quarantine.ended(event, lambda: self._labels(event.job_id))
         entry = self.backlog.drop(event.job_id, event.attempt)
         if entry is not None:

@@ -83,7 +83,7 @@ class LostJobs:
             return
         link, _ = await read_chain(self.bus, events_of(doc, doc.attempt, "state"))
         if isinstance(link, Ended):
-            return  # it was told long ago, or ended and its next attempt is on its way
+            return  # known already, or it ended and its next attempt is on its way
         following, now = next_attempt(message, "errored", None), self.clock.now()
         if await end_held(self.bus, message, "errored", "lost", _WHY, now=now, following=following):
             log.warning("%s attempt %d is ended: %s", doc.job_id, doc.attempt, _WHY)

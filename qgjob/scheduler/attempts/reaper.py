@@ -113,7 +113,7 @@ class Reaper:
 
     async def _end(self, entry: Entry, state: EndState, reason: str, text: str) -> None:
         message, now = entry.message(), self.clock.now()
-        # What the lab lost is tried again like any of its errors; a cancelled job is not.
+        # A lost attempt is retried like any infrastructure error; a cancelled job is not.
         following = next_attempt(message, state, None)
         if await end_held(self.bus, message, state, reason, text, now=now, following=following):
             log.warning("%s attempt %d is ended by the reaper: %s", entry.job_id, entry.attempt, text)

@@ -109,7 +109,7 @@ def shown_meta(marker: RunMarker) -> dict[str, str]:
     shown: dict[str, str] = {}
     room = MAX_META_BYTES
     for key, value in marker.meta.items():
-        room -= len(json.dumps({key: value}))  # no encoding of it is longer
+        room -= len(json.dumps({key: value}))  # an upper bound of its encoded size
         if room < 0:
             break
         shown[key] = value

@@ -139,11 +139,11 @@ class Bulk:
                 await self._forget(operation)
                 raise
             except QgjobError as error:
-                if not operation.persisted:  # nothing was promised
+                if not operation.persisted:  # the client gets the error, and the request is dropped
                     raise
                 log.warning("a %s could not be carried out yet: %s", operation.verb, error)
                 await asyncio.sleep(_PAUSE_S)
-            except Exception:  # of what an earlier leader began nobody awaits the answer
+            except Exception:  # nobody awaits the answer of a resumed operation: log it
                 log.exception("a %s failed", operation.verb)
                 raise
             else:

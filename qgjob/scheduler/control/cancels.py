@@ -108,7 +108,7 @@ class Cancels:
         await operation.add_jobs(len(entries))
         async for some in slices(list(entries.values())):
             for entry in some:
-                entry.expired = False  # though it may have waited too long: that is not recorded yet
+                entry.expired = False  # the cancel wins over an expiry that is not recorded yet
             self._take_out(some, request.reason)
 
         async def end_entry(entry: Entry) -> bool:

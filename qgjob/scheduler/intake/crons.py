@@ -128,7 +128,7 @@ class Crons:
             update={
                 "last_run_id": run_id_of(plan, stored.seq),
                 "last_at": _time(headers.get("Nats-Time-Stamp", "")),
-                # The server knows best; what is past it told of a time when it was away.
+                # The server's next time counts, unless it is past: then it was computed before an outage.
                 "next_at": told if told is not None and told > self.clock.now() else view.next_at,
             }
         )

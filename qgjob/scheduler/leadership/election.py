@@ -102,7 +102,7 @@ class Election:
             except QgjobError as error:
                 log.debug("renewal failed: %s", error)
             if self._clock.monotonic() - renewed > _GIVE_UP_S:
-                # It may be this process that was late, on a machine with too much to do.
+                # This process itself may have been late, on an overloaded machine.
                 if not await self._taken_back(renewed):
                     raise DeposedError("the leader key could not be renewed in time")
                 renewed = self._clock.monotonic()

@@ -101,7 +101,7 @@ async def _write_fence(bus: Bus, epoch: int) -> int:
         if stored is not None and stored.data == ours:  # only the answer was lost
             return await _forget_fences(bus, stored.seq)
         if stored is not None and (later := _fence_epoch(stored.data)) >= epoch:
-            # The same one was another reign: its key's stream began anew since.
+            # An equal epoch is of another reign: the bucket was created anew since.
             raise await _deposed(
                 bus, later, "the fence says that a leader of this epoch or a later one was here"
             )

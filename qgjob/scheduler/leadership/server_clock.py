@@ -56,7 +56,7 @@ class ServerClock:
             await asyncio.sleep(_EVERY_S)
             try:
                 await self.look()
-            except QgjobError as error:  # the next look will tell; until then it goes on
+            except QgjobError as error:  # the next check decides
                 log.debug("the server's clock cannot be read: %s", error)
 
     def _say_when_wrong(self) -> None:

@@ -24,7 +24,7 @@ async def watch(over: asyncio.Event, epoch: int, *, end: Callable[[], None]) -> 
     """Once the reign is over, give it time to close, then call `end`; cancelled when it has closed."""
     await over.wait()
     for _ in range(CLOSES_WITHIN_S):
-        await asyncio.sleep(1)  # of a time in which the process stood still, one second counts
+        await asyncio.sleep(1)  # if the process stood still, that counts as one second
     log.critical(
         "the reign of epoch %d is over and has not closed within %d s (%s): the process ends, "
         "to be started again",

@@ -105,7 +105,7 @@ class Projector:
         async with self._bus.subscribed(f"{subjects.LIVE_AGENTS}.*", self._on_heartbeat):
             while True:
                 await self._one_go()
-                # Two that lost to each other must not meet again at once.
+                # Two projectors that conflicted must not conflict again at once.
                 await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311  (no secret)
 
     async def _one_go(self) -> None:
@@ -125,7 +125,7 @@ class Projector:
             self._say(logging.WARNING, f"the projection rests: {error}")
             await asyncio.sleep(_REST_S)
         except Exception:
-            # A fault in here must not end the reign: jobs do not need the projection to run.
+            # A bug here must not end the reign: jobs run without the projection.
             log.exception("the projection failed and is tried again")
             await asyncio.sleep(_REST_S)
 

@@ -47,7 +47,7 @@ class DeadLetters:
     async def run(self) -> None:
         """Count until cancelled."""
         while True:
-            with contextlib.suppress(QgjobError):  # the number that was last known has to do meanwhile
+            with contextlib.suppress(QgjobError):  # keep the last known number meanwhile
                 await self._look()
             await asyncio.sleep(_LOOK_EVERY_S)
 
@@ -55,7 +55,7 @@ class DeadLetters:
         """The control verb `dead_letters_drop`."""
         request = DeadLettersDrop.decode(data)
         if request.number is None:
-            # Up to the newest of now: what comes meanwhile nobody has seen.
+            # Up to the newest of now: nobody has seen those that come meanwhile.
             last = int((await stream_state(self.bus, DEAD))["last_seq"])
             purged = await self.bus.requests.api(f"STREAM.PURGE.{DEAD}", {"seq": last + 1})
             dropped = int(purged["purged"])

@@ -58,7 +58,7 @@ class OverviewPublisher:
         try:
             data = fit_overview(self.now(), self.bus.max_payload)
         except Exception:
-            # A fault in here must not end the reign: jobs do not need to be looked at to run.
+            # A bug here must not end the reign: jobs run without the overview.
             if not self._failing:
                 log.exception("the overview cannot be made")
             self._failing = True

@@ -113,7 +113,7 @@ def resolve_redis_url(given: str | None, env: Mapping[str, str]) -> str | None:
     return running.redis_url if running else None
 
 
-def said_token(given: str | None, server: str | None, env: Mapping[str, str]) -> str | None:
+def token_source(given: str | None, server: str | None, env: Mapping[str, str]) -> str | None:
     """The source of the NATS token: given, else `QGJOB_TOKEN`, else a running `up`'s for its own server.
 
     Each is the token itself or the name of a file that holds it. `server` is what was given as the address.

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, Final
 
-from qgjob.config import ServerOptions, contexts_file, is_there, resolve_server, said_token
+from qgjob.config import ServerOptions, contexts_file, is_there, resolve_server, token_source
 
 FILES: Final = ("creds", "tls_ca", "tls_cert", "tls_key")
 """What may be shown to a server, or tells that it is the right one: names of files."""
@@ -39,7 +39,7 @@ def server_options(
         context = context_for(server, env)
         server = server or context.get("server")
         files = {**context, **files}
-    read, file = _token(said_token(token, server, env))
+    read, file = _token(token_source(token, server, env))
     return ServerOptions(
         url=resolve_server(server, env),
         creds=files.get("creds"),

@@ -19,7 +19,7 @@ from agent.attempts.processes import SlotProcesses
 from agent.attempts.steps import SlotParts, Steps
 from agent.config.settings import JobLimits
 from agent.drivers.base import Device, Health
-from agent.drivers.careful import careful
+from agent.drivers.guarded import guarded
 from agent.launch import EndReason, JobDirs
 from agent.output.logs import LogShipper
 from agent.output.masking import masker_of
@@ -98,7 +98,7 @@ class AttemptRunner:
     async def phase(self, message: JobMessage) -> Phase:
         """Whether something has to be prepared before the test can run."""
         spec = message.spec
-        await careful(self.device, self.device.prove(spec.org_id, spec.app_version_id), None)
+        await guarded(self.device, self.device.prove(spec.org_id, spec.app_version_id), None)
         return self._slot.phase(spec)
 
     @property
@@ -171,9 +171,9 @@ class AttemptRunner:
                     try:
                         result = await self._result(task, claim, steps)
                         if result is not None and result.state != "passed" and steps.has_folders:
-                            await careful(self.device, self.device.evidence(dirs.artifacts), None)
+                            await guarded(self.device, self.device.evidence(dirs.artifacts), None)
                     finally:
-                        await careful(self.device, self.device.settle(), None)
+                        await guarded(self.device, self.device.settle(), None)
                     if result is None:
                         shipper.abandon()
                         return None
@@ -214,7 +214,7 @@ class AttemptRunner:
 
     async def _silence(self) -> str | None:
         """Why the device does not answer, after a test that did not pass; None when it does."""
-        health = await careful(self.device, self.device.health(), Health(ok=False, silent=True))
+        health = await guarded(self.device, self.device.health(), Health(ok=False, silent=True))
         return health.detail or "the device does not answer" if health.silent else None
 
     # -- cleaning --

@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     retryable: bool = True
 
 
-class Verdicted(NamedTuple):
+class EndVerdict(NamedTuple):
     """The end's state, its word for machines and its sentence for people."""
 
     state: EndState
@@ -48,7 +48,7 @@ class Progress:
     report: BlobRef | None = None
 
 
-def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicted | None:
+def of_result(result: RunResult, reason: EndReason | None, why: str) -> EndVerdict | None:
     """The verdict on a run; None when it has no result: handed back, or held by somebody else.
 
     `reason` and `why` are set when the agent ended it: they go before what the runner says.
@@ -57,38 +57,38 @@ def of_result(result: RunResult, reason: EndReason | None, why: str) -> Verdicte
         case EndReason.STOPPING | EndReason.LEASE_LOST:
             return None
         case EndReason.CANCELLED:
-            return Verdicted("cancelled", "cancelled", why)
+            return EndVerdict("cancelled", "cancelled", why)
         case EndReason.DISK_LIMIT:
-            return Verdicted("failed", reason.value, why)
+            return EndVerdict("failed", reason.value, why)
         case EndReason.TIMED_OUT | EndReason.SILENT:
-            return Verdicted("timed_out", reason.value, why)
+            return EndVerdict("timed_out", reason.value, why)
         case EndReason.DEVICE_LOST:
-            return Verdicted("errored", reason.value, why)
+            return EndVerdict("errored", reason.value, why)
         case None:
             pass
     match result.verdict:
         case Verdict.PASSED:
-            return Verdicted("passed", None, result.reason or _in_spite_of(result), result.retryable)
+            return EndVerdict("passed", None, result.reason or _in_spite_of(result), result.retryable)
         case Verdict.FAILED:
-            return Verdicted("failed", "test_failed", result.reason, result.retryable)
+            return EndVerdict("failed", "test_failed", result.reason, result.retryable)
         case Verdict.INFRASTRUCTURE:
-            return Verdicted("errored", result.word or "runner_failed", result.reason, result.retryable)
+            return EndVerdict("errored", result.word or "runner_failed", result.reason, result.retryable)
 
 
-def of_error(error: Exception) -> Verdicted:
+def of_error(error: Exception) -> EndVerdict:
     """The verdict on an attempt in which a step failed: an infrastructure error."""
     match error:
         case JobError():
-            return Verdicted("errored", error.reason, error.message, error.retryable)
+            return EndVerdict("errored", error.reason, error.message, error.retryable)
         case QgjobError():
-            return Verdicted("errored", "agent_error", error.message)
+            return EndVerdict("errored", "agent_error", error.message)
         case _:  # a full disk, a bug in a driver: it ends this attempt, not the agent
             text = f"the agent met an error: {error or type(error).__name__}"
-            return Verdicted("errored", "agent_error", text)
+            return EndVerdict("errored", "agent_error", text)
 
 
 def outcome(
-    claim: Claim, verdicted: Verdicted, progress: Progress, result: RunResult | None, *, now: float
+    claim: Claim, verdicted: EndVerdict, progress: Progress, result: RunResult | None, *, now: float
 ) -> Outcome:
     """The outcome, with the whole attempt as it is recorded."""
     tests = claim.message.spec.tests

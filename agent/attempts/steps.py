@@ -18,7 +18,7 @@ from agent.attempts.watching import watched
 from agent.config.secrets import refuse_without_secrets
 from agent.config.settings import JobLimits
 from agent.drivers.base import DEFAULT_APP_ID, Build, Device, InstalledApp, InstallResult, RunningApp
-from agent.drivers.careful import mistaken
+from agent.drivers.guarded import driver_failed
 from agent.errors import JobError
 from agent.launch import EndReason, JobDirs
 from agent.output.logs import LogShipper
@@ -70,7 +70,7 @@ class SlotParts:
         try:
             return tuple(self.device.installed())
         except Exception as error:  # noqa: BLE001 - asked for each heartbeat, it would end the agent
-            mistaken(self.device, error)
+            driver_failed(self.device, error)
             return ()
 
     def held(self, spec: JobSpec) -> InstalledApp | None:
@@ -230,7 +230,7 @@ class Steps:
             async with asyncio.timeout(START_TIMEOUT_S + DRIVER_GRACE_S):  # the driver itself keeps the limit
                 return await device.start_app(app_id, timeout_s=START_TIMEOUT_S)
         except TimeoutError as error:
-            mistaken(device, error)
+            driver_failed(device, error)
             text = f"the app was not started within {START_TIMEOUT_S:g} s"
             raise JobError(text, reason="start_timeout", retryable=True) from None
 

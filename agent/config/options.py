@@ -22,7 +22,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class GivenOptions:
     """Values from the command line and the environment. Raises `UsageError` naming the wrong one."""
 
     given: Mapping[str, Any]
@@ -83,7 +83,7 @@ class Said:
 
 def settings_of(given: Mapping[str, Any], env: Mapping[str, str]) -> AgentSettings:
     """Resolve all settings from their sources; raises `UsageError` naming what is wrong."""
-    said = Said(given, env)
+    said = GivenOptions(given, env)
     config = said.path("config")
     file = read_config(config) if config else ConfigFile()
     shown = _for_server(said.text("server"), file)
@@ -125,7 +125,7 @@ def _for_server(server: str | None, file: ConfigFile) -> ConfigFile:
     return file if is_among(server, file.server) else ConfigFile()
 
 
-def _name(said: Said, file: ConfigFile) -> str:
+def _name(said: GivenOptions, file: ConfigFile) -> str:
     name = said.text("name") or file.name or socket.gethostname().split(".")[0] or "agent"
     if not _NAME.match(name):
         raise UsageError(
@@ -135,7 +135,7 @@ def _name(said: Said, file: ConfigFile) -> str:
     return name
 
 
-def _labels(said: Said, file: ConfigFile) -> tuple[str, ...]:
+def _labels(said: GivenOptions, file: ConfigFile) -> tuple[str, ...]:
     words = said.words("labels")
     labels = file.labels or [] if words is None else words
     for label in labels:
@@ -144,13 +144,13 @@ def _labels(said: Said, file: ConfigFile) -> tuple[str, ...]:
     return tuple(sorted(set(labels)))
 
 
-def _secrets(said: Said, file: ConfigFile, config: Path | None) -> dict[str, str]:
+def _secrets(said: GivenOptions, file: ConfigFile, config: Path | None) -> dict[str, str]:
     path = said.path("secrets_file", file.secrets_file)
     secrets = {**file.secrets, **(read_secrets(path) if path else {})}
     return checked_secrets(secrets, str(path or config))
 
 
-def _limits(said: Said, file: ConfigFile) -> JobLimits:
+def _limits(said: GivenOptions, file: ConfigFile) -> JobLimits:
     usual = JobLimits()
     return JobLimits(
         install_timeout_s=said.duration("install_timeout") or file.install_timeout or usual.install_timeout_s,

@@ -16,7 +16,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 _UNSEEMLY = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
-def seemly(text: str, limit: int) -> str:
+def printable(text: str, limit: int) -> str:
     """`text` without escape sequences and control characters (but tabs and line feeds), cut to `limit`."""
     head = text[: 2 * limit + 4096]  # escapes take room that does not count
     return _UNSEEMLY.sub("", _ESCAPES.sub("", head.replace("\r\n", "\n")))[:limit]
@@ -24,12 +24,12 @@ def seemly(text: str, limit: int) -> str:
 
 def name_of(value: Any) -> str:
     """A name on one line; empty when it is no text."""
-    return " ".join(seemly(value, MAX_NAME).split()) if isinstance(value, str) else ""
+    return " ".join(printable(value, MAX_NAME).split()) if isinstance(value, str) else ""
 
 
 def message_of(value: Any) -> str | None:
     """A message of several lines; None when there is none."""
-    return (seemly(value, MAX_MESSAGE).strip() or None) if isinstance(value, str) else None
+    return (printable(value, MAX_MESSAGE).strip() or None) if isinstance(value, str) else None
 
 
 def seconds_of(value: Any, *, scale: float = 1.0) -> float:

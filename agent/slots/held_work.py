@@ -133,18 +133,18 @@ async def _still_ours(bus: Bus, nonce: str, chain: str) -> bool:
     return link is None or (not isinstance(link, Ended) and nonce_of_holder(link) == nonce)
 
 
-class _Said(NamedTuple):
+class _StoredNote(NamedTuple):
     chain: str
     nonce: str
     ack: str
 
 
-def _read(path: Path) -> _Said | None:
+def _read(path: Path) -> _StoredNote | None:
     """What a note says whose lease is not over; None of any other file."""
     try:
         with path.open("rb") as file:
             said: Any = json.loads(file.readline(_MAX_BYTES))
-        found = _Said(str(said["chain"]), str(said["nonce"]), str(said["ack"]))
+        found = _StoredNote(str(said["chain"]), str(said["nonce"]), str(said["ack"]))
         age_s, lease_s = time.time() - float(said["at"]), float(said["lease_s"])
     except (OSError, *UNREADABLE):
         return None

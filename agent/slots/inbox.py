@@ -85,7 +85,7 @@ class Inbox:
         read: Callable[[Msg], Awaitable[JobMessage | None]],
         too_new: Callable[[], None],
     ) -> None:
-        """`read`: see `Taking.read`; `too_new` is told when this agent is too old for a job."""
+        """`read`: see `DeliveryHandler.read`; `too_new` is told when this agent is too old for a job."""
         self._bus = bus
         self._notes = notes
         self._read = read

@@ -157,7 +157,7 @@ class Keeper:
         self._open = True
 
     def _judged(self, health: Health) -> float:
-        self._slot.show(told(health, time.time()))
+        self._slot.show(device_health(health, time.time()))
         if not self._present:
             return 0.0
         if not health.ok:
@@ -184,7 +184,7 @@ class Keeper:
         self._slot.hold(DEVICE, state, note)
 
 
-def told(health: Health, at: float) -> DeviceHealth:
+def device_health(health: Health, at: float) -> DeviceHealth:
     """A driver's health as the heartbeat carries it, without impossible figures."""
     battery, heat, free = health.battery_percent, health.temperature_c, health.free_mib
     return DeviceHealth(

@@ -12,10 +12,10 @@ from typing import Final
 from agent.attempts.attempt import AttemptRunner
 from agent.attempts.identity import Identity
 from agent.attempts.lease import lease_of
+from agent.slots.delivery_handler import DeliveryHandler
 from agent.slots.held_work import HeldWork
 from agent.slots.holding import SKEW, Holding
 from agent.slots.inbox import Delivery, Inbox
-from agent.slots.taking import Taking
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding, DeviceHealth, InstalledBuild, SlotNext, SlotState, SlotStatus
 from bus_schemas.holds import SlotHold
@@ -56,8 +56,8 @@ class SlotWorker:
         self._next_binding: Binding | None = None
         self._puller: Puller | None = None
         self._retiring: set[asyncio.Task[None]] = set()
-        self._taking = Taking(bus, who, runner, held_work)
-        self._inbox = Inbox(bus, held_work, self._taking.read, lambda: self.too_old("jobs"))
+        self._handler = DeliveryHandler(bus, who, runner, held_work)
+        self._inbox = Inbox(bus, held_work, self._handler.read, lambda: self.too_old("jobs"))
         self._report_due = True
         self._stopping = False
         self._holding = Holding()
@@ -142,7 +142,7 @@ class SlotWorker:
     @property
     def busy(self) -> bool:
         """Whether a job runs on it, or the end of one is not recorded yet."""
-        return self._message is not None or self._taking.recording.pending
+        return self._message is not None or self._handler.recording.pending
 
     @property
     def consumer(self) -> str | None:
@@ -187,7 +187,7 @@ class SlotWorker:
                 if not await self._pull():
                     await self._wait()
         finally:
-            await self._taking.recording.close()
+            await self._handler.recording.close()
             if self._stopping:  # tell the scheduler, so that it releases nothing more for us
                 await self._report()
             # The connection closes next, and with it all interest: nothing is delivered any more.
@@ -230,7 +230,7 @@ class SlotWorker:
         """Wait until the last end is recorded, before the slot reports itself free or in another group."""
         loop, puller = asyncio.get_running_loop(), self._puller
         began = loop.time()
-        await self._taking.recording.done()
+        await self._handler.recording.done()
         if puller is not None and loop.time() - began > self._ack_wait_s:
             puller.take()  # discard: redelivered to another slot by now, which a NAK would rob
             self._inbox.drop()
@@ -317,7 +317,7 @@ class SlotWorker:
                 await puller.ask_if_there()
 
         try:
-            await self._taking.carry_out(delivery, begins=begins)
+            await self._handler.carry_out(delivery, begins=begins)
         finally:
             if side is not None:
                 side.cancel()

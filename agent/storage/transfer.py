@@ -18,7 +18,7 @@ Tell = Callable[[str], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def told(
+async def progress_told(
     tell: Tell, *, quiet_s: float = QUIET_S, every_s: float = EVERY_S
 ) -> AsyncGenerator[Transferred]:
     """Say how far the download of a block has come; gives what is to be called as it gets on.
@@ -36,7 +36,7 @@ async def told(
         said: str | None = None
         await asyncio.sleep(quiet_s)
         while True:
-            if reached is not None and (text := how_far(*reached)) != said:
+            if reached is not None and (text := progress_text(*reached)) != said:
                 await tell(text)
                 said = text
             await asyncio.sleep(every_s)
@@ -49,7 +49,7 @@ async def told(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def how_far(done: int, total: int) -> str:
+def progress_text(done: int, total: int) -> str:
     """As people read it: `fetched 12.0 of 80.0 MiB (15 %)`."""
     part, unit = (2**20, "MiB") if total >= 2**20 else (2**10, "KiB")
     percent = min(100, 100 * done // total) if total else 100

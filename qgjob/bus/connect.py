@@ -99,7 +99,7 @@ async def open_bus(options: ServerOptions) -> AsyncGenerator[Bus]:
         await bus.close()
 
 
-class _Told:
+class _Callbacks:
     """The client library's callbacks for a connection: errors, disconnects, reconnects."""
 
     def __init__(self, options: ServerOptions, servers: int) -> None:
@@ -174,7 +174,7 @@ async def connect(options: ServerOptions) -> Bus:
     `NotAllowedError` (credentials refused) or `UsageError` (an address or file that cannot be).
     """
     urls = [_checked_url(url) for url in options.url.split(",")]
-    told = _Told(options, len(urls))
+    told = _Callbacks(options, len(urls))
     arguments = _arguments(options, urls, told)
     given = bool(options.creds or options.token or any(urlsplit(url).username for url in urls))
     nc = Connection()
@@ -211,7 +211,7 @@ async def connect(options: ServerOptions) -> Bus:
     return told.bus
 
 
-def _arguments(options: ServerOptions, urls: list[str], told: _Told) -> dict[str, Any]:
+def _arguments(options: ServerOptions, urls: list[str], told: _Callbacks) -> dict[str, Any]:
     """The client library's connect arguments; raises `UsageError` for files that cannot be read."""
     arguments: dict[str, Any] = {
         "servers": urls,

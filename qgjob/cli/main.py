@@ -20,7 +20,7 @@ from qgjob.cli.display.output import Output
 from qgjob.cli.lazy import LazyGroup
 from qgjob.cli.options import option
 from qgjob.cli.session import Session
-from qgjob.cli.words import is_said, is_verbose
+from qgjob.cli.words import is_given, is_verbose
 from qgjob.errors import ExitCode, QgjobError
 
 _POSSIBLE = re.compile(r" \(Possible options: (.+)\)\.\Z")
@@ -185,7 +185,7 @@ def named_source(message: str, args: Sequence[str], variable: str | None = None)
         return message
     flag: str = option["flag"]
     variable = variable or "QGJOB_" + flag.removeprefix("--").replace("-", "_").upper()
-    if not os.environ.get(variable) or is_said(args, flag):
+    if not os.environ.get(variable) or is_given(args, flag):
         return message
     return message[: option.start("flag")] + variable + message[option.end("flag") :]
 

@@ -113,6 +113,6 @@ def source_of(ctx: typer.Context, name: str) -> str | None:
     return source.name if source is not None else None
 
 
-def was_said(ctx: typer.Context, name: str) -> bool:
+def was_given(ctx: typer.Context, name: str) -> bool:
     """Whether an option stands on the command line, and not only in the environment or a file."""
     return source_of(ctx, name) == "COMMANDLINE"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bus_schemas.jobs import BlobRef
     from qgjob.bundle import Selection
     from qgjob.cli.display.output import Output
-    from qgjob.cli.waiting.waiting import WaitWishes
+    from qgjob.cli.waiting.waiting import WaitArguments
     from qgjob.client import Client, SubmitRequest, Submitted
 
 
@@ -32,7 +32,7 @@ class Submission:
     """Without tests and bundle, which the selection gives; with `app_file` its version may be empty."""
     selection: Selection
     app_file: Path | None = None
-    wishes: WaitWishes | None = None
+    waiting: WaitArguments | None = None
     """How to wait; None: not at all."""
     ignore: Sequence[str] = ()
     as_json: bool = False
@@ -41,7 +41,7 @@ class Submission:
 
     def carry_out(self) -> int:
         """Submit, and wait if asked to; returns the exit code."""
-        if self.wishes is None:
+        if self.waiting is None:
             return run(self._main())
         from qgjob.cli.waiting.detaching import detachable
 
@@ -89,14 +89,14 @@ class Submission:
 
             await warn_of_what_lacks(client, out, request)
             submitted = self._submitted = await client.submit(request)
-            if submitted.accepted_before and self.wishes is None:
+            if submitted.accepted_before and self.waiting is None:
                 submitted = await _as_they_are(client, out, submitted)
             self._tell(submitted)
-            if self.wishes is None:
+            if self.waiting is None:
                 return 0
             from qgjob.cli.waiting.waiting import wait_and_tell
 
-            return await wait_and_tell(client, out, submitted.run_id, self.wishes, known=submitted)
+            return await wait_and_tell(client, out, submitted.run_id, self.waiting, known=submitted)
 
     async def _bundle(self, client: Client) -> BlobRef:
         from qgjob.bundle import build_bundle
@@ -113,7 +113,7 @@ class Submission:
         if submitted.accepted_before:
             out.note("This run key was submitted before: nothing was added, this is that run.")
         if self.as_json:
-            if self.wishes is None:
+            if self.waiting is None:
                 from qgjob.client.shapes import submitted_json
 
                 out.json(submitted_json(submitted))

@@ -36,7 +36,7 @@ def asked_for_help(args: Sequence[str]) -> list[str]:
     return [*args[1:], "--help"] if args and args[0] == "help" else list(args)
 
 
-def is_said(args: Sequence[str], flag: str) -> bool:
+def is_given(args: Sequence[str], flag: str) -> bool:
     """Whether an option stands on the command line, as `--flag value` or `--flag=value`."""
     return any(word.partition("=")[0] == flag for word in before_dashes(args))
 

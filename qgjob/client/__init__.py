@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qgjob.client.later import Later
+from qgjob.client.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from qgjob.client.client import Client, open_client
@@ -83,6 +83,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(Later(_MODULES[name]), name)
+    found = getattr(LazyModule(_MODULES[name]), name)
     globals()[name] = found
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from qgjob.client.connected import Connected
-from qgjob.client.later import Later
+from qgjob.client.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from bus_schemas.control import CtlAnswer
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from qgjob.client import control, crons, deadletters, lab
     from qgjob.client.models import SubmitRequest
 else:  # a command uses one or two of them, and waits for the import of each
-    control = Later("qgjob.client.control")
-    crons = Later("qgjob.client.crons")
-    deadletters = Later("qgjob.client.deadletters")
-    lab = Later("qgjob.client.lab")
+    control = LazyModule("qgjob.client.control")
+    crons = LazyModule("qgjob.client.crons")
+    deadletters = LazyModule("qgjob.client.deadletters")
+    lab = LazyModule("qgjob.client.lab")
 
 
 class Acting(Connected):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qgjob.client.connected import Connected
-from qgjob.client.later import Later
+from qgjob.client.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from qgjob.client.artifacts import JobArtifact
     from qgjob.client.models import TransferProgress
 else:  # a command uses one or two of them, and waits for the import of each
-    artifacts = Later("qgjob.client.artifacts")
-    builds = Later("qgjob.client.builds")
-    deadletters = Later("qgjob.client.deadletters")
-    lab = Later("qgjob.client.lab")
-    query = Later("qgjob.client.query")
+    artifacts = LazyModule("qgjob.client.artifacts")
+    builds = LazyModule("qgjob.client.builds")
+    deadletters = LazyModule("qgjob.client.deadletters")
+    lab = LazyModule("qgjob.client.lab")
+    query = LazyModule("qgjob.client.query")
 
 
 class Asking(Connected):

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
 from qgjob.client.connected import Connected
-from qgjob.client.later import Later
+from qgjob.client.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from qgjob.client.models import LiveEvent, Submitted, Waited, WaitOptions
     from qgjob.client.watch import Watch
 else:  # a command uses one or two of them, and waits for the import of each
-    labfeed = Later("qgjob.client.labfeed")
-    live = Later("qgjob.client.live")
-    logs = Later("qgjob.client.logs")
-    models = Later("qgjob.client.models")
-    wait = Later("qgjob.client.wait")
-    watch = Later("qgjob.client.watch")
+    labfeed = LazyModule("qgjob.client.labfeed")
+    live = LazyModule("qgjob.client.live")
+    logs = LazyModule("qgjob.client.logs")
+    models = LazyModule("qgjob.client.models")
+    wait = LazyModule("qgjob.client.wait")
+    watch = LazyModule("qgjob.client.watch")
 
 
 class Following(Connected):

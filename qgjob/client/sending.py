@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qgjob.client.connected import Connected
-from qgjob.client.later import Later
+from qgjob.client.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from bus_schemas.builds import BuildRecord
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from qgjob.client import builds, bundles, packed, submit
     from qgjob.client.models import SubmitRequest, Submitted, TransferProgress
 else:  # a command uses one or two of them, and waits for the import of each
-    builds = Later("qgjob.client.builds")
-    bundles = Later("qgjob.client.bundles")
-    packed = Later("qgjob.client.packed")
-    submit = Later("qgjob.client.submit")
+    builds = LazyModule("qgjob.client.builds")
+    bundles = LazyModule("qgjob.client.bundles")
+    packed = LazyModule("qgjob.client.packed")
+    submit = LazyModule("qgjob.client.submit")
 
 
 class Sending(Connected):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.drivers.apple.listings import Listed, dicts_at, phones, simulators
-from agent.drivers.apple.xcrun import Said, Xcrun
+from agent.drivers.apple.xcrun import Xcrun, XcrunResult
 from agent.errors import JobError
 
 _STEP_S: Final = 10.0
@@ -107,7 +107,7 @@ class Devicectl(Tools):
         await self._xcrun.run("devicectl", "device", "uninstall", "app", "--device", udid, bundle_id)
 
 
-def _check(said: Said, udid: str) -> None:
+def _check(said: XcrunResult, udid: str) -> None:
     # Apple documents no codes that would tell the build's fault from the device's: try it elsewhere.
     if said.code != 0:
         text = f"{udid} did not take the build: {said.reason}"

@@ -19,7 +19,7 @@ _MAX_OUTPUT: Final = 8 * 2**20
 _PASSED_ON: Final = ("PATH", "HOME", "TMPDIR", "USER", "DEVELOPER_DIR", "LANG")
 
 
-class Said(NamedTuple):
+class XcrunResult(NamedTuple):
     """The result of a call."""
 
     code: int
@@ -39,7 +39,7 @@ class Xcrun:
         self._program = program or shutil.which("xcrun", path=environ.get("PATH", os.defpath))
         self._environment = {name: environ[name] for name in _PASSED_ON if name in environ}
 
-    async def run(self, *arguments: str, timeout_s: float = ASK_S) -> Said:
+    async def run(self, *arguments: str, timeout_s: float = ASK_S) -> XcrunResult:
         """Run a tool of Xcode to its end; a cancelled or late one is killed."""
         if self._program is None:
             raise JobError(
@@ -71,7 +71,9 @@ class Xcrun:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
-        return Said(process.returncode or 0, output[:_MAX_OUTPUT], error[:65536].decode("utf-8", "replace"))
+        return XcrunResult(
+            process.returncode or 0, output[:_MAX_OUTPUT], error[:65536].decode("utf-8", "replace")
+        )
 
     async def document(self, *arguments: str, timeout_s: float = ASK_S) -> dict[str, Any]:
         """The JSON that a tool writes to its output. Raises `JobError` for a failure or nonsense."""

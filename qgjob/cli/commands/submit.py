@@ -286,13 +286,13 @@ def submit(
         else values.identifier("--concurrency-key", concurrency_key),
         shards=shards,
     )
-    schedule = values.schedule(cron, time_zone, at=at, wait=wait and opt.was_said(ctx, "wait"))
+    schedule = values.schedule(cron, time_zone, at=at, wait=wait and opt.was_given(ctx, "wait"))
     grace_s = values.grace(no_slot_grace)
-    wishes = None
+    waiting = None
     if wait and schedule is None:
-        from qgjob.cli.waiting.waiting import WaitWishes
+        from qgjob.cli.waiting.waiting import WaitArguments
 
-        wishes = WaitWishes(
+        waiting = WaitArguments(
             options=WaitOptions(
                 no_slot_grace_s=grace_s,
                 rules=VerdictRules(fail_on_flaky=fail_on_flaky, allow_failures=allow_failures),
@@ -313,7 +313,7 @@ def submit(
         request=request,
         selection=collect_tests(tests, Path.cwd()),
         app_file=app,
-        wishes=wishes,
+        waiting=waiting,
         ignore=ctx.meta[_DEFAULTS].ignore,
         as_json=as_json,
         cron=schedule,
@@ -324,6 +324,6 @@ def submit(
 def _refuse_without_wait(ctx: typer.Context) -> None:
     """Refuse an option of waiting that was said on the command line, in a call that does not wait."""
     for name in _NEEDS_WAIT:
-        if opt.was_said(ctx, name):
+        if opt.was_given(ctx, name):
             flag = "--" + name.replace("_", "-")
             raise UsageError(f"{flag} needs --wait: it is about the end of the run.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qgjob.cli.options import option, was_said
+from qgjob.cli.options import option, was_given
 from qgjob.cli.session import session_of
 
 app = typer.Typer(add_completion=False)
@@ -69,7 +69,7 @@ def tui(
             from tui.launch import run
 
             for name in ("port", "listen", "token", "allow_actions"):
-                if was_said(ctx, name):
+                if was_given(ctx, name):
                     flag = name.replace("_", "-")
                     raise UsageError(f"--{flag} is for --web.", hint="Add --web to open it in a browser.")
             raise typer.Exit(run(options, read_only=read_only))

@@ -11,7 +11,7 @@ from qgjob.cli import values
 from qgjob.cli.session import Session, run, session_of
 
 if TYPE_CHECKING:
-    from qgjob.cli.waiting.waiting import WaitWishes
+    from qgjob.cli.waiting.waiting import WaitArguments
 
 app = typer.Typer(add_completion=False)
 
@@ -42,11 +42,11 @@ def wait(
 ) -> None:
     """Wait for a job or a run; the exit code is the verdict. Ctrl-C asks whether to cancel."""
     from qgjob.cli.waiting.detaching import detachable
-    from qgjob.cli.waiting.waiting import WaitWishes
+    from qgjob.cli.waiting.waiting import WaitArguments
     from qgjob.client.models import WaitOptions
     from qgjob.domain.verdict import VerdictRules
 
-    wishes = WaitWishes(
+    waiting = WaitArguments(
         options=WaitOptions(
             timeout_s=values.maybe_duration("--timeout", timeout),
             no_slot_grace_s=values.grace(no_slot_grace),
@@ -57,11 +57,11 @@ def wait(
         as_json=as_json,
     )
     session = session_of(ctx)
-    raise typer.Exit(detachable(session, lambda: any_id, lambda: run(_main(session, any_id, wishes))))
+    raise typer.Exit(detachable(session, lambda: any_id, lambda: run(_main(session, any_id, waiting))))
 
 
-async def _main(session: Session, any_id: str, wishes: WaitWishes) -> int:
+async def _main(session: Session, any_id: str, waiting: WaitArguments) -> int:
     from qgjob.cli.waiting.waiting import wait_and_tell
 
     async with session.client(tells=False) as client:
-        return await wait_and_tell(client, session.out, any_id, wishes)
+        return await wait_and_tell(client, session.out, any_id, waiting)

@@ -48,7 +48,7 @@ def watch(
         org_id = None if org_id is None else values.identifier("--org-id", org_id)
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
             run(_lab(session, _Lines(session.out, as_json=as_json, wide=True), org_id))
-    elif org_id is not None and opt.was_said(ctx, "org_id"):
+    elif org_id is not None and opt.was_given(ctx, "org_id"):
         raise UsageError("--org-id is for watching everything: an id says whose it is.")
     else:
         run(_one(session, _Lines(session.out, as_json=as_json), any_id))

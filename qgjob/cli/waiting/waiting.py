@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitWishes:
+class WaitArguments:
     """The options of a command that waits."""
 
     options: WaitOptions
@@ -28,32 +28,32 @@ class WaitWishes:
 
 
 async def wait_and_tell(
-    client: Client, out: Output, any_id: str, wishes: WaitWishes, *, known: Submitted | None = None
+    client: Client, out: Output, any_id: str, waiting: WaitArguments, *, known: Submitted | None = None
 ) -> int:
     """Wait, write the report, print how it ended; returns the exit code."""
     with progress_for(out, SystemClock()) as progress:
-        waited = await client.wait(any_id, wishes.options, known=known, on_change=progress)
-    explained = await _explained(client, waited, wishes)
+        waited = await client.wait(any_id, waiting.options, known=known, on_change=progress)
+    explained = await _explained(client, waited, waiting)
     unwritten: UsageError | None = None
-    if wishes.junit is not None:
+    if waiting.junit is not None:
         try:
-            write_junit(wishes.junit, waited, explained)
+            write_junit(waiting.junit, waited, explained)
         except UsageError as error:
             unwritten = error
-    tell(out, waited, explained, as_json=wishes.as_json, timeout_s=wishes.options.timeout_s)
+    tell(out, waited, explained, as_json=waiting.as_json, timeout_s=waiting.options.timeout_s)
     if unwritten is not None:  # print the result of the wait all the same
         out.error(unwritten.message, hint=f"Write it again with: qgjob report {waited.id} --output FILE")
         return int(waited.verdict) or int(ExitCode.ERROR)
     return int(waited.verdict)
 
 
-async def _explained(client: Client, waited: Waited, wishes: WaitWishes) -> Explained | None:
+async def _explained(client: Client, waited: Waited, waiting: WaitArguments) -> Explained | None:
     """Why jobs failed, as far as it will be shown; None when none failed."""
     if all(job.state == "passed" for job in waited.jobs):
         return None
     from qgjob.reporting import explain
 
-    if wishes.junit is not None:
+    if waiting.junit is not None:
         return await explain(client, waited.jobs)
     return await explain(client, waited.jobs, at_most=SHOWN_FAILURES)
 

@@ -16,7 +16,7 @@ from agent.attempts.attempt import AttemptRunner
 from agent.attempts.claim import Claim, claim
 from agent.attempts.outcome import Outcome
 from agent.attempts.steps import Steps
-from agent.drivers import careful
+from agent.drivers import guarded
 from agent.drivers.base import InstalledApp
 from agent.errors import FetchError
 from bus_schemas.jobs import JobMessage
@@ -124,7 +124,7 @@ async def test_a_drivers_mistake_costs_its_device_a_rest_and_not_the_job_its_res
         await asyncio.sleep(3600 if hangs else 0)
         raise KeyError(call)
 
-    monkeypatch.setattr(careful, "CALL_S", 0.05 if hangs else 60)
+    monkeypatch.setattr(guarded, "CALL_S", 0.05 if hangs else 60)
     runner = await runner_in(bus, tmp_path, tmp_path / "work")
     doubts: list[str] = []
     runner.device.on_doubt = doubts.append

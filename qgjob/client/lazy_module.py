@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 
-class Later:
+class LazyModule:
     """A stand-in for a module, which is imported when an attribute is first looked up."""
 
     def __init__(self, name: str) -> None:

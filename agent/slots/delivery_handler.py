@@ -32,7 +32,7 @@ _AVOID_DELAY_S: Final = 0.2
 _AVOID_TRIES: Final = 10
 
 
-class Taking:
+class DeliveryHandler:
     """Handles the messages of one slot, one at a time."""
 
     def __init__(self, bus: Bus, who: Identity, runner: AttemptRunner, held_work: HeldWork) -> None:

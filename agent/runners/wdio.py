@@ -70,11 +70,13 @@ class WdioRunner(Runner):
         specs = [word for path in tests for word in ("--spec", str(path))]
         lines = _lines(dirs)
         lines.mkdir(exist_ok=True)
+        reporters, argv = _reporters(job.argv)
         return LaunchSpec(
-            argv=(node, str(cli), "run", str(ours), *specs, *job.argv),
+            argv=(node, str(cli), "run", str(ours), *specs, *argv),
             env={
                 **job_environment(job, dirs, self._tools),
                 "QGJOB_WDIO_LINES": str(lines),
+                **({"QGJOB_WDIO_REPORTERS": json.dumps(reporters)} if reporters else {}),
                 "WDIO_LOG_PATH": str(dirs.artifacts / "wdio.log"),
             },
             cwd=config.parent,
@@ -102,6 +104,20 @@ class WdioRunner(Runner):
         return RunResult(
             verdict=verdict, reason=reason, exit_code=exit_.exit_code, cases=cases, retryable=not broken
         )
+
+
+def _reporters(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The user's reporters, for our configuration to name beside its own, and the other words."""
+    reporters, others, taking = list[str](), list[str](), False
+    for word in argv:
+        taking = word in {"--reporters", "-r"} or (taking and not word.startswith("-"))
+        if word.startswith("--reporters="):
+            reporters.append(word.removeprefix("--reporters="))
+        elif not taking:
+            others.append(word)
+        elif not word.startswith("-"):
+            reporters.append(word)
+    return reporters, others
 
 
 def _lines(dirs: JobDirs) -> Path:

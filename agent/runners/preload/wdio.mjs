@@ -5,6 +5,8 @@ import path from 'node:path';
 
 const url = process.env.QGJOB_APPIUM_URL;
 const device = JSON.parse(process.env.QGJOB_APPIUM_CAPS || 'null');
+// On the command line they would take the place of all that a configuration names.
+const chosen = JSON.parse(process.env.QGJOB_WDIO_REPORTERS || 'null');
 
 /** One JSON line for each event that matters; a worker that is killed leaves what it wrote. */
 class QgjobLines extends EventEmitter {
@@ -42,7 +44,7 @@ const nameOf = (service) => (Array.isArray(service) ? service[0] : service);
 
 export function inLab(user) {
   if (!user || typeof user !== 'object') throw new Error('the wdio.conf exports no config');
-  const config = { ...user, reporters: [...(user.reporters || []), [QgjobLines, {}]] };
+  const config = { ...user, reporters: [...(chosen || user.reporters || []), [QgjobLines, {}]] };
   if (!url || !device) return config;
   const server = new URL(url);
   const all = Array.isArray(user.capabilities) ? user.capabilities : [];

@@ -132,7 +132,8 @@ async def test_appwright_in_a_project_of_modules_with_a_project_named(bench: Ben
 async def test_wdio_on_the_slots_server(bench: Bench):
     bench.app = PHONE
     bench.add({"e2e/shop.e2e.js": WDIO, "wdio.conf.js": WDIO_CONFIG, "package.json": '{"type": "module"}'})
-    result = await bench.run("e2e/shop.e2e.js")
+    # The words of a user's reporter come behind: ours is there all the same.
+    result = await bench.run("e2e/shop.e2e.js", "--reporters", "dot")
     assert result.reason == "1 failed, 2 passed", bench.text()
     assert [
         (case.class_name, case.name, case.status, case.attempts, case.flaky) for case in result.cases

@@ -243,6 +243,23 @@ def test_what_imports_a_wdio_conf_is_a_module_whatever_package_json_says(dirs: J
     assert f'from "./{name}"' in (dirs.bundle / ours).read_text()
 
 
+@pytest.mark.parametrize(
+    ("argv", "reporters", "others"),
+    [
+        (("--bail", "1"), None, ["--bail", "1"]),
+        (("--reporters", "dot", "spec", "--bail", "1"), ["dot", "spec"], ["--bail", "1"]),
+        (("--reporters=dot", "-r", "spec"), ["dot", "spec"], []),
+    ],
+)
+def test_wdios_reporters_go_beside_ours(
+    dirs: JobDirs, argv: tuple[str, ...], reporters: list[str] | None, others: list[str]
+):
+    add(dirs, {"a.js": "", "wdio.conf.js": "", "node_modules/@wdio/cli/bin/wdio.js": ""})
+    launch = WdioRunner(TOOLS).prepare(job("a.js", *argv), dirs)
+    assert json.loads(launch.env.get("QGJOB_WDIO_REPORTERS", "null")) == reporters
+    assert list(launch.argv[launch.argv.index("--spec") + 2 :]) == others
+
+
 def test_a_wdio_conf_that_cannot_be_loaded_is_not_tried_elsewhere(dirs: JobDirs):
     runner = WdioRunner(TOOLS)
     broken = runner.collect(Exit(code=1, signal=None, duration_s=1.0), dirs)

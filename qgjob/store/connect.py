@@ -84,6 +84,12 @@ class Store:
         name = str(info.get("server_name", "redis")).capitalize()
         return f"{name} {info.get('valkey_version') or info.get('redis_version', '?')}"
 
+    async def evicted(self) -> int:
+        """How many keys it has thrown away for want of memory since it started."""
+        async with self.asking():
+            info: dict[str, object] = await self.client.info("stats")
+        return int(str(info.get("evicted_keys", 0)))
+
     async def close(self) -> None:
         """Close all connections."""
         from redis.exceptions import RedisError

@@ -20,6 +20,7 @@ from qgjob.backoff import Backoff
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, follow
 from qgjob.clock import SystemClock
+from qgjob.domain.wording import counted
 from qgjob.errors import BadMessageError, QgjobError, RefusedError
 from qgjob.scheduler.projection.event_history import EventHistory, OtherStreamError
 from qgjob.scheduler.projection.event_letters import EventLetters
@@ -51,6 +52,10 @@ _REST_S: Final = 2.0
 """After a failure of any other kind than the store being away."""
 
 
+class _EvictedError(QgjobError):
+    """The store threw keys away: what is left of the projection may be wrong."""
+
+
 class Projector:
     """Follows `QG_EVENTS` and the agents' heartbeats into the store.
 
@@ -75,6 +80,7 @@ class Projector:
         self._letters = EventLetters(bus)
         self._history = EventHistory(bus)
         self._store_away = False
+        self._evicted: int | None = None
         self._said = ""
 
     @property
@@ -117,6 +123,10 @@ class Projector:
         except OtherStreamError as error:
             self._anew = True
             self._say(logging.WARNING, f"the projection is built anew: {error}")
+        except _EvictedError as error:
+            self._anew = True
+            self._say(logging.ERROR, f"the projection is built anew: {error}")
+            await asyncio.sleep(_REST_S)
         except RefusedError as error:
             self._anew = True  # something else wrote under our keys: what is ours is written again
             self._say(logging.ERROR, f"the projection is built anew: {error}")
@@ -221,6 +231,17 @@ class Projector:
                 break
             await self._commit(batch)
         await self._write_heartbeats()
+        await self._look_for_evictions()
+
+    async def _look_for_evictions(self) -> None:
+        """A job whose key is gone would seem to wait again."""
+        evicted, before = await self._stored(self._store.evicted), self._evicted
+        self._evicted = evicted
+        if before is not None and evicted > before:
+            raise _EvictedError(
+                f"the store at {self._store.shown} threw {counted(evicted - before, 'key')} away; "
+                "set its maxmemory-policy to noeviction, or give qgjob one of its own"
+            )
 
     async def _commit(self, batch: Batch) -> None:
         await self._stored(lambda: self._projection.commit(batch))

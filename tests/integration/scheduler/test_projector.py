@@ -264,3 +264,37 @@ async def test_events_that_left_the_stream_are_not_waited_for(bus: Bus, store: S
         position = await Reader(store).position()
     assert position is not None
     assert not position.rebuilding
+
+
+async def test_a_store_that_throws_keys_away_is_written_anew(
+    bus: Bus, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was lost of a job would let it wait again, for as long as anybody asks."""
+    monkeypatch.setattr("qgjob.scheduler.projection.projector._REST_S", 0.05)
+    async with running(bus, store) as projector:
+        events = lives(0, 50)
+        last = await record(bus, events)
+        await reached(store, last)
+        whole, built = await dump(store), projector.rebuilds
+
+        async def rested() -> bool:
+            return int(await store.client.object("idletime", store.keys.job("j_0"))) >= 1
+
+        await wait_for(rested, 10, "keys that nobody used of late")
+        await store.client.touch(store.keys.position)  # the place stays, so that nothing else tells of it
+        used = int((await store.client.info("memory"))["used_memory"]) - 10_000
+        await store.client.config_set("maxmemory-samples", "64")
+        await store.client.config_set("maxmemory-policy", "allkeys-lru")
+        await store.client.config_set("maxmemory", str(used))
+        with contextlib.suppress(Exception):  # it may have thrown away all that it can
+            await store.client.set("other", "x")
+        await store.client.config_set("maxmemory", "0")
+        await store.client.delete("other")
+        await wait_for(lambda: projector.rebuilds > built, 20, "a projection that is built anew")
+
+        async def all_there() -> bool:
+            return await dump(store) == whole
+
+        await wait_for(all_there, 20, "all that was there before")
+    assert "threw " in caplog.text
+    assert "noeviction" in caplog.text

@@ -26,6 +26,7 @@ from qgjob.bus.publish import lost_compare
 from qgjob.bus.requester import JsError
 from qgjob.bus.unreadable import UNREADABLE
 from qgjob.errors import BadMessageError, QgjobError, RefusedError
+from qgjob.waiting import set_within
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +73,8 @@ class Heartbeats:
         while self.twin is None:
             self._changed.clear()
             await self._beat()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_S):
-                    await asyncio.sleep(_CHANGE_S)
-                    await self._changed.wait()
+            await asyncio.sleep(_CHANGE_S)
+            await set_within(self._changed, HEARTBEAT_S - _CHANGE_S)
 
     async def say_goodbye(self) -> None:
         """Send the last heartbeat and delete the key, unless another agent has the name."""

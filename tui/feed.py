@@ -18,6 +18,7 @@ from bus_schemas.queries import JobState, Overview
 from qgjob.bus import NatsError
 from qgjob.client import Client, Live, LiveEvent, Resync, ServerOptions, open_client
 from qgjob.errors import NotAllowedError, NotFoundError, QgjobError, UsageError
+from qgjob.waiting import set_within
 from tui import garbage
 from tui.store.link import Phase
 from tui.store.store import Store
@@ -226,9 +227,7 @@ class Feed:
                 self._store.link.changed = True
             pause = _ASK_AGAIN_S[min(failures, len(_ASK_AGAIN_S) - 1)]
             failures += 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stale.wait()
+            await set_within(self._stale, pause)
             self._stale.set()
 
     async def _read_everything(self, client: Client, *, first: bool) -> None:

@@ -8,7 +8,6 @@ runs elsewhere.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 import zlib
@@ -20,6 +19,7 @@ from agent.errors import JobError
 from agent.slots.holding import DEVICE
 from bus_schemas.agents import DeviceHealth, SlotState
 from qgjob.errors import QgjobError
+from qgjob.waiting import set_within
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +97,7 @@ class Keeper:
             self._wake.clear()
             pause = await self.look()
             self.looked.set()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+            await set_within(self._wake, pause)
 
     async def look(self) -> float:
         """Check once and act on it; returns in how many seconds to check again."""

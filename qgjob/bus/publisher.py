@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import OutMsg, lost_compare
 from qgjob.bus.requester import JsError, NoRespondersError, PubAck, RequestTimeoutError, read_ack
+from qgjob.waiting import set_within
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -116,9 +117,7 @@ class Publisher:
     async def _gather(self) -> None:
         self._hurry.clear()
         if self._gather_s:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._gather_s):
-                    await self._hurry.wait()
+            await set_within(self._hurry, self._gather_s)
 
     async def _store(self, batch: list[OutMsg]) -> None:
         until = asyncio.get_running_loop().time() + PATIENCE_S

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from qgjob.bus.connect import Bus
 from qgjob.errors import UnreachableError
+from qgjob.waiting import set_within
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -128,9 +129,7 @@ class Puller:
         await self._stop_asking()
         left = self._asked + EXPIRES_S + _AGAIN_S - self._loop.time()
         if self._tokens and left > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._settled.wait()
+            await set_within(self._settled, left)
         await self._unsubscribe()
 
     async def _stop_asking(self) -> None:
@@ -292,10 +291,8 @@ class Puller:
 
     async def _keep_asking(self) -> None:
         while self._gone is None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._until_next_look()):
-                    await self._amiss.wait()
-                    await asyncio.sleep(_AGAIN_S)
+            if await set_within(self._amiss, self._until_next_look()):
+                await asyncio.sleep(_AGAIN_S)
             if self._tokens and self._loop.time() - self._heard > SILENCE_S:
                 self._tokens.clear()  # the server has forgotten our requests
             if self._bus.connected:

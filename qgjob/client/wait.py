@@ -20,6 +20,7 @@ from qgjob.client.watch import Watch
 from qgjob.clock import Clock
 from qgjob.domain.verdict import spoiler_of, why_no_slot
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
+from qgjob.waiting import set_within
 
 log = logging.getLogger(__name__)
 
@@ -128,9 +129,7 @@ class _Attendant:
             async with self._acting:
                 await self._stop.look(self._watch.jobs)
                 await self._slots.look(self._watch.jobs)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._slots.next_look_in):
-                    await self._due.wait()
+            await set_within(self._due, self._slots.next_look_in)
 
 
 class _FailFast:

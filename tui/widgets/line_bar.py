@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from time import monotonic
 from typing import ClassVar
 
@@ -15,6 +14,7 @@ from textual.suggester import Suggester
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
+from qgjob.waiting import set_within
 from tui.store.filter import FilterError, parse_filter
 
 PAUSE_S = 0.02
@@ -86,9 +86,7 @@ class LineBar(Horizontal):
         """Wait until every letter that was typed stands there."""
         stand = asyncio.Event()
         self.field.call_later(stand.set)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLED_S):
-                await stand.wait()
+        await set_within(stand, SETTLED_S)
 
     def action_complete(self) -> None:
         """Take what is proposed, as the arrow does; the keys stay here."""

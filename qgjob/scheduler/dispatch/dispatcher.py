@@ -8,7 +8,6 @@ after its release was: by then both have reached the disk, so a power cut cannot
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from qgjob.scheduler.dispatch.group_consumers import GroupConsumers
 from qgjob.scheduler.dispatch.precedence import Precedence
 from qgjob.scheduler.leadership.election import DeposedError
 from qgjob.scheduler.leadership.fence import Fence
+from qgjob.waiting import set_within
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +99,7 @@ class Dispatcher:
                 self._binds.clear()
                 await asyncio.gather(*(self._bind(group, names) for group, names in slots.items()))
             limited = self.consumers.tell()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_AGAIN_S if limited else None):
-                    await self._wake_bind.wait()
+            await set_within(self._wake_bind, _AGAIN_S if limited else None)
             self._binds.extendleft(self._later.values())
             self._later.clear()
 

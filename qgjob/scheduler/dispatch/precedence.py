@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from qgjob.waiting import set_within
+
 AT_MOST_S: Final = 0.1
 """How long others wait: a slot that takes longer has a busy agent, or none."""
 
@@ -46,21 +48,12 @@ class Precedence:
 
     async def until_told(self) -> None:
         """Wait until all bindings were sent, but not for long."""
-        if self._untold and not await _soon(self._told):
+        if self._untold and not await set_within(self._told, AT_MOST_S):
             self._untold.clear()
             self._told.set()
 
     async def until_begun(self) -> None:
         """Wait until all bound slots have a job, but not for long."""
-        if self._unbegun and not await _soon(self._begun):
+        if self._unbegun and not await set_within(self._begun, AT_MOST_S):
             self._unbegun.clear()
             self._begun.set()
-
-
-async def _soon(event: asyncio.Event) -> bool:
-    try:
-        async with asyncio.timeout(AT_MOST_S):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

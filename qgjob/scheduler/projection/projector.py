@@ -28,6 +28,7 @@ from qgjob.store.agents import write_agents
 from qgjob.store.connect import Store, StoreUnavailableError
 from qgjob.store.position import Position
 from qgjob.store.projection import Batch, OutdatedError, Projection, StoredEvent
+from qgjob.waiting import set_within
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -194,9 +195,7 @@ class Projector:
         monotonic = self._clock.monotonic
         chores_at = monotonic() + self._look_every_s
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, chores_at - monotonic())):
-                    await self._wake.wait()
+            await set_within(self._wake, max(0.0, chores_at - monotonic()))
             self._wake.clear()
             self._many.clear()
             came = bool(self._waiting)
@@ -217,9 +216,7 @@ class Projector:
 
     async def _gather(self) -> None:
         await asyncio.sleep(GATHER_LEAST_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GATHER_S - GATHER_LEAST_S):
-                await self._many.wait()
+        await set_within(self._many, GATHER_S - GATHER_LEAST_S)
 
     async def _reach_end(self) -> None:
         await self._projection.reach(self._caught_up_to, self.position.at)

@@ -15,6 +15,7 @@ BENCHMARKS = {
     "placement": ("bench.placement", "run_placement"),
     "placement_policy": ("bench.placement_policy", "run_placement_policy"),
     "placement_streams": ("bench.placement_policy", "run_placement_streams"),
+    "short_jobs": ("bench.short_jobs", "run_short_jobs"),
     "projection": ("bench.projection", "run_projection"),
     "gateway": ("bench.gateway", "run_gateway"),
     "listing": ("bench.commandline", "run_listing"),

@@ -114,7 +114,7 @@ async def measure(case: Case, rounds: int, *, quick: bool = False) -> dict[str, 
         for number in range(1, rounds + 1):
             ours.append(await _ours(bus, case, number, seed=number))
             figures = {"qgjob": (ours[-1]["ratio"], ours[-1]["installs"])}
-            jobs, bound = _trace(case, number, seed=number)
+            jobs, bound = trace_of(case, number, seed=number)
             for name, work in pools.items():
                 spent, installs = await Pool(bus, jobs, case.install_s).run(SLOTS, work)
                 others[name].append((spent / bound, installs))
@@ -138,7 +138,7 @@ async def measure(case: Case, rounds: int, *, quick: bool = False) -> dict[str, 
     }
 
 
-def _trace(case: Case, number: int, *, seed: int) -> tuple[list[TraceJob], float]:
+def trace_of(case: Case, number: int, *, seed: int) -> tuple[list[TraceJob], float]:
     """The jobs of a round and the bound of their makespan.
 
     No slot has their builds from the round before; tests keep their names, and what was learned of them.
@@ -150,7 +150,7 @@ def _trace(case: Case, number: int, *, seed: int) -> tuple[list[TraceJob], float
 
 
 async def _ours(bus: Bus, case: Case, number: int, *, seed: int) -> dict[str, float]:
-    jobs, bound = _trace(case, number, seed=seed)
+    jobs, bound = trace_of(case, number, seed=seed)
     done = await live(bus, jobs)
     return {"ratio": done.took_s / bound, **_account(done)}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bus_schemas import subjects
 from bus_schemas.base import Message, Problem
-from bus_schemas.control import CancelRequest, CtlAnswer
+from bus_schemas.control import CancelRequest, CtlAnswer, Refusal, merge_answers
 from bus_schemas.events import AnyEvent, subject_of
 from bus_schemas.logs import LogChunk, LogsQuery
 from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, ListAnswer, ListQuery
@@ -124,8 +124,11 @@ class LabService:
 
     async def _cancel(self, data: bytes) -> Message:
         request = CancelRequest.decode(data)
-        events = self.model.cancel(request.id)
+        return merge_answers([await self._cancel_one(name) for name in (request.id, *request.also)])
+
+    async def _cancel_one(self, job_id: str) -> CtlAnswer:
+        events = self.model.cancel(job_id)
         if events is None:
-            return CtlAnswer(problem=Problem(code="not_found", message=f"There is no job {request.id}."))
+            return CtlAnswer(refused=(Refusal(ids=(job_id,), message=f"There is no job {job_id}."),))
         await self.publish(events)
-        return CtlAnswer(affected=(request.id,) if events else (), already=() if events else (request.id,))
+        return CtlAnswer(affected=(job_id,)) if events else CtlAnswer(already=(job_id,))

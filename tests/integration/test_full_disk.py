@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -25,11 +23,11 @@ from qgjob.config import STATE_DIR_VARIABLE
 from qgjob.errors import UnreachableError
 from qgjob.local.room import ENOUGH_BYTES, RoomWatch
 from qgjob.local.supervisor import Supervisor
+from tests.support.mounts import OWN_MOUNTS, skip_without_mounts
 from tests.support.services import shell
 from tests.support.wait import wait_for
 
 _MOUNT: Final = 'mount -t tmpfs -o size=256m tmpfs "$0" && exec "$@"'
-_OWN_MOUNTS: Final = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 class Program:
@@ -56,7 +54,7 @@ async def on_a_small_disk(tmp_path: Path) -> AsyncGenerator[Program]:
     folder = tmp_path / "disk"
     folder.mkdir()
     process = await asyncio.create_subprocess_exec(
-        *(*_OWN_MOUNTS, "sh", "-c", _MOUNT, str(folder)),
+        *(*OWN_MOUNTS, "sh", "-c", _MOUNT, str(folder)),
         *(sys.executable, "-m", "tests.support.up_program", str(folder / "data")),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -77,11 +75,6 @@ def fill(file: Path) -> None:
     with contextlib.suppress(OSError), file.open("ab", buffering=0) as out:
         while True:
             out.write(bytes(512))
-
-
-def skip_without_mounts() -> None:
-    if shutil.which("unshare") is None or subprocess.run([*_OWN_MOUNTS, "true"], check=False).returncode:
-        pytest.skip("this machine gives no mount namespace to its users")
 
 
 async def stores(stream: JetStreamContext) -> bool:

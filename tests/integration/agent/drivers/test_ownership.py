@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -15,17 +13,12 @@ import pytest
 from agent.drivers import ownership
 from agent.drivers.ownership import Ownership
 from agent.errors import JobError
+from tests.support.mounts import OWN_MOUNTS, skip_without_mounts
 
-_OWN_MOUNTS: Final = ("unshare", "--user", "--map-root-user", "--mount")
 _OWN_TMP: Final = 'mount -t tmpfs tmpfs /tmp && exec "$@"'
 _OTHER_AGENT: Final = (
     "import sys; from agent.drivers.ownership import Ownership; Ownership(sys.argv[1]).take()"
 )
-
-
-def skip_without_mounts() -> None:
-    if shutil.which("unshare") is None or subprocess.run([*_OWN_MOUNTS, "true"], check=False).returncode:
-        pytest.skip("this machine gives no mount namespace to its users")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="as systemd does it")
@@ -37,7 +30,7 @@ async def test_a_service_with_a_tmp_of_its_own_is_kept_out_too() -> None:
 
     async def other_agent() -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
-            *(*_OWN_MOUNTS, "sh", "-c", _OWN_TMP, "sh", sys.executable, "-c", _OTHER_AGENT, device),
+            *(*OWN_MOUNTS, "sh", "-c", _OWN_TMP, "sh", sys.executable, "-c", _OTHER_AGENT, device),
             stderr=asyncio.subprocess.PIPE,
         )
         _, said = await process.communicate()

@@ -63,6 +63,8 @@ class Projection:
         self.position = Position("", "", WIPING)
         self.rebuilds = 0
         """How often this one began anew."""
+        self.of_others = 0
+        """How often the store held a projection of another stream of events."""
 
     async def open(self, stream: StreamState, *, anew: bool = False) -> Position:
         """Find out how far the store is; begin `anew` when what it holds is not of this stream.
@@ -72,6 +74,8 @@ class Projection:
         async with self._store.asking():
             raw = cast("dict[str, str]", await self._store.client.hgetall(self._store.keys.position))
         position = Position.from_fields(raw)
+        if position is not None and position.stream != stream.created:
+            self.of_others += 1
         if position is None or anew or not usable(position, stream):
             position = await self._rebuild(raw, stream)
         # The cache may be ahead of the store, by a batch whose write was given up.

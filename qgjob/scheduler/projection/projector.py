@@ -49,6 +49,8 @@ LOOK_EVERY_S: Final = 1.0
 _AHEAD: Final = 4096
 _MAX_WAITING: Final = 8192
 _MAX_AGENTS: Final = 10_000
+_OTHERS: Final = 5
+"""So often the store holds what another lab wrote, not just one stream of ours that somebody deleted."""
 _REST_S: Final = 2.0
 """After a failure of any other kind than the store being away."""
 
@@ -149,6 +151,13 @@ class Projector:
         stream = await self._history.read()
         position = await self._stored(lambda: self._projection.open(stream, anew=self._anew))
         self._anew = False
+        if self._projection.of_others >= _OTHERS:
+            self._projection.of_others = 0
+            log.error(
+                "another lab writes into the store at %s too, and each shows the other's jobs: give each a "
+                "database of its own",
+                self._store.shown,
+            )
         await self._history.begin(position)
         self._waiting.clear()
         self._letters.forget()

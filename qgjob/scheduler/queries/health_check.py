@@ -138,6 +138,9 @@ class HealthCheck:
         )
         if position is None:
             return CheckView(name="projection", ok=False, detail="the store holds no projection")
+        if position.stream != str(info["created"]):
+            detail = "the store holds another stream's: does another lab write there too?"
+            return CheckView(name="projection", ok=False, detail=detail)
         lag = max(0, int(info["state"]["last_seq"]) - position.seq)
         if position.rebuilding:
             return CheckView(name="projection", ok=False, detail=f"being rebuilt, {lag} events to go")

@@ -23,11 +23,11 @@ from textual.pilot import Pilot  # noqa: E402
 from tests.support.dashboard import PlayedDashboard, keys_shown, shown  # noqa: E402
 from tests.support.lab.model import LabModel  # noqa: E402
 from tests.support.wait import wait_for  # noqa: E402
-from tui.replay import Replay  # noqa: E402
+from tui.replay.replay import Replay  # noqa: E402
+from tui.replay.tape import Moment, Tape  # noqa: E402
 from tui.screens.job import JobScreen  # noqa: E402
 from tui.screens.logs import LogsScreen  # noqa: E402
 from tui.store.filter import parse_filter  # noqa: E402
-from tui.tape import Moment, Tape  # noqa: E402
 from tui.widgets.key_bar import KeyBar  # noqa: E402
 
 Scene = Callable[[PlayedDashboard, Pilot[None]], Awaitable[None]]

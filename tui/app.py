@@ -12,11 +12,11 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widgets import Input
 
-from tui.actions import Action, bindings
-from tui.command_line import CommandError
-from tui.deeds import Deed
-from tui.errands import Errands
-from tui.saving import new_file, saved_at
+from tui.actions.bindings import Action, bindings
+from tui.actions.command_line import CommandError
+from tui.operations.deeds import Deed
+from tui.operations.errands import Errands
+from tui.platform.saving import new_file, saved_at
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
 from tui.themes import ROUND
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def _palette() -> type[Provider]:
     """What the command palette offers; imported when it is opened."""
-    from tui.commands import ActionProvider
+    from tui.actions.palette import ActionProvider
 
     return ActionProvider
 
@@ -41,7 +41,7 @@ class DashboardApp(Errands, inherit_bindings=False):
 
     def obey(self, line: str) -> None:
         """Do what was typed behind `:`."""
-        from tui.commander import Commander
+        from tui.actions.commander import Commander
 
         try:
             Commander(self).obey(line)

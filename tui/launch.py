@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from qgjob.errors import UsageError
-from tui import garbage, strips
-from tui.actions import ACTIONS
+from tui.actions.bindings import ACTIONS
 from tui.app import DashboardApp
+from tui.platform import garbage, strips
 from tui.settings import Settings, read_settings, settings_path
 from tui.store.orders import ORDERS
 

@@ -13,7 +13,7 @@ from tui.shell import Shell
 from tui.store.index import JobIndex
 
 if TYPE_CHECKING:
-    from tui.replay import Replay
+    from tui.replay.replay import Replay
     from tui.store.log import LogBuffer
 
 

@@ -19,7 +19,7 @@ from qgjob.config import shown_server
 from qgjob.errors import QgjobError
 from tui.announcer import Announcer
 from tui.draw.spans import short
-from tui.garbage import Sweeper
+from tui.platform.garbage import Sweeper
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
 from tui.settings import Settings
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from textual.driver import Driver
 
     from qgjob.config import ServerOptions
-    from tui.feed import Feed
-    from tui.replay import Replay
+    from tui.feed.feed import Feed
+    from tui.replay.replay import Replay
 
 DRAWS_PER_SECOND: Final = 4
 """How often what came is drawn; what a key does is drawn at once."""
@@ -105,7 +105,7 @@ class Shell(App[None]):
         """Our own for a terminal; browsers and tests have theirs."""
         from textual.drivers.linux_driver import LinuxDriver
 
-        from tui.terminal import TerminalDriver
+        from tui.platform.terminal import TerminalDriver
 
         driver = super().get_driver_class()
         return TerminalDriver if driver is LinuxDriver else driver
@@ -204,7 +204,7 @@ class Shell(App[None]):
 
     async def _run_feed(self, options: ServerOptions) -> None:
         # Loading the client takes longer than painting: in a thread, the screen answers meanwhile.
-        feed_module = await asyncio.to_thread(import_module, "tui.feed")
+        feed_module = await asyncio.to_thread(import_module, "tui.feed.feed")
         feed: Feed = feed_module.Feed(options, self.live_store, lambda: self.call_later(self.tick))
         self._feed = feed
         self._feeding.set()

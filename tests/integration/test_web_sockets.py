@@ -14,7 +14,7 @@ from tests.support.servers import NatsServer
 
 
 def test_no_command_imports_aiohttp() -> None:
-    program = "import sys, qgjob.client, tui.feed, agent.service; print('aiohttp' in sys.modules)"
+    program = "import sys, qgjob.client, tui.feed.feed, agent.service; print('aiohttp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

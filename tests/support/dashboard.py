@@ -17,7 +17,7 @@ from tests.support.lab.output import chunks_of
 from tests.support.pictures import grid_of
 from tests.support.wait import wait_for
 from tui.app import DashboardApp
-from tui.deeds import Deed
+from tui.operations.deeds import Deed
 from tui.screens.reading import Reading
 from tui.store.log import LogBuffer
 from tui.store.store import Store

@@ -8,9 +8,9 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from tui import deeds
-from tui.actions import Action, bindings
-from tui.deeds import Deed
+from tui.actions.bindings import Action, bindings
+from tui.operations import deeds
+from tui.operations.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.store import Changes, Store
 from tui.store.troubles import Trouble

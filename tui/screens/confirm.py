@@ -11,9 +11,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from tui.actions import bindings
-from tui.deeds import Deed
+from tui.actions.bindings import bindings
 from tui.draw.clean import clean
+from tui.operations.deeds import Deed
 
 _SHOWN = 5
 _FRAME = 6

@@ -10,8 +10,8 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
-from tui.actions import SCOPE_TITLES, Scope, actions_of, bindings, key_text
-from tui.command_line import COMMANDS
+from tui.actions.bindings import SCOPE_TITLES, Scope, actions_of, bindings, key_text
+from tui.actions.command_line import COMMANDS
 from tui.draw.spans import Line, fit, pad, width_of
 from tui.draw.states import JOB_GLYPH, JOB_INK, SLOT_GLYPH, SLOT_INK, word
 from tui.widgets.canvas import Canvas

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from tui.actions import bindings, mutating
+from tui.actions.bindings import bindings, mutating
 from tui.screens.log_keys import LogKeys
 from tui.store.index import JobIndex
 from tui.store.log import LogBuffer

@@ -12,10 +12,10 @@ from textual.screen import Screen
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
 
-from tui import deeds
-from tui.actions import ACTIONS, Action, mutating
-from tui.command_line import COMMANDS
-from tui.deeds import Deed
+from tui.actions.bindings import ACTIONS, Action, mutating
+from tui.actions.command_line import COMMANDS
+from tui.operations import deeds
+from tui.operations.deeds import Deed
 from tui.store.job import Job
 from tui.store.store import Changes, Store
 from tui.widgets.key_bar import KeyBar

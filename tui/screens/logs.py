@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from tui.actions import bindings
+from tui.actions.bindings import bindings
 from tui.screens.log_keys import LogKeys
 from tui.store.log import LogBuffer
 from tui.store.store import Store

@@ -10,8 +10,8 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.widget import Widget
 
-from tui.actions import bindings
-from tui.deeds import Deed
+from tui.actions.bindings import bindings
+from tui.operations.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.filter import FilterError, JobFilter, parse_filter
 from tui.store.index import JobIndex

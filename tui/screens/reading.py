@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
-from tui.actions import bindings
+from tui.actions.bindings import bindings
 from tui.draw.spans import Line
 from tui.widgets.canvas import Canvas
 

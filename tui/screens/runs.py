@@ -8,8 +8,8 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from tui.actions import Action, bindings
-from tui.deeds import Deed
+from tui.actions.bindings import Action, bindings
+from tui.operations.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.index import JobIndex
 from tui.store.runs import RunRecord

@@ -8,9 +8,9 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from tui import deeds
-from tui.actions import bindings
-from tui.deeds import Deed
+from tui.actions.bindings import bindings
+from tui.operations import deeds
+from tui.operations.deeds import Deed
 from tui.screens.live import LiveScreen
 from tui.store.store import Changes, Store
 from tui.toasts import reply

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 from textual.message import Message
 
-from tui.actions import bindings
+from tui.actions.bindings import bindings
 from tui.draw.spans import Line, fit, short
 from tui.draw.states import JOB_GLYPH, JOB_INK, priority_ink, word
 from tui.draw.times import age, count, span

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from textual import events
 from textual.screen import Screen
 
-from tui.actions import ACTIONS
+from tui.actions.bindings import ACTIONS
 from tui.draw.spans import Line, Span, width_of
 from tui.widgets.canvas import Canvas
 

@@ -15,7 +15,7 @@ from textual.binding import BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 
-from tui.actions import bindings
+from tui.actions.bindings import bindings
 from tui.draw.spans import Line
 from tui.draw.times import count, size
 from tui.store.log import LogBuffer

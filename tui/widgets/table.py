@@ -13,7 +13,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.actions import bindings
+from tui.actions.bindings import bindings
 from tui.draw.spans import Line, changed_cells, fit
 from tui.widgets.columns import GAP, Column, Ids, lay_out
 from tui.widgets.tall import TallCanvas

@@ -62,7 +62,7 @@ def tui(
 
     options = session_of(ctx).server_options("qgjob tui")
     if not web:
-        from tui import garbage
+        from tui.platform import garbage
 
         garbage.wait_for_start()
         try:

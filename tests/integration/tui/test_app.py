@@ -16,8 +16,8 @@ from tests.support.lab.service import LabService
 from tests.support.pictures import grid_of
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
-from tui import deeds
 from tui.app import DashboardApp
+from tui.operations import deeds
 from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
 from tui.screens.logs import LogsScreen

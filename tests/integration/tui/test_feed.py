@@ -18,9 +18,9 @@ from tests.support.lab.model import LabModel
 from tests.support.lab.service import LabService
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
-from tui import deeds
-from tui.doing import carry_out
-from tui.feed import Feed
+from tui.feed.feed import Feed
+from tui.operations import deeds
+from tui.operations.doing import carry_out
 from tui.store.store import Store
 
 
@@ -244,7 +244,7 @@ async def test_cancel_says_what_came_of_it(lab: LabService, nats_server: NatsSer
 async def test_credentials_of_a_producer_are_told_once_what_they_do_not_hear(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.feed._PING_EVERY_S", 0.02)
+    monkeypatch.setattr("tui.feed.feed._PING_EVERY_S", 0.02)
     config = tmp_path / "nats.conf"
     config.write_text(
         "jetstream {}\nno_auth_user: guest\nauthorization { users: [ {user: guest, password: guest}\n"

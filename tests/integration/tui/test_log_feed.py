@@ -13,7 +13,7 @@ from tests.support.lab.output import chunks_of
 from tests.support.lab.service import LabService
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
-from tui.log_feed import follow_logs
+from tui.feed.log_feed import follow_logs
 from tui.store.log import LogBuffer
 from tui.store.store import Store
 

@@ -11,8 +11,8 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.runs import run_screen
 from tests.unit.tui.scenes.stage import Stage, stage
-from tui import deeds
-from tui.commands import ActionProvider
+from tui.actions.palette import ActionProvider
+from tui.operations import deeds
 from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
 from tui.settings import Settings

@@ -12,8 +12,8 @@ from tests.support.wait import wait_for
 from tests.unit.tui.scenes import SCENES
 from tests.unit.tui.scenes.replay import a_replay
 from tests.unit.tui.scenes.stage import Stage, stage
-from tui.actions import ACTIONS, Action, Scope, actions_of, bindings, key_text, mutating
-from tui.commands import ActionProvider
+from tui.actions.bindings import ACTIONS, Action, Scope, actions_of, bindings, key_text, mutating
+from tui.actions.palette import ActionProvider
 from tui.screens.alerts import AlertsScreen
 from tui.screens.confirm import Confirm
 from tui.screens.help import HelpScreen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qgjob.bus.connect import ServerOptions
 from tui.app import DashboardApp
-from tui.deeds import Deed
-from tui.doing import Outcome, Said
+from tui.operations.deeds import Deed
+from tui.operations.doing import Outcome, Said
 
 JOBS = tuple(f"j_{number}" for number in range(1200))
 DEED = Deed("cancel", JOBS, "Cancel 1,200 jobs?", "Cancel them")

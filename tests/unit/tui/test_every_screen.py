@@ -20,8 +20,8 @@ from tests.support.dashboard import PlayedDashboard, keys_shown, shown
 from tests.support.lab.model import LabModel
 from tests.support.pictures import UPDATE
 from tests.support.wait import wait_for
-from tui import deeds
 from tui.app import DashboardApp
+from tui.operations import deeds
 from tui.screens.confirm import Confirm
 from tui.screens.reading import Reading
 from tui.themes import DARK, LIGHT

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tui import garbage
-from tui.garbage import CALM_S, EVERY_S, PATIENCE_S, Sweeper
+from tui.platform import garbage
+from tui.platform.garbage import CALM_S, EVERY_S, PATIENCE_S, Sweeper
 
 PROGRAM = """
 import psutil
-from tui import garbage
+from tui.platform import garbage
 
 def mib():
     return psutil.Process().memory_info().rss / 2**20

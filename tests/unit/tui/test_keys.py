@@ -7,8 +7,8 @@ from textual import events
 
 from tests.support.dashboard import PlayedDashboard, shown
 from tests.support.wait import wait_for
+from tui.platform.terminal import KeyParser
 from tui.screens.overview import OverviewScreen
-from tui.terminal import KeyParser
 from tui.widgets.line_bar import CommandBar, FilterBar
 
 

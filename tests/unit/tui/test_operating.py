@@ -11,7 +11,7 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.replay import a_replay
 from tests.unit.tui.scenes.stage import Stage, stage
-from tui import deeds
+from tui.operations import deeds
 from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
 from tui.screens.runs import RunScreen

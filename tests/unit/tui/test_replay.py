@@ -11,10 +11,10 @@ from qgjob.clock import ManualClock
 from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import START, LabModel
 from tests.support.wait import wait_for
-from tui.command_line import CommandError, parse_ago, parse_moment
-from tui.replay import Replay
+from tui.actions.command_line import CommandError, parse_ago, parse_moment
+from tui.replay.replay import Replay
+from tui.replay.tape import Moment, Player, Tape
 from tui.store.store import Store
-from tui.tape import Moment, Player, Tape
 
 
 def events(seconds: int = 200) -> list[AnyEvent]:

@@ -12,7 +12,7 @@ from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
 from tests.unit.tui.scenes.stage import Stage, stage
-from tui import strips
+from tui.platform import strips
 
 
 @pytest.fixture(autouse=True)

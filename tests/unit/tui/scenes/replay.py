@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage
-from tui.replay import Replay
+from tui.replay.replay import Replay
+from tui.replay.tape import Moment, Tape
 from tui.screens.overview import OverviewScreen
-from tui.tape import Moment, Tape
 
 
 def a_replay() -> Replay:

@@ -19,7 +19,7 @@ from qgjob.bus import NatsError
 from qgjob.client import Client, Live, LiveEvent, Resync, ServerOptions, open_client
 from qgjob.errors import NotAllowedError, NotFoundError, QgjobError, UsageError
 from qgjob.waiting import set_within
-from tui import garbage
+from tui.platform import garbage
 from tui.store.link import Phase
 from tui.store.store import Store
 

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qgjob.errors import QgjobError
-from tui.deeds import Deed
 from tui.draw.times import size
 from tui.navigator import Navigator
-from tui.saving import new_file, saved_at
+from tui.operations.deeds import Deed
+from tui.platform.saving import new_file, saved_at
 
 if TYPE_CHECKING:
-    from tui.doing import Outcome
+    from tui.operations.doing import Outcome
+    from tui.replay.tape import Tape
     from tui.screens.reading import Reading
     from tui.store.log import LogBuffer
-    from tui.tape import Tape
 
 _UNNAMED: Final = 500
 _AT_ONCE: Final = 16
@@ -51,7 +51,7 @@ class Errands(Navigator):
 
     async def _read(self, reading: Reading, teller: str, job_id: str) -> None:
         client = await (await self.feed()).client()
-        asking = import_module("tui.asking")
+        asking = import_module("tui.operations.asking")
         try:
             reading.show(await getattr(asking, teller)(client, job_id))
         except QgjobError as error:
@@ -80,7 +80,7 @@ class Errands(Navigator):
 
     async def _look_up_runs(self, run_ids: Sequence[str]) -> None:
         client = await (await self.feed()).client()
-        asking = import_module("tui.asking")
+        asking = import_module("tui.operations.asking")
         for first in range(0, len(run_ids), _AT_ONCE):
             for view in await asking.heads(client, run_ids[first : first + _AT_ONCE]):
                 self.store.jobs.runs.tell(
@@ -99,7 +99,7 @@ class Errands(Navigator):
     async def _follow(self, job_ids: Sequence[str], buffer: LogBuffer, say: Callable[[str], None]) -> None:
         feed = await self.feed()
         client = await feed.client()
-        log_feed = import_module("tui.log_feed")
+        log_feed = import_module("tui.feed.log_feed")
         await log_feed.follow_logs(client, self.store, job_ids, buffer, say)
 
     def save_logs(self, job_ids: Sequence[str]) -> None:
@@ -109,7 +109,7 @@ class Errands(Navigator):
 
     async def _save_logs(self, job_ids: Sequence[str]) -> None:
         client = await (await self.feed()).client()
-        log_feed = import_module("tui.log_feed")
+        log_feed = import_module("tui.feed.log_feed")
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.store.clock.now()))
         path = Path(f"{job_ids[0] if len(job_ids) == 1 else 'qgjob-logs'}-{stamp}.log")
         try:
@@ -136,7 +136,7 @@ class Errands(Navigator):
 
     async def _carry_out(self, deed: Deed) -> None:
         client = await (await self.feed()).client()
-        doing = import_module("tui.doing")
+        doing = import_module("tui.operations.doing")
         carrying = asyncio.ensure_future(doing.carry_out(client, deed))
         try:
             done, _ = await asyncio.wait({carrying}, timeout=_PATIENCE_S)
@@ -159,7 +159,7 @@ class Errands(Navigator):
         self.say_progress("Reading what happened …")
         try:
             client = await (await self.feed()).client()
-            module = import_module("tui.replay")
+            module = import_module("tui.replay.replay")
             since = self.live_store.clock.now() - ago_s
             tape: Tape = await module.record(client, since, self.say_progress)
         except (QgjobError, TimeoutError) as error:

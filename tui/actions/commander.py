@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui import deeds
-from tui.command_line import CommandError, parse_ago, parse_command, parse_moment
-from tui.export import export_jobs
-from tui.saving import new_file, saved_at
+from tui.actions.command_line import CommandError, parse_ago, parse_command, parse_moment
+from tui.operations import deeds
+from tui.platform.export import export_jobs
+from tui.platform.saving import new_file, saved_at
 from tui.store.filter import FilterError, parse_filter
 from tui.store.orders import ORDERS
 from tui.themes import ROUND

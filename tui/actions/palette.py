@@ -10,7 +10,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.markup import escape
 
-from tui.actions import Action, Scope, actions_of, key_text
+from tui.actions.bindings import Action, Scope, actions_of, key_text
 from tui.draw.clean import clean
 from tui.store.filter import parse_filter
 

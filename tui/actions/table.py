@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tui.action import Action
+from tui.actions.action import Action
 
 ACTIONS: Final[tuple[Action, ...]] = (
     Action("app", "help", "question_mark,f1", "Help", "Show all keys.", shown=True, display="?"),

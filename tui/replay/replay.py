@@ -12,9 +12,9 @@ from qgjob.bus.direct import read_page
 from qgjob.bus.follow import StreamMessage
 from qgjob.client import Client
 from qgjob.errors import BadMessageError
-from tui.rebuild import rebuilt_agents, rebuilt_overview
+from tui.replay.rebuild import rebuilt_agents, rebuilt_overview
+from tui.replay.tape import MAX_EVENTS, Moment, Player, Tape
 from tui.store.store import Store
-from tui.tape import MAX_EVENTS, Moment, Player, Tape
 
 SPEEDS: Final = (0.25, 1.0, 5.0, 20.0, 60.0, 300.0, 1200.0)
 _A_LITTLE: Final = 500

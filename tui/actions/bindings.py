@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-from tui.action import SCOPE_TITLES, Action, Scope
-from tui.action_table import ACTIONS
+from tui.actions.action import SCOPE_TITLES, Action, Scope
+from tui.actions.table import ACTIONS
 
 __all__ = ["ACTIONS", "SCOPE_TITLES", "Action", "Scope", "actions_of", "bindings", "key_text", "mutating"]
 

@@ -11,7 +11,7 @@ from bus_schemas.control import MAX_ALSO, CtlAnswer
 from bus_schemas.lab import HoldVerb
 from qgjob.client import Client
 from qgjob.errors import QgjobError, UnreachableError
-from tui.deeds import SLOT_VERBS, Deed, Verb
+from tui.operations.deeds import SLOT_VERBS, Deed, Verb
 
 AT_ONCE: Final = 16
 """How many requests are under way at a time."""

@@ -1,0 +1,1 @@
+"""Terminal, files and garbage collector: what lies under Textual or beside it."""

@@ -1,0 +1,1 @@
+"""The past, played again from the stream of events."""

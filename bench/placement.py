@@ -29,7 +29,7 @@ from bus_schemas.events import Attempt, Ended, decode_event
 from bus_schemas.jobs import JobSpec
 from qgjob.bus.connect import Bus
 from qgjob.client.ids import new_ids
-from qgjob.client.publish_run import PlannedRun
+from qgjob.client.submitting.publish_run import PlannedRun
 from qgjob.simulate.bounds import split_lower_bound
 from qgjob.simulate.generate import LabShape, lab_trace
 from qgjob.simulate.trace import TraceJob

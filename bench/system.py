@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bus_schemas.jobs import BlobRef
 from qgjob.bundle.packing import pack_folder
 from qgjob.bus.connect import Bus
-from qgjob.client.bundles import upload
+from qgjob.client.submitting.bundles import upload
 from qgjob.local.system import LocalSystem
 from tests.support.pipeline import system
 

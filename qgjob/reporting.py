@@ -16,7 +16,7 @@ from bus_schemas.cases import CaseRecord
 from bus_schemas.logs import StoredChunk
 from bus_schemas.queries import JobView, RunView
 from qgjob.client import Client
-from qgjob.client.artifacts import of_jobs
+from qgjob.client.requests.artifacts import of_jobs
 from qgjob.errors import QgjobError
 from qgjob.report.excerpt import JUNIT_LINES, failed_cases
 from qgjob.report.model import Picture, RunReport, worst_first

@@ -27,7 +27,7 @@ from bus_schemas.agents import Heartbeat
 from bus_schemas.builds import BuildRecord
 from bus_schemas.control import CtlAnswer
 from bus_schemas.queries import HealthAnswer, JobState, JobView, RunView
-from qgjob.client.client import Client, open_client
+from qgjob.client.api.client import Client, open_client
 from qgjob.client.models import SubmitRequest, Submitted, Waited, WaitOptions
 from qgjob.connecting import server_options
 

@@ -22,13 +22,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qgjob.client.lazy_module import LazyModule
+from qgjob.client.api.lazy_module import LazyModule
 
 if TYPE_CHECKING:
-    from qgjob.client.client import Client, open_client
-    from qgjob.client.fold import apply_event
-    from qgjob.client.labfeed import LabFeed
-    from qgjob.client.live import Live
+    from qgjob.client.api.client import Client, open_client
     from qgjob.client.models import (
         LiveEvent,
         Resync,
@@ -38,14 +35,17 @@ if TYPE_CHECKING:
         Waited,
         WaitOptions,
     )
-    from qgjob.client.watch import Watch
+    from qgjob.client.watching.fold import apply_event
+    from qgjob.client.watching.labfeed import LabFeed
+    from qgjob.client.watching.live import Live
+    from qgjob.client.watching.watch import Watch
     from qgjob.config import ServerOptions
     from qgjob.domain.verdict import VerdictRules
 
 _MODULES = {
-    "Client": "qgjob.client.client",
-    "LabFeed": "qgjob.client.labfeed",
-    "Live": "qgjob.client.live",
+    "Client": "qgjob.client.api.client",
+    "LabFeed": "qgjob.client.watching.labfeed",
+    "Live": "qgjob.client.watching.live",
     "LiveEvent": "qgjob.client.models",
     "Resync": "qgjob.client.models",
     "ServerOptions": "qgjob.config",
@@ -55,9 +55,9 @@ _MODULES = {
     "VerdictRules": "qgjob.domain.verdict",
     "WaitOptions": "qgjob.client.models",
     "Waited": "qgjob.client.models",
-    "Watch": "qgjob.client.watch",
-    "apply_event": "qgjob.client.fold",
-    "open_client": "qgjob.client.client",
+    "Watch": "qgjob.client.watching.watch",
+    "apply_event": "qgjob.client.watching.fold",
+    "open_client": "qgjob.client.api.client",
 }
 """Where each name is: imported when it is asked for, so that no command pays for what others use."""
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from bus_schemas.events import END_STATES, AnyEvent, Attempt, Ended
 from bus_schemas.queries import JobView
-from qgjob.client.fold import apply_event
 from qgjob.client.models import LiveEvent, Submitted
+from qgjob.client.watching.fold import apply_event
 from qgjob.demo.plan import Push
 
 

@@ -17,7 +17,7 @@ from bus_schemas.events import END_STATES
 from bus_schemas.jobs import BlobRef
 from bus_schemas.queries import JobView
 from qgjob.client import Client, LiveEvent, Resync, SubmitRequest, open_client
-from qgjob.client.live import Live
+from qgjob.client.watching.live import Live
 from qgjob.clock import Clock
 from qgjob.config import ServerOptions
 from qgjob.demo.plan import INSTALL_SECONDS, ORG, PUSH_EVERY_S, SLOTS, Plan, Push

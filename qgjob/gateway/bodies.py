@@ -18,7 +18,7 @@ from pydantic import (
 from bus_schemas.base import Id, Label, Text
 from bus_schemas.jobs import Digest, EnvName, EnvValue, RunnerName, TestPath
 from qgjob.client.checks import leads_out
-from qgjob.client.submit import MAX_SHARDS
+from qgjob.client.submitting.submit import MAX_SHARDS
 from qgjob.domain.durations import parse_duration
 from qgjob.domain.priorities import PRIORITY_WORDS
 from qgjob.errors import UsageError

@@ -17,7 +17,8 @@ import pytest
 from nats.js import JetStreamContext
 
 from bus_schemas import streams
-from qgjob.client import ServerOptions, SubmitRequest, open_client, publish_run
+from qgjob.client import ServerOptions, SubmitRequest, open_client
+from qgjob.client.submitting import publish_run
 from qgjob.clock import SystemClock
 from qgjob.config import STATE_DIR_VARIABLE
 from qgjob.errors import UnreachableError

@@ -18,7 +18,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.publish import OutMsg, publish_batch
-from qgjob.client.publish_run import cut
+from qgjob.client.submitting.publish_run import cut
 from tests.support.pipeline import Witness, counted, overview, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for

@@ -13,7 +13,7 @@ from bus_schemas.events import AnyEvent, Queued, subject_of
 from bus_schemas.logs import LogChunk, LogsAnswer, LogsQuery
 from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, JobView, RunView
 from qgjob.bus.connect import Bus
-from qgjob.client.fold import apply_event
+from qgjob.client.watching.fold import apply_event
 from qgjob.domain.verdict import counts_of, run_state_of
 from qgjob.scheduler.queries.job_logs import read_logs
 

@@ -13,7 +13,7 @@ from typing import Any
 from bus_schemas.queries import JobView, Overview
 from qgjob.bus.connect import Bus
 from qgjob.client import Client
-from qgjob.client.publish_run import PlannedRun
+from qgjob.client.submitting.publish_run import PlannedRun
 from qgjob.clock import SystemClock
 from qgjob.local.system import LocalSystem
 from tests.support.pipeline import Witness, overview, system

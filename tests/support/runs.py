@@ -10,7 +10,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.kv import get_last
 from qgjob.bus.publish import OutMsg, expect, publish_batch
 from qgjob.client.ids import new_ids
-from qgjob.client.publish_run import PlannedRun, publish_run
+from qgjob.client.submitting.publish_run import PlannedRun, publish_run
 from qgjob.clock import SystemClock
 
 

@@ -9,7 +9,7 @@ from typing import Final, TextIO
 
 from bus_schemas.logs import StoredChunk
 from qgjob.client import Client, Resync
-from qgjob.client.query import stored_logs
+from qgjob.client.requests.query import stored_logs
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
 from tui.store.log import MAX_BYTES, LogBuffer
 from tui.store.store import Store

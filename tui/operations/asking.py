@@ -17,7 +17,7 @@ from bus_schemas.queries import GetAnswer, GetQuery, RunView
 from bus_schemas.streams import ARTIFACT_OBJECTS
 from qgjob.bus.objects import get_file
 from qgjob.client import Client
-from qgjob.client.request import ask
+from qgjob.client.requests.request import ask
 from qgjob.errors import QgjobError
 from tui.draw.clean import clean
 from tui.draw.spans import Line, fit

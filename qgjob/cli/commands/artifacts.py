@@ -17,7 +17,7 @@ from qgjob.errors import ExitCode, NotFoundError, QgjobError, UsageError
 if TYPE_CHECKING:
     from bus_schemas.queries import JobView
     from qgjob.client import Client
-    from qgjob.client.artifacts import JobArtifact
+    from qgjob.client.requests.artifacts import JobArtifact
 
 app = typer.Typer(add_completion=False)
 
@@ -43,7 +43,7 @@ def artifacts(
 
 async def _main(session: Session, any_id: str, folder: Path | None, *, as_json: bool) -> int:
     from bus_schemas.queries import RunView
-    from qgjob.client.artifacts import of_jobs
+    from qgjob.client.requests.artifacts import of_jobs
     from qgjob.client.shapes import artifact_json
 
     async with session.client() as client:

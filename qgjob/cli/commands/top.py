@@ -13,7 +13,7 @@ from qgjob.cli.session import Session, run, session_of
 
 if TYPE_CHECKING:
     from qgjob.cli.display.top_view import Line
-    from qgjob.client.labfeed import LabFeed
+    from qgjob.client.watching.labfeed import LabFeed
 
 app = typer.Typer(add_completion=False)
 

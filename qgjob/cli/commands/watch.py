@@ -17,7 +17,7 @@ from qgjob.errors import UsageError
 if TYPE_CHECKING:
     from bus_schemas.queries import JobView
     from qgjob.cli.display.output import Output
-    from qgjob.client.labfeed import AgentChanged
+    from qgjob.client.watching.labfeed import AgentChanged
 
 app = typer.Typer(add_completion=False)
 
@@ -73,7 +73,7 @@ async def _one(session: Session, lines: _Lines, any_id: str) -> None:
 
 
 async def _lab(session: Session, lines: _Lines, org_id: str | None) -> None:
-    from qgjob.client.labfeed import JobChanged
+    from qgjob.client.watching.labfeed import JobChanged
 
     async with session.client(tells=False) as client, client.lab_feed() as lab:
         lines.lab(lab.overview, len(lab.agents))

@@ -10,7 +10,7 @@ from bus_schemas.queries import JobView
 from qgjob.cli.display.output import STYLES, Output, clean
 from qgjob.cli.display.render import counts_text, last_attempt, took, where, why
 from qgjob.cli.waiting.hitches import Hitches
-from qgjob.client.watch import Watch
+from qgjob.client.watching.watch import Watch
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
 from qgjob.domain.verdict import counts_of

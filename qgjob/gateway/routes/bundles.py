@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from qgjob.client.bundles import MAX_BUNDLE_BYTES
+from qgjob.client.submitting.bundles import MAX_BUNDLE_BYTES
 from qgjob.gateway.answers import KnownRoute, ServedOf, document
 
 router = APIRouter(prefix="/api/bundles", tags=["jobs"], route_class=KnownRoute)

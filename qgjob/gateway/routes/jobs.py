@@ -16,7 +16,7 @@ from bus_schemas.queries import JobState, JobView
 from qgjob.client import Client
 from qgjob.client.models import SubmitRequest, Submitted
 from qgjob.client.shapes import job_json, run_json, submitted_json
-from qgjob.client.submit import jobs_of
+from qgjob.client.submitting.submit import jobs_of
 from qgjob.errors import UnreachableError
 from qgjob.gateway.answers import ClientOf, KnownRoute, NamedId, ServedOf, document
 from qgjob.gateway.bodies import CancelBody, SubmitBody

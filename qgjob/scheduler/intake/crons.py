@@ -24,7 +24,7 @@ from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.requester import JsError
 from qgjob.bus.topology import create_consumer
 from qgjob.client.ids import derived_id
-from qgjob.client.publish_run import PlannedRun, publish_run
+from qgjob.client.submitting.publish_run import PlannedRun, publish_run
 from qgjob.clock import Clock
 from qgjob.domain.cron import next_due
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError, RefusedError

@@ -19,7 +19,7 @@ from bus_schemas.crons import CronPlan
 from bus_schemas.jobs import JobSpec
 from qgjob.bus import objects
 from qgjob.bus.connect import Bus
-from qgjob.client.builds import of_version, serving
+from qgjob.client.submitting.builds import of_version, serving
 from qgjob.clock import Clock
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 

@@ -23,7 +23,7 @@ from qgjob.bus.connect import Bus
 from qgjob.cli.display.output import clean_log
 from qgjob.client import Client
 from qgjob.client.models import WaitOptions
-from qgjob.client.publish_run import PlannedRun
+from qgjob.client.submitting.publish_run import PlannedRun
 from qgjob.clock import SystemClock
 from tests.support.pipeline import system
 from tests.support.runs import planned, submit

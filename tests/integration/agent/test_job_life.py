@@ -19,8 +19,8 @@ from bus_schemas.events import Attempt
 from bus_schemas.queries import JobView
 from qgjob.bus.connect import ServerOptions
 from qgjob.client import Client, SubmitRequest, open_client
-from qgjob.client.artifacts import of_jobs
 from qgjob.client.models import WaitOptions
+from qgjob.client.requests.artifacts import of_jobs
 from qgjob.errors import RefusedError
 from qgjob.local.system import LocalSystem, UpOptions
 from qgjob.reporting import explain

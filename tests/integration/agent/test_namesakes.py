@@ -16,7 +16,7 @@ from bus_schemas.agents import Heartbeat
 from bus_schemas.streams import AGENT_TTL_S, AGENTS_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
-from qgjob.client import query
+from qgjob.client.requests import query
 from qgjob.errors import ExitCode
 from tests.support.pipeline import Witness, counted, system
 from tests.support.runs import planned, submit

@@ -16,7 +16,8 @@ from agent.config.options import settings_of
 from agent.supervision.processes import marked, parents
 from agent.supervision.sweep import agent_mark
 from bus_schemas.events import Started
-from qgjob.client import Client, query
+from qgjob.client import Client
+from qgjob.client.requests import query
 from qgjob.clock import SystemClock
 from tests.support.pipeline import Witness, system
 from tests.support.runs import planned, submit

@@ -16,7 +16,7 @@ from bus_schemas.lab import HoldOrder
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
-from qgjob.client import query
+from qgjob.client.requests import query
 from tests.support.pipeline import Witness, idle_slots, overview, system
 from tests.support.runs import planned
 from tests.support.wait import wait_for

@@ -18,8 +18,9 @@ from qgjob.bus import kv, objects
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
 from qgjob.cli.help.completing import uploaded
-from qgjob.client import Client, SubmitRequest, bundles
-from qgjob.client.builds import MAX_BUILD_BYTES
+from qgjob.client import Client, SubmitRequest
+from qgjob.client.submitting import bundles
+from qgjob.client.submitting.builds import MAX_BUILD_BYTES
 from qgjob.clock import ManualClock
 from qgjob.errors import NotFoundError, RefusedError, UsageError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qgjob.client import LabFeed, ServerOptions, SubmitRequest, open_client
-from qgjob.client.labfeed import AgentChanged, Change, JobChanged
+from qgjob.client.watching.labfeed import AgentChanged, Change, JobChanged
 from tests.support.pipeline import system
 from tests.support.wait import wait_for
 
@@ -40,7 +40,7 @@ def _words(change: Change) -> str:
 
 
 async def test_jobs_agents_and_silence_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("qgjob.client.labfeed._QUIET_S", 3.0)
+    monkeypatch.setattr("qgjob.client.watching.labfeed._QUIET_S", 3.0)
     async with (
         system(tmp_path, agents=1, slots=1) as (running, bus),
         open_client(ServerOptions(running.server)) as client,

@@ -27,7 +27,7 @@ async def test_live_events_tell_of_reconnects(client: Client, scheduler: Answeri
 async def test_a_reader_that_is_too_slow_is_told_to_take_a_new_snapshot(
     client: Client, scheduler: Answering, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("qgjob.client.live.MAX_WAITING", 3)
+    monkeypatch.setattr("qgjob.client.watching.live.MAX_WAITING", 3)
     (job,) = make_run(1)
     async with client.live_events(job_id=job.job_id) as live:
         for number in range(1, 6):

@@ -6,8 +6,8 @@ import pytest
 
 from bus_schemas.logs import StoredChunk
 from qgjob.client import Client
-from qgjob.client import logs as logs_module
 from qgjob.client.ids import new_ids
+from qgjob.client.watching import logs as logs_module
 from qgjob.errors import NotFoundError
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer

@@ -6,7 +6,8 @@ import pytest
 
 from bus_schemas import subjects
 from bus_schemas.queries import AgentsAnswer, Query
-from qgjob.client import Client, control, request, slow
+from qgjob.client import Client
+from qgjob.client.requests import control, request, slow
 from qgjob.errors import ExitCode, UnreachableError
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer

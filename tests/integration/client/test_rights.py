@@ -25,7 +25,7 @@ from qgjob.bus.deadletters import set_aside
 from qgjob.bus.objects import put_file
 from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client, ServerOptions, SubmitRequest, WaitOptions, open_client
-from qgjob.client.artifacts import JobArtifact
+from qgjob.client.requests.artifacts import JobArtifact
 from qgjob.errors import NotAllowedError
 from qgjob.local.binaries import nats_config_file
 from qgjob.scheduler.queries.dead_letters import DeadLetters, read_letters

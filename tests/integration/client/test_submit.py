@@ -18,10 +18,11 @@ from qgjob.bus.publish import OutMsg, expect
 from qgjob.bus.publisher import publish_each
 from qgjob.bus.requester import PubAck, RequestTimeoutError
 from qgjob.bus.topology import ensure_topology, list_subjects, stream_state
-from qgjob.client import Client, ServerOptions, SubmitRequest, open_client, publish_run
-from qgjob.client.publish_run import PlannedRun, cut
-from qgjob.client.request import ask as ask_scheduler
-from qgjob.client.submit import digest_of, make_specs, submit
+from qgjob.client import Client, ServerOptions, SubmitRequest, open_client
+from qgjob.client.requests.request import ask as ask_scheduler
+from qgjob.client.submitting import publish_run
+from qgjob.client.submitting.publish_run import PlannedRun, cut
+from qgjob.client.submitting.submit import digest_of, make_specs, submit
 from qgjob.clock import ManualClock
 from qgjob.errors import RefusedError, UnreachableError
 from tests.support.proxy import Proxy
@@ -293,7 +294,7 @@ async def test_a_fresh_run_of_one_of_which_answers_were_lost_is_stored_once(
         await publish_each(bus, there, timeout=timeout)
         raise RequestTimeoutError("no answer")
 
-    monkeypatch.setattr("qgjob.client.publish_run.publish_each", lost)
+    monkeypatch.setattr("qgjob.client.submitting.publish_run.publish_each", lost)
     submitted = await client.submit(request(1, key=None))
     assert not submitted.accepted_before
     assert await jobs_in(client) == [subjects.job("medium", ORG, submitted.jobs[0].job_id)]

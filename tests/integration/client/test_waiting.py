@@ -10,11 +10,12 @@ from bus_schemas import streams
 from bus_schemas.events import Retrying, Running
 from bus_schemas.queries import JobState, JobView
 from qgjob.bus.topology import ensure_topology
-from qgjob.client import Client, Submitted, request
-from qgjob.client import wait as wait_module
-from qgjob.client import watch as watch_module
+from qgjob.client import Client, Submitted
 from qgjob.client.ids import new_ids
-from qgjob.client.watch import Watch
+from qgjob.client.requests import request
+from qgjob.client.watching import wait as wait_module
+from qgjob.client.watching import watch as watch_module
+from qgjob.client.watching.watch import Watch
 from qgjob.errors import ExitCode, NotFoundError, UnreachableError
 from tests.support.answering import Answering
 from tests.support.servers import NatsServer

@@ -16,7 +16,7 @@ from bus_schemas.events import Retrying, Started
 from bus_schemas.streams import WORK
 from qgjob.bus.direct import read_page
 from qgjob.bus.topology import delete_message
-from qgjob.client.request import ask
+from qgjob.client.requests.request import ask
 from qgjob.errors import NotFoundError, UsageError
 from tests.support.controlled import ends, is_in, kill_leader, lab, run_of
 from tests.support.runs import submit

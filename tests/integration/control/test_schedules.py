@@ -15,8 +15,8 @@ import pytest
 from bus_schemas import streams
 from bus_schemas.crons import CronView
 from qgjob.bus.direct import read_page
-from qgjob.client.crons import expression_of
 from qgjob.client.models import SubmitRequest
+from qgjob.client.submitting.crons import expression_of
 from qgjob.domain.cron import next_due
 from qgjob.errors import NotFoundError, UsageError
 from tests.support.controlled import lab

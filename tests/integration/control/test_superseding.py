@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qgjob.client import Client
-from qgjob.client.publish_run import PlannedRun
+from qgjob.client.submitting.publish_run import PlannedRun
 from tests.support.controlled import is_in, lab, run_of
 from tests.support.runs import submit
 from tests.support.wait import wait_for

@@ -8,7 +8,7 @@ from bus_schemas import streams
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import list_subjects
 from qgjob.client import Client
-from qgjob.client.publish_run import PlannedRun
+from qgjob.client.submitting.publish_run import PlannedRun
 from qgjob.clock import SystemClock
 from qgjob.scheduler import wiring
 from tests.support.runs import planned, submit

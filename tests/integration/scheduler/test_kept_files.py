@@ -16,7 +16,7 @@ from bus_schemas.jobs import BlobRef
 from qgjob.bus import objects
 from qgjob.bus.connect import Bus
 from qgjob.client import Client, SubmitRequest
-from qgjob.client.submit import make_specs
+from qgjob.client.submitting.submit import make_specs
 from qgjob.clock import ManualClock, SystemClock
 from qgjob.scheduler.intake import kept_files
 from qgjob.scheduler.intake.crons import Crons

@@ -21,7 +21,7 @@ from bus_schemas.events import (
 )
 from bus_schemas.jobs import JobSpec
 from bus_schemas.queries import JobView
-from qgjob.client.fold import apply_event
+from qgjob.client.watching.fold import apply_event
 
 START = 1_760_000_400.0
 """When the play begins, seconds since 1970: 09:00 UTC of an October day."""

@@ -97,7 +97,7 @@ def test_the_dashboard_imports_no_bus_before_it_has_painted():
 def test_a_command_that_asks_imports_nothing_of_those_that_send():
     program = (
         "import sys; from qgjob.cli.main import run; run(['list', '--server', 'nats://127.0.0.1:1']);"
-        "print([m for m in sys.modules if m in ('rich', 'tarfile', 'qgjob.client.packed', 'qgjob.client.watch')])"
+        "print([m for m in sys.modules if m in ('rich', 'tarfile', 'qgjob.client.submitting.packed', 'qgjob.client.watching.watch')])"
     )
     assert last_line_of(program) == "[]"
 

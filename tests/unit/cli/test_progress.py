@@ -10,7 +10,7 @@ from bus_schemas.events import Attempt
 from bus_schemas.queries import JobView
 from qgjob.cli.display.output import Output
 from qgjob.cli.waiting.progress import HEARTBEAT_S, DrawnProgress, PlainProgress, progress_for
-from qgjob.client.watch import Watch
+from qgjob.client.watching.watch import Watch
 from qgjob.clock import ManualClock
 from tests.support.views import view
 

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from qgjob.bus.connect import Bus, ServerOptions, connect
-from qgjob.client import control, crons, lab, query
+from qgjob.client.requests import control, lab, query
+from qgjob.client.submitting import crons
 from qgjob.errors import UsageError
 
 NOWHERE = cast("Bus", None)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from bus_schemas.events import AnyEvent, Preparing, Refused, Released, Retrying, Running, TakenOver
 from bus_schemas.queries import JobView
-from qgjob.client.fold import apply_event
+from qgjob.client.watching.fold import apply_event
 from tests.support.views import NOW, ended, event_ids, queued, started, view
 
 JOB = view()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qgjob.client.models import SubmitRequest
-from qgjob.client.submit import jobs_of, make_specs
+from qgjob.client.submitting.submit import jobs_of, make_specs
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from qgjob.client.slots import HEARD_FOR_S, LiveSlots, NoSlotTimer, missing_labels
+from qgjob.client.requests.slots import HEARD_FOR_S, LiveSlots, NoSlotTimer, missing_labels
 from tests.support.views import heartbeat, view
 
 

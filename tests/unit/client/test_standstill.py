@@ -7,7 +7,7 @@ import pytest
 from bus_schemas.agents import SlotState, SlotStatus
 from bus_schemas.holds import BuildHold
 from bus_schemas.queries import Overview, PauseView
-from qgjob.client.standstill import standstill
+from qgjob.client.watching.standstill import standstill
 from tests.support.views import view
 
 

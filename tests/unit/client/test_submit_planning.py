@@ -6,8 +6,8 @@ import pytest
 
 from bus_schemas.jobs import BlobRef
 from qgjob.client.models import SubmitRequest
-from qgjob.client.publish_run import cut
-from qgjob.client.submit import digest_of, make_specs
+from qgjob.client.submitting.publish_run import cut
+from qgjob.client.submitting.submit import digest_of, make_specs
 from qgjob.errors import NoTestsError, RefusedError, UsageError
 
 REQUEST = SubmitRequest(org_id="acme", app_version_id="v1", tests=("a.py", "b.py"), run_key="k")

@@ -9,7 +9,7 @@ from typing import Any
 from bus_schemas.events import AnyEvent, Attempt, Ended, EndState, Released, Running, Started
 from bus_schemas.queries import JobView
 from qgjob.client.models import LiveEvent, SubmitRequest, Submitted
-from qgjob.client.submit import make_specs, view_of
+from qgjob.client.submitting.submit import make_specs, view_of
 from qgjob.demo.plan import Plan, Push
 from qgjob.demo.record import Record
 

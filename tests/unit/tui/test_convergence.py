@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bus_schemas.agents import Heartbeat, SlotStatus
 from bus_schemas.queries import JobView, LeaderView, Overview
-from qgjob.client.fold import apply_event
+from qgjob.client.watching.fold import apply_event
 from qgjob.clock import ManualClock
 from tests.support.lab.histories import Seen, histories
 from tui.store.job import Job

@@ -10,8 +10,8 @@ from bus_schemas.events import Ended, Started
 from bus_schemas.queries import AgentsAnswer, Query
 from bus_schemas.subjects import query
 from qgjob.bus.connect import Bus
-from qgjob.client import builds
-from qgjob.client.publish_run import PlannedRun
+from qgjob.client.submitting import builds
+from qgjob.client.submitting.publish_run import PlannedRun
 from qgjob.clock import SystemClock
 from tests.support.adbsim import AdbHost, Phone, PhoneLink
 from tests.support.adbsim.apk import make_apk

@@ -12,7 +12,7 @@ from bus_schemas import subjects
 from bus_schemas.logs import LogsAnswer, LogsQuery
 from bus_schemas.queries import ListAnswer, ListQuery
 from qgjob.bus.connect import Bus
-from qgjob.client import query as client_query
+from qgjob.client.requests import query as client_query
 from qgjob.scheduler.projection.projector import Projector
 from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import Store

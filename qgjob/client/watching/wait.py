@@ -13,10 +13,11 @@ from bus_schemas.agents import Heartbeat
 from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobView
 from qgjob.bus.connect import Bus
-from qgjob.client import control, live, query
 from qgjob.client.models import Resync, Submitted, Waited, WaitOptions
-from qgjob.client.slots import LiveSlots, NoSlotTimer
-from qgjob.client.watch import Watch
+from qgjob.client.requests import control, query
+from qgjob.client.requests.slots import LiveSlots, NoSlotTimer
+from qgjob.client.watching import live
+from qgjob.client.watching.watch import Watch
 from qgjob.clock import Clock
 from qgjob.domain.verdict import spoiler_of, why_no_slot
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
@@ -186,7 +187,9 @@ class _HoldWatch:
         jobs = [job for job in self._watch.jobs if job.state not in END_STATES]
         if not jobs or any(job.state in _AT_WORK for job in jobs):
             return
-        from qgjob.client.standstill import standstill  # most waits need none of the placement's words
+        from qgjob.client.watching.standstill import (
+            standstill,  # most waits need none of the placement's words
+        )
 
         try:
             overview, agents = await asyncio.gather(query.overview(self._bus), query.agents(self._bus))

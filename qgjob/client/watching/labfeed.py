@@ -18,10 +18,11 @@ from bus_schemas.agents import Heartbeat
 from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobState, JobView, Overview
 from qgjob.bus.connect import Bus
-from qgjob.client import live, query
-from qgjob.client.fold import apply_event
 from qgjob.client.models import LiveEvent, Resync
-from qgjob.client.slots import HEARD_FOR_S
+from qgjob.client.requests import query
+from qgjob.client.requests.slots import HEARD_FOR_S
+from qgjob.client.watching import live
+from qgjob.client.watching.fold import apply_event
 from qgjob.clock import Clock
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
 

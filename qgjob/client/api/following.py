@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
-from qgjob.client.connected import Connected
-from qgjob.client.lazy_module import LazyModule
+from qgjob.client.api.connected import Connected
+from qgjob.client.api.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
     from bus_schemas.logs import StoredChunk
     from bus_schemas.queries import Overview
-    from qgjob.client import labfeed, live, logs, models, wait, watch
-    from qgjob.client.labfeed import LabFeed
-    from qgjob.client.live import Live
+    from qgjob.client import models
     from qgjob.client.models import LiveEvent, Submitted, Waited, WaitOptions
-    from qgjob.client.watch import Watch
+    from qgjob.client.watching import labfeed, live, logs, wait, watch
+    from qgjob.client.watching.labfeed import LabFeed
+    from qgjob.client.watching.live import Live
+    from qgjob.client.watching.watch import Watch
 else:  # a command uses one or two of them, and waits for the import of each
-    labfeed = LazyModule("qgjob.client.labfeed")
-    live = LazyModule("qgjob.client.live")
-    logs = LazyModule("qgjob.client.logs")
+    labfeed = LazyModule("qgjob.client.watching.labfeed")
+    live = LazyModule("qgjob.client.watching.live")
+    logs = LazyModule("qgjob.client.watching.logs")
     models = LazyModule("qgjob.client.models")
-    wait = LazyModule("qgjob.client.wait")
-    watch = LazyModule("qgjob.client.watch")
+    wait = LazyModule("qgjob.client.watching.wait")
+    watch = LazyModule("qgjob.client.watching.watch")
 
 
 class Following(Connected):

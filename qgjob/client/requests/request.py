@@ -9,7 +9,7 @@ from bus_schemas import subjects
 from bus_schemas.base import Answer, ErrorCode, Message
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
-from qgjob.client.slow import given_up, no_scheduler, say_who_is_waited_for
+from qgjob.client.requests.slow import given_up, no_scheduler, say_who_is_waited_for
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
 
 A = TypeVar("A", bound=Answer)

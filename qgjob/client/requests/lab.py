@@ -11,10 +11,10 @@ from bus_schemas.explain import ExplainAnswer, ExplainRequest
 from bus_schemas.lab import BuildResumeRequest, HoldVerb, SlotsAnswer, SlotsRequest
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
-from qgjob.client.control import whoami
 from qgjob.client.ids import kind_of
-from qgjob.client.query import no_such_id, run_in_short
-from qgjob.client.request import ask
+from qgjob.client.requests.control import whoami
+from qgjob.client.requests.query import no_such_id, run_in_short
+from qgjob.client.requests.request import ask
 from qgjob.errors import NotFoundError
 
 A = TypeVar("A", SlotsAnswer, ExplainAnswer, CtlAnswer)

@@ -23,7 +23,7 @@ from bus_schemas.control import (
 from bus_schemas.rules import LimitRequest, PauseRequest, QueueRules, ResumeRequest
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
-from qgjob.client.request import ask
+from qgjob.client.requests.request import ask
 from qgjob.domain.wording import counted
 from qgjob.errors import NotFoundError, RefusedError, UnreachableError
 

@@ -13,8 +13,8 @@ from bus_schemas.deadletters import (
 )
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
-from qgjob.client.control import whoami
-from qgjob.client.request import ask
+from qgjob.client.requests.control import whoami
+from qgjob.client.requests.request import ask
 
 _SUBJECT = subjects.query("dead_letters")
 

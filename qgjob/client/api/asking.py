@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qgjob.client.connected import Connected
-from qgjob.client.lazy_module import LazyModule
+from qgjob.client.api.connected import Connected
+from qgjob.client.api.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from bus_schemas.holds import SlotHold
     from bus_schemas.jobs import BlobRef
     from bus_schemas.queries import HealthAnswer, JobState, JobView, Overview, RunView
-    from qgjob.client import artifacts, builds, deadletters, lab, query
-    from qgjob.client.artifacts import JobArtifact
     from qgjob.client.models import TransferProgress
+    from qgjob.client.requests import artifacts, deadletters, lab, query
+    from qgjob.client.requests.artifacts import JobArtifact
+    from qgjob.client.submitting import builds
 else:  # a command uses one or two of them, and waits for the import of each
-    artifacts = LazyModule("qgjob.client.artifacts")
-    builds = LazyModule("qgjob.client.builds")
-    deadletters = LazyModule("qgjob.client.deadletters")
-    lab = LazyModule("qgjob.client.lab")
-    query = LazyModule("qgjob.client.query")
+    artifacts = LazyModule("qgjob.client.requests.artifacts")
+    builds = LazyModule("qgjob.client.submitting.builds")
+    deadletters = LazyModule("qgjob.client.requests.deadletters")
+    lab = LazyModule("qgjob.client.requests.lab")
+    query = LazyModule("qgjob.client.requests.query")
 
 
 class Asking(Connected):

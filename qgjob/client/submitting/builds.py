@@ -21,10 +21,10 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.publish import lost_compare
 from qgjob.bus.requester import JsError, NoRespondersError
-from qgjob.client import bundles
-from qgjob.client.archives import format_of
 from qgjob.client.checks import checked_id, usage_error
 from qgjob.client.models import TransferProgress
+from qgjob.client.submitting import bundles
+from qgjob.client.submitting.archives import format_of
 from qgjob.clock import Clock, rfc3339
 from qgjob.errors import BadMessageError, NotFoundError, RefusedError, UnreachableError, UsageError
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from qgjob.client.connected import Connected
-from qgjob.client.lazy_module import LazyModule
+from qgjob.client.api.connected import Connected
+from qgjob.client.api.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from bus_schemas.control import CtlAnswer
     from bus_schemas.crons import CronView
     from bus_schemas.lab import HoldVerb, SlotsAnswer
     from bus_schemas.rules import QueueRules
-    from qgjob.client import control, crons, deadletters, lab
     from qgjob.client.models import SubmitRequest
+    from qgjob.client.requests import control, deadletters, lab
+    from qgjob.client.submitting import crons
 else:  # a command uses one or two of them, and waits for the import of each
-    control = LazyModule("qgjob.client.control")
-    crons = LazyModule("qgjob.client.crons")
-    deadletters = LazyModule("qgjob.client.deadletters")
-    lab = LazyModule("qgjob.client.lab")
+    control = LazyModule("qgjob.client.requests.control")
+    crons = LazyModule("qgjob.client.submitting.crons")
+    deadletters = LazyModule("qgjob.client.requests.deadletters")
+    lab = LazyModule("qgjob.client.requests.lab")
 
 
 class Acting(Connected):

@@ -12,11 +12,12 @@ from bus_schemas import subjects
 from bus_schemas.events import END_STATES, AnyEvent, Queued
 from bus_schemas.queries import GetAnswer, GetQuery, JobView, RunView
 from qgjob.bus.connect import Bus
-from qgjob.client import live, query
-from qgjob.client.fold import apply_event, is_announced, with_spec_of
 from qgjob.client.ids import kind_of
 from qgjob.client.models import LiveEvent, Resync, Submitted
-from qgjob.client.request import ask
+from qgjob.client.requests import query
+from qgjob.client.requests.request import ask
+from qgjob.client.watching import live
+from qgjob.client.watching.fold import apply_event, is_announced, with_spec_of
 from qgjob.clock import Clock
 from qgjob.domain.verdict import counts_of, run_state_of
 from qgjob.errors import NotFoundError, UnreachableError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from qgjob.bundle import build_bundle, collect_tests
 from qgjob.bus.connect import Bus
-from qgjob.client import bundles, submit
 from qgjob.client.models import SubmitRequest, Submitted, TransferProgress
+from qgjob.client.submitting import bundles, submit
 from qgjob.clock import Clock
 
 

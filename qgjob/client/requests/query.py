@@ -26,7 +26,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.client.checks import checked_made
 from qgjob.client.ids import kind_of
-from qgjob.client.request import ask
+from qgjob.client.requests.request import ask
 from qgjob.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from bus_schemas.events import END_STATES
 from bus_schemas.logs import StoredChunk
 from bus_schemas.queries import JobView
 from qgjob.bus.connect import Bus
-from qgjob.client import live, query
 from qgjob.client.models import Resync
-from qgjob.client.watch import Watch
+from qgjob.client.requests import query
+from qgjob.client.watching import live
+from qgjob.client.watching.watch import Watch
 from qgjob.clock import Clock
 from qgjob.errors import UnreachableError
 

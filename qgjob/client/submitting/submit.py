@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from bus_schemas.jobs import MAX_REQUIRED, MAX_SHARD_FILES, JobSpec
 from bus_schemas.queries import JobState, JobView
 from qgjob.bus.connect import Bus
-from qgjob.client import builds, query
 from qgjob.client.checks import checked_id, checked_test, usage_error
 from qgjob.client.ids import derived_id, new_ids
 from qgjob.client.models import SubmitRequest, Submitted
-from qgjob.client.publish_run import PlannedRun, publish_run, was_stored
+from qgjob.client.requests import query
+from qgjob.client.submitting import builds
+from qgjob.client.submitting.publish_run import PlannedRun, publish_run, was_stored
 from qgjob.clock import Clock
 from qgjob.domain.lifecycle import waiting_state
 from qgjob.domain.sharding import balanced

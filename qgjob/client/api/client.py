@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from qgjob.bus.connect import ServerOptions, open_bus
-from qgjob.client.acting import Acting
-from qgjob.client.asking import Asking
-from qgjob.client.following import Following
-from qgjob.client.sending import Sending
+from qgjob.client.api.acting import Acting
+from qgjob.client.api.asking import Asking
+from qgjob.client.api.following import Following
+from qgjob.client.api.sending import Sending
 from qgjob.clock import Clock, SystemClock
 
 

@@ -12,11 +12,11 @@ from bus_schemas import subjects
 from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made, usage_error
-from qgjob.client.control import whoami
 from qgjob.client.ids import derived_id
 from qgjob.client.models import SubmitRequest
-from qgjob.client.request import ask
-from qgjob.client.submit import check_build, expected_durations, make_specs
+from qgjob.client.requests.control import whoami
+from qgjob.client.requests.request import ask
+from qgjob.client.submitting.submit import check_build, expected_durations, make_specs
 from qgjob.clock import Clock
 from qgjob.errors import RefusedError
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qgjob.client.connected import Connected
-from qgjob.client.lazy_module import LazyModule
+from qgjob.client.api.connected import Connected
+from qgjob.client.api.lazy_module import LazyModule
 
 if TYPE_CHECKING:
     from bus_schemas.builds import BuildRecord
     from bus_schemas.jobs import BlobRef
-    from qgjob.client import builds, bundles, packed, submit
     from qgjob.client.models import SubmitRequest, Submitted, TransferProgress
+    from qgjob.client.submitting import builds, bundles, packed, submit
 else:  # a command uses one or two of them, and waits for the import of each
-    builds = LazyModule("qgjob.client.builds")
-    bundles = LazyModule("qgjob.client.bundles")
-    packed = LazyModule("qgjob.client.packed")
-    submit = LazyModule("qgjob.client.submit")
+    builds = LazyModule("qgjob.client.submitting.builds")
+    bundles = LazyModule("qgjob.client.submitting.bundles")
+    packed = LazyModule("qgjob.client.submitting.packed")
+    submit = LazyModule("qgjob.client.submitting.submit")
 
 
 class Sending(Connected):

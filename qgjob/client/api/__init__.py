@@ -1,0 +1,1 @@
+"""The client as one object, in four parts: ask, send, follow, change."""

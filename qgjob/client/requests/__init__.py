@@ -1,0 +1,1 @@
+"""Requests that a scheduler answers, and what jobs left in the object store."""

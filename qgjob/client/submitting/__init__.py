@@ -1,0 +1,1 @@
+"""Store builds, bundles and runs."""

@@ -1,0 +1,1 @@
+"""Follow the lab, runs, jobs and their output, and wait for verdicts."""

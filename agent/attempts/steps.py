@@ -275,12 +275,16 @@ class Steps:
         unwanted = {EndReason.STOPPING, EndReason.LEASE_LOST}
         if not result.cases or not self.has_folders or self.slot.interruption.reason in unwanted:
             return
+        told = as_told(result.cases, masker_of(self.secrets), self.dirs.bundle)
         try:
-            report = case_report(
+            # Thousands of cases take seconds, in which the job's lease has to be kept.
+            report = await asyncio.to_thread(
+                case_report,
                 self._spec.job_id,
                 self._message.attempt,
                 runner,
-                as_told(result.cases, masker_of(self.secrets), self.dirs.bundle),
+                told,
+                total=len(result.cases),
             )
             self.progress.report = await store_cases(self.slot.bus, self.dirs.root, report)
         except (QgjobError, OSError) as error:  # the counts are in the result all the same

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from agent.output.masking import Masker
-from agent.reports.text import within
+from agent.reports.text import folders_of, within
 from agent.runners.base import CaseResult, CaseStatus
 from bus_schemas.cases import (
     MAX_CASE_CHARS,
@@ -39,12 +40,17 @@ _FRAME_BYTES: Final = 160
 """What the keys and numbers of a case or a try take."""
 
 
-def case_report(job_id: str, attempt: int, runner: str, cases: Sequence[CaseResult]) -> CaseReport:
-    """The cases within the report's limits: messages go first, then the cases at the end. Pure."""
+def case_report(
+    job_id: str, attempt: int, runner: str, cases: Iterable[CaseResult], *, total: int
+) -> CaseReport:
+    """The cases, `total` in number, within the report's limits: messages go first, then those at the end.
+
+    What there is no room for is not asked for.
+    """
     texts = _Texts(_MESSAGE_BYTES)
     kept: list[CaseRecord] = []
     left = _CASE_BYTES
-    for case in cases[:MAX_CASES]:
+    for case in islice(cases, MAX_CASES):
         left -= _FRAME_BYTES * (1 + len(case.tries)) + 2 * len(
             case.class_name + case.name + (case.file or "")
         )
@@ -72,26 +78,25 @@ def case_report(job_id: str, attempt: int, runner: str, cases: Sequence[CaseResu
             )
         )
     return CaseReport(
-        job_id=job_id, attempt=attempt, runner=runner, cases=tuple(kept), left_out=len(cases) - len(kept)
+        job_id=job_id, attempt=attempt, runner=runner, cases=tuple(kept), left_out=total - len(kept)
     )
 
 
-def as_told(cases: Sequence[CaseResult], masker: Masker, bundle: Path) -> Sequence[CaseResult]:
+def as_told(cases: Sequence[CaseResult], masker: Masker, bundle: Path) -> Iterator[CaseResult]:
     """The cases without secrets in what they say, and with files of the bundle named as the bundle does."""
+    folders = folders_of(bundle)
 
     def told(text: str | None) -> str | None:
-        return within(masker.text(text), bundle) if text else text
+        return within(masker.text(text), folders) if text else text
 
-    return [
-        dataclasses.replace(
+    for case in cases:
+        yield dataclasses.replace(
             case,
             class_name=masker.text(case.class_name),
             name=masker.text(case.name),
             message=told(case.message),
             tries=tuple(dataclasses.replace(one, message=told(one.message)) for one in case.tries),
         )
-        for case in cases
-    ]
 
 
 async def store_cases(bus: Bus, folder: Path, report: CaseReport) -> BlobRef:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,18 @@ def file_of(value: Any, root: Path | None) -> str | None:
     return name
 
 
-def within(text: str, root: Path) -> str:
-    """`text` with the files below `root` named relative to it.
+def folders_of(root: Path) -> Sequence[str]:
+    """How texts may begin the name of a file below `root`, for `within`; asks the file system, once."""
+    # The longest first: the other one may be its end (`/var` is `/private/var` on a Mac).
+    folders = sorted({str(root), str(root.resolve())}, key=len, reverse=True)
+    return [f"{scheme}{folder}/" for scheme in ("file://", "") for folder in folders]
+
+
+def within(text: str, folders: Sequence[str]) -> str:
+    """`text` with the files below a root, whose `folders_of` these are, named relative to it.
 
     Where the working copy was says nothing to a reader, and is another place in every attempt.
     """
-    for scheme in ("file://", ""):
-        for folder in {root, root.resolve()}:
-            text = text.replace(f"{scheme}{folder}/", "")
+    for folder in folders:
+        text = text.replace(folder, "")
     return text

@@ -15,7 +15,7 @@ from typing import ClassVar
 from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.junit import read_junit
 from agent.reports.playwright_json import PlaywrightReport, read_playwright
-from agent.reports.text import within
+from agent.reports.text import folders_of, within
 from agent.runners.base import CaseCounts, CaseResult, CaseStatus, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.node import find_in_packages, nearest_to_all, node_of, pattern_of
@@ -143,7 +143,7 @@ def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
             "install` there as the agent's user, and start the agent again"
         )
     elif not cases:
-        reason = f"{name} ran no test: {within(report.error or exit_.describe(), dirs.bundle)}"
+        reason = f"{name} ran no test: {within(report.error or exit_.describe(), folders_of(dirs.bundle))}"
     else:
         reason = str(CaseCounts.of(cases))
     return RunResult(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from agent.output.masking import masker_of
 from agent.reports import playwright_json, wdio_lines
 from agent.reports.playwright_json import PlaywrightReport, read_playwright
 from agent.reports.stored import as_told, case_report
-from agent.reports.text import file_of, line_of, message_of, name_of, seconds_of
+from agent.reports.text import file_of, folders_of, line_of, message_of, name_of, seconds_of, within
 from agent.reports.wdio_lines import WdioReport, read_wdio
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
 from bus_schemas.cases import MAX_REPORT_BYTES, CaseReport
@@ -240,9 +241,9 @@ def test_what_is_stored_is_bounded_messages_going_first():
         duration_s=1.0,
         message='"\n\\ü' * 1000,
     )
-    few = case_report("j_1", 1, "pytest", [case] * 3)
+    few = case_report("j_1", 1, "pytest", [case] * 3, total=3)
     assert [record.message for record in few.cases] == [case.message] * 3
-    many = case_report("j_1", 1, "pytest", [case] * 50_000)
+    many = case_report("j_1", 1, "pytest", [case] * 50_000, total=50_000)
     assert len(many.encode()) <= MAX_REPORT_BYTES
     assert many.left_out == 50_000 - len(many.cases)
     assert many.cases[-1].message is None
@@ -270,6 +271,40 @@ def test_files_of_the_bundle_are_told_as_the_bundle_names_them(tmp_path: Path):
     assert (found.message, [one.message for one in found.tries]) == (told, [told, None])
     (found,) = as_told([case], masker_of({}), tmp_path / "elsewhere")
     assert found == case
+
+
+def test_a_bundles_real_path_that_ends_like_its_name_is_cut_as_a_whole(tmp_path: Path):
+    """As on a Mac, where `/var` is `/private/var`."""
+    real = tmp_path / "private" / tmp_path.relative_to("/") / "work"
+    real.mkdir(parents=True)
+    (tmp_path / "work").symlink_to(real)
+    assert within(f"{real}/a.ts {tmp_path}/work/b.ts", folders_of(tmp_path / "work")) == "a.ts b.ts"
+
+
+def test_telling_cases_costs_the_file_system_nothing_and_ends_with_the_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    resolved, told = list[Path](), list[CaseResult]()
+    resolve = Path.resolve
+
+    def counted(path: Path) -> Path:
+        resolved.append(path)
+        return resolve(path)
+
+    monkeypatch.setattr(Path, "resolve", counted)
+    case = CaseResult(
+        class_name="c", name="n" * 500, status=CaseStatus.FAILED, duration_s=1.0, message=f"{tmp_path}/a"
+    )
+
+    def cases() -> Iterator[CaseResult]:
+        for one in as_told([case] * 50_000, masker_of({}), tmp_path):
+            told.append(one)
+            yield one
+
+    report = case_report("j_1", 1, "pytest", cases(), total=50_000)
+    assert (len(resolved), report.cases[0].message) == (1, "a")
+    assert len(told) <= len(report.cases) + 1
+    assert report.left_out == 50_000 - len(report.cases)
 
 
 @pytest.mark.timeout(10)

@@ -18,8 +18,8 @@ When it returns an awaitable, that stream is not read again before the awaitable
 slows the process down instead of filling the agent's memory.
 """
 
-_CRASHES: Final = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE})
-"""Signals that a program brings upon itself (Node that is out of its heap aborts), whatever the machine."""
+_CRASHES: Final = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP})
+"""Signals that a program brings upon itself, whatever the machine: Node out of its heap aborts, or traps."""
 
 
 class EndReason(StrEnum):

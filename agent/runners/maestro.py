@@ -19,7 +19,7 @@ class MaestroRunner(Runner):
 
     The job's `-e` variables become the flow's, and `APP_ID` is the installed app's package, unless `-e` sets
     it. Exit code 0 has passed; any other has failed when the report has cases, and is infrastructure when
-    not.
+    not, also after a crash: no flow brings the JVM down.
     """
 
     name: ClassVar[str] = "maestro"
@@ -79,7 +79,7 @@ class MaestroRunner(Runner):
         elif cases:
             reason = str(CaseCounts.of(cases))
         else:
-            verdict = Verdict.FAILED if exit_.crashed else Verdict.INFRASTRUCTURE
+            verdict = Verdict.INFRASTRUCTURE
             reason = f"{exit_.tell('maestro')} and reported no flow"
         return RunResult(
             verdict=verdict,

@@ -34,9 +34,10 @@ class PlaywrightRunner(Runner):
     """Runs `playwright test FILE…` where the nearest playwright.config is, else in the bundle's root.
 
     `node_modules` is the bundle's own when there is one above it or a lock file to install it from, else the
-    agent's (`QGJOB_AGENT_NODE_MODULES`), which is then linked into the working copy. Exit code 0 with a
-    report has passed; any other has failed when a report was written or the process crashed, and is
-    infrastructure when not, or when no case could run because the machine has not the browser.
+    agent's (`QGJOB_AGENT_NODE_MODULES`), which is then linked into the working copy. Exit code 0 has passed
+    with a report and failed without one; any other has failed when a report was written, also one without a
+    case, or when the process crashed, and is infrastructure when not, or when no case could run because the
+    machine has not the browser.
     """
 
     name: ClassVar[str] = "playwright"
@@ -78,14 +79,20 @@ def playwright_launch(
     """How Playwright's test runner is started for test files, its reports written where we look."""
     reporters, argv = _reporters(job.argv)
     env = job_environment(job, dirs, tools)
+    # Written when the user asks for it; in the working copy it would go with it.
+    page = str(dirs.artifacts / "playwright-report")
     env |= {
         "PLAYWRIGHT_JUNIT_OUTPUT_FILE": str(dirs.junit),
         "PLAYWRIGHT_JUNIT_STRIP_ANSI": "1",
         "PLAYWRIGHT_JUNIT_INCLUDE_RETRIES": "1",
         "PLAYWRIGHT_JSON_OUTPUT_FILE": str(_json_report(dirs)),
         "PLAYWRIGHT_HTML_OPEN": "never",
-        # Written when the user asks for it; in the working copy it would go with it.
-        "PLAYWRIGHT_HTML_OUTPUT_DIR": str(dirs.artifacts / "playwright-report"),
+        "PLAYWRIGHT_HTML_OUTPUT_DIR": page,
+        # What older versions call them; newer ones prefer the names above.
+        "PLAYWRIGHT_JUNIT_OUTPUT_NAME": str(dirs.junit),
+        "PLAYWRIGHT_JSON_OUTPUT_NAME": str(_json_report(dirs)),
+        "PW_TEST_HTML_REPORT_OPEN": "never",
+        "PLAYWRIGHT_HTML_REPORT": page,
     }
     return LaunchSpec(
         argv=(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
@@ -15,15 +16,19 @@ from agent.runners.toolchain import Toolchain, missing_tool
 
 _LAST_CODE: Final = 5
 """The highest exit code that pytest itself has."""
+_WRAPPERS_CODES: Final = frozenset({125, 126, 127, 128 + signal.SIGKILL, 128 + signal.SIGTERM})
+"""Where Python is a script that starts it: it could not, or Python was killed."""
 
 
 class PytestRunner(Runner):
     """Runs `python -m pytest TEST…` in the bundle's root, ARGV appended.
 
-    Exit codes: 0 passed, when there is a report; 1 failed; 2 (interrupted, which an error while collecting
-    is too) failed when there is a report; 3 (internal) and 4 (usage, a conftest that cannot be imported)
-    infrastructure; 5 (nothing collected) failed: a test file without tests is no pass, and no other device
-    would find more. Other codes (`os._exit`) and a crash of the interpreter are the test's doing: failed.
+    Exit codes: 0 passed with a report and failed without one; 1, and 2 (interrupted, which an error while
+    collecting is too), failed when there are cases and infrastructure when not; 3 (internal) and 4 (usage, a
+    conftest that cannot be imported) infrastructure; 5 (nothing collected) failed: a test file without tests
+    is no pass, and no other device would find more. Other codes (`os._exit`) and a crash of the interpreter
+    are the test's doing: failed, but for those of a wrapper that could not start Python or whose child was
+    killed: infrastructure.
     """
 
     name: ClassVar[str] = "pytest"
@@ -86,7 +91,7 @@ class PytestRunner(Runner):
                 "pytest could not start: wrong usage, or a conftest.py that cannot be imported (exit code 4)"
             )
         else:
-            theirs = exit_.crashed or (exit_.code or 0) > _LAST_CODE
+            theirs = exit_.crashed or ((exit_.code or 0) > _LAST_CODE and code not in _WRAPPERS_CODES)
             verdict = Verdict.FAILED if theirs else Verdict.INFRASTRUCTURE
             reason = exit_.tell("pytest") + ("" if report else " and wrote no report")
         return RunResult(

@@ -32,7 +32,7 @@ class WdioRunner(Runner):
 
     On a slot with a device the first capabilities of its platform are used, pointed at the slot's Appium
     server, and an `appium` service of the configuration's own is not started. Exit code 0 has passed; any
-    other has failed when cases were reported, and is infrastructure when not.
+    other has failed when cases were reported or the process crashed, and is infrastructure when not.
     """
 
     name: ClassVar[str] = "wdio"
@@ -110,13 +110,14 @@ def _reporters(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """The user's reporters, for our configuration to name beside its own, and the other words."""
     reporters, others, taking = list[str](), list[str](), False
     for word in argv:
-        taking = word in {"--reporters", "-r"} or (taking and not word.startswith("-"))
-        if word.startswith("--reporters="):
-            reporters.append(word.removeprefix("--reporters="))
-        elif not taking:
-            others.append(word)
-        elif not word.startswith("-"):
-            reporters.append(word)
+        option, given, value = word.partition("=")
+        if option in {"--reporters", "-r"}:
+            taking = True
+            if given:
+                reporters.append(value)
+            continue
+        taking = taking and not word.startswith("-")
+        (reporters if taking else others).append(word)
     return reporters, others
 
 

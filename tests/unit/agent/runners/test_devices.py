@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
 import subprocess
 from importlib import metadata
@@ -249,6 +250,8 @@ def test_what_imports_a_wdio_conf_is_a_module_whatever_package_json_says(dirs: J
         (("--bail", "1"), None, ["--bail", "1"]),
         (("--reporters", "dot", "spec", "--bail", "1"), ["dot", "spec"], ["--bail", "1"]),
         (("--reporters=dot", "-r", "spec"), ["dot", "spec"], []),
+        (("-r=dot", "--bail", "1"), ["dot"], ["--bail", "1"]),
+        (("--reporters=dot", "spec", "--bail", "1"), ["dot", "spec"], ["--bail", "1"]),
     ],
 )
 def test_wdios_reporters_go_beside_ours(
@@ -336,6 +339,8 @@ def test_maestro_says_what_it_needs(dirs: JobDirs):
         Verdict.INFRASTRUCTURE,
         "maestro ended with exit code 1 and reported no flow",
     )
+    java = runner.collect(Exit(code=None, signal=signal.SIGSEGV, duration_s=1.0), dirs)
+    assert java.verdict is Verdict.INFRASTRUCTURE, "a flow cannot bring Maestro's JVM down"
 
 
 @pytest.mark.parametrize(

@@ -69,11 +69,13 @@ def test_playwright_without_a_report_is_infrastructure(dirs: JobDirs):
     assert "configuration cannot be loaded" in (broken.reason or "")
     killed = runner.collect(ended(None, signal.SIGKILL), dirs)
     assert (killed.verdict, killed.retryable) == (Verdict.INFRASTRUCTURE, True)
-    crashed = runner.collect(ended(None, signal.SIGABRT), dirs)
-    assert (crashed.verdict, crashed.reason) == (
-        Verdict.FAILED,
-        "playwright was killed by SIGABRT and wrote no report",
-    )
+    # Node that is out of its heap aborts; out of room for an array it dies of a trap.
+    for number in (signal.SIGABRT, signal.SIGTRAP, signal.SIGILL):
+        crashed = runner.collect(ended(None, number), dirs)
+        assert (crashed.verdict, crashed.reason) == (
+            Verdict.FAILED,
+            f"playwright was killed by {number.name} and wrote no report",
+        )
     silent = runner.collect(ended(0), dirs)
     assert (silent.verdict, silent.reason) == (
         Verdict.FAILED,
@@ -107,6 +109,19 @@ def test_reports_are_written_beside_a_reporter_of_the_users(
     assert [word for word in launch.argv if word.startswith("--reporter")] == [f"--reporter={reporters}"]
     assert launch.argv[len(launch.argv) - len(others) :] == others
     assert Path(launch.env["PLAYWRIGHT_HTML_OUTPUT_DIR"]).parent == dirs.artifacts
+
+
+def test_an_older_playwright_writes_its_reports_to_the_same_places(dirs: JobDirs):
+    add(dirs, "a.spec.ts")
+    add(dirs, "node_modules/@playwright/test/cli.js")
+    env = PlaywrightRunner(TOOLS).prepare(job("a.spec.ts"), dirs).env
+    for new, old in (
+        ("PLAYWRIGHT_JSON_OUTPUT_FILE", "PLAYWRIGHT_JSON_OUTPUT_NAME"),
+        ("PLAYWRIGHT_JUNIT_OUTPUT_FILE", "PLAYWRIGHT_JUNIT_OUTPUT_NAME"),
+        ("PLAYWRIGHT_HTML_OUTPUT_DIR", "PLAYWRIGHT_HTML_REPORT"),
+        ("PLAYWRIGHT_HTML_OPEN", "PW_TEST_HTML_REPORT_OPEN"),
+    ):
+        assert env[old] == env[new]
 
 
 @pytest.mark.parametrize("other", [None, "Error: no such button", ""])

@@ -34,6 +34,8 @@ def test_pytest_without_a_python_that_has_it(dirs: JobDirs):
         (5, 0, Verdict.FAILED, True),
         (7, None, Verdict.FAILED, True),
         (7, 1, Verdict.FAILED, True),
+        *((code, None, Verdict.INFRASTRUCTURE, True) for code in (125, 126, 127, 137, 143)),
+        (139, None, Verdict.FAILED, True),
         (-signal.SIGKILL, None, Verdict.INFRASTRUCTURE, True),
         (-signal.SIGSEGV, None, Verdict.FAILED, True),
     ],

@@ -30,14 +30,14 @@ _POSIX_CLASSES = {
 class Pattern:
     """One line of an ignore file. `anchored` patterns match the whole path, others the last name.
 
-    `name` is the last name as it is written.
+    `names` are its parts as they are written.
     """
 
     regex: re.Pattern[str]
     negated: bool
     dir_only: bool
     anchored: bool
-    name: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,17 @@ class IgnoreFile:
         pattern = self._speaking(path, is_dir=is_dir)
         return None if pattern is None else not pattern.negated
 
-    def brings_back(self, path: str) -> bool:
-        """Whether the folder `path` is brought back by its very name, and not merely by a wildcard."""
+    def brings_back(self, path: str) -> bool | None:
+        """Whether the folder `path` is brought back by its very name, and not merely by a wildcard.
+
+        None when no pattern speaks of it.
+        """
         pattern = self._speaking(path, is_dir=True)
-        return pattern is not None and pattern.negated and pattern.name == path.rpartition("/")[2]
+        return None if pattern is None else pattern.negated and pattern.names[-1] == path.rpartition("/")[2]
+
+    def through(self, name: str) -> IgnoreFile:
+        """Those of the patterns that name a path through a folder `name`."""
+        return IgnoreFile(tuple(pattern for pattern in self.patterns if name in pattern.names[:-1]))
 
     def _speaking(self, path: str, *, is_dir: bool) -> Pattern | None:
         name = path.rpartition("/")[2]
@@ -88,7 +95,7 @@ def parse_pattern(line: str) -> Pattern | None:
         negated=negated,
         dir_only=dir_only,
         anchored=anchored,
-        name=line.rpartition("/")[2],
+        names=tuple(line.split("/")),
     )
 
 

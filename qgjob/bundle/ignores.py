@@ -2,15 +2,18 @@
 
 In one folder `.qgjobignore` comes after `.gitignore`, so `!dist/` in it brings back what git ignores.
 `.gitignore` files above the root count too, up to the repository's top, unless they ignore the root
-itself. Git's global and per-clone exclude files do not. Packages of JavaScript stay at home too, unless a
-line such as `!node_modules` names them.
+itself. Git's global and per-clone exclude files do not.
+
+Packages of JavaScript stay at home too, unless a line such as `!node_modules` of `.qgjobignore` names them.
+What git ignores counts neither for them nor inside, as `dist` and the like is what they consist of; inside
+count lines of `.qgjobignore` with a path through `node_modules`.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qgjob.bundle.gitignore import IgnoreFile
@@ -19,7 +22,8 @@ _PACKAGES = "node_modules"
 ALWAYS_SKIPPED = frozenset({".git", _PACKAGES, ".venv", "__pycache__"})
 _ENVIRONMENT = "pyvenv.cfg"
 """Stands in every virtual environment of Python's, whatever its folder is called; none works elsewhere."""
-IGNORE_FILES = (".gitignore", ".qgjobignore")
+_GITS, _OURS = ".gitignore", ".qgjobignore"
+_NEVER_IN_PACKAGES = IgnoreFile.parse(f".git\n/.cache\n**/{_PACKAGES}/.cache\n")
 
 
 def is_skipped(folder: str) -> bool:
@@ -29,13 +33,25 @@ def is_skipped(folder: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class _Source:
+    """An ignore file, `way` leading from its folder to the present one; `ours`: none of git's."""
+
+    way: str
+    file: IgnoreFile
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
 class IgnoreRules:
     """The rules that hold in one folder: its own, and those of the folders above.
 
-    `files` are pairs, innermost first: the way from the ignore file's folder to this one, and the file.
+    `sources` come innermost first. `packages` says whether lines may bring packages along, `in_packages`
+    whether the folder is one of those that were.
     """
 
-    files: tuple[tuple[str, IgnoreFile], ...] = ()
+    sources: tuple[_Source, ...] = ()
+    packages: bool = True
+    in_packages: bool = False
 
     @classmethod
     def for_root(cls, root: Path) -> IgnoreRules:
@@ -57,26 +73,44 @@ class IgnoreRules:
     def enter(self, folder: Path, *, only_git: bool = False, more: Sequence[str] = ()) -> IgnoreRules:
         """These rules and those that `folder`, which they are already seen from, has of its own.
 
-        `more`: lines that count as if they stood at the end of its ignore file.
+        `more`: lines that count as if they stood at the end of its `.qgjobignore`.
         """
-        file = _read(folder, IGNORE_FILES[:1] if only_git else IGNORE_FILES, more)
-        return self if file is None else IgnoreRules((("", file), *self.files))
+        files = ((None if only_git else _read(folder, _OURS, more), True), (_read(folder, _GITS), False))
+        own = (_Source("", file, ours) for file, ours in files if file is not None)
+        return replace(self, sources=(*own, *self.sources))
+
+    def below(self, folder: Path) -> IgnoreRules:
+        """What holds in a folder of this one that belongs to the bundle."""
+        rules = self.seen_from(folder.name)
+        if self.in_packages:
+            return rules
+        if not self.brings_packages(folder.name):
+            return rules.enter(folder)
+        ours = (replace(it, file=it.file.through(_PACKAGES)) for it in rules.sources if it.ours)
+        never = _Source("", _NEVER_IN_PACKAGES, ours=True)
+        return IgnoreRules((never, *ours), packages=False, in_packages=True)
 
     def seen_from(self, name: str) -> IgnoreRules:
         """The same rules, seen from the folder called `name` in the present one."""
-        return IgnoreRules(tuple((f"{prefix}{name}/", file) for prefix, file in self.files))
+        return replace(self, sources=tuple(replace(it, way=f"{it.way}{name}/") for it in self.sources))
+
+    def takes(self, name: str, *, is_dir: bool, skipped: bool) -> bool:
+        """Whether the entry `name` of this folder belongs to a bundle; `skipped` ones do only in packages."""
+        if self.brings_packages(name):
+            return True
+        return (self.in_packages or not skipped) and not self.ignores(name, is_dir=is_dir)
 
     def ignores(self, name: str, *, is_dir: bool) -> bool:
         """Whether the entry `name` of this folder is ignored: the innermost rule that speaks decides."""
-        for prefix, file in self.files:
-            said = file.says(prefix + name, is_dir=is_dir)
-            if said is not None:
-                return said
-        return False
+        said = (it.file.says(it.way + name, is_dir=is_dir) for it in self.sources)
+        return next((ignored for ignored in said if ignored is not None), False)
 
     def brings_packages(self, name: str) -> bool:
-        """Whether the entry `name` is a folder of packages that a line names to be brought along."""
-        return name == _PACKAGES and any(file.brings_back(prefix + name) for prefix, file in self.files)
+        """Whether `name` is a folder of packages to be brought along: the innermost line of ours decides."""
+        if name != _PACKAGES or not self.packages:
+            return False
+        said = (it.file.brings_back(it.way + name) for it in self.sources if it.ours)
+        return next((brought for brought in said if brought is not None), False)
 
 
 def repository_top(root: Path) -> Path | None:
@@ -84,10 +118,9 @@ def repository_top(root: Path) -> Path | None:
     return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
 
 
-def _read(folder: Path, names: tuple[str, ...], more: Sequence[str]) -> IgnoreFile | None:
+def _read(folder: Path, name: str, more: Sequence[str] = ()) -> IgnoreFile | None:
     texts: list[str] = []
-    for name in names:
-        with contextlib.suppress(OSError):
-            texts.append(Path(folder, name).read_text("utf-8", "surrogateescape"))
+    with contextlib.suppress(OSError):
+        texts.append(Path(folder, name).read_text("utf-8", "surrogateescape"))
     texts += more
     return IgnoreFile.parse("\n".join(texts)) if texts else None

@@ -4,7 +4,8 @@
 - A glob (`*`, `?`, `[…]`, `**`) gives the files it matches, in sorted order, but none below `.git`,
   `node_modules`, `__pycache__` or a virtual environment unless the pattern names that folder.
 - A folder gives the files under it that are tests by their name in some runner's convention
-  (`test_*.py`, `*_test.py`, `*.spec.ts`, `*.test.js`, …) and that are not ignored.
+  (`test_*.py`, `*_test.py`, `*.spec.ts`, `*.test.js`, …) and that are not ignored; those of packages in it
+  are not, even where they are packed.
 
 The root is the nearest folder at or above all tests that holds one of `ROOT_MARKERS`; without such a
 folder it is the current folder, or the tests' own common folder when they lie outside of that.
@@ -17,7 +18,7 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qgjob.bundle.ignores import IgnoreRules, is_skipped, repository_top
@@ -99,7 +100,7 @@ def _resolve(pattern: str, cwd: Path) -> Iterator[str]:
 
 
 def _tests_under(folder: Path) -> Iterator[str]:
-    entries = walk(folder, IgnoreRules.for_root(folder))
+    entries = walk(folder, replace(IgnoreRules.for_root(folder), packages=False))
     names = (entry.name for entry in entries if entry.target is None)
     for name in sorted(name for name in names if TEST_NAME.fullmatch(name.rpartition("/")[2])):
         yield str(folder / name)

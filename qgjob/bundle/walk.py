@@ -37,18 +37,12 @@ def walk(root: Path, rules: IgnoreRules | None, *, ignore: Sequence[str] = ()) -
         for item in _scan(root, prefix):
             name = prefix + item.name
             if item.is_symlink():
-                if (
-                    rules is None
-                    or rules.brings_packages(item.name)
-                    or not (item.name in ALWAYS_SKIPPED or rules.ignores(item.name, is_dir=False))
-                ):
+                skipped = item.name in ALWAYS_SKIPPED
+                if rules is None or rules.takes(item.name, is_dir=False, skipped=skipped):
                     yield link_entry(root, real_root, name)
             elif item.is_dir(follow_symlinks=False):
-                # Packages are taken whole: what a project ignores, such as dist, is what they consist of.
-                if rules is None or rules.brings_packages(item.name):
-                    waiting.append((name + "/", None))
-                elif not (is_skipped(item.path) or rules.ignores(item.name, is_dir=True)):
-                    waiting.append((name + "/", rules.seen_from(item.name).enter(Path(item.path))))
+                if rules is None or rules.takes(item.name, is_dir=True, skipped=is_skipped(item.path)):
+                    waiting.append((name + "/", rules and rules.below(Path(item.path))))
             elif item.is_file(follow_symlinks=False) and (
                 rules is None or not rules.ignores(item.name, is_dir=False)
             ):

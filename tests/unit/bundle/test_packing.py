@@ -117,6 +117,59 @@ def test_packages_that_an_ignore_file_names_are_in_whole(tree: Tree):
     assert names(pack(root)) == {"a.sh"}, "packages were not meant"
 
 
+@pytest.mark.parametrize(
+    ("lines", "packed"),
+    [
+        ({".qgjobignore": "!node_modules\n"}, True),
+        ({".qgjobignore": "!node_modules\n", "e2e/.qgjobignore": "node_modules\n"}, False),
+        ({".qgjobignore": "node_modules\n", "e2e/.qgjobignore": "!node_modules\n"}, True),
+        ({".qgjobignore": "!node_modules\n", "e2e/.gitignore": "node_modules\n"}, True),
+        ({".gitignore": "!node_modules\n"}, False),
+        ({"e2e/.gitignore": "!node_modules\n"}, False),
+    ],
+)
+def test_the_innermost_line_of_ours_decides_on_packages(tree: Tree, lines: dict[str, str], packed: bool):
+    root = tree({"a.sh": "", "e2e/node_modules/a.js": ""} | lines)
+    assert ("e2e/node_modules/a.js" in names(pack(root))) is packed
+
+
+def test_git_files_above_the_root_bring_no_packages(tree: Tree):
+    root = tree({".git/HEAD": "", ".gitignore": "!node_modules\n", "e2e/package.json": "", "e2e/a.sh": ""})
+    tree({"e2e/node_modules/a.js": ""})
+    assert names(pack(root, "e2e/a.sh")) == {"package.json", "a.sh"}
+
+
+def test_lines_through_packages_and_caches_stay_out_of_them(tree: Tree):
+    root = tree(
+        {
+            "a.sh": "",
+            ".gitignore": "node_modules/a/lib\n",
+            ".qgjobignore": "*\n!a.sh\n!node_modules\n!e2e\nnode_modules/a/.env\n!node_modules/.cache\n",
+            "e2e/.qgjobignore": "node_modules/.bin/*\n",
+            "node_modules/a/.env": "",
+            "node_modules/a/lib/a.js": "",
+            "node_modules/a/.git/HEAD": "",
+            "node_modules/a/.cache/x": "",
+            "node_modules/a/.qgjobignore": "*\n",
+            "node_modules/a/node_modules/.cache/x": "",
+            "node_modules/.cache/x": "",
+            "node_modules/big/blob": "",
+            "e2e/node_modules/.bin/x": "",
+            "e2e/node_modules/a/.env": "",
+        }
+    )
+    bundle = build_bundle(
+        collect_tests(["a.sh"], root), root.parent / "bundle.tar.gz", ignore=["/node_modules/big/"]
+    )
+    assert names(bundle) == {
+        "a.sh",
+        "node_modules/a/lib/a.js",
+        "node_modules/a/.cache/x",
+        "node_modules/a/.qgjobignore",
+        "e2e/node_modules/a/.env",
+    }
+
+
 def test_ignore_files_above_the_root_count_up_to_the_repositorys_top(tree: Tree):
     root = tree(
         {

@@ -80,6 +80,18 @@ def test_a_folder_gives_what_is_a_test_by_its_name(tree: Tree):
     assert collect_tests(["."], root / "tests").tests == expected
 
 
+def test_a_folder_is_not_searched_for_tests_of_packages_that_are_packed(tree: Tree):
+    packages = {"node_modules/m/m.test.js": "", "e2e/node_modules/m/m.test.js": ""}
+    lines = {".qgjobignore": "!node_modules\n", "e2e/.qgjobignore": "!node_modules\n"}
+    root = tree({"qgjob.toml": "", "a.test.js": ""} | packages | lines)
+    (root / "e2e/node_modules/shared").symlink_to("../../node_modules/m")
+    assert collect_tests(["."], root).tests == ("a.test.js",)
+    (root / "e2e/b.test.js").touch()
+    assert collect_tests(["e2e"], root).tests == ("e2e/b.test.js",), "links are packing's to judge"
+    assert collect_tests(["node_modules/m"], root).tests == ("node_modules/m/m.test.js",)
+    assert collect_tests(["node_modules/m/m.test.js"], root).tests == ("node_modules/m/m.test.js",)
+
+
 @pytest.mark.parametrize(
     ("name", "file"), [("t/test_a.py::test_x[1]", "t/test_a.py"), ("t/a.spec.ts:12:3", "t/a.spec.ts")]
 )

@@ -162,10 +162,9 @@ def ran(health: Health, run_id: str, build: Build, slot: str) -> list[Change]:
 def failed(health: Health, failure: Failure, now: float) -> list[Change]:
     """Record an infrastructure error of a job on a slot."""
     if failure.machines:
-        enough = _enough(failure)
-        health.lacking.lacks(failure.run_id, failure.job_id, failure.slot)
-        if health.lacking.nobody_has(failure.run_id, enough):
-            forgiven = health.lacking.forgiven(enough)
+        health.lacking.lacks(failure.run_id, failure.job_id, failure.slot, _enough(failure))
+        if health.lacking.nobody_has(failure.run_id):
+            forgiven = health.lacking.forgiven()
             return _freed(health, lambda job_id, _: job_id in forgiven)
         return _blame_slot(health, failure, now)
     changes = _blame_build(health, failure, now)

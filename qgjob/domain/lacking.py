@@ -18,6 +18,8 @@ _MAX_SLOTS: Final = 16
 class _Run:
     slots: dict[str, None] = field(default_factory=dict[str, None])
     """Some that lacked something for it."""
+    enough: int = 0
+    """On so many slots nobody has what it takes."""
     ran: bool = False
     """Whether a test of it ran: then some slot has what it takes."""
 
@@ -33,28 +35,28 @@ class Lacking:
         """A test of a run ran to its own end."""
         self._run(run_id).ran = True
 
-    def lacks(self, run_id: str, job_id: str, slot: str) -> None:
-        """A slot lacked something for a job."""
+    def lacks(self, run_id: str, job_id: str, slot: str, enough: int) -> None:
+        """A slot lacked something for a job; where `enough` slots do, none of them is at fault."""
         run = self._run(run_id)
+        run.enough = max(run.enough, enough)
         if len(run.slots) < _MAX_SLOTS:
             run.slots[slot] = None
         self.jobs[job_id] = run_id
         if len(self.jobs) > MAX_JOBS:
             del self.jobs[next(iter(self.jobs))]
 
-    def nobody_has(self, run_id: str, enough: int) -> bool:
-        """Whether `enough` slots lack what a run takes, and none is known to have it: none is at fault."""
+    def nobody_has(self, run_id: str) -> bool:
+        """Whether enough slots lack what a run takes, and none is known to have it: none is at fault."""
         run = self.runs.get(run_id)
-        return run is not None and not run.ran and len(run.slots) >= enough
+        return run is not None and not run.ran and len(run.slots) >= run.enough
 
-    def forgiven(self, enough: int) -> set[str]:
+    def forgiven(self) -> set[str]:
         """The jobs whose errors are no slot's fault."""
-        return {job_id for job_id, run_id in self.jobs.items() if self.nobody_has(run_id, enough)}
+        return {job_id for job_id, run_id in self.jobs.items() if self.nobody_has(run_id)}
 
     def _run(self, run_id: str) -> _Run:
-        if (known := self.runs.get(run_id)) is not None:
-            return known
-        self.runs[run_id] = run = _Run()
+        run = self.runs.pop(run_id, None) or _Run()
+        self.runs[run_id] = run  # latest last: a run in use stays
         if len(self.runs) > MAX_RUNS:
             del self.runs[next(iter(self.runs))]
         return run

@@ -47,9 +47,9 @@ def quarantine(state: Health, slot: str, now: float = 0.0) -> Quarantined:
 
 
 def lacks(
-    state: Health, job: str, slot: str, *, run: str = "r", build: tuple[str, str] = GOOD
+    state: Health, job: str, slot: str, *, run: str = "r", build: tuple[str, str] = GOOD, able: int = 8
 ) -> list[Change]:
-    failure = Failure(job, build, slot, "this machine has no Maestro", 8, 8, run, machines=True)
+    failure = Failure(job, build, slot, "this machine has no Maestro", 8, able, run, machines=True)
     return health.failed(state, failure, 0.0)
 
 
@@ -93,6 +93,32 @@ def test_a_slot_is_let_go_when_nobody_has_what_several_runs_took() -> None:
     assert [type(change) for change in changes] == [Quarantined]
     tries = [lacks(state, f"of {run}", f"a/s{n}", run=run) for run in runs for n in (1, 2)]
     assert tries == [[]] * (len(tries) - 1) + [[Freed("a/s0")]]
+
+
+def test_a_run_that_few_slots_could_take_lets_no_slot_go_that_failed_another() -> None:
+    state = Health()
+    wide = [c for n in range(ERRORS) for c in lacks(state, f"w{n}", "a/s0")]
+    assert [type(change) for change in wide] == [Quarantined]
+    assert not lacks(state, "w", "a/s1")
+    for n in range(2):  # two slots are all that could: none of them is at fault
+        assert not lacks(state, f"n{n}", f"b/s{n}", run="narrow", able=2)
+    assert "a/s0" in state.slots
+    # Nor does a slot that went away in between lessen what a run needs.
+    assert not lacks(state, "w", "a/s1", able=2)
+    assert "a/s0" in state.slots
+
+
+def test_a_run_that_goes_on_is_not_forgotten_for_newer_ones() -> None:
+    state = Health()
+    health.ran(state, "long", GOOD, "b/s9")
+    for n in range(MAX_RUNS + 100):
+        health.ran(state, f"r{n}", GOOD, "b/s9")
+        if n % (MAX_RUNS // 2) == 0:
+            lacks(state, f"i{n}", "a/s0", run="long")
+    assert state.lacking.runs["long"].ran
+    # Somebody has what it takes, so a slot that has not is at fault.
+    changes = [c for n in range(9) for c in lacks(state, f"j{n}", f"a/s{n % BRAKE_SLOTS}", run="long")]
+    assert {type(change) for change in changes} == {Quarantined}
 
 
 def test_what_is_remembered_of_runs_has_a_bound() -> None:

@@ -4,7 +4,8 @@ Textual's `Strip` remembers how it was cut, and one that is cut nowhere remember
 collector would find it, and at twenty draws a second of sixty lines that is most of what it finds.
 
 Of a line of which some cells changed, Textual writes all before them as well: where ages tick at the right
-edge, all of every row each second, which a slow connection does not bear.
+edge, all of every row each second, which a slow connection does not bear. Of a character that is two cells
+wide both are written: a blank instead of one would take the other off the screen.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from rich.cells import get_character_cell_size
 from rich.console import Console
 from rich.control import Control
 from textual._compositor import ChopsUpdate
@@ -33,9 +35,28 @@ def _write_what_changed(self: ChopsUpdate, console: Console) -> str:
         for edge, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
             first, last = max(begin, x), min(end, edge)
             if strip is not None and first < last:
-                cut = strip if (first, last) == (x, edge) else strip.crop(first - x, last - x)
+                if (first, last) == (x, edge):
+                    cut = strip
+                else:
+                    text = strip.text
+                    first, last = x + _edge(text, first - x, up=False), x + _edge(text, last - x, up=True)
+                    cut = strip.crop(first - x, last - x)
                 written += [Control.move_to(first, y).segment.text, cut.render(console)]
     return "".join(written)
+
+
+def _edge(text: str, cell: int, *, up: bool) -> int:
+    """Where to cut at a cell, or before it or behind it if a character lies across."""
+    if text.isascii():
+        return cell
+    at = 0
+    for char in text:
+        if at >= cell:
+            break
+        before, at = at, at + get_character_cell_size(char)
+        if before < cell < at:
+            return at if up else before
+    return cell
 
 
 def let_go() -> None:

@@ -65,9 +65,12 @@ def test_a_line_that_is_cut_nowhere_is_itself_and_others_are_cut() -> None:
         ((0, 6, 8), "\x1b[1;7HWO"),
         ((0, 0, 6), "\x1b[1;1Hhello "),
         ((0, 4, 14), "\x1b[1;5Ho WORLD\x1b[1;12H|日"),
-        ((0, 13, 16), "\x1b[1;14H 本"),
-        ((0, 12, 13), "\x1b[1;13H "),
+        ((0, 13, 16), "\x1b[1;13H日本"),
+        ((0, 12, 13), "\x1b[1;13H日"),
         ((0, 11, 16), "\x1b[1;12H|日本"),
+        ((0, 4, 13), "\x1b[1;5Ho WORLD\x1b[1;12H|日"),
+        ((0, 13, 15), "\x1b[1;13H日本"),
+        ((0, 14, 16), "\x1b[1;15H本"),
         ((0, 16, 20), ""),
     ],
 )
@@ -77,3 +80,14 @@ def test_of_a_line_only_the_cells_that_changed_are_written(span: tuple[int, int,
     ]
     update = ChopsUpdate(chops, [span], [[11, 16, 20]])
     assert update.render_segments(Console(width=20, color_system=None)) == written
+
+
+def test_wherever_it_is_cut_no_half_of_a_character_is_written() -> None:
+    line = "日本|é\u0301語x🙂"
+    width = Strip([Segment(line)]).cell_length
+    spans = [(0, first, last) for first in range(width) for last in range(first + 1, width + 1)]
+    for span in spans:
+        update = ChopsUpdate([{0: Strip([Segment(line)])}], [span], [[width]])
+        written = update.render_segments(Console(width=20, color_system=None)).partition("H")[2]
+        assert written in line, span
+        assert Strip([Segment(written)]).cell_length >= span[2] - span[1], span

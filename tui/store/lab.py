@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 LOST_AFTER_S: Final = 15.0
 FORGET_AFTER_S: Final = 12 * 3600.0
 """Who comes in the morning should see which agents were lost in the night: nobody else remembers them."""
+COUNTED_S: Final = 600.0
+"""For so long a silent agent may come back as it was; after that its slots are none to reckon with."""
 FORGET_GONE_S: Final = 30.0
 
 
@@ -62,6 +64,10 @@ class Lab:
             self._sorted = [self._agents[name] for name in sorted(self._agents, key=_as_counted)]
         return self._sorted
 
+    def counted(self, monotonic: float) -> list[AgentRecord]:
+        """Those that there still are, as far as one knows: not all who are remembered."""
+        return [record for record in self.agents() if record.age(monotonic) <= COUNTED_S]
+
     def get(self, name: str) -> AgentRecord | None:
         """An agent, or None."""
         return self._agents.get(name)
@@ -95,7 +101,7 @@ class Lab:
 
     def busy_slots(self, monotonic: float) -> tuple[int, int]:
         """How many slots work, and how many there are."""
-        states = [r.slot_state(slot, monotonic) for r in self._agents.values() for slot in r.beat.slots]
+        states = [r.slot_state(slot, monotonic) for r in self.counted(monotonic) for slot in r.beat.slots]
         return states.count("busy"), len(states)
 
 

@@ -75,9 +75,8 @@ def _link(store: Store) -> Iterator[Trouble]:
 
 def _agents(store: Store) -> Iterator[Trouble]:
     now = store.clock.monotonic()
-    agents = store.lab.agents()
     if store.link.heard_for(now) > LOST_AFTER_S:  # else it may be we who hear nothing
-        for record in agents:
+        for record in store.lab.agents():
             if record.state(now) == "lost":
                 silence = age(record.age(now))
                 yield Trouble(
@@ -90,7 +89,7 @@ def _agents(store: Store) -> Iterator[Trouble]:
                     named=record.name,
                     slots=f"{record.name}/",
                 )
-    for record in agents:
+    for record in store.lab.counted(now):
         for slot in record.beat.slots:
             name = f"{record.name}/{slot.name}"
             if record.slot_state(slot, now) == "quarantined":
@@ -191,7 +190,7 @@ _NO_AGENT: Final = (
 
 def _unplaced(store: Store, overview: Overview) -> Iterator[Trouble]:
     """Jobs that nobody will take as things are."""
-    agents = store.lab.agents()
+    agents = store.lab.counted(store.clock.monotonic())
     known = bool(agents) or (store.link.answered and not store.link.replay)
     if overview.waiting > overview.delayed and known and not overview.slots_busy + overview.slots_idle:
         wait = "1 job waits" if overview.waiting == 1 else f"{count(overview.waiting)} jobs wait"

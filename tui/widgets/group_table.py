@@ -54,16 +54,16 @@ class GroupTable(LineTable):
 
     def sync(self) -> None:
         """Take the groups of the latest overview, and repaint what differs."""
-        overview = self._store.overview
+        overview, now = self._store.overview, self._store.clock.monotonic()
         groups = overview.groups if overview else ()
         self._groups = {_row_id(g): g for g in groups}
         self._ids = ListIds(list(self._groups))
         told = overview is not None and not self._store.link.replay  # a tape does not tell of labels
-        self._unfit = unfit(self._store.lab.agents(), overview) if overview and told else {}
+        self._unfit = unfit(self._store.lab.counted(now), overview) if overview and told else {}
         self._most = max((waiting_of(g) for g in groups), default=0)
         total = overview.groups_total if overview else 0
         text = f"{count(len(groups))} of {count(total)}" if total > len(groups) else count(len(groups))
-        self.say("3 Groups", text + self._store.link.outdated(self._store.clock.monotonic()))
+        self.say("3 Groups", text + self._store.link.outdated(now))
         super().sync()
 
     def empty(self) -> tuple[str, str]:

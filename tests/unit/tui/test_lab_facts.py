@@ -17,7 +17,7 @@ from tui.draw.times import moment
 from tui.store.alerts import alerts_of
 from tui.store.health import lows, vitals
 from tui.store.history import History
-from tui.store.lab import LOST_AFTER_S
+from tui.store.lab import COUNTED_S, LOST_AFTER_S
 from tui.store.store import Store
 from tui.widgets.group_table import GroupTable
 from tui.widgets.lab_map import LabMap
@@ -119,6 +119,47 @@ def test_jobs_that_need_what_no_slot_has_are_an_alert() -> None:
     )
     store.link.replay = "replay"
     assert alerts_of(store) == [], "in a replay labels are not known"
+
+
+def test_slots_of_an_agent_that_is_only_remembered_do_not_count() -> None:
+    clock = ManualClock(START)
+    store = Store(clock)
+    store.link.move("live", clock.monotonic())
+    store.link.answered = True
+    low = DeviceHealth(at=START, ok=True, battery_percent=5)
+
+    def beat(name: str, *labels: str, health: DeviceHealth | None = None) -> None:
+        slot = SlotStatus(name="s0", driver="none", state="busy", labels=labels, health=health)
+        store.hear_heartbeat(
+            Heartbeat(agent=name, host="h", pid=1, version="1", started_at=1.0, at=clock.now(), slots=(slot,))
+        )
+
+    def said() -> list[str]:
+        for _ in range(20):
+            clock.advance(1)
+            store.link.sign(clock.monotonic())
+        beat("lab-2", "ios-18")
+        return [alert.text for alert in alerts_of(store)]
+
+    group = GroupView(group=GroupRef(capability="nfc", org_id="acme", app_version_id="v1"), waiting=3)
+    store.hear_overview(Overview(at=START, waiting=3, slots_busy=1, groups=(group,)))
+    table = GroupTable(store, "groups")
+    end = [next((c, c.width) for c in GroupTable.columns if c.key == "end")]
+
+    def kept() -> str:
+        table.sync()
+        return table.cells(table.ids()[0], end)[0][0][0].strip()
+
+    beat("lab-1", "nfc", health=low)
+    assert said() == ["lab-1 silent for 20s: it has 1 slot", "low battery: lab-1/s0 5%"]
+    assert (store.lab.busy_slots(clock.monotonic()), kept()) == ((1, 2), "")
+    clock.advance(COUNTED_S)
+    store.take()
+    assert said() == [
+        "lab-1 silent for 10m40: it has 1 slot",
+        "3 jobs need what no slot has: nfc",
+    ]
+    assert (store.lab.busy_slots(clock.monotonic()), kept()) == ((1, 1), "no slot")
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,10 @@ def wire(
     def limited(event: Event) -> None:
         lab.feed(event)
 
+    def bound(slot: str) -> GroupKey | None:
+        known = lab.state.slots.get(slot)
+        return known.bound if known else None
+
     consumers = GroupConsumers(bus, clock, settings.ack_wait_s, in_use, limited)
     dispatcher = Dispatcher(
         bus=bus,
@@ -127,6 +131,7 @@ def wire(
         on_already_ended=lambda entry, ended: released_already(entry, ended.state),
         on_gone=lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
         consumers=consumers,
+        bound=bound,
         first=first,
     )
 

@@ -57,6 +57,8 @@ class Dispatcher:
     on_gone: Callable[[Release], None]
     """Called for a release whose job is not there any more: it ended, or another attempt took its place."""
     consumers: GroupConsumers
+    bound: Callable[[str], GroupKey | None]
+    """Which group placement has a slot pull from; None: none, or the slot is gone."""
     first: Precedence = field(default_factory=Precedence)
     """Told of the slots that are bound."""
     _releases: deque[Release] = field(default_factory=deque[Release])
@@ -100,7 +102,7 @@ class Dispatcher:
                 await asyncio.gather(*(self._bind(group, names) for group, names in slots.items()))
             limited = self.consumers.tell()
             await set_within(self._wake_bind, _AGAIN_S if limited else None)
-            self._binds.extendleft(self._later.values())
+            self._binds.extendleft(b for b in self._later.values() if self.bound(b.slot) == b.group)
             self._later.clear()
 
     async def run_releases(self) -> None:
@@ -115,10 +117,13 @@ class Dispatcher:
     async def _bind(self, group: GroupKey, slots: list[str]) -> None:
         if not await self.consumers.be_there(group):
             for name in slots:
-                self._later[name] = Bind(name, group)
-                self.first.told(name)
+                if not self._outdated(name, group):
+                    self._later[name] = Bind(name, group)
+                    self.first.told(name)
             return
         for name in slots:
+            if self._outdated(name, group):
+                continue
             agent, _, slot = name.rpartition("/")
             binding = Binding(
                 agent=agent,
@@ -130,6 +135,14 @@ class Dispatcher:
             )
             await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
             self.first.told(name)
+
+    def _outdated(self, slot: str, group: GroupKey) -> bool:
+        """Whether placement gave a slot other work, or lost it, while the group's consumer was made."""
+        if self.bound(slot) == group:
+            return False
+        if all(bind.slot != slot for bind in self._binds):
+            self.first.told(slot)  # there is nothing to be sent to it now
+        return True
 
     async def _release(self, batch: list[Release]) -> None:
         entries: list[tuple[Release, Entry]] = []

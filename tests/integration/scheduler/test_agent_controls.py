@@ -225,7 +225,17 @@ async def test_an_agent_without_a_heartbeat_is_missed_when_its_slots_fall_silent
 
     consumers = GroupConsumers(bus, clock, 30.0, dict, lambda _: None)
     dispatcher = Dispatcher(
-        bus, clock, 1, Fence(0), Backlog(), Publisher(bus), 30.0, ended, lambda _: None, consumers
+        bus,
+        clock,
+        1,
+        Fence(0),
+        Backlog(),
+        Publisher(bus),
+        30.0,
+        ended,
+        lambda _: None,
+        consumers,
+        lambda _: None,
     )
     agents: dict[str, set[str]] = {}
     holds = Holds(bus, clock, 1, lab.state, lab.feed, agents)

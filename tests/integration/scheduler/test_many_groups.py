@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -28,42 +29,96 @@ from tests.support.wait import wait_for
 MOST = 6
 
 
+def group_of(build: str) -> GroupKey:
+    return GroupKey("any", "acme", build)
+
+
+class Binder:
+    """Binds slots of agent `a` as a reign does, and hears what is sent to them."""
+
+    def __init__(self, bus: Bus, in_use: dict[GroupKey, bool]) -> None:
+        clock = SystemClock()
+        self.bus = bus
+        self.bound: dict[str, GroupKey] = {}
+        self.consumers = GroupConsumers(bus, clock, 30.0, lambda: in_use, lambda _: None)
+        self.dispatcher = Dispatcher(
+            bus=bus,
+            clock=clock,
+            epoch=1,
+            fence=Fence(0, copies=1),
+            backlog=Backlog(),
+            events=Publisher(bus),
+            ack_wait_s=30.0,
+            on_already_ended=lambda _, __: None,
+            on_gone=lambda _: None,
+            consumers=self.consumers,
+            bound=self.bound.get,
+        )
+
+    async def __aenter__(self) -> Self:
+        self.told = await self.bus.nc.subscribe(subjects.agent_verb("a", "bind"))
+        self.binding = asyncio.create_task(self.dispatcher.run_binds())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.binding.cancel()
+        await asyncio.wait([self.binding])
+
+    def bind(self, slot: str, group: GroupKey) -> None:
+        self.bound[f"a/{slot}"] = group
+        self.dispatcher.bind(Bind(f"a/{slot}", group))
+
+    async def heard(self) -> tuple[str, str, str | None]:
+        """The next slot that is bound, to which build, and its consumer."""
+        binding = Binding.decode((await self.told.next_msg(10)).data)
+        assert binding.group is not None
+        return binding.slot, binding.group.app_version_id, binding.consumer
+
+
 async def test_consumers_of_groups_that_nobody_uses_make_room_for_others(bus: Bus) -> None:
     (config,) = (config for config in streams.streams() if config["name"] == streams.WORK)
     await bus.requests.api(f"STREAM.DELETE.{streams.WORK}")
     await bus.requests.api(f"STREAM.CREATE.{streams.WORK}", {**config, "max_consumers": MOST})
-    busy = GroupKey("any", "acme", "v0")
+    busy = group_of("v0")
     in_use = {busy: True}
-    clock = SystemClock()
-    dispatcher = Dispatcher(
-        bus=bus,
-        clock=clock,
-        epoch=1,
-        fence=Fence(0, copies=1),
-        backlog=Backlog(),
-        events=Publisher(bus),
-        ack_wait_s=30.0,
-        on_already_ended=lambda _, __: None,
-        on_gone=lambda _: None,
-        consumers=GroupConsumers(bus, clock, 30.0, lambda: in_use, lambda _: None),
-    )
-    told = await bus.nc.subscribe(subjects.agent_verb("a", "bind"))
-    binding = asyncio.create_task(dispatcher.run_binds())
-    for number in range(4 * MOST):
-        group = GroupKey("any", "acme", f"v{number}")
-        in_use[group] = True
-        dispatcher.bind(Bind("a/s0", group))
-        heard = Binding.decode((await told.next_msg(10)).data)
-        assert heard.group is not None
-        assert heard.group.app_version_id == group.app_version_id
-        names = set(await consumer_names(bus, streams.WORK))
-        assert {streams.group_consumer_name(*each) for each in (busy, group)} <= names
-        if group != busy:
-            del in_use[group]
-    dispatcher.bind(Bind("a/s0", GroupKey("any", "acme", "v1")))  # whose consumer is gone: it is made again
-    assert Binding.decode((await told.next_msg(10)).data).consumer in await consumer_names(bus, streams.WORK)
-    binding.cancel()
-    await asyncio.wait([binding])
+    async with Binder(bus, in_use) as slots:
+        for number in range(4 * MOST):
+            group = group_of(f"v{number}")
+            in_use[group] = True
+            slots.bind("s0", group)
+            assert (await slots.heard())[:2] == ("s0", f"v{number}")
+            names = set(await consumer_names(bus, streams.WORK))
+            assert {streams.group_consumer_name(*each) for each in (busy, group)} <= names
+            if group != busy:
+                del in_use[group]
+        slots.bind("s0", group_of("v1"))  # whose consumer is gone: it is made again
+        assert (await slots.heard())[2] in await consumer_names(bus, streams.WORK)
+
+
+async def test_a_slot_that_was_given_other_work_meanwhile_is_not_bound_to_what_it_had(bus: Bus) -> None:
+    async with Binder(bus, {}) as slots:
+        slots.bind("s0", group_of("v0"))
+        for _ in range(3):
+            await asyncio.sleep(0)  # the consumer is being made
+        slots.bind("s0", group_of("v1"))
+        assert (await slots.heard())[:2] == ("s0", "v1")
+
+
+async def test_what_waits_for_room_is_not_bound_once_placement_gave_it_up(bus: Bus) -> None:
+    config = (await bus.requests.api(f"STREAM.INFO.{streams.WORK}"))["config"]
+    await bus.requests.api(f"STREAM.UPDATE.{streams.WORK}", {**config, "max_consumers": 1})
+    groups = [group_of(f"v{number}") for number in range(4)]
+    async with Binder(bus, dict.fromkeys(groups, True)) as slots:
+        slots.bind("s0", groups[0])
+        assert (await slots.heard())[0] == "s0"
+        for number in (1, 2):
+            slots.bind(f"s{number}", groups[number])
+        await wait_for(lambda: slots.consumers.most == 1, 10, "no room")
+        del slots.bound["a/s1"]
+        await bus.requests.api(f"STREAM.UPDATE.{streams.WORK}", {**config, "max_consumers": MOST})
+        assert (await slots.heard())[0] == "s2"
+        slots.bind("s3", groups[3])  # sent behind all that waited
+        assert (await slots.heard())[0] == "s3"
 
 
 async def test_more_builds_than_the_server_has_room_for_wait_and_the_reign_goes_on(tmp_path: Path) -> None:

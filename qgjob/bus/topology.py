@@ -27,8 +27,9 @@ _NO_MESSAGE = frozenset({10037, 10043, 10057})
 _ALLOWED = frozenset({"max_bytes", "max_consumers"})
 """What operators may set for themselves, and an account may not allow."""
 _LEAST_BYTES = 64 * 2**20
-_ASK_AGAIN_S = (1.0,) * 10
-"""A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
+_ASK_AGAIN_S = (*(1.0,) * 9, 10.0)
+"""A stream of a cluster that lost its leader has another one within these; what was asked before is lost.
+The last question is patient: a server may be slow without anything being lost."""
 _SOON_S = (1.0, 1.0)
 _LED_WITHIN = 8
 """So often it is looked whether a consumer has a leader: at most for 20 s, usually for 4 to 9."""
@@ -81,7 +82,7 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
 async def ask(
     bus: Bus, call: str, body: dict[str, Any] | None = None, *, within: Sequence[float] | None = None
 ) -> dict[str, Any]:
-    """Call the API for what does no harm twice, again and again until there is an answer, for 10 s.
+    """Call the API for what does no harm twice, again and again until there is an answer, for 19 s.
 
     `within`: how long each answer may take.
     """

@@ -9,6 +9,7 @@ import typer
 from qgjob.cli import options as opt
 from qgjob.cli.session import Session, run, session_of
 from qgjob.client.ids import kind_of
+from qgjob.errors import QgjobError
 
 if TYPE_CHECKING:
     from bus_schemas.explain import AttemptWhy, ExplainAnswer, Gate, SlotsWhy
@@ -31,10 +32,14 @@ def explain(
     run(_main(session_of(ctx), job_id, as_json=as_json))
 
 
-async def _say_of_which(out: Output, client: Client, run_id: str) -> None:
+async def say_of_which(out: Output, client: Client, run_id: str) -> None:
+    """Say how many jobs of the run wait, if that can be said now: the explanation is there without it."""
     from qgjob.domain.lifecycle import NOT_STARTED
 
-    run = await client.run_in_short(run_id)
+    try:
+        run = await client.run_in_short(run_id)
+    except QgjobError:
+        return
     if run.size > 1:
         waiting = sum(count for state, count in run.counts.items() if state in NOT_STARTED)
         said = f"{waiting:,} of the {run.size:,} jobs of {run_id} wait"
@@ -45,7 +50,7 @@ async def _main(session: Session, any_id: str, *, as_json: bool) -> None:
     async with session.client() as client:
         answer = await client.explain(any_id)
         if kind_of(any_id) == "run":
-            await _say_of_which(session.out, client, any_id)
+            await say_of_which(session.out, client, any_id)
         now = client.clock.now()
     if as_json:
         from qgjob.client.shapes import explain_json

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from bus_schemas.builds import BuildRecord, build_key, serving_builds, serving_keys
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUILDS_KEPT_S
 from bus_schemas.tokens import encode_token
+from qgjob.backoff import Backoff
 from qgjob.bus import kv, objects
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
@@ -185,6 +186,7 @@ async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecor
 async def _register(bus: Bus, record: BuildRecord) -> BuildRecord:
     """Keep the record, or the one that is there of the same bytes, with the app's id where one is given."""
     key = build_key(record.org_id, record.app_version_id, record.platform)
+    pause = Backoff(first_s=0.02, longest_s=0.5)
     for _ in range(_TRIES):
         stored = await kv.get(bus, BUILDS_BUCKET, key)
         if stored is not None and not stored.deleted:
@@ -198,6 +200,7 @@ async def _register(bus: Bus, record: BuildRecord) -> BuildRecord:
         except JsError as error:
             if not lost_compare(error):
                 raise
+            await pause.wait()  # a replica that was read may lag behind
         else:
             return record
     raise RefusedError("The build is uploaded by others at the same time.", hint="Try again.")

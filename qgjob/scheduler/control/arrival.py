@@ -52,9 +52,12 @@ class Arrival:
         while self.intake.seen_through < last:
             # The last message may be none that is read, such as the marker of a run.
             info = await consumer_info(self.bus, streams.JOBS, self.consumer)
-            if info is None:
-                return
-            if not info["num_pending"] and self.intake.taken >= int(info["delivered"]["consumer_seq"]):
+            # None: nobody can tell now, or it is gone, which ends the reign.
+            if (
+                info is not None
+                and not info["num_pending"]
+                and self.intake.taken >= int(info["delivered"]["consumer_seq"])
+            ):
                 return
             await asyncio.sleep(_LOOK_S)
 

@@ -21,6 +21,8 @@ from qgjob.errors import QgjobError
 log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 60.0
+_ASKED_S: Final = 1.0
+"""So long an answer is waited for before the question is repeated."""
 _WRONG_S: Final = 30.0
 """A clock that is so far from the server's is worth a word."""
 
@@ -47,7 +49,8 @@ class ServerClock:
         asked = self._own.monotonic()
         at = await read_server_time(self._bus, EVENTS)
         heard = self._own.monotonic()
-        self._at, self._since = at, (asked + heard) / 2
+        # It may have been asked several times: the answer is to the last one.
+        self._at, self._since = at, heard - min(heard - asked, _ASKED_S) / 2
 
     async def run(self) -> None:
         """Follow the server's clock until cancelled."""

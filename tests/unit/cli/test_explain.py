@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from typing import Any, cast
 
 from bus_schemas.explain import ExplainAnswer, SlotsWhy
-from qgjob.cli.commands.explain import show
+from qgjob.cli.commands.explain import say_of_which, show
 from qgjob.cli.display.output import Output
+from qgjob.errors import UnreachableError
 
 
 def shown(*rows: SlotsWhy, total: int) -> list[str]:
@@ -36,3 +38,16 @@ def test_of_a_job_that_waits_every_slot_is_in_a_line() -> None:
         "  lab-1/s1, lab-1/s2: it is busy",
         "  1 slot: it lacks emulator",
     ]
+
+
+class WithoutStore:
+    """A client of a lab whose projection does not answer."""
+
+    async def run_in_short(self, run_id: str) -> None:
+        raise UnreachableError(f"The store is away; nothing is known of {run_id}.")
+
+
+async def test_how_many_of_a_run_wait_is_left_out_while_the_projection_cannot_say() -> None:
+    err = io.StringIO()
+    await say_of_which(Output(io.StringIO(), err), cast("Any", WithoutStore()), "r_1")
+    assert not err.getvalue()

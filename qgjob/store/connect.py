@@ -85,7 +85,7 @@ class Store:
         return f"{name} {info.get('valkey_version') or info.get('redis_version', '?')}"
 
     async def evicted(self) -> int:
-        """How many keys it has thrown away for want of memory since it started."""
+        """How many keys, whoever's, it has thrown away for want of memory since it started."""
         async with self.asking():
             info: dict[str, object] = await self.client.info("stats")
         return int(str(info.get("evicted_keys", 0)))

@@ -21,7 +21,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, follow
 from qgjob.clock import SystemClock
 from qgjob.domain.wording import counted
-from qgjob.errors import BadMessageError, QgjobError, RefusedError
+from qgjob.errors import BadMessageError, NotAllowedError, QgjobError, RefusedError
 from qgjob.scheduler.projection.event_history import EventHistory, OtherStreamError
 from qgjob.scheduler.projection.event_letters import EventLetters
 from qgjob.store.agents import write_agents
@@ -51,6 +51,9 @@ _MAX_WAITING: Final = 8192
 _MAX_AGENTS: Final = 10_000
 _OTHERS: Final = 5
 """So often the store holds what another lab wrote, not just one stream of ours that somebody deleted."""
+_EVICTED_FIRST_S: Final = 2.0
+_EVICTED_LONGEST_S: Final = 300.0
+"""What was built anew for evictions stays at least so long, longer each time, whatever is evicted."""
 _REST_S: Final = 2.0
 """After a failure of any other kind than the store being away."""
 
@@ -84,6 +87,10 @@ class Projector:
         self._history = EventHistory(bus)
         self._store_away = False
         self._evicted: int | None = None
+        self._evictions = Backoff(_EVICTED_FIRST_S, _EVICTED_LONGEST_S, settled_s=_EVICTED_LONGEST_S)
+        self._stays_s = 0.0
+        self._stays_until = 0.0
+        self._unwatched = False
         self._said = ""
 
     @property
@@ -129,7 +136,6 @@ class Projector:
         except _EvictedError as error:
             self._anew = True
             self._say(logging.ERROR, f"the projection is built anew: {error}")
-            await asyncio.sleep(_REST_S)
         except RefusedError as error:
             self._anew = True  # something else wrote under our keys: what is ours is written again
             self._say(logging.ERROR, f"the projection is built anew: {error}")
@@ -150,6 +156,8 @@ class Projector:
     async def _project(self) -> None:
         stream = await self._history.read()
         position = await self._stored(lambda: self._projection.open(stream, anew=self._anew))
+        if self._anew:
+            self._stays_until = self._clock.monotonic() + self._stays_s
         self._anew = False
         if self._projection.of_others >= _OTHERS:
             self._projection.of_others = 0
@@ -240,13 +248,29 @@ class Projector:
         await self._look_for_evictions()
 
     async def _look_for_evictions(self) -> None:
-        """A job whose key is gone would seem to wait again."""
-        evicted, before = await self._stored(self._store.evicted), self._evicted
+        """A job whose key is gone would seem to wait again.
+
+        The store counts for all its databases, and does not tell whose keys went: another application's
+        may go all the time, so a rebuild has to end, and what was built is used for a while.
+        """
+        now = self._clock.monotonic()
+        if self.position.rebuilding:
+            self._stays_until = now + self._stays_s
+        if self._evicted is not None and (self.position.rebuilding or now < self._stays_until):
+            return
+        try:
+            evicted, before = await self._stored(self._store.evicted), self._evicted
+        except NotAllowedError as error:
+            if not self._unwatched:
+                self._unwatched = True
+                log.warning("whether the store throws keys away cannot be watched (INFO): %s", error)
+            return
         self._evicted = evicted
         if before is not None and evicted > before:
+            self._stays_s = self._evictions.after(now - self._stays_until)
             raise _EvictedError(
-                f"the store at {self._store.shown} threw {counted(evicted - before, 'key')} away; "
-                "set its maxmemory-policy to noeviction, or give qgjob one of its own"
+                f"the store at {self._store.shown} threw {counted(evicted - before, 'key')} away, perhaps of "
+                "qgjob's; set its maxmemory-policy to noeviction, or give qgjob one of its own"
             )
 
     async def _commit(self, batch: Batch) -> None:

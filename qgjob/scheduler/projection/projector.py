@@ -51,6 +51,8 @@ _MAX_WAITING: Final = 8192
 _MAX_AGENTS: Final = 10_000
 _OTHERS: Final = 5
 """So often the store holds what another lab wrote, not just one stream of ours that somebody deleted."""
+_GOOD_LOOKS: Final = 30
+"""After so many looks at a store that was ours all the time, it is not another lab that wrote before."""
 _EVICTED_FIRST_S: Final = 2.0
 _EVICTED_LONGEST_S: Final = 300.0
 """What was built anew for evictions stays at least so long, longer each time, whatever is evicted."""
@@ -88,6 +90,7 @@ class Projector:
         self._store_away = False
         self._evicted: int | None = None
         self._evictions = Backoff(_EVICTED_FIRST_S, _EVICTED_LONGEST_S, settled_s=_EVICTED_LONGEST_S)
+        self._looks = 0
         self._stays_s = 0.0
         self._stays_until = 0.0
         self._unwatched = False
@@ -170,6 +173,7 @@ class Projector:
         self._waiting.clear()
         self._letters.forget()
         self._caught_up_to = 0
+        self._looks = 0
         duties = {
             asyncio.create_task(self._pump(position.seq + 1, stream.last_seq), name="projector: pump"),
             asyncio.create_task(
@@ -244,6 +248,9 @@ class Projector:
             if batch is None:
                 break
             await self._commit(batch)
+        self._looks += 1
+        if self._looks >= _GOOD_LOOKS:
+            self._projection.of_others = 0
         await self._write_heartbeats()
         await self._look_for_evictions()
 

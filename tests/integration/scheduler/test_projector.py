@@ -181,6 +181,31 @@ async def test_the_stream_is_made_anew(bus: Bus, store: Store) -> None:
     assert sorted(key for key in now if key.startswith("job:")) == [f"job:j_{n}" for n in range(50, 56)]
 
 
+async def test_a_stream_that_is_made_anew_now_and_then_is_no_other_lab(
+    bus: Bus, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("qgjob.scheduler.projection.projector._OTHERS", 2)
+    monkeypatch.setattr("qgjob.scheduler.projection.projector._GOOD_LOOKS", 5)
+    looks: list[float] = []
+    stage = Projection.stage_chores
+
+    async def noted(self: Projection, now: float) -> Batch | None:
+        looks.append(now)
+        return await stage(self, now)
+
+    monkeypatch.setattr(Projection, "stage_chores", noted)
+    async with running(bus, store, look_every_s=0.02) as projector:
+        for n in range(1, 4):
+            await reached(store, await record(bus, lives(0, 1)))
+            await wait_for(lambda n=n: projector.rebuilds == n)
+            looks.clear()
+            await wait_for(lambda: len(looks) > 6, 10, "a good phase")
+            await bus.requests.api(f"STREAM.DELETE.{streams.EVENTS}")
+            await ensure_topology(bus)
+        await wait_for(lambda: projector.rebuilds == 4)
+    assert "another lab" not in caplog.text
+
+
 async def test_a_server_that_lost_its_last_writes(bus: Bus, store: Store, nats_server: NatsServer) -> None:
     kept, saved = nats_server.folder / "store", nats_server.folder / "saved"
 

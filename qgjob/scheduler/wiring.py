@@ -217,6 +217,7 @@ def wire(
         begun=first.begun,
         out=lab.state.out,
         horizon=found.chains_horizon,
+        heard=found.chains_heard,
         inherited=ready,
     )
     slots = Slots(bus, clock, lab, dispatcher, holds, agents)

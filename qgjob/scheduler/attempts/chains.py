@@ -63,6 +63,8 @@ class Chains:
     """Jobs that are released and not ended."""
     horizon: int
     """Ends up to this sequence may have been handled by an earlier reign."""
+    heard: int
+    """Up to this sequence all counted in an earlier reign: operators may have pardoned since."""
     inherited: asyncio.Event
     """Set when all that waited at the start is in the backlog."""
     early: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
@@ -146,16 +148,17 @@ class Chains:
             event = decode_event_at(stored.subject, stored.data)
         except BadMessageError:
             return  # set aside by the projector, which reads all events
+        again = stored.seq <= self.heard
         if isinstance(event, Started) and event.left:
             return  # nobody holds it now; its slot says by itself that it is gone
         if isinstance(event, Started | TakenOver):
             slot = f"{event.agent}/{event.slot}"
             events.append(JobStarted(event.job_id, event.attempt, slot))
             self.begun(slot)
-            if isinstance(event, TakenOver):
+            if isinstance(event, TakenOver) and not again:
                 events += self.quarantine.taken_over(event, lambda: self._labels(event.job_id))
         elif isinstance(event, Ended):
-            self._note_end(event, events)
+            self._note_end(event, events, again=again)
             if event.next is not None and _follows(event, event.next):
                 following = event.next
                 if following.not_before is None and (at := may_start_at(following, event.state, stored.at)):
@@ -163,10 +166,17 @@ class Chains:
                 self._retries.append((event, following, stored.seq))
                 self.between(event.job_id, following)
 
-    def _note_end(self, event: Ended, events: list[Event]) -> None:
-        result = event.result
+    def _count(self, event: Ended, events: list[Event]) -> None:
+        """Do what is done once for an end, however often it is read."""
         if event.final:
             self.ended[event.state] = self.ended.get(event.state, 0) + 1
+        for message in outcomes_of(event):
+            self.events.post(message)
+        # Without an await in between: a slot that is put into quarantine gets nothing more.
+        events += self.quarantine.ended(event, lambda: self._labels(event.job_id))
+
+    def _note_end(self, event: Ended, events: list[Event], *, again: bool) -> None:
+        result = event.result
         events.append(
             JobEnded(
                 job_id=event.job_id,
@@ -179,10 +189,8 @@ class Chains:
                 files=tuple((file.file, file.duration_s) for file in result.files),
             )
         )
-        for message in outcomes_of(event):
-            self.events.post(message)
-        # Without an await in between: a slot that is put into quarantine gets nothing more.
-        events += self.quarantine.ended(event, lambda: self._labels(event.job_id))
+        if not again:
+            self._count(event, events)
         entry = self.backlog.drop(event.job_id, event.attempt)
         if entry is not None:
             self.on_ended(entry)

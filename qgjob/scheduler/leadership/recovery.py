@@ -48,6 +48,7 @@ _KEY_STREAM = f"KV_{streams.LEADER_BUCKET}"
 _RELEASED = "qg.work.*.*.*.*"
 _FENCE_WITHIN_S = 1.0
 _NO_FENCE_S = 10.0
+_HEARD = "heard"
 _EPOCH = re.compile(r"(?:intake|chains)_(\d+)")
 
 
@@ -63,6 +64,8 @@ class Inheritance:
     chains_horizon: int
     intake: str
     chains: str
+    chains_heard: int
+    """Ends up to this sequence were heard by reigns before, though they may be read again."""
     queued_through: int
     out: list[JobWasReleased] = field(default_factory=list[JobWasReleased])
     entries: list[Entry] = field(default_factory=list[Entry])
@@ -75,7 +78,7 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
     await _delete_older_intakes(bus, epoch)
     jobs = await stream_state(bus, streams.JOBS)
     events = await stream_state(bus, streams.EVENTS)
-    chains = await _begin_chains(bus, epoch)
+    chains, heard = await _begin_chains(bus, epoch, int(events["last_seq"]))
     found = Inheritance(
         fence=fence,
         copies=await stream_copies(bus, streams.WORK),
@@ -83,6 +86,7 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
         chains_horizon=int(events["last_seq"]),
         intake="",
         chains=chains,
+        chains_heard=heard,
         queued_through=await _queued_through(bus, int(jobs["last_seq"])),
     )
     await _learn_what_is_out(bus, found)
@@ -155,22 +159,28 @@ async def _delete_older_intakes(bus: Bus, epoch: int) -> None:
         await delete_consumer(bus, streams.JOBS, name)
 
 
-async def _begin_chains(bus: Bus, epoch: int) -> str:
-    """Create this reign's consumer, from the first link that the reigns before did not settle."""
-    older = await _named(bus, streams.EVENTS, "chains_")
-    start = 1
+async def _begin_chains(bus: Bus, epoch: int, horizon: int) -> tuple[str, int]:
+    """Create this reign's consumer, from the first link that the reigns before did not settle.
+
+    Says as well up to where they heard the links that are read again: all there are, without their place.
+    The consumer keeps that for the next reign, which may begin before all is read.
+    """
+    older = sorted(await _named(bus, streams.EVENTS, "chains_"), key=_epoch_of)
+    start, heard = 1, horizon
     for name in older:
         if (later := _epoch_of(name)) > epoch:
             raise await _deposed(bus, later, "a later leader reads the chains already")
-        # Without its place, links are settled again, which does nothing.
-        if (consumer := await consumer_info(bus, streams.EVENTS, name)) is not None:
+        if (consumer := await consumer_info(bus, streams.EVENTS, name)) is None:
+            heard = horizon
+        else:
             start = max(start, _settled(consumer) + 1)
-    config = streams.chain_consumer(epoch, start)
+            heard = int(consumer["config"].get("metadata", {}).get(_HEARD, 0))
+    config = {**streams.chain_consumer(epoch, start), "metadata": {_HEARD: str(heard)}}
     await create_consumer(bus, streams.EVENTS, config)
     for name in older:
         if name != config["name"]:
             await delete_consumer(bus, streams.EVENTS, name)
-    return str(config["name"])
+    return str(config["name"]), heard
 
 
 def _settled(consumer: dict[str, Any]) -> int:

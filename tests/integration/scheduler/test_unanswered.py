@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bus_schemas import streams, subjects
+from bus_schemas.jobs import JobMessage
 from qgjob.bus import kv
+from qgjob.bus.chain import end_unclaimed
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
-from qgjob.bus.topology import ensure_topology, missing_streams
+from qgjob.bus.topology import ensure_topology, missing_streams, stream_state
 from qgjob.scheduler import reign
+from qgjob.scheduler.leadership import recovery
 from qgjob.scheduler.leadership.recovery import QUEUED_THROUGH_KEY, recover
+from tests.support.pipeline import overview
 from tests.support.runs import planned, submit
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
@@ -20,6 +25,10 @@ from tests.support.wait import wait_for
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
+
+
+async def end_one(bus: Bus, message: JobMessage) -> None:
+    assert await end_unclaimed(bus, message, "errored", "lost", "It is gone.", now=time.time()) is None
 
 
 async def test_what_streams_there_are_cannot_be_said(
@@ -123,7 +132,8 @@ async def test_a_reign_begins_though_nobody_leads_the_consumer_of_the_one_before
 ) -> None:
     """It may be without a leader for as long as a server of the cluster is away."""
     await submit(bus, planned(1, runner="noop"))
-    await recover(bus, 1)
+    assert (await recover(bus, 1)).chains_heard == 0
+    await end_one(bus, JobMessage(spec=planned(1, runner="noop").specs[0]))
     request = bus.requests.request
     once: set[str] = set()
 
@@ -138,4 +148,44 @@ async def test_a_reign_begins_though_nobody_leads_the_consumer_of_the_one_before
     monkeypatch.setattr("qgjob.bus.topology._ASK_AGAIN_S", (0.1, 0.1, 0.2))
     monkeypatch.setattr("qgjob.bus.topology._SOON_S", (0.1, 0.1))
     monkeypatch.setattr("qgjob.bus.topology._LOOK_S", 0.01)
-    assert (await recover(bus, 2)).chains == "chains_2"
+    second = await recover(bus, 2)
+    assert second.chains == "chains_2"
+    assert second.chains_heard == second.chains_horizon > 0
+    await end_one(bus, JobMessage(spec=planned(1, runner="noop").specs[0]))
+    monkeypatch.setattr(bus.requests, "request", request)
+    third = await recover(bus, 3)
+    assert third.chains_heard == second.chains_heard, "the second read none of it"
+    assert third.chains_horizon > third.chains_heard, "nobody heard what came since"
+
+
+async def test_ends_that_a_former_reign_heard_count_once_though_its_place_is_unknown(
+    bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = planned(2, runner="noop")
+
+    async def kept(position: int) -> bool:
+        """Whether an outcome is in the history: all that ended before was counted by then."""
+        subject = subjects.history(run.org_id, f"t{position}.py")
+        return await kv.get_last(bus, streams.HISTORY, subject) is not None
+
+    async def led() -> bool:
+        seen = await overview(bus)
+        return seen is not None and seen.leader is not None
+
+    async def unknown(*_: object) -> None:
+        return None
+
+    async with scheduling(nats_server, valkey_server):
+        await wait_for(led, 20, "a reign")
+        await submit(bus, run)
+        await end_one(bus, JobMessage(spec=run.specs[0]))
+        await wait_for(lambda: kept(0), 20, "the first outcome")
+    monkeypatch.setattr(recovery, "consumer_info", unknown)
+    async with scheduling(nats_server, valkey_server):
+        await wait_for(led, 20, "the next reign")
+        await end_one(bus, JobMessage(spec=run.specs[1]))
+        await wait_for(lambda: kept(1), 20, "the second outcome")
+        seen = await overview(bus)
+        assert seen is not None
+        assert seen.ended == {"errored": 1}
+        assert (await stream_state(bus, streams.HISTORY))["messages"] == 2

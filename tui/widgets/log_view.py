@@ -101,7 +101,8 @@ class LogView(TallCanvas):
     def find(self, text: str) -> None:
         """Look for a text from now on, or for nothing; raises `SearchError` for a wrong expression."""
         number = self._number_at_top()
-        self.matches = LogMatches(self.buffer, text) if text else None
+        if self.matches is None or self.matches.text != text:
+            self.matches = LogMatches(self.buffer, text) if text else None
         self.only = self.only and bool(text)
         self._current = -1
         if self.matches is not None:
@@ -154,7 +155,11 @@ class LogView(TallCanvas):
         if here < 0:
             top = self._number_at_top()
             here = top - 1 if forward else top + self.size.height
-        found = self.matches.after(here) if forward else self.matches.before(here)
+        found = self.matches.after(here) if forward else None
+        if found is None:
+            # The search begins at the top: the last line so far that has it need not be the last.
+            self.matches.step(len(self.buffer))
+            found = self.matches.after(here) if forward else self.matches.before(here)
         if found is None:
             where = "further down" if forward else "further up"
             reply(self, f"No line {where} has {self.matches.text!r}.")

@@ -237,3 +237,35 @@ async def test_what_was_seen_is_not_new_because_only_some_lines_were_shown_in_be
         view.action_log_first()
         await pilot.pause()
         assert view.new_below == 0
+
+
+async def test_what_a_long_log_was_not_yet_searched_for_is_found_all_the_same() -> None:
+    async with one_log() as (view, pilot):
+        write(view, 60_000)
+        await pilot.pause()
+        for wanted, found in (("line 50000", "line 50000"), ("line 300", "line 30099")):
+            view.action_log_last()
+            view.find(wanted)
+            assert view.matches is not None
+            assert not view.matches.complete
+            view.action_previous_match()
+            await pilot.pause()
+            assert any(f"{found} " in row for row in screen(view)), "the last one, not the last so far"
+        view.action_log_first()
+        view.find("line 50000")
+        view.action_next_match()
+        await pilot.pause()
+        assert any("line 50000" in row for row in screen(view))
+
+
+async def test_what_was_found_is_not_looked_for_again_when_its_text_is_the_same() -> None:
+    async with one_log() as (view, _):
+        write(view, 100)
+        view.find("line 3")
+        matches = view.matches
+        view.find("line 3")
+        assert view.matches is matches
+        view.find("line 4")
+        assert view.matches is not matches
+        view.find("")
+        assert view.matches is None

@@ -192,15 +192,16 @@ def _unplaced(store: Store, overview: Overview) -> Iterator[Trouble]:
     """Jobs that nobody will take as things are."""
     agents = store.lab.counted(store.clock.monotonic())
     known = bool(agents) or (store.link.answered and not store.link.replay)
-    if overview.waiting > overview.delayed and known and not overview.slots_busy + overview.slots_idle:
-        wait = "1 job waits" if overview.waiting == 1 else f"{count(overview.waiting)} jobs wait"
+    waiting = overview.waiting - overview.delayed
+    if waiting > 0 and known and not overview.slots_busy + overview.slots_idle:
+        wait = "1 job waits" if waiting == 1 else f"{count(waiting)} jobs wait"
         yield Trouble(
             "slots",
             "bad",
             "",
             f"{wait}, and {'no slot takes any' if agents else 'no agent is alive'}",
             _NO_SLOT if agents else _NO_AGENT,
-            jobs=overview.waiting,
+            jobs=waiting,
             slots=" ",
         )
     elif not store.link.replay:  # in a replay nobody tells which labels slots have

@@ -264,7 +264,10 @@ def test_jobs_that_wait_where_no_agent_is_alive_are_an_alert_once_that_is_known(
     assert alerts_of(store) == [], "the agents may not be read yet"
     store.link.answered = True
     (alert,) = alerts_of(store)
-    assert (alert.level, alert.text) == ("bad", "3 jobs wait, and no agent is alive")
+    assert (alert.level, alert.text) == ("bad", "2 jobs wait, and no agent is alive"), (
+        "one's time has not come"
+    )
+    assert troubles_of(store)[0].jobs == 2
     store.link.replay = "12:00"
     assert alerts_of(store) == [], "a tape does not tell of agents"
     store.link.replay = ""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from tui.store.lab import AgentRecord
 
-BUILD_INKS: Final = ("good", "busy", "accent", "next", "text", "good-soft", "busy-soft", "medium-soft")
-"""Each another colour, and none that says that something is wrong."""
+BUILD_INKS: Final = ("good", "busy", "accent", "next", "text", "good reverse", "busy reverse", "next reverse")
+"""Each another look, also of a terminal's own sixteen colours, and none that says that something is wrong."""
 _NAME = 14
 _BETWEEN = 3
 _FEW: Final = 6

@@ -18,8 +18,9 @@ from tui.screens.runs import RunScreen
 from tui.store.filter import parse_filter
 from tui.store.job import FAILURES
 from tui.themes import LIGHT, ROUND
-from tui.widgets.inks import inks_of
+from tui.widgets.inks import inks_of, style_of
 from tui.widgets.job_card import JobCard
+from tui.widgets.lab_map import BUILD_INKS
 
 
 def later() -> PlayedDashboard:
@@ -215,3 +216,5 @@ async def test_what_passed_failed_and_errored_are_told_apart_by_their_colours(th
         inks = inks_of(pilot.app)
         looks = [str(inks[ink]) for ink in ("good", "bad", "lab", "busy", "prep", "next", "wait")]
         assert len(set(looks)) == len(looks), looks
+        builds = [str(style_of(inks, names)) for names in BUILD_INKS]
+        assert len(set(builds)) == len(builds), builds

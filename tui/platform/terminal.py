@@ -39,8 +39,9 @@ class TerminalDriver(LinuxDriver):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        # Textual draws on stderr, which may lead into a file: `qgjob tui 2>trouble.log`.
-        screen = self._file if self._file.isatty() else sys.__stdout__ or self._file
+        # Textual draws on stderr, which may lead into a file, `qgjob tui 2>trouble.log`, or be closed.
+        stderr = sys.__stderr__
+        screen = stderr if stderr is not None and stderr.isatty() else sys.__stdout__ or self._file
         self._file = cast("IO[str]", _Patient(screen))
 
     def run_input_thread(self) -> None:

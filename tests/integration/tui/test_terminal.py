@@ -88,12 +88,14 @@ async def test_a_hostile_log_reaches_the_terminal_as_text(
     await wait_for(lambda: terminal.code is not None, 20)
 
 
-async def test_it_draws_though_stderr_leads_into_a_file(
-    terminal: Terminal, nats_server: NatsServer, tmp_path: Path
+@pytest.mark.parametrize("leads", ["2>stderr", "2>&-"])
+async def test_it_draws_though_stderr_leads_into_a_file_or_nowhere(
+    terminal: Terminal, nats_server: NatsServer, tmp_path: Path, leads: str
 ) -> None:
     log = tmp_path / "stderr"
+    log.touch()
     words = [sys.executable, "-c", PROGRAM, nats_server.url]
-    terminal.start(["sh", "-c", f'exec "$@" 2>{log}', "sh", *words], cwd=ROOT)
+    terminal.start(["sh", "-c", f'exec "$@" {leads.replace("stderr", str(log))}', "sh", *words], cwd=ROOT)
     await wait_for(lambda: "Queue" in terminal.text, 30)
     terminal.press("q")
     await wait_for(lambda: terminal.code is not None, 20)

@@ -57,17 +57,24 @@ def file_of(value: Any, root: Path | None) -> str | None:
     if not name:
         return None
     if root is not None and name.startswith("/"):
-        for base in {str(root), str(root.resolve())}:
+        for base in _names_of(root):
             if name.startswith(base + "/"):
                 return name[len(base) + 1 :]
     return name
 
 
+def _names_of(root: Path) -> list[str]:
+    """A folder as it is called and as it really is.
+
+    The longest first: the other one may be its end (`/var` is `/private/var` on a Mac).
+    """
+    return sorted({str(root), str(root.resolve())}, key=len, reverse=True)
+
+
 def folders_of(root: Path) -> Sequence[str]:
     """How texts may begin the name of a file below `root`, for `within`; asks the file system, once."""
-    # The longest first: the other one may be its end (`/var` is `/private/var` on a Mac).
-    folders = sorted({str(root), str(root.resolve())}, key=len, reverse=True)
-    return [f"{scheme}{folder}/" for scheme in ("file://", "") for folder in folders]
+    names = _names_of(root)
+    return [f"{scheme}{name}/" for scheme in ("file://", "") for name in names]
 
 
 def within(text: str, folders: Sequence[str]) -> str:

@@ -27,7 +27,8 @@ _NO_MESSAGE = frozenset({10037, 10043, 10057})
 _ALLOWED = frozenset({"max_bytes", "max_consumers"})
 """What operators may set for themselves, and an account may not allow."""
 _LEAST_BYTES = 64 * 2**20
-_ASK_AGAIN_S = (*(1.0,) * 9, 10.0)
+ASK_EVERY_S = 1.0
+_ASK_AGAIN_S = (*(ASK_EVERY_S,) * 9, 10.0)
 """A stream of a cluster that lost its leader has another one within these; what was asked before is lost.
 The last question is patient: a server may be slow without anything being lost."""
 _SOON_S = (1.0, 1.0)

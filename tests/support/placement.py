@@ -129,6 +129,20 @@ class World:
         if bound := self.state.slots[name].bound:
             self.bound[name] = bound
 
+    def slot_does(self, what: str, name: str) -> None:
+        """A slot that is there takes a job, finishes one, or dies; what it does otherwise is to report itself."""
+        if name not in self.labels:
+            return
+        match what:
+            case "take":
+                self.take(name)
+            case "finish":
+                self.finish(name)
+            case "lose":
+                self.lose(name)
+            case _:
+                self.report(name)
+
     def depose(self) -> None:
         """Another leader takes over: it finds what waits and what is out, and hears slots again."""
         waiting = [j for j in self.state.jobs.values() if not j.delayed]

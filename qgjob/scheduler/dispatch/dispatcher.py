@@ -117,12 +117,12 @@ class Dispatcher:
     async def _bind(self, group: GroupKey, slots: list[str]) -> None:
         if not await self.consumers.be_there(group):
             for name in slots:
-                if not self._outdated(name, group):
+                if not self._leave_out(name, group):
                     self._later[name] = Bind(name, group)
                     self.first.told(name)
             return
         for name in slots:
-            if self._outdated(name, group):
+            if self._leave_out(name, group):
                 continue
             agent, _, slot = name.rpartition("/")
             binding = Binding(
@@ -136,8 +136,8 @@ class Dispatcher:
             await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
             self.first.told(name)
 
-    def _outdated(self, slot: str, group: GroupKey) -> bool:
-        """Whether placement gave a slot other work, or lost it, while the group's consumer was made."""
+    def _leave_out(self, slot: str, group: GroupKey) -> bool:
+        """Bind no slot that placement gave other work, or lost, while the group's consumer was made."""
         if self.bound(slot) == group:
             return False
         if all(bind.slot != slot for bind in self._binds):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bus_schemas.streams import EVENTS
 from qgjob.bus.connect import Bus
-from qgjob.bus.topology import ask
+from qgjob.bus.topology import ASK_EVERY_S, ask
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
 from qgjob.errors import QgjobError
@@ -21,8 +21,6 @@ from qgjob.errors import QgjobError
 log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 60.0
-_ASKED_S: Final = 1.0
-"""So long an answer is waited for before the question is repeated."""
 _WRONG_S: Final = 30.0
 """A clock that is so far from the server's is worth a word."""
 
@@ -50,7 +48,7 @@ class ServerClock:
         at = await read_server_time(self._bus, EVENTS)
         heard = self._own.monotonic()
         # It may have been asked several times: the answer is to the last one.
-        self._at, self._since = at, heard - min(heard - asked, _ASKED_S) / 2
+        self._at, self._since = at, heard - min(heard - asked, ASK_EVERY_S) / 2
 
     async def run(self) -> None:
         """Follow the server's clock until cancelled."""

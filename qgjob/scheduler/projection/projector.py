@@ -24,6 +24,7 @@ from qgjob.domain.wording import counted
 from qgjob.errors import BadMessageError, NotAllowedError, QgjobError, RefusedError
 from qgjob.scheduler.projection.event_history import EventHistory, OtherStreamError
 from qgjob.scheduler.projection.event_letters import EventLetters
+from qgjob.scheduler.projection.evictions import Evictions
 from qgjob.store.agents import write_agents
 from qgjob.store.connect import Store, StoreUnavailableError
 from qgjob.store.position import Position
@@ -53,9 +54,6 @@ _OTHERS: Final = 5
 """So often the store holds what another lab wrote, not just one stream of ours that somebody deleted."""
 _GOOD_LOOKS: Final = 30
 """After so many looks at a store that was ours all the time, it is not another lab that wrote before."""
-_EVICTED_FIRST_S: Final = 2.0
-_EVICTED_LONGEST_S: Final = 300.0
-"""What was built anew for evictions stays at least so long, longer each time, whatever is evicted."""
 _REST_S: Final = 2.0
 """After a failure of any other kind than the store being away."""
 
@@ -88,11 +86,8 @@ class Projector:
         self._letters = EventLetters(bus)
         self._history = EventHistory(bus)
         self._store_away = False
-        self._evicted: int | None = None
-        self._evictions = Backoff(_EVICTED_FIRST_S, _EVICTED_LONGEST_S, settled_s=_EVICTED_LONGEST_S)
+        self._evictions = Evictions()
         self._looks = 0
-        self._stays_s = 0.0
-        self._stays_until = 0.0
         self._unwatched = False
         self._said = ""
 
@@ -160,7 +155,7 @@ class Projector:
         stream = await self._history.read()
         position = await self._stored(lambda: self._projection.open(stream, anew=self._anew))
         if self._anew:
-            self._stays_until = self._clock.monotonic() + self._stays_s
+            self._evictions.rebuilt(self._clock.monotonic())
         self._anew = False
         if self._projection.of_others >= _OTHERS:
             self._projection.of_others = 0
@@ -255,28 +250,20 @@ class Projector:
         await self._look_for_evictions()
 
     async def _look_for_evictions(self) -> None:
-        """A job whose key is gone would seem to wait again.
-
-        The store counts for all its databases, and does not tell whose keys went: another application's
-        may go all the time, so a rebuild has to end, and what was built is used for a while.
-        """
+        """A job whose key is gone would seem to wait again."""
         now = self._clock.monotonic()
-        if self.position.rebuilding:
-            self._stays_until = now + self._stays_s
-        if self._evicted is not None and (self.position.rebuilding or now < self._stays_until):
+        if not self._evictions.due(now, rebuilding=self.position.rebuilding):
             return
         try:
-            evicted, before = await self._stored(self._store.evicted), self._evicted
+            evicted = await self._stored(self._store.evicted)
         except NotAllowedError as error:
             if not self._unwatched:
                 self._unwatched = True
                 log.warning("whether the store throws keys away cannot be watched (INFO): %s", error)
             return
-        self._evicted = evicted
-        if before is not None and evicted > before:
-            self._stays_s = self._evictions.after(now - self._stays_until)
+        if gone := self._evictions.saw(evicted, now):
             raise _EvictedError(
-                f"the store at {self._store.shown} threw {counted(evicted - before, 'key')} away, perhaps of "
+                f"the store at {self._store.shown} threw {counted(gone, 'key')} away, perhaps of "
                 "qgjob's; set its maxmemory-policy to noeviction, or give qgjob one of its own"
             )
 

@@ -361,7 +361,7 @@ async def evicting(store: Store) -> bool:
 async def test_a_projection_stays_longer_each_time_though_others_keys_are_evicted(
     bus: Bus, store: Store, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qgjob.scheduler.projection.projector._EVICTED_FIRST_S", 0.4)
+    monkeypatch.setattr("qgjob.scheduler.projection.evictions.FIRST_S", 0.4)
     rebuilt: list[float] = []
     rebuild = Projection._rebuild  # pyright: ignore[reportPrivateUsage]
 
@@ -381,8 +381,8 @@ async def test_a_projection_stays_longer_each_time_though_others_keys_are_evicte
 async def test_a_rebuild_ends_though_others_keys_are_evicted(
     bus: Bus, store: Store, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qgjob.scheduler.projection.projector._EVICTED_FIRST_S", 0.0)
-    monkeypatch.setattr("qgjob.scheduler.projection.projector._EVICTED_LONGEST_S", 0.0)
+    monkeypatch.setattr("qgjob.scheduler.projection.evictions.FIRST_S", 0.0)
+    monkeypatch.setattr("qgjob.scheduler.projection.evictions.LONGEST_S", 0.0)
     monkeypatch.setattr("qgjob.scheduler.projection.projector.MAX_BATCH", 1)
     last = await record(bus, lives(0, 150))
     async with others_evicted(store, valkey_server), running(bus, store, look_every_s=0.05):

@@ -73,16 +73,8 @@ def play(history: list[Step]) -> Limited:
                     world.report(slot)
             case "tick":
                 world.feed(Tick())
-            case _ if name not in world.labels:
-                pass
-            case "take":
-                world.take(name)
-            case "finish":
-                world.finish(name)
-            case "lose":
-                world.lose(name)
-            case _:
-                world.report(name)
+            case what:
+                world.slot_does(what, name)
     return world
 
 

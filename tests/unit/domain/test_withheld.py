@@ -80,16 +80,8 @@ def play(history: list[Step]) -> Guarded:
                 world.feed(BuildWithheld(build, None))
             case "probe":
                 world.feed(SlotProbed(name, number % 2 == 0))
-            case _ if name not in world.labels:
-                pass
-            case "take":
-                world.take(name)
-            case "finish":
-                world.finish(name)
-            case "lose":
-                world.lose(name)
-            case _:
-                world.report(name)
+            case what:
+                world.slot_does(what, name)
     return world
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import itertools
 import shutil
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -14,41 +10,20 @@ import pytest
 from bus_schemas import streams, subjects
 from bus_schemas.agents import Heartbeat
 from bus_schemas.deadletters import DeadLetter
-from bus_schemas.events import AnyEvent, subject_of
+from bus_schemas.events import subject_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.topology import ensure_topology
-from qgjob.scheduler.projection.projector import Projector
-from qgjob.store.connect import Store, open_store
-from qgjob.store.position import Position, StreamState
+from qgjob.store.connect import Store
 from qgjob.store.projection import Batch, Projection
 from qgjob.store.reader import Reader
 from tests.support.eventlog import record
-from tests.support.histories import Ids, lifetime, queued, started
+from tests.support.histories import Ids, queued, started
+from tests.support.projecting import lives, reached, running
 from tests.support.samples import SAMPLES
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.stored import dump
 from tests.support.wait import wait_for
-
-
-@contextlib.asynccontextmanager
-async def running(bus: Bus, store: Store, *, look_every_s: float = 0.1) -> AsyncGenerator[Projector]:
-    projector = Projector(bus, store, look_every_s=look_every_s)
-    task = asyncio.create_task(projector.run())
-    try:
-        yield projector
-        assert not task.done(), task.exception()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def lives(first: int, count: int) -> list[AnyEvent]:
-    return [
-        event
-        for n in range(first, first + count)
-        for event in lifetime(Ids(run_id=f"r_{n // 10}", job_id=f"j_{n}"), position=n % 10, size=10)
-    ]
 
 
 async def test_events_that_come_one_by_one_are_written_together(
@@ -72,18 +47,6 @@ async def test_events_that_come_one_by_one_are_written_together(
             last = await record(bus, [event])
         await reached(store, last)
         assert places == [last]
-
-
-async def reached(store: Store, seq: int) -> None:
-    reader = Reader(store)
-
-    async def there() -> bool:
-        with contextlib.suppress(Exception):  # the store may be away
-            position = await reader.position()
-            return position is not None and position.seq >= seq
-        return False
-
-    await wait_for(there, 20, f"the projection at {seq}")
 
 
 async def from_scratch(bus: Bus, store: Store, seq: int) -> dict[str, Any]:
@@ -112,6 +75,8 @@ async def test_what_was_there_and_what_comes(bus: Bus, store: Store) -> None:
 
 async def test_started_and_stopped_again_and_again(bus: Bus, store: Store) -> None:
     last = 0
+    async with running(bus, store) as projector:  # who is stopped before the first has begun begins anew
+        await wait_for(lambda: projector.position.seq >= 0)
     for n in range(4):
         async with running(bus, store):
             last = await record(bus, lives(5 * n, 5))
@@ -291,120 +256,3 @@ async def test_events_that_left_the_stream_are_not_waited_for(bus: Bus, store: S
         position = await Reader(store).position()
     assert position is not None
     assert not position.rebuilding
-
-
-async def test_a_store_that_throws_keys_away_is_written_anew(
-    bus: Bus, store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What was lost of a job would let it wait again, for as long as anybody asks."""
-    async with running(bus, store) as projector:
-        events = lives(0, 50)
-        last = await record(bus, events)
-        await reached(store, last)
-        whole, built = await dump(store), projector.rebuilds
-
-        async def rested() -> bool:
-            return int(await store.client.object("idletime", store.keys.job("j_0"))) >= 1
-
-        await wait_for(rested, 10, "keys that nobody used of late")
-        await store.client.touch(store.keys.position)  # the place stays, so that nothing else tells of it
-        used = int((await store.client.info("memory"))["used_memory"]) - 10_000
-        await store.client.config_set("maxmemory-samples", "64")
-        await store.client.config_set("maxmemory-policy", "allkeys-lru")
-        await store.client.config_set("maxmemory", str(used))
-        with contextlib.suppress(Exception):  # it may have thrown away all that it can
-            await store.client.set("other", "x")
-        await store.client.config_set("maxmemory", "0")
-        await store.client.delete("other")
-        await wait_for(lambda: projector.rebuilds > built, 20, "a projection that is built anew")
-
-        async def all_there() -> bool:
-            return await dump(store) == whole
-
-        await wait_for(all_there, 20, "all that was there before")
-    assert "threw " in caplog.text
-    assert "noeviction" in caplog.text
-
-
-@contextlib.asynccontextmanager
-async def others_evicted(store: Store, valkey_server: ValkeyServer) -> AsyncGenerator[None]:
-    """All the time another application's keys, in a database of its own, are thrown away."""
-    url = f"redis://{valkey_server.host}:{valkey_server.port}/5"
-
-    async def fill() -> None:
-        async with open_store(url) as other:
-            n = 0
-            while True:
-                n += 1
-                with contextlib.suppress(Exception):  # it is full
-                    await other.client.set(f"theirs:{n}", "x" * 10_000, ex=60)
-                await asyncio.sleep(0.002)
-
-    # Ours stay, since theirs end earlier.
-    await store.client.config_set("maxmemory-samples", "64")
-    await store.client.config_set("maxmemory-policy", "volatile-ttl")
-    used = int((await store.client.info("memory"))["used_memory"])
-    await store.client.config_set("maxmemory", str(used + 4_000_000))
-    task = asyncio.create_task(fill())
-    try:
-        await wait_for(lambda: evicting(store), 20, "keys that are thrown away")
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def evicting(store: Store) -> bool:
-    return await store.evicted() > 0
-
-
-async def test_a_projection_stays_longer_each_time_though_others_keys_are_evicted(
-    bus: Bus, store: Store, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qgjob.scheduler.projection.evictions.FIRST_S", 0.4)
-    rebuilt: list[float] = []
-    rebuild = Projection._rebuild  # pyright: ignore[reportPrivateUsage]
-
-    async def noted(self: Projection, raw: dict[str, str], stream: StreamState) -> Position:
-        rebuilt.append(asyncio.get_running_loop().time())
-        return await rebuild(self, raw, stream)
-
-    monkeypatch.setattr(Projection, "_rebuild", noted)
-    last = await record(bus, lives(0, 5))
-    async with others_evicted(store, valkey_server), running(bus, store):
-        await reached(store, last)
-        await wait_for(lambda: len(rebuilt) >= 5, 20, "that it was built anew again and again")
-    pauses = [after - before for before, after in itertools.pairwise(rebuilt[1:])]
-    assert all(pause >= least for pause, least in zip(pauses, (0.4, 0.8, 1.6), strict=False)), pauses
-
-
-async def test_a_rebuild_ends_though_others_keys_are_evicted(
-    bus: Bus, store: Store, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("qgjob.scheduler.projection.evictions.FIRST_S", 0.0)
-    monkeypatch.setattr("qgjob.scheduler.projection.evictions.LONGEST_S", 0.0)
-    monkeypatch.setattr("qgjob.scheduler.projection.projector.MAX_BATCH", 1)
-    last = await record(bus, lives(0, 150))
-    async with others_evicted(store, valkey_server), running(bus, store, look_every_s=0.05):
-        await reached(store, last)
-
-
-async def test_a_store_whose_user_may_not_ask_for_evictions(
-    bus: Bus, store: Store, valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    await store.client.execute_command(
-        *("ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", "-@dangerous")
-    )
-
-    async def looked() -> bool:
-        stats = await store.client.info("commandstats")
-        return stats.get("cmdstat_info", {}).get("rejected_calls", 0) >= 4
-
-    url = f"redis://plain:secret@{valkey_server.host}:{valkey_server.port}/0"
-    async with open_store(url) as plain, running(bus, plain) as projector:
-        await reached(store, await record(bus, lives(0, 2)))
-        await wait_for(looked, 10, "some looks")
-        await reached(store, await record(bus, lives(2, 2)))
-        assert projector.rebuilds == 1
-    assert "the projection rests" not in caplog.text
-    assert caplog.text.count("cannot be watched") == 1

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from bus_schemas.cases import CaseRecord
+from bus_schemas.cases import CaseRecord, CaseReport
+from bus_schemas.events import Attempt
 from bus_schemas.logs import StoredChunk
 from bus_schemas.queries import JobView, RunView
 from qgjob.client import Client
 from qgjob.client.requests.artifacts import of_jobs
+from qgjob.domain.wording import counted
 from qgjob.errors import QgjobError
 from qgjob.report.excerpt import JUNIT_LINES, failed_cases
 from qgjob.report.model import Picture, RunReport, worst_first
@@ -37,6 +39,11 @@ _AT_ONCE: Final = 8
 _JUST_NOW_S: Final = 5.0
 _EXPLAIN_S: Final = 20.0
 """How long a verdict may wait for the words to it."""
+MAX_SHOWN_CASES: Final = 100_000
+"""Of how many cases a report that shows all of them may consist: readers take some ten megabytes."""
+_MAX_ATTEMPTS: Final = 10
+"""Of a job, of which cases are read: the last ones."""
+_CASES_S: Final = 120.0
 
 EXPLAINED: Final = frozenset({"failed", "timed_out", "errored"})
 
@@ -52,6 +59,8 @@ class Wanted:
     cases: bool = True
     explained: bool = False
     """Instead of all these: cases, or else output, of what failed; see `explain`."""
+    reports: bool = False
+    """What the test reports of all attempts say case by case; see `read_cases`."""
     pictures: bool = False
     attachments: Path | None = None
     """Where to download what jobs that did not simply pass left; None: nowhere."""
@@ -71,6 +80,7 @@ async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
     gather = _Gather(client)
     with_logs = {"all": told, "failed": bad, "none": []}[wanted.logs][:MAX_LOGS]
     explained = await explain(client, jobs) if wanted.explained else None
+    every = await read_cases(client, jobs) if wanted.reports else None
     logs, cases, pictures, attachments = await asyncio.gather(
         gather.each(with_logs, gather.log),
         gather.each(told[:MAX_REPORTS] if wanted.cases else [], gather.cases),
@@ -87,6 +97,8 @@ async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
         at=client.clock.now(),
         logs=explained.logs if explained else logs,
         cases=explained.cases if explained else cases,
+        reports=every.reports if every else None,
+        unread=every.unread if every else "",
         pictures=pictures,
         attachments=attachments,
     )
@@ -117,6 +129,63 @@ async def explain(
             silent = [job for job in failed if job.job_id not in told.cases][:logs]
             told.logs.update(await gather.each(silent, gather.last_output))
     return told
+
+
+@dataclass(slots=True)
+class EveryCase:
+    """What the test reports of jobs say, by job and attempt."""
+
+    reports: dict[str, dict[int, CaseReport]] = field(default_factory=dict[str, dict[int, CaseReport]])
+    lost: int = 0
+    """Jobs of whose last attempt the cases could not be had."""
+    over: int = 0
+    """Jobs whose cases were too many."""
+
+    @property
+    def unread(self) -> str:
+        """Why some are not there, as a sentence without its full stop; empty when all are."""
+        parts = [f"those of {counted(self.lost, 'job')} could not be read"] if self.lost else []
+        parts += (
+            [f"those of {counted(self.over, 'job')} are over the limit of {MAX_SHOWN_CASES:,}"]
+            if self.over
+            else []
+        )
+        return f"Not all cases are shown: {', '.join(parts)}; there each file is one case" if parts else ""
+
+
+async def read_cases(client: Client, jobs: Sequence[JobView]) -> EveryCase:
+    """The cases of all attempts, of failed jobs first, until they are too many.
+
+    Never raises: what cannot be had, or not soon, is left out.
+    """
+    gather, found = _Gather(client), EveryCase()
+    wanted: list[JobView] = []
+    room = MAX_SHOWN_CASES
+    for job in worst_first(jobs):
+        if not job.attempts or job.attempts[-1].report is None:
+            continue  # the file is one case, whatever earlier attempts say
+        count = sum(map(_cases_of, job.attempts[-_MAX_ATTEMPTS:]))
+        if count > room:
+            found.over += 1
+            continue
+        room -= count
+        wanted.append(job)
+
+    async def read(job: JobView) -> bool:
+        reports = {one.number: await gather.report(one) for one in job.attempts[-_MAX_ATTEMPTS:]}
+        found.reports[job.job_id] = {number: report for number, report in reports.items() if report}
+        return True
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CASES_S):
+            await gather.each(wanted, read)
+    found.lost = sum(job.attempts[-1].number not in found.reports.get(job.job_id, ()) for job in wanted)
+    return found
+
+
+def _cases_of(attempt: Attempt) -> int:
+    counts = attempt.cases
+    return counts.passed + counts.failed + counts.skipped if counts else 0
 
 
 def _bad(job: JobView) -> bool:
@@ -196,11 +265,15 @@ class _Gather:
 
     async def cases(self, job: JobView) -> Sequence[CaseRecord]:
         """The cases of the last attempt's test report."""
-        try:
-            found = await self._client.cases(job.attempts[-1])
-        except QgjobError:  # kept for a time only
-            return ()
+        found = await self.report(job.attempts[-1])
         return found.cases if found else ()
+
+    async def report(self, attempt: Attempt) -> CaseReport | None:
+        """What an attempt's test report says; None when it cannot be had."""
+        try:
+            return await self._client.cases(attempt)
+        except QgjobError:  # kept for a time only
+            return None
 
     async def attachments(self, job: JobView, folder: Path) -> Sequence[str]:
         """Download the artifacts of the attempts to `folder`; their paths."""

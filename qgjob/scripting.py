@@ -16,6 +16,7 @@ An event loop in a thread of its own carries the connection; each call here is o
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -247,10 +248,11 @@ class Run:
         """Try what failed once more, or with `failed=False` all that ended."""
         return self._lab.call(lambda client: client.retry(self.id, failed=failed))
 
-    def junit(self, name: str | None = None) -> bytes:
+    def junit(self, name: str | None = None, *, cases: bool = False) -> bytes:
         """A JUnit report of the run as it is now, with what tells why something failed.
 
-        It is what `qgjob report` writes; `name` is the suite's, else the run's own.
+        It is what `qgjob report` writes; `name` is the suite's, else the run's own. `cases`: a case for
+        each test case, as `--junit-cases`, and not for each file.
 
         >>> with connect() as lab:
         ...     run = lab.submit("tests/*.py", org_id="acme", app_version_id="1.4.0", argv=["false"])
@@ -262,5 +264,6 @@ class Run:
         from qgjob.report.junit import junit
         from qgjob.reporting import WHY_ALONE, collect
 
-        found = self._lab.call(lambda client: collect(client, self.id, WHY_ALONE))
+        wanted = dataclasses.replace(WHY_ALONE, reports=cases)
+        found = self._lab.call(lambda client: collect(client, self.id, wanted))
         return junit(found, name=name)

@@ -8,6 +8,7 @@ from typing import Final
 from agent.runners.base import CaseResult, CaseStatus
 from bus_schemas.cases import CaseOutcome
 from bus_schemas.events import FileResult
+from qgjob.domain.testfiles import FileNames
 
 MAX_BYTES: Final = 24 * 1024
 """Of all files of an attempt: they travel in its end, which must stay below a message's limit."""
@@ -26,10 +27,9 @@ _WORST_FIRST: Final[tuple[tuple[CaseStatus, CaseOutcome], ...]] = (
 def file_results(cases: Sequence[CaseResult], files: Sequence[str]) -> tuple[tuple[FileResult, ...], int]:
     """Results of those files of which the report has cases, longest first, and how many did not fit.
 
-    A report names a file in its own way (from the folder of a configuration, or absolute): the longest
-    common end decides, if it is one file's alone. An error while collecting is the file's failure.
+    An error while collecting is the file's failure.
     """
-    whose = _Names(files)
+    whose = FileNames(files)
     found: dict[str, list[CaseResult]] = {}
     for case in cases:
         file = whose.find(case.file) if case.file else None
@@ -56,42 +56,3 @@ def _result(file: str, cases: Sequence[CaseResult]) -> FileResult:
         duration_s=round(min(sum(max(case.duration_s, 0.0) for case in cases), _LONGEST_S), 3),
         flaky=outcome == "passed" and any(case.flaky for case in cases),
     )
-
-
-class _Names:
-    """Finds the file that a report means."""
-
-    def __init__(self, files: Sequence[str]) -> None:
-        self._files = frozenset(files)
-        self._by_name: dict[str, list[str]] = {}
-        for file in files:
-            self._by_name.setdefault(file.rpartition("/")[2], []).append(file)
-        self._known: dict[str, str | None] = {}
-
-    def find(self, named: str) -> str | None:
-        if named in self._files:
-            return named
-        if named not in self._known:
-            self._known[named] = self._look(named.replace("\\", "/").removeprefix("./"))
-        return self._known[named]
-
-    def _look(self, named: str) -> str | None:
-        parts = named.split("/")
-        best: list[str] = []
-        longest = 0
-        for file in self._by_name.get(parts[-1], ()):
-            common = _common_end(parts, file.split("/"))
-            if common > longest:
-                best, longest = [file], common
-            elif common == longest:
-                best.append(file)
-        return best[0] if len(best) == 1 else None
-
-
-def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
-    count = 0
-    for a, b in zip(reversed(one), reversed(other), strict=False):
-        if a != b:
-            break
-        count += 1
-    return count

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from qgjob.cli.help import completing
+from qgjob.errors import UsageError
 
 
 def option(*flags: str, help: str, panel: str | None = None, **more: Any) -> Any:  # noqa: A002
@@ -63,6 +64,14 @@ JUnit = Annotated[
     Path | None,
     option("--junit", metavar="FILE", help="Write a JUnit report at the end.", panel=WAITING),
 ]
+JUnitCases = Annotated[
+    bool,
+    option(
+        "--junit-cases",
+        help="In the JUnit report a case for each test case, not for each file.",
+        panel=WAITING,
+    ),
+]
 NoSlotGrace = Annotated[
     str,
     option(
@@ -105,6 +114,12 @@ def lines_or_words(rv: str) -> list[str]:
     if "\n" in rv:
         return [line for line in rv.splitlines() if line.strip()]
     return ["".join(found) for found in _WORD.findall(rv)]
+
+
+def refuse_alone(ctx: typer.Context, junit: Path | None) -> None:
+    """Refuse `--junit-cases` on the command line where no JUnit file is written."""
+    if junit is None and was_given(ctx, "junit_cases"):
+        raise UsageError("--junit-cases needs --junit FILE: it says what stands in that file.")
 
 
 def source_of(ctx: typer.Context, name: str) -> str | None:

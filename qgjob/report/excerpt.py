@@ -37,6 +37,12 @@ def last_lines(output: str, *, lines: int, max_bytes: int = MAX_BYTES) -> str:
     return "\n".join(reversed(kept)).strip("\n")
 
 
+def first_lines(text: str, *, lines: int, max_bytes: int = MAX_BYTES) -> str:
+    """The beginning of a message."""
+    shown = (_as_shown(line) for line in text.replace("\r\n", "\n").strip("\n").split("\n"))
+    return "\n".join(_fitting(shown, lines, max_bytes))
+
+
 def _case_lines(cases: Sequence[CaseRecord]) -> Iterator[str]:
     for place, case in enumerate(cases):
         if place:

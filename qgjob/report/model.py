@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bus_schemas.cases import CaseRecord
+from bus_schemas.cases import CaseRecord, CaseReport
 from bus_schemas.events import END_STATES, FileResult
 from bus_schemas.queries import JobView, RunView
 
 BAD: Final = frozenset({"failed", "timed_out", "errored", "expired", "cancelled"})
 FAILURES: Final = frozenset({"failed", "timed_out"})
 _NAMED: Final = 5
+
+Reports = Mapping[int, CaseReport]
+"""What the test reports of a job say, by attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class RunReport:
     """When it was looked at, seconds since 1970."""
     cases: Mapping[str, Sequence[CaseRecord]] = field(default_factory=dict[str, Sequence[CaseRecord]])
     """By job, of its last attempt."""
+    reports: Mapping[str, Reports] | None = None
+    """By job, of all attempts; None where they were not asked for."""
+    unread: str = ""
+    """Why some of these are not there, as a sentence without its full stop."""
     logs: Mapping[str, str] = field(default_factory=dict[str, str])
     """The end of the output, by job."""
     pictures: Mapping[str, Sequence[Picture]] = field(default_factory=dict[str, Sequence[Picture]])

@@ -18,6 +18,7 @@ from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
     from qgjob.report.model import RunReport
+    from qgjob.reporting import Wanted
 
 app = typer.Typer(add_completion=False)
 
@@ -41,6 +42,10 @@ def report(
     output: Annotated[
         Path | None, option("--output", "-o", metavar="FILE", help="The file to write; else stdout.")
     ] = None,
+    junit_cases: Annotated[
+        bool,
+        option("--junit-cases", help="With junit: a case for each test case, not for each file."),
+    ] = False,
     attachments: Annotated[
         Path | None,
         option(
@@ -66,19 +71,22 @@ def report(
         values.writable("--output", output)
     if attachments is not None and format_ != "junit":
         raise UsageError("--attachments goes with --format junit: it names files that CI keeps beside it.")
-    run(_main(session_of(ctx), any_id, format_, output, logs, attachments))
+    if format_ != "junit" and opt.was_given(ctx, "junit_cases"):
+        raise UsageError("--junit-cases goes with --format junit.")
+    from qgjob.reporting import WHY_ALONE, Wanted
 
-
-async def _main(
-    session: Session, any_id: str, format_: str, output: Path | None, logs: str, attachments: Path | None
-) -> None:
-    from qgjob.reporting import WHY_ALONE, Wanted, collect
-
-    wanted = WHY_ALONE
+    wanted = dataclasses.replace(
+        WHY_ALONE, attachments=attachments, reports=junit_cases and format_ == "junit"
+    )
     if format_ in {"html", "markdown"}:
         html = format_ == "html"
         wanted = Wanted(logs=logs, cases=html, pictures=html)  # pyright: ignore[reportArgumentType] - checked
-    wanted = dataclasses.replace(wanted, attachments=attachments)
+    run(_main(session_of(ctx), any_id, format_, output, wanted))
+
+
+async def _main(session: Session, any_id: str, format_: str, output: Path | None, wanted: Wanted) -> None:
+    from qgjob.reporting import collect
+
     async with session.client() as client:
         found = await collect(client, any_id, wanted)
     data = rendered(found, format_)
@@ -91,6 +99,8 @@ async def _main(
             raise values.unwritable(f"--output {output}", error) from None
     if found.open:
         session.out.note(f"Not over yet: {found.missing}.")
+    if found.unread:
+        session.out.note(f"{found.unread}.")
 
 
 def rendered(found: RunReport, format_: str) -> bytes:

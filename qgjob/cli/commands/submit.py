@@ -23,7 +23,7 @@ _DEFAULTS: Final = "qgjob.defaults"
 _WHERE = "Where it runs"
 _HOW = "How it runs"
 _THEN = "About the run"
-_NEEDS_WAIT: Final = ("junit", "fail_fast", "fail_on_flaky", "allow_failures", "no_slot_grace")
+_NEEDS_WAIT: Final = ("junit", "junit_cases", "fail_fast", "fail_on_flaky", "allow_failures", "no_slot_grace")
 
 
 class SubmitCommand(TyperCommand):
@@ -242,6 +242,7 @@ def submit(
     allow_failures: opt.AllowFailures = 0,
     no_slot_grace: opt.NoSlotGrace = opt.NO_SLOT_GRACE,
     junit: opt.JUnit = None,
+    junit_cases: opt.JUnitCases = False,
     as_json: opt.Json = False,
 ) -> None:
     """Submit tests of an app version as one run, one job for each test file."""
@@ -251,6 +252,7 @@ def submit(
 
     if not wait:
         _refuse_without_wait(ctx)
+    opt.refuse_alone(ctx, junit)
     if app_version_id is None and app is None:
         raise UsageError(
             "Which build? Name it with --app-version-id V, or give its file with --app FILE.",
@@ -299,6 +301,7 @@ def submit(
                 fail_fast=fail_fast,
             ),
             junit=values.writable("--junit", junit),
+            junit_cases=junit_cases,
             as_json=as_json,
         )
     tests = [*(test or ()), *(more_tests or ())]

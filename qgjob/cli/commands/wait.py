@@ -38,6 +38,7 @@ def wait(
     allow_failures: opt.AllowFailures = 0,
     no_slot_grace: opt.NoSlotGrace = opt.NO_SLOT_GRACE,
     junit: opt.JUnit = None,
+    junit_cases: opt.JUnitCases = False,
     as_json: opt.Json = False,
 ) -> None:
     """Wait for a job or a run; the exit code is the verdict. Ctrl-C asks whether to cancel."""
@@ -46,6 +47,7 @@ def wait(
     from qgjob.client.models import WaitOptions
     from qgjob.domain.verdict import VerdictRules
 
+    opt.refuse_alone(ctx, junit)
     waiting = WaitArguments(
         options=WaitOptions(
             timeout_s=values.maybe_duration("--timeout", timeout),
@@ -54,6 +56,7 @@ def wait(
             fail_fast=fail_fast,
         ),
         junit=values.writable("--junit", junit),
+        junit_cases=junit_cases,
         as_json=as_json,
     )
     session = session_of(ctx)

@@ -15,7 +15,7 @@ from qgjob.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from qgjob.client import Client
-    from qgjob.reporting import Explained
+    from qgjob.reporting import EveryCase, Explained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,7 @@ class WaitArguments:
 
     options: WaitOptions
     junit: Path | None = None
+    junit_cases: bool = False
     as_json: bool = False
 
 
@@ -37,7 +38,8 @@ async def wait_and_tell(
     unwritten: UsageError | None = None
     if waiting.junit is not None:
         try:
-            write_junit(waiting.junit, waited, explained)
+            every = await _every_case(client, out, waited) if waiting.junit_cases else None
+            write_junit(waiting.junit, waited, explained, every)
         except UsageError as error:
             unwritten = error
     tell(out, waited, explained, as_json=waiting.as_json, timeout_s=waiting.options.timeout_s)
@@ -58,7 +60,16 @@ async def _explained(client: Client, waited: Waited, waiting: WaitArguments) -> 
     return await explain(client, waited.jobs, at_most=SHOWN_FAILURES)
 
 
-def write_junit(path: Path, waited: Waited, explained: Explained | None) -> None:
+async def _every_case(client: Client, out: Output, waited: Waited) -> EveryCase:
+    from qgjob.reporting import read_cases
+
+    every = await read_cases(client, waited.jobs)
+    if every.unread:
+        out.note(f"{every.unread}.")
+    return every
+
+
+def write_junit(path: Path, waited: Waited, explained: Explained | None, every: EveryCase | None) -> None:
     """Write the JUnit report; raises `UsageError` when the file cannot be written."""
     from qgjob.report.junit import junit_xml
 
@@ -71,6 +82,7 @@ def write_junit(path: Path, waited: Waited, explained: Explained | None) -> None
                 run=waited.run,
                 cases=explained.cases if explained else None,
                 logs=explained.logs if explained else None,
+                reports=every.reports if every else None,
             )
         )
     except OSError as error:

@@ -1,0 +1,68 @@
+"""Collecting the cases of all jobs for a report: failed ones first, at most so many, and what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.reports.stored import store_cases
+from bus_schemas.cases import CaseRecord, CaseReport
+from bus_schemas.events import Attempt, CaseCounts
+from bus_schemas.jobs import BlobRef
+from bus_schemas.queries import JobView
+from qgjob import reporting
+from qgjob.client import Client
+from qgjob.reporting import read_cases
+from tests.support.views import view
+
+
+async def job(client: Client, folder: Path, name: str, *, passed: bool, attempts: int = 1) -> JobView:
+    told: list[Attempt] = []
+    for number in range(1, attempts + 1):
+        outcome = "passed" if passed and number == attempts else "failed"
+        cases = (CaseRecord(name=f"{name} {number}", outcome=outcome), CaseRecord(name="b", outcome="passed"))
+        report = CaseReport(job_id=name, attempt=number, runner="pytest", cases=cases)
+        told.append(
+            Attempt(
+                number=number,
+                outcome=outcome,
+                report=await store_cases(client.bus, folder, report),
+                cases=CaseCounts(passed=1 + (outcome == "passed"), failed=int(outcome == "failed")),
+            )
+        )
+    return view(job_id=name, state="passed" if passed else "failed", attempts=tuple(told))
+
+
+def shown(found: reporting.EveryCase) -> dict[str, dict[int, str]]:
+    return {
+        job_id: {number: report.cases[0].name for number, report in reports.items()}
+        for job_id, reports in found.reports.items()
+    }
+
+
+async def test_the_cases_of_all_attempts_are_read_and_what_is_missing_is_told(client: Client, folder: Path):
+    flaky = await job(client, folder, "j_1", passed=True, attempts=2)
+    gone = Attempt(number=1, outcome="passed", report=BlobRef(digest="0" * 64, size=1))
+    silent = view(job_id="j_3", state="passed", attempts=(Attempt(number=1, outcome="passed"),))
+    found = await read_cases(
+        client, [flaky, view(job_id="j_2", state="passed", attempts=(gone,)), silent, view(job_id="j_4")]
+    )
+    assert {job_id: names for job_id, names in shown(found).items() if names} == {
+        "j_1": {1: "j_1 1", 2: "j_1 2"}
+    }
+    assert found.unread == (
+        "Not all cases are shown: those of 1 job could not be read; there each file is one case"
+    )
+
+
+async def test_failed_jobs_go_first_where_there_are_too_many_cases(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reporting, "MAX_SHOWN_CASES", 5)
+    jobs = [await job(client, folder, f"j_{number}", passed=number != 2) for number in range(3)]
+    found = await read_cases(client, jobs)
+    assert set(shown(found)) == {"j_0", "j_2"}
+    assert found.unread == (
+        "Not all cases are shown: those of 1 job are over the limit of 5; there each file is one case"
+    )

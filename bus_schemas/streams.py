@@ -251,6 +251,17 @@ def group_consumer(capability: str, org: str, app: str, ack_wait_s: float = ACK_
     }
 
 
+def spare_consumer() -> ApiConfig:
+    """A consumer of no group, which shows whether there is room for one more."""
+    name = GROUP_CONSUMERS + "spare"
+    return {
+        "name": name,
+        "durable_name": name,
+        "filter_subject": subjects.NO_WORK,
+        "ack_policy": "explicit",
+    }
+
+
 def group_consumer_name(capability: str, org: str, app: str) -> str:
     """The name of a group's consumer, always hashed."""
     return GROUP_CONSUMERS + short_hash(capability, org, app)

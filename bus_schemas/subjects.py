@@ -81,6 +81,10 @@ def work(capability: str, org: str, app: str, job_id: str) -> str:
     return f"{work_prefix(capability, org, app)}.{encode_token(job_id)}"
 
 
+NO_WORK = "qg.work.none"
+"""Where no job is ever released."""
+
+
 def work_prefix(capability: str, org: str, app: str) -> str:
     """What all released jobs of a group have in common."""
     return f"qg.work.{encode_token(capability)}.{encode_token(org)}.{encode_token(app)}"

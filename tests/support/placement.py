@@ -206,7 +206,7 @@ def consistent(state: LabState) -> None:
         for released in slot.held.values():
             assert released.started or released.job.group == slot.bound, "held, but pulled by nobody"
     assert set(state.free) <= set(state.slots)
-    assert state.groups_out == len({released.job.group for released in state.out.values()})
+    assert set(state.groups_out) == {released.job.group for released in state.out.values()}
     assert not state.full or state.most_groups is not None
     for job_id, released in state.out.items():
         assert released.slot is not None or not released.started
@@ -215,7 +215,12 @@ def consistent(state: LabState) -> None:
 
 def shut(state: LabState, key: GroupKey) -> bool:
     out = any(released.job.group == key for released in state.out.values())
-    return key[1:] in state.held_builds or state.rules.shut(key, state.org_out) or (state.full and not out)
+    return (
+        key[1:] in state.held_builds
+        or state.rules.shut(key, state.org_out)
+        or (state.full and not out)
+        or key == state.yields
+    )
 
 
 def job(

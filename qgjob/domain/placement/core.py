@@ -78,6 +78,7 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
             shelves.sort_out(state, build[0])
         case GroupsLimited(most, refused):
             state.most_groups, state.refused = most, refused
+            holding.hand_back(state, refused)
             shelves.make_room(state)
         case GroupsLetGo(groups):
             holding.unbind_all(state, groups)
@@ -87,6 +88,7 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
             slot_events.give_up_awaited(state, now)
             slot_events.hand_on_overdue(state, now)
             job_events.come_due(state, now, effects)
+            shelves.take_turns(state, now)
             if state.full and state.free:
                 shelves.make_room(state)
 
@@ -116,5 +118,5 @@ def dispatch(
         holding.hold(state, slot, released, now)
         holding.settle(state, group)
         slot.last_used = now
-        standing.went_out(state, job)
+        standing.went_out(state, job, now)
         effects.append(Release(job, slot.name, because))

@@ -55,6 +55,19 @@ def unbind_all(state: LabState, groups: Iterable[GroupKey]) -> None:
         settle(state, group)
 
 
+def hand_back(state: LabState, groups: Iterable[GroupKey]) -> None:
+    """No slot can pull from these groups yet: what was promised to one, and did not start, is an orphan."""
+    for group in [found for key in groups if (found := state.groups.get(key)) is not None]:
+        for slot in [state.slots[name] for name in group.slots]:
+            for released in [released for released in slot.held.values() if not released.started]:
+                del slot.held[released.job.job_id]
+                orphan(state, released)
+            if not slot.held:
+                slot.bound = None
+                group.slots.discard(slot.name)
+            settle_slot(state, slot)
+
+
 def hold(state: LabState, slot: Slot, released: Released, now: float) -> None:
     """Promise a job that is out to a slot."""
     released.slot = slot.name

@@ -68,7 +68,7 @@ def was_released(state: LabState, job: Job, slot_name: str | None, now: float) -
     if slot_name is not None:
         started(state, job.job_id, job.attempt, slot_name, now)
     holding.settle(state, group)
-    standing.went_out(state, job)
+    standing.went_out(state, job, now)
 
 
 def started(state: LabState, job_id: str, attempt: int, slot_name: str, now: float) -> None:

@@ -144,12 +144,14 @@ class LabState:
     held_builds: dict[Build, Withheld] = field(default_factory=dict[Build, Withheld])
     org_out: dict[str, int] = field(default_factory=dict[str, int])
     """How many jobs of each organisation are out."""
-    groups_out: int = 0
-    """Of how many groups jobs are out."""
+    groups_out: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
+    """The groups of which jobs are out, and since when; the longest first."""
     most_groups: int | None = None
     """Of how many there may be; None: of any number."""
     full: bool = False
     """Nothing of a group starts of which no job is out: there are as many groups as there may be."""
+    yields: GroupKey | None = None
+    """The group of which nothing more starts until none of its jobs is out, as others wait for room."""
     refused: frozenset[GroupKey] = frozenset()
     """Groups of which jobs are out that no slot can pull yet, for the same reason."""
     slots: dict[str, Slot] = field(default_factory=dict[str, Slot])

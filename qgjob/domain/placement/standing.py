@@ -61,12 +61,12 @@ def _move(state: LabState, moves: Iterable[Move]) -> None:
             _step_out(state, job)
 
 
-def went_out(state: LabState, job: Job) -> None:
+def went_out(state: LabState, job: Job, now: float) -> None:
     """One more job is out: those of its run or organisation that were next may have to wait."""
     if job.max_parallel is not None:
         _move(state, state.gates.release(job))
     if state.groups[job.group].out == 1:
-        shelves.went_out(state, job.group)
+        shelves.went_out(state, job.group, now)
     org = job.group.org_id
     out = state.org_out[org] = state.org_out.get(org, 0) + 1
     if out == state.rules.limits.get(org):

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 _MAX_RELEASES = 200
 _ACK_EVERY_S = 0.25
 _AGAIN_S = 1.0
-"""Between two tries to bind slots to groups for which the server had no room."""
+"""Between two looks at groups for which the server had no room."""
 ACK_AFTER_S = 2.5
 """Twice the `sync_interval` of nats.conf, and some."""
 
@@ -66,8 +66,6 @@ class Dispatcher:
     _binds: deque[Bind] = field(default_factory=deque[Bind])
     _wake_release: asyncio.Event = field(default_factory=asyncio.Event)
     _wake_bind: asyncio.Event = field(default_factory=asyncio.Event)
-    _later: dict[str, Bind] = field(default_factory=dict[str, Bind])
-    """Slots that wait until there is room for the consumer of their group."""
 
     def release(self, release: Release) -> None:
         """Queue a release."""
@@ -76,7 +74,6 @@ class Dispatcher:
 
     def bind(self, bind: Bind) -> None:
         """Queue a binding."""
-        self._later.pop(bind.slot, None)
         self._binds.append(bind)
         self.first.bound(bind.slot)
         self._wake_bind.set()
@@ -100,10 +97,8 @@ class Dispatcher:
                     slots.setdefault(group, []).append(slot)
                 self._binds.clear()
                 await asyncio.gather(*(self._bind(group, names) for group, names in slots.items()))
-            limited = self.consumers.tell()
+            limited = await self.consumers.tell()
             await set_within(self._wake_bind, _AGAIN_S if limited else None)
-            self._binds.extendleft(b for b in self._later.values() if self.bound(b.slot) == b.group)
-            self._later.clear()
 
     async def run_releases(self) -> None:
         """Publish queued releases, in batches."""
@@ -115,14 +110,12 @@ class Dispatcher:
             await self._wake_release.wait()
 
     async def _bind(self, group: GroupKey, slots: list[str]) -> None:
-        if not await self.consumers.be_there(group):
-            for name in slots:
-                if not self._leave_out(name, group):
-                    self._later[name] = Bind(name, group)
-                    self.first.told(name)
-            return
+        there = await self.consumers.be_there(group)
         for name in slots:
             if self._leave_out(name, group):
+                continue
+            if not there:  # placement is told, and has other work for the slot
+                self.first.told(name)
                 continue
             agent, _, slot = name.rpartition("/")
             binding = Binding(

@@ -1,8 +1,9 @@
 """The consumers of groups: made before a slot is bound, and as many as the server has room for.
 
 Where it has no more, those that nobody uses go. Where jobs of all of them are out, further groups wait, and
-placement is told how many there may be; it begins no others then. How many that is shows only by a refusal:
-the limit may be the stream's, the account's or the server's own. So after a while a few more are tried.
+placement is told how many there may be, and which are out in vain; it begins no others then. How many there
+may be shows only by a refusal: the limit may be the stream's, the account's or the server's own. So now and
+then it is tried whether there is room for one more, and only then a few more are begun.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class GroupConsumers:
     """How many there may be at once, as far as a refusal has shown."""
     _sure: dict[str, float] = field(default_factory=dict[str, float])
     """Those that surely exist, and when that was made sure (monotonic)."""
-    _refused: set[GroupKey] = field(default_factory=set[GroupKey])
+    _refused: dict[GroupKey, None] = field(default_factory=dict[GroupKey, None])
+    """In use without a consumer, the first first."""
     _refused_at: float = float("-inf")
     _more_at: float = 0.0
     _told: tuple[int | None, frozenset[GroupKey]] = (None, frozenset())
@@ -61,10 +63,11 @@ class GroupConsumers:
         if now - self._sure.get(name, -_SURE_S) < _SURE_S:
             return True
         # The server removes consumers that nobody uses. To create one that is there does nothing.
-        if not await self._made(group):
-            self._refused.add(group)
+        config = streams.group_consumer(*group, self.ack_wait_s)
+        if not await self._made(config, in_vain=group in self._refused):
+            self._refused[group] = None
             return False
-        self._refused.discard(group)
+        self._refused.pop(group, None)
         self._sure[name] = now
         if len(self._sure) > _MAX_SURE:
             self._sure = {n: at for n, at in self._sure.items() if now - at < _SURE_S}
@@ -74,13 +77,15 @@ class GroupConsumers:
         """A slot that was bound to a group does not pull there: its consumer may be gone."""
         self._sure.pop(streams.group_consumer_name(*group), None)
 
-    def tell(self) -> bool:
+    async def tell(self) -> bool:
         """Tell placement how many groups there may be; whether that has to be looked at again soon."""
-        now = self.clock.monotonic()
         in_use = self.in_use()
-        self._refused.intersection_update(in_use)
-        if self.most is not None and not self._refused and now > self._more_at:
-            self._more_at = now + _MORE_AFTER_S
+        for group in list(self._refused):
+            if group not in in_use:
+                del self._refused[group]
+            elif not await self.be_there(group):
+                break
+        if self.most is not None and not self._refused and await self._has_room():
             more = self.most + max(1, self.most // 10)
             self.most = more if more < 2 * len(in_use) else None
         telling = (self.most, frozenset(self._refused))
@@ -89,9 +94,21 @@ class GroupConsumers:
             self.feed(GroupsLimited(*telling))
         return self.most is not None
 
-    async def _made(self, group: GroupKey) -> bool:
-        config = streams.group_consumer(*group, self.ack_wait_s)
-        if group not in self._refused and await self._was_made(config):
+    async def _has_room(self) -> bool:
+        """Whether there is room for one more group, tried now and then."""
+        now = self.clock.monotonic()
+        if now <= self._more_at:
+            return False
+        self._more_at = now + _MORE_AFTER_S
+        spare = streams.spare_consumer()
+        if not await self._made(spare):
+            return False
+        await self._delete(spare["name"])
+        return True
+
+    async def _made(self, config: streams.ApiConfig, *, in_vain: bool = False) -> bool:
+        """Make a consumer, at the cost of unused ones; `in_vain`: whether it was tried just before."""
+        if not in_vain and await self._was_made(config):
             return True
         async with self._clearing:
             if self.clock.monotonic() - self._refused_at < _REFUSED_S:

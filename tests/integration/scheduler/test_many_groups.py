@@ -15,8 +15,9 @@ from qgjob.bus.publisher import Publisher
 from qgjob.bus.topology import consumer_names, ensure_topology, stream_state
 from qgjob.client import Client
 from qgjob.clock import SystemClock
-from qgjob.domain.placement.model import Bind, GroupKey
+from qgjob.domain.placement.model import Bind, Event, GroupKey, GroupsLimited
 from qgjob.scheduler.backlog.entries import Backlog
+from qgjob.scheduler.dispatch import group_consumers
 from qgjob.scheduler.dispatch.dispatcher import Dispatcher
 from qgjob.scheduler.dispatch.group_consumers import GroupConsumers
 from qgjob.scheduler.leadership.fence import Fence
@@ -40,7 +41,8 @@ class Binder:
         clock = SystemClock()
         self.bus = bus
         self.bound: dict[str, GroupKey] = {}
-        self.consumers = GroupConsumers(bus, clock, 30.0, lambda: in_use, lambda _: None)
+        self.told_placement: list[Event] = []
+        self.consumers = GroupConsumers(bus, clock, 30.0, lambda: in_use, self.told_placement.append)
         self.dispatcher = Dispatcher(
             bus=bus,
             clock=clock,
@@ -104,7 +106,7 @@ async def test_a_slot_that_was_given_other_work_meanwhile_is_not_bound_to_what_i
         assert (await slots.heard())[:2] == ("s0", "v1")
 
 
-async def test_what_waits_for_room_is_not_bound_once_placement_gave_it_up(bus: Bus) -> None:
+async def test_a_group_that_was_refused_has_its_consumer_as_soon_as_there_is_room(bus: Bus) -> None:
     config = (await bus.requests.api(f"STREAM.INFO.{streams.WORK}"))["config"]
     await bus.requests.api(f"STREAM.UPDATE.{streams.WORK}", {**config, "max_consumers": 1})
     groups = [group_of(f"v{number}") for number in range(4)]
@@ -113,12 +115,36 @@ async def test_what_waits_for_room_is_not_bound_once_placement_gave_it_up(bus: B
         assert (await slots.heard())[0] == "s0"
         for number in (1, 2):
             slots.bind(f"s{number}", groups[number])
-        await wait_for(lambda: slots.consumers.most == 1, 10, "no room")
-        del slots.bound["a/s1"]
+        limited = GroupsLimited(1, frozenset(groups[1:3]))
+        await wait_for(lambda: limited in slots.told_placement, 10, "no room")
         await bus.requests.api(f"STREAM.UPDATE.{streams.WORK}", {**config, "max_consumers": MOST})
-        assert (await slots.heard())[0] == "s2"
-        slots.bind("s3", groups[3])  # sent behind all that waited
-        assert (await slots.heard())[0] == "s3"
+        await wait_for(lambda: slots.told_placement[-1] == GroupsLimited(1), 10, "room for both")
+        slots.bind("s1", groups[1])
+        assert (await slots.heard())[0] == "s1", "what was refused before was not sent later"
+
+
+async def test_how_many_groups_there_may_be_is_found_without_beginning_one_in_vain(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_consumers, "_MORE_AFTER_S", 0.0)
+    config = (await bus.requests.api(f"STREAM.INFO.{streams.WORK}"))["config"]
+    await bus.requests.api(f"STREAM.UPDATE.{streams.WORK}", {**config, "max_consumers": 1})
+    groups = [group_of(f"v{number}") for number in range(2)]
+    in_use = dict.fromkeys(groups, True)
+    async with Binder(bus, in_use) as slots:
+        slots.bind("s0", groups[0])
+        assert (await slots.heard())[0] == "s0"
+        slots.bind("s1", groups[1])
+        await wait_for(lambda: bool(slots.told_placement), 10, "no room")
+        del in_use[groups[1]]
+        for _ in range(3):
+            await slots.consumers.tell()
+        assert slots.consumers.most == 1
+        assert slots.told_placement[-1] == GroupsLimited(1)
+        await bus.requests.api(f"STREAM.UPDATE.{streams.WORK}", {**config, "max_consumers": 2})
+        await slots.consumers.tell()
+        assert slots.told_placement[-1] == GroupsLimited(None)
+        assert len(await consumer_names(bus, streams.WORK)) == 1
 
 
 async def test_more_builds_than_the_server_has_room_for_wait_and_the_reign_goes_on(tmp_path: Path) -> None:
@@ -149,6 +175,14 @@ async def test_more_builds_than_the_server_has_room_for_wait_and_the_reign_goes_
         jobs = [job.job_id for run in runs for job in run.specs]
         whys = [await client.explain(job_id) for job_id in jobs]
         assert any(gate.kind == "no_room" for why in whys for gate in why.gates)
+        for build in [why.group.app_version_id for why in whys if why.state == "running" and why.group]:
+            runs.append(planned(1, runner="until", argv=(str(tmp_path),), app=build))  # passes at once
+            await submit(bus, runs[-1])
+
+        async def another_passed() -> bool:
+            return any([(await client.run(run.run_id)).counts == {"passed": 1} for run in runs[8:]])
+
+        await wait_for(another_passed, 20, "a job on a slot that was promised to a group without room")
         go_on.touch()
         for run in runs:
             await counted(bus, run.run_id, {"passed": 1})

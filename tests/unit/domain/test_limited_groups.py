@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,19 @@ from qgjob.domain.placement.model import (
 from tests.support.placement import LABELS, World, consistent, job
 
 Kind = Literal[
-    "slot", "job", "take", "finish", "lose", "limit", "lift", "let_go", "cancel", "depose", "tick", "seen"
+    "slot",
+    "job",
+    "take",
+    "finish",
+    "lose",
+    "limit",
+    "refuse",
+    "lift",
+    "let_go",
+    "cancel",
+    "depose",
+    "tick",
+    "seen",
 ]
 
 
@@ -35,14 +48,26 @@ steps = st.lists(st.builds(Step, st.sampled_from(get_args(Kind)), st.integers(0,
 
 
 class Limited(World):
-    """Notes when a group is begun beyond the limit."""
+    """Plays a server with room for so many groups, and notes when one is begun beyond the limit."""
 
     def feed(self, event: Event) -> None:
-        before, began = len(self.log), self.state.groups_out
+        before, began = len(self.log), len(self.state.groups_out)
         super().feed(event)
         most = self.state.most_groups
         if most is not None and any(isinstance(effect, Release) for effect in self.log[before:]):
-            assert self.state.groups_out <= max(most, began)
+            assert len(self.state.groups_out) <= max(most, began)
+        if isinstance(event, Tick) and self.state.refused and len(self.state.groups_out) <= (most or 0):
+            self.feed(GroupsLimited(most))  # there is room for those that were refused
+
+    def take(self, name: str) -> None:
+        if self.bound.get(name) not in self.state.refused:
+            super().take(name)
+
+    def refuse(self, most: int) -> None:
+        """Find room for the first few groups that are out, and none for the last."""
+        begun = {job.group for _, job in self.running.values()}
+        late = [key for key in self.state.groups_out if key not in begun][most:]
+        self.feed(GroupsLimited(most, frozenset(late)))
 
 
 def play(history: list[Step]) -> Limited:
@@ -57,6 +82,8 @@ def play(history: list[Step]) -> Limited:
                 world.add_slot(name, LABELS)
             case "limit":
                 world.feed(GroupsLimited(1 + which))
+            case "refuse":
+                world.refuse(1 + which)
             case "lift":
                 world.feed(GroupsLimited(None))
             case "let_go":
@@ -154,3 +181,59 @@ def test_what_was_released_to_a_group_that_the_server_refused_says_so() -> None:
     answer = explain(world.state, "j1", world.now)
     assert answer is not None
     assert "no room" in answer.summary
+
+
+def refused(most: int, groups: int, slots: int) -> Limited:
+    """Jobs of several groups are out, on a slot each, when it shows that there is room for fewer."""
+    world = Limited()
+    for number in range(slots):
+        world.add_slot(f"a/s{number}", LABELS)
+    for number in range(groups):
+        world.feed(JobArrived(job(number, app=f"v{number}", at=world.now)))
+    world.refuse(most)
+    return world
+
+
+def test_a_slot_whose_group_the_server_refused_goes_on_with_other_work() -> None:
+    world = refused(most=2, groups=3, slots=3)
+    world.feed(JobArrived(job(10, app="v1", at=world.now)))
+    assert world.state.out["j10"].slot == "a/s2", "the slot that j2 was promised to"
+    assert world.state.out["j2"].slot is None
+    world.run_dry()
+    assert sorted(world.ended) == ["j0", "j1", "j10", "j2"]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_group_that_the_server_refused_gets_room_although_others_have_work_for_days(most: int) -> None:
+    world = refused(most=most, groups=most + 1, slots=4)
+    for number in range(10, 200):
+        world.feed(JobArrived(job(number, app=f"v{number % most}", at=world.now)))
+    ended_by_turns(world, 40)
+    assert f"j{most}" in world.ended
+
+
+def test_a_group_that_waits_for_room_gets_it_although_others_have_work_for_several_slots() -> None:
+    world = Limited()
+    world.feed(GroupsLimited(2))
+    for number in range(4):
+        world.add_slot(f"a/s{number}", LABELS)
+    for number in range(10, 400):
+        world.feed(JobArrived(job(number, app=f"v{number % 2}", at=world.now)))
+    world.feed(JobArrived(job(1, app="v9", at=world.now)))
+    ended_by_turns(world, 50)
+    assert "j1" not in world.ended, "each change may cost an install"
+    ended_by_turns(world, 100)
+    assert "j1" in world.ended
+    world.run_dry()
+    assert len(world.ended) == 391
+
+
+def ended_by_turns(world: World, jobs: int) -> None:
+    """Let one slot after the other end a job, two seconds apart: never all of them at once."""
+    slots = sorted(world.labels)
+    for number in range(jobs):
+        for name in slots:
+            world.take(name)
+        world.now += 2.0
+        world.finish(slots[number % len(slots)])
+        world.feed(Tick())

@@ -55,6 +55,8 @@ def _orphan(view: View) -> Choice | None:
         if not group.orphans:
             del orphaned[number]
             continue
+        if group.key in view.state.refused:
+            continue
         fitting = [slot for slot in view.idle if group.labels <= slot.labels]
         if fitting:
             avoid, key = view.state.out[min(group.orphans)].job.avoid, group.key

@@ -20,11 +20,16 @@ DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
 _CONNECT_S = 2.0
 _ANSWER_S = 5.0
 _PASSWORD: Final = re.compile(r"(://[^/@]*:)[^@]*@")
+_DENIED_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")
 _SCHEMES: Final = {"redis", "rediss", "unix"}
 
 
 class StoreUnavailableError(UnreachableError):
     """The store does not answer now (away, restarting, still loading): try again later."""
+
+
+class NotPermittedError(NotAllowedError):
+    """The store's user may not give a command, or not for these keys. It answers, and knows the user."""
 
 
 @contextlib.asynccontextmanager
@@ -78,14 +83,20 @@ class Store:
         return script
 
     async def ping(self) -> str:
-        """What answers there, such as `Valkey 9.0.2`; raises `QgjobError` when nothing does."""
+        """What answers there, such as `Valkey 9.0.2`; raises `QgjobError` when nothing does.
+
+        Raises `NotPermittedError` where the user may not ask (INFO).
+        """
         async with self.asking():
             info: dict[str, object] = await self.client.info("server")
         name = str(info.get("server_name", "redis")).capitalize()
         return f"{name} {info.get('valkey_version') or info.get('redis_version', '?')}"
 
     async def evicted(self) -> int:
-        """How many keys, whoever's, it has thrown away for want of memory since it started."""
+        """How many keys, whoever's, it has thrown away for want of memory since it started.
+
+        Raises `NotPermittedError` where the user may not ask (INFO).
+        """
         async with self.asking():
             info: dict[str, object] = await self.client.info("stats")
         return int(str(info.get("evicted_keys", 0)))
@@ -126,7 +137,12 @@ def explain(error: BaseException, shown: str) -> QgjobError:
     )
 
     text = str(error).strip().rstrip(".") or "no answer in time"
-    if isinstance(error, AuthenticationError | NoPermissionError) or text.startswith(("NOAUTH", "WRONGPASS")):
+    if isinstance(error, NoPermissionError) or text.startswith(_DENIED_IN_SCRIPT):
+        return NotPermittedError(
+            f"The store at {shown} does not permit its user a command: {text}.",
+            hint="Permit what is named under Valkey in docs/deploy.md.",
+        )
+    if isinstance(error, AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS")):
         return NotAllowedError(
             f"The store at {shown} refused the credentials.", hint="Check the user and password in REDIS_URL."
         )

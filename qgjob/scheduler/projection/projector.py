@@ -21,12 +21,12 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, follow
 from qgjob.clock import SystemClock
 from qgjob.domain.wording import counted
-from qgjob.errors import BadMessageError, NotAllowedError, QgjobError, RefusedError
+from qgjob.errors import BadMessageError, QgjobError, RefusedError
 from qgjob.scheduler.projection.event_history import EventHistory, OtherStreamError
 from qgjob.scheduler.projection.event_letters import EventLetters
 from qgjob.scheduler.projection.evictions import Evictions
 from qgjob.store.agents import write_agents
-from qgjob.store.connect import Store, StoreUnavailableError
+from qgjob.store.connect import NotPermittedError, Store, StoreUnavailableError
 from qgjob.store.position import Position
 from qgjob.store.projection import Batch, OutdatedError, Projection, StoredEvent
 from qgjob.waiting import set_within
@@ -256,7 +256,7 @@ class Projector:
             return
         try:
             evicted = await self._stored(self._store.evicted)
-        except NotAllowedError as error:
+        except NotPermittedError as error:
             if not self._unwatched:
                 self._unwatched = True
                 log.warning("whether the store throws keys away cannot be watched (INFO): %s", error)

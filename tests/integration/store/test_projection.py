@@ -68,7 +68,7 @@ def made(count: int, *, runs: int = 2) -> list[StoredEvent]:
     return [StoredEvent(event, seq, NOW - 500 + seq) for seq, event in enumerate(events, 1)]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(stream=streams(), data=st.data())
 def test_a_prefix_and_its_replay_are_the_whole(
     shared_valkey: ValkeyServer, stream: list[StoredEvent], data: st.DataObject

@@ -297,7 +297,7 @@ def test_the_checkpoint_ends_it(tmp_path: Path):
         unpack(tmp_path / "archive", tmp_path / "dest", checkpoint=checkpoint)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     entries=st.lists(
         st.tuples(

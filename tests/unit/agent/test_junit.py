@@ -169,7 +169,7 @@ def test_thousands_separators_are_read(tmp_path: Path):
     assert read(tmp_path, suite(case(time="1,234.5"))).cases[0].duration_s == 1234.5
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     pieces=st.lists(
         st.sampled_from(

@@ -306,7 +306,7 @@ def test_pack_folder_takes_everything(tree: Tree, tmp_path: Path):
     }
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     patterns=st.lists(st.text("ab*/!?. \\#[]^-:", min_size=1, max_size=8), max_size=4),
     nested=st.lists(st.text("ab*/!", min_size=1, max_size=4), max_size=2),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.placement.explain import gates_of
@@ -108,7 +108,7 @@ histories = st.lists(
 )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(histories)
 def test_limits_hold_and_every_job_is_admitted_in_the_end(history: list[Any]) -> None:
     lab = Lab()
@@ -188,7 +188,7 @@ def act(lab: Lab, kind: str, number: int) -> None:
             does[kind](name)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(histories, st.integers(1, 3))
 def test_an_organisation_never_has_more_out_than_it_may(history: list[Any], limit: int) -> None:
     lab = Lab()

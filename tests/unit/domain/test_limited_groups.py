@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.placement.explain import explain
@@ -105,7 +105,7 @@ def play(history: list[Step]) -> Limited:
     return world
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(steps)
 def test_no_more_groups_than_there_may_be_and_nothing_is_lost(history: list[Step]) -> None:
     world = play(history)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.placement.core import decide
@@ -28,7 +28,7 @@ from qgjob.domain.placement.model import (
 from tests.support.placement import LABELS, History, NewJob, World, histories, job, play
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(histories)
 def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
     world, cancelled = play(history)
@@ -104,7 +104,7 @@ class Checked(World):
         indexed(self.state)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(histories)
 def test_the_indices_are_right_whatever_happens(history: History) -> None:
     world = Checked()
@@ -188,7 +188,7 @@ class Recorder(World):
         super().feed(event)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(histories, st.integers(0, 100))
 def test_replayed_from_any_crash_point_the_state_decides_the_same(history: History, crash_at: int) -> None:
     history = [step for step in history if isinstance(step, NewJob) or step.kind != "depose"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.placement.model import (
@@ -85,7 +85,7 @@ def play(history: list[Step]) -> Guarded:
     return world
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(steps)
 def test_nothing_leaks_and_nothing_is_lost(history: list[Step]) -> None:
     world = play(history)

@@ -12,7 +12,7 @@ class Proxy:
     """Forwards to a port of this machine; `deaf` drops the server's answers, `cut` the connections.
 
     `rate`: how many bytes a second the server's answers may bring, `up_rate`: how many go to the server; 0 for
-    as many as come.
+    as many as come. `hold` lets what goes to the server wait, until a `cut`.
     """
 
     def __init__(self, port: int) -> None:
@@ -23,6 +23,9 @@ class Proxy:
         self.deaf = False
         self.swallowed = 0
         self.rate = self.up_rate = 0
+        self.held = asyncio.Event()
+        """Something waits for a `cut`."""
+        self._words, self._left = b"", 0
 
     @property
     def url(self) -> str:
@@ -39,14 +42,18 @@ class Proxy:
         assert self._server is not None
         self._server.close()
         self.cut()
-        for task in tuple(self._tasks):
-            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def hold(self, words: bytes, after: int) -> None:
+        """Let wait what goes to the server once these words were said about so often."""
+        self._words, self._left = words, after
+
     def cut(self) -> None:
-        """Drop every connection."""
-        for writer in tuple(self._writers):
-            writer.close()
+        """Drop every connection, and what waits to be sent; those to come are as in the beginning."""
+        self.held.clear()
+        self._words = b""
+        for task in tuple(self._tasks):
+            task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -75,6 +82,11 @@ class Proxy:
                 if answers and self.deaf:
                     self.swallowed += len(data)
                     continue
+                if self._words and not answers:
+                    self._left -= data.count(self._words)
+                    if self._left <= 0:
+                        self.held.set()
+                        await asyncio.Event().wait()
                 if rate := self.rate if answers else self.up_rate:
                     free = max(free, loop.time()) + len(data) / rate
                     await asyncio.sleep(free - loop.time())

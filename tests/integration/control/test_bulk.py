@@ -3,43 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bus_schemas.control import CtlAnswer
-from bus_schemas.events import Reprioritised, Retrying
+from bus_schemas.events import Ended, Event, Reprioritised, Retrying
 from bus_schemas.streams import ORDERS_BUCKET
 from qgjob.bus.connect import Bus
 from qgjob.client import Client
+from qgjob.local.ports import free_port
 from qgjob.local.system import LocalSystem
 from tests.support.controlled import lab
-from tests.support.pipeline import Witness, counted
+from tests.support.pipeline import SHORT_ACK_WAIT, Witness, counted
+from tests.support.proxy import Proxy
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
-JOBS = 2500
-BEGUN = 200
-"""So many jobs were reached when the leader is killed."""
+JOBS = 600
+MANY = 2500
+BEGUN = 100
+"""About so many jobs were reached when the leader is killed."""
 
 
-async def killed_in_the_middle(
-    running: LocalSystem, act: Awaitable[CtlAnswer], reached: Callable[[], int], *, goes: bool
-) -> CtlAnswer | None:
-    """Kill the leader while it carries a request out; `goes`: whoever asked goes away at that moment."""
-    before = reached()
-    asking = asyncio.ensure_future(act)
-    await wait_for(lambda: reached() >= before + BEGUN, 60, "a request that has begun")
-    os.kill(running.pids()["scheduler"], signal.SIGKILL)
-    assert reached() < before + JOBS, "it was carried out before the kill"
-    if goes:
-        asking.cancel()
-        await asyncio.wait([asking])
-        return None
-    return await asking
+@dataclass
+class Lab:
+    """One whose leader speaks to the server through a proxy, and can be stopped in the middle of what it says."""
+
+    proxy: Proxy
+    running: LocalSystem
+    bus: Bus
+    client: Client
+    witness: Witness
+
+    async def killed_in_the_middle(
+        self, act: Awaitable[CtlAnswer], what: type[Event], *, goes: bool
+    ) -> CtlAnswer | None:
+        """Kill the leader while it carries a request out; `goes`: whoever asked goes away at that moment."""
+        before = reached(self.witness, what)
+        self.proxy.hold(f'"kind":"{what.model_fields["kind"].default}"'.encode(), BEGUN)
+        asking = asyncio.ensure_future(act)
+        async with asyncio.timeout(60):
+            await self.proxy.held.wait()
+        await wait_for(lambda: reached(self.witness, what) > before, 20, "a request that has begun")
+        os.kill(self.running.pids()["scheduler"], signal.SIGKILL)
+        self.proxy.cut()
+        assert reached(self.witness, what) < before + JOBS, "it was carried out before the kill"
+        if goes:
+            asking.cancel()
+            await asyncio.wait([asking])
+            return None
+        return await asking
+
+
+@contextlib.asynccontextmanager
+async def fragile(folder: Path) -> AsyncGenerator[Lab]:
+    port = free_port()
+    async with Proxy(port) as proxy:
+        through = (*SHORT_ACK_WAIT, "--server", proxy.url)
+        async with lab(folder, port=port, scheduler_args=through) as parts:
+            yield Lab(proxy, *parts)
 
 
 async def queued(bus: Bus, client: Client) -> tuple[str, set[str]]:
@@ -61,11 +89,10 @@ async def nothing_is_kept(bus: Bus) -> None:
 
 @pytest.mark.parametrize("goes", [True, False], ids=["the asker is gone", "the asker waits"])
 async def test_a_cancel_is_carried_out_by_the_next_leader(tmp_path: Path, goes: bool) -> None:
-    async with lab(tmp_path) as (running, bus, client, witness):
+    async with fragile(tmp_path) as it:
+        bus, client, witness = it.bus, it.client, it.witness
         run_id, jobs = await queued(bus, client)
-        answer = await killed_in_the_middle(
-            running, client.cancel(run_id), lambda: len(witness.ends), goes=goes
-        )
+        answer = await it.killed_in_the_middle(client.cancel(run_id), Ended, goes=goes)
         await counted(bus, run_id, {"cancelled": JOBS})
         await wait_for(lambda: len(witness.ends) == JOBS, 30, "all ends heard")
         assert set(witness.ends.values()) == {1}
@@ -77,13 +104,12 @@ async def test_a_cancel_is_carried_out_by_the_next_leader(tmp_path: Path, goes: 
 
 
 async def test_a_retry_is_carried_out_by_the_next_leader(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (running, bus, client, witness):
+    async with fragile(tmp_path) as it:
+        bus, client = it.bus, it.client
         run_id, jobs = await queued(bus, client)
         await client.cancel(run_id)
         await counted(bus, run_id, {"cancelled": JOBS})
-        answer = await killed_in_the_middle(
-            running, client.retry(run_id), lambda: reached(witness, Retrying), goes=False
-        )
+        answer = await it.killed_in_the_middle(client.retry(run_id), Retrying, goes=False)
         await counted(bus, run_id, {"queued": JOBS})
         assert answer is not None
         assert set(answer.affected) == jobs
@@ -94,11 +120,10 @@ async def test_a_retry_is_carried_out_by_the_next_leader(tmp_path: Path) -> None
 
 
 async def test_another_priority_is_given_by_the_next_leader(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (running, bus, client, witness):
+    async with fragile(tmp_path) as it:
+        bus, client = it.bus, it.client
         run_id, _ = await queued(bus, client)
-        await killed_in_the_middle(
-            running, client.reprioritise(run_id, 9), lambda: reached(witness, Reprioritised), goes=True
-        )
+        await it.killed_in_the_middle(client.reprioritise(run_id, 9), Reprioritised, goes=True)
 
         async def shown() -> bool:
             return {view.priority for view in (await client.run(run_id)).jobs} == {9}
@@ -111,20 +136,20 @@ async def test_another_priority_is_given_by_the_next_leader(tmp_path: Path) -> N
 async def test_a_run_that_is_still_being_read_in_is_cancelled_as_a_whole(tmp_path: Path) -> None:
     async with lab(tmp_path) as (_, bus, client, _witness):
         await client.pause_queue()
-        run = planned(JOBS, runner="noop")
+        run = planned(MANY, runner="noop")
         await submit(bus, run)
         answer = await client.cancel(run.run_id)
         assert set(answer.affected) == {spec.job_id for spec in run.specs}
-        await counted(bus, run.run_id, {"cancelled": JOBS})
-        behind, last = planned(JOBS, runner="noop"), planned(1, runner="noop")
+        await counted(bus, run.run_id, {"cancelled": MANY})
+        behind, last = planned(MANY, runner="noop"), planned(1, runner="noop")
         await submit(bus, behind)
         await submit(bus, last)
-        assert len((await client.reprioritise(behind.run_id, 9)).affected) == JOBS
+        assert len((await client.reprioritise(behind.run_id, 9)).affected) == MANY
         job = last.specs[0].job_id
         assert (await client.cancel(job)).affected == (job,)
         await client.cancel(behind.run_id)
 
 
-def reached(witness: Witness, kind: type) -> int:
+def reached(witness: Witness, kind: type[Event]) -> int:
     """How many jobs have an event of a kind."""
     return sum(any(isinstance(event, kind) for event in events) for events in witness.events.values())

@@ -166,16 +166,17 @@ async def test_a_test_that_makes_files_without_end_is_ended(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, room: Sequence[int], said: str
 ) -> None:
     left = itertools.chain(room, itertools.repeat(room[-1]))
+    made = tmp_path / "made"
     disk = {"f_bavail": 2**40, "f_bfree": 2**40, "f_blocks": 2**41, "f_frsize": 1, "f_files": 2**20}
 
     def statvfs(_: object) -> SimpleNamespace:
-        return SimpleNamespace(**disk, f_favail=next(left))
+        return SimpleNamespace(**disk, f_favail=next(left) if made.exists() else 10**6)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
-    monkeypatch.setattr(watching, "LOOK_EVERY_S", 2.0)
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(watching, "MAX_FILES", most)
     runner = await runner_in(bus, tmp_path, tmp_path / "work")
-    script = 'seq 1500 | (cd "$TMPDIR" && xargs touch) && sleep 60'
+    script = f'seq 1500 | (cd "$TMPDIR" && xargs touch) && touch {made} && sleep 60'
     message = JobMessage(spec=planned(1, runner="command", argv=("sh", "-c", script)).specs[0])
     outcome = await ran(runner, await claimed(bus, runner, message))
     assert outcome is not None

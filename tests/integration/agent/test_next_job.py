@@ -48,9 +48,17 @@ def noted(folder: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def working(bus: Bus, folder: Path, seconds: list[str]) -> AsyncGenerator[tuple[SlotWorker, list[str]]]:
-    """A slot that works on jobs that sleep so long, one after the other; yields it and their ids."""
-    specs = [planned(1, runner="sleep", app=APP, argv=(each,)).specs[0] for each in seconds]
+async def working(
+    bus: Bus, folder: Path, until: list[str | Path]
+) -> AsyncGenerator[tuple[SlotWorker, list[str]]]:
+    """A slot that works on jobs one after the other; yields it and their ids.
+
+    They sleep for so many seconds, or until a file is there.
+    """
+    specs = [
+        planned(1, runner="until" if isinstance(each, Path) else "sleep", app=APP, argv=(str(each),)).specs[0]
+        for each in until
+    ]
     group = streams.group_consumer("any", specs[0].org_id, APP, ACK_WAIT_S)
     await create_consumer(bus, streams.WORK, group)
     for spec in specs:
@@ -129,8 +137,12 @@ async def test_where_enough_waits_a_busy_slot_fetches_its_next_job(
 
     monkeypatch.setattr(Puller, "ask", only_until_the_second)
     witness = Witness()
-    async with witness.watching(bus), working(bus, tmp_path, ["0", "0.3", "0", "0"]) as (_, jobs):
+    go_on = tmp_path / "go on"
+    async with witness.watching(bus), working(bus, tmp_path, ["0", go_on, "0", "0"]) as (_, jobs):
         try:
+            await wait_for(lambda: jobs[1] in witness.started(), 10, "the second test to start")
+            await wait_for(lambda: noted(tmp_path) == 2, 10, "the next job to be noted")
+            go_on.touch()
             await wait_for(
                 lambda: jobs[2] in witness.ends, 10, "the third job, which was not asked for again"
             )

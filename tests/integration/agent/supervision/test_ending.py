@@ -102,9 +102,10 @@ async def test_a_lease_that_is_not_renewed_ends_the_job(supervisor: JobSuperviso
 
 
 async def test_a_renewed_lease_lets_the_job_go_on(supervisor: JobSupervisor, launch: Launch):
-    result = await supervisor.run(
-        launch("sleep", "0.3"), Output(), lease_s=0.2, on_started=lambda _pid: supervisor.renew(60)
-    )
+    task = asyncio.create_task(supervisor.run(launch("sleep", "0.3"), Output(), lease_s=0.2))
+    await asyncio.sleep(0)
+    supervisor.renew(60)  # sent right behind the start: whoever is told of that first may be too late
+    result = await task
     assert (result.code, result.ended) == (0, None)
 
 

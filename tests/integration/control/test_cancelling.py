@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bus_schemas import streams
+from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import ask_holder
 from qgjob.bus.direct import read_page
@@ -51,8 +51,10 @@ async def test_a_job_of_a_run_that_is_not_complete_yet_is_cancelled_with_the_oth
         await part_of(bus, run, 0, parts=2)
         unwanted = run.specs[0].job_id
         await is_in(client, unwanted, "queued")
+        asked = await bus.nc.subscribe(subjects.CTL_ALL)
+        await bus.requests.round_trip()
         cancelling = asyncio.create_task(client.cancel(unwanted))
-        await asyncio.wait({cancelling}, timeout=1)  # it is asked for before the others are stored
+        await asked.next_msg(20)  # before the others are stored
         await part_of(bus, run, 1, parts=2)
         answer = await cancelling
         assert answer.affected == (unwanted,)

@@ -18,16 +18,18 @@ async def test_a_job_for_later_is_scheduled_then_runs_and_one_that_waits_too_lon
     tmp_path: Path,
 ) -> None:
     async with lab(tmp_path) as (running, bus, client, witness):
+        much_later = replace(run_of(1), not_before=time.time() + 3600)
+        await submit(bus, much_later)
         at = time.time() + 3
         run = replace(run_of(1), not_before=at)
         await submit(bus, run)
         never = run_of(2, expires_s=1.0, requires=("nowhere",))
         await submit(bus, never)
         job_id = run.specs[0].job_id
-        await is_in(client, job_id, "scheduled")
-        assert (await told(bus)).delayed == 1
         await kill_leader(running, bus)
         await is_in(client, job_id, "passed")
+        await is_in(client, much_later.specs[0].job_id, "scheduled")
+        assert (await told(bus)).delayed == 1
         (start,) = [e for e in witness.events[job_id] if isinstance(e, Started)]
         assert start.at >= at
         expired = await client.wait(never.run_id)

@@ -13,7 +13,7 @@ import pytest
 
 from bus_schemas import subjects
 from bus_schemas.agents import SlotNext, SlotStatus
-from bus_schemas.events import Ended, Started
+from bus_schemas.events import Ended, Released, Started
 from bus_schemas.explain import ExplainAnswer
 from bus_schemas.lab import HoldOrder
 from qgjob.bus.connect import Bus
@@ -28,6 +28,7 @@ from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.dispatch.slots import SILENT_S, Slots
 from qgjob.scheduler.leadership.fence import Fence
+from tests.support.badlab import PLUGINS
 from tests.support.pipeline import Witness, counted, idle_slots, overview, slot_named, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
@@ -61,10 +62,11 @@ def starts_at(witness: Witness, slot: str) -> list[str]:
 
 
 async def test_a_pause_lets_the_running_job_finish_and_outlives_agent_and_leader(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"agents": 2, "slots": 1}
+    options: dict[str, Any] = {"agents": 2, "slots": 1, "plugins": PLUGINS}
+    go_on = tmp_path / "go on"
     async with system(tmp_path, **options) as (running, bus), Witness().watching(bus) as witness:
         client = client_of(bus)
-        first = planned(2, runner="sleep", argv=("2",))
+        first = planned(2, runner="until", argv=(str(go_on),))
         await submit(bus, first)
         await wait_for(lambda: len(witness.started()) == 2, 20, "both slots busy")
         answer = await client.hold("pause", SLOT, note="new cable", for_s=3600, by="ann")
@@ -72,6 +74,7 @@ async def test_a_pause_lets_the_running_job_finish_and_outlives_agent_and_leader
         assert answer.running == {SLOT: starts_at(witness, SLOT)[0]}
         more = planned(6, runner="noop")
         await submit(bus, more)
+        go_on.touch()
         await counted(bus, first.run_id, {"passed": 2})
         await counted(bus, more.run_id, {"passed": 6})
         assert len(starts_at(witness, SLOT)) == 1
@@ -135,9 +138,11 @@ async def test_an_agent_is_drained_as_a_whole(tmp_path: Path) -> None:
 
 
 async def test_an_agent_that_stops_gets_nothing_more(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=2) as (running, bus), Witness().watching(bus) as witness:
+    options: dict[str, Any] = {"agents": 1, "slots": 2, "plugins": PLUGINS}
+    go_on = tmp_path / "go on"
+    async with system(tmp_path, **options) as (running, bus), Witness().watching(bus) as witness:
         client = client_of(bus)
-        long = planned(1, runner="sleep", argv=("7",))
+        long = planned(1, runner="until", argv=(str(go_on),))
         await submit(bus, long)
         await wait_for(lambda: len(witness.started()) == 1, 20, "a slot busy")
         old = running.pids()["agent-local"]
@@ -158,7 +163,8 @@ async def test_an_agent_that_stops_gets_nothing_more(tmp_path: Path) -> None:
             assert "its agent stops" in {row.why for row in answer.slots}
             return answer
 
-        await wait_for(why, 3, "the reason")
+        await wait_for(why, 10, "the reason")
+        go_on.touch()
         await counted(bus, run.run_id, {"passed": 1})
         await counted(bus, long.run_id, {"passed": 1})
 
@@ -169,13 +175,17 @@ async def test_explain_on_a_whole_system(tmp_path: Path) -> None:
         done = planned(1, runner="noop")
         await submit(bus, done)
         await counted(bus, done.run_id, {"passed": 1})
+
+        def released() -> list[str]:  # which may be told after the end
+            events = witness.events[done.specs[0].job_id]
+            return [event.because for event in events if isinstance(event, Released) and event.because]
+
+        (because,) = await wait_for(released, 20, "why it went there")
         ended = await client.explain(done.specs[0].job_id)
         assert ended.state == "passed"
         assert ended.attempts[0].slot == ONLY
-        released = [e for e in witness.events[done.specs[0].job_id] if e.kind == "released"]
-        assert ended.attempts[0].because
-        assert ended.attempts[0].because == released[0].because
-        assert ended.attempts[0].because in ended.summary
+        assert ended.attempts[0].because == because
+        assert because in ended.summary
 
         long = planned(1, runner="sleep", argv=("30",))
         await submit(bus, long)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
@@ -18,21 +18,32 @@ from qgjob.bus.connect import Bus
 from qgjob.client import Client, SubmitRequest, Submitted
 from qgjob.clock import SystemClock
 from qgjob.scheduler.attempts import reaper
+from qgjob.scheduler.leadership.server_clock import ServerClock
 from tests.support.pipeline import Witness, overview
 from tests.support.scheduling import scheduling as scheduling_in
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
+AN_HOUR_S = 3600.0
+Pass = Callable[[], None]
+
 
 @pytest.fixture
-async def scheduling(
+async def an_hour_passes(
     bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
-) -> AsyncGenerator[None]:
-    """A scheduler within this process, which looks after what is left undone at once."""
+) -> AsyncGenerator[Pass]:
+    """A scheduler within this process, which looks after what is left undone at once, and what sets its clock on."""
     monkeypatch.setattr(reaper, "_EVERY_S", 0.1)
     monkeypatch.setattr(reaper, "_PATIENCE_S", 0.1)
+    passed, now = 0.0, ServerClock.now
+
+    def passes() -> None:
+        nonlocal passed
+        passed += AN_HOUR_S
+
+    monkeypatch.setattr(ServerClock, "now", lambda clock: now(clock) + passed)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     async with scheduling_in(nats_server, valkey_server, ack_wait_s=0.5):
-        yield
+        yield passes
 
 
 @contextlib.asynccontextmanager
@@ -55,12 +66,13 @@ async def queued(bus: Bus, witness: Witness, expires_s: float) -> Submitted:
 
 
 async def test_an_expiry_that_could_not_be_written_is_one_later(
-    bus: Bus, scheduling: None, caplog: pytest.LogCaptureFixture
+    bus: Bus, an_hour_passes: Pass, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Witness().watching(bus) as witness:
-        submitted = await queued(bus, witness, expires_s=2.0)
+        submitted = await queued(bus, witness, expires_s=AN_HOUR_S)
         (job_id,) = (job.job_id for job in submitted.jobs)
         async with no_events_stored(bus):
+            an_hour_passes()
             await wait_for(lambda: caplog.text.count("could not be ended") >= 1, 20, "a write to fail")
             assert not witness.ends[job_id]
         await wait_for(lambda: witness.ends[job_id], 20, "the end")
@@ -70,12 +82,13 @@ async def test_an_expiry_that_could_not_be_written_is_one_later(
 
 
 async def test_what_was_to_expire_and_is_cancelled_meanwhile_is_cancelled(
-    bus: Bus, scheduling: None, caplog: pytest.LogCaptureFixture
+    bus: Bus, an_hour_passes: Pass, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Witness().watching(bus) as witness:
-        submitted = await queued(bus, witness, expires_s=2.0)
+        submitted = await queued(bus, witness, expires_s=AN_HOUR_S)
         (job_id,) = (job.job_id for job in submitted.jobs)
         async with no_events_stored(bus):
+            an_hour_passes()
             await wait_for(lambda: "could not be ended" in caplog.text, 20, "a write to fail")
             cancelling = asyncio.create_task(Client(bus, SystemClock()).cancel(job_id, reason="enough"))
             with contextlib.suppress(Exception):  # it says that it could not be done
@@ -85,14 +98,15 @@ async def test_what_was_to_expire_and_is_cancelled_meanwhile_is_cancelled(
         assert (end.state, end.result.message) == ("cancelled", "enough")
 
 
-async def test_what_somebody_holds_does_not_expire(bus: Bus, scheduling: None) -> None:
+async def test_what_somebody_holds_does_not_expire(bus: Bus, an_hour_passes: Pass) -> None:
     """As when it was released before a fault that made it wait once more."""
     async with Witness().watching(bus) as witness:
-        submitted = await queued(bus, witness, expires_s=2.0)
+        submitted = await queued(bus, witness, expires_s=AN_HOUR_S)
         (job_id,) = (job.job_id for job in submitted.jobs)
         (told,) = (event for event in witness.events[job_id] if isinstance(event, Queued))
         held = await claim(bus, JobMessage(spec=told.spec), Identity("a", "s0", "d0"), "running")
         assert held is not None
+        an_hour_passes()
 
         async def waits_no_more() -> bool:
             seen = await overview(bus)

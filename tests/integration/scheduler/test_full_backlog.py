@@ -16,7 +16,9 @@ async def test_a_full_backlog_delays_a_retry_and_nothing_else(tmp_path: Path) ->
         system(tmp_path, agents=1, slots=1) as (_, bus),
         Witness().watching(bus) as witness,
     ):
-        fails = planned(1, runner="auto", argv=("sh", "-c", "sleep 2; false"))
+        script = 'until [ -e "$1" ]; do sleep 0.05; done; false'
+        go_on = tmp_path / "go on"
+        fails = planned(1, runner="auto", argv=("sh", "-c", script, "sh", str(go_on)))
         fails.specs[0] = fails.specs[0].model_copy(update={"retries": 1})
         await submit(bus, fails)
         await wait_for(witness.started, 20, "the test that fails to start")
@@ -24,6 +26,7 @@ async def test_a_full_backlog_delays_a_retry_and_nothing_else(tmp_path: Path) ->
         await submit(bus, others)
         info = await bus.requests.api(f"STREAM.INFO.{streams.JOBS}")
         await bus.requests.api(f"STREAM.UPDATE.{streams.JOBS}", {**info["config"], "max_bytes": 1})
+        go_on.touch()
         await counted(bus, others.run_id, {"passed": 8}, 60)
         assert not witness.ends[fails.specs[0].job_id]
         await bus.requests.api(f"STREAM.UPDATE.{streams.JOBS}", info["config"])

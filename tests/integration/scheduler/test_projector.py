@@ -37,14 +37,17 @@ async def test_events_that_come_one_by_one_are_written_together(
         places.append(self.position.seq)
 
     monkeypatch.setattr(Projection, "commit", noted)
-    monkeypatch.setattr("qgjob.scheduler.projection.projector.GATHER_S", 2.0)
-    async with running(bus, store, look_every_s=60.0):
+    monkeypatch.setattr("qgjob.scheduler.projection.projector.GATHER_S", 3600.0)
+    async with running(bus, store, look_every_s=3600.0) as projector:
         first, *others = lives(0, 5)
         await reached(store, await record(bus, [first]))  # alone: nobody shall wait for its company
         del places[:]
         last = 0
         for event in others:
             last = await record(bus, [event])
+        await wait_for(lambda: len(projector._waiting) == len(others))  # pyright: ignore[reportPrivateUsage]
+        assert places == []
+        projector._many.set()  # pyright: ignore[reportPrivateUsage]  # as if it had waited for long enough
         await reached(store, last)
         assert places == [last]
 

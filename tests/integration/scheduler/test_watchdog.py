@@ -69,9 +69,9 @@ async def says(process: asyncio.subprocess.Process, what: str) -> str:
 
 
 async def deposed(bus: Bus) -> None:
-    """Another replica takes the key, for as long as it lives unless renewed."""
+    """Another replica takes the key."""
     value = json.dumps({"replica": "other", "nonce": "of another"}).encode()
-    await kv.put(bus, LEADER_BUCKET, KEY, value, ttl_s=2)
+    await kv.put(bus, LEADER_BUCKET, KEY, value)
 
 
 async def test_a_reign_that_does_not_hear_of_its_end_ends_the_process(
@@ -92,5 +92,6 @@ async def test_a_reign_that_closes_is_followed_by_another(
         await says(process, "jobs are placed")
         await deposed(bus)
         await says(process, "another replica reigns now")
+        await kv.delete(bus, LEADER_BUCKET, KEY)
         await says(process, "jobs are placed")
         assert process.returncode is None

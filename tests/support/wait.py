@@ -16,7 +16,7 @@ T = TypeVar("T")
 POLL_S = 0.005
 
 
-async def wait_for(condition: Callable[[], T | Awaitable[T]], timeout: float = 10.0, what: str = "") -> T:
+async def wait_for(condition: Callable[[], T | Awaitable[T]], timeout: float = 30.0, what: str = "") -> T:
     """Look at `condition` (plain or async) until it returns something true, and return that.
 
     Fails the test after `timeout` seconds, naming `what` and the last value seen. An

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,7 +40,9 @@ async def test_a_file_of_credentials_lets_in(operated: OperatedServer, tmp_path:
 async def test_a_service_whose_credentials_expire_takes_those_that_renew_them(
     operated: OperatedServer, tmp_path: Path
 ) -> None:
-    file = operated.credentials(tmp_path / "agent.creds", expires=time.time() + 2)
+    file = operated.credentials(
+        tmp_path / "agent.creds", expires=math.ceil(time.time()) + 2
+    )  # in whole seconds
     options = ServerOptions(operated.url, creds=str(file), wait_for_server=True)
     async with open_bus(options) as bus:
         await wait_for(lambda: not bus.connected, 20, "the credentials to expire")

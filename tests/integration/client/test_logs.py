@@ -82,8 +82,9 @@ async def test_following_has_no_gap_and_no_repetition(client: Client, scheduler:
 
 
 async def test_following_goes_on_over_attempts_until_the_last_is_complete(
-    client: Client, scheduler: Answering
+    client: Client, scheduler: Answering, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(logs_module, "EOF_GRACE_S", 3600.0)
     reader = Reader(client)
     await scheduler.happens(started(JOB))
     await scheduler.writes(JOB, 0, "one", eof=True)
@@ -95,7 +96,7 @@ async def test_following_goes_on_over_attempts_until_the_last_is_complete(
     await reader.has("onetwo")
     assert not reader.task.done()
     await scheduler.writes(JOB, 1, "!", attempt=2, eof=True)
-    await asyncio.wait_for(reader.task, 2)
+    await asyncio.wait_for(reader.task, 10)
     assert text_of(reader.chunks) == "onetwo!"
 
 
@@ -107,14 +108,17 @@ async def test_an_attempt_whose_agent_died_does_not_hold_the_reader_for_ever(
     await scheduler.happens(started(JOB))
     await scheduler.writes(JOB, 0, "some")
     await scheduler.happens(ended(JOB, "errored"))
-    await asyncio.wait_for(reader.task, 5)
+    await asyncio.wait_for(reader.task, 10)
     assert text_of(reader.chunks) == "some"
 
 
-async def test_a_job_that_never_ran_has_no_log_to_wait_for(client: Client, scheduler: Answering):
+async def test_a_job_that_never_ran_has_no_log_to_wait_for(
+    client: Client, scheduler: Answering, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(logs_module, "EOF_GRACE_S", 3600.0)
     scheduler.knows(JOB.model_copy(update={"state": "cancelled"}))
     reader = Reader(client)
-    await asyncio.wait_for(reader.task, 2)
+    await asyncio.wait_for(reader.task, 10)
     assert reader.chunks == []
 
 

@@ -98,7 +98,7 @@ async def test_a_retry_in_the_moment_of_the_end_is_waited_for(client: Client, sc
             retried.set()
 
     waiting = asyncio.create_task(client.wait(job.run_id, on_change=retry))
-    await asyncio.wait_for(retried.wait(), 5)
+    await asyncio.wait_for(retried.wait(), 20)
     await wait_for(lambda: scheduler.asked.count("get") > 1)
     await scheduler.happens(started(job))
     await scheduler.happens(ended(job, "passed"))
@@ -243,7 +243,7 @@ async def test_a_run_that_was_refused_as_a_whole_is_over(client: Client, schedul
     """Two of its five jobs are known, all of them cancelled; the others never came."""
     known, _ = (scheduler.knows(job, run_size=5) for job in make_run(2, state="cancelled"))
     scheduler.refused.add(known.run_id)
-    waited = await asyncio.wait_for(client.wait(known.run_id), 5)
+    waited = await asyncio.wait_for(client.wait(known.run_id), 20)
     assert waited.verdict == ExitCode.CANCELLED
     assert waited.run is not None
     assert waited.run.state == "cancelled"
@@ -257,7 +257,7 @@ async def test_a_run_of_which_some_ended_a_day_ago_is_over(
     old, new = (scheduler.knows(job, run_size=2) for job in make_run(2, state="passed"))
     scheduler.jobs[old.job_id] = old.model_copy(update={"state": ended_as})
     scheduler.unlisted.add(old.job_id)
-    waited = await asyncio.wait_for(client.wait(new.run_id), 5)
+    waited = await asyncio.wait_for(client.wait(new.run_id), 20)
     assert [job.job_id for job in waited.jobs] == [new.job_id]
     assert waited.verdict == code
 
@@ -269,7 +269,7 @@ async def test_a_run_that_was_submitted_before_and_is_not_kept_any_more_is_not_w
     (job,) = make_run(1)
     known = Submitted(job.run_id, (job,), accepted_before=True)
     with pytest.raises(NotFoundError):
-        await asyncio.wait_for(client.wait(job.run_id, known=known), 5)
+        await asyncio.wait_for(client.wait(job.run_id, known=known), 20)
 
 
 async def test_a_server_that_lost_its_last_writes_is_believed(

@@ -102,8 +102,8 @@ async def test_a_slow_link_is_fast_enough(port: int) -> None:
     writer.write(BUNDLE.replace("1000", str(len(body))).encode())
     step = len(body) // 8 + 1
     for start in range(0, len(body), step):
-        await asyncio.sleep(0.15)  # 1.2 s in all, twice what a body may take that does not get on
         writer.write(body[start : start + step])
+        await asyncio.sleep(0.15)  # 1.2 s in all, twice what a body may take that does not get on
     async with asyncio.timeout(10):
         assert (await reader.readline()).startswith(b"HTTP/1.1 201 ")
     writer.close()

@@ -35,7 +35,7 @@ def ends_of(witness: Witness, job: str) -> list[Ended]:
 
 
 async def slot_states(bus: Bus) -> dict[str, tuple[str, str | None]]:
-    answer = await bus.requests.request(query("agents"), Query().encode(), timeout=2)
+    answer = await bus.requests.request(query("agents"), Query().encode())
     (agent,) = AgentsAnswer.decode(answer.data).agents
     return {slot.name: (slot.state, slot.note) for slot in agent.slots}
 

@@ -135,15 +135,22 @@ async def test_a_server_that_is_killed_is_started_again(host: AdbHost, link: Pho
         assert (await seen.of[name_of(link)].device.health()).ok
 
 
+def answers_within(device: object, seconds: float) -> None:
+    """From now on all devices of its driver are given so long to answer; before it is as long as they may need."""
+    assert isinstance(device, AdbDevice)
+    device._host.answer_s = seconds  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_a_hung_device_is_given_up_in_time_and_rebooted_last(
     host: AdbHost, link: PhoneLink, tmp_path: Path
 ):
     async with (
-        driving(host, tmp_path, link.serial, allow_reboot="yes", answer_s="0.5") as driver,
+        driving(host, tmp_path, link.serial, allow_reboot="yes") as driver,
         watched(driver) as seen,
     ):
         device = seen.of[name_of(link)].device
         await device.open()
+        answers_within(device, 0.5)
         link.phone.hangs = True
         doubts: list[str] = []
         device.on_doubt = doubts.append
@@ -156,6 +163,8 @@ async def test_a_hung_device_is_given_up_in_time_and_rebooted_last(
         assert len(doubts) == 1
 
         async def well() -> bool:
+            if link.phone.calls["reboot"]:
+                answers_within(device, 8)
             return (await device.recover()).ok
 
         await wait_for(well, 60)
@@ -168,7 +177,7 @@ async def test_nothing_is_killed_or_rebooted_for_a_device_while_another_works(
 ):
     async with (
         PhoneLink() as busy,
-        driving(host, tmp_path, link.serial, busy.serial, answer_s="0.3") as driver,
+        driving(host, tmp_path, link.serial, busy.serial) as driver,
         watched(driver) as seen,
     ):
         working = seen.of[name_of(busy)].device
@@ -180,9 +189,11 @@ async def test_nothing_is_killed_or_rebooted_for_a_device_while_another_works(
             working.claim()
         else:
             await wait_for(lambda: busy.phone.calls["install"] == 1)
+        answers_within(working, 0.3)
         link.phone.hangs = True
         for _ in range(4):
             assert not (await seen.of[name_of(link)].device.recover()).ok
+        answers_within(working, 8)
         assert (await working.health()).ok
         assert working.server.may_kill(1e9)
         assert link.phone.calls["reboot"] == 0

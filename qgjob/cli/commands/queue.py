@@ -11,7 +11,7 @@ from qgjob.cli import values
 from qgjob.cli.display.narrowing import narrowed
 from qgjob.cli.session import Session, run, session_of
 from qgjob.domain.commands import resume_build, resume_queue
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import counted, waiting_jobs
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
@@ -189,9 +189,7 @@ def _show_counts(out: Output, overview: Overview) -> None:
     from qgjob.clock import rfc3339
     from qgjob.domain.durations import show_duration
 
-    depths = ", ".join(f"{name} {overview.depths.get(name, 0)}" for name in ("high", "medium", "low"))
-    later = f"; {overview.delayed} for their time" if overview.delayed else ""
-    out.line(f"waiting:   {overview.waiting} ({depths}){later}")
+    out.line(f"waiting:   {waiting_jobs(overview.depths, overview.delayed)}")
     out_of_play = f", {overview.slots_held} held or not in order" if overview.slots_held else ""
     slots = f"slots {overview.slots_busy} busy, {overview.slots_idle} idle{out_of_play}"
     out.line(f"running:   {overview.running}; {slots}")

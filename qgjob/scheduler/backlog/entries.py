@@ -70,7 +70,7 @@ def placement_job(message: JobMessage, arrived_at: float, order: int, *, priorit
     `priority`: the one it has by now, if it is not that of its submit.
     """
     spec = message.spec
-    # What may not start before a time expires so long after it.
+    # What may not start before a time waits from then on: it neither ages nor expires before.
     first = max(arrived_at, message.not_before or 0.0)
     expires = first + spec.expires_s if message.attempt == 1 else None
     return Job(
@@ -78,7 +78,7 @@ def placement_job(message: JobMessage, arrived_at: float, order: int, *, priorit
         group=_group(spec.requires, spec.org_id, spec.app_version_id),
         test=intern(spec.test),
         priority=spec.priority if priority is None else priority,
-        arrived_at=arrived_at,
+        arrived_at=first,
         order=order,
         attempt=message.attempt,
         not_before=message.not_before,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from bus_schemas import streams, subjects
@@ -20,7 +20,7 @@ from qgjob.bus.topology import stream_state
 from qgjob.bus.unreadable import UNREADABLE
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import counted, waiting_jobs
 from qgjob.errors import QgjobError
 from qgjob.scheduler.leadership.election import KEY as LEADER_KEY
 from qgjob.scheduler.leadership.server_clock import read_server_time, server_time
@@ -43,6 +43,8 @@ MAX_WAIT_S: Final = 7 * 86_400.0
 _CHECK_S: Final = 2.5
 _LATE_S: Final = 3.0
 """How much longer than its time what should have gone by itself may be seen."""
+_FRESH_S: Final = 10.0
+"""How old an overview may be: a leader tells of itself every two seconds."""
 _CANNOT_WRITE: Final = "is the disk of the server full, or max_file_store reached?"
 _STREAMS: Final = (
     streams.JOBS,
@@ -166,20 +168,28 @@ class HealthCheck:
 
     async def _queue(self) -> CheckView:
         now = self._clock.now()
-        depths = await self._reader.depths(now)
-        waiting = ", ".join(f"{name} {depth.waiting}" for name, depth in depths.items())
-        since = min((depth.oldest for depth in depths.values() if depth.oldest is not None), default=None)
-        if since is None:
-            return CheckView(name="queue", ok=True, detail="nothing waits")
-        oldest = max(0.0, now - since)
-        detail = f"{waiting}; the oldest waits for {show_duration(oldest)}"
+        stored = await self._reader.depths(now)
+        depths: Mapping[str, int] = {name: one.waiting + one.delayed for name, one in stored.items()}
+        delayed = sum(one.delayed for one in stored.values())
+        since = min((one.oldest for one in stored.values() if one.oldest is not None), default=None)
+        oldest = None if since is None else max(0.0, now - since)
+        ok = oldest is None or oldest <= MAX_WAIT_S
         overview = self._overview()
+        if overview is not None and now - overview.at <= _FRESH_S:
+            # The leader's own numbers, as `queue status` has them; what it released waits no more.
+            depths, delayed = overview.depths, overview.delayed
+            oldest = oldest if overview.oldest_wait_s is None else overview.oldest_wait_s
+        if not sum(depths.values()):
+            return CheckView(name="queue", ok=ok, detail="nothing waits")
+        detail = f"waiting: {waiting_jobs(depths, delayed)}"
+        if oldest is not None:
+            detail += f"; the oldest for {show_duration(oldest)}"
         if overview is not None and overview.groups_held:
             detail += (
                 f"; {counted(overview.groups_held, 'group')} wait: nats-server has room for "
                 f"{overview.most_groups} at once (max_consumers)"
             )
-        return CheckView(name="queue", ok=oldest <= MAX_WAIT_S, detail=detail)
+        return CheckView(name="queue", ok=ok, detail=detail)
 
     async def _dead_letters(self) -> CheckView:
         count = int((await stream_state(self._bus, streams.DEAD))["messages"])

@@ -15,7 +15,7 @@ from bus_schemas.subjects import PRIORITY_CLASSES
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.placement import shelves
-from qgjob.domain.placement.model import Group, GroupKey, LabState
+from qgjob.domain.placement.model import Group, GroupKey, Job, LabState
 from qgjob.scheduler.dispatch.dispatcher import group_ref
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
@@ -74,7 +74,7 @@ class OverviewPublisher:
         delayed = sum(1 for *_, job in state.delayed if not job.gone)
         may_start = sum(group.waiting for group in state.groups.values())
         rules = self.rules()
-        heads = [head.arrived_at for group in state.active.values() if (head := group.head())]
+        oldest = min((job for group in state.active.values() if (job := group.oldest())), default=None)
         return Overview(
             at=now,
             leader=LeaderView(
@@ -96,7 +96,7 @@ class OverviewPublisher:
             installs_avoided=state.installs_avoided,
             ended=self.ended(),
             dead_letters=self.dead_letters(),
-            oldest_wait_s=max(0.0, now - min(heads)) if heads else None,
+            oldest_wait_s=_waited_s(oldest, now),
             groups=tuple(self._view(group, waiting, now) for group, waiting in groups[:_MAX_GROUPS]),
             groups_total=len(groups),
             pauses=tuple(PauseView(**pause.model_dump()) for pause in rules.pauses),
@@ -113,7 +113,6 @@ class OverviewPublisher:
         return found
 
     def _view(self, group: Group, waiting: int, now: float) -> GroupView:
-        head = group.head()
         end = group.expected_end(now, self.lab.state.estimates.group(group.key))
         running = sum(
             1 for name in group.slots if any(r.started for r in self.lab.state.slots[name].held.values())
@@ -124,10 +123,14 @@ class OverviewPublisher:
             released=group.out,
             running=running,
             slots=tuple(sorted(group.slots)),
-            oldest_wait_s=max(0.0, now - head.arrived_at) if head else None,
+            oldest_wait_s=_waited_s(group.oldest(), now),
             installs=group.installs,
             expected_end=end if end is not None and end <= END_OF_TIMES - 1 else None,
         )
+
+
+def _waited_s(job: Job | None, now: float) -> float | None:
+    return max(0.0, now - job.arrived_at) if job else None
 
 
 def _shelved(state: LabState, key: GroupKey) -> int:

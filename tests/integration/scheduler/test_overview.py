@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 
 from bus_schemas import subjects
+from bus_schemas.jobs import JobMessage
 from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
-from qgjob.domain.placement.model import Effect
+from qgjob.domain.placement.model import Effect, JobArrived
+from qgjob.scheduler.backlog.entries import placement_job
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.leadership.election import Mandate
 from qgjob.scheduler.queries.overview import OverviewPublisher
+from tests.support.views import spec
 
 
 def unheard(effect: Effect) -> None:
@@ -46,3 +49,17 @@ async def test_an_overview_that_cannot_be_made_is_left_out_and_the_next_is_publi
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
+
+
+async def test_the_oldest_job_is_found_behind_more_urgent_ones(bus: Bus) -> None:
+    clock = SystemClock()
+    lab = Lab(clock, unheard, unheard, unheard)
+    now = clock.now()
+    for place, (priority, waited_s) in enumerate(((1, 7200.0), (9, 1.0))):
+        message = JobMessage(spec=spec(job_id=f"j_{place}", priority=priority))
+        lab.feed(JobArrived(placement_job(message, now - waited_s, place)))
+    holds = Holds(bus, clock, 1, lab.state, lab.feed, {})
+    mandate = Mandate("a", 1, 1.0)
+    overview = OverviewPublisher(bus, clock, lab, mandate, dict, lambda: 0, QueueRules, holds).now()
+    (group,) = overview.groups
+    assert min(overview.oldest_wait_s or 0.0, group.oldest_wait_s or 0.0) >= 7200.0

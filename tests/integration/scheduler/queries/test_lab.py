@@ -82,7 +82,7 @@ async def test_a_lagging_projection_and_a_job_that_waits_for_too_long_are_seen(
 
     assert {"queue", "projection"}.isdisjoint(await wrong(0))
     assert "queue" not in await wrong(13 * 3600.0), "a submit may say --expires 7d"
-    assert "the oldest waits for" in (await wrong(8 * 86_400.0))["queue"]
+    assert "1 (high 0, medium 1, low 0); the oldest for" in (await wrong(8 * 86_400.0))["queue"]
     await record(bus, rest)  # and nobody projects
     assert {"queue", "projection"}.isdisjoint(await wrong(60)), "though the one before came a minute ago"
     monkeypatch.setattr(health_check, "MAX_LAG_S", 1.0)

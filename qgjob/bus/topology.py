@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from bus_schemas import streams
@@ -28,22 +28,25 @@ _ALLOWED = frozenset({"max_bytes", "max_consumers"})
 """What operators may set for themselves, and an account may not allow."""
 _LEAST_BYTES = 64 * 2**20
 ASK_EVERY_S = 1.0
-_ASK_AGAIN_S = (*(ASK_EVERY_S,) * 9, 10.0)
-"""A stream of a cluster that lost its leader has another one within these; what was asked before is lost.
-The last question is patient: a server may be slow without anything being lost."""
-_SOON_S = (1.0, 1.0)
+_LOOK_S = 0.25
+"""The same for what changes nothing: so soon it is noticed that there is a leader again."""
+_ASK_WITHIN_S = 19.0
+"""A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
+_SOON_S = 2.0
 _LED_WITHIN = 8
 """So often it is looked whether a consumer has a leader: at most for 20 s, usually for 4 to 9."""
-_LOOK_S = 0.25
 
 
-async def ensure_topology(bus: Bus, *, replicas: int = 1) -> None:
+async def ensure_topology(bus: Bus, *, replicas: int = 1, only: AbstractSet[str] | None = None) -> None:
     """Create what is missing and update what differs; any number of callers may do so at once.
 
     `replicas`: on how many servers streams are kept at least. Whoever was there first may have wanted fewer.
+    `only`: of these streams.
     """
     wanted = [*streams.streams(replicas), *streams.buckets(replicas)]
-    await asyncio.gather(*(_ensure(bus, config) for config in wanted))
+    await asyncio.gather(
+        *(_ensure(bus, config) for config in wanted if only is None or config["name"] in only)
+    )
 
 
 async def missing_streams(bus: Bus) -> list[str]:
@@ -56,7 +59,7 @@ async def missing_streams(bus: Bus) -> list[str]:
 async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
     name = config["name"]
     try:
-        info = await ask(bus, f"STREAM.INFO.{name}")
+        info = await stream_info(bus, name)
     except JsError as error:
         if error.err_code != _STREAM_NOT_FOUND:
             raise
@@ -81,23 +84,35 @@ async def _ensure(bus: Bus, config: dict[str, Any]) -> None:
 
 
 async def ask(
-    bus: Bus, call: str, body: dict[str, Any] | None = None, *, within: Sequence[float] | None = None
+    bus: Bus, call: str, body: dict[str, Any] | None = None, *, within_s: float | None = None
 ) -> dict[str, Any]:
-    """Call the API for what does no harm twice, again and again until there is an answer, for 19 s.
+    """Call the API for what does no harm twice, again and again until there is an answer.
 
-    `within`: how long each answer may take.
+    That may be to an earlier question: a server may be slow without anything being lost.
     """
-    *some, last = within or _ASK_AGAIN_S
-    for timeout in some:
-        try:
-            return await bus.requests.api(call, body, timeout=timeout)
-        except RequestTimeoutError:
-            continue
-        except JsError as error:
-            if error.err_code != _NOT_NOW:
-                raise
-            await asyncio.sleep(timeout)
-    return await bus.requests.api(call, body, timeout=last)
+    time = asyncio.get_running_loop().time
+    every_s = _LOOK_S if ".INFO." in call or ".NAMES" in call else ASK_EVERY_S
+    give_up = time() + (within_s or _ASK_WITHIN_S)
+    asked: set[asyncio.Task[dict[str, Any]]] = set()
+    try:
+        while True:
+            asked.add(asyncio.create_task(bus.requests.api(call, body, timeout=give_up - time())))
+            ask_again = time() + every_s
+            while asked and time() < ask_again:
+                done, asked = await asyncio.wait(
+                    asked, timeout=ask_again - time(), return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    try:
+                        return task.result()
+                    except (JsError, RequestTimeoutError) as error:
+                        denied = isinstance(error, JsError) and error.err_code != _NOT_NOW
+                        if denied or ask_again >= give_up:
+                            raise
+            await asyncio.sleep(ask_again - time())
+    finally:
+        for task in asked:
+            task.cancel()
 
 
 async def _keep_on_more(bus: Bus, name: str, have: dict[str, Any], copies: int) -> None:
@@ -171,7 +186,7 @@ async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict
     call = f"CONSUMER.CREATE.{stream}.{name}" + (f".{filters}" if filters else "")
     body = {"stream_name": stream, "config": config, "action": ""}
     try:
-        return await bus.requests.api(call, body, timeout=_ASK_AGAIN_S[0])
+        return await bus.requests.api(call, body, timeout=ASK_EVERY_S)
     except (RequestTimeoutError, JsError) as error:
         if isinstance(error, JsError) and error.err_code != _NOT_NOW:
             raise
@@ -212,7 +227,7 @@ async def _names(bus: Bus, call: str, kind: str) -> list[str]:
 async def consumer_info(bus: Bus, stream: str, name: str) -> dict[str, Any] | None:
     """What a consumer is and how far it has come; None when it is gone, or nobody can tell for 2 s."""
     try:
-        return await ask(bus, f"CONSUMER.INFO.{stream}.{name}", within=_SOON_S)
+        return await ask(bus, f"CONSUMER.INFO.{stream}.{name}", within_s=_SOON_S)
     except JsError as error:
         if error.err_code in {_CONSUMER_NOT_FOUND, _CONSUMER_OFFLINE, _NOT_NOW}:
             return None
@@ -243,12 +258,17 @@ async def delete_message(bus: Bus, stream: str, seq: int) -> None:
             raise
 
 
+async def stream_info(bus: Bus, stream: str) -> dict[str, Any]:
+    """What a stream is, and what is in it."""
+    return await ask(bus, f"STREAM.INFO.{stream}")
+
+
 async def stream_copies(bus: Bus, stream: str) -> int:
     """How many servers of a cluster keep a stream."""
-    return int((await ask(bus, f"STREAM.INFO.{stream}"))["config"]["num_replicas"])
+    return int((await stream_info(bus, stream))["config"]["num_replicas"])
 
 
 async def stream_state(bus: Bus, stream: str) -> dict[str, Any]:
     """Counts and sequences of a stream."""
-    state: dict[str, Any] = (await ask(bus, f"STREAM.INFO.{stream}"))["state"]
+    state: dict[str, Any] = (await stream_info(bus, stream))["state"]
     return state

@@ -15,7 +15,7 @@ from typing import Any
 from bus_schemas import streams
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
-from qgjob.bus.topology import missing_streams
+from qgjob.bus.topology import ensure_topology, missing_streams
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Tick
 from qgjob.errors import QgjobError
@@ -36,6 +36,7 @@ _TICK_S = 0.1
 _REPORTS_WITHIN_S = 0.5
 _WATERMARK_EVERY_S = 0.5
 _STREAMS_EVERY_S = 2.0
+_NEEDED = frozenset({streams.JOBS, streams.WORK, streams.EVENTS})
 
 
 async def reign(
@@ -45,6 +46,7 @@ async def reign(
     mandate: Mandate,
     *,
     settings: ReignSettings,
+    replicas: int,
     known: Known,
     reader: Reader,
     beside: Callable[[], Coroutine[Any, Any, None]],
@@ -52,8 +54,8 @@ async def reign(
 ) -> None:
     """Recover, then work until deposed or in doubt; raises an exception group with the reason.
 
-    One that is over and does not close ends the process. `beside`: what else the leader's replica runs,
-    such as the projector.
+    One that is over and does not close ends the process. `replicas`: how many copies of each stream there
+    are to be. `beside`: what else the leader's replica runs, such as the projector.
     """
     ended = asyncio.Event()
     watching = asyncio.create_task(
@@ -66,17 +68,33 @@ async def reign(
                 # Whatever ends the reign ends this as well.
                 tasks.create_task(watchdog.saying(ended, election.keep()), name="leader key")
                 tasks.create_task(_until_reconnected(bus), name="connection")
+                await _have_streams(bus, replicas)
                 inheritance = await recover(bus, mandate.epoch)
                 server = ServerClock(bus, clock)
                 await server.look()
                 parts = wire(bus, server, mandate, inheritance, settings=settings, known=known, reader=reader)
                 await _recall(parts)
                 on_wired(parts.overview)
-                duties = _duties(bus, clock, mandate.epoch, parts, beside) | {"clock": server.run()}
+                duties = _duties(bus, clock, mandate.epoch, parts, beside)
+                duties |= {"clock": server.run(), "topology": _mend_streams(bus, replicas)}
                 for name, duty in duties.items():
                     tasks.create_task(duty, name=name)
     finally:
         watching.cancel()
+
+
+async def _have_streams(bus: Bus, replicas: int) -> None:
+    """Make sure of what placement needs; on a cluster the others may have no leader for seconds yet."""
+    needed = None if await missing_streams(bus) else _NEEDED
+    await ensure_topology(bus, replicas=replicas, only=needed)
+
+
+async def _mend_streams(bus: Bus, replicas: int) -> None:
+    """Bring the other streams to what they are to be."""
+    try:
+        await ensure_topology(bus, replicas=replicas)
+    except QgjobError as error:
+        log.warning("the streams could not all be looked at, which the next reign tries again: %s", error)
 
 
 async def _recall(parts: Parts) -> None:

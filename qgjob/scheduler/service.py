@@ -122,13 +122,13 @@ async def _reigns(
         mandate = await election.acquire()
         began = clock.monotonic()
         try:
-            await ensure_topology(bus, replicas=options.replicas)
             await reign(
                 bus,
                 clock,
                 election,
                 mandate,
                 settings=options.reign,
+                replicas=options.replicas,
                 known=queries.known_jobs,
                 reader=reader,
                 beside=projector.run,

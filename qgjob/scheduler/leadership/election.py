@@ -65,21 +65,27 @@ class Election:
 
     async def acquire(self) -> Mandate:
         """Wait until this replica is the leader."""
+        mending: asyncio.Task[None] | None = None
         told = False
-        while True:
-            try:
-                mandate = await self._try()
-            except QgjobError as error:
-                log.log(
-                    logging.DEBUG if told else logging.WARNING, "no replica can be elected now: %s", error
-                )
-                told = True
-                mandate = None
-                await self._look_for_bucket()
-            if mandate is not None:
-                log.info("replica %s reigns, epoch %d", self._replica, mandate.epoch)
-                return mandate
-            await asyncio.sleep(_LOOK_S)
+        try:
+            while True:
+                try:
+                    mandate = await self._try()
+                except QgjobError as error:
+                    level = logging.DEBUG if told else logging.WARNING
+                    log.log(level, "no replica can be elected now: %s", error)
+                    told = True
+                    mandate = None
+                    if mending is None or mending.done():
+                        mending = asyncio.create_task(self._look_for_bucket(), name="leader's bucket")
+                if mandate is not None:
+                    log.info("replica %s reigns, epoch %d", self._replica, mandate.epoch)
+                    return mandate
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            if mending is not None:
+                mending.cancel()
+                await asyncio.wait([mending])
 
     async def keep(self) -> None:
         """Renew the key until it is lost; always raises `DeposedError`."""

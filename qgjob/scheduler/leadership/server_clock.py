@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bus_schemas.streams import EVENTS
 from qgjob.bus.connect import Bus
-from qgjob.bus.topology import ASK_EVERY_S, ask
+from qgjob.bus.topology import ASK_EVERY_S, stream_info
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
 from qgjob.errors import QgjobError
@@ -73,7 +73,7 @@ class ServerClock:
 
 async def read_server_time(bus: Bus, stream: str) -> float:
     """What the clock of the server that leads a stream shows, in seconds since 1970."""
-    return server_time(await ask(bus, f"STREAM.INFO.{stream}"))
+    return server_time(await stream_info(bus, stream))
 
 
 def server_time(info: dict[str, Any]) -> float:

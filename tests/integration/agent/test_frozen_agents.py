@@ -16,6 +16,7 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import RequestTimeoutError
+from tests.support.badlab import PLUGINS
 from tests.support.pipeline import Witness, counted, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
@@ -25,10 +26,11 @@ async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the
     tmp_path: Path,
 ) -> None:
     async with (
-        system(tmp_path, agents=2, slots=1) as (running, bus),
+        system(tmp_path, agents=2, slots=1, plugins=PLUGINS) as (running, bus),
         Witness().watching(bus) as witness,
     ):
-        run = planned(1, runner="sleep", argv=("5",))
+        go_on = tmp_path / "go on"
+        run = planned(1, runner="until", argv=(str(go_on),))
         (job,) = (spec.job_id for spec in run.specs)
 
         def links() -> list[Started]:
@@ -41,6 +43,7 @@ async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the
         try:
             await wait_for(lambda: len(links()) == 2, 30, "the other agent to take it over")
         finally:
+            go_on.touch()  # for both of them at the same time
             os.kill(pid, signal.SIGCONT)
         await counted(bus, run.run_id, {"passed": 1})
         assert [(link.agent, isinstance(link, TakenOver)) for link in links()] == [

@@ -135,7 +135,8 @@ async def test_how_many_groups_there_may_be_is_found_without_beginning_one_in_va
         slots.bind("s0", groups[0])
         assert (await slots.heard())[0] == "s0"
         slots.bind("s1", groups[1])
-        await wait_for(lambda: bool(slots.told_placement), 10, "no room")
+        limited = GroupsLimited(1, frozenset(groups[1:]))
+        await wait_for(lambda: limited in slots.told_placement, 10, "no room")
         del in_use[groups[1]]
         for _ in range(3):
             await slots.consumers.tell()

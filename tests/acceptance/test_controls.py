@@ -156,7 +156,7 @@ def test_a_schedule_is_made_listed_and_deleted(qgjob: Qgjob, script: Script) -> 
     assert qgjob("cron", "delete", schedule).code == 6
     assert qgjob("cron", "list", "--org-id", org, "--json").json == {"schedules": []}
     wrong = qgjob(*add, "61 * * * *", *RUN)
-    assert (wrong.code, wrong.out) == (2, "")
+    assert (wrong.code, wrong.out) == (2, ""), wrong.err
     assert "The server takes no schedule '0 61 * * * *'." in wrong.err
 
 

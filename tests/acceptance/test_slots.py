@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.conftest import Qgjob
+from tests.support.wait import wait_for
 
 
 @pytest.fixture
@@ -22,11 +23,10 @@ def held(qgjob: Qgjob) -> Iterator[list[str]]:
         assert qgjob("agents", "resume", agent).code == 0
 
 
-def test_paused_slots_are_shown_and_explain_names_them(qgjob: Qgjob, held: list[str]):
+async def test_paused_slots_are_shown_and_explain_names_them(qgjob: Qgjob, held: list[str]):
     qgjob.file("t.py")
     job_id = qgjob("submit", "--test", "t.py", "--json", "--", "true").json["jobs"][0]["job_id"]
-    listed = qgjob("agents", "list").out
-    assert listed.count(": lab moves") == 4
+    await wait_for(lambda: qgjob("agents", "list").out.count(": lab moves") == 4, what="the agents' word")
     assert qgjob("agents", "list", "--json").json["holds"][0]["note"] == "lab moves"
     told = qgjob("explain", job_id)
     assert told.code == 0, told.err
@@ -45,7 +45,8 @@ def test_paused_slots_are_shown_and_explain_names_them(qgjob: Qgjob, held: list[
     for agent in held:
         assert qgjob("agents", "resume", agent).code == 0
     assert qgjob("wait", job_id).code == 0
-    assert "It went there because: " in qgjob("explain", job_id).out
+    # That it was released may be told after its end.
+    await wait_for(lambda: "It went there because: " in qgjob("explain", job_id).out)
 
 
 def test_agents_are_listed_by_name_and_slot_and_resumed_with_a_note(qgjob: Qgjob, held: list[str]):

@@ -92,8 +92,12 @@ async def test_top_is_drawn_on_a_terminal_and_leaves_it_as_it_was(qgjob: Qgjob, 
         assert qgjob("cancel", run["run_id"]).code == 0
     terminal.signal(signal.SIGINT)
     await wait_for(lambda: terminal.code == 0, 10)
-    assert terminal.raw.rfind(b"\x1b[?1049l") > terminal.raw.rfind(b"\x1b[?1049h") >= 0
-    assert terminal.raw.rfind(b"\x1b[?25h") > terminal.raw.rfind(b"\x1b[?25l")
+
+    def as_it_was() -> bool:  # what was written last may not be read yet
+        assert terminal.raw.rfind(b"\x1b[?1049l") > terminal.raw.rfind(b"\x1b[?1049h") >= 0
+        return terminal.raw.rfind(b"\x1b[?25h") > terminal.raw.rfind(b"\x1b[?25l")
+
+    await wait_for(as_it_was)
 
 
 def test_without_a_terminal_top_prints_once(qgjob: Qgjob):

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 @contextlib.asynccontextmanager
 async def asked(bus: Bus) -> AsyncGenerator[list[str]]:
-    """The control requests of a block, by verb."""
+    """The control requests of a block, by verb; one that takes long is asked for again, and counts once."""
     verbs: list[str] = []
+    known: set[bytes] = set()
 
     async def hear(msg: Msg) -> None:
-        verbs.append(msg.subject.split(".")[2])
+        if msg.data not in known:
+            verbs.append(msg.subject.split(".")[2])
+        known.add(msg.data)
 
     subscription = await bus.nc.subscribe(subjects.CTL_ALL, cb=hear)
     yield verbs
@@ -88,7 +91,7 @@ async def test_many_jobs_go_in_few_requests_and_none_is_asked_for_twice(tmp_path
         async with asked(bus) as verbs:
             answer = await client.cancel_jobs(jobs)
         assert answer.affected == tuple(jobs)
-        assert 2 <= len(verbs) <= 6, "each is asked for again while it takes long"
+        assert verbs == ["cancel", "cancel"]
         await counted(bus, run_id, {"cancelled": len(jobs)})
         assert set(witness.ends.values()) <= {1}
 

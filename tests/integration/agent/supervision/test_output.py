@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -56,15 +57,20 @@ async def test_all_of_the_output_arrives_through_a_slow_sink(supervisor: JobSupe
     assert bytes(taken).split() == [b"%d" % n for n in range(1, 100_001)]
 
 
-async def test_a_stranger_that_holds_the_pipe_open_delays_nothing(supervisor: JobSupervisor, launch: Launch):
+async def test_a_stranger_that_holds_the_pipe_open_delays_nothing(
+    supervisor: JobSupervisor, launch: Launch, tmp_path: Path
+):
+    held = tmp_path / "held"
     output = Output()
     stranger: list[subprocess.Popen[bytes]] = []
 
     def hold(pid: int) -> None:
         with open(f"/proc/{pid}/fd/1", "wb") as file:  # noqa: PTH123
             stranger.append(subprocess.Popen(["sleep", "1000"], stdout=file))
+        held.touch()
 
-    result = await supervisor.run(launch("sh", "-c", "sleep 0.2; echo done"), output, on_started=hold)
+    waits = 'until [ -e "$0" ]; do sleep 0.01; done; echo done'
+    result = await supervisor.run(launch("sh", "-c", waits, str(held)), output, on_started=hold)
     assert (result.code, output.of("stdout")) == (0, b"done\n")
     assert stranger[0].poll() is None
     stranger[0].kill()

@@ -10,6 +10,7 @@ What was read before a report broke off is kept, with a sentence about what is w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from agent.reports.text import MAX_MESSAGE, MAX_NAME, file_of, line_of, message_
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
 
 MAX_BYTES = 32 * 1024 * 1024
+MAX_FILES = 1000
 MAX_CASES = 100_000
 MAX_DEPTH = 64
 MAX_TRIES = 100
@@ -62,6 +64,33 @@ def read_junit(
         attempt.file = file_of(attempt.file, root)
         attempt.line = line_of(attempt.line + 1 - first_line) if attempt.line is not None else None
     return JUnitReport(_merge(attempts, repeats_are_reruns=repeats_are_reruns), problem)
+
+
+def read_junits(path: Path, *, root: Path | None = None) -> JUnitReport | None:
+    """Read the report at `path` and all others (`*.xml`) in its folder; None when there is none.
+
+    Some tools write a file for each class or worker. A case is another one in each file.
+    """
+    others = sorted(found for found in path.parent.glob("*.xml") if found != path)
+    cases: list[CaseResult] = []
+    problems: list[str] = []
+    found, left = False, MAX_BYTES
+    for one in (path, *others[:MAX_FILES]):
+        with contextlib.suppress(OSError):
+            left -= one.stat().st_size
+        if left < 0 or len(cases) >= MAX_CASES:
+            problems.append(f"the JUnit report {one.name} was not read: those before it are large enough")
+            break
+        report = read_junit(one, root=root)
+        if report is None:
+            continue
+        found = True
+        cases += report.cases
+        if report.problem:
+            problems.append(report.problem if one == path else f"{one.name}: {report.problem}")
+    if len(others) > MAX_FILES:
+        problems.append(f"of {len(others) + 1} JUnit reports {MAX_FILES + 1} were read")
+    return JUnitReport(tuple(cases[:MAX_CASES]), "; ".join(problems[:3]) or None) if found else None
 
 
 class _RefusedError(Exception):

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from agent.errors import RunnerError
 from agent.launch import Exit, JobDirs, LaunchSpec
-from agent.reports.junit import read_junit
+from agent.reports.junit import read_junits
 from agent.runners.base import Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.testfile import find_test
@@ -24,7 +24,7 @@ class CommandRunner(Runner):
     Of a shard, the word `{test}` becomes as many as it has files. Without ARGV it runs the test file: as it
     is when it is executable and begins with `#!` or is a binary, else by its ending: `.py` with Python,
     `.js`, `.mjs`, `.cjs` with Node, `.sh` with sh. Exit code 0 has passed, all else has failed. A JUnit
-    report written to `$QGJOB_JUNIT_FILE` is read.
+    report written to `$QGJOB_JUNIT_FILE` is read, and further ones beside it.
     """
 
     name: ClassVar[str] = "command"
@@ -56,14 +56,14 @@ class CommandRunner(Runner):
 
     def collect(self, exit_: Exit, dirs: JobDirs) -> RunResult:
         """See `Runner.collect`."""
-        report = read_junit(dirs.junit)
+        report = read_junits(dirs.junit, root=dirs.bundle)
         passed = exit_.exit_code == 0
         return RunResult(
             verdict=Verdict.PASSED if passed else Verdict.FAILED,
             reason=None if passed else exit_.describe(),
             exit_code=exit_.exit_code,
             cases=report.cases if report else (),
-            junit=dirs.junit if report else None,
+            junit=dirs.junit if dirs.junit.is_file() else None,
             problem=report.problem if report else None,
         )
 

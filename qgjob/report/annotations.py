@@ -50,7 +50,8 @@ def _findings(report: RunReport) -> Iterator[_Finding]:
             continue
         told = "passed only after a failure" if job.flaky else _why(report, job)
         file = job.tests[0] if job.tests else job.test
-        yield _Finding(place(file), None, f"{name_of(job)} {job.state.replace('_', ' ')}", told, level)
+        what = "flaky" if job.flaky else job.state.replace("_", " ")
+        yield _Finding(place(file), None, f"{name_of(job)} {what}", told, level)
 
 
 def _line(case: CaseRecord) -> int | None:

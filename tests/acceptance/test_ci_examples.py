@@ -117,6 +117,9 @@ def test_the_script_for_gitlab(tmp_path: Path, machine: dict[str, str], qgjob: Q
         found = json.loads((tmp_path / "checkout" / "codequality.json").read_text())
         assert [issue["location"]["path"] for issue in found] == ["e2e/bad.spec.ts"]
     assert ids[0] == ids[1]
+    (tmp_path / "checkout" / "qgjob.json").write_text("")  # of a submit that was refused
+    after = run(bash, "\n".join(job["after_script"]), tmp_path, env)
+    assert (after.returncode, after.stderr) == (0, "")
     kept = {*job["artifacts"]["paths"], *job["artifacts"]["reports"].values()}
     assert all((tmp_path / "checkout" / path).exists() for path in kept)
     assert qgjob("status", ids[0], "--json").json["meta"]["branch"] == "main"

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.reports import junit
-from agent.reports.junit import JUnitReport, read_junit
+from agent.reports.junit import JUnitReport, read_junit, read_junits
 from agent.runners.base import CaseCounts, CaseStatus
 
 
@@ -198,3 +198,28 @@ def test_thousands_separators_are_read(tmp_path: Path):
 )
 def test_nothing_in_a_report_raises(tmp_path: Path, pieces: list[str]):
     read(tmp_path, "<r>" + "".join(pieces) + "</r>")
+
+
+def test_all_reports_of_a_folder_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "junit.xml"
+    assert read_junits(path) is None
+    for name in ("wdio-0-1.xml", "wdio-0-0.xml"):
+        (tmp_path / name).write_text(suite(case("t"), case(name)))
+    report = read_junits(path)
+    assert report is not None
+    assert [one.name for one in report.cases] == ["t", "wdio-0-0.xml", "t", "wdio-0-1.xml"]
+    path.write_text(suite(case("own")))
+    (tmp_path / "coverage.xml").write_text("<!DOCTYPE coverage><coverage/>")
+    report = read_junits(path)
+    assert report is not None
+    assert [one.name for one in report.cases[:2]] == ["own", "t"]
+    assert report.problem == (
+        "coverage.xml: the JUnit report was not read to its end: it declares a document type"
+    )
+    monkeypatch.setattr(junit, "MAX_FILES", 1)
+    monkeypatch.setattr(junit, "MAX_CASES", 1)
+    report = read_junits(path)
+    assert report is not None
+    assert len(report.cases) == 1
+    assert "was not read: those before it are large enough" in (report.problem or "")
+    assert "of 4 JUnit reports 2 were read" in (report.problem or "")

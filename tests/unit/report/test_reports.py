@@ -222,7 +222,7 @@ class TestAnnotations:
 
     def test_a_flaky_one_is_a_warning(self):
         assert github(report(job(0), job(1, flaky=True))) == (
-            "::warning file=tests/t1.py,title=tests/t1.py passed::passed only after a failure\n"
+            "::warning file=tests/t1.py,title=tests/t1.py flaky::passed only after a failure\n"
         )
 
     @given(st.text())

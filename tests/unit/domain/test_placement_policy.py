@@ -355,3 +355,20 @@ def test_low_work_gets_a_further_slot_when_its_last_job_would_wait_longer_than_a
         lab.add(number, priority=2, app="young")
     lab.feed(SlotSeen("a/s1", frozenset(), True, frozenset(), None, None))
     assert [one.group.app_version_id for _, one in lab.starts] == ["old", "old"]
+
+
+def test_at_the_end_of_a_backlog_an_older_build_goes_before_a_further_slot_for_a_younger_one() -> None:
+    lab = Clockwork(1)
+    line = lab.state.measures.record("any", frozenset()).line
+    for _ in range(100):
+        line.waits[1].add(3600.0)  # it is a patient lab
+        line.waits[2].add(2000.0)
+    for number in range(41):
+        lab.add(number, priority=2, app="young")
+    for number in (41, 42):
+        _waits_since(lab, number, -100.0, app="old")
+    for _ in range(22):  # nothing came for longer than all that waits will take
+        lab.step()
+    assert {one.group.app_version_id for _, one in lab.starts} == {"young"}, "the slot stays on its build"
+    lab.feed(SlotSeen("a/s1", frozenset(), True, frozenset(), None, None))
+    assert lab.starts[-1][1].group.app_version_id == "old", "young is late, and old will be"

@@ -42,19 +42,26 @@ def due(view: View, pools: list[Pool], level: int, *, forced: bool = False) -> I
     """Installs of builds that are due at a level: those that no slot works on first, then the latest.
 
     They are for slots whose build nobody waits for, but with `forced` come before what others wait for.
+    At the end of a backlog a low build that no slot works on is due as soon as one is of which less old
+    work waits: by the time it is late itself, all slots are on long builds.
     """
     if not view.idle or not any(pool.waiting[level] for pool in pools):
         return
     limits = {pool.capability: _Limits.of(view, pool, level, forced=forced) for pool in pools}
     late: list[tuple[bool, float, int, Group]] = []
+    older: list[tuple[bool, float, int, Group]] = []
     for group in merged((pool.turns[level] for pool in pools), _LOOKED_AT):
         limit, workers = limits[group.capability], view.workers(group)
         last_s = view.last_start_s(group, level + 1)
         if last_s <= (limit.joined_s if workers else limit.new_s):
+            if level == 2 and not workers and view.ending(group):
+                older.append((False, -last_s, group.number, group))
             continue
         least_s = limit.installs * view.install_s(group) * (workers + 1)
         if not workers or view.work_s(group, level + 1) >= least_s:
             late.append((workers > 0, -last_s, group.number, group))
+            late.extend(older)
+            older.clear()
     late.sort(key=lambda entry: entry[:3])
     for *_, group in late:
         for slot in spare(view, group):

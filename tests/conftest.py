@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import random
 import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -52,6 +55,25 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 patch.delenv(name)
         patch.setenv(STATE_DIR_VARIABLE, str(tmp_path_factory.mktemp("state")))
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ports() -> Iterator[None]:
+    """A port that was found free is given to nobody else: it is not bound yet, or not again.
+
+    Each of the processes that run tests takes its own in turn.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    turns = itertools.count(random.randrange(10_000))  # of another checkout, the tests run beside these
+
+    def in_turn(lowest: int, highest: int) -> int:
+        own = (highest - lowest + 1) // workers
+        return lowest + worker % workers * own + next(turns) % own
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qgjob.local.ports.random", SimpleNamespace(randint=in_turn))
         yield
 
 

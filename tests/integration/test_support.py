@@ -8,6 +8,7 @@ import nats
 import pytest
 from redis.asyncio import Redis
 
+from qgjob.local.ports import free_port
 from qgjob.local.probes import nats_ready, valkey_ready
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
@@ -63,6 +64,11 @@ async def test_valkey_answers_and_forgets_at_a_restart(valkey_server: ValkeyServ
 async def test_shared_servers_are_usable(shared_nats: NatsServer, shared_valkey: ValkeyServer) -> None:
     assert await nats_ready(shared_nats.host, shared_nats.port)
     assert await valkey_ready(shared_valkey.host, shared_valkey.port)
+
+
+def test_a_port_is_given_once() -> None:
+    ports = [free_port() for _ in range(1000)]
+    assert len(set(ports)) == len(ports)
 
 
 async def test_waiting_in_vain_says_what_was_seen() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qgjob.bus.connect import ServerOptions, connect
+from qgjob.local.ports import free_port
 from tests.support.servers import NatsServer
 
 
@@ -21,8 +21,7 @@ def test_no_command_imports_aiohttp() -> None:
 
 @pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning")  # of aiohttp, to nats-py
 async def test_a_web_socket_leads_to_the_server(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     config = tmp_path / "nats.conf"
     config.write_text(f"jetstream {{}}\nwebsocket {{ host: 127.0.0.1, port: {port}, no_tls: true }}\n")
     server = NatsServer(tmp_path / "nats", config=config)

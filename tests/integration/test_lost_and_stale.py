@@ -93,12 +93,13 @@ async def test_a_group_that_nobody_uses_loses_its_consumer_and_nothing_else(bus:
         return await consumers() == 0
 
     await wait_for(none, 20, "the consumer to go")
+    config["inactive_threshold"] = 2 * streams.SECOND_NS
     await create_consumer(bus, streams.WORK, config)
     async with Puller(bus, streams.WORK, config["name"]) as puller:
         await puller.ask()
         msg = await asyncio.wait_for(puller.next(), 20)
-        for _ in range(8):  # a long job asks for nothing, but keeps its lease
-            await asyncio.sleep(0.25)
+        for _ in range(6):  # a long job asks for nothing, but keeps its lease
+            await asyncio.sleep(0.4)
             await bus.requests.request(msg.reply, b"+WPI")
         assert await consumers() == 1
 

@@ -33,6 +33,7 @@ _LOOK_S = 0.25
 _ASK_WITHIN_S = 19.0
 """A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
 _SOON_S = 2.0
+_ANEW = 3
 _LED_WITHIN = 8
 """So often it is looked whether a consumer has a leader: at most for 20 s, usually for 4 to 9."""
 
@@ -182,21 +183,46 @@ def _explained(name: str, error: JsError) -> RefusedError:
 async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict[str, Any]:
     """Create a consumer, or find it there with the same configuration; returns its info."""
     name = config["name"]
-    filters = config.get("filter_subject")
-    call = f"CONSUMER.CREATE.{stream}.{name}" + (f".{filters}" if filters else "")
-    body = {"stream_name": stream, "config": config, "action": ""}
     try:
-        return await bus.requests.api(call, body, timeout=ASK_EVERY_S)
+        return await _create_consumer(bus, stream, config)
     except (RequestTimeoutError, JsError) as error:
         if isinstance(error, JsError) and error.err_code != _NOT_NOW:
             raise
         # On a cluster it may be there without a leader by now: who pulled would be told that it is gone.
-        info = await ask(bus, call, body)
+        info = await ask(bus, *_creation(stream, config))
         for _ in range(_LED_WITHIN):
             if (led := await consumer_info(bus, stream, name)) is not None:
                 return led
             await asyncio.sleep(_LOOK_S)
         return info
+
+
+async def _create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Ask for it once."""
+    call, body = _creation(stream, config)
+    return await bus.requests.api(call, body, timeout=ASK_EVERY_S)
+
+
+def _creation(stream: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    filters = config.get("filter_subject")
+    call = f"CONSUMER.CREATE.{stream}.{config['name']}" + (f".{filters}" if filters else "")
+    return call, {"stream_name": stream, "config": config, "action": ""}
+
+
+async def create_own_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Create a consumer that nobody has read from yet, and nobody else will; returns its info.
+
+    Just after a cluster lost a server, that one may be chosen to lead it: the others elect one of themselves
+    within 4 to 9 s. Made anew it has another at once, more often than not.
+    """
+    for _ in range(_ANEW):
+        try:
+            return await _create_consumer(bus, stream, config)
+        except (RequestTimeoutError, JsError) as error:
+            if isinstance(error, JsError) and error.err_code != _NOT_NOW:
+                raise
+            await delete_consumer(bus, stream, config["name"])
+    return await create_consumer(bus, stream, config)
 
 
 async def delete_consumer(bus: Bus, stream: str, name: str) -> None:

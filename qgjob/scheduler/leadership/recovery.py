@@ -29,7 +29,7 @@ from qgjob.bus.topology import (
     ask,
     consumer_info,
     consumer_names,
-    create_consumer,
+    create_own_consumer,
     delete_consumer,
     delete_message,
     stream_copies,
@@ -90,7 +90,7 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
         queued_through=await _queued_through(bus, int(jobs["last_seq"])),
     )
     await _learn_what_is_out(bus, found)
-    intake = await create_consumer(bus, streams.JOBS, streams.intake_consumer(epoch, 1))
+    intake = await create_own_consumer(bus, streams.JOBS, streams.intake_consumer(epoch, 1))
     found.intake = str(intake["name"])
     if not intake.get("num_pending"):
         found.jobs_horizon = 0
@@ -176,7 +176,7 @@ async def _begin_chains(bus: Bus, epoch: int, horizon: int) -> tuple[str, int]:
             start = max(start, _settled(consumer) + 1)
             heard = int(consumer["config"].get("metadata", {}).get(_HEARD, 0))
     config = {**streams.chain_consumer(epoch, start), "metadata": {_HEARD: str(heard)}}
-    await create_consumer(bus, streams.EVENTS, config)
+    await create_own_consumer(bus, streams.EVENTS, config)
     for name in older:
         if name != config["name"]:
             await delete_consumer(bus, streams.EVENTS, name)

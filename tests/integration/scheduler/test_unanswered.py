@@ -152,6 +152,32 @@ async def test_a_recovery_asks_again_soon_whatever_was_lost_of_it(
     assert stored.seq == found.fence
 
 
+async def test_a_reigns_own_consumers_are_made_anew_where_nobody_leads_them(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the server was to do so that the cluster has just lost."""
+    request = bus.requests.request
+    leaderless: set[str] = set()
+    made_anew: set[str] = set()
+
+    async def unled(subject: str, *args: Any, **more: Any) -> Msg:
+        words = subject.split(".")
+        call, name = ".".join(words[2:4]), words[5] if len(words) > 5 else ""
+        if call == "CONSUMER.CREATE" and name not in made_anew:
+            leaderless.add(name)
+            await request(subject, *args, **more)
+        if call == "CONSUMER.DELETE" and name in leaderless:
+            made_anew.add(name)
+            leaderless.discard(name)
+        if call.startswith("CONSUMER") and name in leaderless:
+            raise RequestTimeoutError(f"No answer from {subject} in time.")
+        return await request(subject, *args, **more)
+
+    monkeypatch.setattr(bus.requests, "request", unled)
+    await asyncio.wait_for(recover(bus, 1), 10)
+    assert made_anew == {"chains_1", "intake_1_1"}
+
+
 async def test_a_reign_begins_though_nobody_leads_the_consumer_of_the_one_before(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "waiting": ("bench.commandline", "run_waiting"),
     "startup": ("bench.startup", "run_startup"),
     "handover": ("bench.handover", "run_handover"),
+    "failover": ("bench.failover", "run_failover"),
     "devices": ("bench.devices", "run_devices"),
     "slot": ("bench.slot", "run_slot"),
     "verbs": ("bench.verbs", "run_verbs"),

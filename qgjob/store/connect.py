@@ -114,11 +114,15 @@ class Store:
 
         `StoreUnavailableError` is worth another try; other `QgjobError`s need somebody's help.
         """
-        from redis.exceptions import RedisError
+        from redis.exceptions import ReadOnlyError, RedisError
 
         try:
             async with asyncio.timeout(_ANSWER_S):
                 yield
+        except ReadOnlyError as error:
+            # Where a replica took over, new connections lead to it; the old ones do not.
+            await self.client.connection_pool.disconnect(inuse_connections=False)
+            raise explain(error, self.shown) from error
         except (RedisError, OSError) as error:
             raise explain(error, self.shown) from error
 

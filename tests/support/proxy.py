@@ -16,7 +16,8 @@ class Proxy:
     """
 
     def __init__(self, port: int) -> None:
-        self._to = port
+        self.to = port
+        """Where connections to come lead."""
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,7 +61,7 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            there, back = await asyncio.open_connection("127.0.0.1", self._to)
+            there, back = await asyncio.open_connection("127.0.0.1", self.to)
             self._writers |= {writer, back}
             try:
                 async with asyncio.TaskGroup() as group:

@@ -14,7 +14,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.kv import is_tombstone
 from qgjob.bus.pull import ConsumerGoneError, Puller
 from qgjob.bus.requester import JsError, RequestTimeoutError
-from qgjob.bus.topology import create_consumer, delete_consumer
+from qgjob.bus.topology import create_own_consumer, delete_consumer
 from qgjob.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def follow(
         name = f"follow_{secrets.token_hex(8)}"
         try:
             config = _consumer(name, filters, None if fresh else max(1, last + 1))
-            info = await create_consumer(bus, stream, config)
+            info = await create_own_consumer(bus, stream, config)
             if on_caught_up and not caught_up and not info.get("num_pending", 0):
                 caught_up = True
                 on_caught_up()

@@ -33,7 +33,7 @@ _LOOK_S = 0.25
 _ASK_WITHIN_S = 19.0
 """A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
 _SOON_S = 2.0
-_ANEW = 3
+_ANEW = 4
 _LED_WITHIN = 8
 """So often it is looked whether a consumer has a leader: at most for 20 s, usually for 4 to 9."""
 
@@ -213,7 +213,7 @@ async def create_own_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> 
     """Create a consumer that nobody has read from yet, and nobody else will; returns its info.
 
     Just after a cluster lost a server, that one may be chosen to lead it: the others elect one of themselves
-    within 4 to 9 s. Made anew it has another at once, more often than not.
+    within 4 to 9 s, and never where there is one copy. Made anew it has another at once, more often than not.
     """
     for _ in range(_ANEW):
         try:

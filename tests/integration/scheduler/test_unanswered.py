@@ -13,6 +13,7 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus import kv
 from qgjob.bus.chain import end_unclaimed
 from qgjob.bus.connect import Bus
+from qgjob.bus.follow import follow
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.bus.topology import ensure_topology, missing_streams, stream_state
 from qgjob.scheduler import reign
@@ -240,3 +241,30 @@ async def test_ends_that_a_former_reign_heard_count_once_though_its_place_is_unk
         assert seen is not None
         assert seen.ended == {"errored": 1}
         assert (await stream_state(bus, streams.HISTORY))["messages"] == 2
+
+
+async def test_who_follows_a_stream_does_not_wait_for_a_consumer_on_a_server_that_is_gone(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has one copy, on any server: on one that is gone it answers nobody until that is back."""
+    await kv.put(bus, streams.SETTINGS_BUCKET, "key", b"value")
+    request = bus.requests.request
+    created, deleted = 0, asyncio.Event()
+
+    async def placed_badly(subject: str, *args: Any, **more: Any) -> Msg:
+        nonlocal created
+        if "CONSUMER.CREATE" in subject:
+            created += 1
+            if not deleted.is_set():
+                await asyncio.sleep(more["timeout"])
+                raise RequestTimeoutError(f"No answer from {subject} in time.")
+        if "CONSUMER.DELETE" in subject:
+            deleted.set()
+        return await request(subject, *args, **more)
+
+    monkeypatch.setattr(bus.requests, "request", placed_badly)
+    async with asyncio.timeout(10):
+        async for batch in follow(bus, f"KV_{streams.SETTINGS_BUCKET}", ["$KV.>"]):
+            assert batch
+            break
+    assert created == 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -34,8 +35,14 @@ class WdioReport:
     error: str | None = None
 
 
+_Key = tuple[str, str, str, str | None]
+"""The worker's capabilities, suite, name and file."""
+
+
 @dataclass(slots=True)
 class _Case:
+    caps: str
+    """Which of the configuration's capabilities: the same test runs once with each."""
     suite: str
     name: str
     file: str | None
@@ -45,16 +52,18 @@ class _Case:
 
 def read_wdio(folder: Path, *, root: Path | None = None) -> WdioReport:
     """Read all workers' files, in the order of their events. Never raises on what is in them."""
-    found: dict[tuple[str, str, str | None], _Case] = {}
+    found: dict[_Key, _Case] = {}
     error: str | None = None
-    running: dict[tuple[str, str, str | None], _Case] = {}
+    browsers: dict[str, str] = {}
+    running: dict[_Key, _Case] = {}
     for event in sorted(_events(folder), key=_when):
         kind = event.get("event")
         message = message_of(event.get("message"))
         if kind in ("hook:end", "runner:end"):  # no set: it may be a list itself
             error = error or (message.splitlines()[0][:500] if message else None)
         name, suite = name_of(event.get("title")), name_of(event.get("suite"))
-        key = (suite, name, file_of(event.get("file"), root))
+        key = (name_of(event.get("caps")), suite, name, file_of(event.get("file"), root))
+        browsers[key[0]] = name_of(event.get("browser")) or browsers.get(key[0], "")
         if not name or (kind == "hook:end" and not message) or len(found) >= MAX_CASES:
             continue
         case = found.get(key) or _Case(*key)
@@ -70,12 +79,21 @@ def read_wdio(folder: Path, *, root: Path | None = None) -> WdioReport:
             _note(found, key, case, one)
     for key, case in running.items():
         _note(found, key, case, CaseTry(status=CaseStatus.ERROR, message="it had not ended"))
-    return WdioReport(tuple(_result(case) for case in found.values()), error)
+    labels = _labels(browsers, {case.caps for case in found.values()})
+    return WdioReport(tuple(_result(case, labels.get(case.caps, "")) for case in found.values()), error)
+
+
+def _labels(browsers: Mapping[str, str], used: Collection[str]) -> dict[str, str]:
+    """What stands before a suite where there are several capabilities: the browser, or else their number."""
+    if len(used) < 2:
+        return {}
+    names = Counter(browsers[caps] for caps in used)
+    return {caps: f"[{browsers[caps] if names[browsers[caps]] == 1 else caps}] " for caps in used}
 
 
 def _note(
-    found: dict[tuple[str, str, str | None], _Case],
-    key: tuple[str, str, str | None],
+    found: dict[_Key, _Case],
+    key: _Key,
     case: _Case,
     one: CaseTry,
 ) -> None:
@@ -84,10 +102,10 @@ def _note(
     case.tries = [*case.tries[-(MAX_TRIES - 1) :], one]
 
 
-def _result(case: _Case) -> CaseResult:
+def _result(case: _Case, label: str) -> CaseResult:
     last = case.tries[-1]
     return CaseResult(
-        class_name=case.suite,
+        class_name=label + case.suite,
         name=case.name,
         status=last.status,
         duration_s=last.duration_s,

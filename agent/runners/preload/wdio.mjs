@@ -15,6 +15,7 @@ class QgjobLines extends EventEmitter {
   constructor() {
     super();
     const file = path.join(process.env.QGJOB_WDIO_LINES, `${process.pid}.jsonl`);
+    let where = {};
     const put = (event, stats = {}) => {
       const error = stats.error || (stats.errors || [])[0];
       const line = {
@@ -27,6 +28,7 @@ class QgjobLines extends EventEmitter {
         type: stats.type,
         message: error ? String(error.stack || error.message || error).slice(0, 8192) : stats.pendingReason,
         at: Date.now(),
+        ...where,
       };
       fs.appendFileSync(file, JSON.stringify(line) + '\n');
     };
@@ -35,7 +37,11 @@ class QgjobLines extends EventEmitter {
         if (event !== 'hook:end' || stats.error) put(event, stats);
       });
     }
-    this.on('runner:start', () => put('runner:start'));
+    this.on('runner:start', ({ cid, capabilities = {} }) => {
+      // A worker has one of the configuration's capabilities, the first number of its id.
+      where = { caps: String(cid).split('-')[0], browser: capabilities.browserName || capabilities.platformName };
+      put('runner:start');
+    });
     this.on('runner:end', (stats) => put('runner:end', { error: stats.error && { message: String(stats.error) } }));
   }
 }

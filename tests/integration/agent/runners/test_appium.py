@@ -145,6 +145,8 @@ async def test_wdio_on_the_slots_server(bench: Bench):
     ]
     assert {case.file for case in result.cases} == {"e2e/shop.e2e.js"}
     assert "as it should" in (result.cases[2].message or "")
+    (lines,) = (bench.dirs.reports / "wdio").glob("*.jsonl")  # of which cases in several browsers are told
+    assert {json.loads(line).get("caps") for line in lines.read_text().splitlines()} == {"0"}
 
 
 async def test_appium_pytest_needs_a_device(bench: Bench):

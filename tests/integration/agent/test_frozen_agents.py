@@ -22,6 +22,13 @@ from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 
+async def both_pull(bus: Bus) -> None:
+    """Let both agents work for the group: what one of them does not do comes to the other as soon as its lease ends."""
+    warm = planned(4, runner="sleep", argv=("0.5",))
+    await submit(bus, warm)
+    await counted(bus, warm.run_id, {"passed": 4})
+
+
 async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the_job_now(
     tmp_path: Path,
 ) -> None:
@@ -29,6 +36,7 @@ async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the
         system(tmp_path, agents=2, slots=1, plugins=PLUGINS) as (running, bus),
         Witness().watching(bus) as witness,
     ):
+        await both_pull(bus)
         go_on = tmp_path / "go on"
         run = planned(1, runner="until", argv=(str(go_on),))
         (job,) = (spec.job_id for spec in run.specs)
@@ -59,9 +67,7 @@ async def test_what_came_while_it_stood_still_may_be_somebody_elses_by_now(tmp_p
         system(tmp_path, agents=2, slots=1) as (running, bus),
         Witness().watching(bus) as witness,
     ):
-        warm = planned(4, runner="sleep", argv=("0.5",))
-        await submit(bus, warm)  # now both pull from the group
-        await counted(bus, warm.run_id, {"passed": 4})
+        await both_pull(bus)
         pid = running.pids()["agent-local-1"]
         os.kill(pid, signal.SIGSTOP)
         run = planned(2, runner="sleep", argv=("4",))

@@ -16,7 +16,7 @@ class Announcer:
         self._open_runs: set[str] = set()
         self._failures = 0
 
-    def look(self, store: Store) -> tuple[list[str], bool]:
+    def check(self, store: Store) -> tuple[list[str], bool]:
         """The sentences to be said, and whether to ring the bell; nothing before all was read once."""
         if not store.link.answered:
             return [], False

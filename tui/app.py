@@ -14,8 +14,8 @@ from textual.widgets import Input
 
 from tui.actions.bindings import Action, bindings
 from tui.actions.command_line import CommandError
-from tui.operations.deeds import Deed
-from tui.operations.errands import Errands
+from tui.operations.background import BackgroundTasks
+from tui.operations.catalog import Operation
 from tui.platform.saving import new_file, saved_at
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
@@ -33,25 +33,25 @@ def _palette() -> type[Provider]:
     return ActionProvider
 
 
-class DashboardApp(Errands, inherit_bindings=False):
+class DashboardApp(BackgroundTasks, inherit_bindings=False):
     """The whole dashboard; without `options` it shows a store that somebody else fills."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
 
-    def obey(self, line: str) -> None:
+    def run_command(self, line: str) -> None:
         """Do what was typed behind `:`."""
         from tui.actions.commander import Commander
 
         try:
-            Commander(self).obey(line)
+            Commander(self).run(line)
         except CommandError as error:
             self.notify(str(error), severity="error", markup=False)
 
-    def ask(self, deed: Deed) -> None:
+    def confirm(self, operation: Operation) -> None:
         """Ask before something is changed, then do it."""
         if isinstance(self.screen, LiveScreen):
-            self.screen.ask(deed)
+            self.screen.confirm(operation)
 
     def copy(self, text: str) -> None:
         """Put a text on the clipboard, over SSH as well, and say so."""
@@ -63,12 +63,12 @@ class DashboardApp(Errands, inherit_bindings=False):
 
     def allows(self, action: Action, screen: Screen[object]) -> bool:
         """Whether an action can be done on a screen just now."""
-        if action.mutates and not self.may_change:
+        if action.mutates and not self.can_mutate:
             return False
         owner = self if action.scope == "app" else screen
         return owner.check_action(action.name.partition("(")[0], ()) is True
 
-    def do(self, action: Action) -> None:
+    def perform(self, action: Action) -> None:
         """Carry out an action where it belongs."""
         screen = self.screen
         target: DOMNode = self if action.scope == "app" else screen

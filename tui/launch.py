@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qgjob.errors import UsageError
 from tui.actions.bindings import ACTIONS
 from tui.app import DashboardApp
-from tui.platform import garbage, strips
+from tui.platform import gc_tuning, strip_patches
 from tui.settings import Settings, read_settings, settings_path
 from tui.store.orders import ORDERS
 
@@ -45,15 +45,15 @@ def show(options: ServerOptions, *, read_only: bool, settings: Settings | None =
     )
     read_only = read_only or settings.read_only
     app = DashboardApp(options, read_only=read_only, settings=settings)
-    garbage.take_charge()
-    strips.let_go()
+    gc_tuning.configure()
+    strip_patches.apply_patches()
     # Keys are read and the screen is written by threads; while something is worked out, they should not wait
     # 5 ms each time for the interpreter.
     sys.setswitchinterval(_SWITCH_S)
     try:
         app.run()
     finally:
-        garbage.hand_back()
+        gc_tuning.restore_defaults()
     if app.failure is not None:
         raise app.failure
     return app.return_code or 0

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 class Navigator(Shell):
     """Opens screens and closes them."""
 
-    followed: LogBuffer | None = None
+    followed_log: LogBuffer | None = None
     """The log that is filled, or was last."""
 
-    def follow_nothing(self) -> None:
+    def stop_following(self) -> None:
         """Fill no log any more, and let go of the last one."""
         self.workers.cancel_group(self, "log")
-        self.followed = None
+        self.followed_log = None
 
     def open_job(self, job_id: str) -> None:
         """Show a job."""
@@ -44,20 +44,20 @@ class Navigator(Shell):
         """Back to where one came from, the cursor on the job that was shown."""
         from tui.screens.runs import RunScreen
 
-        self.follow_nothing()
+        self.stop_following()
         self.go_back()
         if isinstance(self.screen, OverviewScreen | RunScreen):
             self.screen.jobs.move_to_id(job_id)
 
     def go_back(self) -> None:
         """To the screen below."""
-        if len(self.screen_stack) > self._base:
+        if len(self.screen_stack) > self._base_depth:
             self.pop_screen()
 
     def go_home(self) -> None:
         """To the overview."""
-        self.follow_nothing()
-        while len(self.screen_stack) > self._base:
+        self.stop_following()
+        while len(self.screen_stack) > self._base_depth:
             self.pop_screen()
 
     def show_filtered(self, text: str) -> None:
@@ -105,7 +105,7 @@ class Navigator(Shell):
 
     def close_logs(self) -> None:
         """Back from the output of several jobs."""
-        self.follow_nothing()
+        self.stop_following()
         self.go_back()
 
     def show_replay(self, replay: Replay) -> None:
@@ -115,7 +115,7 @@ class Navigator(Shell):
         self.replay = replay
         self.store = replay.store
         self.index = JobIndex(replay.store.jobs)
-        self._base = 2
+        self._base_depth = 2
         self.push_screen(OverviewScreen(self.store, self.index, read_only=self.read_only))
         self.show_jobs()
 
@@ -123,7 +123,7 @@ class Navigator(Shell):
         """Back to what is now."""
         if self.replay is not None:
             self.replay = None
-            self._base = 1
+            self._base_depth = 1
             self.go_home()
             self.store = self.live_store
             self.index = self._live_index

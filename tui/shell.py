@@ -19,7 +19,7 @@ from qgjob.config import shown_server
 from qgjob.errors import QgjobError
 from tui.announcer import Announcer
 from tui.draw.spans import short
-from tui.platform.garbage import Sweeper
+from tui.platform.gc_tuning import GarbageCollector
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
 from tui.settings import Settings
@@ -27,7 +27,7 @@ from tui.store.filter import JobFilter
 from tui.store.index import JobIndex
 from tui.store.store import Store
 from tui.themes import ANSI, own_themes, theme_for
-from tui.toasts import outdone, reply
+from tui.toasts import reply, superseded
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
 DRAWS_PER_SECOND: Final = 4
 """How often what came is drawn; what a key does is drawn at once."""
-_SLICE: Final = 2000
-_LATER_SLICE: Final = 500
-_DRAWN_S: Final = 0.03
+_INDEX_SLICE: Final = 2000
+_BACKGROUND_SLICE: Final = 500
+_BACKGROUND_DELAY_S: Final = 0.03
 """So long the rest waits until the first page is drawn."""
 _FIRST_PAGE: Final = 200
-_FIRST_PAGE_S: Final = 0.02
+_FIRST_PAGE_BUDGET_S: Final = 0.02
 """So long a key may look for a page of jobs that its filter lets through, before it shows what there is."""
 
 
@@ -84,20 +84,20 @@ class Shell(App[None]):
         """What the screens show: the live store, or that of a replay."""
         self.replay: Replay | None = None
         self.index = self._live_index = JobIndex(self.store.jobs)
-        self._base = 1
+        self._base_depth = 1
         """How many screens lie below all others: the overview, and that of a replay."""
         self.read_only = read_only
         self.failure: QgjobError | None = None
         """Why the dashboard gave up, to be said when the terminal is the user's again."""
         self._options = options
         self._feed: Feed | None = None
-        self._feeding = asyncio.Event()
-        self._sweeper = Sweeper(monotonic())
-        self._touched_at = 0.0
+        self._feed_created = asyncio.Event()
+        self._garbage_collector = GarbageCollector(monotonic())
+        self._last_input_at = 0.0
         """When a key was pressed or the mouse moved, by the machine's monotonic clock."""
 
     @property
-    def may_change(self) -> bool:
+    def can_mutate(self) -> bool:
         """Whether something may be changed: not where one only looks, and nothing in the past."""
         return not self.read_only and self.replay is None
 
@@ -134,7 +134,7 @@ class Shell(App[None]):
         What Escape leads to, and Enter where something is typed, is there before the next key comes.
         """
         if isinstance(event, events.InputEvent):
-            self._touched_at = monotonic()
+            self._last_input_at = monotonic()
             if isinstance(event, events.Key) and event.key == "escape" and not event.is_forwarded:
                 active = self.screen.active_bindings.get("escape")
                 if active is not None and active.enabled:
@@ -142,7 +142,7 @@ class Shell(App[None]):
                     return
             if isinstance(event, events.Key) and event.key == "enter" and not event.is_forwarded:
                 here = self.screen
-                if isinstance(here, LiveScreen) and await here.take_line():
+                if isinstance(here, LiveScreen) and await here.submit_bar():
                     return
         await super().on_event(event)
 
@@ -150,30 +150,32 @@ class Shell(App[None]):
         """Do what a key is bound to; of one that does nothing at present, say why."""
         done = await super()._check_bindings(key, priority)
         here = self.screen
-        if not done and not priority and isinstance(here, LiveScreen) and (why := here.why_not(key)):
+        if not done and not priority and isinstance(here, LiveScreen) and (why := here.refusal_for_key(key)):
             reply(self, why)
         return done
 
     @on(Notify)
-    def _make_room(self, event: Notify) -> None:
-        for old in outdone(self._notifications, event.notification):
+    def _drop_superseded_toasts(self, event: Notify) -> None:
+        for old in superseded(self._notifications, event.notification):
             self._unnotify(old, refresh=False)
 
     def tick(self) -> None:
         """Put what changed on the screens that can be seen."""
         if not self.screen_stack:
             return  # on the way out
-        self._sweeper.look(monotonic(), self._touched_at, self._feed.resyncs if self._feed else 0)
+        self._garbage_collector.collect_if_due(
+            monotonic(), self._last_input_at, self._feed.resyncs if self._feed else 0
+        )
         if self.replay is not None:
             self.replay.tick(1 / DRAWS_PER_SECOND)
             if self.replay.seeking:
-                self.run_worker(self._wind(self.replay), group="wind", exclusive=True)
+                self.run_worker(self._finish_seek(self.replay), group="wind", exclusive=True)
             self.live_store.take()
         changes = self.store.take()
-        for notice in self._notices():
+        for notice in self._take_notices():
             self.notify(notice, markup=False, severity="warning")
         if changes.second and self.replay is None:
-            said, bell = self._announcer.look(self.store)
+            said, bell = self._announcer.check(self.store)
             for sentence in said:
                 # A line, which hides nothing but a border: the whole stands on the screen of alerts.
                 room = max(20, self.size.width * 9 // 10 - 8)
@@ -187,13 +189,13 @@ class Shell(App[None]):
             if isinstance(screen, LiveScreen) and (screen is top or top.is_modal):
                 screen.update(changes)
 
-    async def _wind(self, replay: Replay) -> None:
+    async def _finish_seek(self, replay: Replay) -> None:
         """Go the whole way to where the tape was sent, as fast as keys allow."""
         while replay.seeking and self.replay is replay:
             replay.wind()
             await asyncio.sleep(0)
 
-    def _notices(self) -> list[str]:
+    def _take_notices(self) -> list[str]:
         notices = self.store.link.notices[:]
         self.store.link.notices.clear()
         return notices
@@ -207,7 +209,7 @@ class Shell(App[None]):
         feed_module = await asyncio.to_thread(import_module, "tui.feed.feed")
         feed: Feed = feed_module.Feed(options, self.live_store, lambda: self.call_later(self.tick))
         self._feed = feed
-        self._feeding.set()
+        self._feed_created.set()
         try:
             await feed.run()
         except QgjobError as error:
@@ -217,7 +219,7 @@ class Shell(App[None]):
     async def feed(self) -> Feed:
         """The feed; waits until it is there."""
         while self._feed is None:
-            await self._feeding.wait()
+            await self._feed_created.wait()
         return self._feed
 
     # --- The jobs that are shown ---------------------------------------------------------------
@@ -226,17 +228,17 @@ class Shell(App[None]):
         """Filter or order the jobs anew; the first of them are there at once, the rest follow."""
         index = self.index
         index.show(filter=filter, order=order)
-        enough_by = perf_counter() + _FIRST_PAGE_S
+        enough_by = perf_counter() + _FIRST_PAGE_BUDGET_S
         while not index.complete and len(index) < _FIRST_PAGE and perf_counter() < enough_by:
-            index.step(_SLICE)
+            index.step(_INDEX_SLICE)
         self._index_changed()
         if not self.index.complete:
-            self.run_worker(self._work_in(), group="index", exclusive=True)
+            self.run_worker(self._index_remaining(), group="index", exclusive=True)
 
-    async def _work_in(self) -> None:
-        await asyncio.sleep(_DRAWN_S)
+    async def _index_remaining(self) -> None:
+        await asyncio.sleep(_BACKGROUND_DELAY_S)
         while not self.index.complete:
-            self.index.step(_LATER_SLICE)
+            self.index.step(_BACKGROUND_SLICE)
             await asyncio.sleep(0)  # a key takes a dozen steps of the loop until it is drawn
         self._index_changed()
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from textual.dom import DOMNode
 
-MOST: Final = 4
+MAX_TOASTS: Final = 4
 """More of them would hide what they are about."""
 _REPLY_S: Final = 3.0
 
@@ -25,11 +25,11 @@ def reply(where: DOMNode, sentence: str) -> None:
     where.app.post_message(Notify(Reply(sentence, timeout=_REPLY_S)))
 
 
-def outdone(there: Iterable[Notification], new: Notification) -> list[Notification]:
+def superseded(there: Iterable[Notification], new: Notification) -> list[Notification]:
     """Those that make room for a new one: the same said before, the reply to the key before, the oldest."""
     kept: list[Notification] = []
     gone: list[Notification] = []
     for old in there:
         again = old.message == new.message
         (gone if again or (isinstance(old, Reply) and isinstance(new, Reply)) else kept).append(old)
-    return [*gone, *kept[: max(0, len(kept) + 1 - MOST)]]
+    return [*gone, *kept[: max(0, len(kept) + 1 - MAX_TOASTS)]]

@@ -17,7 +17,7 @@ from tests.support.lab.output import chunks_of
 from tests.support.pictures import grid_of
 from tests.support.wait import wait_for
 from tui.app import DashboardApp
-from tui.operations.deeds import Deed
+from tui.operations.catalog import Operation
 from tui.screens.reading import Reading
 from tui.store.log import LogBuffer
 from tui.store.store import Store
@@ -30,16 +30,21 @@ class RecordingApp(DashboardApp):
 
     def __init__(self, *, store: Store, read_only: bool) -> None:
         super().__init__(store=store, read_only=read_only)
-        self.deeds: list[Deed] = []
+        self.operations: list[Operation] = []
 
     @property
     def cancelled(self) -> list[str]:
         """The jobs that would have been cancelled."""
-        return [job_id for deed in self.deeds if deed.verb == "cancel" for job_id in deed.targets]
+        return [
+            job_id
+            for operation in self.operations
+            if operation.verb == "cancel"
+            for job_id in operation.targets
+        ]
 
-    def carry_out(self, deed: Deed) -> None:
+    def execute(self, operation: Operation) -> None:
         """Write it down."""
-        self.deeds.append(deed)
+        self.operations.append(operation)
 
 
 class PlayedDashboard:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.actions.command_line import CommandError, parse_ago, parse_command, parse_moment
-from tui.operations import deeds
+from tui.operations import catalog
 from tui.platform.export import export_jobs
 from tui.platform.saving import new_file, saved_at
 from tui.store.filter import FilterError, parse_filter
@@ -24,7 +24,7 @@ class Commander:
     def __init__(self, app: DashboardApp) -> None:
         self._app = app
 
-    def obey(self, line: str) -> None:
+    def run(self, line: str) -> None:
         """Read a line and do it."""
         name, arguments = parse_command(line)
         if name:
@@ -106,17 +106,17 @@ class Commander:
         self._app.end_replay()
 
     def _pause(self, *orgs: str) -> None:
-        self._app.ask(deeds.queue("pause", *orgs[:1]))
+        self._app.confirm(catalog.queue("pause", *orgs[:1]))
 
     def _resume(self, *orgs: str) -> None:
-        self._app.ask(deeds.queue("resume", *orgs[:1]))
+        self._app.confirm(catalog.queue("resume", *orgs[:1]))
 
     def _hold(self, verb: str, name: str, *_: str) -> None:
         try:
-            wanted = deeds.slot_verb(verb)
+            wanted = catalog.slot_verb(verb)
         except ValueError:
             raise CommandError("Slots can be held with drain, pause, quarantine; resume lets go.") from None
-        self._app.ask(deeds.slots(wanted, [name]))
+        self._app.confirm(catalog.slots(wanted, [name]))
 
     def _picture(self) -> None:
         self._app.action_save_picture()

@@ -84,4 +84,4 @@ class ActionProvider(Provider):
             )
 
     def _doing(self, action: Action) -> partial[None]:
-        return partial(self.dashboard.do, action)
+        return partial(self.dashboard.perform, action)

@@ -19,7 +19,7 @@ from qgjob.bus import NatsError
 from qgjob.client import Client, Live, LiveEvent, Resync, ServerOptions, open_client
 from qgjob.errors import NotAllowedError, NotFoundError, QgjobError, UsageError
 from qgjob.waiting import set_within
-from tui.platform import garbage
+from tui.platform import gc_tuning
 from tui.store.link import Phase
 from tui.store.store import Store
 
@@ -257,13 +257,13 @@ class Feed:
                 if self._on_page is not None:
                     self._on_page()
             if page % _PUT_ASIDE_EVERY == 0:
-                garbage.put_aside()
+                gc_tuning.freeze()
             if len(views) < PAGE:
                 break
             await asyncio.sleep(_BREATH_S)
             if not first and not any(news) and not store.jobs.unseen():
                 break  # everything older was known, and nothing of it was still open
-        garbage.put_aside()
+        gc_tuning.freeze()
         self._wanted.update(store.jobs.unseen()[:_MAX_LOOKUPS])
         if self._wanted:
             self._lookups.set()

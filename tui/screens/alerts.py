@@ -9,8 +9,8 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from tui.actions.bindings import Action, bindings
-from tui.operations import deeds
-from tui.operations.deeds import Deed
+from tui.operations import catalog
+from tui.operations.catalog import Operation
 from tui.screens.live import LiveScreen
 from tui.store.store import Changes, Store
 from tui.store.troubles import Trouble
@@ -42,7 +42,7 @@ class AlertsScreen(LiveScreen):
         super().__init__("alerts", store, read_only=read_only)
         self.table = self.main = TroubleTable(store, "troubles")
         self._advice = AdviceCard("advice")
-        self._can_let_go = False
+        self._can_resume = False
 
     def body(self) -> Iterable[Widget]:
         """The table above the card."""
@@ -78,9 +78,9 @@ class AlertsScreen(LiveScreen):
     def action_let_go(self) -> None:
         """Let the slot, the build or the part of the queue work again."""
         trouble = self.table.trouble()
-        deed = _letting_go(trouble) if trouble is not None else None
-        if deed is not None:
-            self.ask(deed)
+        operation = _resume_operation(trouble) if trouble is not None else None
+        if operation is not None:
+            self.confirm(operation)
 
     def action_copy(self) -> None:
         """Copy what is wrong, as it is said."""
@@ -94,11 +94,11 @@ class AlertsScreen(LiveScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out letting go where nothing is held."""
         may = super().check_action(action, parameters)
-        return None if may and action == "let_go" and not self._can_let_go else may
+        return None if may and action == "let_go" and not self._can_resume else may
 
     def refusal(self, action: Action) -> str:
         """Of what is held by nobody, say that nobody can let it go."""
-        nothing = action.method == "action_let_go" and self.dashboard.may_change
+        nothing = action.method == "action_let_go" and self.dashboard.can_mutate
         return "Nothing is held here that could be let go." if nothing else super().refusal(action)
 
     def _tell(self) -> None:
@@ -109,18 +109,18 @@ class AlertsScreen(LiveScreen):
         if self._advice.styles.height is None or self._advice.styles.height.value != height:
             self._advice.styles.height = height
         can = trouble is not None and bool(trouble.held)
-        if can != self._can_let_go:
-            self._can_let_go = can
+        if can != self._can_resume:
+            self._can_resume = can
             self.refresh_bindings()
 
 
-def _letting_go(trouble: Trouble) -> Deed | None:
+def _resume_operation(trouble: Trouble) -> Operation | None:
     match trouble.held:
         case "slot":
-            return deeds.slots("agents resume", trouble.names)
+            return catalog.slots("agents resume", trouble.names)
         case "build":
-            return deeds.build(*trouble.names)
+            return catalog.build(*trouble.names)
         case "queue":
-            return deeds.queue("resume", *trouble.names)
+            return catalog.queue("resume", *trouble.names)
         case _:
             return None

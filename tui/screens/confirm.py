@@ -13,7 +13,7 @@ from textual.widgets import Button, Input, Static
 
 from tui.actions.bindings import bindings
 from tui.draw.clean import clean
-from tui.operations.deeds import Deed
+from tui.operations.catalog import Operation
 
 _SHOWN = 5
 _FRAME = 6
@@ -21,8 +21,8 @@ _FRAME = 6
 _ASKED = {"note": "a note for the others, if you like", "priority": "1 to 10, or high, medium, low"}
 
 
-class Confirm(ModalScreen[Deed]):
-    """Asks whether a deed is to be done; gives it back with what was said, or None."""
+class Confirm(ModalScreen[Operation]):
+    """Asks whether an operation is to be done; gives it back with what was said, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
     AUTO_FOCUS = "Input, #no"
@@ -41,32 +41,36 @@ class Confirm(ModalScreen[Deed]):
     Confirm Button:focus { text-style: bold; background: $primary; color: $background; }
     """
 
-    def __init__(self, deed: Deed) -> None:
+    def __init__(self, operation: Operation) -> None:
         super().__init__()
-        self._deed = deed
+        self._operation = operation
         self._about = VerticalScroll(id="about")
         self._commands = Static(id="commands", classes="commands")
-        self._argument = Input(id="argument", placeholder=_ASKED[deed.asks]) if deed.asks else None
-        self._count = Input(id="count", placeholder="how many they are") if deed.many else None
+        self._argument = (
+            Input(id="argument", placeholder=_ASKED[operation.asks_for]) if operation.asks_for else None
+        )
+        self._count = Input(id="count", placeholder="how many they are") if operation.needs_count else None
         self._wrong = Static("", id="wrong", markup=False)
 
     def compose(self) -> ComposeResult:
         """What will happen, how else it could be done, what else is asked, and two buttons."""
-        deed = self._deed
+        operation = self._operation
         with Vertical() as box:
-            box.border_title = deed.title
+            box.border_title = operation.title
             with self._about:
-                yield Static(Content("\n".join(self._some(deed.lines))))
+                yield Static(Content("\n".join(self._some_lines(operation.lines))))
                 yield self._commands
             if self._argument is not None:
                 yield self._argument
             if self._count is not None:
-                yield Static(Content(f"These are many: type {len(deed.targets)} to go on."))
+                yield Static(Content(f"These are many: type {len(operation.targets)} to go on."))
                 yield self._count
             yield self._wrong
             with Horizontal():
                 yield Button(f"Leave it  {'esc' if self._typed else 'n'}", id="no")
-                yield Button(f"{deed.yes}  {'⏎' if self._typed else 'y'}", id="yes", variant="error")
+                yield Button(
+                    f"{operation.confirm_label}  {'⏎' if self._typed else 'y'}", id="yes", variant="error"
+                )
 
     def on_mount(self) -> None:
         """Show the commands."""
@@ -99,30 +103,32 @@ class Confirm(ModalScreen[Deed]):
 
     def action_confirm(self) -> None:
         """Do it, if all is said that has to be."""
-        deed = self._said()
-        wrong = deed.wrong()
-        if self._count is not None and self._count.value.strip() != str(len(deed.targets)):
-            wrong = wrong or f"Type {len(deed.targets)}, or leave it with escape."
+        operation = self._confirmed()
+        wrong = operation.problem()
+        if self._count is not None and self._count.value.strip() != str(len(operation.targets)):
+            wrong = wrong or f"Type {len(operation.targets)}, or leave it with escape."
         if wrong:
             self._wrong.update(Content(wrong))
             return
-        self.dismiss(deed)
+        self.dismiss(operation)
 
     def action_refuse(self) -> None:
         """Leave everything as it is."""
         self.dismiss(None)
 
-    def _said(self) -> Deed:
-        return self._deed if self._argument is None else self._deed.saying(self._argument.value)
+    def _confirmed(self) -> Operation:
+        return (
+            self._operation if self._argument is None else self._operation.with_argument(self._argument.value)
+        )
 
     def _show_commands(self) -> None:
-        deed = self._said()
-        commands = [f"$ {clean(deed.command(target))}" for target in deed.targets[:_SHOWN]]
-        more = len(deed.targets) - len(commands)
+        operation = self._confirmed()
+        commands = [f"$ {clean(operation.command(target))}" for target in operation.targets[:_SHOWN]]
+        more = len(operation.targets) - len(commands)
         if more:
             commands.append(f"… and {more:,} more")
         self._commands.update(Content("\n".join(commands)))
 
-    def _some(self, lines: tuple[str, ...]) -> list[str]:
+    def _some_lines(self, lines: tuple[str, ...]) -> list[str]:
         some = [clean(line) for line in lines[:_SHOWN]]
         return [*some, f"… and {len(lines) - len(some):,} more"] if len(lines) > len(some) else some

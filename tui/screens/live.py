@@ -14,8 +14,8 @@ from textual.widget import Widget
 
 from tui.actions.bindings import ACTIONS, Action, mutating
 from tui.actions.command_line import COMMANDS
-from tui.operations import deeds
-from tui.operations.deeds import Deed
+from tui.operations import catalog
+from tui.operations.catalog import Operation
 from tui.store.job import Job
 from tui.store.store import Changes, Store
 from tui.widgets.key_bar import KeyBar
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tui.app import DashboardApp
 
 
-_LOOKED_AT = 1000
+_MAX_CHECKED = 1000
 """Of more selected jobs everything is offered: to look at all of them at each draw would be slow."""
 
 
@@ -48,7 +48,7 @@ class LiveScreen(Screen[None]):
         super().__init__(name=name)
         self._store = store
         self._selected_states: set[bool] = set()
-        self._before_bar: Widget | None = None
+        self._focus_before_bar: Widget | None = None
         self._status = StatusBar(store, read_only=read_only, alerts=name not in {"overview", "alerts"})
         self._key_bar = KeyBar()
 
@@ -88,7 +88,7 @@ class LiveScreen(Screen[None]):
         if old:
             await old.remove()
         else:
-            self._before_bar = self.focused
+            self._focus_before_bar = self.focused
         with self.app.batch_update():
             self._key_bar.display = False
             await self.mount(bar, before=self._key_bar)
@@ -105,7 +105,7 @@ class LiveScreen(Screen[None]):
     def bar_closed(self, bar: LineBar, text: str, *, keep: bool) -> None:
         """The line is gone, with or without its text."""
         if keep and isinstance(bar, CommandBar):
-            self.dashboard.obey(text)
+            self.dashboard.run_command(text)
         elif not isinstance(bar, CommandBar):
             self.bar_changed(bar, text)
 
@@ -114,13 +114,13 @@ class LiveScreen(Screen[None]):
         if event.bar.is_attached:
             self.bar_changed(event.bar, event.text)
 
-    async def take_line(self) -> bool:
+    async def submit_bar(self) -> bool:
         """Put the line away that is typed in, and do what it says; returns whether there is one."""
         for bar in self.query(LineBar):
             if self.focused is bar.field:
                 await bar.settled()
                 if bar.apply():
-                    await self._put_away(bar)
+                    await self._remove_bar(bar)
                     self.bar_closed(bar, bar.field.value, keep=True)
                 return True
         return False
@@ -128,18 +128,18 @@ class LiveScreen(Screen[None]):
     async def action_close_bar(self) -> None:
         """Put the line away without what it says."""
         for bar in self.query(LineBar):
-            await self._put_away(bar)
+            await self._remove_bar(bar)
             self.bar_closed(bar, "", keep=False)
 
     @on(events.DescendantFocus)
-    async def _leave_bar(self, event: events.DescendantFocus) -> None:
+    async def _close_bar_on_blur(self, event: events.DescendantFocus) -> None:
         """Put the line away when something else was clicked: what it says stands, a command is not obeyed."""
         for bar in self.query(LineBar):
             if event.widget is not bar.field:
-                await self._put_away(bar, then=event.widget)
+                await self._remove_bar(bar, then=event.widget)
 
-    async def _put_away(self, bar: LineBar, then: Widget | None = None) -> None:
-        then = then or self._before_bar
+    async def _remove_bar(self, bar: LineBar, then: Widget | None = None) -> None:
+        then = then or self._focus_before_bar
         with self.app.batch_update():
             await bar.remove()
             self._key_bar.display = True
@@ -154,42 +154,44 @@ class LiveScreen(Screen[None]):
         found = (job for job_id in job_ids if (job := known.get(job_id)) is not None)
         return [job for job in found if ended is None or job.ended == ended]
 
-    def ask(self, deed: Deed) -> None:
+    def confirm(self, operation: Operation) -> None:
         """Ask, then do it."""
         from tui.screens.confirm import Confirm
 
-        if not self.dashboard.may_change:  # there is no key for it then, but there are commands
-            self.notify(self._unchangeable)
+        if not self.dashboard.can_mutate:  # there is no key for it then, but there are commands
+            self.notify(self._mutation_refusal)
             return
-        if not deed.targets:
-            self.notify("None of these has ended." if deed.verb == "retry" else "All of these have ended.")
+        if not operation.targets:
+            self.notify(
+                "None of these has ended." if operation.verb == "retry" else "All of these have ended."
+            )
             return
 
-        def answered(said: Deed | None) -> None:
+        def on_result(said: Operation | None) -> None:
             if said is not None:
-                self.dashboard.carry_out(said)
+                self.dashboard.execute(said)
                 self.unmark(said)
 
-        self.app.push_screen(Confirm(deed), answered)
+        self.app.push_screen(Confirm(operation), on_result)
 
     def selected_jobs(self) -> list[str]:
         """The jobs that an action is about: the marked ones, or the one under the cursor."""
         return []
 
-    def unmark(self, done: Deed) -> None:
+    def unmark(self, done: Operation) -> None:
         """What was marked is done: the next key is about something else."""
 
     def action_cancel(self) -> None:
         """Cancel the selected jobs."""
-        self.ask(deeds.cancel(self.jobs_of(self.selected_jobs(), ended=False)))
+        self.confirm(catalog.cancel(self.jobs_of(self.selected_jobs(), ended=False)))
 
     def action_retry(self) -> None:
         """Try the selected jobs again."""
-        self.ask(deeds.retry(self.jobs_of(self.selected_jobs(), ended=True)))
+        self.confirm(catalog.retry(self.jobs_of(self.selected_jobs(), ended=True)))
 
     def action_reprioritise(self) -> None:
         """Give the selected jobs another priority."""
-        self.ask(deeds.reprioritise(self.jobs_of(self.selected_jobs(), ended=False)))
+        self.confirm(catalog.reprioritise(self.jobs_of(self.selected_jobs(), ended=False)))
 
     def action_merge(self) -> None:
         """Show the output of the selected jobs as one."""
@@ -202,7 +204,9 @@ class LiveScreen(Screen[None]):
     def selected_states(self) -> set[bool]:
         """Whether there are jobs that have ended among the selected ones, and such that have not."""
         selected = self.selected_jobs()
-        return {True, False} if len(selected) > _LOOKED_AT else {job.ended for job in self.jobs_of(selected)}
+        return (
+            {True, False} if len(selected) > _MAX_CHECKED else {job.ended for job in self.jobs_of(selected)}
+        )
 
     def check_selection(self) -> None:
         """Grey out or offer what can be done to the jobs that are selected now."""
@@ -211,7 +215,7 @@ class LiveScreen(Screen[None]):
             self._selected_states = states
             self.refresh_bindings()
 
-    def why_not(self, key: str) -> str:
+    def refusal_for_key(self, key: str) -> str:
         """Why a key does nothing now that does something at other times; nothing of any other key."""
         if key == "ctrl+c":
             return "q leaves the dashboard; jobs go on."
@@ -224,8 +228,8 @@ class LiveScreen(Screen[None]):
 
     def refusal(self, action: Action) -> str:
         """Why an action of this screen cannot be done now."""
-        if action.mutates and not self.dashboard.may_change:
-            return self._unchangeable
+        if action.mutates and not self.dashboard.can_mutate:
+            return self._mutation_refusal
         if action.method not in {"action_cancel", "action_retry", "action_reprioritise"}:
             return ""
         if not self.selected_states():
@@ -236,13 +240,13 @@ class LiveScreen(Screen[None]):
         return "All of these jobs have ended." if several else "This job has ended."
 
     @property
-    def _unchangeable(self) -> str:
+    def _mutation_refusal(self) -> str:
         past = self.dashboard.replay is not None
         return "The past cannot be changed." if past else "This dashboard is read-only."
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what read-only mode and the past forbid, grey out what cannot be done just now."""
-        if not self.dashboard.may_change and mutating(action):
+        if not self.dashboard.can_mutate and mutating(action):
             return False
         typing = self.focused is not None and isinstance(self.focused.parent, LineBar)
         if typing and action in {"filter", "find"}:

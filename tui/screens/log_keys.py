@@ -30,14 +30,14 @@ class LogKeys(LiveScreen):
     def on_screen_resume(self) -> None:
         """Go on with the log: a screen that lay over this one may have followed another."""
         super().on_screen_resume()
-        if self._read and self.dashboard.followed is not self.log_view.buffer and self._more_to_come():
+        if self._read and self.dashboard.followed_log is not self.log_view.buffer and self._more_to_come():
             self._go_on()
 
     def _more_to_come(self) -> bool:
         return not self.log_view.buffer.complete or bool(self.jobs_of(self.selected_jobs(), ended=False))
 
     def _go_on(self) -> None:
-        self.dashboard.follow(self.selected_jobs(), self.log_view.buffer, self.say)
+        self.dashboard.follow_logs(self.selected_jobs(), self.log_view.buffer, self.say)
 
     def update(self, changes: Changes) -> None:
         """Draw what changed; of a job that is tried again there is more to come."""

@@ -11,7 +11,7 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from tui.actions.bindings import bindings
-from tui.operations.deeds import Deed
+from tui.operations.catalog import Operation
 from tui.screens.live import LiveScreen
 from tui.store.filter import FilterError, JobFilter, parse_filter
 from tui.store.index import JobIndex
@@ -195,7 +195,7 @@ class OverviewScreen(LiveScreen):
         names = list(ORDERS)
         self.dashboard.show_jobs(order=names[(names.index(self._index.order) + step) % len(names)])
 
-    def unmark(self, done: Deed) -> None:
+    def unmark(self, done: Operation) -> None:
         """Take all marks off, if it was them that something was done to."""
         if done.about_jobs and not self.jobs.marks.isdisjoint(done.targets):
             self.jobs.action_unmark_all()

@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from tui.actions.bindings import Action, bindings
-from tui.operations.deeds import Deed
+from tui.operations.catalog import Operation
 from tui.screens.live import LiveScreen
 from tui.store.index import JobIndex
 from tui.store.runs import RunRecord
@@ -70,7 +70,7 @@ class RunsScreen(LiveScreen):
 
     def refusal(self, action: Action) -> str:
         """Why nothing can be done to the run."""
-        if not action.mutates or not self.dashboard.may_change:
+        if not action.mutates or not self.dashboard.can_mutate:
             return super().refusal(action)
         if self._selected() is None:
             return "There is no run under the cursor."
@@ -156,7 +156,7 @@ class RunScreen(LiveScreen):
             self.jobs.sync()
             self.check_selection()
 
-    def unmark(self, done: Deed) -> None:
+    def unmark(self, done: Operation) -> None:
         """Take all marks off, if it was them that something was done to."""
         if done.about_jobs and not self.jobs.marks.isdisjoint(done.targets):
             self.jobs.action_unmark_all()

@@ -9,8 +9,8 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from tui.actions.bindings import bindings
-from tui.operations import deeds
-from tui.operations.deeds import Deed
+from tui.operations import catalog
+from tui.operations.catalog import Operation
 from tui.screens.live import LiveScreen
 from tui.store.store import Changes, Store
 from tui.toasts import reply
@@ -99,11 +99,11 @@ class SlotsScreen(LiveScreen):
         """Hold the marked slots or the one under the cursor, or let them work again."""
         names = self.table.selected()
         if names:
-            self.ask(deeds.slots(deeds.slot_verb(verb), names))
+            self.confirm(catalog.slots(catalog.slot_verb(verb), names))
         else:
             reply(self, "There is no slot under the cursor.")
 
-    def unmark(self, done: Deed) -> None:
+    def unmark(self, done: Operation) -> None:
         """What was marked is done."""
         if done.about_slots:
             self.table.unmark()

@@ -62,9 +62,9 @@ def tui(
 
     options = session_of(ctx).server_options("qgjob tui")
     if not web:
-        from tui.platform import garbage
+        from tui.platform import gc_tuning
 
-        garbage.wait_for_start()
+        gc_tuning.disable_until_started()
         try:
             from tui.launch import run
 
@@ -74,7 +74,7 @@ def tui(
                     raise UsageError(f"--{flag} is for --web.", hint="Add --web to open it in a browser.")
             raise typer.Exit(run(options, read_only=read_only))
         finally:
-            garbage.hand_back()
+            gc_tuning.restore_defaults()
     if read_only and allow_actions:
         raise UsageError("--read-only and --allow-actions exclude each other.")
     from tui.web.launch import serve_pages

@@ -17,7 +17,7 @@ from tests.support.pictures import grid_of
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 from tui.app import DashboardApp
-from tui.operations import deeds
+from tui.operations import catalog
 from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
 from tui.screens.logs import LogsScreen
@@ -79,7 +79,7 @@ async def test_read_only_sends_nothing(lab: LabService, nats_server: NatsServer)
         assert isinstance(overview, OverviewScreen)
         await wait_for(lambda: overview.jobs.move_to_id(waiting))
         await pilot.press("c", "y")
-        app.carry_out(deeds.cancel([job for job in [app.store.jobs.get(waiting)] if job]))
+        app.execute(catalog.cancel([job for job in [app.store.jobs.get(waiting)] if job]))
         await pilot.pause()
         assert not [subject for subject in lab.asked if ".ctl." in subject]
 
@@ -113,7 +113,7 @@ async def test_a_log_goes_on_when_one_comes_back_to_it(lab: LabService, nats_ser
         assert isinstance(screen, JobScreen)
         await wait_for(lambda: screen.log_view.buffer.end > 0)
         lines = screen.log_view.buffer.end
-        app.obey(f"log {first} {second}")
+        app.run_command(f"log {first} {second}")
         await wait_for(lambda: isinstance(app.screen, LogsScreen))
         await pilot.press("escape")
         await wait_for(lambda: app.screen is screen)
@@ -208,7 +208,7 @@ async def test_without_a_connection_nothing_is_done_later_by_surprise(
         assert job is not None
         nats_server.kill()
         await wait_for(lambda: "▲ reconnecting" in text(app))
-        app.carry_out(deeds.cancel([job]))
+        app.execute(catalog.cancel([job]))
         await wait_for(lambda: "Not connected: no qgjob cancel." in toasts(app))
         await nats_server.start()
         await wait_for(lambda: lab.bus.connected and "● live" in text(app), 20)

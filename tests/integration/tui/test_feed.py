@@ -19,8 +19,8 @@ from tests.support.lab.service import LabService
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 from tui.feed.feed import Feed
-from tui.operations import deeds
-from tui.operations.doing import carry_out
+from tui.operations import catalog
+from tui.operations.execute import execute
 from tui.store.store import Store
 
 
@@ -233,8 +233,8 @@ async def test_cancel_says_what_came_of_it(lab: LabService, nats_server: NatsSer
         await wait_for(lambda: agrees(store, lab.model))
         waiting = next(i for i in store.jobs if (j := store.jobs.get(i)) and j.state == "queued")
         ended = next(i for i in store.jobs if (j := store.jobs.get(i)) and j.ended)
-        deed = deeds.Deed("cancel", (waiting, ended, "j_nobody"), "Cancel?", "Yes")
-        outcome = await carry_out(await feed.client(), deed)
+        operation = catalog.Operation("cancel", (waiting, ended, "j_nobody"), "Cancel?", "Yes")
+        outcome = await execute(await feed.client(), operation)
         assert (outcome.done, outcome.already) == ([waiting], [ended])
         assert outcome.refused == {"There is no job j_nobody.": ["j_nobody"]}
         assert not outcome.unanswered

@@ -12,7 +12,7 @@ from tests.support.wait import wait_for
 from tests.unit.tui.scenes.runs import run_screen
 from tests.unit.tui.scenes.stage import Stage, stage
 from tui.actions.palette import ActionProvider
-from tui.operations import deeds
+from tui.operations import catalog
 from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
 from tui.settings import Settings
@@ -30,9 +30,9 @@ async def test_a_command_that_changes_something_is_refused_aloud(monkeypatch: py
 
     async with shown(played):
         monkeypatch.setattr(played.app, "notify", notify)
-        played.app.obey("pause acme")
+        played.app.run_command("pause acme")
         assert said == ["This dashboard is read-only."]
-        assert not played.app.deeds
+        assert not played.app.operations
 
 
 async def test_read_only_binds_nothing_that_changes_anything() -> None:
@@ -166,7 +166,7 @@ async def test_where_a_note_is_typed_the_question_names_keys_that_are_no_letters
         await s.press("c")
         assert {str(button.label) for button in s.app.screen.query(Button)} == {"Leave it  n", "Cancel it  y"}
         await s.press("n")
-        s.app.obey("pause acme")
+        s.app.run_command("pause acme")
         await wait_for(lambda: isinstance(s.app.screen, Confirm))
         await pilot.pause()
         assert {str(button.label) for button in s.app.screen.query(Button)} == {"Leave it  esc", "Pause  ⏎"}
@@ -175,9 +175,9 @@ async def test_where_a_note_is_typed_the_question_names_keys_that_are_no_letters
 async def test_a_short_theme_is_our_own_first_and_an_unknown_one_is_said() -> None:
     played = stage()
     async with shown(played):
-        played.app.obey("theme light")
+        played.app.run_command("theme light")
         assert played.app.theme == LIGHT
-        played.app.obey("theme textual-light")
+        played.app.run_command("theme textual-light")
         assert played.app.theme == "textual-light"
 
 
@@ -249,15 +249,15 @@ async def test_what_a_question_is_answered_with_is_seen_however_long_the_names_a
 ) -> None:
     played = stage()
     targets = tuple(f"agent-{'x' * 200}/{number}" for number in range(many))
-    deed = deeds.slots("agents drain", targets)
+    operation = catalog.slots("agents drain", targets)
     async with shown(played, size) as pilot:
-        played.app.push_screen(Confirm(deed))
+        played.app.push_screen(Confirm(operation))
         await wait_for(lambda: isinstance(played.app.screen, Confirm) and played.app.screen.query("#yes"))
         await pilot.pause()
         text = text_of(played)
         assert "Leave it  esc" in text
         assert "Drain  ⏎" in text
-        assert ("how many they are" in text) == (many >= deeds.MANY)
+        assert ("how many they are" in text) == (many >= catalog.MANY)
         assert "a note for the others" in text
         await pilot.resize_terminal(80, 20)
         await wait_for(lambda: "Drain  ⏎" in text_of(played))
@@ -273,7 +273,7 @@ async def test_what_is_done_to_another_job_leaves_the_marks_as_they_are() -> Non
         for job_id, left in ((other, 2), (next(iter(s.jobs.marks)), 0)):
             job = s.app.store.jobs.get(job_id)
             assert job is not None
-            s.overview.unmark(deeds.cancel([job]))
+            s.overview.unmark(catalog.cancel([job]))
             assert len(s.jobs.marks) == left
 
 

@@ -158,12 +158,12 @@ async def test_the_palette_does_what_it_offers() -> None:
     async with shown(played) as pilot:
         s = Stage(played, pilot)
         for action in actions_of("marks"):
-            played.app.do(action)
+            played.app.perform(action)
             await pilot.pause()
         assert not s.jobs.marks
-        played.app.do(next(a for a in ACTIONS if a.id == "marks.mark"))
+        played.app.perform(next(a for a in ACTIONS if a.id == "marks.mark"))
         await wait_for(lambda: len(s.jobs.marks) == 1)
-        played.app.do(next(a for a in ACTIONS if a.id == "app.panel('agents')"))
+        played.app.perform(next(a for a in ACTIONS if a.id == "app.panel('agents')"))
         await wait_for(lambda: isinstance(s.overview.focused, AgentTable))
 
 

@@ -12,7 +12,7 @@ from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import START, LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage, stage
-from tui.operations.deeds import build
+from tui.operations.catalog import build
 from tui.screens.alerts import AlertsScreen
 from tui.screens.job import JobScreen
 from tui.screens.slots import SlotsScreen

@@ -21,7 +21,7 @@ from tests.support.lab.model import LabModel
 from tests.support.pictures import UPDATE
 from tests.support.wait import wait_for
 from tui.app import DashboardApp
-from tui.operations import deeds
+from tui.operations import catalog
 from tui.screens.confirm import Confirm
 from tui.screens.reading import Reading
 from tui.themes import DARK, LIGHT
@@ -42,7 +42,7 @@ def first_run(app: DashboardApp) -> str:
 
 def asked(app: DashboardApp) -> None:
     job = app.store.jobs.get(first_job(app))
-    app.push_screen(Confirm(deeds.cancel([job] if job else [])))
+    app.push_screen(Confirm(catalog.cancel([job] if job else [])))
 
 
 def read(app: DashboardApp) -> None:

@@ -11,7 +11,7 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.replay import a_replay
 from tests.unit.tui.scenes.stage import Stage, stage
-from tui.operations import deeds
+from tui.operations import catalog
 from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
 from tui.screens.runs import RunScreen
@@ -49,8 +49,8 @@ async def test_of_all_jobs_of_a_run_those_are_tried_again_that_failed() -> None:
         await wait_for(lambda: isinstance(s.app.screen, Confirm))
         assert "Try again the" in text_of(played)
         await s.press("y")
-        await wait_for(lambda: s.app.deeds)
-        assert sorted(s.app.deeds[0].targets) == sorted(failed)
+        await wait_for(lambda: s.app.operations)
+        assert sorted(s.app.operations[0].targets) == sorted(failed)
 
 
 def test_where_none_or_all_failed_all_are_tried_again() -> None:
@@ -58,9 +58,9 @@ def test_where_none_or_all_failed_all_are_tried_again() -> None:
     ended = [job for job_id in jobs if (job := jobs.get(job_id)) and job.ended]
     passed = [job for job in ended if job.state == "passed"]
     failed = [job for job in ended if job.state in FAILURES]
-    assert len(deeds.retry(passed).targets) == len(passed)
-    assert len(deeds.retry(failed).targets) == len(failed)
-    some = deeds.retry(passed[:1] + failed[:2])
+    assert len(catalog.retry(passed).targets) == len(passed)
+    assert len(catalog.retry(failed).targets) == len(failed)
+    some = catalog.retry(passed[:1] + failed[:2])
     assert some.title == "Try again the 2 that failed of 3?"
 
 
@@ -79,7 +79,7 @@ async def test_of_more_jobs_than_are_looked_at_any_can_be_tried_again() -> None:
 async def test_a_question_about_nothing_is_answered() -> None:
     played = stage()
     async with played.app.run_test(notifications=True) as pilot:
-        Stage(played, pilot).overview.ask(deeds.retry([]))
+        Stage(played, pilot).overview.confirm(catalog.retry([]))
         await wait_for(lambda: "None of these has ended." in text_of(played))
 
 

@@ -182,7 +182,7 @@ async def test_the_screens_show_the_tape_and_go_back_to_now() -> None:
         await pilot.pause()
         await wait_for(lambda: "replay ▶ ×20" in text_of(played))
         await pilot.press("c")
-        assert not played.app.deeds
+        assert not played.app.operations
         await pilot.press("f9")
         played.draw()
         await wait_for(lambda: "● live" in text_of(played))
@@ -213,13 +213,13 @@ async def test_while_it_is_read_the_progress_stands_beside_the_reason_why_no_sch
     played.live()
     played.store.link.silent = "No answer in 5 s."
     async with shown(played, (140, 40)) as pilot:
-        played.app.say_progress("Reading what happened: 2,000 events …")
+        played.app.show_progress("Reading what happened: 2,000 events …")
         played.draw()
         await pilot.pause()
         said = text_of(played)
         for part in ("▲ no scheduler", "Reading what happened: 2,000 events …", "No answer in 5 s."):
             assert part in said
-        played.app.say_progress("")
+        played.app.show_progress("")
         played.draw()
         await pilot.pause()
         assert "Reading" not in text_of(played)

@@ -9,7 +9,7 @@ from tests.support.dashboard import PlayedDashboard, keys_shown, shown, text_of
 from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage, stage
-from tui.toasts import MOST, Reply, outdone
+from tui.toasts import MAX_TOASTS, Reply, superseded
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.line_bar import FindBar
 
@@ -88,9 +88,9 @@ async def test_a_keymap_moves_the_reason_with_the_key(monkeypatch: pytest.Monkey
     async with shown(played) as pilot:
         s = Stage(played, pilot)
         monkeypatch.setitem(s.app.settings.keymap, "overview.cancel", "ctrl+d")  # type: ignore[arg-type]
-        assert s.overview.why_not("ctrl+d")
-        assert not s.overview.why_not("c")
-        assert not s.overview.why_not("f12")
+        assert s.overview.refusal_for_key("ctrl+d")
+        assert not s.overview.refusal_for_key("c")
+        assert not s.overview.refusal_for_key("f12")
 
 
 async def test_the_same_key_again_is_answered_once() -> None:
@@ -103,12 +103,12 @@ async def test_the_same_key_again_is_answered_once() -> None:
 
 
 def test_what_is_said_makes_room() -> None:
-    alerts = [Notification(f"alert {n}", severity="warning") for n in range(MOST)]
-    assert outdone(alerts, Notification("alert 9")) == alerts[:1]
-    assert outdone(alerts, Notification("alert 2")) == alerts[2:3]
-    assert outdone(alerts[:2], Reply("Copied")) == []
+    alerts = [Notification(f"alert {n}", severity="warning") for n in range(MAX_TOASTS)]
+    assert superseded(alerts, Notification("alert 9")) == alerts[:1]
+    assert superseded(alerts, Notification("alert 2")) == alerts[2:3]
+    assert superseded(alerts[:2], Reply("Copied")) == []
     copied = Reply("Copied j_1")
-    assert outdone([alerts[0], copied], Reply("Copied j_2")) == [copied]
+    assert superseded([alerts[0], copied], Reply("Copied j_2")) == [copied]
 
 
 async def test_a_wrong_expression_is_said_beside_it() -> None:

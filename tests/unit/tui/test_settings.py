@@ -67,16 +67,16 @@ def test_where_it_is_looked_for(tmp_path: Path) -> None:
 def test_an_alert_is_said_once_and_only_if_it_is_new() -> None:
     played = PlayedDashboard(LabModel(seed=4))
     announcer = Announcer(Notify(("alert",), ("alert",)))
-    assert announcer.look(played.store) == ([], False)  # nothing is known yet
+    assert announcer.check(played.store) == ([], False)  # nothing is known yet
     played.model.lab[0].state = "quarantined"
     played.play(20)
     played.store.link.answered = True
-    assert announcer.look(played.store) == ([], False)  # what was so before stands on the screen
+    assert announcer.check(played.store) == ([], False)  # what was so before stands on the screen
     played.model.lab[1].state = "quarantined"
     played.play(1)
-    said, bell = announcer.look(played.store)
+    said, bell = announcer.check(played.store)
     assert said == ["lab-1/s0, lab-1/s1 in quarantine"]
     assert bell
     played.model.lab[0].state = "idle"
     played.play(1)
-    assert announcer.look(played.store) == ([], False)
+    assert announcer.check(played.store) == ([], False)

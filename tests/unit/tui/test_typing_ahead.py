@@ -45,9 +45,9 @@ async def test_keys_behind_a_command_go_where_it_leads_and_it_is_done_once() -> 
         assert isinstance(runs, RunsScreen)
         assert runs.table.ids().row_of(runs.table.cursor_id or "") == 2
         type_at_once(s, ":pause acme\r\r")
-        await wait_for(lambda: s.app.deeds)
+        await wait_for(lambda: s.app.operations)
         await pilot.pause()
-        assert [d.verb for d in s.app.deeds] == ["queue pause"]
+        assert [d.verb for d in s.app.operations] == ["queue pause"]
         assert not isinstance(s.app.screen, Confirm)
 
 

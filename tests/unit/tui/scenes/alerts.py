@@ -37,7 +37,9 @@ async def lets_go(s: Stage, key: str) -> None:
     await s.press(key)
     await wait_for(lambda: isinstance(s.app.screen, Confirm))
     await s.press("y")
-    await wait_for(lambda: [(d.verb, d.targets) for d in s.app.deeds] == [("agents resume", ("lab-2/s1",))])
+    await wait_for(
+        lambda: [(d.verb, d.targets) for d in s.app.operations] == [("agents resume", ("lab-2/s1",))]
+    )
 
 
 async def alert_copies(s: Stage, key: str) -> None:

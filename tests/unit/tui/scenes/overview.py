@@ -90,7 +90,7 @@ def asks(verb: str, *, ended: bool, in_job: bool, typed: str = "") -> Callable[[
         await wait_for(lambda: f"$ qgjob {verb} {job_id}" in text_of(s.played))
         await s.press(*typed, "enter" if typed else "y")
         await wait_for(
-            lambda: [(d.verb, d.targets, d.argument) for d in s.app.deeds] == [(verb, (job_id,), typed)]
+            lambda: [(d.verb, d.targets, d.argument) for d in s.app.operations] == [(verb, (job_id,), typed)]
         )
 
     return asks_and_does

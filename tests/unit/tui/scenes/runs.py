@@ -33,7 +33,7 @@ def run_asks(verb: str, *, ended: bool, typed: str = "") -> Callable[[Stage, str
         await s.press(key)
         await wait_for(lambda: isinstance(s.app.screen, Confirm))
         await s.press(*typed, "enter" if typed else "y")
-        await wait_for(lambda: [(d.verb, d.targets) for d in s.app.deeds] == [(verb, (job_id,))])
+        await wait_for(lambda: [(d.verb, d.targets) for d in s.app.operations] == [(verb, (job_id,))])
 
     return asks_and_does
 
@@ -54,8 +54,8 @@ def runs_ask(verb: str) -> Callable[[Stage, str], Awaitable[None]]:
         await s.press(key)
         await wait_for(lambda: isinstance(s.app.screen, Confirm))
         await s.press("y")
-        await wait_for(lambda: s.app.deeds)
-        assert [(d.verb, sorted(d.targets)) for d in s.app.deeds] == [(verb, wanted)]
+        await wait_for(lambda: s.app.operations)
+        assert [(d.verb, sorted(d.targets)) for d in s.app.operations] == [(verb, wanted)]
 
     return asks_and_does
 

@@ -87,7 +87,7 @@ async def slot_is_marked(s: Stage, key: str) -> None:
     await s.press(key, key)
     await wait_for(lambda: table.marks == {"lab-1/s0", "lab-1/s1"} and "2 marked" in text_of(s.played))
     await s.press("d", "enter")
-    await wait_for(lambda: [d.targets for d in s.app.deeds] == [("lab-1/s0", "lab-1/s1")])
+    await wait_for(lambda: [d.targets for d in s.app.operations] == [("lab-1/s0", "lab-1/s1")])
     await wait_for(lambda: not table.marks)
 
 
@@ -119,6 +119,6 @@ def holds(verb: str) -> Callable[[Stage, str], Awaitable[None]]:
         )
         said = "" if verb == "resume" else "ok"
         wanted = [(f"agents {verb}", (table.cursor_id,), said)]
-        await wait_for(lambda: [(d.verb, d.targets, d.argument) for d in s.app.deeds] == wanted)
+        await wait_for(lambda: [(d.verb, d.targets, d.argument) for d in s.app.operations] == wanted)
 
     return asks_and_holds

@@ -11,17 +11,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tui.platform import garbage
-from tui.platform.garbage import CALM_S, EVERY_S, PATIENCE_S, Sweeper
+from tui.platform import gc_tuning
+from tui.platform.gc_tuning import IDLE_S, INTERVAL_S, MAX_DELAY_S, GarbageCollector
 
 PROGRAM = """
 import psutil
-from tui.platform import garbage
+from tui.platform import gc_tuning
 
 def mib():
     return psutil.Process().memory_info().rss / 2**20
 
-garbage.take_charge()
+gc_tuning.configure()
 large = bytearray(8 * 2**20)
 del large  # from here on the C library would keep such pieces
 between = []
@@ -51,7 +51,7 @@ def collecting() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-    garbage.hand_back()
+    gc_tuning.restore_defaults()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give it back by themselves")
@@ -61,89 +61,89 @@ def test_large_pieces_between_small_ones_are_given_back() -> None:
 
 
 def test_it_is_collected_once_a_minute_when_no_key_was_pressed_for_a_moment() -> None:
-    sweeper = Sweeper(0.0)
+    collector = GarbageCollector(0.0)
     ring = a_ring()
-    sweeper.look(EVERY_S - 1, 0.0, 0)
+    collector.collect_if_due(INTERVAL_S - 1, 0.0, 0)
     assert ring()
-    sweeper.look(EVERY_S, EVERY_S - CALM_S / 2, 0)
+    collector.collect_if_due(INTERVAL_S, INTERVAL_S - IDLE_S / 2, 0)
     assert ring()
-    sweeper.look(EVERY_S + 2, EVERY_S, 0)
+    collector.collect_if_due(INTERVAL_S + 2, INTERVAL_S, 0)
     assert not ring()
     ring = a_ring()
-    sweeper.look(EVERY_S + 3, 0.0, 0)
+    collector.collect_if_due(INTERVAL_S + 3, 0.0, 0)
     assert ring()
 
 
 def test_while_it_starts_nothing_is_collected_and_afterwards_it_is() -> None:
     gc.enable()
-    garbage.wait_for_start()
+    gc_tuning.disable_until_started()
     assert not gc.isenabled()
-    garbage.take_charge()
+    gc_tuning.configure()
     assert gc.isenabled()
-    garbage.wait_for_start()
-    garbage.hand_back()
+    gc_tuning.disable_until_started()
+    gc_tuning.restore_defaults()
     assert gc.isenabled()
 
 
 def test_somebody_who_types_without_end_does_not_hold_it_up() -> None:
     ring = a_ring()
-    now = EVERY_S + PATIENCE_S
-    Sweeper(0.0).look(now, now, 0)
+    now = INTERVAL_S + MAX_DELAY_S
+    GarbageCollector(0.0).collect_if_due(now, now, 0)
     assert not ring()
 
 
 def test_what_was_put_aside_while_everything_was_read_is_looked_at_afterwards_and_once() -> None:
-    sweeper = Sweeper(0.0)
+    collector = GarbageCollector(0.0)
     ring = a_ring()
-    garbage.put_aside()
-    sweeper.look(EVERY_S, 0.0, 1)
+    gc_tuning.freeze()
+    collector.collect_if_due(INTERVAL_S, 0.0, 1)
     assert not ring()
     assert gc.get_freeze_count()
     ring = a_ring()
-    garbage.put_aside()
-    sweeper.look(2 * EVERY_S, 0.0, 1)
+    gc_tuning.freeze()
+    collector.collect_if_due(2 * INTERVAL_S, 0.0, 1)
     assert ring()
-    sweeper.look(3 * EVERY_S, 0.0, 2)
+    collector.collect_if_due(3 * INTERVAL_S, 0.0, 2)
     assert not ring()
 
 
 def test_while_somebody_types_what_is_new_is_put_aside_and_all_is_looked_at_when_that_was_much() -> None:
-    sweeper = Sweeper(0.0, many=100)
+    collector = GarbageCollector(0.0, freeze_objects=100)
     old = a_ring()
-    garbage.put_aside()
+    gc_tuning.freeze()
     now = 0.0
     for _ in range(3):
         ring = a_ring()
         new = [[number] for number in range(200)]
-        now += EVERY_S + PATIENCE_S
-        sweeper.look(now, now, 1)
+        now += INTERVAL_S + MAX_DELAY_S
+        collector.collect_if_due(now, now, 1)
         assert not ring()
         assert not any(thing is new for thing in gc.get_objects())
         assert old()
-    sweeper.look(now + EVERY_S, now, 1)
+    collector.collect_if_due(now + INTERVAL_S, now, 1)
     assert not old()
 
 
 def test_without_end_it_is_not_put_off() -> None:
-    sweeper = Sweeper(0.0, many=10)
+    collector = GarbageCollector(0.0, freeze_objects=10)
     old = a_ring()
-    garbage.put_aside()
+    gc_tuning.freeze()
     now = 0.0
     kept: list[list[list[int]]] = []
     for _ in range(61):
         kept.append([[number] for number in range(20)])
-        now += EVERY_S + PATIENCE_S
-        sweeper.look(now, now, 0)
+        now += INTERVAL_S + MAX_DELAY_S
+        collector.collect_if_due(now, now, 0)
     assert not old()
 
 
 def test_where_much_was_put_aside_everything_is_looked_at() -> None:
-    sweeper = Sweeper(0.0, many=100)
+    collector = GarbageCollector(0.0, freeze_objects=100)
     ring = a_ring()
-    garbage.put_aside()
+    gc_tuning.freeze()
     kept: list[list[list[int]]] = []
     for minute in range(1, 17):
         kept.append([[number] for number in range(200)])
-        sweeper.look(minute * EVERY_S, 0.0, 0)
+        collector.collect_if_due(minute * INTERVAL_S, 0.0, 0)
         assert ring() or minute > 1
     assert not ring()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Final
@@ -23,20 +23,19 @@ from tui.draw.clean import clean
 from tui.draw.spans import Line, fit
 from tui.draw.states import JOB_INK, word
 from tui.draw.times import size, span
+from tui.screens.reading import Text
 from tui.widgets.explanation import explanation
 
-_LOUD: Final = ("failed", "errored", "passed", "skipped")
+_OUTCOME_ORDER: Final = ("failed", "errored", "passed", "skipped")
 _CASE_INK: Final = {"failed": "bad", "errored": "lab", "passed": "good", "skipped": "dim"}
 _CASE_GLYPH: Final = {"failed": "✗", "errored": "!", "passed": "✓", "skipped": "–"}
-_CASES: Final = 500
-_MESSAGE_LINES: Final = 4
-_REPORTS: Final = 5
+_MAX_CASES: Final = 500
+_MAX_MESSAGE_LINES: Final = 4
+_MAX_REPORTS: Final = 5
 """Of more attempts the reports of the last ones are read."""
 
-Text = Callable[[int], Sequence[Line]]
 
-
-async def heads(client: Client, run_ids: Sequence[str]) -> list[RunView]:
+async def load_run_summaries(client: Client, run_ids: Sequence[str]) -> list[RunView]:
     """What is known of runs, without their jobs; those of which nothing can be learnt are left out."""
     asked = [
         ask(client.bus, subjects.query("get"), GetQuery(id=run_id, limit=0), GetAnswer) for run_id in run_ids
@@ -45,31 +44,31 @@ async def heads(client: Client, run_ids: Sequence[str]) -> list[RunView]:
     return [answer.run for answer in answers if isinstance(answer, GetAnswer) and answer.run is not None]
 
 
-async def explained(client: Client, job_id: str) -> Text:
+async def load_explanation(client: Client, job_id: str) -> Text:
     """Why the job is where it is; raises what the client does."""
     answer = await client.explain(job_id)
     return lambda width: explanation(answer, width)
 
 
-async def reported(client: Client, job_id: str) -> Text:
+async def load_report(client: Client, job_id: str) -> Text:
     """What the attempts found and left; raises what the client does."""
     view = await client.job(job_id)
     reports: dict[int, CaseReport] = {}
-    for attempt in view.attempts[-_REPORTS:]:
+    for attempt in view.attempts[-_MAX_REPORTS:]:
         if attempt.report is not None and attempt.report.size <= MAX_REPORT_BYTES:
             with contextlib.suppress(QgjobError):  # it is kept for a time only; the counts stay
-                reports[attempt.number] = await _cases(client, attempt.report.digest)
-    return lambda width: _attempts(view.job_id, view.attempts, reports, width)
+                reports[attempt.number] = await _load_case_report(client, attempt.report.digest)
+    return lambda width: _attempt_lines(view.job_id, view.attempts, reports, width)
 
 
-async def _cases(client: Client, digest: str) -> CaseReport:
+async def _load_case_report(client: Client, digest: str) -> CaseReport:
     with tempfile.TemporaryDirectory(prefix="qgjob-tui-") as folder:
         path = Path(folder) / "cases.json"
         await get_file(client.bus, ARTIFACT_OBJECTS, digest, path)
         return CaseReport.decode(path.read_bytes())
 
 
-def _attempts(
+def _attempt_lines(
     job_id: str, attempts: Sequence[Attempt], reports: Mapping[int, CaseReport], width: int
 ) -> list[Line]:
     lines: list[Line] = []
@@ -119,9 +118,9 @@ def _attempts(
 
 def _case_lines(report: CaseReport, width: int) -> list[Line]:
     """The cases, those first that did not simply pass, with what they said."""
-    ordered = sorted(report.cases, key=lambda case: (_LOUD.index(case.outcome), not case.flaky))
+    ordered = sorted(report.cases, key=lambda case: (_OUTCOME_ORDER.index(case.outcome), not case.flaky))
     lines: list[Line] = []
-    for case in ordered[:_CASES]:
+    for case in ordered[:_MAX_CASES]:
         ink = "prep" if case.flaky else _CASE_INK[case.outcome]
         name = f"{case.suite} › {case.name}" if case.suite else case.name
         lines.append(
@@ -131,9 +130,9 @@ def _case_lines(report: CaseReport, width: int) -> list[Line]:
                 (fit(span(case.duration_s), 7, right=True), "dim"),
             )
         )
-        said = (case.message or "").splitlines()[:_MESSAGE_LINES]
+        said = (case.message or "").splitlines()[:_MAX_MESSAGE_LINES]
         lines += [(("     ", ""), (fit(line, max(10, width - 5)), "bad-soft")) for line in said]
-    more = len(report.cases) - len(ordered[:_CASES]) + report.left_out
+    more = len(report.cases) - len(ordered[:_MAX_CASES]) + report.left_out
     if more:
         lines.append(((f"   … and {more:,} more cases", "dim"),))
     return lines

@@ -23,26 +23,26 @@ _NEVER: Final = 1_000_000
 _M_MMAP_THRESHOLD: Final = -3
 _LARGE: Final = 128 * 1024
 
-EVERY_S: Final = 30.0
-CALM_S: Final = 1.0
+INTERVAL_S: Final = 30.0
+IDLE_S: Final = 1.0
 """So long no key was pressed before the collector looks at what is new."""
-PATIENCE_S: Final = 15.0
+MAX_DELAY_S: Final = 15.0
 """It waits no longer for that."""
-STILL_S: Final = 5.0
+FULL_IDLE_S: Final = 5.0
 """So long no key was pressed before it looks at everything."""
-MANY: Final = 20_000
+FREEZE_OBJECTS: Final = 20_000
 """So many new objects are looked at in a hundredth of a second; they are put aside then."""
-_ASIDE: Final = 15
-_TOO_MANY: Final = 60
+_FULL_AFTER: Final = 15
+_FULL_AT_ONCE_AFTER: Final = 60
 """When so many times as much was put aside, all is looked at again: at the next still moment, or at once."""
 
 
-def wait_for_start() -> None:
+def disable_until_started() -> None:
     """Collect nothing while modules are loaded: there is no garbage yet, and looking costs time."""
     gc.disable()
 
 
-def take_charge() -> None:
+def configure() -> None:
     """Let only small collections happen by themselves; imported modules are put aside.
 
     From now on the system gets large pieces of memory back when they are freed (glibc; others do so anyway).
@@ -54,47 +54,48 @@ def take_charge() -> None:
     gc.enable()
 
 
-def put_aside() -> None:
-    """Do not look again at what there is, garbage or not: for now, while much is being read."""
+def freeze() -> None:
+    """Exempt all present objects from collection, garbage or not: for now, while much is being read."""
     gc.freeze()
 
 
-def hand_back() -> None:
-    """As Python has it."""
+def restore_defaults() -> None:
+    """Restore Python's own thresholds."""
     gc.unfreeze()
     gc.set_threshold(700, 10, 10)
     gc.enable()
 
 
-class Sweeper:
-    """Collects garbage, at calm moments."""
+class GarbageCollector:
+    """Collects garbage while no key is pressed."""
 
-    def __init__(self, now: float, *, many: int = MANY) -> None:
-        self._due = now + EVERY_S
-        self._many = many
-        self._aside = 0
-        """How many objects were put aside since everything was looked at."""
-        self._readings = 0
+    def __init__(self, now: float, *, freeze_objects: int = FREEZE_OBJECTS) -> None:
+        self._due = now + INTERVAL_S
+        self._freeze_objects = freeze_objects
+        self._frozen = 0
+        """How many objects were frozen since the last full collection."""
+        self._resyncs = 0
 
-    def look(self, now: float, touched_at: float, readings: int) -> None:
+    def collect_if_due(self, now: float, last_input_at: float, resyncs: int) -> None:
         """Collect what became garbage, if it is time; called often.
 
-        `now` and `touched_at`, when somebody last pressed a key, are monotonic seconds; `readings` is how
-        often everything was read so far: what was put aside meanwhile is looked at after each.
+        `now` and `last_input_at`, when somebody last pressed a key, are monotonic seconds; `resyncs` counts the
+        snapshots read so far: objects that were frozen meanwhile are collected after each.
         """
-        untouched = now - touched_at
-        if now < self._due or (untouched < CALM_S and now < self._due + PATIENCE_S):
+        idle_s = now - last_input_at
+        if now < self._due or (idle_s < IDLE_S and now < self._due + MAX_DELAY_S):
             return
-        self._due = now + EVERY_S
-        wanted = readings != self._readings or self._aside >= _ASIDE * self._many
-        if (wanted and untouched >= STILL_S) or self._aside >= _TOO_MANY * self._many:
-            self._readings, self._aside = readings, 0
+        self._due = now + INTERVAL_S
+        full_due = resyncs != self._resyncs or self._frozen >= _FULL_AFTER * self._freeze_objects
+        overdue = self._frozen >= _FULL_AT_ONCE_AFTER * self._freeze_objects
+        if overdue or (full_due and idle_s >= FULL_IDLE_S):
+            self._resyncs, self._frozen = resyncs, 0
             gc.unfreeze()
             gc.collect()
             gc.freeze()
             return
         gc.collect()
         new = len(gc.get_objects())
-        if new >= self._many:
-            self._aside += new
+        if new >= self._freeze_objects:
+            self._frozen += new
             gc.freeze()

@@ -11,26 +11,26 @@ from bus_schemas.control import MAX_ALSO, CtlAnswer
 from bus_schemas.lab import HoldVerb
 from qgjob.client import Client
 from qgjob.errors import QgjobError, UnreachableError
-from tui.operations.deeds import SLOT_VERBS, Deed, Verb
+from tui.operations.catalog import SLOT_VERBS, Operation, Verb
 
-AT_ONCE: Final = 16
+MAX_CONCURRENT_REQUESTS: Final = 16
 """How many requests are under way at a time."""
-JOBS_A_REQUEST: Final = MAX_ALSO + 1
-_SENTENCES: Final = 5
+JOBS_PER_REQUEST: Final = MAX_ALSO + 1
+_MAX_REASONS: Final = 5
 """So many different reasons are said."""
-_NAMED: Final = 3
+_MAX_NAMED: Final = 3
 
 
-class Said(NamedTuple):
+class Notice(NamedTuple):
     """A sentence for the user; a bad one tells of what was not done."""
 
     text: str
-    bad: bool = False
+    is_error: bool = False
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a deed did."""
+    """What an operation did."""
 
     done: list[str] = field(default_factory=list[str])
     later: list[str] = field(default_factory=list[str])
@@ -42,24 +42,26 @@ class Outcome:
     unanswered: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """The same where no answer came: whether it was done is not known."""
 
-    def told(self, deed: Deed) -> list[Said]:
+    def notices(self, operation: Operation) -> list[Notice]:
         """How many targets it was done to, and to how many and which of them not."""
-        name = f"qgjob {deed.verb}"
-        said: list[Said] = []
+        name = f"qgjob {operation.verb}"
+        said: list[Notice] = []
         if self.done:
             what = self.done[0] if len(self.done) == 1 else f"{_count(self.done)} done."
-            said.append(Said(f"{name}: {what}"))
+            said.append(Notice(f"{name}: {what}"))
         if self.later:
-            said.append(Said(f"{name}: {_count(self.later)} begun, where it counts if tried again."))
+            said.append(Notice(f"{name}: {_count(self.later)} begun, where it counts if tried again."))
         if self.already:
-            said.append(Said(f"{name}: nothing to do for {_count(self.already)}."))
+            said.append(Notice(f"{name}: nothing to do for {_count(self.already)}."))
         failed = [(reason, targets, "not done for") for reason, targets in self.refused.items()]
         failed += [(reason, targets, "no answer for") for reason, targets in self.unanswered.items()]
-        for reason, targets, what in failed[:_SENTENCES]:
-            where = f"{_count(targets)} of {_count(deed.targets)} ({_named(targets)})"
-            said.append(Said(reason if len(deed.targets) == 1 else f"{name}: {what} {where}. {reason}", True))
-        if rest := [target for _, targets, _ in failed[_SENTENCES:] for target in targets]:
-            said.append(Said(f"{name}: not done for {_count(rest)} more ({_named(rest)}).", True))
+        for reason, targets, what in failed[:_MAX_REASONS]:
+            where = f"{_count(targets)} of {_count(operation.targets)} ({_first_names(targets)})"
+            said.append(
+                Notice(reason if len(operation.targets) == 1 else f"{name}: {what} {where}. {reason}", True)
+            )
+        if rest := [target for _, targets, _ in failed[_MAX_REASONS:] for target in targets]:
+            said.append(Notice(f"{name}: not done for {_count(rest)} more ({_first_names(rest)}).", True))
         return said
 
 
@@ -67,19 +69,19 @@ def _count(targets: Sequence[str]) -> str:
     return f"{len(targets):,}"
 
 
-def _named(targets: Sequence[str]) -> str:
-    return ", ".join(targets[:_NAMED]) + (", …" if len(targets) > _NAMED else "")
+def _first_names(targets: Sequence[str]) -> str:
+    return ", ".join(targets[:_MAX_NAMED]) + (", …" if len(targets) > _MAX_NAMED else "")
 
 
-async def carry_out(client: Client, deed: Deed) -> Outcome:
+async def execute(client: Client, operation: Operation) -> Outcome:
     """Do it to every target; one that is refused does not stop the others."""
     outcome = Outcome()
-    gate = asyncio.Semaphore(AT_ONCE)
+    limit = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
 
-    async def some(targets: Sequence[str]) -> None:
-        async with gate:
+    async def execute_batch(targets: Sequence[str]) -> None:
+        async with limit:
             try:
-                answer = await _DOERS[deed.verb](client, deed, targets)
+                answer = await _HANDLERS[operation.verb](client, operation, targets)
             except UnreachableError as error:
                 outcome.unanswered.setdefault(error.message, []).extend(targets)
                 return
@@ -92,53 +94,55 @@ async def carry_out(client: Client, deed: Deed) -> Outcome:
         for refusal in answer.refused:
             outcome.refused.setdefault(refusal.message, []).extend(refusal.ids)
 
-    size = JOBS_A_REQUEST if deed.about_jobs else 1
-    parts = [deed.targets[start : start + size] for start in range(0, len(deed.targets), size)]
-    await asyncio.gather(*map(some, parts))
+    size = JOBS_PER_REQUEST if operation.about_jobs else 1
+    batches = [operation.targets[start : start + size] for start in range(0, len(operation.targets), size)]
+    await asyncio.gather(*map(execute_batch, batches))
     return outcome
 
 
-async def _cancel(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
-    return await client.cancel_jobs(targets, reason=deed.argument or "cancelled in the dashboard")
+async def _cancel(client: Client, operation: Operation, targets: Sequence[str]) -> CtlAnswer:
+    return await client.cancel_jobs(targets, reason=operation.argument or "cancelled in the dashboard")
 
 
-async def _retry(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
-    del deed
+async def _retry(client: Client, operation: Operation, targets: Sequence[str]) -> CtlAnswer:
+    del operation
     return await client.retry_jobs(targets)
 
 
-async def _reprioritise(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
-    return await client.reprioritise_jobs(targets, deed.priority or 5)
+async def _reprioritise(client: Client, operation: Operation, targets: Sequence[str]) -> CtlAnswer:
+    return await client.reprioritise_jobs(targets, operation.priority or 5)
 
 
-async def _pause(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
+async def _pause(client: Client, operation: Operation, targets: Sequence[str]) -> CtlAnswer:
     capability, org = targets[0].split("\x00")
-    await client.pause_queue(org_id=org or None, capability=capability or None, note=deed.argument or None)
+    await client.pause_queue(
+        org_id=org or None, capability=capability or None, note=operation.argument or None
+    )
     return CtlAnswer(affected=(org or capability or "queue",))
 
 
-async def _resume(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
-    del deed
+async def _resume(client: Client, operation: Operation, targets: Sequence[str]) -> CtlAnswer:
+    del operation
     capability, org = targets[0].split("\x00")
     await client.resume_queue(org_id=org or None, capability=capability or None)
     return CtlAnswer(affected=(org or capability or "queue",))
 
 
-async def _resume_build(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
-    del deed
+async def _resume_build(client: Client, operation: Operation, targets: Sequence[str]) -> CtlAnswer:
+    del operation
     version, org = targets[0].split("\x00")
     await client.resume_build(org, version)
     return CtlAnswer(affected=(version,))
 
 
-async def _hold(client: Client, deed: Deed, targets: Sequence[str]) -> CtlAnswer:
+async def _hold(client: Client, operation: Operation, targets: Sequence[str]) -> CtlAnswer:
     (target,) = targets
-    verb = cast("HoldVerb", deed.verb.rpartition(" ")[2])
-    answer = await client.hold(verb, target, note=deed.argument or None)
+    verb = cast("HoldVerb", operation.verb.rpartition(" ")[2])
+    answer = await client.hold(verb, target, note=operation.argument or None)
     return CtlAnswer(affected=(target,)) if answer.changed else CtlAnswer(already=(target,))
 
 
-_DOERS: Final[dict[Verb, Callable[[Client, Deed, Sequence[str]], Awaitable[CtlAnswer]]]] = {
+_HANDLERS: Final[dict[Verb, Callable[[Client, Operation, Sequence[str]], Awaitable[CtlAnswer]]]] = {
     "cancel": _cancel,
     "retry": _retry,
     "reprioritise": _reprioritise,

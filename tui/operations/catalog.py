@@ -24,29 +24,29 @@ Verb = Literal[
     "agents quarantine",
 ]
 SLOT_VERBS: Final[tuple[Verb, ...]] = ("agents drain", "agents pause", "agents resume", "agents quarantine")
-Asks = Literal["", "note", "priority"]
+AsksFor = Literal["", "note", "priority"]
 
 MANY: Final = 100
 """From so many on, the number has to be typed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Operation:
     """Something to be done to jobs, slots or agents, once the user has said yes."""
 
     verb: Verb
     targets: tuple[str, ...]
     title: str
-    yes: str
+    confirm_label: str
     lines: tuple[str, ...] = ()
     """What it is done to, as people know it; still foreign text."""
-    asks: Asks = ""
+    asks_for: AsksFor = ""
     """What else the user may say."""
     argument: str = ""
     """What the user said."""
 
     @property
-    def many(self) -> bool:
+    def needs_count(self) -> bool:
         """Whether so much is changed that a single key should not do."""
         return len(self.targets) >= MANY
 
@@ -60,13 +60,13 @@ class Deed:
         """Whether its targets are slots or agents."""
         return self.verb in SLOT_VERBS
 
-    def saying(self, argument: str) -> Deed:
+    def with_argument(self, argument: str) -> Operation:
         """With what the user said."""
         return replace(self, argument=argument.strip())
 
-    def wrong(self) -> str:
+    def problem(self) -> str:
         """What is wrong with what the user said, in a sentence; nothing if it will do."""
-        if self.asks == "priority" and self.priority is None:
+        if self.asks_for == "priority" and self.priority is None:
             return "A priority is 1 to 10, or high, medium, low."
         return ""
 
@@ -90,9 +90,9 @@ class Deed:
             words += [version, "--org-id", org]
         else:
             words.append(target)
-        if self.asks == "priority":
+        if self.asks_for == "priority":
             words.append(self.argument or "N")
-        if self.asks == "note" and self.argument:
+        if self.asks_for == "note" and self.argument:
             words += ["--note", self.argument]
         return shlex.join(words)
 
@@ -102,32 +102,32 @@ def queue_target(org: str = "", capability: str = "") -> str:
     return f"{capability}\x00{org}"
 
 
-def cancel(jobs: Sequence[Job]) -> Deed:
+def cancel(jobs: Sequence[Job]) -> Operation:
     """End jobs that have not ended."""
-    return _to_jobs("cancel", jobs, "Cancel", "Cancel it", "Cancel them")
+    return _on_jobs("cancel", jobs, "Cancel", "Cancel it", "Cancel them")
 
 
-def retry(jobs: Sequence[Job]) -> Deed:
+def retry(jobs: Sequence[Job]) -> Operation:
     """Try jobs that ended once more; of several, where some failed, those."""
     failed = [job for job in jobs if job.state in FAILURES]
-    deed = _to_jobs("retry", failed or jobs, "Try again", "Try it again", "Try them again")
+    operation = _on_jobs("retry", failed or jobs, "Try again", "Try it again", "Try them again")
     if 0 < len(failed) < len(jobs):
         what = "the one that failed" if len(failed) == 1 else f"the {len(failed):,} that failed"
-        return replace(deed, title=f"Try again {what} of {len(jobs):,}?")
-    return deed
+        return replace(operation, title=f"Try again {what} of {len(jobs):,}?")
+    return operation
 
 
-def reprioritise(jobs: Sequence[Job]) -> Deed:
+def reprioritise(jobs: Sequence[Job]) -> Operation:
     """Give jobs another priority."""
-    deed = _to_jobs("reprioritise", jobs, "Another priority for", "Change it", "Change them")
-    return replace(deed, asks="priority", title=deed.title.rstrip("?"))
+    operation = _on_jobs("reprioritise", jobs, "Another priority for", "Change it", "Change them")
+    return replace(operation, asks_for="priority", title=operation.title.rstrip("?"))
 
 
-def queue(verb: Literal["pause", "resume"], org: str = "", capability: str = "") -> Deed:
+def queue(verb: Literal["pause", "resume"], org: str = "", capability: str = "") -> Operation:
     """Start no more jobs of an organisation or capability, or do so again."""
     what = " of ".join(part for part in (f"work that needs {capability}" if capability else "", org) if part)
     if verb == "pause":
-        return Deed(
+        return Operation(
             "queue pause",
             (queue_target(org, capability),),
             f"Pause {what or 'the whole queue'}?",
@@ -135,14 +135,14 @@ def queue(verb: Literal["pause", "resume"], org: str = "", capability: str = "")
             ("What runs is finished; nothing more of it starts.",),
             "note",
         )
-    return Deed(
+    return Operation(
         "queue resume", (queue_target(org, capability),), f"Resume {what or 'the whole queue'}?", "Resume"
     )
 
 
-def build(app_version_id: str, org_id: str) -> Deed:
+def build(app_version_id: str, org_id: str) -> Operation:
     """Start jobs again of a build that is held back."""
-    return Deed(
+    return Operation(
         "app resume",
         (f"{app_version_id}\x00{org_id}",),
         f"Let jobs of {app_version_id} start again?",
@@ -159,11 +159,11 @@ def slot_verb(name: str) -> Verb:
     raise ValueError(name)
 
 
-def slots(verb: Verb, names: Sequence[str]) -> Deed:
+def slots(verb: Verb, names: Sequence[str]) -> Operation:
     """Hold slots or whole agents, or let them work again."""
     doing = verb.rpartition(" ")[2]
     what = names[0] if len(names) == 1 else f"{len(names):,} slots"
-    return Deed(
+    return Operation(
         verb,
         tuple(names),
         f"{doing.capitalize()} {what}?",
@@ -173,12 +173,12 @@ def slots(verb: Verb, names: Sequence[str]) -> Deed:
     )
 
 
-def _to_jobs(verb: Verb, jobs: Sequence[Job], word_for: str, one: str, several: str) -> Deed:
+def _on_jobs(verb: Verb, jobs: Sequence[Job], word_for: str, one: str, several: str) -> Operation:
     single = len(jobs) == 1
-    return Deed(
+    return Operation(
         verb=verb,
         targets=tuple(job.job_id for job in jobs),
         title=f"{word_for} this job?" if single else f"{word_for} {len(jobs):,} jobs?",
-        yes=one if single else several,
+        confirm_label=one if single else several,
         lines=tuple(f"{JOB_GLYPH[j.state]} {j.title}  ({word(j.state)})" for j in jobs),
     )

@@ -12,13 +12,13 @@ from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
 from tests.unit.tui.scenes.stage import Stage, stage
-from tui.platform import strips
+from tui.platform import strip_patches
 
 
 @pytest.fixture(autouse=True)
 def letting_go() -> Iterator[None]:
     before, written = Strip.divide, ChopsUpdate.render_segments
-    strips.let_go()
+    strip_patches.apply_patches()
     yield
     Strip.divide, ChopsUpdate.render_segments = before, written
     gc.enable()

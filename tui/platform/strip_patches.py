@@ -22,13 +22,13 @@ from textual.strip import Strip
 _divide: Final = Strip.divide
 
 
-def _divide_or_not(self: Strip, cuts: Iterable[int]) -> Sequence[Strip]:
+def _divide_uncached(self: Strip, cuts: Iterable[int]) -> Sequence[Strip]:
     """As Textual's, but what is not cut is not remembered."""
     cuts = list(cuts)
     return [self] if cuts == [self.cell_length] else _divide(self, cuts)
 
 
-def _write_what_changed(self: ChopsUpdate, console: Console) -> str:
+def _render_changed_cells(self: ChopsUpdate, console: Console) -> str:
     """As Textual's, but cut on both sides."""
     written: list[str] = []
     for y, begin, end in self.spans:
@@ -59,7 +59,7 @@ def _edge(text: str, cell: int, *, up: bool) -> int:
     return cell
 
 
-def let_go() -> None:
+def apply_patches() -> None:
     """Let no line refer to itself from now on, and write what changed."""
-    Strip.divide = _divide_or_not
-    ChopsUpdate.render_segments = _write_what_changed
+    Strip.divide = _divide_uncached
+    ChopsUpdate.render_segments = _render_changed_cells

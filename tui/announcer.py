@@ -18,7 +18,7 @@ class Announcer:
 
     def check(self, store: Store) -> tuple[list[str], bool]:
         """The sentences to be said, and whether to ring the bell; nothing before all was read once."""
-        if not store.link.answered:
+        if not store.link.ever_answered:
             return [], False
         said: list[str] = []
         bell = False
@@ -40,7 +40,7 @@ class Announcer:
         return [alert.text for alert in alerts if not alert.keys <= known]
 
     def _ended_runs(self, store: Store) -> list[str]:
-        open_now = {run.run_id for run in store.jobs.runs if not run.over}
+        open_now = {run.run_id for run in store.jobs.runs if not run.ended_all}
         gone, self._open_runs = self._open_runs - open_now, open_now
         ended = (store.jobs.runs.get(run_id) for run_id in sorted(gone))
         return [
@@ -48,9 +48,9 @@ class Announcer:
             if run.failed
             else f"{run.name or run.run_id} is over: all well"
             for run in ended
-            if run is not None and run.over
+            if run is not None and run.ended_all
         ]
 
     def _new_failures(self, store: Store) -> list[str]:
-        new, self._failures = store.failures_heard - self._failures, store.failures_heard
+        new, self._failures = store.failures_seen - self._failures, store.failures_seen
         return [f"{new} jobs failed" if new > 1 else "A job failed"] if new > 0 else []

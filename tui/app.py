@@ -110,7 +110,7 @@ class DashboardApp(BackgroundTasks, inherit_bindings=False):
     def action_replay_faster(self, steps: int) -> None:
         """Another speed."""
         if self.replay is not None:
-            self.replay.faster(steps)
+            self.replay.change_speed(steps)
 
     def action_replay_end(self) -> None:
         """Back to what is now."""
@@ -167,4 +167,4 @@ class DashboardApp(BackgroundTasks, inherit_bindings=False):
     def action_read_again(self) -> None:
         """Read everything again."""
         if self._feed is not None:
-            self._feed.read_again("Everything was read again.")
+            self._feed.request_resync("Everything was read again.")

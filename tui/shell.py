@@ -170,8 +170,8 @@ class Shell(App[None]):
             self.replay.tick(1 / DRAWS_PER_SECOND)
             if self.replay.seeking:
                 self.run_worker(self._finish_seek(self.replay), group="wind", exclusive=True)
-            self.live_store.take()
-        changes = self.store.take()
+            self.live_store.take_changes()
+        changes = self.store.take_changes()
         for notice in self._take_notices():
             self.notify(notice, markup=False, severity="warning")
         if changes.second and self.replay is None:
@@ -192,7 +192,7 @@ class Shell(App[None]):
     async def _finish_seek(self, replay: Replay) -> None:
         """Go the whole way to where the tape was sent, as fast as keys allow."""
         while replay.seeking and self.replay is replay:
-            replay.wind()
+            replay.advance()
             await asyncio.sleep(0)
 
     def _take_notices(self) -> list[str]:

@@ -69,26 +69,26 @@ class PlayedDashboard:
             self.say_state()
             overview = asked.overview(self.model)
             self.store.history.sample(
-                self.clock.monotonic(), overview.depths, overview.running, self.store.capabilities()
+                self.clock.monotonic(), overview.depths, overview.running, self.store.waiting_by_capability()
             )
 
     def hear(self, event: AnyEvent) -> None:
         """Let the store hear an event of the model."""
         self.seq += 1
-        self.store.hear_event(event, self.seq)
+        self.store.apply_event(event, self.seq)
 
     def say_state(self) -> None:
         """The overview and the heartbeats of this moment."""
-        self.store.hear_overview(asked.overview(self.model))
+        self.store.apply_overview(asked.overview(self.model))
         for beat in asked.heartbeats(self.model):
-            self.store.hear_heartbeat(beat)
+            self.store.apply_heartbeat(beat)
 
     def open_failed_run(self) -> None:
         """Show a run some of whose jobs failed, with what a CI build says of it."""
         runs = self.store.jobs.runs
         run = max(runs.latest(), key=lambda run: (run.failed, run.run_id))
         meta = {"branch": "main", "commit": "4f1c2ab", "pr": "1287"}
-        runs.tell(run.run_id, run.org_id, name="nightly", meta=meta)
+        runs.update(run.run_id, run.org_id, name="nightly", meta=meta)
         self.app.open_run(run.run_id)
 
     def explain_waiting(self) -> None:
@@ -114,7 +114,7 @@ class PlayedDashboard:
 
     def live(self) -> None:
         """As if connected and up to date."""
-        self.store.link.move("live", self.clock.monotonic())
+        self.store.link.set_phase("live", self.clock.monotonic())
 
     def draw(self) -> None:
         """What the timer does eight times a second."""

@@ -29,14 +29,14 @@ MAX_PAGES: Final = 200
 _AT_WORK: Final[tuple[JobState, ...]] = ("running", "preparing", "dispatched")
 _PING_EVERY_S: Final = 2.0
 _PING_TIMEOUT_S: Final = 2
-_UNHEARD: Final = re.compile('subscription to "([^"]+)"')
+_DENIED_SUBSCRIPTION: Final = re.compile('subscription to "([^"]+)"')
 _RETRY_S: Final = (0.25, 0.5, 1.0, 2.0)
 _ASK_AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0)
-_LOOKUPS: Final = 8
+_CONCURRENT_LOOKUPS: Final = 8
 """How many single jobs are asked for at a time."""
 _MAX_LOOKUPS: Final = 1000
-_PUT_ASIDE_EVERY: Final = 10
-_BREATH_S: Final = 0.005
+_FREEZE_EVERY_PAGES: Final = 10
+_PAGE_PAUSE_S: Final = 0.005
 """Between two pages of jobs: keys and what comes live go first."""
 
 
@@ -52,12 +52,12 @@ class Feed:
         """Called when the first page of jobs is there: somebody waits for it."""
         self._client: Client | None = None
         self._connected = asyncio.Event()
-        self._stale = asyncio.Event()
-        self._why = ""
+        self._resync_requested = asyncio.Event()
+        self._resync_reason = ""
         self._lost_at = 0.0
         self._last_seq = 0
-        self._wanted: set[str] = set()
-        self._lookups = asyncio.Event()
+        self._pending_lookups: set[str] = set()
+        self._lookup_requested = asyncio.Event()
         self.resyncs = 0
         """How often everything was read."""
 
@@ -76,7 +76,7 @@ class Feed:
             except (NotAllowedError, UsageError):
                 raise
             except QgjobError as error:
-                self._move("connecting", error.message, error.hint or "")
+                self._set_phase("connecting", error.message, error.hint or "")
             finally:
                 self._client = None
                 self._connected.clear()
@@ -89,10 +89,10 @@ class Feed:
             await self._connected.wait()
         return self._client
 
-    def read_again(self, why: str = "") -> None:
+    def request_resync(self, why: str = "") -> None:
         """Take a new snapshot of everything; `why` is said when it is done."""
-        self._why = why or self._why
-        self._stale.set()
+        self._resync_reason = why or self._resync_reason
+        self._resync_requested.set()
 
     # --- One connection ----------------------------------------------------------------------
 
@@ -108,13 +108,13 @@ class Feed:
                 self._last_seq = -abs(self._last_seq)
                 self._client = client
                 self._connected.set()
-                self._move("loading")
-                self._stale.set()
-                group.create_task(self._hear_events(events), name="events")
-                group.create_task(self._hear_overview(overview), name="overview")
-                group.create_task(self._hear_agents(agents), name="agents")
-                group.create_task(self._keep_read(client), name="snapshots")
-                group.create_task(self._look_up(client), name="single jobs")
+                self._set_phase("loading")
+                self._resync_requested.set()
+                group.create_task(self._follow_events(events), name="events")
+                group.create_task(self._follow_overview(overview), name="overview")
+                group.create_task(self._follow_agents(agents), name="agents")
+                group.create_task(self._resync_loop(client), name="snapshots")
+                group.create_task(self._lookup_loop(client), name="single jobs")
                 group.create_task(self._ping(client), name="ping")
         finally:
             undo()
@@ -123,18 +123,18 @@ class Feed:
         now = self._store.clock.monotonic()
         if up:
             away = max(0, round(now - self._lost_at))
-            self._move("loading")
-            self.read_again(f"Reconnected after {away} s; everything was read again.")
+            self._set_phase("loading")
+            self.request_resync(f"Reconnected after {away} s; everything was read again.")
         else:
             self._lost_at = now
-            self._move("reconnecting", "The connection was lost.")
+            self._set_phase("reconnecting", "The connection was lost.")
 
-    def _move(self, phase: Phase, reason: str = "", hint: str = "") -> None:
-        self._store.link.move(phase, self._store.clock.monotonic(), reason, hint)
+    def _set_phase(self, phase: Phase, reason: str = "", hint: str = "") -> None:
+        self._store.link.set_phase(phase, self._store.clock.monotonic(), reason, hint)
 
     # --- What comes --------------------------------------------------------------------------
 
-    async def _hear_events(self, live: Live[LiveEvent]) -> None:
+    async def _follow_events(self, live: Live[LiveEvent]) -> None:
         store = self._store
         unreadable = 0
         while True:
@@ -145,92 +145,92 @@ class Feed:
                     continue
                 self._check_sequence(item.seq)
                 job_id = item.event.job_id
-                store.hear_event(item.event, item.seq)
+                store.apply_event(item.event, item.seq)
                 job = store.jobs.get(job_id)
-                if job is not None and job.spec is None and len(self._wanted) < _MAX_LOOKUPS:
-                    self._wanted.add(job_id)
-                    self._lookups.set()
+                if job is not None and job.spec is None and len(self._pending_lookups) < _MAX_LOOKUPS:
+                    self._pending_lookups.add(job_id)
+                    self._lookup_requested.set()
             store.unreadable += live.unreadable - unreadable
             unreadable = live.unreadable
-            self._sign()
+            self._record_activity()
             await asyncio.sleep(0)  # keys and timers come before the next hundred
 
-    async def _hear_overview(self, live: Live[Overview]) -> None:
+    async def _follow_overview(self, live: Live[Overview]) -> None:
         while True:
             await live.ready()
             for item in live.take():
                 if not isinstance(item, Resync):
-                    self._store.hear_overview(item)
-                    self._store.link.led(self._store.clock.monotonic())
-                    if self._store.link.silent:
-                        self._stale.set()  # a scheduler is there again
-            self._sign()
+                    self._store.apply_overview(item)
+                    self._store.link.record_leader(self._store.clock.monotonic())
+                    if self._store.link.query_error:
+                        self._resync_requested.set()  # a scheduler is there again
+            self._record_activity()
 
-    async def _hear_agents(self, live: Live[Heartbeat]) -> None:
+    async def _follow_agents(self, live: Live[Heartbeat]) -> None:
         while True:
             await live.ready()
             for item in live.take():
                 if not isinstance(item, Resync):
-                    self._store.hear_heartbeat(item)
-            self._sign()
+                    self._store.apply_heartbeat(item)
+            self._record_activity()
 
     def _on_resync(self, item: Resync) -> None:
         # The first event behind a gap has any number; after a loss of the connection that is said
         # by the reconnect itself.
         self._last_seq = 0 if item.reason == "overrun" else -abs(self._last_seq)
         if item.reason == "overrun":
-            self.read_again("Events came faster than they could be read; everything was read again.")
+            self.request_resync("Events came faster than they could be read; everything was read again.")
 
     def _check_sequence(self, seq: int) -> None:
         """Every stored event comes here: a number left out is a gap, a smaller one another stream."""
         last, self._last_seq = self._last_seq, seq
         if last < 0 and seq <= -last:
-            self._store.forget()
-            self.read_again("The server's events begin anew; everything was read again.")
+            self._store.reset()
+            self.request_resync("The server's events begin anew; everything was read again.")
         elif last > 0 and seq > last + 1:
             missed = seq - last - 1
-            self.read_again(f"{missed} events were missed; everything was read again.")
+            self.request_resync(f"{missed} events were missed; everything was read again.")
         elif last > 0 and seq <= last:
             self._last_seq = last if last - seq < 1000 else seq  # repeated, or late
             if last - seq >= 1000:
-                self._store.forget()
-                self.read_again("The server's events begin anew; everything was read again.")
+                self._store.reset()
+                self.request_resync("The server's events begin anew; everything was read again.")
 
     # --- Snapshots ---------------------------------------------------------------------------
 
-    async def _keep_read(self, client: Client) -> None:
+    async def _resync_loop(self, client: Client) -> None:
         failures = 0
         while True:
-            await self._stale.wait()
-            self._stale.clear()
-            why, self._why = self._why, ""
-            self._store.link.reading = True
+            await self._resync_requested.wait()
+            self._resync_requested.clear()
+            why, self._resync_reason = self._resync_reason, ""
+            self._store.link.snapshot_loading = True
             try:
-                await self._read_everything(client, first=self.resyncs == 0)
+                await self._load_snapshot(client, first=self.resyncs == 0)
             except NotAllowedError as error:
-                self._store.link.silent = error.message
-                self._move("live")
+                self._store.link.query_error = error.message
+                self._set_phase("live")
                 failures = len(_ASK_AGAIN_S)
             except QgjobError as error:
-                self._why = why or self._why
+                self._resync_reason = why or self._resync_reason
                 if client.connected:
-                    self._store.link.silent = error.message
-                    self._move("live")
+                    self._store.link.query_error = error.message
+                    self._set_phase("live")
             else:
                 failures = 0
                 self.resyncs += 1
                 if why:
-                    self._store.link.announce(why)
+                    self._store.link.add_notice(why)
                 continue
             finally:
-                self._store.link.reading = False
+                self._store.link.snapshot_loading = False
                 self._store.link.changed = True
-            pause = _ASK_AGAIN_S[min(failures, len(_ASK_AGAIN_S) - 1)]
+            delay = _ASK_AGAIN_S[min(failures, len(_ASK_AGAIN_S) - 1)]
             failures += 1
-            await set_within(self._stale, pause)
-            self._stale.set()
+            await set_within(self._resync_requested, delay)
+            self._resync_requested.set()
 
-    async def _read_everything(self, client: Client, *, first: bool) -> None:
+    async def _load_snapshot(self, client: Client, *, first: bool) -> None:
         store = self._store
         store.jobs.begin_snapshot()
         (overview, agents), at_work, views = await asyncio.gather(
@@ -238,46 +238,49 @@ class Feed:
             asyncio.gather(*(client.jobs(state=state, limit=PAGE) for state in _AT_WORK)),
             client.jobs(limit=PAGE),
         )
-        store.hear_overview(overview)
+        store.apply_overview(overview)
         for beat in agents:
-            store.hear_heartbeat(beat, snapshot=True)
+            store.apply_heartbeat(beat, snapshot=True)
         for some in at_work:
             for view in some:
-                store.see_job(view)
+                store.apply_view(view)
         for page in range(MAX_PAGES):
             if page:
                 views = await client.jobs(limit=PAGE, offset=page * PAGE)
-            news = [store.see_job(view) for view in views]
+            news = [store.apply_view(view) for view in views]
             if page == 0:
-                store.link.answered = True
-                store.link.silent = "" if overview.leader else "No scheduler leads just now."
+                store.link.ever_answered = True
+                store.link.query_error = "" if overview.leader else "No scheduler leads just now."
                 if overview.leader:
-                    store.link.led(store.clock.monotonic())
-                self._move("live")
+                    store.link.record_leader(store.clock.monotonic())
+                self._set_phase("live")
                 if self._on_page is not None:
                     self._on_page()
-            if page % _PUT_ASIDE_EVERY == 0:
+            if page % _FREEZE_EVERY_PAGES == 0:
                 gc_tuning.freeze()
             if len(views) < PAGE:
                 break
-            await asyncio.sleep(_BREATH_S)
-            if not first and not any(news) and not store.jobs.unseen():
+            await asyncio.sleep(_PAGE_PAUSE_S)
+            if not first and not any(news) and not store.jobs.missing_from_snapshot():
                 break  # everything older was known, and nothing of it was still open
         gc_tuning.freeze()
-        self._wanted.update(store.jobs.unseen()[:_MAX_LOOKUPS])
-        if self._wanted:
-            self._lookups.set()
+        self._pending_lookups.update(store.jobs.missing_from_snapshot()[:_MAX_LOOKUPS])
+        if self._pending_lookups:
+            self._lookup_requested.set()
 
-    async def _look_up(self, client: Client) -> None:
+    async def _lookup_loop(self, client: Client) -> None:
         """Ask for jobs that events spoke of and no snapshot showed."""
         while True:
-            await self._lookups.wait()
-            self._lookups.clear()
-            while self._wanted:
-                some = [self._wanted.pop() for _ in range(min(_LOOKUPS, len(self._wanted)))]
-                await asyncio.gather(*(self._look_up_one(client, job_id) for job_id in some))
+            await self._lookup_requested.wait()
+            self._lookup_requested.clear()
+            while self._pending_lookups:
+                some = [
+                    self._pending_lookups.pop()
+                    for _ in range(min(_CONCURRENT_LOOKUPS, len(self._pending_lookups)))
+                ]
+                await asyncio.gather(*(self._look_up(client, job_id) for job_id in some))
 
-    async def _look_up_one(self, client: Client, job_id: str) -> None:
+    async def _look_up(self, client: Client, job_id: str) -> None:
         try:
             view = await client.job(job_id)
         except NotFoundError:
@@ -288,7 +291,7 @@ class Feed:
         except QgjobError:
             return  # the next snapshot asks again
         else:
-            self._store.see_job(view)
+            self._store.apply_view(view)
 
     # --- Signs of life -----------------------------------------------------------------------
 
@@ -299,14 +302,16 @@ class Feed:
                 # What fails here is seen as silence, and as a reconnect soon.
                 with contextlib.suppress(QgjobError, OSError, NatsError):
                     await client.bus.requests.round_trip(timeout=_PING_TIMEOUT_S)
-                    self._sign()
+                    self._record_activity()
             # Who asks for what is not allowed is told so; what is not heard would only be missed. Credentials
             # that may not publish into their own inbox are refused each ping, which is an answer as well.
-            found = {match[1] for text in client.bus.denied if (match := _UNHEARD.search(text))}
+            found = {match[1] for text in client.bus.denied if (match := _DENIED_SUBSCRIPTION.search(text))}
             for subject in sorted(found - told):
                 told.add(subject)
-                self._store.link.announce(f"These credentials may not hear {subject}: it is shown as it was.")
+                self._store.link.add_notice(
+                    f"These credentials may not hear {subject}: it is shown as it was."
+                )
             await asyncio.sleep(_PING_EVERY_S)
 
-    def _sign(self) -> None:
-        self._store.link.sign(self._store.clock.monotonic())
+    def _record_activity(self) -> None:
+        self._store.link.record_activity(self._store.clock.monotonic())

@@ -78,8 +78,8 @@ class BackgroundTasks(Navigator):
         except QgjobError:
             return  # what the events told is shown
         for job in view.jobs:
-            self.store.see_job(job)
-        self.store.jobs.runs.tell(run_id, view.org_id, size=view.size, name=view.name or "", meta=view.meta)
+            self.store.apply_view(job)
+        self.store.jobs.runs.update(run_id, view.org_id, size=view.size, name=view.name or "", meta=view.meta)
 
     def look_up_runs(self) -> None:
         """Ask for the names of the latest runs of which no event told: one looks for them by name."""
@@ -93,7 +93,7 @@ class BackgroundTasks(Navigator):
         client = await (await self.feed()).client()
         for first in range(0, len(run_ids), _RUNS_PER_BATCH):
             for view in await load_run_summaries(client, run_ids[first : first + _RUNS_PER_BATCH]):
-                self.store.jobs.runs.tell(
+                self.store.jobs.runs.update(
                     view.run_id, view.org_id, size=view.size, name=view.name or "", meta=view.meta
                 )
 

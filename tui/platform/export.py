@@ -47,7 +47,7 @@ def export_jobs(jobs: Iterable[Job], kind: Format) -> str:
 
 
 def _row(job: Job) -> dict[str, Any]:
-    facts = job.heard_of(job.attempt)
+    facts = job.find_attempt(job.attempt)
     end = facts.end if facts is not None else None
     spec = job.spec
     return {
@@ -61,7 +61,7 @@ def _row(job: Job) -> dict[str, Any]:
         "requires": list(spec.requires) if spec else [],
         "runner": spec.runner if spec else "",
         "attempt": job.attempt,
-        "slot": job.place,
+        "slot": job.slot_name,
         "reason": job.reason,
         "message": end.message if end else "",
         "flaky": job.flaky,

@@ -79,8 +79,8 @@ class GarbageCollector:
     def collect_if_due(self, now: float, last_input_at: float, resyncs: int) -> None:
         """Collect what became garbage, if it is time; called often.
 
-        `now` and `last_input_at`, when somebody last pressed a key, are monotonic seconds; `resyncs` counts the
-        snapshots read so far: objects that were frozen meanwhile are collected after each.
+        `now` and `last_input_at`, when somebody last pressed a key, are monotonic seconds; `resyncs` counts
+        the snapshots read so far: objects that were frozen meanwhile are collected after each.
         """
         idle_s = now - last_input_at
         if now < self._due or (idle_s < IDLE_S and now < self._due + MAX_DELAY_S):

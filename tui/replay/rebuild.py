@@ -35,8 +35,8 @@ def rebuilt_overview(book: JobBook, now: float, *, idle: int = 0) -> Overview:
         elif job.active:
             released[group] += 1
             running[group] += job.at_work
-            if job.place:
-                slots[group].add(job.place)
+            if job.slot_name:
+                slots[group].add(job.slot_name)
         else:
             delayed += job.state == "scheduled"
             waiting[group] += 1

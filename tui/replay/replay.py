@@ -17,7 +17,7 @@ from tui.replay.tape import MAX_EVENTS, Moment, Player, Tape
 from tui.store.store import Store
 
 SPEEDS: Final = (0.25, 1.0, 5.0, 20.0, 60.0, 300.0, 1200.0)
-_A_LITTLE: Final = 500
+_SEEK_BUDGET: Final = 500
 _TURNED_BACK_S: Final = 100_000.0
 
 
@@ -37,7 +37,7 @@ class TapeClock:
         """Seconds of the tape; it never goes back."""
         return self._turns * _TURNED_BACK_S + max(0.0, self.at - self._base)
 
-    def turn_to(self, at: float) -> None:
+    def set(self, at: float) -> None:
         """Another time; whoever goes back begins anew."""
         if at < self.at or not self._base:
             self._turns += 1
@@ -50,52 +50,52 @@ class Replay:
 
     def __init__(self, tape: Tape, server: str) -> None:
         self.clock = TapeClock()
-        self.clock.turn_to(tape.begin)
+        self.clock.set(tape.begin)
         self.store = Store(self.clock, server=server)
         self.tape = tape
         self._player = Player(tape, self.store)
-        self._wanted = tape.place(tape.begin)
+        self._target = tape.place(tape.begin)
         self.playing = True
         self.speed = 20.0
-        self._told: tuple[int, int] | None = None
-        self.store.link.move("live", self.clock.monotonic())
+        self._published: tuple[int, int] | None = None
+        self.store.link.set_phase("live", self.clock.monotonic())
         self.seek(tape.begin)
 
     @property
     def seeking(self) -> bool:
         """Whether it is still on the way to where it was sent."""
-        return self._player.place != self._wanted
+        return self._player.place != self._target
 
     def tick(self, seconds: float) -> None:
         """Let real time pass: the tape goes on, or some more of the way is gone."""
         if self.seeking:
-            self._player.go_to(self._wanted)
+            self._player.go_to(self._target)
         elif self.playing and self.clock.at < self.tape.end:
-            self._turn(min(self.tape.end, self.clock.at + seconds * self.speed))
-            self._player.go_to(self._wanted)
-        self._tell()
+            self._set_time(min(self.tape.end, self.clock.at + seconds * self.speed))
+            self._player.go_to(self._target)
+        self._publish()
 
-    def wind(self) -> None:
+    def advance(self) -> None:
         """Go some more of the way to where it was sent, so little that a key is answered soon."""
-        self._player.go_to(self._wanted, _A_LITTLE)
+        self._player.go_to(self._target, _SEEK_BUDGET)
 
     def seek(self, at: float) -> None:
         """Go to a time."""
-        self._turn(max(self.tape.begin, min(self.tape.end, at)))
-        self._player.go_to(self._wanted)
-        self._tell()
+        self._set_time(max(self.tape.begin, min(self.tape.end, at)))
+        self._player.go_to(self._target)
+        self._publish()
 
     def step(self, events: int) -> None:
         """Go some events onwards or back, and stay there."""
         self.playing = False
-        place = max(0, min(len(self.tape), self._wanted + events))
+        place = max(0, min(len(self.tape), self._target + events))
         self.seek(self.tape.at(max(0, place - 1)))
 
-    def faster(self, steps: int) -> None:
+    def change_speed(self, steps: int) -> None:
         """Change the speed."""
         here = min(range(len(SPEEDS)), key=lambda i: abs(SPEEDS[i] - self.speed))
         self.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, here + steps))]
-        self._tell()
+        self._publish()
 
     def toggle(self) -> None:
         """Play or pause; at the end, from the beginning."""
@@ -104,31 +104,31 @@ class Replay:
             self.playing = True
         else:
             self.playing = not self.playing
-        self._tell()
+        self._publish()
 
-    def _turn(self, at: float) -> None:
-        self.clock.turn_to(at)
-        self._wanted = self.tape.place(at)
+    def _set_time(self, at: float) -> None:
+        self.clock.set(at)
+        self._target = self.tape.place(at)
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         """Say where the tape is, and what overview and agents would have said."""
         store, clock = self.store, self.clock
         span = max(1.0, self.tape.end - self.tape.begin)
         share = (clock.at - self.tape.begin) / span
         how = "seeking" if self.seeking else "▶" if self.playing else "‖"
         store.link.replay = f"replay {how} ×{self.speed:g} {share:.0%}"
-        store.link.sign(clock.monotonic())
+        store.link.record_activity(clock.monotonic())
         store.link.changed = True
         told = (self._player.place, int(clock.at))
-        if told != self._told:
-            self._told = told
+        if told != self._published:
+            self._published = told
             agents = rebuilt_agents(store.jobs, clock.now())
             idle = sum(slot.state == "idle" for beat in agents for slot in beat.slots)
             store.overview = None  # the time may have gone back
-            store.hear_overview(rebuilt_overview(store.jobs, clock.now(), idle=idle))
+            store.apply_overview(rebuilt_overview(store.jobs, clock.now(), idle=idle))
             store.lab.clear()
             for beat in agents:
-                store.hear_heartbeat(beat)
+                store.apply_heartbeat(beat)
 
 
 async def record(client: Client, since: float, say: Callable[[str], None]) -> Tape:

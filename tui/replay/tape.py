@@ -55,7 +55,7 @@ class Tape:
     def record(self, moments: Iterable[Moment], *, since: float = 0.0) -> None:
         """Take in events of the stream in any order; what is older than `since` counts as being then."""
         for moment in moments:
-            for part in unrolled(moment):
+            for part in expanded(moment):
                 self._moments.append(part if part.at >= since else part._replace(at=since))
         self._moments.sort(key=lambda moment: moment[:2])
         over = len(self._moments) - MAX_EVENTS
@@ -77,7 +77,7 @@ class Tape:
         return self._times[place] if place < len(self._times) else self.end
 
 
-def unrolled(moment: Moment) -> Iterator[Moment]:
+def expanded(moment: Moment) -> Iterator[Moment]:
     """An event, and before an end the links of its chain that it replaced."""
     at, seq, event = moment
     seq *= _PARTS  # what is put back keeps its order within the attempt
@@ -136,10 +136,10 @@ class Player:
         """Hear some events on the way to a place; returns whether there are more to hear."""
         place = max(0, min(place, len(self.tape)))
         if place < self.place:
-            self.store.forget(since=self.tape.begin)
+            self.store.reset(since=self.tape.begin)
             self.place = 0
         stop = min(place, self.place + budget)
         for moment in self.tape.between(self.place, stop):
-            self.store.hear_event(moment.event, moment.seq, at=moment.at)
+            self.store.apply_event(moment.event, moment.seq, at=moment.at)
         self.place = stop
         return stop < place

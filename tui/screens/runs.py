@@ -66,7 +66,7 @@ class RunsScreen(LiveScreen):
         run = self._selected()
         if run is None:
             return set()
-        return {True} if run.over else {True, False} if run.ended else {False}
+        return {True} if run.ended_all else {True, False} if run.ended else {False}
 
     def refusal(self, action: Action) -> str:
         """Why nothing can be done to the run."""

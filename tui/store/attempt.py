@@ -20,14 +20,14 @@ _NO_CASES = (0, 0, 0, 0)
 _T = TypeVar("_T", int, float, str)
 
 
-def later(a: _T | None, b: _T | None) -> _T | None:
+def max_known(a: _T | None, b: _T | None) -> _T | None:
     """The larger of two values that may be missing."""
     if a is None or b is None:
         return b if a is None else a
     return max(a, b)
 
 
-class Held(NamedTuple):
+class Claim(NamedTuple):
     """Which slot holds the attempt, as the chain's `started` or `taken_over` says."""
 
     takeovers: int
@@ -39,17 +39,17 @@ class Held(NamedTuple):
     started_at: float | None
     phase: int
 
-    def join(self, other: Held) -> Held:
+    def join(self, other: Claim) -> Claim:
         """What both together say."""
         if self.takeovers != other.takeovers:
             return self if self.takeovers > other.takeovers else other
-        return Held(
+        return Claim(
             self.takeovers,
             max(self.seq, other.seq),
-            later(self.agent, other.agent),
-            later(self.slot, other.slot),
-            later(self.device, other.device),
-            later(self.started_at, other.started_at),
+            max_known(self.agent, other.agent),
+            max_known(self.slot, other.slot),
+            max_known(self.device, other.device),
+            max_known(self.started_at, other.started_at),
             max(self.phase, other.phase),
         )
 
@@ -70,9 +70,9 @@ class Run(NamedTuple):
             return self if self.takeovers > other.takeovers else other
         return Run(
             max(self.seq, other.seq),
-            later(self.at, other.at),
+            max_known(self.at, other.at),
             self.installed or other.installed,
-            later(self.install_s, other.install_s),
+            max_known(self.install_s, other.install_s),
             self.takeovers,
         )
 
@@ -105,36 +105,36 @@ class AttemptFacts:
     Most of 100,000 jobs have ended: what else was heard of them would be 50 MB.
     """
 
-    __slots__ = ("cancelling", "end", "held", "number", "run", "step")
+    __slots__ = ("cancelling", "claim", "end", "number", "run", "step")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.held: Held | None = None
+        self.claim: Claim | None = None
         self.run: Run | None = None
         self.end: End | None = None
         self.cancelling = False
         self.step: tuple[int, str] | None = None
         """The last thing the agent said it does, and that event's place in the stream."""
 
-    def hold(self, held: Held) -> None:
+    def merge_claim(self, held: Claim) -> None:
         """Hear of a link of the claim chain."""
         if self.end is not None:
             return
-        self.held = held if self.held is None else self.held.join(held)
+        self.claim = held if self.claim is None else self.claim.join(held)
 
-    def ran(self, run: Run) -> None:
+    def merge_run(self, run: Run) -> None:
         """Hear that the test began."""
         if self.end is not None:
             return
         self.run = run if self.run is None else self.run.join(run)
 
-    def finish(self, end: End) -> None:
+    def merge_end(self, end: End) -> None:
         """Hear of the result."""
         if self.end is None or _rank(end) > _rank(self.end):
             self.end = end
-            self.held = self.run = self.step = None
+            self.claim = self.run = self.step = None
 
-    def say(self, seq: int, step: str) -> None:
+    def merge_step(self, seq: int, step: str) -> None:
         """Hear what the agent does right now."""
         if self.end is not None:
             return
@@ -148,18 +148,18 @@ class AttemptFacts:
         What a former holder said does not count, which its number of takeovers tells, and in older
         messages its place in the stream.
         """
-        if self.held is None:
+        if self.claim is None:
             return RUNNING if self.run is not None else PREPARING
         if (
             self.run is not None
-            and self.run.takeovers >= self.held.takeovers
-            and self.run.seq > self.held.seq
+            and self.run.takeovers >= self.claim.takeovers
+            and self.run.seq > self.claim.seq
         ):
             return RUNNING
-        return self.held.phase
+        return self.claim.phase
 
     @property
-    def doing(self) -> str:
+    def current_step(self) -> str:
         """What the agent said last that it does; what it said before the test began is over."""
         if self.step is None or (self.run and self.run.seq > self.step[0]):
             return ""
@@ -168,22 +168,22 @@ class AttemptFacts:
     @property
     def agent(self) -> str:
         """The agent that holds or held it."""
-        return (self.end.agent if self.end else "") or (self.held.agent if self.held else None) or ""
+        return (self.end.agent if self.end else "") or (self.claim.agent if self.claim else None) or ""
 
     @property
     def slot(self) -> str:
         """The slot, without its agent."""
-        return (self.end.slot if self.end else "") or (self.held.slot if self.held else None) or ""
+        return (self.end.slot if self.end else "") or (self.claim.slot if self.claim else None) or ""
 
     @property
     def device(self) -> str:
         """The slot's device."""
-        return (self.end.device if self.end else "") or (self.held.device if self.held else None) or ""
+        return (self.end.device if self.end else "") or (self.claim.device if self.claim else None) or ""
 
     @property
     def started_at(self) -> float | None:
         """When a slot took it."""
-        return (self.end.started_at if self.end else 0) or (self.held.started_at if self.held else None)
+        return (self.end.started_at if self.end else 0) or (self.claim.started_at if self.claim else None)
 
     @property
     def running_at(self) -> float | None:
@@ -205,11 +205,17 @@ def _rank(end: End) -> tuple[bool, float, str, str, str, float]:
     return (end.final, end.at, end.state, end.reason, end.message, end.started_at)
 
 
-def held_of(event: Started, seq: int) -> Held:
+def claim_of(event: Started, seq: int) -> Claim:
     """The fact that a link of the claim chain tells."""
     phase = RUNNING if event.phase == "running" else PREPARING
-    return Held(
-        event.takeovers, seq, _kept(event.agent), _kept(event.slot), _kept(event.device), event.at, phase
+    return Claim(
+        event.takeovers,
+        seq,
+        _interned(event.agent),
+        _interned(event.slot),
+        _interned(event.device),
+        event.at,
+        phase,
     )
 
 
@@ -222,21 +228,21 @@ def facts_of(attempt: Attempt, *, phase: int, final: bool) -> AttemptFacts:
     """The facts of an attempt in a snapshot."""
     facts = AttemptFacts(attempt.number)
     if attempt.agent is not None:
-        facts.hold(
-            Held(
+        facts.merge_claim(
+            Claim(
                 attempt.takeovers,
                 0,
-                _kept(attempt.agent),
-                _kept(attempt.slot),
-                _kept(attempt.device),
+                _interned(attempt.agent),
+                _interned(attempt.slot),
+                _interned(attempt.device),
                 attempt.started_at,
                 RUNNING if attempt.running_at is not None else phase,
             )
         )
     if attempt.running_at is not None or attempt.installed:
-        facts.ran(Run(0, attempt.running_at, attempt.installed, attempt.install_s, attempt.takeovers))
+        facts.merge_run(Run(0, attempt.running_at, attempt.installed, attempt.install_s, attempt.takeovers))
     if attempt.outcome is not None:
-        facts.finish(_end(attempt, attempt.outcome, final=final, at=attempt.finished_at or 0.0))
+        facts.merge_end(_end(attempt, attempt.outcome, final=final, at=attempt.finished_at or 0.0))
     return facts
 
 
@@ -246,12 +252,12 @@ def _end(result: Attempt, state: str, *, final: bool, at: float) -> End:
         final=final,
         state=intern(state),
         at=result.finished_at or at,
-        agent=_kept(result.agent) or "",
-        slot=_kept(result.slot) or "",
-        device=_kept(result.device) or "",
+        agent=_interned(result.agent) or "",
+        slot=_interned(result.slot) or "",
+        device=_interned(result.device) or "",
         started_at=result.started_at or 0.0,
         running_at=result.running_at or 0.0,
-        reason=_kept(result.reason) or "",
+        reason=_interned(result.reason) or "",
         message=result.message or "",
         exit_code=result.exit_code,
         duration_s=result.duration_s or 0.0,
@@ -262,6 +268,6 @@ def _end(result: Attempt, state: str, *, final: bool, at: float) -> End:
     )
 
 
-def _kept(name: str | None) -> str | None:
+def _interned(name: str | None) -> str | None:
     """A name of which there are few and that many jobs have: one copy will do."""
     return None if name is None else intern(name)

@@ -32,7 +32,7 @@ _TEXTS: Final[dict[str, Callable[[Job], str]]] = {
     "run": lambda job: job.run_id,
     "job": lambda job: job.job_id,
     "agent": lambda job: job.agent,
-    "slot": lambda job: job.place,
+    "slot": lambda job: job.slot_name,
     "reason": lambda job: job.reason,
     "needs": lambda job: "+".join(job.spec.requires) if job.spec else "",
     "runner": lambda job: job.spec.runner if job.spec else "",
@@ -218,7 +218,7 @@ def _words(word: str) -> Matcher:
             or wanted == job.state
             or wanted in job.job_id
             or wanted in job.run_id
-            or (place and wanted in job.place.casefold())
+            or (place and wanted in job.slot_name.casefold())
         )
 
     return matches

@@ -96,7 +96,7 @@ class Rate:
         """What happened before that was not counted."""
         self._seconds: dict[int, int] = {}
 
-    def note(self, at: float) -> None:
+    def record(self, at: float) -> None:
         """It happened."""
         self._seconds[int(at)] = self._seconds.get(int(at), 0) + 1
         if len(self._seconds) > 2 * self.WINDOW_S:
@@ -130,7 +130,7 @@ class History:
     def count_end(self, at: float) -> None:
         """A job ended."""
         self._ended += 1
-        self.ends.note(at)
+        self.ends.record(at)
 
     def sample(
         self,
@@ -146,7 +146,7 @@ class History:
         # After a sleep of the machine the seconds in between were not seen: hold the last value.
         missed = 0 if self._second is None else min(second - self._second - 1, self.MAX_GAP_S)
         self._second = second
-        self._know(capabilities)
+        self._add_capabilities(capabilities)
         for _ in range(missed + 1):
             for name, series in self.depths.items():
                 series.add(depths.get(name, 0))
@@ -157,7 +157,7 @@ class History:
             self._ended = 0
         return True
 
-    def _know(self, capabilities: Mapping[str, int]) -> None:
+    def _add_capabilities(self, capabilities: Mapping[str, int]) -> None:
         known = self.capabilities
         for name in capabilities:
             if name not in known:

@@ -10,7 +10,7 @@ from tui.store.filter import JobFilter
 from tui.store.job import Job
 from tui.store.jobs import JobBook
 from tui.store.orders import ORDERS, Key
-from tui.store.sizes import of_its_size
+from tui.store.sizes import compacted
 
 _BULK_SHARE: Final = 8
 
@@ -30,18 +30,18 @@ class JobIndex:
         """Jobs of other runs are not looked at."""
         self._all: list[Row] = []
         self._key_of: dict[str, Key] = {}
-        self._left = 0
+        self._removed = 0
         """How many ids went since the keys were put into a dict of their own size."""
         self._rows: list[Row] = self._all
         """Those that the filter lets through; without one, the list of all itself."""
-        self._todo: list[str] = []
+        self._unsorted: list[str] = []
         """Jobs that have not been put in order yet, those to be looked at first at the end."""
-        self._found: list[Row] = []
+        self._unmerged: list[Row] = []
         """Rows that have not been merged into the others yet."""
-        self._unseen: list[Row] = []
+        self._unfiltered: list[Row] = []
         """Rows in order, of which those from `_seen` on have not been through the filter yet."""
-        self._seen = 0
-        self._before: tuple[object, ...] = ()
+        self._filtered_until = 0
+        self._retired: tuple[object, ...] = ()
         """What stood there before: to free 100,000 entries takes longer than a key may."""
         self.filter = JobFilter()
         self.order = "latest"
@@ -61,53 +61,53 @@ class JobIndex:
     @property
     def complete(self) -> bool:
         """Whether every job was looked at since the last change of filter or order."""
-        return not self._todo and not self._unseen
+        return not self._unsorted and not self._unfiltered
 
     def row_of(self, job_id: str) -> int | None:
         """The row of a job, or None when it is not shown."""
         key = self._key_of.get(job_id)
-        return None if key is None else _place(self._rows, (key, job_id))
+        return None if key is None else _position(self._rows, (key, job_id))
 
     def show(self, *, filter: JobFilter | None = None, order: str | None = None) -> None:  # noqa: A002
         """Begin again: with another filter, another order, or from what is known now."""
         narrower = filter is not None and self.complete and filter.narrows(self.filter)
-        anew = filter is None or order is not None or bool(self._todo)
+        anew = filter is None or order is not None or bool(self._unsorted)
         self.filter = self.filter if filter is None else filter
         self.order = order or self.order
         if anew:
-            self._before = (self._all, self._key_of)
-            self._todo = self._known()
-            self._all, self._key_of, self._left = [], {}, 0
-            self._found = []
-            self._see([])
+            self._retired = (self._all, self._key_of)
+            self._unsorted = self._job_ids()
+            self._all, self._key_of, self._removed = [], {}, 0
+            self._unmerged = []
+            self._restart_filter([])
         else:
-            self._see(self._rows if narrower else self._all)
+            self._restart_filter(self._rows if narrower else self._all)
 
     def step(self, budget: int = 4000) -> bool:
         """Look at some more jobs; returns whether rows were added."""
         if self.complete:
             return False
         before = len(self._rows)
-        if self._todo:
-            some = self._todo[-budget:]
-            del self._todo[-budget:]
-            self._find(some)
+        if self._unsorted:
+            some = self._unsorted[-budget:]
+            del self._unsorted[-budget:]
+            self._add_keys(some)
             # Merging costs as much as there are rows: so it is done the more rarely, the more there are.
-            if not self._todo or len(self._found) * 2 > len(self._all):
-                self._settle()
-            if not self._todo:
-                self._before = ()
+            if not self._unsorted or len(self._unmerged) * 2 > len(self._all):
+                self._merge_found()
+            if not self._unsorted:
+                self._retired = ()
         else:
-            self._let_through(self._unseen[self._seen : self._seen + budget])
-            self._seen += budget
-            if self._seen >= len(self._unseen):
-                self._unseen, self._seen = [], 0
+            self._append_matching(self._unfiltered[self._filtered_until : self._filtered_until + budget])
+            self._filtered_until += budget
+            if self._filtered_until >= len(self._unfiltered):
+                self._unfiltered, self._filtered_until = [], 0
         return len(self._rows) != before
 
     def update(self, job_ids: Iterable[str]) -> bool:
         """Let changed jobs come, go or move; returns whether any row moved."""
         key = ORDERS[self.order]
-        self._settle()
+        self._merge_found()
         moved: list[tuple[str, Key | None]] = []
         changed = False
         for job_id in job_ids:
@@ -117,20 +117,20 @@ class JobIndex:
             if new != old:
                 moved.append((job_id, new))
             elif job is not None and old is not None and self.filter:
-                changed |= self._judge_again(job, (old, job_id))
+                changed |= self._refilter(job, (old, job_id))
         if len(moved) * _BULK_SHARE > len(self._all):
             self._move_many([job_id for job_id, _ in moved])
         else:
             for job_id, new in moved:
                 self._move(job_id, new)
-        if self._left * 4 > len(self._all):
-            self._key_of = of_its_size(self._key_of)
-            self._left = 0
+        if self._removed * 4 > len(self._all):
+            self._key_of = compacted(self._key_of)
+            self._removed = 0
         return changed or bool(moved)
 
     # --- Which jobs ----------------------------------------------------------------------------
 
-    def _known(self) -> list[str]:
+    def _job_ids(self) -> list[str]:
         # The newest last, and so first: what a reader wants is there after the first slice.
         if self._run_id is None:
             return list(self._book)
@@ -143,16 +143,16 @@ class JobIndex:
 
     # --- Filtering -----------------------------------------------------------------------------
 
-    def _see(self, rows: list[Row]) -> None:
+    def _restart_filter(self, rows: list[Row]) -> None:
         """Let rows that are in order through the filter, from here on and by slices."""
         if self.filter:
-            self._unseen, self._seen = rows.copy(), 0
+            self._unfiltered, self._filtered_until = rows.copy(), 0
             self._rows = []
         else:
-            self._unseen, self._seen = [], 0
+            self._unfiltered, self._filtered_until = [], 0
             self._rows = self._all
 
-    def _let_through(self, rows: Iterable[Row]) -> None:
+    def _append_matching(self, rows: Iterable[Row]) -> None:
         matches = self.filter.matcher
         get = self._book.get
         current = self._key_of.get
@@ -162,11 +162,11 @@ class JobIndex:
             if job is not None and current(row[1]) is row[0] and (matches is None or matches(job)):
                 self._rows.append(row)
 
-    def _judge_again(self, job: Job, row: Row) -> bool:
+    def _refilter(self, job: Job, row: Row) -> bool:
         """Let a job that stays in its place come or go."""
-        if self._ahead(row):
+        if self._not_filtered_yet(row):
             return False  # it will come by
-        place = _place(self._rows, row)
+        place = _position(self._rows, row)
         fits = self.filter.matches(job)
         if fits == (place is not None):
             return False
@@ -176,9 +176,9 @@ class JobIndex:
             del self._rows[place]
         return True
 
-    def _ahead(self, row: Row) -> bool:
+    def _not_filtered_yet(self, row: Row) -> bool:
         """Whether a place has not been through the filter yet."""
-        return self._seen < len(self._unseen) and row >= self._unseen[self._seen]
+        return self._filtered_until < len(self._unfiltered) and row >= self._unfiltered[self._filtered_until]
 
     # --- Moving --------------------------------------------------------------------------------
 
@@ -190,15 +190,15 @@ class JobIndex:
                 _remove(self._rows, (old, job_id))
         if new is None:
             del self._key_of[job_id]
-            self._left += 1
+            self._removed += 1
             return
         row = (new, job_id)
         self._key_of[job_id] = new
         insort(self._all, row)
         if self._rows is self._all:
             return
-        if self._ahead(row):
-            insort(self._unseen, row, lo=self._seen)
+        if self._not_filtered_yet(row):
+            insort(self._unfiltered, row, lo=self._filtered_until)
         elif (job := self._book.get(job_id)) is not None and self.filter.matches(job):
             insort(self._rows, row)
 
@@ -208,40 +208,40 @@ class JobIndex:
         self._all = [row for row in self._all if row[1] not in gone]
         for job_id in job_ids:
             self._key_of.pop(job_id, None)
-        self._find(job_ids)
-        self._all += self._found
+        self._add_keys(job_ids)
+        self._all += self._unmerged
         self._all.sort()
-        self._found = []
-        self._see(self._all)
-        self._let_through(self._unseen)  # so many changed that this costs little more
-        self._unseen = []
+        self._unmerged = []
+        self._restart_filter(self._all)
+        self._append_matching(self._unfiltered)  # so many changed that this costs little more
+        self._unfiltered = []
 
-    def _find(self, job_ids: Iterable[str]) -> None:
+    def _add_keys(self, job_ids: Iterable[str]) -> None:
         key = ORDERS[self.order]
         for job_id in job_ids:
             job = self._job(job_id)
             if job is not None and job_id not in self._key_of:
                 self._key_of[job_id] = found = key(job)
-                self._found.append((found, job_id))
+                self._unmerged.append((found, job_id))
 
-    def _settle(self) -> None:
+    def _merge_found(self) -> None:
         """Merge what was found while jobs are put in order."""
-        if not self._found:
+        if not self._unmerged:
             return
-        self._all += self._found
+        self._all += self._unmerged
         self._all.sort()
         if self._rows is not self._all:
-            self._let_through(self._found)
+            self._append_matching(self._unmerged)
             self._rows.sort()
-        self._found = []
+        self._unmerged = []
 
 
-def _place(rows: list[Row], row: Row) -> int | None:
+def _position(rows: list[Row], row: Row) -> int | None:
     place = bisect_left(rows, row)
     return place if place < len(rows) and rows[place][1] == row[1] else None
 
 
 def _remove(rows: list[Row], row: Row) -> None:
-    place = _place(rows, row)
+    place = _position(rows, row)
     if place is not None:
         del rows[place]

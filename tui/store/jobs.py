@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tui.store.job import Job
-from tui.store.oldest import Oldest
+from tui.store.oldest import Evictable
 from tui.store.runs import RunBook
-from tui.store.sizes import of_its_size
+from tui.store.sizes import compacted
 from tui.store.today import Today
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from bus_schemas.queries import JobView
 
 MAX_JOBS: Final = 100_000
-_LOOK_SHARE: Final = 20
+_SCAN_SHARE: Final = 20
 """One look over all jobs finds that part of them which ended first."""
-_LOOK_AT_ONCE: Final = 4000
+_SCAN_BUDGET: Final = 4000
 
 
 class JobBook:
@@ -28,15 +28,15 @@ class JobBook:
     def __init__(self, max_jobs: int = MAX_JOBS) -> None:
         self._jobs: dict[str, Job] = {}
         self._max = max_jobs
-        self._some = max(1, max_jobs // _LOOK_SHARE)
-        self._oldest = Oldest(self._some)
+        self._scan_finds = max(1, max_jobs // _SCAN_SHARE)
+        self._oldest = Evictable(self._scan_finds)
         """Those to be forgotten next."""
-        self._look_at = max_jobs - self._some
+        self._scan_from = max_jobs - self._scan_finds
         """Only with so many jobs is it worth looking for the oldest again."""
-        self._left = 0
+        self._removed = 0
         """How many went since the jobs were put into a dict of their own size."""
         self._due: list[tuple[float, str]] = []
-        self._sweep = 0
+        self._snapshot_number = 0
         self.runs = RunBook()
         self.today = Today()
         self.changed: set[str] = set()
@@ -53,49 +53,49 @@ class JobBook:
         """A job, or None."""
         return self._jobs.get(job_id)
 
-    def hear(self, event: AnyEvent, seq: int, now: float) -> Job:
+    def apply_event(self, event: AnyEvent, seq: int, now: float) -> Job:
         """Take in an event."""
         job = self._jobs.get(event.job_id)
         if job is None:
             job = self._add(Job(event.job_id, event.org_id, event.run_id))
-        job.hear(event, seq, now)
+        job.apply_event(event, seq, now)
         if event.kind == "queued":
             name, meta = event.run_name or "", event.run_meta
-            self.runs.tell(job.run_id, job.org_id, size=event.run_size, name=name, meta=meta)
-        self._note(job)
+            self.runs.update(job.run_id, job.org_id, size=event.run_size, name=name, meta=meta)
+        self._mark_changed(job)
         return job
 
-    def see(self, view: JobView, now: float) -> bool:
+    def apply_view(self, view: JobView, now: float) -> bool:
         """Take in a job of a snapshot; returns whether it told anything new."""
         job = self._jobs.get(view.job_id)
         new = job is None
         if job is None:
             job = self._add(Job(view.job_id, view.org_id, view.run_id))
         before = (job.state, job.attempt, job.spec is None, job.updated_at)
-        job.see(view, now)
-        job.swept = self._sweep
+        job.apply_view(view, now)
+        job.snapshot_number = self._snapshot_number
         if new or before != (job.state, job.attempt, job.spec is None, job.updated_at):
-            self._note(job)
+            self._mark_changed(job)
             return True
         return False
 
     def begin_snapshot(self) -> None:
         """From here on, `unseen` tells which jobs no snapshot has spoken of."""
-        self._sweep += 1
+        self._snapshot_number += 1
 
-    def unseen(self) -> list[str]:
+    def missing_from_snapshot(self) -> list[str]:
         """Jobs that have not ended, or of which little is known, and the snapshot left out."""
         return [
             job_id
             for job_id, job in self._jobs.items()
-            if (not job.ended or job.spec is None) and job.swept != self._sweep
+            if (not job.ended or job.spec is None) and job.snapshot_number != self._snapshot_number
         ]
 
     def drop(self, job_id: str) -> None:
         """Forget a job that nobody knows any more."""
         job = self._jobs.pop(job_id, None)
         if job is not None:
-            self._left += 1
+            self._removed += 1
             self.runs.drop(job)
             self.changed.add(job_id)
 
@@ -104,20 +104,20 @@ class JobBook:
         self.changed.update(self._jobs)
         self._jobs.clear()
         self._oldest.clear()
-        self._look_at = self._max - self._some
+        self._scan_from = self._max - self._scan_finds
         self._due.clear()
         self.runs.clear()
         self.today.clear()
 
-    def wake(self, now: float) -> None:
+    def promote_due(self, now: float) -> None:
         """Let scheduled jobs whose time has come be queued ones, and a new day begin."""
-        self._look_ahead()
+        self._scan_ahead()
         self.today.begin_day(now, self._jobs.values())
         while self._due and self._due[0][0] <= now:
             _, job_id = heapq.heappop(self._due)
             job = self._jobs.get(job_id)
             if job is not None and job.due is not None and job.due <= now:
-                job.settle(now)
+                job.derive_state(now)
                 self.runs.count(job)
                 self.changed.add(job_id)
 
@@ -128,45 +128,47 @@ class JobBook:
 
     def _add(self, job: Job) -> Job:
         if len(self._jobs) >= self._max:
-            self._make_room()
+            self._evict()
         self._jobs[job.job_id] = job
         return job
 
-    def _note(self, job: Job) -> None:
+    def _mark_changed(self, job: Job) -> None:
         self.changed.add(job.job_id)
         self.runs.count(job)
         self.today.count(job)
         if job.due is not None:
             heapq.heappush(self._due, (job.due, job.job_id))
 
-    def _make_room(self) -> None:
+    def _evict(self) -> None:
         """Forget the job that ended longest ago; those that have not ended stay, however many they are."""
-        if not self._oldest and (self._oldest.looking or len(self._jobs) >= self._look_at):
-            if not self._oldest.looking:
-                self._begin_look()
-            self._look(len(self._jobs))
+        if not self._oldest and (self._oldest.scanning or len(self._jobs) >= self._scan_from):
+            if not self._oldest.scanning:
+                self._begin_scan()
+            self._scan(len(self._jobs))
         while self._oldest and len(self._jobs) >= self._max:
             job = self._jobs.get(self._oldest.take())
             if job is not None and job.ended:  # it may live again since it was found
                 self.drop(job.job_id)
                 self.forgotten += 1
 
-    def _look_ahead(self) -> None:
+    def _scan_ahead(self) -> None:
         """Find those that will be forgotten, some at a time, before there is need of them."""
-        if self._oldest.looking:
-            self._look(_LOOK_AT_ONCE)
-        elif len(self._oldest) < self._some // 2 and len(self._jobs) >= self._look_at:
-            self._begin_look()
+        if self._oldest.scanning:
+            self._scan(_SCAN_BUDGET)
+        elif len(self._oldest) < self._scan_finds // 2 and len(self._jobs) >= self._scan_from:
+            self._begin_scan()
 
-    def _begin_look(self) -> None:
-        if self._left * 4 > len(self._jobs):
-            self._jobs = of_its_size(self._jobs)
-            self._left = 0
+    def _begin_scan(self) -> None:
+        if self._removed * 4 > len(self._jobs):
+            self._jobs = compacted(self._jobs)
+            self._removed = 0
         self._oldest.begin(self._jobs)
 
-    def _look(self, budget: int) -> None:
+    def _scan(self, budget: int) -> None:
         self._oldest.step(self._jobs, budget)
-        if not self._oldest.looking:
+        if not self._oldest.scanning:
             found = len(self._oldest)
             # Where few have ended, not at every job that comes.
-            self._look_at = max(self._max - self._some, len(self._jobs) + self._some // 2 - found)
+            self._scan_from = max(
+                self._max - self._scan_finds, len(self._jobs) + self._scan_finds // 2 - found
+            )

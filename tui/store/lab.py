@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 LOST_AFTER_S: Final = 15.0
 FORGET_AFTER_S: Final = 12 * 3600.0
 """Who comes in the morning should see which agents were lost in the night: nobody else remembers them."""
-COUNTED_S: Final = 600.0
+PRESENT_S: Final = 600.0
 """For so long a silent agent may come back as it was; after that its slots are none to reckon with."""
 FORGET_GONE_S: Final = 30.0
 
@@ -19,11 +19,11 @@ FORGET_GONE_S: Final = 30.0
 class AgentRecord:
     """The newest heartbeat of an agent, and when it came."""
 
-    __slots__ = ("beat", "heard_at")
+    __slots__ = ("beat", "received_at")
 
     def __init__(self, beat: Heartbeat, heard_at: float) -> None:
         self.beat = beat
-        self.heard_at = heard_at
+        self.received_at = heard_at
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class AgentRecord:
 
     def age(self, monotonic: float) -> float:
         """Seconds since a newer heartbeat came."""
-        return max(0.0, monotonic - self.heard_at)
+        return max(0.0, monotonic - self.received_at)
 
     def state(self, monotonic: float) -> str:
         """`up`, `draining`, `gone`, or `lost` when it fell silent."""
@@ -61,24 +61,24 @@ class Lab:
     def agents(self) -> list[AgentRecord]:
         """All agents, by name, `rack-2` before `rack-10`."""
         if self._sorted is None:
-            self._sorted = [self._agents[name] for name in sorted(self._agents, key=_as_counted)]
+            self._sorted = [self._agents[name] for name in sorted(self._agents, key=_natural_order)]
         return self._sorted
 
-    def counted(self, monotonic: float) -> list[AgentRecord]:
+    def present(self, monotonic: float) -> list[AgentRecord]:
         """Those that there still are, as far as one knows: not all who are remembered."""
-        return [record for record in self.agents() if record.age(monotonic) <= COUNTED_S]
+        return [record for record in self.agents() if record.age(monotonic) <= PRESENT_S]
 
     def get(self, name: str) -> AgentRecord | None:
         """An agent, or None."""
         return self._agents.get(name)
 
-    def hear(self, beat: Heartbeat, monotonic: float, *, age_s: float = 0.0) -> bool:
+    def apply_heartbeat(self, beat: Heartbeat, monotonic: float, *, age_s: float = 0.0) -> bool:
         """Take in a heartbeat that is `age_s` old; returns whether it was news."""
         known = self._agents.get(beat.agent)
-        if known is not None and _order(beat) <= _order(known.beat):
+        if known is not None and _version(beat) <= _version(known.beat):
             return False
         self._agents[beat.agent] = AgentRecord(beat, monotonic - age_s)
-        self._note()
+        self._mark_changed()
         return True
 
     def sweep(self, monotonic: float) -> None:
@@ -87,30 +87,30 @@ class Lab:
             limit = FORGET_GONE_S if record.beat.state == "gone" else FORGET_AFTER_S
             if record.age(monotonic) > limit:
                 del self._agents[name]
-                self._note()
+                self._mark_changed()
 
     def clear(self) -> None:
         """Forget all of them."""
         self._agents.clear()
-        self._note()
+        self._mark_changed()
 
-    def _note(self) -> None:
+    def _mark_changed(self) -> None:
         self.changed = True
         self.version += 1
         self._sorted = None
 
     def busy_slots(self, monotonic: float) -> tuple[int, int]:
         """How many slots work, and how many there are."""
-        states = [r.slot_state(slot, monotonic) for r in self.counted(monotonic) for slot in r.beat.slots]
+        states = [r.slot_state(slot, monotonic) for r in self.present(monotonic) for slot in r.beat.slots]
         return states.count("busy"), len(states)
 
 
-def _as_counted(name: str) -> tuple[list[tuple[int, str]], str]:
+def _natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
     """What sorts names as people count: of two numbers the longer is the larger."""
     parts = [part.lstrip("0") if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", name))]
     return [(len(part) if i % 2 else 0, part) for i, part in enumerate(parts)], name
 
 
-def _order(beat: Heartbeat) -> tuple[float, bool, str]:
+def _version(beat: Heartbeat) -> tuple[float, bool, str]:
     # Two of the same moment are the same heartbeat, but for nonsense: then any fixed choice will do.
     return (beat.at, beat.state == "gone", beat.model_dump_json())

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from tui.store.job import Job
     from tui.store.jobs import JobBook
 
-LATELY_S: Final = 600.0
+WINDOW_S: Final = 600.0
 MANY: Final = 3
 KEPT: Final = 2000
 
 
-class Errors(NamedTuple):
+class BuildErrors(NamedTuple):
     """What of one build ended so."""
 
     org_id: str
@@ -30,28 +30,28 @@ class LabErrors:
     def __init__(self) -> None:
         self._ended: dict[str, float] = {}
 
-    def note(self, job: Job, now: float) -> None:
+    def record(self, job: Job, now: float) -> None:
         """Hear of a job as it is now."""
-        if job.state != "errored" or job.ended_at is None or job.ended_at <= now - LATELY_S:
+        if job.state != "errored" or job.ended_at is None or job.ended_at <= now - WINDOW_S:
             return
         self._ended[job.job_id] = job.ended_at
         if len(self._ended) > KEPT:
             del self._ended[next(iter(self._ended))]
 
-    def by_build(self, jobs: JobBook, now: float) -> list[Errors]:
+    def by_build(self, jobs: JobBook, now: float) -> list[BuildErrors]:
         """The builds of which many ended so and were not tried again, those with most first."""
-        self._ended = {job_id: at for job_id, at in self._ended.items() if at > now - LATELY_S}
+        self._ended = {job_id: at for job_id, at in self._ended.items() if at > now - WINDOW_S}
         whys: dict[tuple[str, str], Counter[str]] = {}
         for job_id in self._ended:
             job = jobs.get(job_id)
             if job is None or job.state != "errored":
                 continue
-            facts = job.heard_of(job.attempt)
+            facts = job.find_attempt(job.attempt)
             end = facts.end if facts is not None else None
             why = (end.message or end.reason.replace("_", " ")) if end is not None else ""
             whys.setdefault((job.org_id, job.app_version_id), Counter())[why] += 1
         found = [
-            Errors(org_id, build, said.total(), said.most_common(1)[0][0])
+            BuildErrors(org_id, build, said.total(), said.most_common(1)[0][0])
             for (org_id, build), said in whys.items()
             if said.total() >= MANY
         ]

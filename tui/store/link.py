@@ -11,7 +11,7 @@ Phase = Literal["connecting", "loading", "live", "reconnecting"]
 Level = Literal["good", "busy", "bad"]
 
 STALE_AFTER_S: Final = 5.0
-UNLED_AFTER_S: Final = 6.0
+LEADERLESS_AFTER_S: Final = 6.0
 """A leader says every two seconds how things are, and one that is lost has a successor within two."""
 
 
@@ -34,17 +34,17 @@ class Link:
     """Why it is not live, one sentence."""
     hint: str = ""
     since: float = 0.0
-    last_sign: float = 0.0
+    last_activity: float = 0.0
     """When the server last showed a sign of life."""
-    deaf_until: float = float("-inf")
+    activity_since: float = float("-inf")
     """When it showed one again after it had shown none for a while."""
-    answered: bool = False
+    ever_answered: bool = False
     """Whether the query service has ever answered."""
-    reading: bool = False
+    snapshot_loading: bool = False
     """Whether the older jobs of a snapshot are still read: live before all of them are there."""
-    silent: str = ""
+    query_error: str = ""
     """Set while nobody answers queries, with the reason."""
-    led_at: float | None = None
+    leader_seen_at: float | None = None
     """When a leader was last heard; None before the first."""
     notices: list[str] = field(default_factory=list[str])
     """Sentences to be shown once: that a gap was found, that everything was read again."""
@@ -54,7 +54,7 @@ class Link:
     """Set while a tape is played: where it is and how fast it goes."""
     changed: bool = True
 
-    def move(self, phase: Phase, now: float, reason: str = "", hint: str = "") -> None:
+    def set_phase(self, phase: Phase, now: float, reason: str = "", hint: str = "") -> None:
         """Go into another phase, or give another reason."""
         if phase != self.phase:
             self.since = now
@@ -62,44 +62,44 @@ class Link:
         self.reason = reason
         self.hint = hint
         if phase == "live":
-            self.sign(now)
+            self.record_activity(now)
         self.changed = True
 
-    def sign(self, now: float) -> None:
+    def record_activity(self, now: float) -> None:
         """The server has just shown that it lives."""
-        if now - self.last_sign >= STALE_AFTER_S:
-            self.deaf_until = now
-        self.last_sign = now
+        if now - self.last_activity >= STALE_AFTER_S:
+            self.activity_since = now
+        self.last_activity = now
 
-    def heard_for(self, now: float) -> float:
+    def connected_for(self, now: float) -> float:
         """For how long all that was said was heard, in seconds: who is silent for longer may have spoken."""
-        if self.phase == "reconnecting" or now - self.last_sign >= STALE_AFTER_S:
+        if self.phase == "reconnecting" or now - self.last_activity >= STALE_AFTER_S:
             return 0.0
-        return now - self.deaf_until
+        return now - self.activity_since
 
-    def led(self, now: float) -> None:
+    def record_leader(self, now: float) -> None:
         """A scheduler that leads was heard."""
-        self.led_at = now
+        self.leader_seen_at = now
 
-    def unled(self, now: float) -> str:
+    def leaderless_warning(self, now: float) -> str:
         """What there is to say while no scheduler is heard to lead, though the server is; else nothing.
 
         Nobody is asked for it: replicas that do not lead answer as well, with what they heard last.
         """
-        if self.led_at is None or self.phase != "live" or self.replay:
+        if self.leader_seen_at is None or self.phase != "live" or self.replay:
             return ""
-        silence = now - self.led_at
-        if min(silence, self.heard_for(now)) < UNLED_AFTER_S:
+        silence = now - self.leader_seen_at
+        if min(silence, self.connected_for(now)) < LEADERLESS_AFTER_S:
             return ""
         return f"No leading scheduler was heard for {int(silence)} s: nothing is scheduled at present."
 
-    def outdated(self, now: float) -> str:
+    def age_suffix(self, now: float) -> str:
         """How old the figures are that a leader told last, as an addition; nothing while they are new."""
-        if self.led_at is None or self.replay or now - self.led_at < UNLED_AFTER_S:
+        if self.leader_seen_at is None or self.replay or now - self.leader_seen_at < LEADERLESS_AFTER_S:
             return ""
-        return f" · {age(now - self.led_at)} ago"
+        return f" · {age(now - self.leader_seen_at)} ago"
 
-    def announce(self, sentence: str) -> None:
+    def add_notice(self, sentence: str) -> None:
         """Say something once."""
         self.notices.append(sentence)
         del self.notices[:-20]
@@ -108,7 +108,7 @@ class Link:
         """What to show at this moment."""
         if self.replay:
             return LinkStatus("busy", self.replay, self.progress)
-        silence = now - self.last_sign
+        silence = now - self.last_activity
         lasts = f"{max(0, int(now - self.since))} s"
         match self.phase:
             case "connecting":
@@ -120,6 +120,6 @@ class Link:
             case "loading":
                 return LinkStatus("busy", "loading")
             case "live":
-                if self.silent or self.unled(now):
+                if self.query_error or self.leaderless_warning(now):
                     return LinkStatus("bad", "no scheduler", self.progress)
                 return LinkStatus("good", "live", self.progress)

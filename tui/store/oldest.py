@@ -11,11 +11,11 @@ from tui.store.job import Job
 _PRUNE: Final = 4
 
 
-class Oldest:
+class Evictable:
     """The ids of some jobs that ended before all others, oldest first."""
 
     def __init__(self, some: int) -> None:
-        self._some = some
+        self._limit = some
         """How many one look finds."""
         self._ids: deque[str] = deque()
         self._todo: list[str] = []
@@ -25,7 +25,7 @@ class Oldest:
         return len(self._ids)
 
     @property
-    def looking(self) -> bool:
+    def scanning(self) -> bool:
         """Whether a look has begun that is not over."""
         return bool(self._todo)
 
@@ -41,9 +41,9 @@ class Oldest:
             if job is not None and job.ended:
                 self._best.append((job.ended_at or 0.0, job_id))
         del self._todo[-budget:]
-        if not self._todo or len(self._best) > _PRUNE * self._some:
+        if not self._todo or len(self._best) > _PRUNE * self._limit:
             self._best.sort()
-            del self._best[self._some :]
+            del self._best[self._limit :]
         if not self._todo:
             self._ids = deque(job_id for _, job_id in self._best)
             self._best = []

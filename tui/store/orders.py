@@ -54,7 +54,7 @@ def _build(job: Job) -> Key:
 
 
 def _longest(job: Job) -> Key:
-    facts = job.heard_of(job.attempt)
+    facts = job.find_attempt(job.attempt)
     took = facts.end.duration_s if facts is not None and facts.end is not None else 0.0
     return (-took, -(job.ended_at or 0.0), 0, job.job_id)
 

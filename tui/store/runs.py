@@ -59,7 +59,7 @@ class RunRecord:
         return sum(n for state, n in self.counts.items() if state in FAILURES)
 
     @property
-    def over(self) -> bool:
+    def ended_all(self) -> bool:
         """Whether all of its known jobs have ended."""
         return self.known > 0 and self.ended == self.known
 
@@ -82,7 +82,7 @@ class RunBook:
         """A run, or None."""
         return self._runs.get(run_id)
 
-    def tell(
+    def update(
         self,
         run_id: str,
         org_id: str,
@@ -107,11 +107,11 @@ class RunBook:
             if not run.created_at or job.spec.created_at < run.created_at:
                 run.created_at = job.spec.created_at
         now = (job.state, job.flaky)
-        if now == job.counted:
+        if now == job.counted_as:
             return
         self.version += 1
         self._uncount(run, job)
-        job.counted = now
+        job.counted_as = now
         run.job_ids.add(job.job_id)
         run.counts[job.state] = run.counts.get(job.state, 0) + 1
         run.flaky += job.flaky
@@ -137,7 +137,7 @@ class RunBook:
 
     def latest(self) -> list[RunRecord]:
         """All runs: those under way first, then the latest."""
-        return sorted(self._runs.values(), key=lambda run: (run.over, -run.created_at, run.run_id))
+        return sorted(self._runs.values(), key=lambda run: (run.ended_all, -run.created_at, run.run_id))
 
     def _run(self, run_id: str, org_id: str) -> RunRecord:
         run = self._runs.get(run_id)
@@ -146,13 +146,13 @@ class RunBook:
         return run
 
     def _uncount(self, run: RunRecord, job: Job) -> None:
-        if job.counted is None:
+        if job.counted_as is None:
             return
-        state, flaky = job.counted
+        state, flaky = job.counted_as
         left = run.counts.get(state, 0) - 1
         if left > 0:
             run.counts[state] = left
         else:
             run.counts.pop(state, None)
         run.flaky -= flaky
-        job.counted = None
+        job.counted_as = None

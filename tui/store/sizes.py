@@ -8,6 +8,6 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-def of_its_size(things: dict[_Key, _Value]) -> dict[_Key, _Value]:
+def compacted(things: dict[_Key, _Value]) -> dict[_Key, _Value]:
     """The same in a new dict: one in which things come and go takes twice the room in the end."""
     return {key: value for key, value in things.items()}  # noqa: C416 - a copy keeps the room

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 KEPT: Final = 10
 MAX_SLOTS: Final = 5000
-_TELLING: Final = frozenset({"passed", "failed", "timed_out", "errored"})
+_COUNTED_STATES: Final = frozenset({"passed", "failed", "timed_out", "errored"})
 """What was cancelled says nothing of the slot."""
 
 _End = tuple[float, str, int, str]
@@ -22,11 +22,11 @@ class SlotEnds:
     def __init__(self) -> None:
         self._ends: dict[str, list[_End]] = {}
 
-    def note(self, job: Job) -> None:
+    def record(self, job: Job) -> None:
         """Take in how the attempts of a job ended."""
         for facts in job.attempts:
             end = facts.end
-            if end is None or not end.agent or not end.slot or end.state not in _TELLING:
+            if end is None or not end.agent or not end.slot or end.state not in _COUNTED_STATES:
                 continue
             ends = self._ends.setdefault(f"{end.agent}/{end.slot}", [])
             mine = (end.at, job.job_id, facts.number, end.state)
@@ -41,6 +41,6 @@ class SlotEnds:
         """The states in which the last jobs of a slot ended, at most ten, the newest last."""
         return [state for *_, state in self._ends.get(place, ())]
 
-    def wrong(self, place: str) -> int:
+    def not_passed(self, place: str) -> int:
         """How many of them did not pass."""
         return sum(state != "passed" for state in self.of(place))

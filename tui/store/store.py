@@ -43,56 +43,56 @@ class Store:
         self.clock = clock
         self.jobs = JobBook(max_jobs) if max_jobs else JobBook()
         self.lab = Lab()
-        self.link = Link(server=server, since=clock.monotonic(), last_sign=clock.monotonic())
+        self.link = Link(server=server, since=clock.monotonic(), last_activity=clock.monotonic())
         self.history = History(self.clock.now())
         self.slot_ends = SlotEnds()
         self.waits = Waits()
         self.lab_errors = LabErrors()
-        self.failures_heard = 0
+        self.failures_seen = 0
         """Jobs that were heard to fail, since the beginning."""
         self.overview: Overview | None = None
         self.unreadable = 0
         """Messages off the bus that could not be read."""
         self._overview_changed = False
 
-    def hear_event(self, event: AnyEvent, seq: int, *, at: float | None = None) -> None:
+    def apply_event(self, event: AnyEvent, seq: int, *, at: float | None = None) -> None:
         """Take in an event of the event stream; a replay says `at` what time of the tape."""
         before = self.jobs.get(event.job_id)
         was = before.ended if before else False
-        job = self.jobs.hear(event, seq, self.clock.now())
+        job = self.jobs.apply_event(event, seq, self.clock.now())
         if event.kind == "started" and event.attempt == 1 and (begin := job.queued_at or job.created_at):
-            self.waits.note(job.job_id, event.at - begin)
+            self.waits.record(job.job_id, event.at - begin)
         if event.kind == "ended":
-            self.slot_ends.note(job)
-        self.lab_errors.note(job, self.clock.now())
+            self.slot_ends.record(job)
+        self.lab_errors.record(job, self.clock.now())
         if job.ended and not was and event.kind == "ended":
             self.history.count_end(self.clock.now() if at is None else at)
-            self.failures_heard += job.state in FAILURES
+            self.failures_seen += job.state in FAILURES
 
-    def hear_overview(self, overview: Overview) -> bool:
+    def apply_overview(self, overview: Overview) -> bool:
         """Take in the scheduler's overview; an older one, or one of a past reign, changes nothing."""
-        if self.overview is not None and _order(overview) <= _order(self.overview):
+        if self.overview is not None and _version(overview) <= _version(self.overview):
             return False
         self.overview = overview
         self._overview_changed = True
         return True
 
-    def hear_heartbeat(self, beat: Heartbeat, *, snapshot: bool = False) -> None:
+    def apply_heartbeat(self, beat: Heartbeat, *, snapshot: bool = False) -> None:
         """Take in an agent's heartbeat; one of a snapshot may be some seconds old."""
         age = min(max(0.0, self.clock.now() - beat.at), 60.0) if snapshot else 0.0
-        self.lab.hear(beat, self.clock.monotonic(), age_s=age)
+        self.lab.apply_heartbeat(beat, self.clock.monotonic(), age_s=age)
 
-    def see_job(self, view: JobView) -> bool:
+    def apply_view(self, view: JobView) -> bool:
         """Take in a job of a snapshot; returns whether it told anything new."""
-        news = self.jobs.see(view, self.clock.now())
+        news = self.jobs.apply_view(view, self.clock.now())
         job = self.jobs.get(view.job_id) if news else None
         if job is not None:
-            self.slot_ends.note(job)
+            self.slot_ends.record(job)
             if view.state == "errored":
-                self.lab_errors.note(job, self.clock.now())
+                self.lab_errors.record(job, self.clock.now())
         return news
 
-    def capabilities(self) -> dict[str, int]:
+    def waiting_by_capability(self) -> dict[str, int]:
         """How many jobs wait, by the labels that they need: the same jobs that the depths count."""
         found: dict[str, int] = {}
         for view in self.overview.groups if self.overview else ():
@@ -100,7 +100,7 @@ class Store:
                 found[view.group.capability] = found.get(view.group.capability, 0) + view.waiting
         return found
 
-    def forget(self, since: float | None = None) -> None:
+    def reset(self, since: float | None = None) -> None:
         """Nothing that was heard counts: it is another server, or a tape from its beginning, `since`."""
         self.jobs.clear()
         self.lab.clear()
@@ -111,13 +111,13 @@ class Store:
         self.overview = None
         self._overview_changed = True
 
-    def take(self) -> Changes:
+    def take_changes(self) -> Changes:
         """What changed since the last call; called by the timer that draws."""
         monotonic = self.clock.monotonic()
-        self.jobs.wake(self.clock.now())
+        self.jobs.promote_due(self.clock.now())
         depths = self.overview.depths if self.overview else {}
         running = self.overview.running if self.overview else 0
-        second = self.history.sample(monotonic, depths, running, self.capabilities())
+        second = self.history.sample(monotonic, depths, running, self.waiting_by_capability())
         if second:
             self.lab.sweep(monotonic)
         changes = Changes(
@@ -127,10 +127,10 @@ class Store:
         return changes
 
 
-def waiting_of(view: GroupView) -> int:
+def waiting_jobs(view: GroupView) -> int:
     """How many jobs of a group wait: in the queue, and at the slots that they were released to."""
     return view.waiting + max(0, view.released - view.running)
 
 
-def _order(overview: Overview) -> tuple[int, float]:
+def _version(overview: Overview) -> tuple[int, float]:
     return (overview.leader.epoch if overview.leader else 0, overview.at)

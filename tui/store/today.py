@@ -34,7 +34,7 @@ class Today:
 
     def count(self, job: Job) -> None:
         """Let a job count as what it is now, instead of what it was."""
-        share, was = self._of(job), job.today
+        share, was = self._share_of(job), job.counted_today
         if share == was:
             return
         self.made += share[0] - was[0]
@@ -43,7 +43,7 @@ class Today:
             self.ended[was[2]] -= 1
         if share[2]:
             self.ended[share[2]] += 1
-        job.today = self._shares.setdefault(share, share)
+        job.counted_today = self._shares.setdefault(share, share)
 
     def begin_day(self, now: float, jobs: Iterable[Job]) -> None:
         """Count anew when another day has begun where the reader is; else nothing is done."""
@@ -55,7 +55,7 @@ class Today:
         self._until = time.mktime((*begin[:2], begin[2] + 1, 0, 0, 0, 0, 0, -1))
         self.clear()
         for job in jobs:
-            job.today = NOTHING
+            job.counted_today = NOTHING
             self.count(job)
 
     def clear(self) -> None:
@@ -64,15 +64,15 @@ class Today:
         self.ended.clear()
         self._shares.clear()
 
-    def _of(self, job: Job) -> Share:
+    def _share_of(self, job: Job) -> Share:
         made = avoided = 0
         for facts in job.attempts:
-            if self._has(facts.running_at):
+            if self._is_today(facts.running_at):
                 made += facts.installed
                 avoided += not facts.installed
         state = "failed" if job.state in FAILURES else job.state
-        counts = state in {"passed", "failed", "errored"} and self._has(job.ended_at)
+        counts = state in {"passed", "failed", "errored"} and self._is_today(job.ended_at)
         return made, avoided, state if counts else ""
 
-    def _has(self, at: float | None) -> bool:
+    def _is_today(self, at: float | None) -> bool:
         return at is not None and self._since <= at < self._until

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from tui.draw.times import age, count
 from tui.store.health import lows
 from tui.store.lab import LOST_AFTER_S
-from tui.store.store import waiting_of
+from tui.store.store import waiting_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,8 @@ def troubles_of(store: Store) -> list[Trouble]:
 
 def _link(store: Store) -> Iterator[Trouble]:
     link = store.link
-    silent = link.silent if link.phase == "live" else ""
-    if said := silent or link.unled(store.clock.monotonic()):
+    silent = link.query_error if link.phase == "live" else ""
+    if said := silent or link.leaderless_warning(store.clock.monotonic()):
         yield Trouble(
             "leader",
             "bad",
@@ -75,7 +75,7 @@ def _link(store: Store) -> Iterator[Trouble]:
 
 def _agents(store: Store) -> Iterator[Trouble]:
     now = store.clock.monotonic()
-    if store.link.heard_for(now) > LOST_AFTER_S:  # else it may be we who hear nothing
+    if store.link.connected_for(now) > LOST_AFTER_S:  # else it may be we who hear nothing
         for record in store.lab.agents():
             if record.state(now) == "lost":
                 silence = age(record.age(now))
@@ -89,7 +89,7 @@ def _agents(store: Store) -> Iterator[Trouble]:
                     named=record.name,
                     slots=f"{record.name}/",
                 )
-    for record in store.lab.counted(now):
+    for record in store.lab.present(now):
         for slot in record.beat.slots:
             name = f"{record.name}/{slot.name}"
             if record.slot_state(slot, now) == "quarantined":
@@ -190,8 +190,8 @@ _NO_AGENT: Final = (
 
 def _unplaced(store: Store, overview: Overview) -> Iterator[Trouble]:
     """Jobs that nobody will take as things are."""
-    agents = store.lab.counted(store.clock.monotonic())
-    known = bool(agents) or (store.link.answered and not store.link.replay)
+    agents = store.lab.present(store.clock.monotonic())
+    known = bool(agents) or (store.link.ever_answered and not store.link.replay)
     waiting = overview.waiting - overview.delayed
     if waiting > 0 and known and not overview.slots_busy + overview.slots_idle:
         wait = "1 job waits" if waiting == 1 else f"{count(waiting)} jobs wait"
@@ -216,8 +216,8 @@ def unfit(agents: list[AgentRecord], overview: Overview) -> dict[str, int]:
     waiting: dict[str, int] = {}
     for view in overview.groups:
         needs = labels_of(view.group.capability)
-        if slots and waiting_of(view) and not any(needs <= labels for labels in slots):
-            waiting[view.group.capability] = waiting.get(view.group.capability, 0) + waiting_of(view)
+        if slots and waiting_jobs(view) and not any(needs <= labels for labels in slots):
+            waiting[view.group.capability] = waiting.get(view.group.capability, 0) + waiting_jobs(view)
     return waiting
 
 

@@ -16,13 +16,13 @@ class Waits:
     def __len__(self) -> int:
         return len(self._waits)
 
-    def note(self, job_id: str, seconds: float) -> None:
+    def record(self, job_id: str, seconds: float) -> None:
         """A job began after waiting so long."""
         self._waits[job_id] = max(0.0, seconds)
         if len(self._waits) > KEPT:
             del self._waits[next(iter(self._waits))]
 
-    def at(self, share: float) -> float | None:
+    def quantile(self, share: float) -> float | None:
         """The wait that a share of them did not exceed, 0.5 being the median; None while there are none."""
         if not self._waits:
             return None

@@ -84,7 +84,7 @@ class JobCard(Canvas):
         ]
 
     def _why(self, job: Job) -> str:
-        facts = job.heard_of(job.attempt)
+        facts = job.find_attempt(job.attempt)
         if facts is None:
             return ""
         if facts.end is not None:
@@ -97,10 +97,10 @@ class JobCard(Canvas):
             if job.state == "passed":
                 return ""
             return ": ".join(part for part in parts if part)
-        return facts.doing
+        return facts.current_step
 
     def _attempts(self, job: Job) -> list[AttemptFacts]:
-        return [facts for facts in job.attempts if facts.held or facts.end]
+        return [facts for facts in job.attempts if facts.claim or facts.end]
 
     def _time_line(self, job: Job, width: int) -> list[Line]:
         attempts = self._attempts(job)

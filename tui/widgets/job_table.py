@@ -123,7 +123,7 @@ class JobTable(LineTable):
         if not self._index.complete:
             return ("Looking …", "")
         link = self._store.link
-        if self._index.filter and link.reading:
+        if self._index.filter and link.snapshot_loading:
             return ("No job matches the filter so far; older ones are read …", "esc takes it off")
         if self._index.filter:
             return ("No job matches the filter.", "esc takes it off")
@@ -155,7 +155,7 @@ class JobTable(LineTable):
                 number = str(job.priority) if job.priority else ""
                 return ((fit(number, width, right=True), priority_ink(job.priority)),)
             case "place":
-                return ((fit(job.place, width), "" if job.active else "dim"),)
+                return ((fit(job.slot_name, width), "" if job.active else "dim"),)
             case "attempt":
                 text = str(job.attempt) if job.attempt > 1 or job.attempts else ""
                 return ((fit(text, width, right=True), "prep" if job.attempt > 1 else "dim"),)
@@ -182,14 +182,14 @@ class JobTable(LineTable):
         return (mark, (fit(f"{JOB_GLYPH[job.state]} {state}", width - 1), ink))
 
     def _reason(self, job: Job) -> str:
-        facts = job.heard_of(job.attempt)
+        facts = job.find_attempt(job.attempt)
         if facts is None:
             return ""
         if facts.end is not None:
             if facts.end.state not in FAILURES and not facts.end.message:
                 return ""
             return ": ".join(part for part in (facts.end.reason.replace("_", " "), facts.end.message) if part)
-        return facts.doing
+        return facts.current_step
 
     def _say_counts(self) -> None:
         shown, known = len(self._index), len(self._store.jobs)

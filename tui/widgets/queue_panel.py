@@ -44,7 +44,7 @@ class QueuePanel(Canvas, can_focus=True):
         # A tape may be wound by minutes, of which nothing is drawn.
         shown = 0 if self._store.link.replay else columns * self._store.history.running.step_of(columns)
         title = f"1 Queue · last {window(shown)}" if overview and shown else "1 Queue"
-        self.say(title, text + self._store.link.outdated(self._store.clock.monotonic()))
+        self.say(title, text + self._store.link.age_suffix(self._store.clock.monotonic()))
         super().sync()
 
     def on_resize(self) -> None:
@@ -77,7 +77,7 @@ class QueuePanel(Canvas, can_focus=True):
 
     def _needs(self) -> list[Meter]:
         """What waits by the labels that it needs, the most first; nothing where all can run anywhere."""
-        depths = self._store.capabilities()
+        depths = self._store.waiting_by_capability()
         history = self._store.history.capabilities
         names = sorted(history, key=lambda name: (-depths.get(name, 0), name))
         if names in ([], ["any"]):
@@ -147,7 +147,7 @@ class QueuePanel(Canvas, can_focus=True):
     def _waits(self, width: int) -> Line:
         """How long the jobs waited that began last: half of them, and all but one in twenty."""
         waits = self._store.waits
-        half, most = waits.at(0.5), waits.at(0.95)
+        half, most = waits.quantile(0.5), waits.quantile(0.95)
         if half is None or most is None:
             return ((fit("", width), ""),)
         said = [

@@ -48,7 +48,7 @@ class RunTable(LineTable):
         if runs.version != self._version:
             self._version = runs.version
             self._ids = ListIds([run.run_id for run in runs.latest() if self._is_wanted(run)])
-        under_way = sum(not run.over for run in runs)
+        under_way = sum(not run.ended_all for run in runs)
         title = f"Runs  /{self.wanted}" if self.wanted else "Runs"
         self.say(title, f"{count(len(self._ids))} · {count(under_way)} under way")
         super().sync()
@@ -81,7 +81,7 @@ class RunTable(LineTable):
             case "run":
                 # The ends of ids differ, their beginnings tell the time.
                 named = fit(run.name or run.run_id, width, keep_end=not run.name)
-                return ((named, "" if run.over else "bold"),)
+                return ((named, "" if run.ended_all else "bold"),)
             case "build":
                 return ((fit(run.build, width), "dim"),)
             case "org":
@@ -90,7 +90,7 @@ class RunTable(LineTable):
                 return progress(run.counts, run.total, width)
             case "done":
                 text = f"{run.ended}/{run.total}"
-                return ((fit(text, width, right=True), "dim" if run.over else ""),)
+                return ((fit(text, width, right=True), "dim" if run.ended_all else ""),)
             case "failed":
                 return ((fit(str(run.failed or ""), width, right=True), "bad"),)
             case "flaky":

@@ -108,7 +108,7 @@ class SlotTable(LineTable):
         wanted = self.wanted.casefold()
         ids = [name for name, found in self._slots.items() if wanted in _text(name, *found, now).casefold()]
         if self.trouble_first:
-            wrong = self._store.slot_ends.wrong
+            wrong = self._store.slot_ends.not_passed
             ids.sort(key=lambda name: _loudness(*self._slots[name], now, wrong(name)))
         self._ids = ListIds(ids)
         self.marks &= set(self._slots)

@@ -42,7 +42,7 @@ class StatusBar(Canvas):
         store = self._store
         now = store.clock.monotonic()
         status = store.link.status(now)
-        unled = store.link.unled(now)
+        unled = store.link.leaderless_warning(now)
         chip = f" {_GLYPH[status.level]} {status.word} "
         left: list[tuple[str, str]] = [("qgjob", "bold key"), ("  ", ""), (chip, f"chip-{status.level}")]
         if status.detail:
@@ -64,7 +64,7 @@ class StatusBar(Canvas):
         used = sum(len(text) for text, _ in (*left, *right))
         room = width - used - 2
         if room > 8:
-            wrong = store.link.reason or store.link.silent or unled
+            wrong = store.link.reason or store.link.query_error or unled
             said = wrong or store.link.server
             left.append((fit(said, min(room, len(said))), "bad" if wrong else "dim"))
         return [ends(tuple(left), tuple(right), width)]

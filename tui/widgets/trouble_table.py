@@ -52,7 +52,7 @@ class TroubleTable(LineTable):
         link = self._store.link
         if link.phase in {"connecting", "loading"} and self._store.overview is None:
             return ("Nothing is known yet.", "")
-        silence = self._store.clock.monotonic() - link.last_sign
+        silence = self._store.clock.monotonic() - link.last_activity
         if link.phase == "reconnecting" or silence >= STALE_AFTER_S:
             return ("The server is not heard: what is wrong now is not known.", link.reason)
         return ("Nothing is wrong.", "")

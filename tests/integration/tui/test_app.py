@@ -177,11 +177,11 @@ async def test_a_replay_without_a_scheduler_leaves_the_reason_where_it_is(
     async with dashboard(nats_server) as (app, _):
         await lab.fall_silent()
         app.action_read_again()
-        await wait_for(lambda: app.live_store.link.silent, 20)
-        reason = app.live_store.link.silent
+        await wait_for(lambda: app.live_store.link.query_error, 20)
+        reason = app.live_store.link.query_error
         app.start_replay(3600)
         await wait_for(lambda: app.replay is not None, 20)
-        assert app.live_store.link.silent == reason
+        assert app.live_store.link.query_error == reason
         assert app.live_store.link.progress == app.store.link.progress == ""
         await wait_for(lambda: len(app.store.jobs) > 0)
         app.end_replay()

@@ -147,7 +147,7 @@ async def test_without_a_scheduler_it_says_so_and_comes_back(
     await lab.fall_silent()
     async with feeding(nats_server.url) as (_, store):
         await wait_for(lambda: word(store) == "no scheduler")
-        assert "no scheduler answers" in store.link.silent
+        assert "no scheduler answers" in store.link.query_error
         # Events are heard all the same.
         await lab.publish(lab.model.submit(3))
         await wait_for(lambda: len(store.jobs) >= 3)
@@ -164,7 +164,7 @@ async def test_a_leader_that_is_no_longer_heard_is_missed_though_others_answer(
         await wait_for(lambda: word(store) == "live")
         # Nobody publishes: as when the one that led stands still, and a replica answers what it heard last.
         await wait_for(lambda: word(store) == "no scheduler", 20)
-        assert store.link.silent == ""
+        assert store.link.query_error == ""
         assert feed.resyncs == 1
         await lab.say_state()
         await wait_for(lambda: word(store) == "live")

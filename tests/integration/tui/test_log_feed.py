@@ -46,7 +46,7 @@ async def test_stored_then_live_then_complete(lab: LabService, nats_server: Nats
     job_id = a_job_at_work(lab)
     view = lab.model.views[job_id]
     store = Store(SystemClock())
-    store.see_job(view)
+    store.apply_view(view)
     log = chunks_of(job_id, view.test, at=1.0, cases=2000)
     wanted = "".join(text for chunk in log for _, text in chunk.parts).splitlines()
     await lab.publish_log(view.org_id, log[:300])
@@ -61,7 +61,7 @@ async def test_stored_then_live_then_complete(lab: LabService, nats_server: Nats
         while view.ended_at is None:
             await lab.publish(lab.model.step(5))
             view = lab.model.views[job_id]
-        store.see_job(view)
+        store.apply_view(view)
         await asyncio.wait_for(task, 10)
         assert buffer.complete
 
@@ -70,7 +70,7 @@ async def test_a_restart_leaves_no_gap(lab: LabService, nats_server: NatsServer)
     job_id = a_job_at_work(lab)
     view = lab.model.views[job_id]
     store = Store(SystemClock())
-    store.see_job(view)
+    store.apply_view(view)
     log = chunks_of(job_id, view.test, at=1.0, cases=60)
     wanted = "".join(text for chunk in log for _, text in chunk.parts).splitlines()
     async with following(nats_server.url, store, job_id) as (buffer, _, _):

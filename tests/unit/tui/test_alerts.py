@@ -54,13 +54,13 @@ def test_many_jobs_of_a_build_that_the_lab_failed_are_an_alert_while_they_are_ne
     clock = ManualClock(START)
     store = Store(clock)
     for number in range(2):
-        store.see_job(errored(number))
-        store.see_job(errored(number, build="v2"))
-    store.see_job(errored(9, build="v2", at=START - 700))
+        store.apply_view(errored(number))
+        store.apply_view(errored(number, build="v2"))
+    store.apply_view(errored(9, build="v2", at=START - 700))
     assert alerts_of(store) == [], "two may be an accident"
     for number in range(5):
-        store.see_job(errored(number))
-        store.see_job(errored(number))
+        store.apply_view(errored(number))
+        store.apply_view(errored(number))
     (trouble,) = troubles_of(store)
     assert trouble.text == "5 jobs of v1 (acme) errored in the last 10 min: no such file"
     assert trouble.filter == "state:errored build:v1 org:acme"
@@ -70,7 +70,7 @@ def test_many_jobs_of_a_build_that_the_lab_failed_are_an_alert_while_they_are_ne
 
 def test_what_is_held_or_paused_says_the_command_that_lets_it_go() -> None:
     store = Store(ManualClock(START))
-    store.hear_overview(overview(pauses=PAUSES[:1], builds_held=(HELD,)))
+    store.apply_overview(overview(pauses=PAUSES[:1], builds_held=(HELD,)))
     held, paused = troubles_of(store)
     assert "qgjob app resume 'v 2' --org-id acme" in held.advice
     assert "qgjob queue resume --org-id org-0" in paused.advice
@@ -83,12 +83,12 @@ def test_what_is_held_or_paused_says_the_command_that_lets_it_go() -> None:
 def test_that_nothing_is_scheduled_is_the_first_alert() -> None:
     clock = ManualClock(START)
     store = Store(clock)
-    store.link.move("live", clock.monotonic())
-    store.link.led(clock.monotonic())
-    store.hear_overview(overview(pauses=PAUSES[:1]))
+    store.link.set_phase("live", clock.monotonic())
+    store.link.record_leader(clock.monotonic())
+    store.apply_overview(overview(pauses=PAUSES[:1]))
     for _ in range(8):
         clock.advance(1)
-        store.link.sign(clock.monotonic())
+        store.link.record_activity(clock.monotonic())
     first = alerts_of(store)[0]
     assert (first.kind, first.level) == ("leader", "bad")
     assert first.text.startswith("No leading scheduler was heard for 8 s")
@@ -110,7 +110,7 @@ def test_a_group_that_may_not_start_says_so_instead_of_an_end() -> None:
         PauseView(capability="pixel", by="ann", at=START),
         PauseView(org_id="hooli", capability="any", by="ann", at=START),
     )
-    store.hear_overview(overview(pauses=pauses, builds_held=(HELD.model_copy(update={"org_id": "globex"}),)))
+    store.apply_overview(overview(pauses=pauses, builds_held=(HELD.model_copy(update={"org_id": "globex"}),)))
     assert said("acme", "any") == "paused"
     assert said("acme", "any", waiting=0) == "~5s", "what runs goes on to its end"
     assert said("globex", "android+pixel") == "paused"
@@ -122,7 +122,7 @@ def test_a_group_that_may_not_start_says_so_instead_of_an_end() -> None:
     foldable = GroupView(
         group=GroupRef(capability="foldable", org_id="hooli", app_version_id="v1"), waiting=3
     )
-    store.hear_heartbeat(
+    store.apply_heartbeat(
         Heartbeat(
             agent="lab-1",
             host="h",
@@ -133,7 +133,7 @@ def test_a_group_that_may_not_start_says_so_instead_of_an_end() -> None:
             slots=(SlotStatus(name="s0", driver="none", state="busy", labels=("android",)),),
         )
     )
-    store.hear_overview(overview(at=START + 1, groups=(foldable,)))
+    store.apply_overview(overview(at=START + 1, groups=(foldable,)))
     table.sync()
     assert said("hooli", "foldable") == "no slot"
     assert said("hooli", "android") == "~5s"
@@ -142,12 +142,12 @@ def test_a_group_that_may_not_start_says_so_instead_of_an_end() -> None:
 def test_figures_of_a_leader_that_is_not_heard_any_more_say_how_old_they_are() -> None:
     clock = ManualClock(START)
     store = Store(clock)
-    assert store.link.outdated(clock.monotonic()) == ""
-    store.link.led(clock.monotonic())
+    assert store.link.age_suffix(clock.monotonic()) == ""
+    store.link.record_leader(clock.monotonic())
     clock.advance(5)
-    assert store.link.outdated(clock.monotonic()) == ""
+    assert store.link.age_suffix(clock.monotonic()) == ""
     clock.advance(70)
-    assert store.link.outdated(clock.monotonic()) == " · 1m15 ago"
+    assert store.link.age_suffix(clock.monotonic()) == " · 1m15 ago"
 
 
 @pytest.mark.parametrize(("height", "most"), [(24, MOST_IF_SHORT), (40, MOST)])
@@ -214,24 +214,24 @@ async def test_nothing_wrong_says_so() -> None:
 def test_a_silent_agent_says_where_to_look() -> None:
     clock = ManualClock(START)
     store = Store(clock)
-    store.link.move("live", clock.monotonic())
+    store.link.set_phase("live", clock.monotonic())
     slots = (SlotStatus(name="s0", driver="none", state="idle"),)
-    store.hear_heartbeat(
+    store.apply_heartbeat(
         Heartbeat(agent="lab-1", host="mac-3", pid=1, version="1", started_at=1.0, at=START, slots=slots)
     )
     for _ in range(75):
         clock.advance(1)
-        store.link.sign(clock.monotonic())
+        store.link.record_activity(clock.monotonic())
     (trouble,) = troubles_of(store)
     assert trouble.text == "lab-1 silent for 1m15: it has 1 slot"
     assert "mac-3" in trouble.advice
     clock.advance(3 * 3600)
-    store.link.sign(clock.monotonic())
+    store.link.record_activity(clock.monotonic())
     clock.advance(1)
-    store.take()
+    store.take_changes()
     for _ in range(20):
         clock.advance(1)
-        store.link.sign(clock.monotonic())
+        store.link.record_activity(clock.monotonic())
     assert [alert.text for alert in alerts_of(store)] == ["lab-1 silent for 3h01: it has 1 slot"], (
         "it is told of the whole night"
     )
@@ -246,7 +246,7 @@ def test_one_alert_of_a_kind_says_why_and_several_are_named() -> None:
             SlotStatus(name=name, driver="none", state="quarantined", note="screen broken") for name in names
         )
         clock.advance(1)
-        store.hear_heartbeat(
+        store.apply_heartbeat(
             Heartbeat(
                 agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=clock.now(), slots=slots
             )
@@ -260,9 +260,9 @@ def test_one_alert_of_a_kind_says_why_and_several_are_named() -> None:
 
 def test_jobs_that_wait_where_no_agent_is_alive_are_an_alert_once_that_is_known() -> None:
     store = Store(ManualClock(START))
-    store.hear_overview(overview(slots_busy=0, waiting=3, delayed=1))
+    store.apply_overview(overview(slots_busy=0, waiting=3, delayed=1))
     assert alerts_of(store) == [], "the agents may not be read yet"
-    store.link.answered = True
+    store.link.ever_answered = True
     (alert,) = alerts_of(store)
     assert (alert.level, alert.text) == ("bad", "2 jobs wait, and no agent is alive"), (
         "one's time has not come"
@@ -271,5 +271,5 @@ def test_jobs_that_wait_where_no_agent_is_alive_are_an_alert_once_that_is_known(
     store.link.replay = "12:00"
     assert alerts_of(store) == [], "a tape does not tell of agents"
     store.link.replay = ""
-    store.hear_overview(overview(at=START + 1, slots_busy=0, waiting=3, delayed=3))
+    store.apply_overview(overview(at=START + 1, slots_busy=0, waiting=3, delayed=3))
     assert alerts_of(store) == [], "their time has not come"

@@ -31,8 +31,8 @@ def told(job: Job) -> tuple[object, ...]:
         job.agent,
         job.slot,
         job.spec,
-        job.reached,
-        job.waits,
+        job.furthest,
+        job.not_before,
         job.queued_at,
         job.updated_at,
         job.since,
@@ -41,7 +41,7 @@ def told(job: Job) -> tuple[object, ...]:
         job.flaky,
         job.cancelling,
         job.due,
-        [(a.number, a.held, a.run, a.end, a.step, a.cancelling) for a in job.attempts],
+        [(a.number, a.claim, a.run, a.end, a.step, a.cancelling) for a in job.attempts],
     )
 
 
@@ -52,7 +52,7 @@ def all_told(store: Store) -> dict[str, tuple[object, ...]]:
 def heard(events: Sequence[Seen]) -> Store:
     store = store_of()
     for seq, event in events:
-        store.hear_event(event, seq)
+        store.apply_event(event, seq)
     return store
 
 
@@ -83,9 +83,9 @@ def test_a_snapshot_then_the_events_after_it(events: list[Seen], data: st.DataOb
     heard_from = data.draw(st.integers(0, snapshot_at))
     store = store_of()
     for view in views_after(events[:snapshot_at]):
-        store.see_job(view)
+        store.apply_view(view)
     for seq, event in events[heard_from:]:
-        store.hear_event(event, seq)
+        store.apply_event(event, seq)
     for job_id, state in {i: t[0] for i, t in all_told(heard(events)).items()}.items():
         job = store.jobs.get(job_id)
         assert job is not None
@@ -102,9 +102,9 @@ def test_old_snapshots_change_nothing(events: list[Seen], dice: random.Random, d
     store = store_of()
     for step in steps:
         if isinstance(step, JobView):
-            store.see_job(step)
+            store.apply_view(step)
         else:
-            store.hear_event(step[1], step[0])
+            store.apply_event(step[1], step[0])
     wanted = heard(events)
     for job_id in wanted.jobs:
         mine, theirs = store.jobs.get(job_id), wanted.jobs.get(job_id)
@@ -113,9 +113,9 @@ def test_old_snapshots_change_nothing(events: list[Seen], dice: random.Random, d
         # A delay is not in a view: one that says "queued" has seen it pass.
         states = {"scheduled": "queued"}
         assert states.get(mine.state, mine.state) == states.get(theirs.state, theirs.state)
-        assert (mine.attempt, mine.place, mine.flaky, mine.ended_at) == (
+        assert (mine.attempt, mine.slot_name, mine.flaky, mine.ended_at) == (
             theirs.attempt,
-            theirs.place,
+            theirs.slot_name,
             theirs.flaky,
             theirs.ended_at,
         )
@@ -153,7 +153,7 @@ def test_heartbeats_converge(heartbeats: list[Heartbeat], dice: random.Random) -
     def last(order: list[Heartbeat]) -> list[Heartbeat]:
         store = store_of()
         for beat in order:
-            store.hear_heartbeat(beat)
+            store.apply_heartbeat(beat)
         return [record.beat for record in store.lab.agents()]
 
     shuffled = heartbeats * 2
@@ -178,7 +178,7 @@ def test_overviews_converge(seen: list[Overview], dice: random.Random) -> None:
     def last(order: list[Overview]) -> Overview | None:
         store = store_of()
         for overview in order:
-            store.hear_overview(overview)
+            store.apply_overview(overview)
         return store.overview
 
     shuffled = seen * 2

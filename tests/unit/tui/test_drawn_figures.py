@@ -90,7 +90,7 @@ def test_the_ink_of_a_priority_is_that_of_its_class() -> None:
 @given(st.integers(8, 70), st.integers(0, 10**6), st.integers(0, 999), st.integers(0, 99))
 def test_the_queue_tells_no_half_numbers(width: int, passed: int, failed: int, errored: int) -> None:
     store = Store(ManualClock(START))
-    store.hear_overview(
+    store.apply_overview(
         Overview(at=START, running=failed, waiting=passed, oldest_wait_s=5000.0, held=failed, delayed=errored)
     )
     today = store.jobs.today
@@ -98,7 +98,7 @@ def test_the_queue_tells_no_half_numbers(width: int, passed: int, failed: int, e
     today.made, today.avoided = failed, passed
     for number in range(errored):
         store.history.count_end(START - number / 2)
-        store.waits.note(f"j_{number}", 100.0 * number)
+        store.waits.record(f"j_{number}", 100.0 * number)
     lines = QueuePanel(store, "queue").draw(width, 12)
     whole = {short_count(number) for number in (passed, failed, errored)}
     for line in lines[-4:]:

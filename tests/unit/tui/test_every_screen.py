@@ -81,13 +81,13 @@ def empty() -> PlayedDashboard:
 
 def loading() -> PlayedDashboard:
     played = PlayedDashboard()
-    played.store.link.move("loading", played.clock.monotonic())
+    played.store.link.set_phase("loading", played.clock.monotonic())
     return played
 
 
 def cut_off() -> PlayedDashboard:
     played = small_lab()
-    played.store.link.move("reconnecting", played.clock.monotonic(), "The connection was lost.")
+    played.store.link.set_phase("reconnecting", played.clock.monotonic(), "The connection was lost.")
     played.clock.advance(20)
     return played
 

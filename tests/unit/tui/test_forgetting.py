@@ -11,12 +11,12 @@ from bus_schemas.queries import JobView
 from qgjob.clock import ManualClock
 from tests.support.lab.model import START
 from tui.store.job import Job
-from tui.store.oldest import Oldest
+from tui.store.oldest import Evictable
 from tui.store.store import Store
 
 
 def see(store: Store, number: int, *, ended: bool) -> None:
-    store.see_job(
+    store.apply_view(
         JobView(
             job_id=f"j_{number}",
             run_id="r",
@@ -45,11 +45,11 @@ def test_one_job_is_forgotten_for_each_that_comes() -> None:
     store = Store(ManualClock(START), max_jobs=100)
     for number in range(100):
         see(store, number, ended=number % 2 == 0)
-    store.take()
+    store.take_changes()
     for number in range(100, 140):
         see(store, number, ended=False)
         assert len(store.jobs) == 100
-        assert store.take().jobs == {f"j_{number}", f"j_{2 * (number - 100)}"}
+        assert store.take_changes().jobs == {f"j_{number}", f"j_{2 * (number - 100)}"}
 
 
 @pytest.mark.parametrize("wakes", [True, False])
@@ -58,17 +58,17 @@ def test_jobs_that_have_not_ended_are_all_kept_and_rarely_looked_through(
 ) -> None:
     looked_at: list[int] = []
 
-    def counting(self: Oldest, job_ids: Collection[str]) -> None:
+    def counting(self: Evictable, job_ids: Collection[str]) -> None:
         looked_at.append(len(job_ids))
         original(self, job_ids)
 
-    original = Oldest.begin
-    monkeypatch.setattr(Oldest, "begin", counting)
+    original = Evictable.begin
+    monkeypatch.setattr(Evictable, "begin", counting)
     store = Store(ManualClock(START), max_jobs=1000)
     for number in range(3000):
         see(store, number, ended=number < 10)
         if wakes:
-            store.jobs.wake(START)
+            store.jobs.promote_due(START)
     assert len(store.jobs) == 2990
     assert len(looked_at) <= 100  # one for every twentieth of the limit or so, not one for each job
 
@@ -78,17 +78,17 @@ def test_those_to_be_forgotten_are_found_before_there_is_need_of_them(
 ) -> None:
     steps: list[int] = []
 
-    def counting(self: Oldest, jobs: Mapping[str, Job], budget: int) -> None:
+    def counting(self: Evictable, jobs: Mapping[str, Job], budget: int) -> None:
         steps.append(budget)
         original(self, jobs, budget)
 
-    original = Oldest.step
-    monkeypatch.setattr(Oldest, "step", counting)
+    original = Evictable.step
+    monkeypatch.setattr(Evictable, "step", counting)
     store = Store(ManualClock(START), max_jobs=10_000)
     for number in range(30_000):
         see(store, number, ended=True)
         if number % 50 == 0:
-            store.jobs.wake(START)
+            store.jobs.promote_due(START)
     assert len(store.jobs) == 10_000
     assert store.jobs.get("j_19999") is None
     assert max(steps) < 5000  # no key has to wait for a look at all of them

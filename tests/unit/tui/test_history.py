@@ -70,11 +70,11 @@ def test_a_rate_goes_by_when_things_happened_and_by_the_time_that_was_seen() -> 
     rate = Rate(since=1000.0)
     assert rate.per_minute(1000.0) == 0
     for second in range(1000, 1020):
-        rate.note(second + 0.5)
+        rate.record(second + 0.5)
     assert rate.per_minute(1020.0) == 60, "20 in 20 s"
     for second in range(1020, 1400):
-        rate.note(second + 0.5)
-        rate.note(second + 0.7)
+        rate.record(second + 0.5)
+        rate.record(second + 0.7)
     assert rate.per_minute(1400.0) == pytest.approx(120, abs=2)
     assert rate.per_minute(1430.0) == pytest.approx(60, abs=2), "half of the minute was quiet"
     assert rate.per_minute(9999.0) == 0

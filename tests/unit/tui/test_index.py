@@ -43,7 +43,7 @@ def store_of(seed: int, jobs: int) -> Store:
     model = LabModel(seed=seed)
     store = Store(ManualClock(model.now))
     for seq, event in enumerate(model.submit(jobs), start=1):
-        store.hear_event(event, seq)
+        store.apply_event(event, seq)
     return store
 
 
@@ -58,10 +58,10 @@ def test_it_follows_every_change(events: list[Seen], text: str, order: str, data
     index = JobIndex(store.jobs)
     index.show(filter=parse_filter(text), order=order)
     for seq, event in events:
-        store.hear_event(event, seq)
+        store.apply_event(event, seq)
         if data.draw(st.booleans()):
-            index.update(store.take().jobs)
-    index.update(store.take().jobs)
+            index.update(store.take_changes().jobs)
+    index.update(store.take_changes().jobs)
     assert list(index) == [index[row] for row in range(len(index))] == expected(index, store)
     for row, job_id in enumerate(index):
         assert index.row_of(job_id) == row
@@ -73,13 +73,13 @@ def test_a_new_filter_is_worked_in_by_slices_while_jobs_change(text: str, order:
     model = LabModel(seed=1)
     store = Store(ManualClock(model.now))
     for seq, event in enumerate(model.play(30), start=1):
-        store.hear_event(event, seq)
-    store.take()
+        store.apply_event(event, seq)
+    store.take_changes()
     index = JobIndex(store.jobs)
     index.show(filter=parse_filter(text), order=order)
     for seq, event in enumerate(model.play(5), start=10_000):
-        store.hear_event(event, seq)
-        index.update(store.take().jobs)
+        store.apply_event(event, seq)
+        index.update(store.take_changes().jobs)
         index.step(budget)
     work_in(index, budget)
     assert list(index) == expected(index, store)
@@ -92,14 +92,14 @@ def test_one_filter_follows_another_while_jobs_change(texts: list[str], order: s
     events = iter(list(enumerate(model.play(60), start=1)))
     index = JobIndex(store.jobs)
     for seq, event in islice(events, 400):
-        store.hear_event(event, seq)
-    index.update(store.take().jobs)
+        store.apply_event(event, seq)
+    index.update(store.take_changes().jobs)
     index.show(order=order)
     for text in texts:
         index.show(filter=parse_filter(text))  # the one before may not be worked in yet
         for seq, event in islice(events, 20):
-            store.hear_event(event, seq)
-            index.update(store.take().jobs)
+            store.apply_event(event, seq)
+            index.update(store.take_changes().jobs)
             index.step(budget)
             assert list(index) == [job_id for job_id in expected(index, store) if job_id in index]
     work_in(index, budget)
@@ -113,12 +113,12 @@ def test_the_jobs_of_one_run_are_those_alone() -> None:
     run_id = events[0][1].run_id
     index = JobIndex(store.jobs, run_id=run_id)
     for seq, event in events[:200]:
-        store.hear_event(event, seq)
-    store.take()
+        store.apply_event(event, seq)
+    store.take_changes()
     index.show(order="trouble")
     for seq, event in events[200:]:
-        store.hear_event(event, seq)
-        index.update(store.take().jobs)
+        store.apply_event(event, seq)
+        index.update(store.take_changes().jobs)
         index.step(1)
     work_in(index)
     assert 0 < len(index) < len(store.jobs)
@@ -130,14 +130,14 @@ def test_what_runs_stands_above_what_is_only_released_to_a_slot(order: str) -> N
     model = LabModel(seed=6)
     store = Store(ManualClock(model.now))
     for seq, event in enumerate(model.submit(3), start=1):
-        store.hear_event(event, seq)
+        store.apply_event(event, seq)
     waits, ahead, runs = list(store.jobs)
     for seq, (job_id, kind) in enumerate([(ahead, Released), (runs, Released), (runs, Started)], start=100):
         job = store.jobs.get(job_id)
         assert job is not None
         about = {"org_id": job.org_id, "run_id": job.run_id, "job_id": job_id, "attempt": 1, "at": model.now}
         more = {"group": "g_1"} if kind is Released else {**STARTED, "phase": "running"}
-        store.hear_event(kind.model_validate({**about, **more}), seq)
+        store.apply_event(kind.model_validate({**about, **more}), seq)
     index = JobIndex(store.jobs)
     index.show(order=order)
     work_in(index)
@@ -172,10 +172,10 @@ def test_the_room_for_keys_is_not_that_of_all_jobs_that_ever_were() -> None:
     index.show()
     sizes: list[int] = []
     for seq, event in enumerate(model.submit(3000), start=1):
-        store.hear_event(event, seq)
+        store.apply_event(event, seq)
         if seq > 500:
             store.jobs.drop(next(iter(store.jobs)))
-        index.update(store.take().jobs)
+        index.update(store.take_changes().jobs)
         if seq % 500 == 0:
             sizes.append(getsizeof(vars(index)["_key_of"]))
     assert max(sizes) == sizes[0]
@@ -187,10 +187,10 @@ def test_many_changes_at_once_and_forgotten_jobs() -> None:
     index = JobIndex(store.jobs)
     index.show()
     for seq, event in enumerate(model.play(300), start=1):
-        store.hear_event(event, seq)
+        store.apply_event(event, seq)
         if seq % 50 == 0:
-            index.update(store.take().jobs)
-    index.update(store.take().jobs)
+            index.update(store.take_changes().jobs)
+    index.update(store.take_changes().jobs)
     assert store.jobs.forgotten
     assert list(index) == expected(index, store)
 
@@ -201,7 +201,7 @@ def test_moving_one_of_many_jobs_touches_one_row() -> None:
     index = JobIndex(store.jobs)
     index.show()
     work_in(index)
-    store.take()
+    store.take_changes()
     asked: list[str] = []
 
     def counting(job: object) -> tuple[float, float, float, str]:

@@ -19,7 +19,7 @@ HEIGHT = 24
 def played_with(jobs: int, *, seconds: int = 0) -> PlayedDashboard:
     played = PlayedDashboard(LabModel(seed=9))
     for seq, event in enumerate(played.model.submit(jobs, priority=5), start=1):
-        played.store.hear_event(event, seq)
+        played.store.apply_event(event, seq)
     played.seq = jobs
     if seconds:
         played.play(seconds)
@@ -55,7 +55,7 @@ def seeing(jobs: Iterable[JobView]) -> PlayedDashboard:
     played = PlayedDashboard()
     played.live()
     for job in jobs:
-        played.store.see_job(job)
+        played.store.apply_view(job)
     return played
 
 
@@ -69,7 +69,7 @@ async def test_the_cursor_stays_on_its_job_when_others_come_before_it() -> None:
         job_id = table.cursor_id
         at = 50 - round(table.scroll_y)
         for number in range(100, 130):
-            played.store.see_job(view(number, created_at=1.77e9))
+            played.store.apply_view(view(number, created_at=1.77e9))
         played.draw()
         await pilot.pause()
         assert table.cursor_id == job_id
@@ -82,7 +82,7 @@ async def test_an_unmoved_cursor_stays_at_the_top() -> None:
     async with shown(played):
         played.app.show_jobs(order="newest")
         table = table_of(played)
-        played.store.see_job(view(99, created_at=1.77e9))
+        played.store.apply_view(view(99, created_at=1.77e9))
         played.draw()
         assert table.cursor_id == "j_99"
         assert table.scroll_y == 0
@@ -125,7 +125,7 @@ async def test_marking_goes_on_behind_what_is_marked_when_jobs_change_places() -
         assert table.cursor_id == "j_3"
         played.app.show_jobs(order="priority")  # the last is the first now: the next three are marked
         for number in range(6):
-            played.store.see_job(view(number, priority=number + 1, updated_at=1.77e9))
+            played.store.apply_view(view(number, priority=number + 1, updated_at=1.77e9))
         played.draw()
         await pilot.press("space")
         assert table.marks == {f"j_{number}" for number in range(4)}
@@ -162,8 +162,8 @@ async def test_marks_end_with_what_was_done_to_them() -> None:
 async def test_jobs_of_one_test_are_told_apart() -> None:
     played = PlayedDashboard()
     played.live()
-    played.store.see_job(view(1, variant="android-14"))
-    played.store.see_job(view(2, test="shard 1 of 2", tests=("a.py", "b.py")))
+    played.store.apply_view(view(1, variant="android-14"))
+    played.store.apply_view(view(2, test="shard 1 of 2", tests=("a.py", "b.py")))
     async with shown(played, (200, 60)):
         assert "tests/test_1.py [android-14]" in text_of(played)
         assert "shard 1 of 2 (2 files)" in text_of(played)
@@ -196,7 +196,7 @@ async def test_a_change_repaints_one_line() -> None:
         table = table_of(played)
         await pilot.pause()
         before = table.lines_painted
-        played.store.see_job(view(3, state="dispatched"))
+        played.store.apply_view(view(3, state="dispatched"))
         played.draw()
         await wait_for(lambda: table.lines_painted > before)
         await pilot.pause()
@@ -227,7 +227,7 @@ async def test_a_change_out_of_sight_repaints_nothing() -> None:
         table = table_of(played)
         await pilot.pause()
         before = table.lines_painted
-        played.store.see_job(view(150, state="dispatched"))
+        played.store.apply_view(view(150, state="dispatched"))
         played.draw()
         await pilot.pause()
         assert table.lines_painted == before
@@ -253,9 +253,9 @@ async def test_hostile_names_draw_as_text() -> None:
     played = PlayedDashboard()
     played.live()
     evil = "\x1b]52;c;ZXZpbA==\x07[bold red]x[/]\u202e\n日本"
-    played.store.see_job(view(1, test=evil, org_id=evil, app_version_id=evil))
+    played.store.apply_view(view(1, test=evil, org_id=evil, app_version_id=evil))
     async with shown(played) as pilot:
-        played.app.index.update(played.store.take().jobs)
+        played.app.index.update(played.store.take_changes().jobs)
         table_of(played).sync()
         await pilot.pause()
         text = text_of(played)

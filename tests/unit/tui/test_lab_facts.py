@@ -17,7 +17,7 @@ from tui.draw.times import moment
 from tui.store.alerts import alerts_of
 from tui.store.health import lows, vitals
 from tui.store.history import History
-from tui.store.lab import COUNTED_S, LOST_AFTER_S
+from tui.store.lab import LOST_AFTER_S, PRESENT_S
 from tui.store.store import Store
 from tui.widgets.group_table import GroupTable
 from tui.widgets.lab_map import LabMap
@@ -56,7 +56,7 @@ def test_what_is_low_is_an_alert_that_names_the_devices() -> None:
         SlotStatus(name=f"s{n}", driver="adb", state="idle", health=health(battery_percent=percent))
         for n, percent in enumerate((90, 12, 5))
     )
-    store.hear_heartbeat(
+    store.apply_heartbeat(
         Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=slots)
     )
     assert [alert.text for alert in alerts_of(store)] == ["low battery: lab-1/s1 12%, lab-1/s2 5%"]
@@ -67,7 +67,7 @@ def test_agents_are_silent_only_while_the_server_can_be_heard() -> None:
     store = Store(clock)
 
     def beat() -> None:
-        store.hear_heartbeat(
+        store.apply_heartbeat(
             Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=clock.now())
         )
 
@@ -75,17 +75,17 @@ def test_agents_are_silent_only_while_the_server_can_be_heard() -> None:
         for _ in range(int(seconds)):
             clock.advance(1)
             if hears:
-                store.link.sign(clock.monotonic())
+                store.link.record_activity(clock.monotonic())
         return [alert.text for alert in alerts_of(store)]
 
-    store.link.move("live", clock.monotonic())
+    store.link.set_phase("live", clock.monotonic())
     beat()
     assert said(16) == ["lab-1 silent for 16s: it has 0 slots"]
     beat()
     assert said(40, hears=False) == [], "nobody is heard: not even one who speaks"
-    store.link.move("reconnecting", clock.monotonic(), "The connection was lost.")
+    store.link.set_phase("reconnecting", clock.monotonic(), "The connection was lost.")
     assert said(3) == []
-    store.link.move("live", clock.monotonic())
+    store.link.set_phase("live", clock.monotonic())
     assert said(10) == [], "it may have spoken just before, and will soon again"
     assert said(6) == ["lab-1 silent for 59s: it has 0 slots"]
 
@@ -107,9 +107,9 @@ def test_jobs_that_need_what_no_slot_has_are_an_alert() -> None:
             ("rack-7", 0),
         )
     )
-    store.hear_overview(Overview(at=START, waiting=20, slots_busy=1, groups=groups))
+    store.apply_overview(Overview(at=START, waiting=20, slots_busy=1, groups=groups))
     assert alerts_of(store) == [], "before any agent is heard nobody knows"
-    store.hear_heartbeat(
+    store.apply_heartbeat(
         Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=slots)
     )
     (alert,) = alerts_of(store)
@@ -124,25 +124,25 @@ def test_jobs_that_need_what_no_slot_has_are_an_alert() -> None:
 def test_slots_of_an_agent_that_is_only_remembered_do_not_count() -> None:
     clock = ManualClock(START)
     store = Store(clock)
-    store.link.move("live", clock.monotonic())
-    store.link.answered = True
+    store.link.set_phase("live", clock.monotonic())
+    store.link.ever_answered = True
     low = DeviceHealth(at=START, ok=True, battery_percent=5)
 
     def beat(name: str, *labels: str, health: DeviceHealth | None = None) -> None:
         slot = SlotStatus(name="s0", driver="none", state="busy", labels=labels, health=health)
-        store.hear_heartbeat(
+        store.apply_heartbeat(
             Heartbeat(agent=name, host="h", pid=1, version="1", started_at=1.0, at=clock.now(), slots=(slot,))
         )
 
     def said() -> list[str]:
         for _ in range(20):
             clock.advance(1)
-            store.link.sign(clock.monotonic())
+            store.link.record_activity(clock.monotonic())
         beat("lab-2", "ios-18")
         return [alert.text for alert in alerts_of(store)]
 
     group = GroupView(group=GroupRef(capability="nfc", org_id="acme", app_version_id="v1"), waiting=3)
-    store.hear_overview(Overview(at=START, waiting=3, slots_busy=1, groups=(group,)))
+    store.apply_overview(Overview(at=START, waiting=3, slots_busy=1, groups=(group,)))
     table = GroupTable(store, "groups")
     end = [next((c, c.width) for c in GroupTable.columns if c.key == "end")]
 
@@ -153,8 +153,8 @@ def test_slots_of_an_agent_that_is_only_remembered_do_not_count() -> None:
     beat("lab-1", "nfc", health=low)
     assert said() == ["lab-1 silent for 20s: it has 1 slot", "low battery: lab-1/s0 5%"]
     assert (store.lab.busy_slots(clock.monotonic()), kept()) == ((1, 2), "")
-    clock.advance(COUNTED_S)
-    store.take()
+    clock.advance(PRESENT_S)
+    store.take_changes()
     assert said() == [
         "lab-1 silent for 10m40: it has 1 slot",
         "3 jobs need what no slot has: nfc",
@@ -172,10 +172,10 @@ def test_slots_of_an_agent_that_is_only_remembered_do_not_count() -> None:
 def test_one_is_told_as_one(waiting: int, dead: int, said: list[str]) -> None:
     store = Store(ManualClock(START))
     slots = (SlotStatus(name="s0", driver="none", state="draining"),)
-    store.hear_heartbeat(
+    store.apply_heartbeat(
         Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=slots)
     )
-    store.hear_overview(Overview(at=START, waiting=waiting, dead_letters=dead))
+    store.apply_overview(Overview(at=START, waiting=waiting, dead_letters=dead))
     assert [alert.text for alert in alerts_of(store)] == said
 
 
@@ -194,11 +194,11 @@ def test_what_came_of_today_is_counted_once_and_begins_anew_at_midnight() -> Non
     model = LabModel(seed=3, mean_test_s=5)
     clock = ManualClock(START)
     store = Store(clock)
-    store.take()
+    store.take_changes()
     events = model.play(120, keep_waiting=20)
     for _ in range(2):  # heard again, they change nothing
         for seq, event in enumerate(events, start=1):
-            store.hear_event(event, seq)
+            store.apply_event(event, seq)
     ran = [event for event in events if isinstance(event, Running)]
     today = store.jobs.today
     assert (today.made, today.avoided) == (
@@ -221,12 +221,12 @@ def test_what_came_of_today_is_counted_once_and_begins_anew_at_midnight() -> Non
             "charged": False,
         }
     )
-    store.hear_event(lives, len(events) + 1)
+    store.apply_event(lives, len(events) + 1)
     assert sum(today.ended.values()) == sum(states[state] for state in states if state != "cancelled") - 1
 
     day = time.localtime(START)
     clock.set_now(time.mktime((day.tm_year, day.tm_mon, day.tm_mday + 1, 0, 0, 1, 0, 0, -1)))
-    store.take()
+    store.take_changes()
     assert (today.made, today.avoided, today.ended.total()) == (0, 0, 0)
 
 
@@ -241,7 +241,7 @@ def test_a_slot_that_is_held_says_so_while_it_still_works() -> None:
         )
         beat = Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=(slot,))
         store.lab.clear()
-        store.hear_heartbeat(beat)
+        store.apply_heartbeat(beat)
         table = SlotTable(store, "slots")
         vars(table)["_slots"] = {"lab-1/s0": (store.lab.agents()[0], slot)}
         widths = [(column, 40) for column in SlotTable.columns if column.key in {"state", "note"}]
@@ -257,7 +257,7 @@ def test_slots_of_an_agent_that_fell_silent_are_lost_wherever_they_are_told_of()
     store = Store(clock)
     for name, state in (("lab-1", "busy"), ("lab-2", "idle")):
         slot = SlotStatus.model_validate({"name": "s0", "driver": "none", "state": state, "job_id": "j_1"})
-        store.hear_heartbeat(
+        store.apply_heartbeat(
             Heartbeat(agent=name, host="h", pid=1, version="1", started_at=1.0, at=START, slots=(slot,))
         )
     table = SlotTable(store, "slots")
@@ -275,7 +275,7 @@ def test_slots_of_an_agent_that_fell_silent_are_lost_wherever_they_are_told_of()
 
 def test_the_card_of_a_run_cuts_neither_a_time_nor_a_wide_name() -> None:
     store = Store(ManualClock(START + 75))
-    store.jobs.runs.tell("r_1", "acme", size=1)
+    store.jobs.runs.update("r_1", "acme", size=1)
     run = store.jobs.runs.get("r_1")
     assert run is not None
     run.build, run.created_at = "版本一", START
@@ -291,7 +291,7 @@ def test_the_card_of_a_run_cuts_neither_a_time_nor_a_wide_name() -> None:
 
 def test_what_a_pause_or_a_limit_holds_is_told_beside_the_slots_that_are_idle() -> None:
     store = Store(ManualClock(START))
-    store.hear_overview(Overview(at=START, waiting=5, held=3, slots_idle=2))
+    store.apply_overview(Overview(at=START, waiting=5, held=3, slots_idle=2))
     lines = QueuePanel(store, "queue").draw(60, 12)
     assert any("2 idle  3 held" in "".join(text for text, _ in line) for line in lines)
 
@@ -299,7 +299,7 @@ def test_what_a_pause_or_a_limit_holds_is_told_beside_the_slots_that_are_idle() 
 def test_a_tape_says_nothing_of_what_agents_count() -> None:
     store = Store(ManualClock(START))
     slot = SlotStatus(name="s0", driver="none", state="idle", jobs_done=7, installs=2)
-    store.hear_heartbeat(
+    store.apply_heartbeat(
         Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=(slot,))
     )
     table = SlotTable(store, "slots")
@@ -325,9 +325,9 @@ def test_what_waits_is_told_by_what_it_needs() -> None:
             ("emulator", "v1", 0, 2, 2),
         )
     )
-    store.hear_overview(Overview(at=START, groups=groups))
-    store.take()
-    assert store.capabilities() == {"device": 8}, "what is released to a slot is not in the queue"
+    store.apply_overview(Overview(at=START, groups=groups))
+    store.take_changes()
+    assert store.waiting_by_capability() == {"device": 8}, "what is released to a slot is not in the queue"
     assert store.history.capabilities["device"].last(1) == [8]
 
 
@@ -343,7 +343,7 @@ def crowd(*names: str, slots: int = 2) -> Store:
     store = Store(ManualClock(START))
     for name in names:
         some = tuple(SlotStatus(name=f"s{n}", driver="none", state="idle") for n in range(slots))
-        store.hear_heartbeat(
+        store.apply_heartbeat(
             Heartbeat(agent=name, host="h", pid=1, version="1", started_at=1.0, at=START, slots=some)
         )
     return store

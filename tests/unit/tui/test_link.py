@@ -10,7 +10,7 @@ from tui.store.store import Store
 
 
 def test_the_link_says_where_it_stands() -> None:
-    link = Link(server="nats://x", since=100.0, last_sign=100.0)
+    link = Link(server="nats://x", since=100.0, last_activity=100.0)
 
     def said(now: float) -> str:
         status = link.status(now)
@@ -18,38 +18,41 @@ def test_the_link_says_where_it_stands() -> None:
 
     assert said(100) == "connecting"
     assert said(103) == "connecting 3 s"
-    link.move("loading", 104)
-    link.sign(104)
+    link.set_phase("loading", 104)
+    link.record_activity(104)
     assert said(105) == "loading"
-    link.move("live", 105)
+    link.set_phase("live", 105)
     assert said(106) == "live"
     assert said(112) == "stale for 7 s"
-    link.sign(112)
+    link.record_activity(112)
     assert said(113) == "live"
-    link.silent = "The server is there, but no scheduler answers."
+    link.query_error = "The server is there, but no scheduler answers."
     assert said(113) == "no scheduler"
-    link.move("reconnecting", 120, "The connection was lost.")
+    link.set_phase("reconnecting", 120, "The connection was lost.")
     assert said(131) == "reconnecting 11 s"
     for number in range(50):
-        link.announce(str(number))
+        link.add_notice(str(number))
     assert len(link.notices) == 20
 
 
 def test_the_link_says_that_nobody_leads_once_no_leader_was_heard_for_a_while() -> None:
-    link = Link(server="nats://x", since=100.0, last_sign=100.0)
+    link = Link(server="nats://x", since=100.0, last_activity=100.0)
 
     def said(now: float) -> str:
-        link.sign(now)  # the server itself is heard all the time
+        link.record_activity(now)  # the server itself is heard all the time
         return link.status(now).word
 
-    link.move("live", 100)
+    link.set_phase("live", 100)
     assert said(104) == said(108) == said(112) == "live", "nobody was heard yet: the snapshot tells"
-    link.led(112)
+    link.record_leader(112)
     assert said(116) == "live"
     assert said(119) == "no scheduler"
-    assert link.unled(119) == "No leading scheduler was heard for 7 s: nothing is scheduled at present."
-    link.led(120)
-    assert (said(121), link.unled(121)) == ("live", "")
+    assert (
+        link.leaderless_warning(119)
+        == "No leading scheduler was heard for 7 s: nothing is scheduled at present."
+    )
+    link.record_leader(120)
+    assert (said(121), link.leaderless_warning(121)) == ("live", "")
     assert said(123) == "live"
     # Nothing at all was heard for ten seconds: a leader may have spoken meanwhile.
     assert said(133) == "live"
@@ -74,16 +77,16 @@ def beat(at: float, state: str = "up", agent: str = "lab-1") -> Heartbeat:
 
 def test_an_agent_is_lost_by_our_own_clock_and_a_repeated_heartbeat_does_not_help() -> None:
     lab = Lab()
-    lab.hear(beat(5.0), 100.0)
+    lab.apply_heartbeat(beat(5.0), 100.0)
     record = lab.agents()[0]
     assert record.state(110.0) == "up"
     assert lab.busy_slots(110.0) == (1, 1)
-    assert not lab.hear(beat(5.0), 114.0)
+    assert not lab.apply_heartbeat(beat(5.0), 114.0)
     assert record.state(116.0) == "lost"
     assert record.slot_state(record.beat.slots[0], 116.0) == "lost"
-    lab.hear(beat(6.0), 117.0)
+    lab.apply_heartbeat(beat(6.0), 117.0)
     assert lab.agents()[0].state(118.0) == "up"
-    lab.hear(beat(7.0, "gone"), 118.0)
+    lab.apply_heartbeat(beat(7.0, "gone"), 118.0)
     assert lab.agents()[0].state(150.0) == "gone"
     lab.sweep(200.0)
     assert not lab.agents()
@@ -91,5 +94,5 @@ def test_an_agent_is_lost_by_our_own_clock_and_a_repeated_heartbeat_does_not_hel
 
 def test_a_snapshot_knows_how_old_a_heartbeat_is() -> None:
     store = Store(ManualClock(1000.0))
-    store.hear_heartbeat(beat(990.0), snapshot=True)
+    store.apply_heartbeat(beat(990.0), snapshot=True)
     assert store.lab.agents()[0].age(store.clock.monotonic()) == 10.0

@@ -96,7 +96,7 @@ async def test_a_toast_covers_the_border_and_no_row() -> None:
 
 async def test_a_long_alert_is_a_toast_of_one_line() -> None:
     played = stage()
-    played.store.link.answered = True
+    played.store.link.ever_answered = True
     async with played.app.run_test(size=(80, 24), notifications=True) as pilot:
         played.play(1)
         played.clock.advance(1)
@@ -128,11 +128,11 @@ async def test_escape_leads_to_the_newest_once_all_else_is_undone() -> None:
 async def test_while_older_jobs_are_read_a_filter_does_not_say_that_there_are_none() -> None:
     played = stage()
     async with shown(played) as pilot:
-        played.store.link.reading = True
+        played.store.link.snapshot_loading = True
         played.app.show_jobs(filter=parse_filter("org:nobody"))
         await pilot.pause()
         assert "so far; older ones are read" in text_of(played)
-        played.store.link.reading = False
+        played.store.link.snapshot_loading = False
         played.store.link.changed = True
         played.draw()
         await pilot.pause()

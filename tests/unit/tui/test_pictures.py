@@ -86,7 +86,7 @@ async def test_empty(size: tuple[int, int], tmp_path: Path) -> None:
 
 async def test_no_server(tmp_path: Path) -> None:
     played = PlayedDashboard()
-    played.store.link.move(
+    played.store.link.set_phase(
         "connecting",
         played.clock.monotonic(),
         "Nothing listens at nats://lab.example:4222.",
@@ -98,7 +98,7 @@ async def test_no_server(tmp_path: Path) -> None:
 
 async def test_cut_off(tmp_path: Path) -> None:
     async def lose(played: PlayedDashboard, pilot: Pilot[None]) -> None:
-        played.store.link.move("reconnecting", played.clock.monotonic(), "The connection was lost.")
+        played.store.link.set_phase("reconnecting", played.clock.monotonic(), "The connection was lost.")
         played.clock.advance(20)
 
     await taken("reconnecting", MIDDLE, tmp_path, before=lose)

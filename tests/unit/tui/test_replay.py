@@ -29,18 +29,18 @@ def tape_of(some: list[AnyEvent]) -> Tape:
 
 
 def states(store: Store) -> dict[str, tuple[str, int, str]]:
-    return {i: (j.state, j.attempt, j.place) for i in store.jobs if (j := store.jobs.get(i)) is not None}
+    return {i: (j.state, j.attempt, j.slot_name) for i in store.jobs if (j := store.jobs.get(i)) is not None}
 
 
 def test_winding_back_forgets_what_was_still_to_come() -> None:
     replay = Replay(tape_of(events()), "")
     for _ in range(40):
         replay.tick(0.25)
-        replay.store.take()
+        replay.store.take_changes()
     assert len(replay.store.waits) > 0
     assert any(replay.store.history.depths["medium"].plot(50))
     replay.seek(replay.tape.begin)
-    replay.store.take()
+    replay.store.take_changes()
     assert len(replay.store.waits) == 0
     assert not any(replay.store.history.ended.plot(50))
 
@@ -52,7 +52,7 @@ def test_figures_of_a_moment_do_not_depend_on_how_it_was_reached() -> None:
     sought.seek(middle)
     while played.clock.now() < middle:
         played.tick(min(0.25, (middle - played.clock.now()) / played.speed))
-        played.store.take()
+        played.store.take_changes()
     rates = [one.store.history.ends.per_minute(middle) for one in (sought, played)]
     assert rates[0] == rates[1] > 0
     back = Replay(tape, "")
@@ -82,7 +82,7 @@ async def test_a_long_way_is_gone_in_small_steps_between_which_keys_are_answered
         replay = Replay(tape_of(events(400)), "")
         played.app.show_replay(replay)
         replay.toggle()
-        vars(replay)["_wanted"] = len(replay.tape)
+        vars(replay)["_target"] = len(replay.tape)
         assert replay.seeking
         played.draw()
         await wait_for(lambda: not replay.seeking)
@@ -93,7 +93,7 @@ def test_the_end_of_the_tape_is_what_the_live_store_says() -> None:
     some = events()
     live = Store(ManualClock(max(event.at for event in some)))
     for seq, event in enumerate(some, start=1):
-        live.hear_event(event, seq)
+        live.apply_event(event, seq)
     replay = Replay(tape_of(some), "")
     replay.seek(replay.tape.end)
     while replay.seeking:
@@ -111,7 +111,7 @@ def test_an_attempt_whose_chain_was_rolled_up_is_seen_running_before_its_end() -
     replay.seek((ended.result.running_at or 0) + 0.01)
     job = replay.store.jobs.get(ended.job_id)
     assert job is not None
-    assert (job.state, job.place) == ("running", f"{ended.result.agent}/{ended.result.slot}")
+    assert (job.state, job.slot_name) == ("running", f"{ended.result.agent}/{ended.result.slot}")
     replay.seek(tape.end)
     assert job is not replay.store.jobs.get("nobody")
     found = replay.store.jobs.get(ended.job_id)
@@ -142,7 +142,7 @@ def test_steps_speed_and_pause() -> None:
     replay.speed = 5.0
     replay.tick(2.0)
     assert replay.clock.now() == pytest.approx(begin + 10)
-    replay.faster(1)
+    replay.change_speed(1)
     assert replay.speed == 20.0
     replay.toggle()
     replay.tick(2.0)
@@ -165,7 +165,7 @@ def test_overview_and_agents_are_told_by_the_jobs() -> None:
     assert overview.running == sum(job.active for job in jobs) > 0
     assert sum(overview.depths.values()) == overview.waiting
     assert replay.store.lab.busy_slots(replay.clock.monotonic())[0] == len(
-        {job.place for job in jobs if job.active and job.place}
+        {job.slot_name for job in jobs if job.active and job.slot_name}
     )
 
 
@@ -211,7 +211,7 @@ async def test_while_it_is_read_the_progress_stands_beside_the_reason_why_no_sch
     played = PlayedDashboard(LabModel(seed=4, mean_test_s=15))
     played.play(20)
     played.live()
-    played.store.link.silent = "No answer in 5 s."
+    played.store.link.query_error = "No answer in 5 s."
     async with shown(played, (140, 40)) as pilot:
         played.app.show_progress("Reading what happened: 2,000 events …")
         played.draw()

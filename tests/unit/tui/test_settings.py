@@ -70,7 +70,7 @@ def test_an_alert_is_said_once_and_only_if_it_is_new() -> None:
     assert announcer.check(played.store) == ([], False)  # nothing is known yet
     played.model.lab[0].state = "quarantined"
     played.play(20)
-    played.store.link.answered = True
+    played.store.link.ever_answered = True
     assert announcer.check(played.store) == ([], False)  # what was so before stands on the screen
     played.model.lab[1].state = "quarantined"
     played.play(1)

@@ -16,13 +16,13 @@ def test_a_snapshot_tells_the_same_as_the_events_in_any_order_and_twice() -> Non
     model = LabModel(seed=4, agents=2, slots=3, mean_test_s=5)
     heard, seen = Store(ManualClock(START)), Store(ManualClock(START))
     for seq, event in enumerate(model.play(300, run_size=10, every_s=5), start=1):
-        heard.hear_event(event, seq)
+        heard.apply_event(event, seq)
     views = list(model.views.values())
     Random(1).shuffle(views)
     for view in views + views[::2]:
-        seen.see_job(view)
+        seen.apply_view(view)
     jobs = [job for job_id in heard.jobs if (job := heard.jobs.get(job_id))]
-    places = {job.place for job in jobs if job.ended and job.place}
+    places = {job.slot_name for job in jobs if job.ended and job.slot_name}
     for place in places:
         assert seen.slot_ends.of(place) == heard.slot_ends.of(place), place
     assert {len(heard.slot_ends.of(place)) for place in places} == {KEPT}
@@ -32,7 +32,7 @@ def test_a_snapshot_tells_the_same_as_the_events_in_any_order_and_twice() -> Non
 def test_what_does_not_pass_is_seen_in_the_row_of_its_slot_which_comes_first() -> None:
     store = Store(ManualClock(START))
     slots = tuple(SlotStatus(name=f"s{n}", driver="none", state="idle") for n in range(3))
-    store.hear_heartbeat(
+    store.apply_heartbeat(
         Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=slots)
     )
     ends = {"lab-1/s0": ["passed"] * 3, "lab-1/s2": ["passed", "failed", "errored"]}

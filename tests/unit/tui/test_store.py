@@ -19,34 +19,34 @@ def test_a_delayed_job_becomes_a_queued_one_by_itself() -> None:
     store = Store(clock)
     model = LabModel(seed=1, now=START)
     event = model.submit(1)[0]
-    store.hear_event(event.model_copy(update={"not_before": START + 30}), 1)
+    store.apply_event(event.model_copy(update={"not_before": START + 30}), 1)
     job = store.jobs.get(event.job_id)
     assert job is not None
     assert job.state == "scheduled"
-    store.take()
+    store.take_changes()
     clock.advance(31)
-    assert store.take().jobs == {event.job_id}
+    assert store.take_changes().jobs == {event.job_id}
     assert job.state == "queued"
 
 
 def test_changes_are_told_once() -> None:
     store = Store(ManualClock(START))
-    store.take()
-    assert not store.take()
-    store.hear_overview(Overview(at=1.0))
-    changes = store.take()
+    store.take_changes()
+    assert not store.take_changes()
+    store.apply_overview(Overview(at=1.0))
+    changes = store.take_changes()
     assert changes.overview
     assert not changes.jobs
-    assert not store.take()
-    store.forget()
-    assert store.take().overview
+    assert not store.take_changes()
+    store.reset()
+    assert store.take_changes().overview
     assert store.overview is None
 
 
 def test_a_job_of_which_only_its_id_is_known() -> None:
     job = Job("j_1", "acme", "r_1")
     released = Released(org_id="acme", run_id="r_1", job_id="j_1", attempt=2, at=5.0, group="g")
-    job.hear(released, 1, 10.0)
+    job.apply_event(released, 1, 10.0)
     assert (job.state, job.attempt, job.test, job.priority) == ("dispatched", 2, "", 0)
     assert job.took(10.0) is None
     assert job.waited(10.0) is None
@@ -69,12 +69,12 @@ def test_the_store_and_the_drawing_need_no_textual_and_no_bus() -> None:
 
 def test_what_was_said_before_the_test_began_is_over() -> None:
     facts = AttemptFacts(1)
-    assert facts.doing == ""
-    facts.say(4, "installing v1")
-    assert facts.doing == "installing v1"
-    facts.ran(Run(5, 10.0, installed=True, install_s=3.0))
-    assert facts.doing == ""
-    facts.say(6, "half way")
-    assert facts.doing == "half way"
-    facts.finish(End(final=True, state="passed", at=20.0))
-    assert facts.doing == ""
+    assert facts.current_step == ""
+    facts.merge_step(4, "installing v1")
+    assert facts.current_step == "installing v1"
+    facts.merge_run(Run(5, 10.0, installed=True, install_s=3.0))
+    assert facts.current_step == ""
+    facts.merge_step(6, "half way")
+    assert facts.current_step == "half way"
+    facts.merge_end(End(final=True, state="passed", at=20.0))
+    assert facts.current_step == ""

@@ -14,7 +14,7 @@ from tui.store.job import FAILURES
 
 async def run_screen(s: Stage) -> RunScreen:
     runs = s.app.store.jobs.runs.latest()
-    run = next(r for r in runs if r.ended and not r.over)
+    run = next(r for r in runs if r.ended and not r.ended_all)
     s.app.open_run(run.run_id)
     await wait_for(lambda: isinstance(s.app.screen, RunScreen) and s.app.screen.query("#jobs"))
     await s.pilot.pause()
@@ -41,7 +41,7 @@ def run_asks(verb: str, *, ended: bool, typed: str = "") -> Callable[[Stage, str
 def runs_ask(verb: str) -> Callable[[Stage, str], Awaitable[None]]:
     async def asks_and_does(s: Stage, key: str) -> None:
         runs, jobs = s.app.store.jobs.runs, s.app.store.jobs
-        run = next(r for r in runs.latest() if r.failed and r.counts.get("passed") and not r.over)
+        run = next(r for r in runs.latest() if r.failed and r.counts.get("passed") and not r.ended_all)
         wanted = sorted(
             i
             for i in run.job_ids

@@ -19,7 +19,7 @@ from qgjob.bus.topology import ensure_topology, missing_streams
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Tick
 from qgjob.errors import QgjobError
-from qgjob.scheduler.control.cancels import Known
+from qgjob.scheduler.control.cancels import FindJobs
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.intake.intake import Intake
 from qgjob.scheduler.leadership import memory, watchdog
@@ -47,7 +47,7 @@ async def reign(
     *,
     settings: ReignSettings,
     replicas: int,
-    known: Known,
+    known: FindJobs,
     reader: Reader,
     beside: Callable[[], Coroutine[Any, Any, None]],
     on_wired: Callable[[OverviewPublisher], None],
@@ -62,18 +62,18 @@ async def reign(
         watchdog.watch(ended, mandate.epoch, end=watchdog.end_process), name="watchdog"
     )
     try:
-        with memory.growing():
+        with memory.collector_disabled():
             async with asyncio.TaskGroup() as tasks:
                 # Renewed from the first moment: a recovery may take longer than the key lives.
                 # Whatever ends the reign ends this as well.
-                tasks.create_task(watchdog.saying(ended, election.keep()), name="leader key")
+                tasks.create_task(watchdog.signalling(ended, election.keep()), name="leader key")
                 tasks.create_task(_until_reconnected(bus), name="connection")
                 await _have_streams(bus, replicas)
                 inheritance = await recover(bus, mandate.epoch)
                 server = ServerClock(bus, clock)
-                await server.look()
+                await server.synchronise()
                 parts = wire(bus, server, mandate, inheritance, settings=settings, known=known, reader=reader)
-                await _recall(parts)
+                await _load(parts)
                 on_wired(parts.overview)
                 duties = _duties(bus, clock, mandate.epoch, parts, beside)
                 duties |= {"clock": server.run(), "topology": _mend_streams(bus, replicas)}
@@ -97,13 +97,13 @@ async def _mend_streams(bus: Bus, replicas: int) -> None:
         log.warning("the streams could not all be looked at, which the next reign tries again: %s", error)
 
 
-async def _recall(parts: Parts) -> None:
+async def _load(parts: Parts) -> None:
     """Read what earlier reigns kept for this one."""
     await asyncio.gather(
-        parts.learning.recall(),
-        parts.rulebook.recall(),
-        parts.priorities.recall(),
-        parts.holds.recall(),
+        parts.learning.load(),
+        parts.rulebook.load(),
+        parts.priorities.load(),
+        parts.holds.load(),
     )
     over = await parts.superseding.learn(entry.message() for entry in parts.inheritance.entries)
     parts.superseding.end(over)
@@ -114,12 +114,14 @@ def _duties(
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """What runs during a reign, by name; what can wait begins once jobs are placed."""
     found, opened = parts.inheritance, asyncio.Event()
-    log.info("epoch %d: %d released jobs found, backlog up to %d", epoch, len(found.out), found.jobs_horizon)
+    log.info(
+        "epoch %d: %d released jobs found, backlog up to %d", epoch, len(found.released), found.jobs_horizon
+    )
     return {
         "binds": parts.dispatcher.run_binds(),
         "releases": parts.dispatcher.run_releases(),
         "acks": parts.dispatcher.run_acks(),
-        "events": _after(opened, parts.events.run()),
+        "events": _run_once_open(opened, parts.events.run()),
         "learning": parts.learning.run(),
         "chains": parts.chains.run(found.chains),
         "slots": parts.slots.run(),
@@ -132,21 +134,21 @@ def _duties(
         "superseded": parts.superseding.run(),
         "rules": parts.rulebook.run(),
         "schedules": parts.crons.run(),
-        "kept files": _after(opened, parts.kept_files.run()),
+        "kept files": _run_once_open(opened, parts.kept_files.run()),
         "holds": parts.holds.run(),
         "reaper": parts.reaper.run(),
         "lost jobs": parts.lost_jobs.run(),
         "dead letters": parts.dead_letters.run(),
         "overview": parts.overview.run(),
-        "opening": _open(parts, opened, clock, epoch),
+        "opening": _start_placement(parts, opened, clock, epoch),
         "ticks": _tick(parts.lab),
         "watermark": _keep_watermark(bus, parts.intake),
-        "streams": _miss_streams(bus),
-        "beside": _after(opened, beside()),
+        "streams": _watch_streams(bus),
+        "beside": _run_once_open(opened, beside()),
     }
 
 
-async def _after(opened: asyncio.Event, duty: Coroutine[Any, Any, None]) -> None:
+async def _run_once_open(opened: asyncio.Event, duty: Coroutine[Any, Any, None]) -> None:
     """Carry out what can wait until jobs are placed again, so that they are the sooner."""
     try:
         await opened.wait()
@@ -156,17 +158,17 @@ async def _after(opened: asyncio.Event, duty: Coroutine[Any, Any, None]) -> None
     await duty
 
 
-async def _open(parts: Parts, opened: asyncio.Event, clock: Clock, epoch: int) -> None:
+async def _start_placement(parts: Parts, opened: asyncio.Event, clock: Clock, epoch: int) -> None:
     """Place from now on: all that waited is read, and slots that run something had time to say so."""
     began = clock.monotonic()
-    reports = asyncio.sleep(_REPORTS_WITHIN_S if parts.inheritance.out else 0)
+    reports = asyncio.sleep(_REPORTS_WITHIN_S if parts.inheritance.released else 0)
     await asyncio.gather(parts.ready.wait(), reports)
     parts.lab.start()
     took, waiting = clock.monotonic() - began, len(parts.lab.state.jobs)
     log.info("epoch %d: jobs are placed after %.2f s, %d wait", epoch, took, waiting)
     await asyncio.sleep(0)  # let releases that were placed be published first
     opened.set()
-    memory.settle()
+    memory.freeze()
 
 
 async def _tick(lab: Lab) -> None:
@@ -190,7 +192,7 @@ async def _keep_watermark(bus: Bus, intake: Intake) -> None:
             kept = through
 
 
-async def _miss_streams(bus: Bus) -> None:
+async def _watch_streams(bus: Bus) -> None:
     """What somebody deleted is made again by the next reign; who reads it in this one may be lost in it."""
     while True:
         await asyncio.sleep(_STREAMS_EVERY_S)

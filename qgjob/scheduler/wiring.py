@@ -19,22 +19,22 @@ from qgjob.scheduler.backlog.runs import Runs
 from qgjob.scheduler.backlog.watermark import Watermark
 from qgjob.scheduler.control.arrival import Arrival
 from qgjob.scheduler.control.bulk import Bulk, Operation, for_each
-from qgjob.scheduler.control.cancels import Cancels, Known
-from qgjob.scheduler.control.explaining import Explaining
+from qgjob.scheduler.control.cancels import Cancels, FindJobs
+from qgjob.scheduler.control.explainer import Explainer
 from qgjob.scheduler.control.priorities import Priorities
 from qgjob.scheduler.control.requests import Control
 from qgjob.scheduler.control.retries import Retries
+from qgjob.scheduler.dispatch.bindings_first import BindingsFirst
 from qgjob.scheduler.dispatch.dispatcher import Dispatcher
 from qgjob.scheduler.dispatch.group_consumers import GroupConsumers
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.dispatch.learning import Learning
-from qgjob.scheduler.dispatch.precedence import Precedence
 from qgjob.scheduler.dispatch.rulebook import RuleBook
 from qgjob.scheduler.dispatch.slots import Slots
 from qgjob.scheduler.intake.crons import Crons
+from qgjob.scheduler.intake.file_retention import FileRetention
 from qgjob.scheduler.intake.intake import Intake
-from qgjob.scheduler.intake.kept_files import KeptFiles
 from qgjob.scheduler.intake.superseding import Superseding
 from qgjob.scheduler.leadership.election import Mandate
 from qgjob.scheduler.leadership.fence import Fence
@@ -75,7 +75,7 @@ class Parts:
     priorities: Priorities
     rulebook: RuleBook
     crons: Crons
-    kept_files: KeptFiles
+    kept_files: FileRetention
     holds: Holds
     control: Control
     reaper: Reaper
@@ -95,16 +95,16 @@ def wire(
     found: Inheritance,
     *,
     settings: ReignSettings,
-    known: Known,
+    known: FindJobs,
     reader: Reader,
 ) -> Parts:
     """Make all duties of a reign from what it found."""
     backlog = Backlog()
-    first = Precedence()
-    events = Publisher(bus, after=first.until_begun, gather_s=GATHER_S)
+    bindings_first = BindingsFirst()
+    events = Publisher(bus, after=bindings_first.until_jobs_started, gather_s=GATHER_S)
     ready = asyncio.Event()
 
-    def released_already(entry: Entry, state: str) -> None:
+    def drop_ended(entry: Entry, state: str) -> None:
         log.info("%s attempt %d has ended before (%s)", entry.job_id, entry.attempt, state)
         backlog.drop(entry.job_id, entry.attempt)
         lab.feed(forgotten(entry.job_id, entry.attempt))
@@ -128,48 +128,48 @@ def wire(
         backlog=backlog,
         events=events,
         ack_wait_s=settings.ack_wait_s,
-        on_already_ended=lambda entry, ended: released_already(entry, ended.state),
+        on_already_ended=lambda entry, ended: drop_ended(entry, ended.state),
         on_gone=lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
         consumers=consumers,
-        bound=bound,
-        first=first,
+        bound_group=bound,
+        precedence=bindings_first,
     )
 
     def on_expire(expire: Expire) -> None:  # `cancels` is made from the lab
-        cancels.expire(expire)
+        cancels.on_expired(expire)
 
     lab = Lab(clock, dispatcher.bind, dispatcher.release, on_expire)
 
-    def over(entry: Entry) -> None:
+    def on_already_ended(entry: Entry) -> None:
         if backlog.drop(entry.job_id, entry.attempt) is not None:
-            dispatcher.settle(entry)
+            dispatcher.acknowledge_ended(entry)
         lab.feed(forgotten(entry.job_id, entry.attempt))
 
-    async def arrived(any_id: str, operation: Operation) -> None:
+    async def wait_for_arrival(any_id: str, operation: Operation) -> None:
         await Arrival(bus, backlog, intake, found.intake, known).wait(any_id, operation)
 
-    cancels = Cancels(bus, clock, lab, backlog, known, arrived, over)
-    priorities = Priorities(bus, clock, backlog, events, lab.feed, known, arrived, ready)
+    cancels = Cancels(bus, clock, lab, backlog, known, wait_for_arrival, on_already_ended)
+    priorities = Priorities(bus, clock, backlog, events, lab.feed, known, wait_for_arrival, ready)
     rulebook = RuleBook(bus, clock, lab.feed)
     crons = Crons(bus, clock)
-    kept_files = KeptFiles(bus, clock, crons.plans)
+    kept_files = FileRetention(bus, clock, crons.plans)
     retries = Retries(bus, clock, backlog, events, known)
-    acts = {
+    bulk_handlers = {
         "cancel": for_each(cancels.cancel),
         "retry": for_each(retries.retry),
         "reprioritise": for_each(priorities.reprioritise),
     }
-    bulk = Bulk(bus, clock, acts, ready)
+    bulk = Bulk(bus, clock, bulk_handlers, ready)
     agents: dict[str, set[str]] = {}
     holds = Holds(bus, clock, mandate.epoch, lab.state, lab.feed, agents)
 
-    def ended(entry: Entry) -> None:
-        cancels.ended(entry)
-        dispatcher.settle(entry)
+    def on_ended(entry: Entry) -> None:
+        cancels.on_ended(entry)
+        dispatcher.acknowledge_ended(entry)
 
     dead_letters = DeadLetters(bus, lambda: setattr(lab, "changed", True))
     verbs = {
-        **{name: bulk.verb(name) for name in acts},
+        **{name: bulk.verb(name) for name in bulk_handlers},
         "queue_pause": rulebook.pause,
         "queue_resume": rulebook.resume,
         "queue_limit": rulebook.limit,
@@ -179,11 +179,11 @@ def wire(
         "dead_letters_drop": dead_letters.drop,
         "slots": holds.control,
         "build_resume": holds.resume_build,
-        "explain": Explaining(bus, clock, lab.state, backlog, known).explain,
+        "explain": Explainer(bus, clock, lab.state, backlog, known).explain,
     }
 
-    def is_over(entry: Entry) -> bool:  # `chains` is made after the intake
-        return chains.is_over(entry)
+    def has_ended(entry: Entry) -> bool:  # `chains` is made after the intake
+        return chains.has_ended(entry)
 
     runs = Runs(bus)
     superseding = Superseding(bus, runs, bulk.verb("cancel"), ready)
@@ -194,16 +194,16 @@ def wire(
         runs=runs,
         events=events,
         feed=lab.feed,
-        on_job=cancels.came_in,
-        is_over=is_over,
-        on_use=kept_files.used,
+        on_job=cancels.on_job,
+        has_ended=has_ended,
+        on_spec=kept_files.on_spec,
         watermark=Watermark(found.queued_through),
         horizon=found.jobs_horizon,
         open_run_s=settings.open_run_s,
-        priority_of=priorities.of,
+        priority_of=priorities.priority_of,
         superseding=superseding,
-        after=first.until_told,
-        on_inherited=ready.set,
+        before_next_batch=bindings_first.until_bindings_sent,
+        on_caught_up=ready.set,
     )
     chains = Chains(
         bus=bus,
@@ -211,19 +211,19 @@ def wire(
         backlog=backlog,
         events=events,
         feed=lab.feed,
-        on_ended=ended,
+        on_ended=on_ended,
         quarantine=holds.quarantine,
-        between=cancels.between,
-        begun=first.begun,
-        out=lab.state.out,
+        on_retry=cancels.on_retry,
+        on_started=bindings_first.on_started,
+        released=lab.state.out,
         horizon=found.chains_horizon,
-        heard=found.chains_heard,
-        inherited=ready,
+        counted_through=found.chains_counted_through,
+        backlog_ready=ready,
     )
     slots = Slots(bus, clock, lab, dispatcher, holds, agents)
     for entry in found.entries:
         backlog.add(entry)
-    inherited: list[Event] = list(found.out)
+    inherited: list[Event] = list(found.released)
     lab.feed(*inherited)
     for job_id in found.cancelling:
         cancels.cancelling[job_id] = clock.monotonic()

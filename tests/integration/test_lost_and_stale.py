@@ -62,7 +62,7 @@ async def test_work_that_ended_and_was_never_acknowledged_does_not_outlive_its_e
         await wait_for(gone, 60, "the reaper to delete it")
         await bus.requests.publish(work_subject(message), message.encode())
         inheritance = await recover(bus, 10**9)
-        assert not inheritance.out
+        assert not inheritance.released
         assert await gone(), "a recovery leaves it there"
 
 

@@ -36,9 +36,9 @@ from qgjob.scheduler.queries.test_history import outcomes_of
 
 log = logging.getLogger(__name__)
 
-_AHEAD = 1000
-_AGAIN_S = 1.0
-_OUT_AFTER_S = ACK_AFTER_S + 1.0
+_PREFETCH = 1000
+_RETRY_DELAY_S = 1.0
+_ACK_DELAY_S = ACK_AFTER_S + 1.0
 """By then what ended was acknowledged in the backlog. Another leader that found it there, and not its end,
 would let it wait, and run once its end is forgotten."""
 _ACK_EVERY_S = 0.5
@@ -55,19 +55,19 @@ class Chains:
     feed: Callable[..., None]
     on_ended: Callable[[Entry], None]
     quarantine: Quarantine
-    between: Callable[[str, JobMessage | None], None]
+    on_retry: Callable[[str, JobMessage | None], None]
     """Told of a job between two attempts which comes next; None: that is not to be waited for."""
-    begun: Callable[[str], None]
+    on_started: Callable[[str], None]
     """Told of a slot that has a job."""
-    out: Mapping[str, Placed]
+    released: Mapping[str, Placed]
     """Jobs that are released and not ended."""
     horizon: int
     """Ends up to this sequence may have been handled by an earlier reign."""
-    heard: int
+    counted_through: int
     """Up to this sequence all counted in an earlier reign: operators may have pardoned since."""
-    inherited: asyncio.Event
+    backlog_ready: asyncio.Event
     """Set when all that waited at the start is in the backlog."""
-    early: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    ended_before_intake: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
     """Attempts whose end was read before what waits of them: it would wait for ever."""
     ended: dict[str, int] = field(default_factory=dict[str, int])
     """How many jobs ended for good, by state."""
@@ -76,18 +76,18 @@ class Chains:
     )
     """Ends that are to be tried again: as what, and the place of the end."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _through: int = 0
+    _read_through: int = 0
     """What stands up to there was read: while a retry waits, the server gives it again."""
-    _read_to: str = ""
+    _last_ack: str = ""
     """Where to acknowledge all that was read."""
-    _settled: deque[tuple[float, int, str]] = field(default_factory=deque[tuple[float, int, str]])
+    _pending_acks: deque[tuple[float, int, str]] = field(default_factory=deque[tuple[float, int, str]])
     """When all that was read up to there was dealt with (monotonic), how many events were posted by then, and
     where to acknowledge it."""
 
     async def run(self, consumer: str) -> None:
         """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
         async with (
-            Puller(self.bus, streams.EVENTS, consumer, ahead=_AHEAD) as puller,
+            Puller(self.bus, streams.EVENTS, consumer, ahead=_PREFETCH) as puller,
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(self._store_retries(), name="chains: retries")
@@ -98,9 +98,9 @@ class Chains:
                 events: list[Event] = []
                 for msg in batch:
                     stored = stream_message(msg)
-                    if stored.seq > self._through:
-                        self._read(stored, events)
-                        self._through, self._read_to = stored.seq, msg.reply
+                    if stored.seq > self._read_through:
+                        self._handle(stored, events)
+                        self._read_through, self._last_ack = stored.seq, msg.reply
                 self.feed(*events)
                 self._wake.set()
 
@@ -118,55 +118,59 @@ class Chains:
                     if not refused:
                         log.warning("%s waits to be tried again: %s", message.spec.job_id, error)
                     refused = True
-                    await asyncio.sleep(_AGAIN_S)
+                    await asyncio.sleep(_RETRY_DELAY_S)
                     continue
                 except RefusedError as error:  # it will never fit
                     await self._give_up(message, error.message)
                 self._retries.popleft()
-            self._settled.append((self.clock.monotonic(), self.events.posted, self._read_to))
+            self._pending_acks.append((self.clock.monotonic(), self.events.posted, self._last_ack))
 
     async def _acknowledge(self) -> None:
         while True:
             stored = self.events.done  # the backlog waits for that as well
             await asyncio.sleep(_ACK_EVERY_S)
-            before, through = self.clock.monotonic() - _OUT_AFTER_S, ""
-            while self._settled and self._settled[0][0] <= before and self._settled[0][1] <= stored:
-                *_, through = self._settled.popleft()
+            before, through = self.clock.monotonic() - _ACK_DELAY_S, ""
+            while (
+                self._pending_acks
+                and self._pending_acks[0][0] <= before
+                and self._pending_acks[0][1] <= stored
+            ):
+                *_, through = self._pending_acks.popleft()
             if through:
                 await self.bus.nc.publish(through, ACK)
 
     async def _give_up(self, message: JobMessage, why: str) -> None:
         log.warning("%s cannot be tried again: %s", message.spec.job_id, why)
-        self.between(message.spec.job_id, None)
+        self.on_retry(message.spec.job_id, None)
         now = self.clock.now()
         await end_unclaimed(self.bus, message, "errored", "lost", f"It could not be stored: {why}", now=now)
 
-    def _read(self, stored: StreamMessage, events: list[Event]) -> None:
+    def _handle(self, stored: StreamMessage, events: list[Event]) -> None:
         if stored.deleted:
             return
         try:
             event = decode_event_at(stored.subject, stored.data)
         except BadMessageError:
             return  # set aside by the projector, which reads all events
-        again = stored.seq <= self.heard
+        again = stored.seq <= self.counted_through
         if isinstance(event, Started) and event.left:
             return  # nobody holds it now; its slot says by itself that it is gone
         if isinstance(event, Started | TakenOver):
             slot = f"{event.agent}/{event.slot}"
             events.append(JobStarted(event.job_id, event.attempt, slot))
-            self.begun(slot)
+            self.on_started(slot)
             if isinstance(event, TakenOver) and not again:
                 events += self.quarantine.taken_over(event, lambda: self._labels(event.job_id))
         elif isinstance(event, Ended):
-            self._note_end(event, events, again=again)
-            if event.next is not None and _follows(event, event.next):
+            self._handle_end(event, events, again=again)
+            if event.next is not None and _is_next_attempt(event, event.next):
                 following = event.next
                 if following.not_before is None and (at := may_start_at(following, event.state, stored.at)):
                     following = following.model_copy(update={"not_before": at})
                 self._retries.append((event, following, stored.seq))
-                self.between(event.job_id, following)
+                self.on_retry(event.job_id, following)
 
-    def _count(self, event: Ended, events: list[Event]) -> None:
+    def _count_end(self, event: Ended, events: list[Event]) -> None:
         """Do what is done once for an end, however often it is read."""
         if event.final:
             self.ended[event.state] = self.ended.get(event.state, 0) + 1
@@ -175,7 +179,7 @@ class Chains:
         # Without an await in between: a slot that is put into quarantine gets nothing more.
         events += self.quarantine.ended(event, lambda: self._labels(event.job_id))
 
-    def _note_end(self, event: Ended, events: list[Event], *, again: bool) -> None:
+    def _handle_end(self, event: Ended, events: list[Event], *, again: bool) -> None:
         result = event.result
         events.append(
             JobEnded(
@@ -190,34 +194,34 @@ class Chains:
             )
         )
         if not again:
-            self._count(event, events)
+            self._count_end(event, events)
         entry = self.backlog.drop(event.job_id, event.attempt)
         if entry is not None:
             self.on_ended(entry)
-        elif not self.inherited.is_set():
-            self.early.add((event.job_id, event.attempt))
+        elif not self.backlog_ready.is_set():
+            self.ended_before_intake.add((event.job_id, event.attempt))
 
-    def is_over(self, entry: Entry) -> bool:
+    def has_ended(self, entry: Entry) -> bool:
         """Whether what comes in now has ended: then it is settled, as if the end had come behind it."""
-        if (entry.job_id, entry.attempt) not in self.early:
+        if (entry.job_id, entry.attempt) not in self.ended_before_intake:
             return False
-        self.early.discard((entry.job_id, entry.attempt))
+        self.ended_before_intake.discard((entry.job_id, entry.attempt))
         self.on_ended(entry)
         return True
 
     def _labels(self, job_id: str) -> frozenset[str]:
         """What a job that is out requires of a slot."""
-        released = self.out.get(job_id)
+        released = self.released.get(job_id)
         return labels_of(released.job.group.capability) if released else frozenset()
 
     async def _retry(self, ended: Ended, message: JobMessage, *, inherited: bool) -> None:
         spec = message.spec
         known = self.backlog.entries.get(spec.job_id)
         if known is not None and known.attempt >= message.attempt:
-            self.between(spec.job_id, None)
+            self.on_retry(spec.job_id, None)
             return
         if inherited and (await read_chain(self.bus, chain_subject(message)))[0] is not None:
-            self.between(spec.job_id, None)
+            self.on_retry(spec.job_id, None)
             return
         await put_attempt(self.bus, message)
         retrying = Retrying(
@@ -229,7 +233,7 @@ class Chains:
         self.events.post(event_message(retrying))
 
 
-def _follows(ended: Ended, message: JobMessage) -> bool:
+def _is_next_attempt(ended: Ended, message: JobMessage) -> bool:
     """Whether a retry is really the next attempt of the job that ended: what an agent says is checked."""
     spec = message.spec
     return (

@@ -59,12 +59,12 @@ class LostJobs:
         for round_ in itertools.count():
             await asyncio.sleep(_EVERY_S)
             try:
-                for doc in await self._not_held(waiting=round_ % _WAITING_EVERY == 0):
-                    await self._see_to(doc)
+                for doc in await self._find_lost(waiting=round_ % _WAITING_EVERY == 0):
+                    await self._end_if_lost(doc)
             except QgjobError as error:
                 log.debug("lost jobs cannot be looked for now: %s", error)
 
-    async def _not_held(self, *, waiting: bool) -> list[JobDoc]:
+    async def _find_lost(self, *, waiting: bool) -> list[JobDoc]:
         """Jobs that are alive as far as the projection knows, and of which the backlog knows nothing."""
         entries = self.backlog.entries
         ids = await self.reader.alive(_AT_ONCE, HELD, besides=entries.keys())
@@ -75,10 +75,10 @@ class LostJobs:
         docs = (await self.reader.jobs(ids)).values()
         return [doc for doc in docs if not doc.ended and (doc.updated_at or 0.0) < old]
 
-    async def _see_to(self, doc: JobDoc) -> None:
-        if doc.job_id in self.backlog.entries or await self._stored(doc):
+    async def _end_if_lost(self, doc: JobDoc) -> None:
+        if doc.job_id in self.backlog.entries or await self._has_message(doc):
             return
-        message = await self._message(doc)
+        message = await self._recover_message(doc)
         if message is None:
             return
         link, _ = await read_chain(self.bus, events_of(doc, doc.attempt, "state"))
@@ -88,13 +88,13 @@ class LostJobs:
         if await end_held(self.bus, message, "errored", "lost", _WHY, now=now, following=following):
             log.warning("%s attempt %d is ended: %s", doc.job_id, doc.attempt, _WHY)
 
-    async def _stored(self, doc: JobDoc) -> bool:
+    async def _has_message(self, doc: JobDoc) -> bool:
         """Whether its message is there, such as one that a scheduler of a later release has to read."""
         job = encode_token(doc.job_id)
         waits = await read_last(self.bus, streams.JOBS, [f"qg.jobs.*.*.{job}"])
         return bool(waits or await list_subjects(self.bus, streams.WORK, f"qg.work.*.*.*.{job}"))
 
-    async def _message(self, doc: JobDoc) -> JobMessage | None:
+    async def _recover_message(self, doc: JobDoc) -> JobMessage | None:
         """The message of the attempt, as it was or as good as it can be had; None when that is gone."""
         if doc.attempt > 1:
             before, _ = await read_chain(self.bus, events_of(doc, doc.attempt - 1, "state"))

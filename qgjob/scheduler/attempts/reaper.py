@@ -48,7 +48,7 @@ class Reaper:
     dispatcher: Dispatcher
     ack_wait_s: float
     _missing: set[str] = field(default_factory=set[str])
-    _strange: set[str] = field(default_factory=set[str])
+    _unknown_work: set[str] = field(default_factory=set[str])
 
     async def run(self) -> None:
         """Reap until cancelled."""
@@ -56,18 +56,20 @@ class Reaper:
         while True:
             await asyncio.sleep(every_s)
             rounds += 1
-            await self._see_to_cancels()
+            await self._resend_cancels()
             if rounds % _SWEEP_EVERY == 0:
                 await self._end_vanished()
 
-    async def _see_to_cancels(self) -> None:
+    async def _resend_cancels(self) -> None:
         """Send cancels to holders again, as one may be lost; end what nobody holds any more."""
         now = self.clock.monotonic()
         for job_id, since in list(self.cancels.cancelling.items()):
             entry = self.backlog.entries.get(job_id)
             released = self.lab.state.out.get(job_id)
             if entry is not None and released is not None and released.slot is not None and since <= now:
-                await self.cancels.order(job_id, entry.attempt, released.slot, entry.cancel or "cancelled")
+                await self.cancels.send_cancel(
+                    job_id, entry.attempt, released.slot, entry.cancel or "cancelled"
+                )
             if now - since < self.ack_wait_s + _PATIENCE_S:
                 continue
             if entry is None:
@@ -98,7 +100,7 @@ class Reaper:
         """
         out = {subjects.work(*released.job.group, job_id) for job_id, released in self.lab.state.out.items()}
         strange = there - out - {subjects.WORK_FENCE}
-        for subject in strange & self._strange:
+        for subject in strange & self._unknown_work:
             stored = await get_last(self.bus, streams.WORK, subject)
             try:
                 message = JobMessage.decode(stored.data) if stored else None
@@ -109,7 +111,7 @@ class Reaper:
             link, _ = await read_chain(self.bus, chain_subject(message))
             if isinstance(link, Ended):
                 await delete_message(self.bus, streams.WORK, stored.seq)
-        self._strange = strange
+        self._unknown_work = strange
 
     async def _end(self, entry: Entry, state: EndState, reason: str, text: str) -> None:
         message, now = entry.message(), self.clock.now()
@@ -120,6 +122,6 @@ class Reaper:
         else:
             # It had ended before it was released, as after a submit that was repeated.
             if self.backlog.drop(entry.job_id, entry.attempt) is not None:
-                self.dispatcher.settle(entry)
-            self.cancels.ended(entry)
+                self.dispatcher.acknowledge_ended(entry)
+            self.cancels.on_ended(entry)
             self.lab.feed(forgotten(entry.job_id, entry.attempt))

@@ -23,9 +23,9 @@ class Entry:
     """Its place in `QG_JOBS`; 0 when it was found in `QG_WORK` only."""
     ack: str | None
     """Where to acknowledge it in `QG_JOBS`; None when that is done or not possible."""
-    told: int = 0
+    announced_at_post: int = 0
     """How many events were posted with that which tells what it is: it stays until they are stored."""
-    doubtful: bool = False
+    maybe_ended: bool = False
     """It may have ended already: its chain is read before a release."""
     released: bool = False
     cancel: str | None = None

@@ -16,7 +16,7 @@ from qgjob.bus.topology import consumer_info, stream_state
 from qgjob.domain.history import JobDoc
 from qgjob.scheduler.backlog.entries import Backlog
 from qgjob.scheduler.control.bulk import Operation
-from qgjob.scheduler.control.cancels import Known
+from qgjob.scheduler.control.cancels import FindJobs
 from qgjob.scheduler.intake.intake import Intake
 
 _LOOK_S: Final = 0.05
@@ -31,7 +31,7 @@ class Arrival:
     intake: Intake
     consumer: str
     """The one that the intake reads."""
-    known: Known
+    known: FindJobs
 
     async def wait(self, any_id: str, operation: Operation) -> None:
         """Return once what is stored of a job or a run is in the backlog, or known not to come."""
@@ -42,21 +42,21 @@ class Arrival:
                 return
             runs.update(doc.run_id for doc in known.docs)
             await self._read_all()
-        while any(map(self.intake.reads, runs)):
+        while any(map(self.intake.is_incomplete, runs)):
             await operation.persist()
             await asyncio.sleep(_LOOK_S)
 
     async def _read_all(self) -> None:
         """Wait until all that is stored by now was read."""
         last = int((await stream_state(self.bus, streams.JOBS))["last_seq"])
-        while self.intake.seen_through < last:
+        while self.intake.read_through < last:
             # The last message may be none that is read, such as the marker of a run.
             info = await consumer_info(self.bus, streams.JOBS, self.consumer)
             # None: nobody can tell now, or it is gone, which ends the reign.
             if (
                 info is not None
                 and not info["num_pending"]
-                and self.intake.taken >= int(info["delivered"]["consumer_seq"])
+                and self.intake.messages_read >= int(info["delivered"]["consumer_seq"])
             ):
                 return
             await asyncio.sleep(_LOOK_S)

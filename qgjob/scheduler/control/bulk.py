@@ -25,9 +25,9 @@ from qgjob.scheduler.slices import gathered
 
 log = logging.getLogger(__name__)
 
-_PATIENCE_S: Final = 2.0
+_PROGRESS_AFTER_S: Final = 2.0
 """How long a patient client waits for the answer before it is told how many jobs are left."""
-_REMEMBERED_S: Final = 60.0
+_ANSWER_TTL_S: Final = 60.0
 """How long an answer is kept for a client that asks again because it lost it."""
 _PAUSE_S: Final = 1.0
 _AT_ONCE: Final = 50
@@ -41,8 +41,8 @@ class Operation:
 
     verb: str
     data: bytes
-    keep: Callable[[Operation], Awaitable[None]]
-    taken_at: float
+    save: Callable[[Operation], Awaitable[None]]
+    accepted_at: float
     """When it was first taken, by this leader or an earlier one (seconds since 1970)."""
     resumed: bool = False
     """An earlier leader began it."""
@@ -59,16 +59,16 @@ class Operation:
     async def persist(self) -> None:
         """Have the next leader resume it, should this one be replaced before it is done."""
         if not self.persisted:
-            await self.keep(self)
+            await self.save(self)
             self.persisted = True
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """About how many jobs are left, one at least."""
         return max(1, self.total - self.done)
 
 
-Act = Callable[[bytes, Operation], Awaitable[CtlAnswer]]
+Handler = Callable[[bytes, Operation], Awaitable[CtlAnswer]]
 """Carries out a request, from its beginning, however much of it was done before."""
 
 
@@ -78,12 +78,12 @@ class Bulk:
 
     bus: Bus
     clock: Clock
-    verbs: Mapping[str, Act]
+    verbs: Mapping[str, Handler]
     ready: asyncio.Event
     """Set when the backlog has been read."""
-    _begun: asyncio.Event = field(default_factory=asyncio.Event)
+    _resumed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when what earlier reigns left is under way: the same request sent again joins it."""
-    _under_way: dict[tuple[str, bytes], tuple[Operation, asyncio.Task[CtlAnswer]]] = field(
+    _running: dict[tuple[str, bytes], tuple[Operation, asyncio.Task[CtlAnswer]]] = field(
         default_factory=dict[tuple[str, bytes], tuple[Operation, asyncio.Task[CtlAnswer]]]
     )
 
@@ -91,13 +91,13 @@ class Bulk:
         """Resume what earlier reigns left, until cancelled."""
         try:
             await self.ready.wait()
-            for order in await self._left_behind():
+            for order in await self._load_unfinished():
                 log.info("a %s that an earlier leader began is resumed", order.verb)
-                self._begin(order.verb, order.request.encode(), kept_at=order.at)
-            self._begun.set()
+                self._start(order.verb, order.request.encode(), kept_at=order.at)
+            self._resumed.set()
             await asyncio.Event().wait()
         finally:
-            for _, task in self._under_way.values():
+            for _, task in self._running.values():
                 task.cancel()
 
     def verb(self, name: str) -> Callable[[bytes], Awaitable[CtlAnswer]]:
@@ -111,32 +111,32 @@ class Bulk:
     async def _answer(self, verb: str, data: bytes) -> CtlAnswer:
         """The answer to a request, or its progress; a request with the same bytes joins the first."""
         patient = BulkRequest.decode(data).patient
-        await self._begun.wait()
-        operation, task = self._under_way.get((verb, data)) or self._begin(verb, data)
+        await self._resumed.wait()
+        operation, task = self._running.get((verb, data)) or self._start(verb, data)
         while not task.done():
-            await asyncio.wait({task}, timeout=_PATIENCE_S)
+            await asyncio.wait({task}, timeout=_PROGRESS_AFTER_S)
             if not task.done() and patient and operation.persisted:
-                return CtlAnswer(left=operation.left)
+                return CtlAnswer(left=operation.remaining)
         return await asyncio.shield(task)
 
-    def _begin(
+    def _start(
         self, verb: str, data: bytes, *, kept_at: float | None = None
     ) -> tuple[Operation, asyncio.Task[CtlAnswer]]:
         taken_at, again = (self.clock.now(), False) if kept_at is None else (kept_at, True)
-        operation = Operation(verb, data, self._keep, taken_at, resumed=again, persisted=again)
-        task = asyncio.create_task(self._carry_out(operation))
-        self._under_way[verb, data] = (operation, task)
-        task.add_done_callback(lambda _: self._over(operation))
+        operation = Operation(verb, data, self._save, taken_at, resumed=again, persisted=again)
+        task = asyncio.create_task(self._execute(operation))
+        self._running[verb, data] = (operation, task)
+        task.add_done_callback(lambda _: self._on_done(operation))
         return operation, task
 
-    async def _carry_out(self, operation: Operation) -> CtlAnswer:
+    async def _execute(self, operation: Operation) -> CtlAnswer:
         while True:
             operation.total = operation.done = 0
             try:
                 answer = await self.verbs[operation.verb](operation.data, operation)
             except _FINAL as error:
                 log.info("a %s is over: %s", operation.verb, error)
-                await self._forget(operation)
+                await self._delete(operation)
                 raise
             except QgjobError as error:
                 if not operation.persisted:  # the client gets the error, and the request is dropped
@@ -147,28 +147,28 @@ class Bulk:
                 log.exception("a %s failed", operation.verb)
                 raise
             else:
-                await self._forget(operation)
+                await self._delete(operation)
                 return answer
 
-    def _over(self, operation: Operation) -> None:
+    def _on_done(self, operation: Operation) -> None:
         """Drop it, but keep for a while an answer that a patient client may ask for again.
 
         A request for a single job is simply carried out again: a hundred thousand such answers would be a lot
         to keep.
         """
         key = (operation.verb, operation.data)
-        _, task = self._under_way[key]
+        _, task = self._running[key]
         lost = task.cancelled() or task.exception() is not None
         if lost or not operation.persisted or not BulkRequest.decode(operation.data).patient:
-            del self._under_way[key]
+            del self._running[key]
         else:
-            asyncio.get_running_loop().call_later(_REMEMBERED_S, self._under_way.pop, key, None)
+            asyncio.get_running_loop().call_later(_ANSWER_TTL_S, self._running.pop, key, None)
 
-    async def _keep(self, operation: Operation) -> None:
-        order = Order(verb=operation.verb, request=operation.data.decode(), at=operation.taken_at)
+    async def _save(self, operation: Operation) -> None:
+        order = Order(verb=operation.verb, request=operation.data.decode(), at=operation.accepted_at)
         await kv.put(self.bus, ORDERS_BUCKET, _key(operation), order.encode())
 
-    async def _forget(self, operation: Operation) -> None:
+    async def _delete(self, operation: Operation) -> None:
         if not operation.persisted:
             return
         filter_ = {"filter": kv.key_subject(ORDERS_BUCKET, _key(operation))}
@@ -177,7 +177,7 @@ class Bulk:
         except QgjobError as error:  # the next leader finds that nothing is left to do
             log.warning("a %s that is done could not be forgotten: %s", operation.verb, error)
 
-    async def _left_behind(self) -> list[Order]:
+    async def _load_unfinished(self) -> list[Order]:
         orders: list[Order] = []
         async for page in read_all(self.bus, f"KV_{ORDERS_BUCKET}", kv.key_subject(ORDERS_BUCKET, ">")):
             for message in page:
@@ -195,7 +195,7 @@ def _key(operation: Operation) -> str:
     return short_hash(operation.verb, operation.data.decode())
 
 
-def for_each(act: Act) -> Act:
+def for_each(act: Handler) -> Handler:
     """Extend a verb to requests that name several jobs: each is handled alone, and may be refused alone."""
 
     async def carry_out(data: bytes, operation: Operation) -> CtlAnswer:
@@ -219,7 +219,7 @@ def for_each(act: Act) -> Act:
     return carry_out
 
 
-async def _answered(act: Act, name: str, operation: Operation) -> CtlAnswer:
+async def _answered(act: Handler, name: str, operation: Operation) -> CtlAnswer:
     try:
         answer = await act(operation.data, operation)
     except (BadMessageError, NotFoundError, RefusedError) as error:

@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 200
 _EXPIRED: Final = "it waited longer than it may"
 
-Known = Callable[[str], Awaitable[KnownJobs | None]]
+FindJobs = Callable[[str], Awaitable[KnownJobs | None]]
 """The jobs that a job's or run's id stands for; None when it stands for nothing."""
 
-Arrived = Callable[[str, Operation], Awaitable[None]]
+WaitForArrival = Callable[[str, Operation], Awaitable[None]]
 """Waits until all jobs of an id that are stored by now are in the backlog, as far as they are to come."""
 
 
@@ -48,15 +48,15 @@ class Cancels:
     clock: Clock
     lab: Lab
     backlog: Backlog
-    known: Known
-    arrived: Arrived
-    on_over: Callable[[Entry], None]
+    find_jobs: FindJobs
+    wait_for_arrival: WaitForArrival
+    on_already_ended: Callable[[Entry], None]
     """Called for an entry whose attempt turns out to have ended."""
     cancelling: dict[str, float] = field(default_factory=dict[str, float])
     """When the holder of each job was asked to end it (monotonic); infinite until it is this job's turn."""
-    _between: dict[str, JobMessage] = field(default_factory=dict[str, JobMessage])
+    _retries: dict[str, JobMessage] = field(default_factory=dict[str, JobMessage])
     """The next attempts of jobs that are between two."""
-    _wanted: dict[str, str] = field(default_factory=dict[str, str])
+    _cancel_on_arrival: dict[str, str] = field(default_factory=dict[str, str])
     """Reasons for which the next attempt of a job is to be cancelled as soon as it enters the backlog."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
@@ -69,26 +69,26 @@ class Cancels:
             for task in self._tasks:
                 task.cancel()
 
-    def came_in(self, entry: Entry) -> None:
+    def on_job(self, entry: Entry) -> None:
         """Called when a job enters the backlog: its attempt may have been cancelled before."""
-        self._between.pop(entry.job_id, None)
-        reason = self._wanted.pop(entry.job_id, None)
+        self._retries.pop(entry.job_id, None)
+        reason = self._cancel_on_arrival.pop(entry.job_id, None)
         if reason is not None:
-            self._spawn(self._quietly(entry, reason, lambda: self._end_entry(entry, "scheduler", reason)))
+            self._spawn(self._end_and_log(entry, reason, lambda: self._end_entry(entry, "scheduler", reason)))
 
-    def between(self, job_id: str, following: JobMessage | None) -> None:
+    def on_retry(self, job_id: str, following: JobMessage | None) -> None:
         """Note that a job ended and is retried as `following`; None: no further attempt is expected."""
         if following is not None:
-            self._between[job_id] = following
+            self._retries[job_id] = following
         else:
-            self._between.pop(job_id, None)
-            self._wanted.pop(job_id, None)
+            self._retries.pop(job_id, None)
+            self._cancel_on_arrival.pop(job_id, None)
 
-    def ended(self, entry: Entry) -> None:
+    def on_ended(self, entry: Entry) -> None:
         """Called when a job has ended: its cancel is done."""
         self.cancelling.pop(entry.job_id, None)
 
-    def expire(self, expire: Expire) -> None:
+    def on_expired(self, expire: Expire) -> None:
         """The placement effect: a job has expired."""
         entry = self.backlog.entries.get(expire.job.job_id)
         if entry is not None:
@@ -97,48 +97,48 @@ class Cancels:
     def end_expired(self, entry: Entry) -> None:
         """End a job that has expired; called again while that fails."""
         entry.expired = True
-        self._spawn(self._quietly(entry, _EXPIRED, lambda: self._expire(entry)))
+        self._spawn(self._end_and_log(entry, _EXPIRED, lambda: self._expire(entry)))
 
     async def cancel(self, data: bytes, operation: Operation) -> CtlAnswer:
         """The control verb `cancel`."""
         request = CancelRequest.decode(data)
-        await self.arrived(request.id, operation)
+        await self.wait_for_arrival(request.id, operation)
         ids = sorted(self.backlog.runs.get(request.id, ())) or [request.id]
         entries = {i: self.backlog.entries[i] for i in ids if i in self.backlog.entries}
         await operation.add_jobs(len(entries))
         async for some in slices(list(entries.values())):
             for entry in some:
                 entry.expired = False  # the cancel wins over an expiry that is not recorded yet
-            self._take_out(some, request.reason)
+            self._withdraw(some, request.reason)
 
         async def end_entry(entry: Entry) -> bool:
             did = await self._end_entry(entry, request.by, request.reason, request.nonce)
-            self._attempted([entry.job_id])
+            self._mark_requested([entry.job_id])
             operation.done += 1
             return did
 
         # What is held is ended at once: looking up what else the id stands for may take its time.
-        looking = asyncio.ensure_future(self._others(request.id, entries))
+        looking = asyncio.ensure_future(self._jobs_elsewhere(request.id, entries))
         try:
             done = await gathered(list(entries.values()), end_entry)
             others = await looking
         except QgjobError:
-            self._attempted(entries)
+            self._mark_requested(entries)
             raise
         finally:
             looking.cancel()
-        done += await gathered(others, lambda doc: self._end_other(doc, request))
+        done += await gathered(others, lambda doc: self._end_elsewhere(doc, request))
         names = [*entries, *(doc.job_id for doc in others)]
         return CtlAnswer(
             affected=tuple(i for i, did in zip(names, done, strict=True) if did),
             already=tuple(i for i, did in zip(names, done, strict=True) if not did),
         )
 
-    async def _others(self, name: str, entries: Mapping[str, Entry]) -> list[JobDoc]:
+    async def _jobs_elsewhere(self, name: str, entries: Mapping[str, Entry]) -> list[JobDoc]:
         """The jobs of an id that are not in the backlog; raises `NotFoundError` for an unknown id."""
         if name in entries:
             return []
-        known = await self.known(name)
+        known = await self.find_jobs(name)
         if known is None and not entries:
             raise NotFoundError(f"There is no job or run {name}.")
         return [doc for doc in (known.docs if known else ()) if doc.job_id not in entries]
@@ -148,9 +148,9 @@ class Cancels:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _quietly(self, entry: Entry, reason: str, end: Callable[[], Awaitable[object]]) -> None:
-        self._take_out([entry], reason)
-        self._attempted([entry.job_id])
+    async def _end_and_log(self, entry: Entry, reason: str, end: Callable[[], Awaitable[object]]) -> None:
+        self._withdraw([entry], reason)
+        self._mark_requested([entry.job_id])
         try:
             await end()
         except QgjobError as error:
@@ -164,12 +164,12 @@ class Cancels:
                 self.bus, entry.message(), "expired", "queue_expiry", _EXPIRED, now=self.clock.now()
             )
         if isinstance(there, Ended):
-            self.on_over(entry)
+            self.on_already_ended(entry)
         elif there is not None:  # somebody started it: it did not expire
             entry.expired, entry.cancel = False, None
             self.cancelling.pop(entry.job_id, None)
 
-    def _take_out(self, entries: Iterable[Entry], reason: str) -> None:
+    def _withdraw(self, entries: Iterable[Entry], reason: str) -> None:
         """Withdraw them from placement; whatever goes wrong later, the reaper ends them."""
         waiting: list[Event] = []
         for entry in entries:
@@ -179,7 +179,7 @@ class Cancels:
                 waiting.append(JobWithdrawn(entry.job_id))
         self.lab.feed(*waiting)
 
-    def _attempted(self, job_ids: Iterable[str]) -> None:
+    def _mark_requested(self, job_ids: Iterable[str]) -> None:
         """Note that these were asked to end now: the reaper's patience starts from here."""
         now = self.clock.monotonic()
         self.cancelling.update((i, now) for i in job_ids if i in self.cancelling)
@@ -188,12 +188,12 @@ class Cancels:
         """Cancel a live attempt or have it ended; False when the job ended by itself before."""
         if await self._end(entry.message(), by, reason, nonce):
             return True
-        self.on_over(entry)
+        self.on_already_ended(entry)
         return False
 
-    async def _end_other(self, doc: JobDoc, request: CancelRequest) -> bool:
+    async def _end_elsewhere(self, doc: JobDoc, request: CancelRequest) -> bool:
         """End a job of which no attempt is in the backlog: it ended, or is between two attempts."""
-        following = self._between.get(doc.job_id)
+        following = self._retries.get(doc.job_id)
         if following is None:
             if doc.ended:
                 return await self._cancelled_by(doc, request)
@@ -201,13 +201,13 @@ class Cancels:
             link, _ = await read_chain(self.bus, events_of(doc, doc.attempt, "state"))
             entry = self.backlog.entries.get(doc.job_id)
             if entry is not None:  # it came in meanwhile
-                self._take_out([entry], request.reason)
-                self._attempted([doc.job_id])
+                self._withdraw([entry], request.reason)
+                self._mark_requested([doc.job_id])
                 return await self._end_entry(entry, request.by, request.reason, request.nonce)
             if not isinstance(link, Ended) or link.next is None:
                 return False
             following = link.next
-        self._wanted[doc.job_id] = request.reason
+        self._cancel_on_arrival[doc.job_id] = request.reason
         return await self._end(following, request.by, request.reason, request.nonce)
 
     async def _cancelled_by(self, doc: JobDoc, request: CancelRequest) -> bool:
@@ -241,15 +241,15 @@ class Cancels:
             message = there.next
             follower = self.backlog.entries.get(message.spec.job_id)
             if follower is None or follower.attempt < message.attempt:
-                self._wanted[message.spec.job_id] = reason
+                self._cancel_on_arrival[message.spec.job_id] = reason
             else:
-                self._take_out([follower], reason)
-                self._attempted([follower.job_id])
+                self._withdraw([follower], reason)
+                self._mark_requested([follower.job_id])
         if there is not None and (holder := holder_of(there)) is not None:
-            await self.order(message.spec.job_id, message.attempt, holder, reason)
+            await self.send_cancel(message.spec.job_id, message.attempt, holder, reason)
         return True
 
-    async def order(self, job_id: str, attempt: int, holder: str, reason: str) -> None:
+    async def send_cancel(self, job_id: str, attempt: int, holder: str, reason: str) -> None:
         """Tell the slot that holds an attempt to end it. That may be lost: the reaper sends it again."""
         order = CancelAttempt(job_id=job_id, attempt=attempt, reason=reason)
         await self.bus.nc.publish(subjects.agent_verb(holder.rpartition("/")[0], "cancel"), order.encode())

@@ -23,7 +23,7 @@ from qgjob.domain.placement.model import JobReprioritised
 from qgjob.errors import BadMessageError, NotFoundError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.control.bulk import Operation
-from qgjob.scheduler.control.cancels import Arrived, Known
+from qgjob.scheduler.control.cancels import FindJobs, WaitForArrival
 from qgjob.scheduler.slices import slices
 
 log = logging.getLogger(__name__)
@@ -44,14 +44,14 @@ class Priorities:
     events: Publisher
     """The one that tells of what is queued: so nobody hears of a new priority before he hears of the job."""
     feed: Callable[..., None]
-    known: Known
-    arrived: Arrived
+    find_jobs: FindJobs
+    wait_for_arrival: WaitForArrival
     ready: asyncio.Event
     """Set when the backlog has been read."""
-    _given: dict[str, tuple[int, PriorityMark]] = field(default_factory=dict[str, tuple[int, PriorityMark]])
+    _changed: dict[str, tuple[int, PriorityMark]] = field(default_factory=dict[str, tuple[int, PriorityMark]])
     """By job or run: when (the place in the bucket) and which."""
 
-    async def recall(self) -> None:
+    async def load(self) -> None:
         """Read the priorities that were given in earlier reigns."""
         bucket = f"KV_{PRIORITIES_BUCKET}"
         async for page in read_all(self.bus, bucket, kv.key_subject(PRIORITIES_BUCKET, ">")):
@@ -63,7 +63,7 @@ class Priorities:
                 except BadMessageError as error:
                     log.warning("ignored a priority on %s: %s", message.subject, error)
                 else:
-                    self._given[mark.id] = (message.seq, mark)
+                    self._changed[mark.id] = (message.seq, mark)
 
     async def run(self) -> None:
         """Drop the priorities of jobs and runs that are over, until cancelled."""
@@ -83,25 +83,25 @@ class Priorities:
         entries, runs = self.backlog.entries, self.backlog.runs
         found = {
             name
-            for name, (_, mark) in self._given.items()
+            for name, (_, mark) in self._changed.items()
             if mark.at < before and name not in entries and name not in runs
         }
         for name in found.intersection(over):
-            del self._given[name]
+            del self._changed[name]
         return found
 
-    def of(self, job_id: str, run_id: str, submitted: int) -> int:
+    def priority_of(self, job_id: str, run_id: str, submitted: int) -> int:
         """A job's current priority: the one given last, to it or to its run, else that of its submit."""
-        if not self._given:
+        if not self._changed:
             return submitted
-        given = [self._given[i] for i in (job_id, run_id) if i in self._given]
+        given = [self._changed[i] for i in (job_id, run_id) if i in self._changed]
         return max(given, key=lambda each: each[0])[1].priority if given else submitted
 
     async def reprioritise(self, data: bytes, operation: Operation) -> CtlAnswer:
         """The control verb `reprioritise`."""
         request = ReprioritiseRequest.decode(data)
-        await self.arrived(request.id, operation)
-        known = await self.known(request.id)
+        await self.wait_for_arrival(request.id, operation)
+        known = await self.find_jobs(request.id)
         docs = known.docs if known else []
         entries = self._live(request.id)
         if not entries and known is None:
@@ -109,7 +109,7 @@ class Priorities:
         if not entries and all(doc.ended for doc in docs):
             return CtlAnswer(already=tuple(doc.job_id for doc in docs))
         await operation.add_jobs(len(entries))
-        mark = await self._give(request, operation)
+        mark = await self._set(request, operation)
         # With what came in meanwhile; from now on it comes in with this priority.
         entries = self._live(request.id)
         waiting = [entry for entry in entries if not entry.released]
@@ -146,16 +146,16 @@ class Priorities:
         ids = self.backlog.runs.get(name) or {name}
         return [self.backlog.entries[i] for i in sorted(ids) if i in self.backlog.entries]
 
-    async def _give(self, request: ReprioritiseRequest, operation: Operation) -> PriorityMark:
+    async def _set(self, request: ReprioritiseRequest, operation: Operation) -> PriorityMark:
         """Store a priority, unless the leader that began this did so; returns the one in force."""
-        _, there = self._given.get(request.id, (0, None))
-        if operation.resumed and there is not None and there.at >= operation.taken_at:
+        _, there = self._changed.get(request.id, (0, None))
+        if operation.resumed and there is not None and there.at >= operation.accepted_at:
             return there  # it is this one, or was given later than this one
         mark = PriorityMark(id=request.id, priority=request.priority, by=request.by, at=self.clock.now())
         seq = await kv.put(self.bus, PRIORITIES_BUCKET, encode_token(request.id), mark.encode())
-        self._given[request.id] = (seq, mark)
+        self._changed[request.id] = (seq, mark)
         return mark
 
     def _now(self, entry: Entry, request: ReprioritiseRequest) -> int:
         """A job's current priority: the requested one, unless its own was given later."""
-        return self.of(entry.job_id, entry.run_id, request.priority)
+        return self.priority_of(entry.job_id, entry.run_id, request.priority)

@@ -22,7 +22,7 @@ from qgjob.scheduler.backlog.enqueue import put_attempt, retrying_event
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.backlog.job_specs import read_infos, read_spec
 from qgjob.scheduler.control.bulk import Operation
-from qgjob.scheduler.control.cancels import Known
+from qgjob.scheduler.control.cancels import FindJobs
 from qgjob.scheduler.slices import gathered
 
 FAILED: Final = frozenset({"failed", "timed_out", "errored"})
@@ -39,13 +39,13 @@ class Retries:
     clock: Clock
     backlog: Backlog
     events: Publisher
-    known: Known
+    find_jobs: FindJobs
     _limit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def retry(self, data: bytes, operation: Operation) -> CtlAnswer:
         """The control verb `retry`."""
         request = RetryRequest.decode(data)
-        known = await self.known(request.id)
+        known = await self.find_jobs(request.id)
         if known is None:
             raise NotFoundError(f"There is no job or run {request.id}.")
         docs = known.docs
@@ -79,7 +79,7 @@ class Retries:
 
     async def _one(self, doc: JobDoc, request: RetryRequest) -> str:
         async with self._limit:
-            entry = await self._held(doc)
+            entry = await self._find_entry(doc)
             if entry is not None:
                 return "retried" if entry.message().asked == request.nonce else "goes on"
             if not doc.ended:
@@ -106,7 +106,7 @@ class Retries:
             spec = await read_spec(self.bus, doc)
         return spec
 
-    async def _held(self, doc: JobDoc) -> Entry | None:
+    async def _find_entry(self, doc: JobDoc) -> Entry | None:
         """The attempt that waits or runs.
 
         Of an end that is in the stream the leader may not have heard yet: that is waited for.

@@ -25,8 +25,8 @@ from qgjob.bus.requester import JsError
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Bind, GroupKey, Release
 from qgjob.scheduler.backlog.entries import Backlog, Entry
+from qgjob.scheduler.dispatch.bindings_first import BindingsFirst
 from qgjob.scheduler.dispatch.group_consumers import GroupConsumers
-from qgjob.scheduler.dispatch.precedence import Precedence
 from qgjob.scheduler.leadership.election import DeposedError
 from qgjob.scheduler.leadership.fence import Fence
 from qgjob.waiting import set_within
@@ -57,9 +57,9 @@ class Dispatcher:
     on_gone: Callable[[Release], None]
     """Called for a release whose job is not there any more: it ended, or another attempt took its place."""
     consumers: GroupConsumers
-    bound: Callable[[str], GroupKey | None]
+    bound_group: Callable[[str], GroupKey | None]
     """Which group placement has a slot pull from; None: none, or the slot is gone."""
-    first: Precedence = field(default_factory=Precedence)
+    precedence: BindingsFirst = field(default_factory=BindingsFirst)
     """Told of the slots that are bound."""
     _releases: deque[Release] = field(default_factory=deque[Release])
     _acks: deque[tuple[float, Entry]] = field(default_factory=deque[tuple[float, Entry]])
@@ -75,17 +75,17 @@ class Dispatcher:
     def bind(self, bind: Bind) -> None:
         """Queue a binding."""
         self._binds.append(bind)
-        self.first.bound(bind.slot)
+        self.precedence.on_bound(bind.slot)
         self._wake_bind.set()
 
-    def settle(self, entry: Entry) -> None:
+    def acknowledge_ended(self, entry: Entry) -> None:
         """Acknowledge a job that ended while it was in the backlog's stream (cancelled, expired)."""
         if entry.ack is not None and not entry.released:
             self._acks.append((self.clock.monotonic(), entry))
 
-    def doubt(self, group: GroupKey) -> None:
+    def recheck_consumer(self, group: GroupKey) -> None:
         """Note that a slot does not pull from the group it is bound to: the group's consumer may be gone."""
-        self.consumers.doubt(group)
+        self.consumers.recheck(group)
 
     async def run_binds(self) -> None:
         """Create the consumers of groups and send the bindings, all of them at once."""
@@ -97,7 +97,7 @@ class Dispatcher:
                     slots.setdefault(group, []).append(slot)
                 self._binds.clear()
                 await asyncio.gather(*(self._bind(group, names) for group, names in slots.items()))
-            limited = await self.consumers.tell()
+            limited = await self.consumers.report_limit()
             await set_within(self._wake_bind, _AGAIN_S if limited else None)
 
     async def run_releases(self) -> None:
@@ -110,12 +110,12 @@ class Dispatcher:
             await self._wake_release.wait()
 
     async def _bind(self, group: GroupKey, slots: list[str]) -> None:
-        there = await self.consumers.be_there(group)
+        there = await self.consumers.ensure(group)
         for name in slots:
-            if self._leave_out(name, group):
+            if self._is_outdated(name, group):
                 continue
             if not there:  # placement is told, and has other work for the slot
-                self.first.told(name)
+                self.precedence.on_binding_sent(name)
                 continue
             agent, _, slot = name.rpartition("/")
             binding = Binding(
@@ -127,14 +127,14 @@ class Dispatcher:
                 ack_wait_s=self.ack_wait_s,
             )
             await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
-            self.first.told(name)
+            self.precedence.on_binding_sent(name)
 
-    def _leave_out(self, slot: str, group: GroupKey) -> bool:
+    def _is_outdated(self, slot: str, group: GroupKey) -> bool:
         """Bind no slot that placement gave other work, or lost, while the group's consumer was made."""
-        if self.bound(slot) == group:
+        if self.bound_group(slot) == group:
             return False
         if all(bind.slot != slot for bind in self._binds):
-            self.first.told(slot)  # there is nothing to be sent to it now
+            self.precedence.on_binding_sent(slot)  # there is nothing to be sent to it now
         return True
 
     async def _release(self, batch: list[Release]) -> None:
@@ -159,18 +159,18 @@ class Dispatcher:
         for _, entry in entries:
             entry.released = True
             self._acks.append((due, entry))
-        self._tell(entries)
+        self._post_released(entries)
 
     async def run_acks(self) -> None:
         """Acknowledge jobs in the backlog's stream once their release is on disk and they were announced."""
-        untold: list[Entry] = []
+        unannounced: list[Entry] = []
         while True:
-            due, now = untold, self.clock.monotonic()
+            due, now = unannounced, self.clock.monotonic()
             while self._acks and self._acks[0][0] <= now:
                 due.append(self._acks.popleft()[1])
-            untold = [entry for entry in due if entry.told > self.events.done]
+            unannounced = [entry for entry in due if entry.announced_at_post > self.events.done]
             for entry in due:
-                if entry.told <= self.events.done:
+                if entry.announced_at_post <= self.events.done:
                     await self.acknowledge(entry)
             await asyncio.sleep(_ACK_EVERY_S)
 
@@ -181,15 +181,15 @@ class Dispatcher:
             await self.bus.nc.publish(ack, ACK)
 
     async def _without_ended(self, entries: list[tuple[Release, Entry]]) -> list[tuple[Release, Entry]]:
-        doubtful = [e for _, e in entries if e.doubtful]
-        if not doubtful:
+        maybe_ended = [e for _, e in entries if e.maybe_ended]
+        if not maybe_ended:
             return entries
         links = await asyncio.gather(
-            *(read_chain(self.bus, chain_subject(entry.message())) for entry in doubtful)
+            *(read_chain(self.bus, chain_subject(entry.message())) for entry in maybe_ended)
         )
         ended = {
             entry.job_id: link
-            for entry, (link, _) in zip(doubtful, links, strict=True)
+            for entry, (link, _) in zip(maybe_ended, links, strict=True)
             if isinstance(link, Ended)
         }
         for _, entry in entries:
@@ -198,7 +198,7 @@ class Dispatcher:
                 self.on_already_ended(entry, ended[entry.job_id])
         return [(r, e) for r, e in entries if e.job_id not in ended]
 
-    def _tell(self, entries: list[tuple[Release, Entry]]) -> None:
+    def _post_released(self, entries: list[tuple[Release, Entry]]) -> None:
         now = self.clock.now()
         for release, entry in entries:
             group = streams.group_consumer_name(*release.job.group)

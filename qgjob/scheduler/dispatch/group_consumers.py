@@ -23,8 +23,8 @@ from qgjob.domain.placement.model import Event, GroupKey, GroupsLetGo, GroupsLim
 
 log = logging.getLogger(__name__)
 
-_SURE_S: Final = streams.GROUP_UNUSED_S / 6
-_MAX_SURE: Final = 10_000
+_CONFIRMED_S: Final = streams.GROUP_UNUSED_S / 6
+_MAX_CONFIRMED: Final = 10_000
 _MAX_CLEARED: Final = 500
 _AT_ONCE: Final = 32
 """So many are made at once: a cluster takes 10 ms and more for each, and answers must come in time."""
@@ -44,95 +44,95 @@ class GroupConsumers:
     in_use: Callable[[], Mapping[GroupKey, bool]]
     """The groups that slots are bound to, or whose jobs are out: True for these."""
     feed: Callable[[Event], None]
-    most: int | None = None
+    limit: int | None = None
     """How many there may be at once, as far as a refusal has shown."""
-    _sure: dict[str, float] = field(default_factory=dict[str, float])
+    _confirmed: dict[str, float] = field(default_factory=dict[str, float])
     """Those that surely exist, and when that was made sure (monotonic)."""
     _refused: dict[GroupKey, None] = field(default_factory=dict[GroupKey, None])
     """In use without a consumer, the first first."""
     _refused_at: float = float("-inf")
-    _more_at: float = 0.0
-    _told: tuple[int | None, frozenset[GroupKey]] = (None, frozenset())
-    _few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    _raise_limit_at: float = 0.0
+    _reported: tuple[int | None, frozenset[GroupKey]] = (None, frozenset())
+    _creating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
     _clearing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def be_there(self, group: GroupKey) -> bool:
+    async def ensure(self, group: GroupKey) -> bool:
         """Make sure of a group's consumer; False while the server has no room for it."""
         name = streams.group_consumer_name(*group)
         now = self.clock.monotonic()
-        if now - self._sure.get(name, -_SURE_S) < _SURE_S:
+        if now - self._confirmed.get(name, -_CONFIRMED_S) < _CONFIRMED_S:
             return True
         # The server removes consumers that nobody uses. To create one that is there does nothing.
         config = streams.group_consumer(*group, self.ack_wait_s)
-        if not await self._made(config, in_vain=group in self._refused):
+        if not await self._make_room_and_create(config, in_vain=group in self._refused):
             self._refused[group] = None
             return False
         self._refused.pop(group, None)
-        self._sure[name] = now
-        if len(self._sure) > _MAX_SURE:
-            self._sure = {n: at for n, at in self._sure.items() if now - at < _SURE_S}
+        self._confirmed[name] = now
+        if len(self._confirmed) > _MAX_CONFIRMED:
+            self._confirmed = {n: at for n, at in self._confirmed.items() if now - at < _CONFIRMED_S}
         return True
 
-    def doubt(self, group: GroupKey) -> None:
+    def recheck(self, group: GroupKey) -> None:
         """A slot that was bound to a group does not pull there: its consumer may be gone."""
-        self._sure.pop(streams.group_consumer_name(*group), None)
+        self._confirmed.pop(streams.group_consumer_name(*group), None)
 
-    async def tell(self) -> bool:
+    async def report_limit(self) -> bool:
         """Tell placement how many groups there may be; whether that has to be looked at again soon."""
         in_use = self.in_use()
         for group in list(self._refused):
             if group not in in_use:
                 del self._refused[group]
-            elif not await self.be_there(group):
+            elif not await self.ensure(group):
                 break
-        if self.most is not None and not self._refused and await self._has_room():
-            more = self.most + max(1, self.most // 10)
-            self.most = more if more < 2 * len(in_use) else None
-        telling = (self.most, frozenset(self._refused))
-        if telling != self._told:
-            self._told = telling
-            self.feed(GroupsLimited(*telling))
-        return self.most is not None
+        if self.limit is not None and not self._refused and await self._has_room():
+            more = self.limit + max(1, self.limit // 10)
+            self.limit = more if more < 2 * len(in_use) else None
+        limit_and_refused = (self.limit, frozenset(self._refused))
+        if limit_and_refused != self._reported:
+            self._reported = limit_and_refused
+            self.feed(GroupsLimited(*limit_and_refused))
+        return self.limit is not None
 
     async def _has_room(self) -> bool:
         """Whether there is room for one more group, tried now and then."""
         now = self.clock.monotonic()
-        if now <= self._more_at:
+        if now <= self._raise_limit_at:
             return False
-        self._more_at = now + _MORE_AFTER_S
+        self._raise_limit_at = now + _MORE_AFTER_S
         spare = streams.spare_consumer()
-        if not await self._made(spare):
+        if not await self._make_room_and_create(spare):
             return False
         await self._delete(spare["name"])
         return True
 
-    async def _made(self, config: streams.ApiConfig, *, in_vain: bool = False) -> bool:
+    async def _make_room_and_create(self, config: streams.ApiConfig, *, in_vain: bool = False) -> bool:
         """Make a consumer, at the cost of unused ones; `in_vain`: whether it was tried just before."""
-        if not in_vain and await self._was_made(config):
+        if not in_vain and await self._try_create(config):
             return True
         async with self._clearing:
             if self.clock.monotonic() - self._refused_at < _REFUSED_S:
                 return False
-            if await self._was_made(config):
+            if await self._try_create(config):
                 return True  # there is room since another group made some
             used = await self._clear_unused()
-            if await self._was_made(config):
+            if await self._try_create(config):
                 return True
-            if self.most is None:
+            if self.limit is None:
                 log.warning(
                     "the server has room for the consumers of %d groups, of all of which jobs are out: "
                     "others wait (max_consumers of the account or of %s)",
                     used,
                     streams.WORK,
                 )
-            self.most, self._refused_at = used, self.clock.monotonic()
-            self._more_at = self._refused_at + _MORE_AFTER_S
+            self.limit, self._refused_at = used, self.clock.monotonic()
+            self._raise_limit_at = self._refused_at + _MORE_AFTER_S
             return False
 
-    async def _was_made(self, config: streams.ApiConfig) -> bool:
+    async def _try_create(self, config: streams.ApiConfig) -> bool:
         """Make a consumer; False when the stream has as many as it may have."""
         try:
-            async with self._few:
+            async with self._creating:
                 await create_consumer(self.bus, streams.WORK, config)
         except JsError as error:
             if error.err_code != TOO_MANY_CONSUMERS:
@@ -160,10 +160,10 @@ class GroupConsumers:
                 "%d groups have a consumer, as many as there may be: %d unused go", len(there), len(gone)
             )
         for name in gone:
-            self._sure.pop(name, None)
+            self._confirmed.pop(name, None)
         await asyncio.gather(*(self._delete(name) for name in gone))
         return len(there) - len(gone)
 
     async def _delete(self, name: str) -> None:
-        async with self._few:
+        async with self._creating:
             await delete_consumer(self.bus, streams.WORK, name)

@@ -53,87 +53,89 @@ class Holds:
     agents: dict[str, set[str]]
     """Slots by agent, as far as they are connected."""
     quarantine: Quarantine = field(init=False)
-    _set: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
-    _strangers: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
+    _operator_holds: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
+    _incompatible: dict[str, SlotHold] = field(default_factory=dict[str, SlotHold])
     """Slots of agents of a release that this scheduler does not work with."""
-    _kept: Setting = field(init=False)
-    _orders: deque[str] = field(default_factory=deque[str])
+    _setting: Setting = field(init=False)
+    _outbox: deque[str] = field(default_factory=deque[str])
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.quarantine = Quarantine(self.bus, self.clock, self.state, self.refresh)
-        self._kept = Setting(self.bus, KEY, self._adopt)
+        self._setting = Setting(self.bus, KEY, self._apply)
 
-    async def recall(self) -> None:
+    async def load(self) -> None:
         """Read what operators set, and what counts against slots; what cannot be read stops nobody."""
-        await self._kept.recall()
-        self.feed(*await self.quarantine.recall())
+        await self._setting.load()
+        self.feed(*await self.quarantine.load())
 
     async def run(self) -> None:
         """Lift holds whose time is over, and tell agents; until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._kept.run(), name="holds: follow")
-            tasks.create_task(self._tell(), name="holds: tell")
+            tasks.create_task(self._setting.run(), name="holds: follow")
+            tasks.create_task(self._send_orders(), name="holds: orders")
             tasks.create_task(self.quarantine.run(self.feed), name="quarantine")
             while True:
                 await asyncio.sleep(_EVERY_S)
                 now = self.clock.now()
                 over = {
-                    name for name, hold in self._set.items() if hold.until is not None and hold.until <= now
+                    name
+                    for name, hold in self._operator_holds.items()
+                    if hold.until is not None and hold.until <= now
                 }
                 if over:
                     await self._change(lambda holds, over=over: [h for h in holds if h.name not in over])
 
-    def of(self, slot: str) -> SlotHold | None:
+    def hold_of(self, slot: str) -> SlotHold | None:
         """The hold of a slot: its agent's release does not fit, an operator's hold, or its quarantine."""
         agent = slot.rpartition("/")[0]
         return (
-            self._strangers.get(slot)
-            or self._set.get(slot)
-            or self._set.get(agent)
+            self._incompatible.get(slot)
+            or self._operator_holds.get(slot)
+            or self._operator_holds.get(agent)
             or self.quarantine.quarantine_of(slot)
         )
 
     def all(self) -> list[SlotHold]:
         """Every hold, by name; a quarantine of our own only where no operator set something else."""
         own = [self.quarantine.quarantine_of(name) for name in self.quarantine.quarantined()]
-        found = {hold.name: hold for hold in own if hold is not None} | self._set
+        found = {hold.name: hold for hold in own if hold is not None} | self._operator_holds
         connected = set[str]().union(*self.agents.values())
-        found |= {name: hold for name, hold in self._strangers.items() if name in connected}
+        found |= {name: hold for name, hold in self._incompatible.items() if name in connected}
         return [found[name] for name in sorted(found)]
 
     def refresh(self, slots: Iterable[str]) -> list[Event]:
         """The placement events for slots whose hold may have changed; their agents are told."""
         events: list[Event] = []
         for slot in slots:
-            wanted = _withheld(self.of(slot))
+            wanted = _withheld(self.hold_of(slot))
             if self.state.withheld.get(slot) != wanted:
                 events.append(SlotWithheld(slot, wanted))
-                self._order(slot)
+                self._queue_order(slot)
         return events
 
-    def reported(self, slot: str, report: SlotNext) -> list[Event]:
+    def on_report(self, slot: str, report: SlotNext) -> list[Event]:
         """Check a slot's report against its hold; returns placement events that precede the slot's own."""
         self._check_release(slot, report.schema_version)
-        if report.hold != self.of(slot):
-            self._order(slot)
+        if report.hold != self.hold_of(slot):
+            self._queue_order(slot)
         return self.refresh([slot])
 
     def _check_release(self, slot: str, schema: int) -> None:
         why = release_problem(schema)
         if why is None:
-            self._strangers.pop(slot, None)
-        elif slot not in self._strangers or self._strangers[slot].note != why:
+            self._incompatible.pop(slot, None)
+        elif slot not in self._incompatible or self._incompatible[slot].note != why:
             log.warning("slot %s gets no work: %s", slot, why)
             now = self.clock.now()
-            self._strangers[slot] = SlotHold(
+            self._incompatible[slot] = SlotHold(
                 name=slot, kind="quarantined", by="scheduler", since=now, note=why
             )
 
     async def control(self, data: bytes) -> SlotsAnswer:
         """The control verb `slots`; raises `NotFoundError` and `RefusedError`."""
         request = SlotsRequest.decode(data)
-        name, slots = self._named(request)
+        name, slots = self._resolve(request)
         if request.verb == "resume":
             resumed = await self._resume(name, slots)
             log.info("%s is resumed by %s%s", name, request.by, f": {request.note}" if request.note else "")
@@ -164,7 +166,7 @@ class Holds:
         self.feed(*events)
         return CtlAnswer()
 
-    def _named(self, request: SlotsRequest) -> tuple[str, list[str]]:
+    def _resolve(self, request: SlotsRequest) -> tuple[str, list[str]]:
         """The full name of the slot or agent that is meant, and its connected slots."""
         name = request.name.strip("/")
         if name in self.agents:
@@ -179,14 +181,14 @@ class Holds:
             return name, slots
         if name in self.agents.get(name.rpartition("/")[0], ()):
             return name, [name]
-        if name in self._set or any(held.startswith(f"{name}/") for held in self._set):
+        if name in self._operator_holds or any(held.startswith(f"{name}/") for held in self._operator_holds):
             return name, []  # it is not connected, but what was set for it can be changed
         raise NotFoundError(
             f"There is no agent or slot {name!r}.", hint="`qgjob agents list` shows the slots there are."
         )
 
     def _refuse_held(self, name: str, by: str) -> None:
-        there = self._set.get(name) or self._set.get(name.rpartition("/")[0])
+        there = self._operator_holds.get(name) or self._operator_holds.get(name.rpartition("/")[0])
         if there is not None and not (there.kind == "reserved" and there.by == by):
             raise RefusedError(
                 f"{name} is {there.kind} by {there.by} already.",
@@ -195,18 +197,18 @@ class Holds:
 
     async def _resume(self, name: str, slots: list[str]) -> SlotsAnswer:
         agent = name.rpartition("/")[0]
-        if agent in self._set and name not in self.agents:
+        if agent in self._operator_holds and name not in self.agents:
             raise RefusedError(
-                f"{agent} is {self._set[agent].kind} as a whole, and {name} with it.",
+                f"{agent} is {self._operator_holds[agent].kind} as a whole, and {name} with it.",
                 hint=f"Let all of it go: qgjob agents resume {agent}",
             )
-        kept_back = {slot for slot in slots if self.of(slot) is not None}
-        gone = {held for held in self._set if held == name or held.startswith(f"{name}/")}
+        kept_back = {slot for slot in slots if self.hold_of(slot) is not None}
+        gone = {held for held in self._operator_holds if held == name or held.startswith(f"{name}/")}
         if gone:
             await self._change(lambda holds: [h for h in holds if h.name not in gone])
         pardoned = self.quarantine.pardon(slots)
         self.feed(*self.refresh(slots))
-        freed = [slot for slot in slots if slot in kept_back | pardoned and self.of(slot) is None]
+        freed = [slot for slot in slots if slot in kept_back | pardoned and self.hold_of(slot) is None]
         return self._answer(freed, None, changed=bool(gone or pardoned))
 
     def _answer(self, slots: list[str], hold: SlotHold | None, *, changed: bool) -> SlotsAnswer:
@@ -227,17 +229,19 @@ class Holds:
     async def _change(self, change: Callable[[list[SlotHold]], list[SlotHold]]) -> None:
         """Apply a change to the stored holds by compare-and-set, and put it into force."""
 
-        def after() -> bytes:
-            holds = change(list(self._set.values()))
+        def updated() -> bytes:
+            holds = change(list(self._operator_holds.values()))
             if len(holds) > MAX_HOLDS:
                 raise RefusedError(f"{MAX_HOLDS} slots and agents are held already; resume some first.")
             return SlotHolds(holds=tuple(holds)).encode()
 
-        await self._kept.change(after, "The slots are being held or resumed by somebody else; try again.")
+        await self._setting.change(
+            updated, "The slots are being held or resumed by somebody else; try again."
+        )
 
-    def _adopt(self, data: bytes) -> None:
+    def _apply(self, data: bytes) -> None:
         try:
-            self._set = {hold.name: hold for hold in SlotHolds.decode(data).holds}
+            self._operator_holds = {hold.name: hold for hold in SlotHolds.decode(data).holds}
         except BadMessageError as error:
             log.warning("what operators hold cannot be read, what was before stays in force: %s", error)
             return
@@ -246,16 +250,16 @@ class Holds:
 
     # -- telling agents --
 
-    def _order(self, slot: str) -> None:
-        self._orders.append(slot)
+    def _queue_order(self, slot: str) -> None:
+        self._outbox.append(slot)
         self._wake.set()
 
-    async def _tell(self) -> None:
+    async def _send_orders(self) -> None:
         while True:
-            while self._orders:
-                name = self._orders.popleft()
+            while self._outbox:
+                name = self._outbox.popleft()
                 agent, _, slot = name.rpartition("/")
-                order = HoldOrder(agent=agent, slot=slot, epoch=self.epoch, hold=self.of(name))
+                order = HoldOrder(agent=agent, slot=slot, epoch=self.epoch, hold=self.hold_of(name))
                 await self.bus.nc.publish(subjects.agent_verb(agent, "hold"), order.encode())
             self._wake.clear()
             await self._wake.wait()

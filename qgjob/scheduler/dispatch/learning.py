@@ -30,7 +30,7 @@ class Learning:
     clock: Clock
     estimates: Estimates
 
-    async def recall(self) -> None:
+    async def load(self) -> None:
         """Read what earlier reigns learned; what cannot be read is learned anew."""
         stored = await kv.get(self.bus, LEARNED_BUCKET, KEY)
         if stored is None or stored.deleted:

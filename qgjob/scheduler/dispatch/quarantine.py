@@ -44,7 +44,7 @@ class Quarantine:
     health: Health = field(default_factory=Health)
     _dirty: bool = False
 
-    async def recall(self) -> list[Event]:
+    async def load(self) -> list[Event]:
         """Read what earlier reigns recorded; returns the events for what is in force of it."""
         stored = await kv.get(self.bus, SETTINGS_BUCKET, KEY)
         if stored is None or stored.deleted:
@@ -68,7 +68,7 @@ class Quarantine:
             if due is not None and due <= self.clock.now():
                 feed(*self._take(health.tick(self.health, self.clock.now())))
             if self._dirty:
-                await self._keep()
+                await self._save()
 
     def ended(self, event: Ended, requires: Callable[[], frozenset[str]]) -> list[Event]:
         """An attempt ended; `requires` gives the labels of its job."""
@@ -180,7 +180,7 @@ class Quarantine:
                     events.append(BuildWithheld(build, None))
         return [*events, *self.changed(touched)]
 
-    async def _keep(self) -> None:
+    async def _save(self) -> None:
         self._dirty = False
         data = to_message(self.health).encode()
         try:

@@ -31,18 +31,18 @@ class RuleBook:
     clock: Clock
     feed: Callable[..., None]
     rules: QueueRules = field(default_factory=QueueRules)
-    _kept: Setting = field(init=False)
+    _setting: Setting = field(init=False)
 
     def __post_init__(self) -> None:
-        self._kept = Setting(self.bus, KEY, self._adopt)
+        self._setting = Setting(self.bus, KEY, self._apply)
 
-    async def recall(self) -> None:
+    async def load(self) -> None:
         """Read the rules as they are; what cannot be read stops nobody."""
-        await self._kept.recall()
+        await self._setting.load()
 
     async def run(self) -> None:
         """Follow what others write, until cancelled."""
-        await self._kept.run()
+        await self._setting.run()
 
     async def pause(self, data: bytes) -> QueueRules:
         """The control verb `queue_pause`."""
@@ -105,10 +105,12 @@ class RuleBook:
                 raise RefusedError(f"There are {MAX_RULES} pauses and limits already; lift some first.")
             return rules.model_copy(update={"changed": False}).encode()
 
-        changed = await self._kept.change(after, "The rules are being changed by somebody else; try again.")
+        changed = await self._setting.change(
+            after, "The rules are being changed by somebody else; try again."
+        )
         return self.rules.model_copy(update={"changed": changed})
 
-    def _adopt(self, data: bytes) -> None:
+    def _apply(self, data: bytes) -> None:
         try:
             self.rules = QueueRules.decode(data)
         except BadMessageError as error:

@@ -24,25 +24,25 @@ class Setting:
 
     bus: Bus
     key: str
-    adopt: Callable[[bytes], None]
+    apply: Callable[[bytes], None]
     _revision: int = 0
 
-    async def recall(self) -> None:
+    async def load(self) -> None:
         """Read it as it is."""
         stored = await kv.get(self.bus, SETTINGS_BUCKET, self.key)
         if stored is None:
             if self._revision:  # the bucket was purged, which leaves no tombstone
                 self._revision = 0
-                self.adopt(_NOTHING)
+                self.apply(_NOTHING)
         else:
-            self._take(_NOTHING if stored.deleted else stored.data, stored.seq)
+            self._apply_newer(_NOTHING if stored.deleted else stored.data, stored.seq)
 
     async def run(self) -> None:
         """Follow what others write, until cancelled: an old leader may have a last word."""
         subject = kv.key_subject(SETTINGS_BUCKET, self.key)
         async for batch in follow(self.bus, f"KV_{SETTINGS_BUCKET}", [subject], last_per_subject=True):
             for message in batch:
-                self._take(_NOTHING if message.deleted else message.data, message.seq)
+                self._apply_newer(_NOTHING if message.deleted else message.data, message.seq)
 
     async def change(self, after: Callable[[], bytes | None], contested: str) -> bool:
         """Store what `after` makes of what was adopted, and adopt it; False when it makes nothing.
@@ -58,13 +58,13 @@ class Setting:
             except JsError as error:
                 if not lost_compare(error):
                     raise
-                await self.recall()
+                await self.load()
                 continue
-            self._take(data, seq)
+            self._apply_newer(data, seq)
             return True
         raise RefusedError(contested)
 
-    def _take(self, data: bytes, seq: int) -> None:
+    def _apply_newer(self, data: bytes, seq: int) -> None:
         if seq > self._revision:
             self._revision = seq
-            self.adopt(data)
+            self.apply(data)

@@ -42,7 +42,7 @@ class Slots:
     holds: Holds
     agents: dict[str, set[str]]
     """Slots by agent."""
-    _heard: dict[str, float] = field(default_factory=dict[str, float])
+    _last_report: dict[str, float] = field(default_factory=dict[str, float])
     """When a slot of an agent last reported itself (monotonic)."""
     _keys: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -51,7 +51,7 @@ class Slots:
         async with self.bus.subscribed(subjects.SLOT_NEXT_ALL, self._on_next), asyncio.TaskGroup() as tasks:
             await self.bus.nc.publish(subjects.HELLO, Hello(epoch=self.dispatcher.epoch).encode())
             tasks.create_task(self._watch_agents(), name="agents")
-            tasks.create_task(self._miss_the_silent(), name="silent agents")
+            tasks.create_task(self._expire_silent_agents(), name="silent agents")
 
     async def _on_next(self, msg: Msg) -> None:
         try:
@@ -64,9 +64,9 @@ class Slots:
             return
         name = f"{report.agent}/{report.slot}"
         self.agents.setdefault(report.agent, set()).add(name)
-        self._heard[report.agent] = self.clock.monotonic()
+        self._last_report[report.agent] = self.clock.monotonic()
         bound = _group_key(report.bound)
-        held = self.holds.reported(name, report)
+        held = self.holds.on_report(name, report)
         seen = SlotSeen(
             name=name,
             labels=frozenset(report.labels),
@@ -82,17 +82,17 @@ class Slots:
         slot = self.lab.state.slots[name]
         if slot.available and slot.bound is not None and slot.bound != bound:
             if bound is None:
-                self.dispatcher.doubt(slot.bound)
+                self.dispatcher.recheck_consumer(slot.bound)
             self.dispatcher.bind(Bind(name, slot.bound))  # the binding was lost, or is on its way
 
-    async def _miss_the_silent(self) -> None:
+    async def _expire_silent_agents(self) -> None:
         """An agent without a heartbeat in the bucket has no key that could expire: its reports must tell."""
         while True:
             await asyncio.sleep(_LOOK_S)
             since = self.clock.monotonic() - SILENT_S
             beating = set(self._keys.values())
             for agent in [agent for agent in self.agents if agent not in beating]:
-                if self._heard.get(agent, 0.0) < since:
+                if self._last_report.get(agent, 0.0) < since:
                     self._agent_gone(agent)
 
     async def _watch_agents(self) -> None:
@@ -127,7 +127,7 @@ class Slots:
 
     def _agent_gone(self, agent: str | None) -> None:
         if agent is not None:
-            self._heard.pop(agent, None)
+            self._last_report.pop(agent, None)
         for name in sorted(self.agents.pop(agent, set()) if agent else ()):
             log.info("slot %s is gone", name)
             self.lab.feed(SlotLost(name))

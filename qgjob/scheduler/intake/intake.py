@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_AHEAD = 1000
-_READ_AT_ONCE = 200
+_PREFETCH = 1000
+_BATCH = 200
 """Messages taken in at a go: in between the leader's key is renewed, whose answer stands in the same line."""
 
 _MARKER_GONE_S = float(streams.RUN_MARKER_TTL_S)
@@ -60,9 +60,9 @@ class Intake:
     feed: Callable[..., None]
     on_job: Callable[[Entry], None]
     """Called for each job that comes in, before it is fed."""
-    is_over: Callable[[Entry], bool]
+    has_ended: Callable[[Entry], bool]
     """Whether the end of a job's attempt was read before the job, which settles it."""
-    on_use: Callable[[JobSpec], None]
+    on_spec: Callable[[JobSpec], None]
     """Called with what each of them is: it uses a build."""
     watermark: Watermark
     """Starts at the last job that an earlier reign announced."""
@@ -73,37 +73,37 @@ class Intake:
     priority_of: Callable[[str, str, int], int]
     """The priority of a job (its id, its run's, that of its submit) by now."""
     superseding: Superseding
-    after: Callable[[], Awaitable[None]]
+    before_next_batch: Callable[[], Awaitable[None]]
     """Waited for between two goes: what was placed goes out first."""
-    on_inherited: Callable[[], None]
+    on_caught_up: Callable[[], None]
     """Called once, when everything that was there at the start has been read."""
     too_new: int = 0
     """How many jobs are there that a newer release stored."""
-    seen_through: int = 0
-    taken: int = 0
+    read_through: int = 0
+    messages_read: int = 0
     """How many messages were read in this reign."""
-    _finishing: RunKey | None = None
+    _completing: RunKey | None = None
     """The run whose last part is being taken in: it was stored at one go, so nothing comes in between."""
 
     async def run(self, consumer: str) -> None:
         """Read until cancelled; raises `ConsumerGoneError` when the consumer is lost."""
         inheriting = self.horizon > 0
         if not inheriting:
-            self.on_inherited()
-        async with Puller(self.bus, streams.JOBS, consumer, ahead=_AHEAD) as puller:
+            self.on_caught_up()
+        async with Puller(self.bus, streams.JOBS, consumer, ahead=_PREFETCH) as puller:
             while True:
                 first = await puller.next()
-                some = [first, *puller.take(_READ_AT_ONCE)]
-                last = await self._take_all(some)
-                self.taken += len(some)
+                some = [first, *puller.take(_BATCH)]
+                last = await self._handle_batch(some)
+                self.messages_read += len(some)
                 if not last.pending:
-                    self._finishing = None
+                    self._completing = None
                 await asyncio.sleep(0)
-                self.seen_through = last.seq
+                self.read_through = last.seq
                 if inheriting and (last.seq >= self.horizon or not last.pending):
                     inheriting = False
-                    self.on_inherited()
-                await self.after()
+                    self.on_caught_up()
+                await self.before_next_batch()
 
     async def watch_open_runs(self) -> None:
         """Refuse runs that stay incomplete."""
@@ -114,31 +114,31 @@ class Intake:
                 if now - run.since > self.open_run_s:
                     await self._refuse(run)
 
-    def reads(self, run_id: str) -> bool:
+    def is_incomplete(self, run_id: str) -> bool:
         """Whether jobs of a run wait aside until all of it is in, or its last part is being taken in."""
-        if self._finishing is not None and self._finishing[1] == run_id:
+        if self._completing is not None and self._completing[1] == run_id:
             return True
         return any(key[1] == run_id for key in self.runs.open)
 
     def announced_through(self) -> int:
         """All jobs of complete runs up to this sequence are announced; the next reign starts behind it."""
         first_open = min((e.seq for run in self.runs.open.values() for _, e, _ in run.waiting), default=None)
-        read = self.seen_through if first_open is None else min(self.seen_through, first_open - 1)
+        read = self.read_through if first_open is None else min(self.read_through, first_open - 1)
         return self.watermark.advance(read, posted=self.events.posted, stored=self.events.done)
 
-    async def _take_all(self, msgs: list[Msg]) -> StreamMessage:
+    async def _handle_batch(self, msgs: list[Msg]) -> StreamMessage:
         arrivals: list[_Arrival] = []
         stored = stream_message(msgs[0])
         for msg in msgs:
             stored = stream_message(msg)
-            message = await self._read(stored, msg.reply)
+            message = await self._decode(stored, msg.reply)
             if message is not None:
                 arrivals.append((stored, msg.reply, message))
         await self.runs.learn(_key(message) for _, _, message in arrivals if message.attempt == 1)
         over = await self._superseded_by(arrivals)
         events: list[Event] = []
         for arrival in arrivals:
-            await self._take(arrival, events)
+            await self._handle(arrival, events)
         self.feed(*events)
         self.superseding.end(over)
         return stored
@@ -153,7 +153,7 @@ class Intake:
             and (message.part == message.parts - 1 or self._is_whole(message, stored.at))
         )
 
-    async def _read(self, stored: StreamMessage, ack: str) -> JobMessage | None:
+    async def _decode(self, stored: StreamMessage, ack: str) -> JobMessage | None:
         try:
             if len(stored.data) > self.bus.max_payload - streams.JOB_ROOM_BYTES:
                 raise BadMessageError("the job is too large: its events would not fit into a message")
@@ -165,21 +165,21 @@ class Intake:
             self.too_new += 1
             return None
         except (BadMessageError, ValueError) as error:
-            await self._put_aside(stored, ack, str(error))
+            await self._dead_letter(stored, ack, str(error))
             return None
         return message
 
-    async def _put_aside(self, stored: StreamMessage, ack: str, why: str) -> None:
+    async def _dead_letter(self, stored: StreamMessage, ack: str, why: str) -> None:
         if await set_aside(self.bus, streams.JOBS, stored.subject, stored.data, why, seq=stored.seq):
             await self.bus.nc.publish(ack, ACK)
 
-    async def _take(self, arrival: _Arrival, events: list[Event]) -> None:
+    async def _handle(self, arrival: _Arrival, events: list[Event]) -> None:
         stored, ack, message = arrival
         spec = message.spec
         known = self.backlog.entries.get(spec.job_id)
         if known is not None and (known.org_id, known.run_id) != (spec.org_id, spec.run_id):
             text = f"the id {spec.job_id} is that of a live job of {known.org_id}, run {known.run_id}"
-            await self._put_aside(stored, ack, text)
+            await self._dead_letter(stored, ack, text)
             return
         if known is not None and known.attempt >= message.attempt:
             if known.released or stored.seq != known.seq:
@@ -189,22 +189,22 @@ class Intake:
             return
         run_id, org_id = intern(spec.run_id), intern(spec.org_id)
         entry = Entry(spec.job_id, run_id, org_id, message.attempt, stored.data, stored.seq, ack)
-        entry.doubtful = message.again or stored.seq <= self.horizon or stored.delivered > 1
+        entry.maybe_ended = message.again or stored.seq <= self.horizon or stored.delivered > 1
         if message.parts > 1 and message.attempt == 1 and not self._is_whole(message, stored.at):
             if message.part < message.parts - 1:
-                self._wait_aside(message, entry, stored.at)
+                self._hold_until_complete(message, entry, stored.at)
                 return
             await self._complete(_key(message))
-            self._finishing = _key(message)
-        elif self._finishing != _key(message):
-            self._finishing = None
+            self._completing = _key(message)
+        elif self._completing != _key(message):
+            self._completing = None
         self._admit(message, entry, stored.at, events)
 
     def _is_whole(self, message: JobMessage, at: float) -> bool:
         """Whether all of the run of a job that was stored then is known to be in the backlog, or was."""
         return self.runs.is_complete(_key(message)) or self.clock.now() - at > _MARKER_GONE_S
 
-    def _wait_aside(self, message: JobMessage, entry: Entry, at: float) -> None:
+    def _hold_until_complete(self, message: JobMessage, entry: Entry, at: float) -> None:
         key = _key(message)
         run = self.runs.open.setdefault(key, OpenRun(key, self.clock.monotonic()))
         run.waiting.append((message, entry, at))
@@ -223,18 +223,18 @@ class Intake:
         self.runs.open.pop(key, None)
 
     def _admit(self, message: JobMessage, entry: Entry, at: float, events: list[Event]) -> None:
-        if not self.is_over(entry):
+        if not self.has_ended(entry):
             self.backlog.add(entry)
             self.on_job(entry)
             spec = message.spec
-            self.on_use(spec)
+            self.on_spec(spec)
             priority = self.priority_of(spec.job_id, spec.run_id, spec.priority)
             events.append(JobArrived(placement_job(message, at, entry.seq, priority=priority)))
         if entry.seq <= self.watermark.through:
             return
         if message.attempt == 1:
             self._announce(message, at)
-            entry.told = self.events.posted
+            entry.announced_at_post = self.events.posted
         elif message.asked is not None and entry.seq <= self.horizon:
             # Who stored it may have died before that was told.
             self.events.post(retrying_event(message, "scheduler", at))

@@ -32,7 +32,7 @@ _MEND_S = 0.5
 _MEND_WITHIN_S = 2.0
 """While a cluster elects its leader nobody answers, and the key may be back meanwhile."""
 _GIVE_UP_S = LEADER_TTL_S * 0.75
-_STOOD_STILL_S = 5.0
+_MAX_PAUSE_S = 5.0
 """After a longer pause a new reign is safer: slots may seem lost whose reports were not read."""
 
 
@@ -59,7 +59,7 @@ class Election:
         self._bus = bus
         self._clock = clock
         self._replica = replica
-        self._mend = mend
+        self._restore = mend
         self._nonce = secrets.token_hex(8)
         self._revision = 0
 
@@ -77,7 +77,7 @@ class Election:
                     told = True
                     mandate = None
                     if mending is None or mending.done():
-                        mending = asyncio.create_task(self._look_for_bucket(), name="leader's bucket")
+                        mending = asyncio.create_task(self._restore_bucket(), name="leader's bucket")
                 if mandate is not None:
                     log.info("replica %s reigns, epoch %d", self._replica, mandate.epoch)
                     return mandate
@@ -101,7 +101,7 @@ class Election:
             except JsError as error:
                 if not lost_compare(error):
                     log.debug("renewal refused: %s", error)
-                elif not await self._taken_back(renewed):
+                elif not await self._reclaim(renewed):
                     raise DeposedError("another replica reigns now") from None
                 else:
                     renewed = asked
@@ -109,7 +109,7 @@ class Election:
                 log.debug("renewal failed: %s", error)
             if self._clock.monotonic() - renewed > _GIVE_UP_S:
                 # This process itself may have been late, on an overloaded machine.
-                if not await self._taken_back(renewed):
+                if not await self._reclaim(renewed):
                     raise DeposedError("the leader key could not be renewed in time")
                 renewed = self._clock.monotonic()
 
@@ -130,14 +130,14 @@ class Election:
             raise
         return Mandate(self._replica, self._revision, self._clock.now())
 
-    async def _look_for_bucket(self) -> None:
+    async def _restore_bucket(self) -> None:
         """Create the key's bucket again if it was deleted: without it no leader can be elected who would."""
-        if self._mend is None:
+        if self._restore is None:
             return
         await asyncio.sleep(_MEND_S)
         with contextlib.suppress(QgjobError, TimeoutError):  # the server is away, or as full as before
             async with asyncio.timeout(_MEND_WITHIN_S):
-                await self._mend()
+                await self._restore()
 
     async def _put(self, expected: int, *, timeout: float) -> int:
         value = json.dumps({"replica": self._replica, "nonce": self._nonce}).encode()
@@ -145,7 +145,7 @@ class Election:
             self._bus, LEADER_BUCKET, KEY, value, ttl_s=LEADER_TTL_S, expected=expected, timeout=timeout
         )
 
-    async def _taken_back(self, renewed: float) -> bool:
+    async def _reclaim(self, renewed: float) -> bool:
         """Renew the key if nobody else has written it since we did.
 
         After a lost answer its revision is ahead of what we know, yet it is ours. When this process stood
@@ -154,7 +154,7 @@ class Election:
         """
         try:
             stored = await kv.get(self._bus, LEADER_BUCKET, KEY, timeout=_RENEW_S * 2)
-            if stored is None or self._clock.monotonic() - renewed > _STOOD_STILL_S:
+            if stored is None or self._clock.monotonic() - renewed > _MAX_PAUSE_S:
                 return False
             if stored.deleted:
                 ours = stored.seq == self._revision + 1

@@ -12,7 +12,7 @@ from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def growing() -> Generator[None]:
+def collector_disabled() -> Generator[None]:
     """Disable the collector until `settle` is called or the block ends."""
     gc.disable()
     try:
@@ -22,7 +22,7 @@ def growing() -> Generator[None]:
         gc.enable()
 
 
-def settle() -> None:
+def freeze() -> None:
     """The backlog is read: enable the collector again, except for the objects that exist by now."""
     gc.freeze()
     gc.enable()

@@ -64,10 +64,10 @@ class Inheritance:
     chains_horizon: int
     intake: str
     chains: str
-    chains_heard: int
+    chains_counted_through: int
     """Ends up to this sequence were heard by reigns before, though they may be read again."""
     queued_through: int
-    out: list[JobWasReleased] = field(default_factory=list[JobWasReleased])
+    released: list[JobWasReleased] = field(default_factory=list[JobWasReleased])
     entries: list[Entry] = field(default_factory=list[Entry])
     cancelling: list[str] = field(default_factory=list[str])
 
@@ -86,10 +86,10 @@ async def recover(bus: Bus, epoch: int) -> Inheritance:
         chains_horizon=int(events["last_seq"]),
         intake="",
         chains=chains,
-        chains_heard=heard,
+        chains_counted_through=heard,
         queued_through=await _queued_through(bus, int(jobs["last_seq"])),
     )
-    await _learn_what_is_out(bus, found)
+    await _read_released(bus, found)
     intake = await create_own_consumer(bus, streams.JOBS, streams.intake_consumer(epoch, 1))
     found.intake = str(intake["name"])
     if not intake.get("num_pending"):
@@ -199,7 +199,7 @@ async def _queued_through(bus: Bus, last_seq: int) -> int:
         return 0
 
 
-async def _learn_what_is_out(bus: Bus, found: Inheritance) -> None:
+async def _read_released(bus: Bus, found: Inheritance) -> None:
     messages: list[JobMessage] = []
     places: list[StreamMessage] = []
     async for page in read_all(bus, streams.WORK, _RELEASED):
@@ -226,7 +226,7 @@ async def _learn_what_is_out(bus: Bus, found: Inheritance) -> None:
             entry.cancel = link.reason
             found.cancelling.append(spec.job_id)
         found.entries.append(entry)
-        found.out.append(JobWasReleased(placement_job(message, spec.created_at, order), holder_of(link)))
+        found.released.append(JobWasReleased(placement_job(message, spec.created_at, order), holder_of(link)))
 
 
 def holder_of(link: ChainLink | None) -> str | None:

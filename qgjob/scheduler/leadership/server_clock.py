@@ -42,7 +42,7 @@ class ServerClock:
         """Seconds of this machine's monotonic clock."""
         return self._own.monotonic()
 
-    async def look(self) -> None:
+    async def synchronise(self) -> None:
         """Set it by the server's clock; raises `QgjobError` when the server does not answer."""
         asked = self._own.monotonic()
         at = await read_server_time(self._bus, EVENTS)
@@ -52,15 +52,15 @@ class ServerClock:
 
     async def run(self) -> None:
         """Follow the server's clock until cancelled."""
-        self._say_when_wrong()
+        self._log_when_wrong()
         while True:
             await asyncio.sleep(_EVERY_S)
             try:
-                await self.look()
+                await self.synchronise()
             except QgjobError as error:  # the next check decides
                 log.debug("the server's clock cannot be read: %s", error)
 
-    def _say_when_wrong(self) -> None:
+    def _log_when_wrong(self) -> None:
         ahead = self._own.now() - self.now()
         if abs(ahead) > _WRONG_S:
             which = "ahead of" if ahead > 0 else "behind"

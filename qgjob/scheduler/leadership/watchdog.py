@@ -30,12 +30,12 @@ async def watch(over: asyncio.Event, epoch: int, *, end: Callable[[], None]) -> 
         "to be started again",
         epoch,
         CLOSES_WITHIN_S,
-        "; ".join(_hanging()),
+        "; ".join(_hanging_tasks()),
     )
     end()
 
 
-async def saying(over: asyncio.Event, duty: Awaitable[None]) -> None:
+async def signalling(over: asyncio.Event, duty: Awaitable[None]) -> None:
     """Run a duty that lasts as long as the reign, and set `over` when it ends."""
     try:
         await duty
@@ -49,7 +49,7 @@ def end_process() -> None:
     os._exit(int(ExitCode.ERROR))
 
 
-def _hanging() -> list[str]:
+def _hanging_tasks() -> list[str]:
     """The tasks that were cancelled and go on, and where they stand."""
     found: list[str] = []
     for task in asyncio.all_tasks():

@@ -49,7 +49,7 @@ class EventHistory:
             if self._suspect in callbacks:
                 callbacks.remove(self._suspect)
 
-    def took(self, message: StreamMessage) -> None:
+    def on_message(self, message: StreamMessage) -> None:
         """Note that everything up to a message was read."""
         self._taken = (message.seq, message.at)
 

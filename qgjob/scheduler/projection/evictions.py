@@ -34,7 +34,7 @@ class Evictions:
             self.rebuilt(now)
         return self._count is None or (not rebuilding and now >= self._stays_until)
 
-    def saw(self, count: int, now: float) -> int:
+    def on_count(self, count: int, now: float) -> int:
         """Take in how many keys the store has thrown away; returns how many of them are new."""
         before, self._count = self._count, count
         if before is None or count <= before:

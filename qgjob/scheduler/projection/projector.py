@@ -118,35 +118,35 @@ class Projector:
         """Work until cancelled, whatever the store and the server do meanwhile."""
         async with self._bus.subscribed(f"{subjects.LIVE_AGENTS}.*", self._on_heartbeat):
             while True:
-                await self._one_go()
+                await self._run_once()
                 # Two projectors that conflicted must not conflict again at once.
                 await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311  (no secret)
 
-    async def _one_go(self) -> None:
+    async def _run_once(self) -> None:
         """Project until something goes wrong, and log what it was."""
         try:
             await self._project()
         except OutdatedError as error:
-            self._say(logging.INFO, f"the projection is read again: {error}")
+            self._log_once(logging.INFO, f"the projection is read again: {error}")
         except OtherStreamError as error:
             self._anew = True
-            self._say(logging.WARNING, f"the projection is built anew: {error}")
+            self._log_once(logging.WARNING, f"the projection is built anew: {error}")
         except _EvictedError as error:
             self._anew = True
-            self._say(logging.ERROR, f"the projection is built anew: {error}")
+            self._log_once(logging.ERROR, f"the projection is built anew: {error}")
         except RefusedError as error:
             self._anew = True  # something else wrote under our keys: what is ours is written again
-            self._say(logging.ERROR, f"the projection is built anew: {error}")
+            self._log_once(logging.ERROR, f"the projection is built anew: {error}")
             await asyncio.sleep(_REST_S)
         except QgjobError as error:
-            self._say(logging.WARNING, f"the projection rests: {error}")
+            self._log_once(logging.WARNING, f"the projection rests: {error}")
             await asyncio.sleep(_REST_S)
         except Exception:
             # A bug here must not end the reign: jobs run without the projection.
             log.exception("the projection failed and is tried again")
             await asyncio.sleep(_REST_S)
 
-    def _say(self, level: int, text: str) -> None:
+    def _log_once(self, level: int, text: str) -> None:
         if text != self._said:
             log.log(level, "%s", text)
         self._said = text
@@ -198,7 +198,7 @@ class Projector:
         async with contextlib.aclosing(cast("AsyncGenerator[list[StreamMessage]]", messages)):
             async for batch in messages:
                 self._waiting += batch
-                self._history.took(batch[-1])
+                self._history.on_message(batch[-1])
                 self._wake.set()
                 if len(self._waiting) >= MANY:
                     self._many.set()
@@ -261,7 +261,7 @@ class Projector:
                 self._unwatched = True
                 log.warning("whether the store throws keys away cannot be watched (INFO): %s", error)
             return
-        if gone := self._evictions.saw(evicted, now):
+        if gone := self._evictions.on_count(evicted, now):
             raise _EvictedError(
                 f"the store at {self._store.shown} threw {counted(gone, 'key')} away, perhaps of "
                 "qgjob's; set its maxmemory-policy to noeviction, or give qgjob one of its own"

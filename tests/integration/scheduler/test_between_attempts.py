@@ -46,7 +46,7 @@ class Between:
         message, spec = self.attempt(number), self.spec
         entry = Entry(spec.job_id, spec.run_id, spec.org_id, number, message.encode(), number, None)
         self.backlog.add(entry)
-        self.cancels.came_in(entry)
+        self.cancels.on_job(entry)
         self.lab.feed(JobArrived(placement_job(message, self.clock.now(), number, priority=priority)))
         return entry
 
@@ -95,7 +95,7 @@ async def test_a_new_priority(bus: Bus) -> None:
         return KnownJobs([JobDoc(spec.job_id, spec.run_id, spec.org_id)])
 
     async def comes_in(_: Operation) -> None:
-        job.comes_in(2, priority=priorities.of(spec.job_id, spec.run_id, spec.priority))
+        job.comes_in(2, priority=priorities.priority_of(spec.job_id, spec.run_id, spec.priority))
 
     priorities = Priorities(bus, job.clock, job.backlog, events, job.lab.feed, known, at_once, ready)
     for place, other in enumerate(waits, 10):  # of several jobs the request is kept, which takes its time

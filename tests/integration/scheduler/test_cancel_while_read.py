@@ -31,7 +31,7 @@ async def test_it_waits_for_the_rest(
     run = planned(JOBS, runner="noop")
     last_part = {spec.job_id for spec in run.specs[JOBS // PARTS :]}
     half_read, asked, on = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    take_all, reads = Intake._take_all, Intake.reads  # pyright: ignore[reportPrivateUsage]
+    take_all, reads = Intake._handle_batch, Intake.is_incomplete  # pyright: ignore[reportPrivateUsage]
 
     async def halting(self: Intake, msgs: list[Msg]) -> object:
         taken = await take_all(self, msgs)
@@ -46,9 +46,9 @@ async def test_it_waits_for_the_rest(
             asked.set()
         return answer
 
-    monkeypatch.setattr(intake, "_READ_AT_ONCE", 4)
-    monkeypatch.setattr(Intake, "_take_all", halting)
-    monkeypatch.setattr(Intake, "reads", noting)
+    monkeypatch.setattr(intake, "_BATCH", 4)
+    monkeypatch.setattr(Intake, "_handle_batch", halting)
+    monkeypatch.setattr(Intake, "is_incomplete", noting)
 
     async with scheduling(nats_server, valkey_server), Witness().watching(bus) as witness:
         await told(bus)  # what a leader finds waiting it reads before it answers anybody

@@ -12,7 +12,7 @@ from qgjob.domain.placement.core import note
 from qgjob.domain.placement.model import JobArrived, JobWithdrawn, LabState
 from qgjob.errors import NotFoundError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
-from qgjob.scheduler.control.explaining import Explaining
+from qgjob.scheduler.control.explainer import Explainer
 from qgjob.scheduler.queries.lookup import KnownJobs
 from tests.support.placement import job
 
@@ -29,7 +29,7 @@ async def test_an_attempt_whose_end_is_known_does_not_wait_though_it_was_found_i
     async def known(any_id: str) -> KnownJobs:
         return KnownJobs([doc])
 
-    explaining = Explaining(bus, clock, placement, Backlog(), known)
+    explaining = Explainer(bus, clock, placement, Backlog(), known)
     answer = await explaining.explain(b'{"v": 1, "job_id": "j1"}')
     assert (answer.state, answer.attempt) == (state, attempt)
 
@@ -46,7 +46,7 @@ async def test_of_a_run_its_first_job_that_waits_is_explained_and_no_job_is_look
     for number in (7, 3, 5, 1):
         note(placement, JobArrived(job(number)), clock.now(), [])
         backlog.add(Entry(f"j{number}", "r1", "o", 1, b"", number, None))
-    explaining = Explaining(bus, clock, placement, backlog, known)
+    explaining = Explainer(bus, clock, placement, backlog, known)
     for first in ("j1", "j3"):
         answer = await explaining.explain(b'{"v": 1, "job_id": "r1"}')
         assert (answer.job_id, answer.state) == (first, "queued")

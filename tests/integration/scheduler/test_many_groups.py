@@ -54,7 +54,7 @@ class Binder:
             on_already_ended=lambda _, __: None,
             on_gone=lambda _: None,
             consumers=self.consumers,
-            bound=self.bound.get,
+            bound_group=self.bound.get,
         )
 
     async def __aenter__(self) -> Self:
@@ -139,11 +139,11 @@ async def test_how_many_groups_there_may_be_is_found_without_beginning_one_in_va
         await wait_for(lambda: limited in slots.told_placement, 10, "no room")
         del in_use[groups[1]]
         for _ in range(3):
-            await slots.consumers.tell()
-        assert slots.consumers.most == 1
+            await slots.consumers.report_limit()
+        assert slots.consumers.limit == 1
         assert slots.told_placement[-1] == GroupsLimited(1)
         await bus.requests.api(f"STREAM.UPDATE.{streams.WORK}", {**config, "max_consumers": 2})
-        await slots.consumers.tell()
+        await slots.consumers.report_limit()
         assert slots.told_placement[-1] == GroupsLimited(None)
         assert len(await consumer_names(bus, streams.WORK)) == 1
 
@@ -195,7 +195,7 @@ async def test_more_builds_than_the_server_has_room_for_wait_and_the_reign_goes_
 async def test_more_than_a_thousand_builds_at_once_have_room(bus: Bus) -> None:
     groups = [GroupKey("any", "acme", f"v{number}") for number in range(1005)]
     consumers = GroupConsumers(bus, SystemClock(), 30.0, lambda: dict.fromkeys(groups, True), lambda _: None)
-    assert all(await asyncio.gather(*map(consumers.be_there, groups)))
+    assert all(await asyncio.gather(*map(consumers.ensure, groups)))
     assert len(await consumer_names(bus, streams.WORK)) == len(groups)
 
 

@@ -34,7 +34,7 @@ async def recalled(bus: Bus, clock: ManualClock, backlog: Backlog, given: dict[s
     priorities = Priorities(
         bus, clock, backlog, Publisher(bus), lambda *_: None, unknown, arrived, asyncio.Event()
     )
-    await priorities.recall()
+    await priorities.load()
     return priorities
 
 
@@ -51,13 +51,13 @@ async def test_what_is_over_for_good_is_forgotten(bus: Bus) -> None:
     priorities = await recalled(bus, clock, backlog, given)
 
     def known() -> set[str]:
-        return {name for name in given if priorities.of(name, "-", 5) == 9}
+        return {name for name in given if priorities.priority_of(name, "-", 5) == 9}
 
     over = priorities.forget(())
     assert known() == set(given), "between two attempts a job stands nowhere for a moment"
     priorities.forget(over)
     assert known() == {"j_waits", "r_waits", "j_recent"}, "what ended lately may be retried"
-    assert priorities.of("j_of_run", "r_waits", 5) == 9
+    assert priorities.priority_of("j_of_run", "r_waits", 5) == 9
     clock.advance(2 * old)
     backlog.drop("j_waits", 1)
     backlog.drop("j_of_run", 1)
@@ -73,4 +73,4 @@ async def test_a_job_that_came_back_keeps_its_priority(bus: Bus) -> None:
     over = priorities.forget(over)
     backlog.drop("j_1", 1)
     priorities.forget(over)
-    assert priorities.of("j_1", "r_1", 5) == 9
+    assert priorities.priority_of("j_1", "r_1", 5) == 9

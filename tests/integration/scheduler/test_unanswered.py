@@ -184,7 +184,7 @@ async def test_a_reign_begins_though_nobody_leads_the_consumer_of_the_one_before
 ) -> None:
     """It may be without a leader for as long as a server of the cluster is away."""
     await submit(bus, planned(1, runner="noop"))
-    assert (await recover(bus, 1)).chains_heard == 0
+    assert (await recover(bus, 1)).chains_counted_through == 0
     await end_one(bus, JobMessage(spec=planned(1, runner="noop").specs[0]))
     request = bus.requests.request
     once: set[str] = set()
@@ -202,12 +202,12 @@ async def test_a_reign_begins_though_nobody_leads_the_consumer_of_the_one_before
     monkeypatch.setattr("qgjob.bus.topology._LOOK_S", 0.01)
     second = await recover(bus, 2)
     assert second.chains == "chains_2"
-    assert second.chains_heard == second.chains_horizon > 0
+    assert second.chains_counted_through == second.chains_horizon > 0
     await end_one(bus, JobMessage(spec=planned(1, runner="noop").specs[0]))
     monkeypatch.setattr(bus.requests, "request", request)
     third = await recover(bus, 3)
-    assert third.chains_heard == second.chains_heard, "the second read none of it"
-    assert third.chains_horizon > third.chains_heard, "nobody heard what came since"
+    assert third.chains_counted_through == second.chains_counted_through, "the second read none of it"
+    assert third.chains_horizon > third.chains_counted_through, "nobody heard what came since"
 
 
 async def test_ends_that_a_former_reign_heard_count_once_though_its_place_is_unknown(

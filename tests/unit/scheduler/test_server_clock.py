@@ -22,5 +22,5 @@ async def test_an_answer_to_the_last_of_several_questions_is_of_its_time(
         return 1_000.0
 
     monkeypatch.setattr(server_clock, "read_server_time", after_four_lost_questions)
-    await clock.look()
+    await clock.synchronise()
     assert clock.now() == pytest.approx(1_000.0, abs=0.6)

@@ -42,7 +42,7 @@ async def picture_is_saved(s: Stage, key: str) -> None:
 
 async def everything_is_read_again(s: Stage, key: str) -> None:
     asked: list[str] = []
-    s.app._feed = SimpleNamespace(read_again=asked.append, resyncs=0)  # type: ignore[assignment]
+    s.app._feed = SimpleNamespace(request_resync=asked.append, resyncs=0)  # type: ignore[assignment]
     await s.press(key)
     await wait_for(lambda: asked == ["Everything was read again."])
 

@@ -20,26 +20,26 @@ from qgjob.domain.placement.explain import explain
 from qgjob.domain.placement.model import LabState
 from qgjob.errors import BadMessageError, NotFoundError
 from qgjob.scheduler.backlog.entries import Backlog
-from qgjob.scheduler.control.cancels import Known
+from qgjob.scheduler.control.cancels import FindJobs
 from qgjob.scheduler.slices import slices
 
 MAX_ATTEMPTS = 50
 
 
 @dataclass(slots=True)
-class Explaining:
+class Explainer:
     """Answers `explain` within one reign."""
 
     bus: Bus
     clock: Clock
     state: LabState
     backlog: Backlog
-    known: Known
+    find_jobs: FindJobs
 
     async def explain(self, data: bytes) -> ExplainAnswer:
         """The control verb `explain`; raises `NotFoundError`, of a run also when all of it has ended."""
         job_id = await self._first_of(ExplainRequest.decode(data).job_id)
-        found = await self.known(job_id)
+        found = await self.find_jobs(job_id)
         doc = next((doc for doc in (found.docs if found else ()) if doc.job_id == job_id), None)
         history = () if doc is None else await self._history(doc)
         # Last, after all that takes time: the state of this moment.

@@ -38,7 +38,7 @@ _Named = tuple[str, str, str | None]
 
 
 @dataclass(slots=True)
-class KeptFiles:
+class FileRetention:
     """Renews stored files within one reign."""
 
     bus: Bus
@@ -47,7 +47,7 @@ class KeptFiles:
     """The schedules."""
     _used: set[_Named] = field(default_factory=set[_Named])
 
-    def used(self, spec: JobSpec) -> None:
+    def on_spec(self, spec: JobSpec) -> None:
         """Note that a job's build is in use."""
         self._used.add((spec.org_id, spec.app_version_id, spec.platform))
 
@@ -70,7 +70,7 @@ class KeptFiles:
         """Keep the bundles of schedules; returns which builds they need."""
         jobs = [job for plan in await self.plans() for job in plan.jobs]
         for digest in {job.bundle.digest for job in jobs if job.bundle}:
-            await self._keep_or_say(streams.BUNDLE_OBJECTS, digest, _OLD_S)
+            await self._keep_and_log(streams.BUNDLE_OBJECTS, digest, _OLD_S)
         return {(job.org_id, job.app_version_id, job.platform) for job in jobs}
 
     async def _keep_builds(self, builds: Iterable[_Named]) -> None:
@@ -91,10 +91,10 @@ class KeptFiles:
                 log.warning("whether a build that is in use is kept is not known: %s", error)
                 continue
             for build in used:
-                if not await self._keep_or_say(streams.BUILD_OBJECTS, build.blob.digest, _OLD_BUILD_S):
+                if not await self._keep_and_log(streams.BUILD_OBJECTS, build.blob.digest, _OLD_BUILD_S):
                     self._used.add(named)
 
-    async def _keep_or_say(self, bucket: str, digest: str, old_s: float) -> bool:
+    async def _keep_and_log(self, bucket: str, digest: str, old_s: float) -> bool:
         """Renew a file if it is old; False when that has to be tried again. Errors are logged."""
         try:
             await self._keep(bucket, digest, old_s)

@@ -15,44 +15,44 @@ AT_MOST_S: Final = 0.1
 """How long others wait: a slot that takes longer has a busy agent, or none."""
 
 
-class Precedence:
+class BindingsFirst:
     """The slots that were bound and have no job yet. Less urgent senders wait for them, but not for long."""
 
     def __init__(self) -> None:
-        self._untold: set[str] = set()
+        self._unsent: set[str] = set()
         self._unbegun: set[str] = set()
-        self._told = asyncio.Event()
+        self._all_sent = asyncio.Event()
         self._begun = asyncio.Event()
-        self._told.set()
+        self._all_sent.set()
         self._begun.set()
 
-    def bound(self, slot: str) -> None:
+    def on_bound(self, slot: str) -> None:
         """Note that a slot's binding is to be sent."""
-        self._untold.add(slot)
+        self._unsent.add(slot)
         self._unbegun.add(slot)
-        self._told.clear()
+        self._all_sent.clear()
         self._begun.clear()
 
-    def told(self, slot: str) -> None:
+    def on_binding_sent(self, slot: str) -> None:
         """Note that it was sent."""
-        self._untold.discard(slot)
-        if not self._untold:
-            self._told.set()
+        self._unsent.discard(slot)
+        if not self._unsent:
+            self._all_sent.set()
 
-    def begun(self, slot: str) -> None:
+    def on_started(self, slot: str) -> None:
         """Note that the slot has a job, or is gone."""
-        self.told(slot)
+        self.on_binding_sent(slot)
         self._unbegun.discard(slot)
         if not self._unbegun:
             self._begun.set()
 
-    async def until_told(self) -> None:
+    async def until_bindings_sent(self) -> None:
         """Wait until all bindings were sent, but not for long."""
-        if self._untold and not await set_within(self._told, AT_MOST_S):
-            self._untold.clear()
-            self._told.set()
+        if self._unsent and not await set_within(self._all_sent, AT_MOST_S):
+            self._unsent.clear()
+            self._all_sent.set()
 
-    async def until_begun(self) -> None:
+    async def until_jobs_started(self) -> None:
         """Wait until all bound slots have a job, but not for long."""
         if self._unbegun and not await set_within(self._begun, AT_MOST_S):
             self._unbegun.clear()

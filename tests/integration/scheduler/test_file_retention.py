@@ -18,9 +18,8 @@ from qgjob.bus.connect import Bus
 from qgjob.client import Client, SubmitRequest
 from qgjob.client.submitting.submit import make_specs
 from qgjob.clock import ManualClock, SystemClock
-from qgjob.scheduler.intake import kept_files
 from qgjob.scheduler.intake.crons import Crons
-from qgjob.scheduler.intake.kept_files import KeptFiles
+from qgjob.scheduler.intake.file_retention import FileRetention
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
@@ -65,9 +64,9 @@ async def test_bundles_and_builds_of_schedules_and_builds_in_use_are_stored_anew
 
     def look_after(days: float, *, used: bool = False) -> asyncio.Task[None]:
         late = ManualClock(clock.now() + days * 86_400)
-        kept = KeptFiles(bus, late, Crons(bus, late).plans)
+        kept = FileRetention(bus, late, Crons(bus, late).plans)
         if used:
-            kept.used(plan.jobs[0].model_copy(update={"app_version_id": "2"}))
+            kept.on_spec(plan.jobs[0].model_copy(update={"app_version_id": "2"}))
         return asyncio.create_task(kept.run())
 
     async def anew() -> list[bool]:
@@ -101,13 +100,13 @@ async def test_what_one_file_meets_does_not_stop_the_others(
         builds.append(record.blob)
     name = base64.urlsafe_b64encode(builds[1].digest.encode()).decode()
     await bus.requests.publish(f"$O.{streams.BUILD_OBJECTS}.M.{name}", b"rubbish")
-    monkeypatch.setattr(kept_files, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(file_retention, "_LOOK_EVERY_S", 0.05)
     late = Later()
-    kept = KeptFiles(bus, late, Crons(bus, late).plans)
+    kept = FileRetention(bus, late, Crons(bus, late).plans)
     request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"])
     (spec,) = make_specs(request, late.now())
     for version in ("1", "2", "3"):
-        kept.used(spec.model_copy(update={"app_version_id": version}))
+        kept.on_spec(spec.model_copy(update={"app_version_id": version}))
     first = [await objects.stat(bus, streams.BUILD_OBJECTS, builds[place].digest) for place in (0, 2)]
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file-system-that-is-read-only"))
     keeping = asyncio.create_task(kept.run())
@@ -139,7 +138,7 @@ async def test_a_build_of_a_job_that_comes_in_is_in_use(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kept_files, "_OLD_BUILD_S", -60.0)
+    monkeypatch.setattr(file_retention, "_OLD_BUILD_S", -60.0)
     client = Client(bus, SystemClock())
     file = tmp_path / "app"
     file.write_text("app")
@@ -177,11 +176,11 @@ async def test_the_builds_of_all_platforms_are_in_use_where_jobs_name_none(bus: 
     ]
     for platform, wanted in steps:
         late = Later()
-        kept = KeptFiles(bus, late, Crons(bus, late).plans)
+        kept = FileRetention(bus, late, Crons(bus, late).plans)
         (spec,) = make_specs(
             SubmitRequest(org_id="acme", app_version_id="1", platform=platform, tests=["a.py"]), late.now()
         )
-        kept.used(spec)
+        kept.on_spec(spec)
         keeping = asyncio.create_task(kept.run())
 
         async def anew(wanted: set[str | None] = wanted) -> bool:

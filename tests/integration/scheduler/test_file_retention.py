@@ -18,6 +18,7 @@ from qgjob.bus.connect import Bus
 from qgjob.client import Client, SubmitRequest
 from qgjob.client.submitting.submit import make_specs
 from qgjob.clock import ManualClock, SystemClock
+from qgjob.scheduler.intake import file_retention
 from qgjob.scheduler.intake.crons import Crons
 from qgjob.scheduler.intake.file_retention import FileRetention
 from tests.support.scheduling import scheduling

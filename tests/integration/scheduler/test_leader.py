@@ -107,7 +107,7 @@ async def test_who_stood_still_while_another_reigned_is_deposed(
 
 
 async def test_who_stood_still_for_long_starts_anew(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qgjob.scheduler.leadership.election._STOOD_STILL_S", LEADER_TTL_S * 1.25)
+    monkeypatch.setattr("qgjob.scheduler.leadership.election._MAX_PAUSE_S", LEADER_TTL_S * 1.25)
     election = Election(bus, SystemClock(), "a")
     await election.acquire()
     keeping = asyncio.create_task(election.keep())

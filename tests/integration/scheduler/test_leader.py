@@ -70,7 +70,7 @@ def stand_still(seconds: float) -> None:
 async def test_who_stood_still_for_longer_than_the_key_lives_reigns_on_if_nobody_else_did(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qgjob.scheduler.leadership.election._STOOD_STILL_S", 60.0)
+    monkeypatch.setattr("qgjob.scheduler.leadership.election._MAX_PAUSE_S", 60.0)
     election = Election(bus, SystemClock(), "a")
     mandate = await election.acquire()
     keeping = asyncio.create_task(election.keep())

@@ -13,8 +13,10 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.clock import SystemClock
+from qgjob.scheduler import reign
 from qgjob.scheduler.leadership.election import KEY, DeposedError, Election
-from tests.support.servers import NatsServer
+from tests.support.scheduling import scheduling
+from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
 
@@ -121,7 +123,7 @@ async def test_who_is_to_make_the_bucket_again_and_gets_no_answer_looks_at_the_k
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a cluster that lost the server which led it and the bucket: the bucket is back by itself."""
-    monkeypatch.setattr("qgjob.scheduler.leadership.election._MEND_WITHIN_S", 0.5)
+    monkeypatch.setattr("qgjob.scheduler.leadership.election._MEND_WITHIN_S", 60.0)
 
     async def unanswered() -> None:
         await ensure_topology(bus)
@@ -130,3 +132,25 @@ async def test_who_is_to_make_the_bucket_again_and_gets_no_answer_looks_at_the_k
     await bus.requests.api(f"STREAM.DELETE.KV_{LEADER_BUCKET}")
     election = Election(bus, SystemClock(), "a", mend=unanswered)
     await asyncio.wait_for(election.acquire(), 10)
+
+
+async def test_the_key_is_renewed_while_a_reign_that_begins_waits_for_its_streams(
+    bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a cluster where some have no leader yet: without it the reign would begin anew."""
+    go_on = asyncio.Event()
+
+    async def waits(bus: Bus) -> list[str]:
+        del bus
+        await go_on.wait()
+        return []
+
+    async def led() -> bool:
+        key = await kv.get(bus, LEADER_BUCKET, KEY)
+        return key is not None and not key.deleted
+
+    monkeypatch.setattr(reign, "missing_streams", waits)
+    async with scheduling(nats_server, valkey_server):
+        await wait_for(led, 20, "a leader")
+        await renewals(bus, 2)
+        go_on.set()

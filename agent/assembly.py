@@ -20,7 +20,7 @@ from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_topology
-from agent.slots.roster import Roster
+from agent.slots.roster import DeviceRoster
 from agent.storage.files import JobFiles
 from agent.storage.removal import remove_tree
 from agent.storage.short_tmp import sweep_short_tmps
@@ -92,7 +92,7 @@ async def run_agent(
             options_of_agent = AgentOptions(
                 settings.name, folder, settings.grace_s, tuple(sorted(runners.names))
             )
-            agent = Agent(bus, options_of_agent, Roster(driver, make_runner, settings.device_labels))
+            agent = Agent(bus, options_of_agent, DeviceRoster(driver, make_runner, settings.device_labels))
             try:
                 await agent.run(stop, ready, hurry)
             finally:

@@ -57,10 +57,10 @@ class Heartbeats:
         """Take the name; raises `RefusedError` when another agent of that name is alive."""
         stored = await self._stored()
         other = _read(stored)
-        if other is not None and not self._was_us(other):
-            stored = await self._silent(stored)
+        if other is not None and not self._is_own_earlier(other):
+            stored = await self._was_silent(stored)
             if stored is None:
-                raise _twin_of(self._name, other)
+                raise _duplicate_name_error(self._name, other)
         self._seq = stored.seq if stored is not None else 0
         self._remember()
 
@@ -72,7 +72,7 @@ class Heartbeats:
         """Beat until cancelled, or until another agent has the name."""
         while self.twin is None:
             self._changed.clear()
-            await self._beat()
+            await self._send()
             await asyncio.sleep(_CHANGE_S)
             await set_within(self._changed, HEARTBEAT_S - _CHANGE_S)
 
@@ -84,10 +84,10 @@ class Heartbeats:
             await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", self._tell().encode())
             async with asyncio.timeout(_GOODBYE_S):
                 stored = await self._stored()  # a put that was cancelled may be stored
-                if stored is not None and _same(_read(stored), self._tell()):
+                if stored is not None and _same_agent(_read(stored), self._tell()):
                     await kv.delete(self._bus, AGENTS_BUCKET, self._key, expected=stored.seq)
 
-    async def _beat(self) -> None:
+    async def _send(self) -> None:
         payload = self._tell().encode()
         try:
             await self._put(payload)
@@ -114,8 +114,8 @@ class Heartbeats:
                 # The answer to our put was lost, the key expired, or another agent has it.
                 stored = await self._stored()
                 other = _read(stored)
-                if other is not None and not _same(other, self._tell()):
-                    self.twin = _twin_of(self._name, other)
+                if other is not None and not _same_agent(other, self._tell()):
+                    self.twin = _duplicate_name_error(self._name, other)
                     self.taken.set()
                 self._seq = stored.seq if stored is not None else 0
             else:
@@ -124,7 +124,7 @@ class Heartbeats:
     async def _stored(self) -> Stored | None:
         return await kv.get(self._bus, AGENTS_BUCKET, self._key)
 
-    async def _silent(self, stored: Stored | None) -> Stored | None:
+    async def _was_silent(self, stored: Stored | None) -> Stored | None:
         """Wait whether the key's writer is alive: None when it writes again, else the key as it stands.
 
         One that was killed on another machine, or in a container, cannot be asked for its process.
@@ -140,15 +140,15 @@ class Heartbeats:
                 return None
         return stored or Stored("", 0, b"", deleted=True)
 
-    def _was_us(self, other: Heartbeat) -> bool:
+    def _is_own_earlier(self, other: Heartbeat) -> bool:
         """Whether a former agent in this folder wrote it, which is gone, as we have the folder's lock."""
         with contextlib.suppress(OSError, *UNREADABLE):
             said: Any = json.loads(self._note.read_text())
-            return (said["host"], said["pid"], said["started_at"]) == _who(other)
+            return (said["host"], said["pid"], said["started_at"]) == _identity(other)
         return False
 
     def _remember(self) -> None:
-        host, pid, started_at = _who(self._tell())
+        host, pid, started_at = _identity(self._tell())
         try:
             self._note.write_text(json.dumps({"host": host, "pid": pid, "started_at": started_at}))
         except OSError as error:
@@ -165,16 +165,16 @@ def _read(stored: Stored | None) -> Heartbeat | None:
     return None
 
 
-def _who(beat: Heartbeat) -> tuple[str, int, float]:
+def _identity(beat: Heartbeat) -> tuple[str, int, float]:
     """Identifies one start of an agent; two machines may have the same host name."""
     return (beat.host, beat.pid, beat.started_at)
 
 
-def _same(one: Heartbeat | None, other: Heartbeat) -> bool:
-    return one is not None and _who(one) == _who(other)
+def _same_agent(one: Heartbeat | None, other: Heartbeat) -> bool:
+    return one is not None and _identity(one) == _identity(other)
 
 
-def _twin_of(name: str, other: Heartbeat) -> RefusedError:
+def _duplicate_name_error(name: str, other: Heartbeat) -> RefusedError:
     return RefusedError(
         f"An agent named {name} runs already on {other.host} (pid {other.pid}).",
         hint="Give this one another --name, or stop the other.",

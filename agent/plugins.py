@@ -28,19 +28,19 @@ class Plugins:
     variable: str
     """The name in the agent's environment."""
 
-    def found(self, environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    def discover(self, environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
         """Each plug-in's location and object. Raises `UsageError` for one that cannot be loaded."""
         for entry in metadata.entry_points(group=self.group):
-            yield entry.value, self.made(entry.value, entry.load)
+            yield entry.value, self.instantiate(entry.value, entry.load)
         for where in filter(None, (part.strip() for part in environ.get(self.variable, "").split(","))):
             if ":" not in where:
                 raise UsageError(
                     f"{self.variable} wants package.module:Class, not {where!r}",
                     hint="Several are separated by commas.",
                 )
-            yield where, self.made(where, lambda where=where: load(where))
+            yield where, self.instantiate(where, lambda where=where: load(where))
 
-    def made(self, where: str, make: Callable[[], Made]) -> Made:
+    def instantiate(self, where: str, make: Callable[[], Made]) -> Made:
         """Call `make` for a plug-in; whatever the lab's own code raises becomes a `UsageError`."""
         try:
             return make()

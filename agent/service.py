@@ -17,7 +17,7 @@ from agent.attempts.attempt import AttemptRunner
 from agent.heartbeats import Heartbeats
 from agent.slots.held_work import HeldWork
 from agent.slots.holding import SKEW
-from agent.slots.roster import Roster
+from agent.slots.roster import DeviceRoster
 from agent.slots.slot import SlotWorker
 from bus_schemas import subjects
 from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
@@ -51,7 +51,7 @@ class AgentOptions:
 class Agent:
     """All slots of one machine, on one connection."""
 
-    def __init__(self, bus: Bus, options: AgentOptions, roster: Roster) -> None:
+    def __init__(self, bus: Bus, options: AgentOptions, roster: DeviceRoster) -> None:
         self._bus = bus
         self._options = options
         self._roster = roster
@@ -164,14 +164,14 @@ class Agent:
             elif verb == "hold":
                 told = HoldOrder.decode(msg.data)
                 if told.epoch >= self._epoch and (slot := self._slots.get(told.slot)):
-                    slot.obey(told.hold)
+                    slot.apply_hold(told.hold)
             elif verb == "cancel":
                 order = CancelAttempt.decode(msg.data)
                 for slot in self._slots.values():
                     slot.cancel(order.job_id, order.attempt, order.reason)
         except NewerMessageError:
             for slot in self._slots.values():
-                slot.too_old("scheduler")
+                slot.hold_incompatible("scheduler")
         except BadMessageError as error:
             log.warning("ignored a message on %s: %s", msg.subject, error)
 
@@ -194,7 +194,7 @@ class Agent:
     def _present_slots(self) -> None:
         self._beats.changed()
         for slot in self._slots.values():
-            slot.hello()
+            slot.request_report()
 
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat.model_validate(

@@ -122,9 +122,9 @@ class AttemptRunner:
 
     # -- the attempt --
 
-    def expect(self) -> None:
+    def prepare_for_next(self) -> None:
         """An attempt is about to be claimed: what is asked for from now on concerns it."""
-        self._interruption.expect()
+        self._interruption.reset()
 
     async def run(
         self,
@@ -145,7 +145,7 @@ class AttemptRunner:
         secrets = {name: self._secrets[name] for name in spec.secrets if name in self._secrets}
         masker = masker_of(secrets)
         shipper = LogShipper(bus, claim.message, masker=masker)
-        _say_what_it_is(shipper, claim)
+        _log_header(shipper, claim)
         # One folder a claim: that of an earlier claim of the same attempt may just be being removed.
         name = f"{_safe(spec.job_id)}-{claim.message.attempt}-{claim.nonce[:6]}"
         dirs = JobDirs(root=self._work_dir / name)
@@ -159,7 +159,7 @@ class AttemptRunner:
 
         task = asyncio.create_task(steps.run(), name=f"attempt {spec.job_id}")
         try:
-            with interruption.of(task):
+            with interruption.raise_if_ended(task):
                 async with kept_lease(
                     bus,
                     ack,
@@ -207,7 +207,7 @@ class AttemptRunner:
                 steps.shipper.say(error.hint)  # the reason is in the result; the hint is only in the log
             return outcome(claim, of_error(error), progress, None, now=time.time())
         reason, why = asked.reason, asked.why
-        if _may_be_the_device(result, reason) and (silence := await self._silence()):
+        if _suspects_device(result, reason) and (silence := await self._silence()):
             reason, why = EndReason.DEVICE_LOST, silence
         verdicted = of_result(result, reason, why)
         return verdicted and outcome(claim, verdicted, progress, result, now=time.time())
@@ -221,11 +221,11 @@ class AttemptRunner:
 
     def _clean(self, dirs: JobDirs) -> None:
         """Clean the attempt's folder up in the background: the slot need not wait for it."""
-        task = asyncio.create_task(self._put_away(dirs), name="cleaning")
+        task = asyncio.create_task(self._archive(dirs), name="cleaning")
         self._tails.add(task)
         task.add_done_callback(self._tails.discard)
 
-    async def _put_away(self, dirs: JobDirs) -> None:
+    async def _archive(self, dirs: JobDirs) -> None:
         with contextlib.suppress(OSError):
             await self._slot.files.return_bundle(dirs.bundle)
         await asyncio.to_thread(remove_tree, dirs.root)
@@ -239,7 +239,7 @@ class AttemptRunner:
         forget_short_tmp(self._work_dir)
 
 
-def _say_what_it_is(shipper: LogShipper, claim: Claim) -> None:
+def _log_header(shipper: LogShipper, claim: Claim) -> None:
     """Tell the reader of the log that this is a takeover, or not the first attempt."""
     if claim.takeovers:
         shipper.say(f"--- taken over by {claim.who.name}: it begins again (takeover {claim.takeovers}) ---")
@@ -247,7 +247,7 @@ def _say_what_it_is(shipper: LogShipper, claim: Claim) -> None:
         shipper.say(f"--- attempt {claim.message.attempt}, on {claim.who.name} ---")
 
 
-def _may_be_the_device(result: RunResult, reason: EndReason | None) -> bool:
+def _suspects_device(result: RunResult, reason: EndReason | None) -> bool:
     if reason is None:
         return result.verdict is not Verdict.PASSED
     return reason in {EndReason.TIMED_OUT, EndReason.SILENT}

@@ -61,7 +61,7 @@ class Claim:
     link: Started | None = None
     """What we wrote last."""
 
-    async def let_go(self) -> None:
+    async def give_up(self) -> None:
         """Mark the chain as released by us, so that whoever takes it over does not count us as lost."""
         if self.link is None:
             return
@@ -176,7 +176,7 @@ async def claim(
         if isinstance(there, Ended):
             return None
         if isinstance(there, Cancelling):
-            await held.end("cancelled", _unrun(message, who, "cancelled", "cancelled", there.reason))
+            await held.end("cancelled", _not_run(message, who, "cancelled", "cancelled", there.reason))
             return None
         if there.nonce == nonce:
             return held
@@ -193,10 +193,10 @@ async def _given_up(held: Claim) -> bool:
     """End an attempt that too many slots have lost; False when this one may take it over."""
     message, who = held.message, held.who
     if is_poisonous(gone_down(message, held.lost)):
-        await held.end("errored", _unrun(message, who, "errored", POISONOUS, ""))
+        await held.end("errored", _not_run(message, who, "errored", POISONOUS, ""))
     elif held.takeovers > MAX_TAKEOVERS:
         text = f"{held.takeovers} slots in turn lost hold of it"
-        await held.end("errored", _unrun(message, who, "errored", "takeovers", text), retryable=False)
+        await held.end("errored", _not_run(message, who, "errored", "takeovers", text), retryable=False)
     else:
         return False
     return True
@@ -241,7 +241,7 @@ def _lost(there: Started, who: Identity) -> tuple[str, ...]:
     return (*there.lost, holder)
 
 
-def _unrun(message: JobMessage, who: Identity, outcome: EndState, reason: str, text: str) -> Attempt:
+def _not_run(message: JobMessage, who: Identity, outcome: EndState, reason: str, text: str) -> Attempt:
     return Attempt(
         number=message.attempt,
         agent=who.agent,

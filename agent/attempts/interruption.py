@@ -20,12 +20,12 @@ class Interruption:
         self.reason: EndReason | None = None
         self.why = ""
 
-    def expect(self) -> None:
+    def reset(self) -> None:
         """An attempt is about to be claimed: what is asked for from now on concerns it."""
         self.reason, self.why = None, ""
 
     @contextlib.contextmanager
-    def of(self, task: asyncio.Task[Any]) -> Generator[None]:
+    def raise_if_ended(self, task: asyncio.Task[Any]) -> Generator[None]:
         """Within the block, this task runs the attempt; an earlier request to end it takes effect at once."""
         self._task = task
         if self.reason is not None:

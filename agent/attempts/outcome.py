@@ -68,7 +68,7 @@ def of_result(result: RunResult, reason: EndReason | None, why: str) -> EndVerdi
             pass
     match result.verdict:
         case Verdict.PASSED:
-            return EndVerdict("passed", None, result.reason or _in_spite_of(result), result.retryable)
+            return EndVerdict("passed", None, result.reason or _despite(result), result.retryable)
         case Verdict.FAILED:
             return EndVerdict("failed", "test_failed", result.reason, result.retryable)
         case Verdict.INFRASTRUCTURE:
@@ -131,7 +131,7 @@ def masked(outcome: Outcome, masker: Masker) -> Outcome:
     return outcome._replace(result=outcome.result.model_copy(update={"message": masker.text(message)}))
 
 
-def _in_spite_of(result: RunResult) -> str | None:
+def _despite(result: RunResult) -> str | None:
     """Failed cases in spite of exit code 0: the exit code is the verdict, but they should not go unseen."""
     counts = result.counts
     if not counts.wrong:

@@ -23,7 +23,7 @@ from agent.errors import JobError
 from agent.launch import EndReason, JobDirs
 from agent.output.logs import LogShipper
 from agent.output.masking import masker_of
-from agent.reports.stored import as_told, case_report, store_cases
+from agent.reports.stored import case_report, masked_cases, store_cases
 from agent.runners.base import (
     AnyRunner,
     AppiumSession,
@@ -76,22 +76,22 @@ class SlotParts:
     def held(self, spec: JobSpec) -> InstalledApp | None:
         """The ledger's entry of the job's build, or its marker while none is uploaded."""
         digest = self.digests.get(_sought(spec))
-        return next((app for app in self._alike(spec) if app.sha256 == digest), None)
+        return next((app for app in self._same_digest(spec) if app.sha256 == digest), None)
 
     def installed_as(self, spec: JobSpec) -> str:
         """The app id under which the device has the job's build; not all drivers say which bytes it was."""
-        alike = self._alike(spec)
+        alike = self._same_digest(spec)
         held = self.held(spec) or (alike[0] if alike else None)
         return held.app_id if held else spec.app_id or DEFAULT_APP_ID
 
-    def _alike(self, spec: JobSpec) -> list[InstalledApp]:
+    def _same_digest(self, spec: JobSpec) -> list[InstalledApp]:
         return [app for app in self.installed() if _version(app) == _version(spec)]
 
     def holds(self, spec: JobSpec) -> bool:
         """Whether the build is there; a mere marker counts while no build is known to be uploaded."""
         held = self.held(spec)
         return held is not None and (
-            held.sha256 is not None or self.files.surely_absent(spec, self.device.labels)
+            held.sha256 is not None or self.files.known_missing(spec, self.device.labels)
         )
 
     def knows(self, spec: JobSpec, digest: str | None) -> None:
@@ -162,7 +162,7 @@ class Steps:
         job = self._job(app, await self.slot.kit.appium(runner, app))
         self.progress.running_at = time.time()
         if not prepared:
-            await self._tell(
+            await self._post_event(
                 Running,
                 installed=self.progress.installed,
                 install_s=self.progress.install_s,
@@ -181,9 +181,9 @@ class Steps:
         spec = self._spec
         await asyncio.to_thread(_fresh, self.dirs, bundle=spec.bundle is None)
         if spec.bundle is not None:
-            await self._preparing("bundle")
+            await self._post_preparing("bundle")
             await self.slot.files.unpack_bundle(
-                spec, self.dirs.bundle, lambda text: self._preparing("bundle", text)
+                spec, self.dirs.bundle, lambda text: self._post_preparing("bundle", text)
             )
 
     # -- install --
@@ -193,16 +193,16 @@ class Steps:
         self.slot.knows(spec, await self.slot.files.digest(spec, self.slot.device.labels))
         if self.slot.holds(spec):
             return  # found by its digest: installed by an earlier agent, or under another name
-        await self._preparing("install")
+        await self._post_preparing("install")
         fetched: list[str] = []
 
         async def fetching(text: str) -> None:
             fetched.append(text)
-            await self._preparing("download", text)
+            await self._post_preparing("download", text)
 
         async with self.slot.files.build(spec, self.slot.device.labels, say, fetching) as build:
             if fetched:  # the message of the download is out of date now
-                await self._preparing("install")
+                await self._post_preparing("install")
             result = await self._install_in_time(build, say)
         if not result.ok:
             usual = "install_failed" if result.retryable else "build_broken"
@@ -275,7 +275,7 @@ class Steps:
         unwanted = {EndReason.STOPPING, EndReason.LEASE_LOST}
         if not result.cases or not self.has_folders or self.slot.interruption.reason in unwanted:
             return
-        told = as_told(result.cases, masker_of(self.secrets), self.dirs.bundle)
+        told = masked_cases(result.cases, masker_of(self.secrets), self.dirs.bundle)
         try:
             # Thousands of cases take seconds, in which the job's lease has to be kept.
             report = await asyncio.to_thread(
@@ -317,10 +317,10 @@ class Steps:
 
     # -- what others see of it --
 
-    async def _preparing(self, step: str, message: str | None = None) -> None:
-        await self._tell(Preparing, step=step, message=message, takeovers=self.claim.takeovers)
+    async def _post_preparing(self, step: str, message: str | None = None) -> None:
+        await self._post_event(Preparing, step=step, message=message, takeovers=self.claim.takeovers)
 
-    async def _tell(self, kind: type[Preparing | Running], **fields: object) -> None:
+    async def _post_event(self, kind: type[Preparing | Running], **fields: object) -> None:
         """Publish an event that is not part of the chain; losing one affects only what is displayed."""
         spec, attempt = self._spec, self._message.attempt
         event = kind.model_validate({**events.about(spec, attempt, time.time()), **fields})

@@ -75,7 +75,7 @@ async def _watch_disk(root: Path, at_first: Room | None, interruption: Interrupt
         wrote = at_first.bytes - free.bytes > min(limit, MIN_FREE_BYTES) // 2
         if tight or wrote or at_first.files - free.files > MAX_FILES // 2:
             used = await asyncio.to_thread(used_in, root)
-            if text := _too_much(used, free, limit):
+            if text := _over_limit(used, free, limit):
                 interruption.end(EndReason.DISK_LIMIT, text)
                 return
             at_first = free
@@ -84,7 +84,7 @@ async def _watch_disk(root: Path, at_first: Room | None, interruption: Interrupt
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-def _too_much(used: Room, free: Room, limit: int) -> str | None:
+def _over_limit(used: Room, free: Room, limit: int) -> str | None:
     written = f"{used.bytes / MIB:.0f} MiB"
     if used.bytes > limit:
         return f"the test wrote {written} to the disk, more than the {limit / MIB:g} allowed"

@@ -28,7 +28,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
 def make_driver(name: str, context: DriverContext, environ: Mapping[str, str]) -> Driver:
     """The driver of that name; raises `UsageError` as `find_driver` does, and when it cannot be made."""
     kind = find_driver(name, environ)
-    return kind(context) if name in BUILT_IN else PLUGINS.made(name, lambda: kind(context))
+    return kind(context) if name in BUILT_IN else PLUGINS.instantiate(name, lambda: kind(context))
 
 
 def find_driver(name: str, environ: Mapping[str, str]) -> type[Driver]:
@@ -37,7 +37,7 @@ def find_driver(name: str, environ: Mapping[str, str]) -> type[Driver]:
         found: type[Driver] = load(BUILT_IN[name])
         return found
     plugins: dict[str, type[Driver]] = {}
-    for where, plugin in PLUGINS.found(environ):
+    for where, plugin in PLUGINS.discover(environ):
         if not (inspect.isclass(plugin) and issubclass(plugin, Driver)):
             raise UsageError(f"the driver plug-in {where} is no Driver class")
         if not isinstance(getattr(plugin, "name", None), str):

@@ -82,7 +82,7 @@ def case_report(
     )
 
 
-def as_told(cases: Sequence[CaseResult], masker: Masker, bundle: Path) -> Iterator[CaseResult]:
+def masked_cases(cases: Sequence[CaseResult], masker: Masker, bundle: Path) -> Iterator[CaseResult]:
     """The cases without secrets in what they say, and with files of the bundle named as the bundle does."""
     folders = folders_of(bundle)
 

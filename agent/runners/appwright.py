@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.runners.base import Need, Runner, RunnerJob, RunResult
-from agent.runners.node import find_in_packages, nearest_to_all, node_of
+from agent.runners.node import common_nearest, find_in_packages, node_of
 from agent.runners.playwright import playwright_launch, playwright_result
 from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import Toolchain
@@ -45,7 +45,7 @@ class AppwrightRunner(Runner):
         """See `Runner.prepare`."""
         tests = find_tests(dirs.bundle, job.files)
         cli = self._cli(dirs.bundle, tests[0])
-        config = nearest_to_all(dirs.bundle, tests, CONFIG_NAMES)
+        config = common_nearest(dirs.bundle, tests, CONFIG_NAMES)
         options = ("--workers=1", *((f"--config={config}",) if config else ()))
         launch = playwright_launch(
             job,

@@ -83,7 +83,7 @@ def nearest(bundle: Path, test: Path, names: tuple[str, ...]) -> Path | None:
     return None
 
 
-def nearest_to_all(bundle: Path, tests: Sequence[Path], names: tuple[str, ...]) -> Path | None:
+def common_nearest(bundle: Path, tests: Sequence[Path], names: tuple[str, ...]) -> Path | None:
     """The `nearest` one, which has to be the same for all files of a shard: one run has one configuration.
 
     Raises `RunnerError` when it is not: with the first one's the others would be left out in silence.

@@ -18,7 +18,7 @@ from agent.reports.playwright_json import PlaywrightReport, read_playwright
 from agent.reports.text import folders_of, within
 from agent.runners.base import CaseCounts, CaseResult, CaseStatus, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
-from agent.runners.node import find_in_packages, nearest_to_all, node_of, pattern_of
+from agent.runners.node import common_nearest, find_in_packages, node_of, pattern_of
 from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import Toolchain
 
@@ -55,7 +55,7 @@ class PlaywrightRunner(Runner):
         """See `Runner.prepare`."""
         node_of(self._tools)
         tests = find_tests(dirs.bundle, job.files)
-        config = nearest_to_all(dirs.bundle, tests, CONFIG_NAMES)
+        config = common_nearest(dirs.bundle, tests, CONFIG_NAMES)
         cli = find_in_packages(dirs.bundle, tests[0], self._tools, _CLI)
         return playwright_launch(
             job, dirs, self._tools, cli=cli, tests=tests, cwd=config.parent if config else dirs.bundle

@@ -48,8 +48,10 @@ class Runners:
     def load(cls, tools: Toolchain, environ: Mapping[str, str]) -> Runners:
         """The built-in runners and all plug-ins. Raises `UsageError` for a plug-in that cannot be used."""
         runners: dict[str, AnyRunner] = {kind.name: kind(tools) for kind in _BUILT_IN}
-        for where, plugin in PLUGINS.found(environ):
-            runner = PLUGINS.made(where, lambda where=where, plugin=plugin: _named(where, plugin, tools))
+        for where, plugin in PLUGINS.discover(environ):
+            runner = PLUGINS.instantiate(
+                where, lambda where=where, plugin=plugin: _named(where, plugin, tools)
+            )
             if runner.name in runners or runner.name == AUTO:
                 raise UsageError(
                     f"the runner plug-in {where} takes the name of another runner: {runner.name}"

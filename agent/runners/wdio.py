@@ -17,7 +17,7 @@ from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.wdio_lines import read_wdio
 from agent.runners.base import CaseCounts, Need, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
-from agent.runners.node import find_in_packages, nearest_to_all, node_of
+from agent.runners.node import common_nearest, find_in_packages, node_of
 from agent.runners.testfile import find_test, find_tests
 from agent.runners.toolchain import Toolchain
 
@@ -126,7 +126,7 @@ def _lines(dirs: JobDirs) -> Path:
 
 
 def _config(bundle: Path, tests: Sequence[Path]) -> Path:
-    config = nearest_to_all(bundle, tests, CONFIG_NAMES)
+    config = common_nearest(bundle, tests, CONFIG_NAMES)
     if config is None:
         raise RunnerError(
             "there is no wdio.conf.ts or wdio.conf.js above the test",

@@ -65,7 +65,7 @@ class DeliveryHandler:
             return None
         return message
 
-    async def carry_out(self, delivery: Delivery, *, begins: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, delivery: Delivery, *, begins: Callable[[], Awaitable[None]]) -> None:
         """Claim an attempt and run it; its end is recorded in the background. `begins` comes before the run.
 
         What goes wrong is logged: the work stream then gives the job again when its lease has run out.
@@ -81,7 +81,9 @@ class DeliveryHandler:
         loop = asyncio.get_running_loop()
         message, ack, ack_wait_s = delivery.message, delivery.ack, delivery.ack_wait_s
         ours_until = delivery.ours_until
-        note = delivery.noted(self._held_work)  # before the claim: killed right after it, it is handed back
+        note = delivery.with_note(
+            self._held_work
+        )  # before the claim: killed right after it, it is handed back
         try:
             held = await claim(
                 self._bus,
@@ -96,7 +98,7 @@ class DeliveryHandler:
             raise
         await self.recording.done()  # a slot records one result at a time
         if held is None:
-            note.settle()
+            note.clear()
             await acknowledge(self._bus, ack)
             return
         await begins()
@@ -104,19 +106,21 @@ class DeliveryHandler:
         def renewed(left_s: float) -> None:
             nonlocal ours_until
             ours_until = loop.time() + left_s
-            note.renewed(left_s)
+            note.update(left_s)
 
         try:
-            outcome = await self._runner.run(held, ack, ack_wait_s, since=delivery.came, on_renewed=renewed)
+            outcome = await self._runner.run(
+                held, ack, ack_wait_s, since=delivery.received_at, on_renewed=renewed
+            )
         except Exception:  # nobody runs it any more, so a later start has nothing to hand back
-            note.settle()
+            note.clear()
             raise
         if outcome is None:
-            await held.let_go()
+            await held.give_up()
             # After the lease another slot may have the message, and a NAK would take it away.
             if not self._runner.lost_lease and loop.time() < ours_until:
                 await self._bus.nc.publish(ack, NAK)
-            note.settle()
+            note.clear()
             return
         self.recording.begin(held, outcome, ack, note)
         await asyncio.sleep(0)  # let the end be sent before the next claim

@@ -42,11 +42,11 @@ class Note:
     nonce: str
     ack: str
     lease_s: float
-    free: Callable[[Path], None]
+    release_file: Callable[[Path], None]
     """Told, once, of a file that another note may have."""
-    _settled: bool = False
+    _cleared: bool = False
 
-    def renewed(self, left_s: float) -> None:
+    def update(self, left_s: float) -> None:
         """Update the note: the lease lasts for that long from now."""
         at = time.time() - (self.lease_s - left_s)
         said = {"chain": self.chain, "nonce": self.nonce, "ack": self.ack, "lease_s": self.lease_s, "at": at}
@@ -55,17 +55,17 @@ class Note:
         except OSError as error:
             log.warning("what was claimed on %s cannot be noted: %s", self.chain, error.strerror)
 
-    def settle(self) -> None:
+    def clear(self) -> None:
         """Clear the note: its end is recorded, or it is held no more."""
-        if self._settled:
+        if self._cleared:
             return
-        self._settled = True
+        self._cleared = True
         try:
             _write(self.path, b"")
         except OSError as error:
             log.warning("%s: %s", self.path, error.strerror)
         else:
-            self.free(self.path)
+            self.release_file(self.path)
 
 
 class HeldWork:
@@ -85,14 +85,14 @@ class HeldWork:
             self._files += 1
             self._free.append(self._folder / str(self._files))
         note = Note(self._free.pop(), chain, nonce, ack, lease_of(ack_wait_s), self._free.append)
-        note.renewed(note.lease_s - came_s)
+        note.update(note.lease_s - came_s)
         return note
 
     async def hand_back(self, bus: Bus) -> int:
         """Hand back what a former agent in this folder held when it was killed; returns how much that was."""
-        return sum(await asyncio.gather(*(_hand_back(bus, path) for path in self._left_behind())))
+        return sum(await asyncio.gather(*(_hand_back(bus, path) for path in self._notes_on_disk())))
 
-    def _left_behind(self) -> list[Path]:
+    def _notes_on_disk(self) -> list[Path]:
         try:
             return sorted(self._folder.iterdir())
         except OSError:

@@ -12,7 +12,7 @@ DEVICE: Final = "device"
 SKEW: Final = "version"
 """Holds a slot whose agent is too old for what it is sent."""
 _ORDERED: Final = "operator"
-_GRAVEST_FIRST: Final[tuple[SlotState, ...]] = ("lost", "quarantined", "reserved", "paused", "draining")
+_BY_SEVERITY: Final[tuple[SlotState, ...]] = ("lost", "quarantined", "reserved", "paused", "draining")
 """Which of several reasons for not working is shown."""
 
 
@@ -21,7 +21,7 @@ class Holding:
 
     def __init__(self) -> None:
         self._reasons: dict[str, tuple[SlotState, str]] = {}
-        self.ordered: SlotHold | None = None
+        self.operator_hold: SlotHold | None = None
         """By operators, or the scheduler."""
 
     def __bool__(self) -> bool:
@@ -39,9 +39,9 @@ class Holding:
         """Remove the reason of `by`; others may remain."""
         return self._reasons.pop(by, None) is not None
 
-    def order(self, hold: SlotHold | None) -> None:
+    def set_operator_hold(self, hold: SlotHold | None) -> None:
         """Set or clear the hold that operators or the scheduler ordered."""
-        self.ordered = hold
+        self.operator_hold = hold
         if hold is None:
             self._reasons.pop(_ORDERED, None)
         else:
@@ -51,7 +51,7 @@ class Holding:
     def state(self) -> SlotState:
         """The most serious state among the reasons; `idle` without any."""
         held = {state for state, _ in self._reasons.values()}
-        for state in _GRAVEST_FIRST:
+        for state in _BY_SEVERITY:
             if state in held:
                 return state
         return "idle"
@@ -59,5 +59,5 @@ class Holding:
     @property
     def note(self) -> str | None:
         """All reasons, the most serious first."""
-        reasons = sorted(self._reasons.values(), key=lambda held: _GRAVEST_FIRST.index(held[0]))
+        reasons = sorted(self._reasons.values(), key=lambda held: _BY_SEVERITY.index(held[0]))
         return "; ".join(note for _, note in reasons)[:4000] or None

@@ -25,7 +25,7 @@ from qgjob.errors import NewerMessageError
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
-AHEAD_S: Final = 0.1
+PREFETCH_KEPT_S: Final = 0.1
 """How long a job is kept while a test runs."""
 ENOUGH: Final = 2
 """With so many for each slot that pulls from a group, nobody misses one that is fetched ahead."""
@@ -37,7 +37,7 @@ class Delivery:
 
     msg: Msg
     message: JobMessage
-    came: float
+    received_at: float
     ack_wait_s: float
     nonce: str = field(default_factory=new_nonce)
     """By which it will be claimed."""
@@ -48,23 +48,23 @@ class Delivery:
         """Where it is acknowledged."""
         return self.msg.reply
 
-    def enough_waits(self, slots: int) -> bool:
+    def backlog_covers(self, slots: int) -> bool:
         """Whether enough messages were left for so many slots when it came, so that one may be prefetched."""
         return stream_message(self.msg).pending >= ENOUGH * slots
 
     @property
     def ours_until(self) -> float:
         """When it may be redelivered to another slot, by the event loop's clock."""
-        return self.came + lease_of(self.ack_wait_s)
+        return self.received_at + lease_of(self.ack_wait_s)
 
-    def over(self, now: float) -> bool:
+    def is_expired(self, now: float) -> bool:
         """Whether it may have been redelivered by now."""
         return now >= self.ours_until
 
-    def noted(self, notes: HeldWork) -> Note:
+    def with_note(self, notes: HeldWork) -> Note:
         """Its note on the disk, which is made when there is none."""
         if self._note is None:
-            came_s = asyncio.get_running_loop().time() - self.came
+            came_s = asyncio.get_running_loop().time() - self.received_at
             chain = chain_subject(self.message)
             self._note = notes.note(chain, self.nonce, self.ack, self.ack_wait_s, came_s=came_s)
         return self._note
@@ -72,7 +72,7 @@ class Delivery:
     def forget(self) -> None:
         """Clear its note, so that no later start hands it back; to be called before it is handed back."""
         if self._note is not None:
-            self._note.settle()
+            self._note.clear()
 
 
 class Inbox:
@@ -90,34 +90,34 @@ class Inbox:
         self._notes = notes
         self._read = read
         self._too_new = too_new
-        self._kept: Delivery | None = None
+        self._prefetched: Delivery | None = None
         self._loop = asyncio.get_running_loop()
 
     @property
     def kept_until(self) -> float | None:
         """Until when the prefetched job is kept, if there is one."""
-        return None if self._kept is None else self._kept.came + AHEAD_S
+        return None if self._prefetched is None else self._prefetched.received_at + PREFETCH_KEPT_S
 
     def has_work(self, puller: Puller) -> bool:
         """Whether there is something to take."""
-        return self._kept is not None or puller.has_come
+        return self._prefetched is not None or puller.has_message
 
     async def take(self, puller: Puller, ack_wait_s: float) -> Delivery | None:
         """The next job; None when what came is not for this slot, or not any more."""
-        delivery, self._kept = self._kept, None
+        delivery, self._prefetched = self._prefetched, None
         if delivery is None:
             delivery = await self._read_next(puller, ack_wait_s)
-        if delivery is not None and delivery.over(self._loop.time()):
+        if delivery is not None and delivery.is_expired(self._loop.time()):
             delivery.forget()
             return None
         return delivery
 
-    async def look_ahead(self, puller: Puller, ack_wait_s: float, *, keep: bool) -> None:
+    async def prefetch(self, puller: Puller, ack_wait_s: float, *, keep: bool) -> None:
         """Prefetch a job while a test runs, and hand back what is not to be kept."""
-        if self._kept is None and keep:
-            self._kept = await self._read_next(puller, ack_wait_s)
-            if self._kept is not None:
-                self._kept.noted(self._notes)
+        if self._prefetched is None and keep:
+            self._prefetched = await self._read_next(puller, ack_wait_s)
+            if self._prefetched is not None:
+                self._prefetched.with_note(self._notes)
         elif not keep or (self.kept_until or 0.0) <= self._loop.time():
             self.put_back(puller)
         for msg in puller.take():
@@ -125,19 +125,19 @@ class Inbox:
 
     def put_back(self, puller: Puller) -> None:
         """Give the prefetched job back to the puller, which hands it back with the rest."""
-        kept = self._kept
+        kept = self._prefetched
         self.drop()
-        if kept is not None and not kept.over(self._loop.time()):
+        if kept is not None and not kept.is_expired(self._loop.time()):
             puller.put_back(kept.msg)
 
     def drop(self) -> None:
         """Drop the prefetched job: it may be another slot's by now, so it is neither run nor handed back."""
-        kept, self._kept = self._kept, None
+        kept, self._prefetched = self._prefetched, None
         if kept is not None:
             kept.forget()
 
     async def _read_next(self, puller: Puller, ack_wait_s: float) -> Delivery | None:
-        came = puller.came
+        came = puller.oldest_received_at
         for msg in puller.take(1):
             try:
                 message = await self._read(msg)

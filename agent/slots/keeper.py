@@ -34,7 +34,7 @@ SILENT_PAUSES_S: Final = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 """Between two tries to bring a device back that does not answer; the last is repeated."""
 
 
-class KeptSlot(Protocol):
+class MonitoredSlot(Protocol):
     """What a keeper needs of its slot."""
 
     @property
@@ -51,14 +51,14 @@ class KeptSlot(Protocol):
     def lose_device(self, why: str) -> None:
         """End the running job: its device is gone."""
 
-    def show(self, health: DeviceHealth) -> None:
+    def set_health(self, health: DeviceHealth) -> None:
         """Show the device's health in the heartbeat."""
 
 
-class Keeper:
+class DeviceMonitor:
     """Watches one device and holds its slot, for as long as the agent runs."""
 
-    def __init__(self, device: Device, slot: KeptSlot, *, lost_after_s: float = LOST_AFTER_S) -> None:
+    def __init__(self, device: Device, slot: MonitoredSlot, *, lost_after_s: float = LOST_AFTER_S) -> None:
         self._device = device
         self._slot = slot
         self._lost_after_s = lost_after_s
@@ -66,14 +66,14 @@ class Keeper:
         self._note = "it is not there"
         self._away_since: float | None = None
         self._open = False
-        self._doubted: str | None = None
+        self._doubt: str | None = None
         self._failures = 0
         self._wake = asyncio.Event()
-        self.looked = asyncio.Event()
+        self.first_check_done = asyncio.Event()
         """Set when it has been looked at once."""
-        device.on_doubt = self._doubt
+        device.on_doubt = self._on_doubt
 
-    def seen(self, presence: Presence) -> None:
+    def on_presence(self, presence: Presence) -> None:
         """The driver says that the device came or went."""
         self._present, self._note = presence.present, presence.note
         if presence.present:
@@ -81,13 +81,13 @@ class Keeper:
         else:
             self._open = False
             self._away_since = self._away_since or asyncio.get_running_loop().time()
-            self._slot.show(DeviceHealth(at=time.time(), ok=False))
+            self._slot.set_health(DeviceHealth(at=time.time(), ok=False))
             self._hold("lost", self._note)
         self._failures = 0
         self._wake.set()
 
-    def _doubt(self, note: str) -> None:
-        self._doubted = note
+    def _on_doubt(self, note: str) -> None:
+        self._doubt = note
         self._hold("quarantined", note)
         self._wake.set()
 
@@ -95,27 +95,27 @@ class Keeper:
         """Look after the device until cancelled."""
         while True:
             self._wake.clear()
-            pause = await self.look()
-            self.looked.set()
+            pause = await self.check()
+            self.first_check_done.set()
             await set_within(self._wake, pause)
 
-    async def look(self) -> float:
+    async def check(self) -> float:
         """Check once and act on it; returns in how many seconds to check again."""
         try:
             if not self._present:
-                return await self._look_for_it()
+                return await self._check_absent()
             if self._slot.busy and self._open:
                 return POLL_S  # its job checks it; a doubt that the job leaves is looked into afterwards
-            return await self._look_at_it()
+            return await self._check_present()
         except QgjobError as error:
-            return self._failed(error.message)
+            return self._on_failure(error.message)
         except TimeoutError:
-            return self._failed("the device takes too long to answer")
+            return self._on_failure("the device takes too long to answer")
         except Exception as error:  # a fault of one driver must not end the agent with all its slots
             log.exception("%s: looking after the device", self._device.name)
-            return self._failed(f"the driver met an error: {error or type(error).__name__}")
+            return self._on_failure(f"the driver met an error: {error or type(error).__name__}")
 
-    async def _look_for_it(self) -> float:
+    async def _check_absent(self) -> float:
         self._hold("lost", self._note)
         if self._slot.busy:
             away = asyncio.get_running_loop().time() - (self._away_since or 0)
@@ -125,21 +125,21 @@ class Keeper:
             return POLL_S
         async with asyncio.timeout(RECOVER_S):
             await self._device.recover()  # the driver says when it is there again
-        return self._pause()
+        return self._next_delay()
 
-    async def _look_at_it(self) -> float:
+    async def _check_present(self) -> float:
         if not self._open:
-            await self._open_it()
-        self._doubted = None
+            await self._open_device()
+        self._doubt = None
         async with asyncio.timeout(HEALTH_S):
             health = await self._device.health()
         if not health.ok and health.silent:
             self._hold("quarantined", health.detail or "the device does not answer")
             async with asyncio.timeout(RECOVER_S):
                 health = await self._device.recover()
-        return self._judged(health)
+        return self._on_health(health)
 
-    async def _open_it(self) -> None:
+    async def _open_device(self) -> None:
         try:
             async with asyncio.timeout(OPEN_S):
                 await self._device.open()
@@ -154,26 +154,26 @@ class Keeper:
                 await self._device.open()
         self._open = True
 
-    def _judged(self, health: Health) -> float:
-        self._slot.show(device_health(health, time.time()))
+    def _on_health(self, health: Health) -> float:
+        self._slot.set_health(device_health(health, time.time()))
         if not self._present:
             return 0.0
         if not health.ok:
             self._hold("quarantined", health.detail or "the device is not well")
-            return self._pause() if health.silent else POLL_S
+            return self._next_delay() if health.silent else POLL_S
         self._failures = 0
-        if self._doubted is None:
+        if self._doubt is None:
             self._slot.release(DEVICE)
         # Not all devices of a host at once.
         return POLL_S * (1 + zlib.crc32(self._device.name.encode()) % 256 / 1024)
 
-    def _failed(self, note: str) -> float:
+    def _on_failure(self, note: str) -> float:
         self._open = False
-        self._slot.show(DeviceHealth(at=time.time(), ok=False))
+        self._slot.set_health(DeviceHealth(at=time.time(), ok=False))
         self._hold("quarantined" if self._present else "lost", note if self._present else self._note)
-        return self._pause()
+        return self._next_delay()
 
-    def _pause(self) -> float:
+    def _next_delay(self) -> float:
         pause = SILENT_PAUSES_S[min(self._failures, len(SILENT_PAUSES_S) - 1)]
         self._failures += 1
         return pause

@@ -55,4 +55,4 @@ class Recording:
             log.warning("%s: %s: %s", self._slot, job_id, error)
         except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
             log.exception("%s: %s", self._slot, job_id)
-        note.settle()  # not when cancelled: the next agent in this folder hands it back
+        note.clear()  # not when cancelled: the next agent in this folder hands it back

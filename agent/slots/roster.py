@@ -13,7 +13,7 @@ from typing import Final
 
 from agent.attempts.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver, Presence
-from agent.slots.keeper import Keeper
+from agent.slots.keeper import DeviceMonitor
 from agent.slots.slot import SlotWorker
 from qgjob.errors import QgjobError, UsageError
 
@@ -27,32 +27,32 @@ MakeRunner = Callable[[Device], AttemptRunner]
 AddSlot = Callable[[AttemptRunner], SlotWorker]
 
 
-class Roster:
+class DeviceRoster:
     """Follows a driver's devices: `begin`, then `run`, then `close`."""
 
     def __init__(self, driver: Driver, make_runner: MakeRunner, labelled: Collection[str] = ()) -> None:
         """`labelled`: the devices that the configuration gives labels to, by name or serial."""
         self._driver = driver
         self._make_runner = make_runner
-        self._labelled = labelled
-        self._keepers: dict[str, Keeper] = {}
+        self._labelled_devices = labelled
+        self._monitors: dict[str, DeviceMonitor] = {}
         self._devices: dict[str, Device] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self, add_slot: AddSlot) -> None:
         """Add a slot for each device there is. Raises what `discover` raises, a fault as `UsageError`."""
         for presence in await self._discovered():
-            self._see(presence, add_slot)
-        if self._keepers:
-            log.info("driver %s: %d devices", self._driver.name, len(self._keepers))
+            self._on_presence(presence, add_slot)
+        if self._monitors:
+            log.info("driver %s: %d devices", self._driver.name, len(self._monitors))
         else:
             log.warning("driver %s: no device yet; what comes later joins by itself", self._driver.name)
-        looks = [asyncio.ensure_future(keeper.looked.wait()) for keeper in self._keepers.values()]
+        looks = [asyncio.ensure_future(keeper.first_check_done.wait()) for keeper in self._monitors.values()]
         if looks:
             _, late = await asyncio.wait(looks, timeout=FIRST_LOOK_S)
             for look in late:
                 look.cancel()
-        for name in self._labelled:
+        for name in self._labelled_devices:
             if not any(_is_called(device, name) for device in self._devices.values()):
                 there = ", ".join(self._devices) or "none"
                 log.warning("labels are set for the device %s, which is not here; there are: %s", name, there)
@@ -75,7 +75,7 @@ class Roster:
                 async for presence in self._driver.watch():
                     name = presence.device.name
                     log.info("%s: %s", name, "it is there" if presence.present else presence.note)
-                    self._see(presence, add_slot)
+                    self._on_presence(presence, add_slot)
             except Exception:  # a fault of one driver must not end the agent and the jobs it runs
                 log.exception("following the devices of driver %s", self._driver.name)
             await asyncio.sleep(_AGAIN_S)
@@ -87,15 +87,15 @@ class Roster:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._driver.close()
 
-    def _see(self, presence: Presence, add_slot: AddSlot) -> None:
+    def _on_presence(self, presence: Presence, add_slot: AddSlot) -> None:
         device = presence.device
-        keeper = self._keepers.get(device.name)
+        keeper = self._monitors.get(device.name)
         if keeper is not None:
-            keeper.seen(presence)
+            keeper.on_presence(presence)
             return
         self._devices[device.name] = device
-        keeper = self._keepers[device.name] = Keeper(device, add_slot(self._make_runner(device)))
-        keeper.seen(presence)
+        keeper = self._monitors[device.name] = DeviceMonitor(device, add_slot(self._make_runner(device)))
+        keeper.on_presence(presence)
         task = asyncio.create_task(keeper.run(), name=f"keeper {device.name}")
         self._tasks.add(task)
 

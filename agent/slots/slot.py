@@ -50,18 +50,18 @@ class SlotWorker:
         self.runner = runner
         self._on_change = on_change
         self._instance = instance
-        self._beside = beside
+        self._slots_on_consumer = beside
         self._wake = asyncio.Event()
         self._binding: Binding | None = None
         self._next_binding: Binding | None = None
         self._puller: Puller | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._handler = DeliveryHandler(bus, who, runner, held_work)
-        self._inbox = Inbox(bus, held_work, self._handler.read, lambda: self.too_old("jobs"))
+        self._inbox = Inbox(bus, held_work, self._handler.read, lambda: self.hold_incompatible("jobs"))
         self._report_due = True
         self._stopping = False
         self._holding = Holding()
-        self._held_as = self._holding.state
+        self._last_state = self._holding.state
         self._message: JobMessage | None = None
         self._since = time.time()
         self._health: DeviceHealth | None = None
@@ -74,7 +74,7 @@ class SlotWorker:
         self._next_binding = binding
         self._wake.set()
 
-    def hello(self) -> None:
+    def request_report(self) -> None:
         """Report again: a scheduler asks for it."""
         self._report_due = True
         self._wake.set()
@@ -91,9 +91,9 @@ class SlotWorker:
         `by` names who holds it (`device`, `version`): each has one reason at a time.
         """
         if self._holding.hold(by, state, note):
-            self._held_or_released()
+            self._on_hold_changed()
 
-    def too_old(self, whose: str) -> None:
+    def hold_incompatible(self, whose: str) -> None:
         """The agent cannot read what it is sent (`jobs`, `scheduler`): it takes nothing until it can."""
         note = f"this agent (qgjob {__version__}) is too old for the {whose} of this system: upgrade it"
         log.warning("%s: %s", self.who.name, note)
@@ -102,17 +102,17 @@ class SlotWorker:
     def release(self, by: str) -> None:
         """Work again, unless somebody else holds it too."""
         if self._holding.release(by):
-            self._held_or_released()
+            self._on_hold_changed()
 
-    def obey(self, hold: SlotHold | None) -> None:
+    def apply_hold(self, hold: SlotHold | None) -> None:
         """Operators, or the scheduler, hold the slot or let it work again."""
-        self._holding.order(hold)
-        self._held_or_released()
+        self._holding.set_operator_hold(hold)
+        self._on_hold_changed()
 
-    def _held_or_released(self) -> None:
-        before, self._held_as = self._held_as, self._holding.state
+    def _on_hold_changed(self) -> None:
+        before, self._last_state = self._last_state, self._holding.state
         # Orders are repeated, to a new leader's slots too: only another state begins now.
-        if self._message is None and self._held_as != before:
+        if self._message is None and self._last_state != before:
             self._since = time.time()
         self._report_due = True
         self._wake.set()
@@ -123,7 +123,7 @@ class SlotWorker:
         if self._message is not None:
             self.runner.lose_device(why)
 
-    def show(self, health: DeviceHealth) -> None:
+    def set_health(self, health: DeviceHealth) -> None:
         """What its device was found to be; the next heartbeat says so."""
         self._health = health
 
@@ -173,7 +173,7 @@ class SlotWorker:
             installs=self.runner.installs,
             jobs_done=self.jobs_done,
             note=self._holding.note,
-            hold=self._holding.ordered,
+            hold=self._holding.operator_hold,
             health=self._health,
         )
 
@@ -183,8 +183,8 @@ class SlotWorker:
         """Work until stopped."""
         try:
             while not self._stopping:
-                await self._catch_up()
-                if not await self._pull():
+                await self._apply_changes()
+                if not await self._run_next():
                     await self._wait()
         finally:
             await self._handler.recording.close()
@@ -197,36 +197,36 @@ class SlotWorker:
                 self._inbox.put_back(self._puller)
                 await self._puller.close()
 
-    async def _catch_up(self) -> None:
+    async def _apply_changes(self) -> None:
         """Follow holds and bindings, and report what changed."""
         if self._holding or self._next_binding is not None or self._report_due:
-            await self._settle()
+            await self._wait_until_recorded()
         if self._holding:
             self._next_binding = None
             if self._puller is not None:
                 self._unbind()
         if self._next_binding is not None:
-            await self._switch()
+            await self._rebind()
         if self._report_due:
             await self._report()
 
-    async def _pull(self) -> bool:
+    async def _run_next(self) -> bool:
         """Run the next job, if one has come; False when there is nothing to do but wait."""
         puller = self._puller
         if puller is None:
             return False
         if self._inbox.has_work(puller):
             if delivery := await self._inbox.take(puller, self._ack_wait_s):
-                await self._work(delivery)
+                await self._run_job(delivery)
             return True
         if puller.gone:
             await asyncio.sleep(_GONE_PAUSE_S)  # a stream without a leader is gone for seconds
             self._unbind()
             return True
-        await puller.ask()
+        await puller.request_one()
         return False
 
-    async def _settle(self) -> None:
+    async def _wait_until_recorded(self) -> None:
         """Wait until the last end is recorded, before the slot reports itself free or in another group."""
         loop, puller = asyncio.get_running_loop(), self._puller
         began = loop.time()
@@ -247,7 +247,7 @@ class SlotWorker:
         except TimeoutError:
             self._report_due = True
 
-    async def _switch(self) -> None:
+    async def _rebind(self) -> None:
         binding, self._next_binding = self._next_binding, None
         if binding is None:
             return
@@ -290,7 +290,7 @@ class SlotWorker:
             attempt=message.attempt if message else None,
             closed=self._stopping,
             note=self._holding.note,
-            hold=self._holding.ordered,
+            hold=self._holding.operator_hold,
             instance=self._instance,
         )
         with contextlib.suppress(Exception):  # not connected: said again when it is
@@ -303,31 +303,31 @@ class SlotWorker:
     def _installed(self) -> tuple[InstalledBuild, ...]:
         return self.runner.installed()
 
-    async def _work(self, delivery: Delivery) -> None:
+    async def _run_job(self, delivery: Delivery) -> None:
         message = delivery.message
         before = self._installed()
-        self.runner.expect()
+        self.runner.prepare_for_next()
         self._message, self._since = message, time.time()
         self._on_change()
-        side = asyncio.create_task(self._say_while_busy()) if self.runner.slow(message) else None
+        background = asyncio.create_task(self._report_and_prefetch()) if self.runner.slow(message) else None
 
-        async def begins() -> None:
-            puller = self._puller if side is not None and self._goes_on else None
-            if puller is not None and delivery.enough_waits(self._beside(puller.consumer)):
-                await puller.ask_if_there()
+        async def on_test_started() -> None:
+            puller = self._puller if background is not None and self._takes_next else None
+            if puller is not None and delivery.backlog_covers(self._slots_on_consumer(puller.consumer)):
+                await puller.request_no_wait()
 
         try:
-            await self._handler.carry_out(delivery, begins=begins)
+            await self._handler.run(delivery, begins=on_test_started)
         finally:
-            if side is not None:
-                side.cancel()
+            if background is not None:
+                background.cancel()
             self._message, self._since = None, time.time()
             self.jobs_done += 1
             self._on_change()
         if self._installed() != before:
             self._report_due = True
 
-    async def _say_while_busy(self) -> None:
+    async def _report_and_prefetch(self) -> None:
         """While a job runs, report when asked to, and prefetch the next job."""
         loop, inbox = asyncio.get_running_loop(), self._inbox
         while True:
@@ -341,9 +341,9 @@ class SlotWorker:
             if self._report_due:
                 await self._report()
             if self._puller is not None:
-                await inbox.look_ahead(self._puller, self._ack_wait_s, keep=self._goes_on)
+                await inbox.prefetch(self._puller, self._ack_wait_s, keep=self._takes_next)
 
     @property
-    def _goes_on(self) -> bool:
+    def _takes_next(self) -> bool:
         """Whether it will take another job of its group, as far as is known now."""
         return not self._stopping and not self._holding and self._next_binding is None

@@ -55,8 +55,8 @@ class BlobCache:
         self._pins[digest] = self._pins.get(digest, 0) + 1
         try:
             path = self._path(digest)
-            with self._heard(digest, progress):
-                await self._bring_once(digest)
+            with self._listen(digest, progress):
+                await self._fetch_once(digest)
             with contextlib.suppress(OSError):
                 # The time of the last use, for whoever decides what goes: kept over restarts.
                 os.utime(path)
@@ -70,7 +70,7 @@ class BlobCache:
         return self._folder / digest[:2] / digest
 
     @contextlib.contextmanager
-    def _heard(self, digest: str, progress: Transferred | None) -> Generator[None]:
+    def _listen(self, digest: str, progress: Transferred | None) -> Generator[None]:
         if progress is None:
             yield
             return
@@ -83,19 +83,19 @@ class BlobCache:
             if not listening:
                 self._listening.pop(digest, None)
 
-    def _tell(self, digest: str, done: int, total: int) -> None:
+    def _notify(self, digest: str, done: int, total: int) -> None:
         for progress in self._listening.get(digest, ()):
             progress(done, total)
 
-    async def _bring_once(self, digest: str) -> None:
+    async def _fetch_once(self, digest: str) -> None:
         await self._fetching.wait_for(
             digest,
-            lambda: self._bring(digest),
+            lambda: self._fetch_checked(digest),
             name=f"fetch {digest[:12]}",
             alone=lambda: self._pins[digest] == 1,
         )
 
-    async def _bring(self, digest: str) -> None:
+    async def _fetch_checked(self, digest: str) -> None:
         path = self._path(digest)
         if await asyncio.to_thread(_is_whole, path):
             return
@@ -125,7 +125,7 @@ class BlobCache:
         await asyncio.to_thread(self._make_room, self._limit_bytes)
 
     async def _fetch_to(self, digest: str, path: Path) -> None:
-        await self._fetch(digest, path, lambda done, total: self._tell(digest, done, total))
+        await self._fetch(digest, path, lambda done, total: self._notify(digest, done, total))
 
     def _make_room(self, limit_bytes: int) -> None:
         found: list[tuple[float, int, Path]] = []

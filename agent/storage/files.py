@@ -14,7 +14,7 @@ from agent.errors import FetchError, JobError
 from agent.storage.bundles import BundleStore
 from agent.storage.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.storage.room import require_room
-from agent.storage.transfer import Tell, Transferred, progress_told, shown_size
+from agent.storage.transfer import Tell, Transferred, shown_size, throttled_progress
 from bus_schemas.builds import BuildRecord, build_key, serving_builds, serving_keys
 from bus_schemas.jobs import JobSpec
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUNDLE_OBJECTS
@@ -55,7 +55,7 @@ class JobFiles:
         self._builds.clear_incoming()
         self._blobs.clear_incoming()
 
-    def surely_absent(self, spec: JobSpec, labels: AbstractSet[str]) -> bool:
+    def known_missing(self, spec: JobSpec, labels: AbstractSet[str]) -> bool:
         """Whether no build was uploaded that a slot with these labels could take, as of a few seconds ago."""
         looked = self._absent.get(_sought(spec, labels))
         return looked is not None and time.monotonic() - looked < _LOOK_AGAIN_S
@@ -66,7 +66,7 @@ class JobFiles:
         `tell` hears of a download that takes its time.
         """
         if spec.bundle is not None:
-            async with progress_told(tell) as progress:
+            async with throttled_progress(tell) as progress:
                 await self._bundles.check_out(spec.bundle.digest, into, progress)
 
     async def return_bundle(self, path: Path) -> None:
@@ -104,7 +104,7 @@ class JobFiles:
             return
         say(f"fetching {record.file_name} ({shown_size(record.blob.size)})")
         async with contextlib.AsyncExitStack() as stack:
-            async with progress_told(tell) as progress:
+            async with throttled_progress(tell) as progress:
                 path = await stack.enter_async_context(self._builds.hold(record.blob.digest, progress))
             yield Build(
                 org_id=spec.org_id,

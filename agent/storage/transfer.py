@@ -18,7 +18,7 @@ Tell = Callable[[str], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def progress_told(
+async def throttled_progress(
     tell: Tell, *, quiet_s: float = QUIET_S, every_s: float = EVERY_S
 ) -> AsyncGenerator[Transferred]:
     """Say how far the download of a block has come; gives what is to be called as it gets on.

@@ -68,10 +68,10 @@ class Puller:
         self._bus = bus
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self.consumer = consumer
-        self._ahead = ahead
+        self._prefetch = ahead
         self._wanted = ahead
         self._prefix = bus.nc.new_inbox() + "."
-        self._cut = len(self._prefix)
+        self._prefix_length = len(self._prefix)
         self._tokens: dict[str, int] = {}
         self._counter = 0
         self._messages: deque[Msg] = deque()
@@ -79,16 +79,16 @@ class Puller:
         self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
         self._gone: str | None = None
-        self._heard = 0.0
-        self._asked = 0.0
-        self._came = 0.0
+        self._last_message_at = 0.0
+        self._last_request_at = 0.0
+        self._oldest_at = 0.0
         self._ours_s = ours_s
         self._silent_since: float | None = None
         """While the server should be heard: since when it is not."""
         self._stale_until = 0.0
         self._retired = False
-        self._settled = asyncio.Event()
-        self._amiss = asyncio.Event()
+        self._no_requests = asyncio.Event()
+        self._retry_needed = asyncio.Event()
         """Something that is wanted may not be asked for."""
         self._loop = asyncio.get_running_loop()
 
@@ -97,9 +97,9 @@ class Puller:
         self._subscription = await self._bus.nc.subscribe(
             self._prefix + "*", cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
         )
-        self._bus.on_reconnect.append(self._forget)
+        self._bus.on_reconnect.append(self._on_reconnect)
         await self._request()
-        self._task = asyncio.create_task(self._keep_asking(), name=f"pull {self.consumer}")
+        self._task = asyncio.create_task(self._keep_requesting(), name=f"pull {self.consumer}")
         return self
 
     async def __aenter__(self) -> Self:
@@ -115,7 +115,7 @@ class Puller:
     async def close(self) -> None:
         """Stop at once; messages that came and were not taken are handed back."""
         try:
-            await self._stop_asking()
+            await self._stop_requests()
         finally:
             await self._unsubscribe()
 
@@ -126,16 +126,16 @@ class Puller:
         library's own drain kills the connection's reader when the server goes away meanwhile.
         """
         self._retired = True
-        await self._stop_asking()
-        left = self._asked + EXPIRES_S + _AGAIN_S - self._loop.time()
+        await self._stop_requests()
+        left = self._last_request_at + EXPIRES_S + _AGAIN_S - self._loop.time()
         if self._tokens and left > 0:
-            await set_within(self._settled, left)
+            await set_within(self._no_requests, left)
         await self._unsubscribe()
 
-    async def _stop_asking(self) -> None:
+    async def _stop_requests(self) -> None:
         self._wanted = 0
-        if self._forget in self._bus.on_reconnect:
-            self._bus.on_reconnect.remove(self._forget)
+        if self._on_reconnect in self._bus.on_reconnect:
+            self._bus.on_reconnect.remove(self._on_reconnect)
         try:
             if self._task:
                 self._task.cancel()
@@ -157,7 +157,7 @@ class Puller:
                 await self._bus.nc.publish(msg.reply, NAK)
 
     @property
-    def asking(self) -> bool:
+    def requesting(self) -> bool:
         """Whether a message is wanted and has not come yet."""
         return self._wanted > 0
 
@@ -172,24 +172,24 @@ class Puller:
         return self._gone is not None
 
     @property
-    def has_come(self) -> bool:
+    def has_message(self) -> bool:
         """Whether there is a message to take."""
         return bool(self._messages)
 
     @property
-    def came(self) -> float:
+    def oldest_received_at(self) -> float:
         """When the oldest of what has not been taken came, by the event loop's clock, or a little earlier."""
-        return self._came
+        return self._oldest_at
 
-    async def ask(self) -> None:
+    async def request_one(self) -> None:
         """Request one message, unless a request is pending."""
-        if not self._ahead and not self._wanted:
+        if not self._prefetch and not self._wanted:
             self._wanted = 1
             await self._request()
 
-    async def ask_if_there(self) -> None:
+    async def request_no_wait(self) -> None:
         """Request one message only if one is waiting now (`no_wait`)."""
-        if not self._ahead and not self._wanted and not self._tokens and not self.ready:
+        if not self._prefetch and not self._wanted and not self._tokens and not self.ready:
             await self._send({"batch": 1, "no_wait": True}, 1)
 
     def put_back(self, msg: Msg) -> None:
@@ -213,7 +213,7 @@ class Puller:
         return out
 
     async def _on_message(self, msg: Msg) -> None:
-        self._heard = now = self._loop.time()
+        self._last_message_at = now = self._loop.time()
         if self._silent_since is not None and now - self._silent_since > self._ours_s:
             self._stale_until = now + STALE_S
         self._silent_since = now
@@ -225,17 +225,17 @@ class Puller:
     async def _on_delivery(self, msg: Msg, now: float) -> None:
         self._count_down()
         if now < self._stale_until:
-            self._amiss.set()
+            self._retry_needed.set()
             return  # asked for again by the next check
         if self._retired:
             await self._bus.nc.publish(msg.reply, NAK)
             return
         if not self._messages:
-            self._came = now
+            self._oldest_at = now
         self._messages.append(msg)
         self._wake.set()
-        if self._ahead:
-            if 2 * sum(self._tokens.values()) <= self._ahead:
+        if self._prefetch:
+            if 2 * sum(self._tokens.values()) <= self._prefetch:
                 await self._request()
         elif self._wanted:
             self._wanted -= 1
@@ -246,8 +246,8 @@ class Puller:
         status = headers.get("Status", "")
         if status == "100":
             return
-        self._tokens.pop(msg.subject[self._cut :], None)
-        self._note_settled()
+        self._tokens.pop(msg.subject[self._prefix_length :], None)
+        self._check_settled()
         reason = headers.get("Description", "") or "nobody answers"
         if status == "503" or (status == "409" and "deleted" in reason.lower()):
             self._gone = reason
@@ -255,7 +255,7 @@ class Puller:
         elif status in {"404", "408"}:
             await self._request()
         else:  # any other 409 (leadership change, too many requests): the next check asks again
-            self._amiss.set()
+            self._retry_needed.set()
 
     def _count_down(self) -> None:
         # A message bears its stream's subject, not the token: the oldest request is the one served.
@@ -265,12 +265,12 @@ class Puller:
             else:
                 del self._tokens[token]
             break
-        self._note_settled()
+        self._check_settled()
 
-    def _note_settled(self) -> None:
+    def _check_settled(self) -> None:
         if not self._tokens:
             self._silent_since = None
-            self._settled.set()
+            self._no_requests.set()
 
     async def _request(self) -> None:
         missing = self._wanted - sum(self._tokens.values())
@@ -283,30 +283,30 @@ class Puller:
         self._counter += 1
         token = format(self._counter, "x")
         self._tokens[token] = batch
-        self._heard = self._asked = self._loop.time()
+        self._last_message_at = self._last_request_at = self._loop.time()
         if self._silent_since is None:
-            self._silent_since = self._heard
-        self._settled.clear()
+            self._silent_since = self._last_message_at
+        self._no_requests.clear()
         await self._bus.nc.publish(self._subject, json.dumps(body).encode(), reply=self._prefix + token)
 
-    async def _keep_asking(self) -> None:
+    async def _keep_requesting(self) -> None:
         while self._gone is None:
-            if await set_within(self._amiss, self._until_next_look()):
+            if await set_within(self._retry_needed, self._until_next_check()):
                 await asyncio.sleep(_AGAIN_S)
-            if self._tokens and self._loop.time() - self._heard > SILENCE_S:
+            if self._tokens and self._loop.time() - self._last_message_at > SILENCE_S:
                 self._tokens.clear()  # the server has forgotten our requests
             if self._bus.connected:
-                self._amiss.clear()
+                self._retry_needed.clear()
                 await self._request()
 
-    def _until_next_look(self) -> float:
+    def _until_next_check(self) -> float:
         """Seconds until the server counts as silent, if nothing comes from now on."""
         if not self._tokens:
             return _LOOK_S
-        return min(_LOOK_S, max(_AGAIN_S, self._heard + SILENCE_S - self._loop.time()))
+        return min(_LOOK_S, max(_AGAIN_S, self._last_message_at + SILENCE_S - self._loop.time()))
 
-    def _forget(self) -> None:
+    def _on_reconnect(self) -> None:
         """Forget pending requests: the server of a new connection knows none of them."""
         self._tokens.clear()
-        self._note_settled()
-        self._amiss.set()
+        self._check_settled()
+        self._retry_needed.set()

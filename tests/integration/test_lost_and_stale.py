@@ -96,7 +96,7 @@ async def test_a_group_that_nobody_uses_loses_its_consumer_and_nothing_else(bus:
     config["inactive_threshold"] = 2 * streams.SECOND_NS
     await create_consumer(bus, streams.WORK, config)
     async with Puller(bus, streams.WORK, config["name"]) as puller:
-        await puller.ask()
+        await puller.request_one()
         msg = await asyncio.wait_for(puller.next(), 20)
         for _ in range(6):  # a long job asks for nothing, but keeps its lease
             await asyncio.sleep(0.4)

@@ -9,7 +9,7 @@ from bus_schemas import subjects
 from bus_schemas.base import Answer, ErrorCode, Message
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
-from qgjob.client.requests.slow import given_up, no_scheduler, say_who_is_waited_for
+from qgjob.client.requests.slow import no_answer_error, no_scheduler_error, report_slow_answer
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
 
 A = TypeVar("A", bound=Answer)
@@ -48,7 +48,7 @@ async def ask(
     timeout = min(timeout, patience)
     if not bus.on_slow:
         return await _ask(bus, subject, message, answer, timeout, patience, heard=heard)
-    speaking = asyncio.create_task(say_who_is_waited_for(bus), name="who is waited for")
+    speaking = asyncio.create_task(report_slow_answer(bus), name="who is waited for")
     try:
         return await _ask(bus, subject, message, answer, timeout, patience, heard=heard)
     finally:
@@ -76,12 +76,12 @@ async def _ask(
             if loop.time() < asked + (patience if heard else NO_SCHEDULER_S):
                 await asyncio.sleep(_RETRY_S)
                 continue
-            raise no_scheduler(subject, sent=silent) from None
+            raise no_scheduler_error(subject, sent=silent) from None
         except RequestTimeoutError:
             heard = silent = True
             if loop.time() < asked + patience:
                 continue
-            raise await given_up(bus, subject) from None
+            raise await no_answer_error(bus, subject) from None
         found = answer.decode(reply.data)
         problem = found.problem
         if problem is None:

@@ -15,37 +15,39 @@ _TRIP_S: Final = 1.0
 _ASKS_ONLY: Final = frozenset({"explain", "cron_list"})
 
 
-async def say_who_is_waited_for(bus: Bus) -> None:
+async def report_slow_answer(bus: Bus) -> None:
     """Say after two to three seconds who has not answered; to be cancelled when the answer comes."""
     await asyncio.sleep(SAY_AFTER_S)
-    text = f"{await _who(bus)} has not answered yet; still waiting."
+    text = f"{await _silent_party(bus)} has not answered yet; still waiting."
     for told in tuple(bus.on_slow):
         told(text)
 
 
-async def given_up(bus: Bus, subject: str) -> UnreachableError:
+async def no_answer_error(bus: Bus, subject: str) -> UnreachableError:
     """The error for a request that was sent and not answered."""
     hint = "See `qgjob health`, and the scheduler's log."
-    return UnreachableError(f"{await _who(bus)} does not answer in time.", hint=f"{_later(subject)}{hint}")
+    return UnreachableError(
+        f"{await _silent_party(bus)} does not answer in time.", hint=f"{_late_effect_hint(subject)}{hint}"
+    )
 
 
-def no_scheduler(subject: str, *, sent: bool) -> UnreachableError:
+def no_scheduler_error(subject: str, *, sent: bool) -> UnreachableError:
     """The error for a request that nobody takes; `sent`: to one who took it, and has not answered."""
     return UnreachableError(
         "The server is there, but no scheduler answers.",
-        hint=f"{_later(subject) if sent else ''}"
+        hint=f"{_late_effect_hint(subject) if sent else ''}"
         "Start one with `qgjob scheduler` (or the whole system with `qgjob up`).",
     )
 
 
-def _later(subject: str) -> str:
+def _late_effect_hint(subject: str) -> str:
     """What may still happen: a scheduler that hangs may carry the request out later."""
     if not subject.startswith(subjects.REQUESTS) or subject.split(".")[2] in _ASKS_ONLY:
         return ""
     return "What was asked for may still be carried out when it goes on. "
 
 
-async def _who(bus: Bus) -> str:
+async def _silent_party(bus: Bus) -> str:
     """Who does not answer: the scheduler, or the server itself when it does not reply to a ping."""
     try:
         await bus.requests.round_trip(timeout=_TRIP_S)

@@ -80,7 +80,7 @@ class LabFeed:
         self.problem: str | None = None
         self._bus = bus
         self._clock = clock
-        self._heard: dict[str, float] = {}
+        self._last_heartbeat: dict[str, float] = {}
         self._overview_at = 0.0
         self._changes: deque[Change] = deque(maxlen=_TOLD)
         self._stale = True
@@ -121,15 +121,15 @@ class LabFeed:
                 await self._load()
                 continue
             before = (self.overview, self.problem)
-            await self._something(min(left, _AGAIN_S))
-            await self._hear()
+            await self._wait_for_message(min(left, _AGAIN_S))
+            await self._apply_messages()
             if (self.overview, self.problem) != before:
                 break
         found = list(self._changes)
         self._changes.clear()
         return found
 
-    async def _something(self, timeout: float) -> None:
+    async def _wait_for_message(self, timeout: float) -> None:
         waits = [asyncio.ensure_future(each.ready()) for each in (self._events, self._overviews, self._beats)]
         try:
             await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -137,26 +137,26 @@ class LabFeed:
             for wait in waits:
                 wait.cancel()
 
-    async def _hear(self) -> None:
+    async def _apply_messages(self) -> None:
         now = self._clock.monotonic()
-        self._hear_agents(now)
-        self._hear_overviews(now)
+        self._apply_heartbeats(now)
+        self._apply_overviews(now)
         unknown: dict[str, float] = {}
         for item in self._events.take(_SNAPSHOT):
             if isinstance(item, Resync):
                 self._stale = True
-            elif not self._hear_event(item):
+            elif not self._apply_event(item):
                 unknown[item.event.job_id] = item.event.at
         await self._look_up(unknown)
 
-    def _hear_agents(self, now: float) -> None:
+    def _apply_heartbeats(self, now: float) -> None:
         for beat in self._beats.take():
             if not isinstance(beat, Resync):
-                self._hear_agent(beat)
-        for name in [name for name, at in self._heard.items() if now - at > HEARD_FOR_S]:
+                self._apply_heartbeat(beat)
+        for name in [name for name, at in self._last_heartbeat.items() if now - at > HEARD_FOR_S]:
             self._gone(name)
 
-    def _hear_overviews(self, now: float) -> None:
+    def _apply_overviews(self, now: float) -> None:
         for overview in self._overviews.take():
             if not isinstance(overview, Resync):
                 self.overview = overview
@@ -166,28 +166,28 @@ class LabFeed:
         if now - self._overview_at > _QUIET_S:
             self._stale = True
 
-    def _hear_event(self, item: LiveEvent) -> bool:
+    def _apply_event(self, item: LiveEvent) -> bool:
         """Whether the job is known."""
         before = self.jobs.get(item.event.job_id)
         after = apply_event(before, item.event)
         if after is not None and after is not before:
-            self._see(after, item.event.at)
+            self._set_job(after, item.event.at)
         return after is not None
 
     async def _look_up(self, unknown: dict[str, float]) -> None:
         async def one(job_id: str, at: float) -> None:
             try:
-                self._see(await query.job(self._bus, job_id), at)
+                self._set_job(await query.job(self._bus, job_id), at)
             except NotFoundError:
                 log.debug("nothing is known of %s", job_id)
             except QgjobError as error:
-                self._is_silent(error)
+                self._on_unreachable(error)
 
         ids = list(unknown.items())
         for start in range(0, len(ids), _AT_ONCE):
             await asyncio.gather(*(one(*pair) for pair in ids[start : start + _AT_ONCE]))
 
-    def _see(self, job: JobView, at: float) -> None:
+    def _set_job(self, job: JobView, at: float) -> None:
         before = self.jobs.pop(job.job_id, None)
         self.jobs[job.job_id] = job
         if len(self.jobs) > _KNOWN:
@@ -198,13 +198,13 @@ class LabFeed:
             self.ends.append(job.ended_at)
         self._changes.append(JobChanged(job, at))
 
-    def _hear_agent(self, beat: Heartbeat) -> None:
+    def _apply_heartbeat(self, beat: Heartbeat) -> None:
         if beat.state == "gone":
             self._gone(beat.agent)
             return
         before = self.agents.get(beat.agent)
         self.agents[beat.agent] = beat
-        self._heard[beat.agent] = self._clock.monotonic()
+        self._last_heartbeat[beat.agent] = self._clock.monotonic()
         if before is None:
             self._changes.append(AgentChanged(beat.agent, "connected", None, None, beat.at))
         states = {slot.name: slot.state for slot in before.slots} if before else {}
@@ -215,7 +215,7 @@ class LabFeed:
                 self._changes.append(AgentChanged(beat.agent, now, slot.name, note, beat.at))
 
     def _gone(self, name: str) -> None:
-        self._heard.pop(name, None)
+        self._last_heartbeat.pop(name, None)
         if self.agents.pop(name, None) is not None:
             self._changes.append(AgentChanged(name, "gone", None, None, self._clock.now()))
 
@@ -226,14 +226,14 @@ class LabFeed:
             pages = [await query.jobs(self._bus, state=state, limit=_SNAPSHOT) for state in _AT_WORK]
             latest = await query.jobs(self._bus, limit=_SNAPSHOT)
         except UnreachableError as error:
-            self._is_silent(error)
+            self._on_unreachable(error)
             return
         self._stale = False
         self._overview_at = self._clock.monotonic()
         self.problem = None if overview.leader else "No scheduler leads just now."
         self.overview = overview
         for beat in agents:
-            self._hear_agent(beat)
+            self._apply_heartbeat(beat)
         for name in set(self.agents) - {beat.agent for beat in agents}:
             self._gone(name)
         found = {job.job_id: job for page in (latest, *pages) for job in page}
@@ -241,12 +241,12 @@ class LabFeed:
             if (known := self.jobs.get(job.job_id)) is None or (known.updated_at or 0) <= (
                 job.updated_at or 0
             ):
-                self._see(job, job.updated_at or job.created_at)
+                self._set_job(job, job.updated_at or job.created_at)
         at_work = {job.job_id for page in pages for job in page}
         for job in [job for job in self.at_work if job.job_id not in found and job.job_id not in at_work]:
             del self.jobs[job.job_id]  # its end was missed, and is too long ago to be listed
 
-    def _is_silent(self, error: QgjobError) -> None:
+    def _on_unreachable(self, error: QgjobError) -> None:
         self.problem = error.message
         self._stale = True
 

@@ -59,7 +59,7 @@ async def wait(
         slots = _SlotWatch(bus, heartbeats, options.no_slot_grace_s, clock)
         stop = _FailFast(bus, any_id, options)
         holds = _HoldWatch(bus, watch)
-        async with _Attendant(watch, stop, slots) as attendant, holds.looked_for():
+        async with _BackgroundChecks(watch, stop, slots) as attendant, holds.running():
             changed = True
             while True:
                 if on_change is not None:
@@ -78,7 +78,7 @@ async def wait(
                         stopped_by=stop.because,
                     )
                 if changed:
-                    attendant.attend()
+                    attendant.request_check()
                 changed = False
                 pause = TELL_EVERY_S if deadline is None else min(TELL_EVERY_S, deadline - now)
                 # A server that is away may hold a question for longer than there is time.
@@ -88,7 +88,7 @@ async def wait(
                         changed = True
 
 
-class _Attendant:
+class _BackgroundChecks:
     """Runs checks beside the watch: while one of them waits for an answer, changes are still reported."""
 
     def __init__(self, watch: Watch, stop: _FailFast, slots: _SlotWatch) -> None:
@@ -113,7 +113,7 @@ class _Attendant:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def attend(self) -> None:
+    def request_check(self) -> None:
         """Trigger a check after a change. Raises what ended the attendant, if anything has."""
         self._due.set()
         if self._task is not None and self._task.done():
@@ -166,7 +166,7 @@ class _HoldWatch:
         self._watch = watch
 
     @contextlib.asynccontextmanager
-    async def looked_for(self) -> AsyncGenerator[None]:
+    async def running(self) -> AsyncGenerator[None]:
         """Look now and then for the time of a block."""
         task = asyncio.create_task(self._run())
         try:

@@ -49,7 +49,7 @@ class Watch:
         """Why the state may be old just now: no scheduler answers, …."""
         self.held: str | None = None
         """Why none of what waits starts: a pause, a held build, held slots; set by `wait`."""
-        self._told: str | None = None
+        self._reported_problem: str | None = None
         """The problem when `changes` returned last: another may come up while nobody waits there."""
         self._nudged = False
         self._bus = bus
@@ -61,13 +61,13 @@ class Watch:
         self._jobs: dict[str, JobView] = {job.job_id: job for job in known.jobs} if known else {}
         self._ordered: tuple[JobView, ...] | None = None
         self._size = len(self._jobs)
-        self._heard: dict[str, int] = {}
+        self._last_event_seq: dict[str, int] = {}
         """The place in the stream of the last event of each job."""
         self._loaded: dict[str, int] = {}
         """Up to where each view contains what happened since it was loaded."""
         self._last_seq = 0
         self._changed: set[str] = set()
-        self._look_at = 0.0
+        self._next_check_at = 0.0
         self._stack = AsyncExitStack()
         self._live: live.Live[LiveEvent] | None = None
 
@@ -84,11 +84,11 @@ class Watch:
             self._live = await self._stack.enter_async_context(subscription)
             self._bus.on_disconnect.append(self._on_lost)
             self._stack.callback(self._bus.on_disconnect.remove, self._on_lost)
-            self._look_in(0)
+            self._check_in(0)
             if not self._known:
-                self._take(await query.look_up(self._bus, self.id))
+                self._apply_snapshot(await query.look_up(self._bus, self.id))
                 self._changed.clear()
-                self._look_in(LOOK_AGAIN_S)
+                self._check_in(LOOK_AGAIN_S)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -143,12 +143,12 @@ class Watch:
         if self._live is None:
             raise RuntimeError("a watch must be entered first")
         deadline = None if timeout is None else self._clock.monotonic() + timeout
-        while not self._changed and not self._nudged and self.problem == self._told:
+        while not self._changed and not self._nudged and self.problem == self._reported_problem:
             now = self._clock.monotonic()
-            if now >= self._look_at:
-                await self._look()
+            if now >= self._next_check_at:
+                await self._check()
                 continue
-            left = self._look_at - now if deadline is None else min(self._look_at, deadline) - now
+            left = self._next_check_at - now if deadline is None else min(self._next_check_at, deadline) - now
             try:
                 async with asyncio.timeout(max(left, 0)):
                     await self._live.ready()
@@ -157,7 +157,7 @@ class Watch:
                     break
                 continue
             self._apply()
-        self._told = self.problem
+        self._reported_problem = self.problem
         self._nudged = False
         changed = frozenset(self._changed)
         self._changed.clear()
@@ -182,10 +182,10 @@ class Watch:
         """
         try:
             async with asyncio.timeout(_SETTLE_S):
-                self._take(await query.look_up(self._bus, self.id))
+                self._apply_snapshot(await query.look_up(self._bus, self.id))
                 while not all(map(is_announced, self.jobs)):
                     await asyncio.sleep(_SETTLE_PAUSE_S)
-                    self._take(await query.look_up(self._bus, self.id))
+                    self._apply_snapshot(await query.look_up(self._bus, self.id))
         except (UnreachableError, NotFoundError, TimeoutError) as error:
             log.debug("%s is shown as its events tell: %s", self.id, error)
 
@@ -193,22 +193,24 @@ class Watch:
         assert self._live is not None  # noqa: S101  (changes() has checked it)
         for item in self._live.take():
             if isinstance(item, Resync):
-                self._begin_anew()
+                self._reload_all()
                 continue
             if 0 < item.seq <= self._last_seq:
-                self._begin_anew()
+                self._reload_all()
             self._last_seq = item.seq or self._last_seq
             job_id = item.event.job_id
-            if not item.seq or item.seq > max(self._heard.get(job_id, 0), self._loaded.get(job_id, 0)):
-                self._heard[job_id] = item.seq
+            if not item.seq or item.seq > max(
+                self._last_event_seq.get(job_id, 0), self._loaded.get(job_id, 0)
+            ):
+                self._last_event_seq[job_id] = item.seq
                 self._apply_one(item.event)
 
-    def _begin_anew(self) -> None:
+    def _reload_all(self) -> None:
         """Reload all: events were missed, or the server lost its last ones and reuses their sequences."""
-        self._heard.clear()
+        self._last_event_seq.clear()
         self._loaded.clear()
         self._stale = True
-        self._look_in(0)
+        self._check_in(0)
 
     def _apply_one(self, event: AnyEvent) -> None:
         if isinstance(event, Queued):
@@ -216,19 +218,19 @@ class Watch:
         before = self._jobs.get(event.job_id)
         after = apply_event(before, event)
         if after is None:
-            self._look_in(_SOON_S)  # of a job that the snapshot did not have yet
+            self._check_in(_SOON_S)  # of a job that the snapshot did not have yet
         elif after is not before:
-            self._put(after)
+            self._set_view(after)
 
-    def _look_in(self, seconds: float) -> None:
-        self._look_at = self._clock.monotonic() + seconds
+    def _check_in(self, seconds: float) -> None:
+        self._next_check_at = self._clock.monotonic() + seconds
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         """Compare with the query service, and reload all when they differ."""
-        self._look_in(LOOK_AGAIN_S)
+        self._check_in(LOOK_AGAIN_S)
         try:
             if self.kind == "job" or self._stale or self._run is None or await self._differs():
-                self._take(await query.look_up(self._bus, self.id))
+                self._apply_snapshot(await query.look_up(self._bus, self.id))
             self._stale = False
             self.problem = None
         except NotFoundError as error:
@@ -238,7 +240,7 @@ class Watch:
             log.debug("%s is not known just now: %s", self.id, error)
         except UnreachableError as error:
             self.problem = error.message
-            self._look_in(_SOON_S)
+            self._check_in(_SOON_S)
 
     async def _differs(self) -> bool:
         """Whether the run's counts are others than those of our views."""
@@ -248,7 +250,7 @@ class Watch:
             return True
         return answer.run.counts != counts_of(self._jobs.values()) or answer.run.size != len(self._jobs)
 
-    def _take(self, known: query.Known) -> None:
+    def _apply_snapshot(self, known: query.Known) -> None:
         found = known.found
         if isinstance(found, RunView):
             self._run = found.model_copy(update={"jobs": ()})
@@ -257,16 +259,16 @@ class Watch:
             self._size = 1
         for view in found.jobs if isinstance(found, RunView) else (found,):
             if known.as_of is not None:
-                if known.as_of < self._heard.get(view.job_id, 0):
+                if known.as_of < self._last_event_seq.get(view.job_id, 0):
                     continue  # an event came meanwhile that this does not know yet
                 self._loaded[view.job_id] = known.as_of
             before = self._jobs.get(view.job_id)
             if before is not None and not is_announced(view) and is_announced(before):
                 view = with_spec_of(before, view)  # noqa: PLW2901
             if before != view:
-                self._put(view)
+                self._set_view(view)
 
-    def _put(self, view: JobView) -> None:
+    def _set_view(self, view: JobView) -> None:
         self._jobs[view.job_id] = view
         self._ordered = None
         self._changed.add(view.job_id)

@@ -26,7 +26,7 @@ from tests.support.slots import runner_in
 
 
 async def claimed(bus: Bus, runner: AttemptRunner, message: JobMessage) -> Claim:
-    runner.expect()
+    runner.prepare_for_next()
     held = await claim(bus, message, runner.who, "running")
     assert held is not None
     return held

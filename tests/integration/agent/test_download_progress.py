@@ -37,7 +37,7 @@ async def test_a_slow_download_is_shown_as_it_gets_on(
         )
         runner = await runner_in(far, tmp_path, tmp_path / "work")
         async with Witness().watching(bus) as witness:
-            runner.expect()
+            runner.prepare_for_next()
             held = await claim(far, message, runner.who, await runner.phase(message))
             assert held is not None
             proxy.rate = RATE

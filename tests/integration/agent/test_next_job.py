@@ -116,7 +116,7 @@ async def test_a_busy_slot_leaves_what_waits_to_others(bus: Bus, tmp_path: Path)
         await wait_for(lambda: long in witness.started(), 10, "the long test to start")
         name = streams.group_consumer_name("any", "bench", APP)
         async with Puller(bus, streams.WORK, name) as other:
-            await other.ask()
+            await other.request_one()
             await wait_for(lambda: other.ready, 10, "the third job to be another's")
             (msg,) = other.take()
         assert JobMessage.decode(msg.data).spec.job_id == third
@@ -127,15 +127,15 @@ async def test_a_busy_slot_leaves_what_waits_to_others(bus: Bus, tmp_path: Path)
 async def test_where_enough_waits_a_busy_slot_fetches_its_next_job(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "AHEAD_S", 3600.0)
-    never, ask = asyncio.Event(), Puller.ask
+    monkeypatch.setattr(inbox, "PREFETCH_KEPT_S", 3600.0)
+    never, ask = asyncio.Event(), Puller.request_one
 
     async def only_until_the_second(self: Puller) -> None:
         if len(witness.started()) >= 2:
             await never.wait()
         await ask(self)
 
-    monkeypatch.setattr(Puller, "ask", only_until_the_second)
+    monkeypatch.setattr(Puller, "request_one", only_until_the_second)
     witness = Witness()
     go_on = tmp_path / "go on"
     async with witness.watching(bus), working(bus, tmp_path, ["0", go_on, "0", "0"]) as (_, jobs):
@@ -159,7 +159,7 @@ async def test_what_was_fetched_ahead_is_handed_back(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     if why != "time":
-        monkeypatch.setattr(inbox, "AHEAD_S", 3600.0)
+        monkeypatch.setattr(inbox, "PREFETCH_KEPT_S", 3600.0)
     witness = Witness()
     async with witness.watching(bus), working(bus, tmp_path, ["0", "60", "0", "0"]) as (slot, jobs):
         await wait_for(lambda: jobs[1] in witness.started(), 10, "the long test to start")
@@ -177,7 +177,7 @@ async def test_what_was_fetched_ahead_is_handed_back(
         async with Puller(bus, streams.WORK, streams.group_consumer_name("any", "bench", APP)) as other:
             came: dict[str, int] = {}
             while len(came) < 2:
-                await other.ask()
+                await other.request_one()
                 msg = await other.next()
                 came[JobMessage.decode(msg.data).spec.job_id] = stream_message(msg).delivered
         assert came == {jobs[2]: 2, jobs[3]: 1}

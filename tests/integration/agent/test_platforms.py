@@ -95,11 +95,11 @@ async def test_what_is_absent_for_one_slot_may_be_there_for_another(registry: Re
     job, files = spec(), registry.folders
     async with files.build(job, ANDROID, lambda _: None, _unheard) as build:
         assert build.path is None
-    assert files.surely_absent(job, ANDROID)
-    assert not files.surely_absent(job, IOS)
+    assert files.known_missing(job, ANDROID)
+    assert not files.known_missing(job, IOS)
     async with files.build(spec("android"), IOS, lambda _: None, _unheard) as build:
         assert build.path is None
-    assert files.surely_absent(spec("android"), ANDROID), "who says which gets it on no slot"
+    assert files.known_missing(spec("android"), ANDROID), "who says which gets it on no slot"
 
 
 async def test_jobs_of_one_run_meet_the_builds_of_their_slots(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ async def test_who_lets_go_is_not_lost(bus: Bus) -> None:
         held = await taken(bus, message, agent)
         assert held is not None
         assert not held.lost
-        await held.let_go()
+        await held.give_up()
 
 
 async def test_a_slot_that_takes_its_own_work_over_was_not_lost(bus: Bus) -> None:
@@ -81,7 +81,7 @@ async def test_an_end_after_somebody_let_go_counts_once(bus: Bus) -> None:
     message = fresh()
     first = await taken(bus, message, "a")
     assert first is not None
-    await first.let_go()
+    await first.give_up()
     second = await taken(bus, message, "b")
     assert second is not None
     result = Attempt(number=1, agent="b", slot="s0", finished_at=time.time(), outcome="passed")

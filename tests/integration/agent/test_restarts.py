@@ -61,13 +61,13 @@ class Held:
     consumer: str
 
     def noted(self, *, came_s: float) -> None:
-        self.note.settle()
+        self.note.clear()
         self.note = self.notes.note(self.claim.subject, self.claim.nonce, self.ack, 30.0, came_s=came_s)
 
     async def delivered_again(self) -> int:
         """How often it is given to somebody else who asks."""
         async with Puller(self.bus, streams.WORK, self.consumer) as other:
-            await other.ask()
+            await other.request_one()
             await wait_for(lambda: other.ready, 10, "the work to be given again")
             (msg,) = other.take()
         return stream_message(msg).delivered
@@ -91,7 +91,7 @@ async def held(bus: Bus, tmp_path: Path) -> Held:
         subjects.work("any", spec.org_id, spec.app_version_id, spec.job_id), message.encode()
     )
     async with Puller(bus, streams.WORK, group["name"]) as puller:
-        await puller.ask()
+        await puller.request_one()
         ack = (await puller.next()).reply
     claimed = await claim(bus, message, Identity("a", "s0", "d0"), "running")
     assert claimed is not None
@@ -114,7 +114,7 @@ async def test_a_folder_that_is_gone_is_made_again(held: Held) -> None:
 
 async def test_a_renewed_lease_may_be_handed_back_later(held: Held) -> None:
     held.noted(came_s=25.0)
-    held.note.renewed(20.0)
+    held.note.update(20.0)
     assert await held.handed_back() == 1
 
 
@@ -150,18 +150,18 @@ async def test_what_was_to_be_cancelled_is_handed_back_to_be_ended(held: Held) -
 
 
 async def test_what_is_settled_is_not_noted(held: Held) -> None:
-    held.note.settle()
+    held.note.clear()
     assert await held.handed_back() == 0
 
 
 async def test_files_of_notes_are_used_again(held: Held) -> None:
     first = held.note.path
-    held.note.settle()
-    held.note.settle()  # says nothing new: the file is not given away twice
+    held.note.clear()
+    held.note.clear()  # says nothing new: the file is not given away twice
     notes = [held.notes.note("chain" * number, "n", "$JS.ACK.x", 30.0, came_s=0.0) for number in (9, 1)]
     assert [note.path == first for note in notes] == [True, False]
     for note in notes:
-        note.settle()
+        note.clear()
     held.noted(came_s=0.0)
     assert held.note.path in {note.path for note in notes}
     assert await held.handed_back() == 1

@@ -10,7 +10,7 @@ def test_the_gravest_reason_is_shown_and_all_have_to_go():
     holding = Holding()
     assert not holding
     assert (holding.state, holding.note) == ("idle", None)
-    holding.order(SlotHold(name="a/s0", kind="paused", by="ann", since=1.0))
+    holding.set_operator_hold(SlotHold(name="a/s0", kind="paused", by="ann", since=1.0))
     assert holding.hold(DEVICE, "lost", "unplugged")
     assert not holding.hold(DEVICE, "lost", "unplugged")  # nothing new
     assert (holding.state, holding.note) == ("lost", "unplugged; paused by ann")
@@ -18,6 +18,6 @@ def test_the_gravest_reason_is_shown_and_all_have_to_go():
     assert not holding.release(SKEW)
     assert (holding.state, holding.note) == ("paused", "paused by ann")
     assert holding
-    holding.order(None)
+    holding.set_operator_hold(None)
     assert not holding
-    assert holding.ordered is None
+    assert holding.operator_hold is None

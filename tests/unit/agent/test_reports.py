@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from agent.output.masking import masker_of
 from agent.reports import playwright_json, wdio_lines
 from agent.reports.playwright_json import PlaywrightReport, read_playwright
-from agent.reports.stored import as_told, case_report
+from agent.reports.stored import case_report, masked_cases
 from agent.reports.text import file_of, folders_of, line_of, message_of, name_of, seconds_of, within
 from agent.reports.wdio_lines import WdioReport, read_wdio
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
@@ -279,12 +279,12 @@ def test_files_of_the_bundle_are_told_as_the_bundle_names_them(tmp_path: Path):
         message=message,
         tries=(CaseTry(status=CaseStatus.FAILED, message=message), CaseTry(status=CaseStatus.FAILED)),
     )
-    (found,) = as_told([case], masker_of({"A": "secret"}), bundle)
+    (found,) = masked_cases([case], masker_of({"A": "secret"}), bundle)
     parametrized = dataclasses.replace(case, name="test_login[secret]", class_name="as secret")
-    (named,) = as_told([parametrized], masker_of({"A": "secret"}), bundle)
+    (named,) = masked_cases([parametrized], masker_of({"A": "secret"}), bundle)
     assert (named.name, named.class_name) == ("test_login[***]", "as ***")
     assert (found.message, [one.message for one in found.tries]) == (told, [told, None])
-    (found,) = as_told([case], masker_of({}), tmp_path / "elsewhere")
+    (found,) = masked_cases([case], masker_of({}), tmp_path / "elsewhere")
     assert found == case
 
 
@@ -312,7 +312,7 @@ def test_telling_cases_costs_the_file_system_nothing_and_ends_with_the_room(
     )
 
     def cases() -> Iterator[CaseResult]:
-        for one in as_told([case] * 50_000, masker_of({}), tmp_path):
+        for one in masked_cases([case] * 50_000, masker_of({}), tmp_path):
             told.append(one)
             yield one
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.attempts.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver, DriverContext, Presence
-from agent.slots.roster import Roster
+from agent.slots.roster import DeviceRoster
 from agent.slots.slot import SlotWorker
 from qgjob.clock import ManualClock
 from qgjob.errors import UsageError
@@ -38,7 +38,7 @@ def nowhere(_: AttemptRunner) -> SlotWorker:
 async def test_an_agent_without_devices_says_that_it_waits_for_some(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    roster = Roster(Bare(DriverContext(folder=tmp_path, clock=ManualClock())), never)
+    roster = DeviceRoster(Bare(DriverContext(folder=tmp_path, clock=ManualClock())), never)
     await roster.begin(nowhere)
     await roster.close()
     (record,) = [record for record in caplog.records if record.name == "agent.slots.roster"]
@@ -55,7 +55,7 @@ class Faulty(Bare):
 
 
 async def test_a_driver_with_a_fault_says_whose_it_is(tmp_path: Path) -> None:
-    roster = Roster(Faulty(DriverContext(folder=tmp_path, clock=ManualClock())), never)
+    roster = DeviceRoster(Faulty(DriverContext(folder=tmp_path, clock=ManualClock())), never)
     with pytest.raises(UsageError, match="the driver faulty cannot find its devices: KeyError: 'cable'"):
         await roster.begin(nowhere)
     await roster.close()
@@ -64,7 +64,7 @@ async def test_a_driver_with_a_fault_says_whose_it_is(tmp_path: Path) -> None:
 async def test_labels_for_a_device_that_is_not_here_are_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    roster = Roster(Bare(DriverContext(folder=tmp_path, clock=ManualClock())), never, {"R58M"})
+    roster = DeviceRoster(Bare(DriverContext(folder=tmp_path, clock=ManualClock())), never, {"R58M"})
     await roster.begin(nowhere)
     await roster.close()
     assert "labels are set for the device R58M, which is not here; there are: none" in caplog.text

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agent.storage.transfer import progress_text, progress_told
+from agent.storage.transfer import progress_text, throttled_progress
 
 
 class Ear:
@@ -21,7 +21,7 @@ class Ear:
 
 async def test_a_quick_download_is_not_spoken_of():
     ear = Ear()
-    async with progress_told(ear, quiet_s=60.0, every_s=0.0) as progress:
+    async with throttled_progress(ear, quiet_s=60.0, every_s=0.0) as progress:
         for done in range(100):
             progress(done, 100)
             await asyncio.sleep(0)
@@ -30,7 +30,7 @@ async def test_a_quick_download_is_not_spoken_of():
 
 async def test_much_progress_makes_one_line_at_a_time():
     ear = Ear()
-    async with progress_told(ear, quiet_s=0.0, every_s=60.0) as progress:
+    async with throttled_progress(ear, quiet_s=0.0, every_s=60.0) as progress:
         progress(2**20, 4 * 2**20)
         await asyncio.wait_for(ear.heard.wait(), 5)
         for done in range(100):
@@ -41,7 +41,7 @@ async def test_much_progress_makes_one_line_at_a_time():
 
 async def test_nothing_new_is_not_said_again():
     ear = Ear()
-    async with progress_told(ear, quiet_s=0.0, every_s=0.0) as progress:
+    async with throttled_progress(ear, quiet_s=0.0, every_s=0.0) as progress:
         for done in (1024, 1024, 2048):
             progress(done, 2048)
             for _ in range(20):
@@ -52,7 +52,7 @@ async def test_nothing_new_is_not_said_again():
 
 async def test_after_its_end_nothing_is_said():
     ear = Ear()
-    async with progress_told(ear, quiet_s=0.0, every_s=0.0) as progress:
+    async with throttled_progress(ear, quiet_s=0.0, every_s=0.0) as progress:
         pass
     progress(1, 2)
     for _ in range(20):

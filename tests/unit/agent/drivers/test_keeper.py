@@ -22,7 +22,7 @@ from agent.drivers.base import (
 )
 from agent.drivers.registry import PLUGINS, find_driver
 from agent.errors import JobError
-from agent.slots.keeper import Keeper
+from agent.slots.keeper import DeviceMonitor
 from bus_schemas.agents import DeviceHealth, SlotState
 from qgjob.errors import UsageError
 from tests.support.wait import wait_for
@@ -98,7 +98,7 @@ class FakeSlot:
     def lose_device(self, why: str) -> None:
         self.lost = why
 
-    def show(self, health: DeviceHealth) -> None:
+    def set_health(self, health: DeviceHealth) -> None:
         self.shown = health
 
 
@@ -113,34 +113,34 @@ def slot() -> FakeSlot:
 
 
 @pytest.fixture
-def keeper(thing: Thing, slot: FakeSlot) -> Keeper:
-    return Keeper(thing, slot, lost_after_s=60)
+def keeper(thing: Thing, slot: FakeSlot) -> DeviceMonitor:
+    return DeviceMonitor(thing, slot, lost_after_s=60)
 
 
-async def test_a_device_that_is_there_and_well_works(keeper: Keeper, thing: Thing, slot: FakeSlot):
-    keeper.seen(Presence(thing, True))
-    assert 30 <= await keeper.look() < 40
+async def test_a_device_that_is_there_and_well_works(keeper: DeviceMonitor, thing: Thing, slot: FakeSlot):
+    keeper.on_presence(Presence(thing, True))
+    assert 30 <= await keeper.check() < 40
     assert (thing.opened, slot.held, thing.recoveries) == (1, None, 0)
 
 
 async def test_a_device_that_is_unwell_rests_and_is_not_tampered_with(
-    keeper: Keeper, thing: Thing, slot: FakeSlot
+    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
-    keeper.seen(Presence(thing, True))
+    keeper.on_presence(Presence(thing, True))
     thing.now = FLAT
-    await keeper.look()
+    await keeper.check()
     assert (slot.held, thing.recoveries) == (("quarantined", "battery at 3 %"), 0)
     thing.now = WELL
-    await keeper.look()
+    await keeper.check()
     assert slot.held is None
 
 
 async def test_what_a_device_tells_of_itself_is_shown_unless_it_cannot_be_true(
-    keeper: Keeper, thing: Thing, slot: FakeSlot
+    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
-    keeper.seen(Presence(thing, True))
+    keeper.on_presence(Presence(thing, True))
     thing.now = Health(ok=True, battery_percent=88, temperature_c=27.5, free_mib=5000)
-    await keeper.look()
+    await keeper.check()
     assert slot.shown is not None
     assert slot.shown.model_dump(exclude={"at"}) == {
         "ok": True,
@@ -149,69 +149,69 @@ async def test_what_a_device_tells_of_itself_is_shown_unless_it_cannot_be_true(
         "free_mib": 5000,
     }
     thing.now = Health(ok=True, battery_percent=4711, temperature_c=float("nan"), free_mib=-1)
-    await keeper.look()
+    await keeper.check()
     nothing = {"battery_percent": None, "temperature_c": None, "free_mib": None}
     assert slot.shown.model_dump(exclude={"at"}) == {"ok": True, **nothing}
     thing.fault = thing.now = None  # type: ignore[assignment]  # a driver that answers nonsense
-    await keeper.look()
+    await keeper.check()
     assert slot.shown.model_dump(exclude={"at"}) == {"ok": False, **nothing}
 
 
-async def test_a_silent_device_is_recovered_ever_more_patiently(keeper: Keeper, thing: Thing, slot: FakeSlot):
-    keeper.seen(Presence(thing, True))
+async def test_a_silent_device_is_recovered_ever_more_patiently(keeper: DeviceMonitor, thing: Thing, slot: FakeSlot):
+    keeper.on_presence(Presence(thing, True))
     thing.now = SILENT
-    pauses = [await keeper.look() for _ in range(8)]
+    pauses = [await keeper.check() for _ in range(8)]
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (5, 300)
     assert (slot.held, thing.recoveries) == (("quarantined", "no answer"), 8)
     thing.after_recovery = WELL
-    await keeper.look()
+    await keeper.check()
     assert slot.held is None
 
 
 async def test_a_device_that_leaves_and_comes_back_is_opened_anew(
-    keeper: Keeper, thing: Thing, slot: FakeSlot
+    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
-    keeper.seen(Presence(thing, True))
-    await keeper.look()
-    keeper.seen(Presence(thing, False, "it is not plugged in"))
+    keeper.on_presence(Presence(thing, True))
+    await keeper.check()
+    keeper.on_presence(Presence(thing, False, "it is not plugged in"))
     assert slot.held == ("lost", "it is not plugged in")
-    await keeper.look()
+    await keeper.check()
     assert slot.lost is None  # no job ran
-    keeper.seen(Presence(thing, True))
-    await keeper.look()
+    keeper.on_presence(Presence(thing, True))
+    await keeper.check()
     assert (slot.held, thing.opened) == (None, 2)
 
 
 async def test_a_job_survives_a_touched_cable_but_not_a_lost_device(
-    keeper: Keeper, thing: Thing, slot: FakeSlot
+    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
     slot.busy = True
-    keeper.seen(Presence(thing, True))
-    await keeper.look()
-    keeper.seen(Presence(thing, False, "its link is offline"))
-    assert 0 < await keeper.look() <= 60
+    keeper.on_presence(Presence(thing, True))
+    await keeper.check()
+    keeper.on_presence(Presence(thing, False, "its link is offline"))
+    assert 0 < await keeper.check() <= 60
     assert slot.lost is None
-    keeper.seen(Presence(thing, True))
-    await keeper.look()
+    keeper.on_presence(Presence(thing, True))
+    await keeper.check()
     assert (slot.lost, slot.held) == (None, None)
     keeper._lost_after_s = 0.05  # pyright: ignore[reportPrivateUsage]
-    keeper.seen(Presence(thing, False, "its link is offline"))
+    keeper.on_presence(Presence(thing, False, "its link is offline"))
     running = asyncio.create_task(keeper.run())
     await wait_for(lambda: slot.lost)
     running.cancel()
     assert slot.lost == "the device thing is gone: its link is offline"
 
 
-async def test_doubt_holds_the_slot_at_once(keeper: Keeper, thing: Thing, slot: FakeSlot):
-    keeper.seen(Presence(thing, True))
-    await keeper.look()
+async def test_doubt_holds_the_slot_at_once(keeper: DeviceMonitor, thing: Thing, slot: FakeSlot):
+    keeper.on_presence(Presence(thing, True))
+    await keeper.check()
     slot.busy = True
     assert thing.on_doubt is not None
     thing.on_doubt("it did not answer")
     assert slot.held == ("quarantined", "it did not answer")
     slot.busy = False
-    await keeper.look()
+    await keeper.check()
     assert slot.held is None
 
 
@@ -219,27 +219,27 @@ async def test_doubt_holds_the_slot_at_once(keeper: Keeper, thing: Thing, slot: 
     "fault", [JobError("no", reason="x", retryable=True), ZeroDivisionError("oh"), TimeoutError()]
 )
 async def test_no_fault_of_a_driver_ends_the_keeper(
-    keeper: Keeper, thing: Thing, slot: FakeSlot, fault: Exception
+    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot, fault: Exception
 ):
-    keeper.seen(Presence(thing, True))
+    keeper.on_presence(Presence(thing, True))
     thing.fault = fault
-    await keeper.look()
+    await keeper.check()
     assert slot.held is not None
     assert slot.held[0] == "quarantined"
     thing.fault = None
-    await keeper.look()
+    await keeper.check()
     assert slot.held is None
 
 
 async def test_a_device_that_cannot_be_opened_is_recovered_unless_it_is_anothers(
-    keeper: Keeper, thing: Thing, slot: FakeSlot
+    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
-    keeper.seen(Presence(thing, True))
+    keeper.on_presence(Presence(thing, True))
     thing.fault = JobError("another agent has it", reason="device_taken", retryable=True)
-    await keeper.look()
+    await keeper.check()
     assert (thing.recoveries, slot.held) == (0, ("quarantined", "another agent has it"))
     thing.fault = JobError("no answer", reason="device_silent", retryable=True)
-    await keeper.look()
+    await keeper.check()
     assert (thing.recoveries, slot.held) == (1, ("quarantined", "no answer"))
 
 

@@ -81,9 +81,8 @@ class DeliveryHandler:
         loop = asyncio.get_running_loop()
         message, ack, ack_wait_s = delivery.message, delivery.ack, delivery.ack_wait_s
         ours_until = delivery.ours_until
-        note = delivery.with_note(
-            self._held_work
-        )  # before the claim: killed right after it, it is handed back
+        # Before the claim: killed right after it, it is handed back.
+        note = delivery.with_note(self._held_work)
         try:
             held = await claim(
                 self._bus,

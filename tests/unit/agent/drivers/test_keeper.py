@@ -157,7 +157,9 @@ async def test_what_a_device_tells_of_itself_is_shown_unless_it_cannot_be_true(
     assert slot.shown.model_dump(exclude={"at"}) == {"ok": False, **nothing}
 
 
-async def test_a_silent_device_is_recovered_ever_more_patiently(keeper: DeviceMonitor, thing: Thing, slot: FakeSlot):
+async def test_a_silent_device_is_recovered_ever_more_patiently(
+    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
+):
     keeper.on_presence(Presence(thing, True))
     thing.now = SILENT
     pauses = [await keeper.check() for _ in range(8)]

@@ -58,7 +58,7 @@ class Heartbeats:
         stored = await self._stored()
         other = _read(stored)
         if other is not None and not self._is_own_earlier(other):
-            stored = await self._was_silent(stored)
+            stored = await self._wait_for_silence(stored)
             if stored is None:
                 raise _duplicate_name_error(self._name, other)
         self._seq = stored.seq if stored is not None else 0
@@ -124,7 +124,7 @@ class Heartbeats:
     async def _stored(self) -> Stored | None:
         return await kv.get(self._bus, AGENTS_BUCKET, self._key)
 
-    async def _was_silent(self, stored: Stored | None) -> Stored | None:
+    async def _wait_for_silence(self, stored: Stored | None) -> Stored | None:
         """Wait whether the key's writer is alive: None when it writes again, else the key as it stands.
 
         One that was killed on another machine, or in a container, cannot be asked for its process.

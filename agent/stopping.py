@@ -45,8 +45,8 @@ class StopRequests:
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for number in _STOP:
-            loop.add_signal_handler(number, self._on_first)
-        loop.add_signal_handler(signal.SIGQUIT, self._on_second)
+            loop.add_signal_handler(number, self._on_stop_signal)
+        loop.add_signal_handler(signal.SIGQUIT, self._on_hurry_signal)
         return self
 
     def __exit__(
@@ -55,14 +55,14 @@ class StopRequests:
         loop = asyncio.get_running_loop()
         loop.remove_signal_handler(signal.SIGQUIT)
 
-    def _on_first(self) -> None:
+    def _on_stop_signal(self) -> None:
         if self._stop.is_set():
-            self._on_second()
+            self._on_hurry_signal()
             return
         log.info("stopping: running jobs are finished; a second signal ends them")
         self._stop.set()
 
-    def _on_second(self) -> None:
+    def _on_hurry_signal(self) -> None:
         log.info("stopping now: running jobs are ended and handed back")
         self.hurry.set()
         self._stop.set()

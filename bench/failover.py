@@ -18,7 +18,7 @@ from bus_schemas.events import Started
 from qgjob.bus.connect import Bus
 from qgjob.errors import QgjobError
 from tests.support.cluster import NatsCluster, clustered
-from tests.support.pipeline import Witness, idle_slots
+from tests.support.pipeline import EventRecorder, idle_slots
 from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
@@ -41,7 +41,7 @@ async def _failover(led: str) -> dict[str, str | float]:
     with tempfile.TemporaryDirectory(prefix="qgjob-bench-") as folder:
         async with (
             clustered(Path(folder), ack_wait_s=30) as (cluster, bus),
-            Witness().watching(bus) as witness,
+            EventRecorder().watching(bus) as witness,
         ):
             await idle_slots(bus, 4, 60)
             trickle = asyncio.create_task(_trickle(bus))
@@ -76,7 +76,7 @@ async def _submit(bus: Bus) -> None:
         await submit(bus, planned(1, runner="sleep", argv=("0.2",)))
 
 
-def _starts(witness: Witness, since: float) -> list[float]:
+def _starts(witness: EventRecorder, since: float) -> list[float]:
     """When jobs started that did so after the kill, beyond what was on its way."""
     events = (event for seen in witness.events.values() for event in seen)
     return [event.at for event in events if isinstance(event, Started) and event.at > since + 0.5]

@@ -45,7 +45,7 @@ def lab() -> PlayedDashboard:
     played.play(900, run_size=22, every_s=18)
     urgent = played.model.submit(9, priority=9, build="v2.5.0-rc1")
     for event in urgent:
-        played.hear(event)
+        played.apply_event(event)
     played.play(3, run_size=22, every_s=18)
     played.live()
     return played

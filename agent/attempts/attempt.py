@@ -159,7 +159,7 @@ class AttemptRunner:
 
         task = asyncio.create_task(steps.run(), name=f"attempt {spec.job_id}")
         try:
-            with interruption.raise_if_ended(task):
+            with interruption.attempt_task(task):
                 async with kept_lease(
                     bus,
                     ack,
@@ -221,11 +221,11 @@ class AttemptRunner:
 
     def _clean(self, dirs: JobDirs) -> None:
         """Clean the attempt's folder up in the background: the slot need not wait for it."""
-        task = asyncio.create_task(self._archive(dirs), name="cleaning")
+        task = asyncio.create_task(self._clean_up_folders(dirs), name="cleaning")
         self._tails.add(task)
         task.add_done_callback(self._tails.discard)
 
-    async def _archive(self, dirs: JobDirs) -> None:
+    async def _clean_up_folders(self, dirs: JobDirs) -> None:
         with contextlib.suppress(OSError):
             await self._slot.files.return_bundle(dirs.bundle)
         await asyncio.to_thread(remove_tree, dirs.root)

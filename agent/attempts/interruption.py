@@ -25,7 +25,7 @@ class Interruption:
         self.reason, self.why = None, ""
 
     @contextlib.contextmanager
-    def raise_if_ended(self, task: asyncio.Task[Any]) -> Generator[None]:
+    def attempt_task(self, task: asyncio.Task[Any]) -> Generator[None]:
         """Within the block, this task runs the attempt; an earlier request to end it takes effect at once."""
         self._task = task
         if self.reason is not None:
@@ -43,7 +43,7 @@ class Interruption:
         if self._task is not None and not self._processes.end(reason):
             self._task.cancel()
 
-    def found(self, reason: EndReason, why: str) -> None:
+    def record_end(self, reason: EndReason, why: str) -> None:
         """Note that the supervisor ended the process by itself."""
         if self.reason is None:
             self.reason, self.why = reason, why

@@ -68,7 +68,9 @@ def of_result(result: RunResult, reason: EndReason | None, why: str) -> EndVerdi
             pass
     match result.verdict:
         case Verdict.PASSED:
-            return EndVerdict("passed", None, result.reason or _despite(result), result.retryable)
+            return EndVerdict(
+                "passed", None, result.reason or _failed_cases_warning(result), result.retryable
+            )
         case Verdict.FAILED:
             return EndVerdict("failed", "test_failed", result.reason, result.retryable)
         case Verdict.INFRASTRUCTURE:
@@ -131,7 +133,7 @@ def masked(outcome: Outcome, masker: Masker) -> Outcome:
     return outcome._replace(result=outcome.result.model_copy(update={"message": masker.text(message)}))
 
 
-def _despite(result: RunResult) -> str | None:
+def _failed_cases_warning(result: RunResult) -> str | None:
     """Failed cases in spite of exit code 0: the exit code is the verdict, but they should not go unseen."""
     counts = result.counts
     if not counts.wrong:

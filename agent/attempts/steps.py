@@ -260,7 +260,7 @@ class Steps:
             launch, self.shipper.write, lease_s=lease_of(self.ack_wait_s), begin=self._unless_ended
         )
         if exit_.ended is not None:
-            self.slot.interruption.found(exit_.ended, "ended by the supervisor")
+            self.slot.interruption.record_end(exit_.ended, "ended by the supervisor")
         if exit_.leftovers:
             self.shipper.say(f"{exit_.leftovers} processes outlived the test and were ended")
         if launch.reports:

@@ -121,8 +121,8 @@ class Device(ABC):
     labels: frozenset[str]
     installs: InstallCounters
     on_doubt: Callable[[str], None] | None = None
-    """Set by the slot's keeper; a device calls it with a sentence when it met trouble within a call, and is
-    then looked at before it gets more work."""
+    """Set by the slot's device monitor; a device calls it with a sentence when it met trouble within a call,
+    and is then looked at before it gets more work."""
 
     def doubt(self, note: str) -> None:
         """Have the device looked at before it gets more work; `note` says why."""

@@ -65,19 +65,19 @@ class DeliveryHandler:
             return None
         return message
 
-    async def run(self, delivery: Delivery, *, begins: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, delivery: Delivery, *, on_test_started: Callable[[], Awaitable[None]]) -> None:
         """Claim an attempt and run it; its end is recorded in the background. `begins` comes before the run.
 
         What goes wrong is logged: the work stream then gives the job again when its lease has run out.
         """
         try:
-            await self._attempt(delivery, begins)
+            await self._attempt(delivery, on_test_started)
         except QgjobError as error:
             log.warning("%s: %s: %s", self._who.name, delivery.message.spec.job_id, error)
         except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
             log.exception("%s: %s", self._who.name, delivery.message.spec.job_id)
 
-    async def _attempt(self, delivery: Delivery, begins: Callable[[], Awaitable[None]]) -> None:
+    async def _attempt(self, delivery: Delivery, on_test_started: Callable[[], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         message, ack, ack_wait_s = delivery.message, delivery.ack, delivery.ack_wait_s
         ours_until = delivery.ours_until
@@ -100,7 +100,7 @@ class DeliveryHandler:
             note.clear()
             await acknowledge(self._bus, ack)
             return
-        await begins()
+        await on_test_started()
 
         def renewed(left_s: float) -> None:
             nonlocal ours_until

@@ -13,7 +13,7 @@ from typing import Final
 
 from agent.attempts.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver, Presence
-from agent.slots.keeper import DeviceMonitor
+from agent.slots.device_monitor import DeviceMonitor
 from agent.slots.slot import SlotWorker
 from qgjob.errors import QgjobError, UsageError
 
@@ -47,9 +47,11 @@ class DeviceRoster:
             log.info("driver %s: %d devices", self._driver.name, len(self._monitors))
         else:
             log.warning("driver %s: no device yet; what comes later joins by itself", self._driver.name)
-        looks = [asyncio.ensure_future(keeper.first_check_done.wait()) for keeper in self._monitors.values()]
-        if looks:
-            _, late = await asyncio.wait(looks, timeout=FIRST_LOOK_S)
+        first_checks = [
+            asyncio.ensure_future(monitor.first_check_done.wait()) for monitor in self._monitors.values()
+        ]
+        if first_checks:
+            _, late = await asyncio.wait(first_checks, timeout=FIRST_LOOK_S)
             for look in late:
                 look.cancel()
         for name in self._labelled_devices:
@@ -89,14 +91,14 @@ class DeviceRoster:
 
     def _on_presence(self, presence: Presence, add_slot: AddSlot) -> None:
         device = presence.device
-        keeper = self._monitors.get(device.name)
-        if keeper is not None:
-            keeper.on_presence(presence)
+        monitor = self._monitors.get(device.name)
+        if monitor is not None:
+            monitor.on_presence(presence)
             return
         self._devices[device.name] = device
-        keeper = self._monitors[device.name] = DeviceMonitor(device, add_slot(self._make_runner(device)))
-        keeper.on_presence(presence)
-        task = asyncio.create_task(keeper.run(), name=f"keeper {device.name}")
+        monitor = self._monitors[device.name] = DeviceMonitor(device, add_slot(self._make_runner(device)))
+        monitor.on_presence(presence)
+        task = asyncio.create_task(monitor.run(), name=f"monitor {device.name}")
         self._tasks.add(task)
 
 

@@ -317,7 +317,7 @@ class SlotWorker:
                 await puller.request_no_wait()
 
         try:
-            await self._handler.run(delivery, begins=on_test_started)
+            await self._handler.run(delivery, on_test_started=on_test_started)
         finally:
             if background is not None:
                 background.cancel()

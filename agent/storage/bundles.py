@@ -98,7 +98,7 @@ class BundleStore:
             try:
                 await threads.finished(partial(self._copy, digest, into))
             except FileNotFoundError:
-                await self._make_private(digest, into, progress)
+                await self._rebuild_master(digest, into, progress)
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             text = f"cannot unpack a test bundle: {error.strerror}{where}"
@@ -130,7 +130,7 @@ class BundleStore:
                 await threads.finished(partial(self._unpack, digest, blob))
         await asyncio.to_thread(self._make_room)
 
-    async def _make_private(self, digest: str, into: Path, progress: Transferred | None) -> None:
+    async def _rebuild_master(self, digest: str, into: Path, progress: Transferred | None) -> None:
         """Make the master again after somebody has cleared the folder (it may lie in a temporary folder)."""
         with self._lock:
             self._masters.pop(digest, None)

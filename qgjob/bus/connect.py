@@ -129,7 +129,7 @@ class _Callbacks:
             self.bus.requests.denied(str(error))
             for told in tuple(self.bus.on_denied):
                 told(str(error))
-        elif _is_a_readers(error):
+        elif _is_callback_error(error):
             log.error("a message could not be dealt with", exc_info=error)
         elif isinstance(error, SlowConsumerError):
             log.warning("too much has come to be read, the rest is lost: %s", error)
@@ -160,7 +160,7 @@ class _Callbacks:
             callback()
 
 
-def _is_a_readers(error: Exception) -> bool:
+def _is_callback_error(error: Exception) -> bool:
     """Whether a message callback raised the error: the library passes it to nobody else, and reads on."""
     trace = error.__traceback__
     reading = trace is not None and trace.tb_frame.f_code.co_name == "_wait_for_msgs"
@@ -280,11 +280,11 @@ def _checked_url(url: str) -> str:
             hint="It looks like nats://host:4222 (or tls://…); several are separated by commas.",
         )
     if parts.scheme in {"ws", "wss"}:
-        _bring_web_sockets()
+        _import_aiohttp()
     return url
 
 
-def _bring_web_sockets() -> None:
+def _import_aiohttp() -> None:
     """Give nats-py the aiohttp module, whose import was skipped at start-up."""
     try:
         import aiohttp

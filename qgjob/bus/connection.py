@@ -65,10 +65,10 @@ class Connection(NatsClient):
 
     def _connect_command(self) -> bytes:
         """What goes first over an encrypted connection; a server may refuse it and hang up at once."""
-        self._say_that_it_is_tls()
+        self._mark_tls()
         return super()._connect_command()
 
-    def _say_that_it_is_tls(self) -> None:
+    def _mark_tls(self) -> None:
         """The library does not, and each command would end with a warning of asyncio's about that."""
         writer: asyncio.StreamWriter | None = getattr(self._transport, "_io_writer", None)
         if writer is not None and writer.get_extra_info("ssl_object") is not None:

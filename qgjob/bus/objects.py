@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last, read_page
 from qgjob.bus.follow import StreamMessage
-from qgjob.bus.pace import Pace
 from qgjob.bus.publish import ROLLUP
 from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, read_ack
+from qgjob.bus.transfer_window import TransferWindow
 from qgjob.bus.unreadable import UNREADABLE
 from qgjob.errors import NotFoundError, QgjobError, RefusedError, UnreachableError
 
@@ -173,7 +173,7 @@ async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Pro
     subject = f"$O.{bucket}.C.{nuid}"
     hashed = hashlib.sha256()
     waiting: deque[tuple[asyncio.Future[Msg], int]] = deque()
-    pace, clock = Pace(_FEW_BYTES, _MANY_BYTES), asyncio.get_running_loop().time
+    pace, clock = TransferWindow(_FEW_BYTES, _MANY_BYTES), asyncio.get_running_loop().time
     done = sent = chunks = measured = 0
     since = clock()
 
@@ -183,7 +183,7 @@ async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Pro
         read_ack(await future)
         if done + length - measured >= pace.window:
             now = clock()
-            pace.moved(done + length - measured, now - since)
+            pace.on_transferred(done + length - measured, now - since)
             measured, since = done + length, now
         return length
 
@@ -242,7 +242,7 @@ async def _get(bus: Bus, bucket: str, info: ObjectInfo, file: BinaryIO, progress
 async def _chunks(bus: Bus, bucket: str, info: ObjectInfo) -> AsyncGenerator[bytes]:
     """The chunks of a file in order; after a lost answer it goes on behind the last one."""
     start, left, silent = 1, info.chunks, 0
-    pace, clock = Pace(_FEW_BYTES, _MANY_BYTES), asyncio.get_running_loop().time
+    pace, clock = TransferWindow(_FEW_BYTES, _MANY_BYTES), asyncio.get_running_loop().time
     while left > 0:
         since = clock()
         try:
@@ -256,14 +256,14 @@ async def _chunks(bus: Bus, bucket: str, info: ObjectInfo) -> AsyncGenerator[byt
                 timeout=_ANSWER_TIMEOUT_S,
             )
         except RequestTimeoutError:
-            pace.stalled()
+            pace.on_stalled()
             silent += 1
             if silent >= _TRIES:
                 raise
             continue
         if not page.messages:
             return
-        pace.moved(sum(len(message.data) for message in page.messages), clock() - since)
+        pace.on_transferred(sum(len(message.data) for message in page.messages), clock() - since)
         for message in page.messages:
             yield message.data
         start, left, silent = page.messages[-1].seq + 1, left - len(page.messages), 0

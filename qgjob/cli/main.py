@@ -89,12 +89,12 @@ def build() -> Any:
 def main() -> None:
     """Run the command line of this process and exit."""
     codes: list[int] = []
-    atexit.register(_leave, codes)  # before any other, so that it is called after them
+    atexit.register(_exit_process, codes)  # before any other, so that it is called after them
     codes.append(run(sys.argv[1:]))
     sys.exit(codes[0])
 
 
-def _leave(codes: Sequence[int]) -> None:
+def _exit_process(codes: Sequence[int]) -> None:
     """End the process here: to take hundreds of modules apart first is a tenth of a short command's time.
 
     Threads have ended and all that others left to be done at the exit is done.

@@ -30,5 +30,5 @@ def wants_help(args: Sequence[str], parser: Callable[[], argparse.ArgumentParser
 
 def with_globals(session: Session, args: Sequence[str]) -> list[str]:
     """The arguments of a service, with what the global options said of the server."""
-    said = (f"--{name.replace('_', '-')}={value}" for name, value in session.said().items())
+    said = (f"--{name.replace('_', '-')}={value}" for name, value in session.global_options().items())
     return [*args, *said]

@@ -34,9 +34,9 @@ class Session:
         """Where to connect; see `qgjob.connecting`."""
         from qgjob.connecting import server_options
 
-        return server_options(self.said(), os.environ, name=name)
+        return server_options(self.global_options(), os.environ, name=name)
 
-    def said(self) -> dict[str, str]:
+    def global_options(self) -> dict[str, str]:
         """The server options that the command line or the environment set."""
         said = {
             "server": self.server,

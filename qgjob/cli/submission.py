@@ -85,9 +85,9 @@ class Submission:
                 view, replaced = await client.add_schedule(request, *self.cron)
                 tell_added(out, view, replaced=replaced, as_json=self.as_json)
                 return 0
-            from qgjob.cli.display.lacking import warn_of_what_lacks
+            from qgjob.cli.display.missing_parts import warn_about_missing
 
-            await warn_of_what_lacks(client, out, request)
+            await warn_about_missing(client, out, request)
             submitted = self._submitted = await client.submit(request)
             if submitted.accepted_before and self.waiting is None:
                 submitted = await _as_they_are(client, out, submitted)

@@ -85,11 +85,11 @@ def problem(status: int, detail: str, *, headers: dict[str, str] | None = None, 
 
 def install(app: FastAPI) -> None:
     """Answer every error of an application with a problem document."""
-    app.add_exception_handler(QgjobError, _ours)
+    app.add_exception_handler(QgjobError, _on_qgjob_error)
     app.add_exception_handler(TooOftenError, _too_often)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Exception, _on_unexpected)
 
 
 def status_of(error: QgjobError) -> int:
@@ -97,7 +97,7 @@ def status_of(error: QgjobError) -> int:
     return _STATUS.get(error.exit_code, 500)
 
 
-async def _ours(request: Request, error: Exception) -> Response:
+async def _on_qgjob_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, QgjobError)  # noqa: S101 - what it is registered for
     status = status_of(error)
     if status >= 500:
@@ -178,6 +178,6 @@ async def _http(request: Request, error: Exception) -> Response:
     return problem(error.status_code, detail, headers=headers)
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
+async def _on_unexpected(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem(500, "An error of ours; the gateway's log has more.")

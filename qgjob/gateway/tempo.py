@@ -31,12 +31,12 @@ class TimelyProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
-        self._wait()
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
         """Read on; what belongs to no request, or to one that was answered, is no sign of life."""
         if self.cycle is None or self.cycle.response_complete:  # pyright: ignore[reportUnnecessaryComparison]
-            self._wait()
+            self._start_timer()
         if self._unread is not None:
             self._unread += len(data)
         super().data_received(data)
@@ -46,7 +46,7 @@ class TimelyProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin to answer: from here on a body has its own limits."""
         self._unread = None
-        self._wait_no_more()
+        self._cancel_timer()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -56,14 +56,14 @@ class TimelyProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
-        self._wait_no_more()
+        self._cancel_timer()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
+    def _start_timer(self) -> None:
         if self._due is None:
             self._due = self.loop.call_later(HEADERS_WITHIN_S, self.transport.close)
 
-    def _wait_no_more(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._due is not None:
             self._due.cancel()
             self._due = None

@@ -146,7 +146,7 @@ class _NotReadyError(Exception):
 
 async def _until_ready(child: Child, ready_fd: int) -> None:
     spec = child.spec
-    ready = asyncio.ensure_future(_probed(spec.probe) if spec.probe else _said_ready(ready_fd))
+    ready = asyncio.ensure_future(_probed(spec.probe) if spec.probe else _wait_for_ready(ready_fd))
     ended = asyncio.ensure_future(child.exited())
     try:
         await asyncio.wait({ready, ended}, timeout=spec.ready_timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -166,7 +166,7 @@ async def _probed(probe: Probe) -> None:
         await asyncio.sleep(_PROBE_PAUSE_S)
 
 
-async def _said_ready(descriptor: int) -> None:
+async def _wait_for_ready(descriptor: int) -> None:
     """Wait for the line; a child that closes the pipe without it has still not said it."""
     loop = asyncio.get_running_loop()
     said: asyncio.Future[None] = loop.create_future()

@@ -25,7 +25,7 @@ class _Kept:
     log: ChildLog
     child: Child | None = None
     keeper: asyncio.Task[None] | None = field(default=None)
-    meant: bool = False
+    expected_exit: bool = False
     """Whether its end was asked for, and is no news."""
 
 
@@ -77,7 +77,7 @@ class Supervisor:
         """End a child in order, whereupon it is started again; returns when it has ended."""
         kept = self._named(name)
         if kept.child is not None:
-            kept.meant = True
+            kept.expected_exit = True
             await kept.child.stop(self._hurry)
 
     def _named(self, name: str) -> _Kept:
@@ -117,10 +117,10 @@ class Supervisor:
             began = self._clock.monotonic()
             code = await child.exited()
             kept.child = None
-            if not kept.meant:
+            if not kept.expected_exit:
                 how = f"{kept.spec.name} (pid {child.pid}) ended unexpectedly {describe_exit(code)}."
                 self._announce(f"{how}\n{kept.log.tail()}".rstrip())
-            kept.meant = False
+            kept.expected_exit = False
             child = await self._start_again(kept, backoff, self._clock.monotonic() - began)
 
     async def _start_again(self, kept: _Kept, backoff: Backoff, lived_s: float) -> Child:

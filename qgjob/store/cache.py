@@ -24,7 +24,7 @@ _KEYS_A_READ: Final = 1000
 
 
 @dataclass(slots=True)
-class HeldJob:
+class CachedJob:
     """A job's document, and what the store's indices hold of it."""
 
     doc: JobDoc
@@ -37,10 +37,10 @@ class Documents:
     def __init__(self, store: Store, *, limit: int = MAX_CACHED) -> None:
         self._store = store
         self._limit = limit
-        self.jobs: OrderedDict[str, HeldJob] = OrderedDict()
+        self.jobs: OrderedDict[str, CachedJob] = OrderedDict()
         self.runs: OrderedDict[str, RunDoc] = OrderedDict()
 
-    async def bring(self, job_ids: Collection[str], run_ids: Collection[str]) -> None:
+    async def load_missing(self, job_ids: Collection[str], run_ids: Collection[str]) -> None:
         """Read what is not in memory; what the store does not know either stays absent."""
         keys = self._store.keys
         jobs = [i for i in job_ids if i not in self.jobs]
@@ -48,7 +48,7 @@ class Documents:
         if jobs:
             found = await load(self._store, {i: keys.job(i) for i in jobs}, read_job)
             for job_id, doc in found.items():
-                self.jobs[job_id] = HeldJob(doc, footprint(doc))
+                self.jobs[job_id] = CachedJob(doc, footprint(doc))
         if runs:
             self.runs.update(await load(self._store, {i: keys.run(i) for i in runs}, RunDoc.from_fields))
         for job_id in job_ids:

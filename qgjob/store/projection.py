@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, cast
 from bus_schemas.events import AnyEvent
 from qgjob.domain.history import JobDoc, apply, promote
 from qgjob.errors import QgjobError
-from qgjob.store.cache import MAX_CACHED, Documents, HeldJob
+from qgjob.store.cache import MAX_CACHED, CachedJob, Documents
 from qgjob.store.connect import Store
 from qgjob.store.documents import RunDoc, job_fields
 from qgjob.store.indices import Command, IndexChanges, footprint
@@ -90,10 +90,10 @@ class Projection:
         """
         events = [entry for entry in events if entry.seq > self.position.seq]
         documents = self._documents
-        await documents.bring(
+        await documents.load_missing(
             {entry.event.job_id for entry in events}, {entry.event.run_id for entry in events}
         )
-        jobs: dict[str, HeldJob] = {}
+        jobs: dict[str, CachedJob] = {}
         runs: dict[str, RunDoc] = {}
         for event, place, time in events:
             held = documents.jobs.get(event.job_id)
@@ -102,7 +102,7 @@ class Projection:
             if doc is None:
                 continue
             if held is None:
-                held = documents.jobs[event.job_id] = HeldJob(doc, None)
+                held = documents.jobs[event.job_id] = CachedJob(doc, None)
             jobs[event.job_id] = held
             run = apply_to_run(documents.runs.get(event.run_id), event, place, before=before, job=doc)
             if run is not None:
@@ -200,10 +200,10 @@ class Projection:
 
     async def _promote(self, due: Sequence[str], now: float) -> list[Command]:
         documents = self._documents
-        await documents.bring(due, ())
+        await documents.load_missing(due, ())
         held = {job_id: documents.jobs[job_id] for job_id in due if job_id in documents.jobs}
-        await documents.bring((), {one.doc.run_id for one in held.values()})
-        jobs: list[HeldJob] = []
+        await documents.load_missing((), {one.doc.run_id for one in held.values()})
+        jobs: list[CachedJob] = []
         runs: dict[str, RunDoc] = {}
         for one in held.values():
             if promote(one.doc, now):
@@ -230,7 +230,7 @@ class Projection:
             return []
         return [["UNLINK", *gone], ["ZREM", keys.ended, *members], *changes.commands(now)]
 
-    def _commands(self, jobs: Iterable[HeldJob], runs: Iterable[RunDoc], now: float) -> list[Command]:
+    def _commands(self, jobs: Iterable[CachedJob], runs: Iterable[RunDoc], now: float) -> list[Command]:
         keys = self._store.keys
         commands: list[Command] = []
         changes = IndexChanges(keys)

@@ -11,7 +11,7 @@ from bus_schemas import streams
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology, stream_state
 from tests.support.cluster import SIZE, NatsCluster, clustered
-from tests.support.pipeline import Witness, counted, idle_slots
+from tests.support.pipeline import EventRecorder, counts_reached, idle_slots
 from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
@@ -23,7 +23,7 @@ async def test_streams_lose_the_servers_that_lead_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QGJOB_RUNNER_PLUGINS", PLUGINS)
-    async with clustered(tmp_path) as (cluster, bus), Witness().watching(bus) as witness:
+    async with clustered(tmp_path) as (cluster, bus), EventRecorder().watching(bus) as witness:
         await idle_slots(bus, 4, 60)
         for number, stream in enumerate((streams.WORK, streams.EVENTS)):
             info = await bus.requests.api(f"STREAM.INFO.{stream}")
@@ -34,7 +34,7 @@ async def test_streams_lose_the_servers_that_lead_them(
             await wait_for(lambda before=before: len(witness.ends) >= before + JOBS // 6, 60, "some ends")
             victim = await cluster.leads(bus, stream)
             victim.kill()
-            await counted(bus, run.run_id, {"passed": JOBS}, 90)
+            await counts_reached(bus, run.run_id, {"passed": JOBS}, 90)
             await victim.start()
             await cluster.healed(bus)
         await wait_for(lambda: len(witness.ends) >= 2 * JOBS, 30, "every end in the stream")

@@ -19,7 +19,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.publish import OutMsg, publish_batch
 from qgjob.client.submitting.publish_run import cut
-from tests.support.pipeline import Witness, counted, overview, system
+from tests.support.pipeline import EventRecorder, counts_reached, overview, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -74,7 +74,7 @@ async def test_rubbish_everywhere_is_set_aside_and_work_goes_on(tmp_path: Path) 
                 await bus.nc.publish(subject, data)
         run = planned(20, runner="noop")
         await submit(bus, run)
-        await counted(bus, run.run_id, {"passed": 20})
+        await counts_reached(bus, run.run_id, {"passed": 20})
 
         async def all_set_aside() -> bool:
             letters = await dead_letters(bus)
@@ -131,7 +131,7 @@ async def test_an_absurd_end_does_not_stop_the_leader(lab: Bus, what: str) -> No
 async def test_an_end_may_not_speak_for_a_job_that_stands_elsewhere(lab: Bus) -> None:
     run = planned(1, runner="noop", requires=("nowhere",))
     await submit(lab, run)
-    await counted(lab, run.run_id, {"queued": 1})
+    await counts_reached(lab, run.run_id, {"queued": 1})
     spec = run.specs[0]
     speaks = {"org_id": spec.org_id, "run_id": spec.run_id, "job_id": spec.job_id}
     data = json.dumps(_end() | speaks).encode()
@@ -206,7 +206,7 @@ async def _works_on(bus: Bus) -> None:
     """Jobs run, and no reign has ended: the one before would have met the same again, and so on."""
     run = planned(3, runner="noop")
     await submit(bus, run)
-    await counted(bus, run.run_id, {"passed": 3})
+    await counts_reached(bus, run.run_id, {"passed": 3})
     seen = await overview(bus)
     assert seen
     assert seen.leader
@@ -231,7 +231,7 @@ async def test_a_run_of_which_a_part_is_missing_is_refused_as_a_whole(tmp_path: 
     quick = ("--open-run", "1")
     async with (
         system(tmp_path, agents=1, slots=2, scheduler_args=quick) as (_, bus),
-        Witness().watching(bus) as witness,
+        EventRecorder().watching(bus) as witness,
     ):
         run = planned(1700, runner="noop")
         parts = cut(run.specs)
@@ -260,21 +260,21 @@ async def test_a_run_of_several_parts_runs_as_a_whole(tmp_path: Path) -> None:
     async with system(tmp_path, agents=2, slots=4) as (_, bus):
         run = planned(1700, runner="noop")
         await submit(bus, run)
-        await counted(bus, run.run_id, {"passed": 1700})
+        await counts_reached(bus, run.run_id, {"passed": 1700})
 
 
 async def test_a_submit_repeated_after_its_answer_was_lost_adds_nothing(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=2) as (_, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, agents=1, slots=2) as (_, bus), EventRecorder().watching(bus) as witness:
         for count in (1, 40):
             run = planned(count, runner="noop")
             await submit(bus, run)
-            await counted(bus, run.run_id, {"passed": count})
+            await counts_reached(bus, run.run_id, {"passed": count})
             await submit(bus, run)
             await submit(bus, run)
             after = planned(1, runner="noop")
             await submit(bus, after)
-            await counted(bus, after.run_id, {"passed": 1})
+            await counts_reached(bus, after.run_id, {"passed": 1})
             for spec in run.specs:
                 assert sum(e.kind == "started" for e in witness.events[spec.job_id]) <= 1
                 assert witness.ends[spec.job_id] == 1
-            await counted(bus, run.run_id, {"passed": count})
+            await counts_reached(bus, run.run_id, {"passed": count})

@@ -30,7 +30,7 @@ from qgjob.bus.topology import (
 )
 from qgjob.errors import RefusedError
 from qgjob.scheduler.leadership.recovery import QUEUED_THROUGH_KEY, recover
-from tests.support.pipeline import Witness, counted, system
+from tests.support.pipeline import EventRecorder, counts_reached, system
 from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
@@ -67,13 +67,13 @@ async def test_work_that_ended_and_was_never_acknowledged_does_not_outlive_its_e
 
 
 async def test_a_consumer_that_is_gone_is_made_again(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=2) as (_, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, agents=1, slots=2) as (_, bus), EventRecorder().watching(bus) as witness:
         run = planned(12, runner="sleep", argv=("0.3",))
         await submit(bus, run)
         await wait_for(lambda: len(witness.ends) >= 2, 30, "two ends")
         for name in await consumer_names(bus, streams.WORK):
             await delete_consumer(bus, streams.WORK, name)
-        await counted(bus, run.run_id, {"passed": 12})
+        await counts_reached(bus, run.run_id, {"passed": 12})
         assert set(witness.ends.values()) == {1}
 
 
@@ -114,7 +114,7 @@ async def test_rubbish_where_the_leader_keeps_its_own_does_not_stop_it(tmp_path:
             # Nobody claimed: what stands on the chain is no link at all.
             await bus.requests.publish(chain_subject(JobMessage(spec=spec)), b"rubbish")
         await submit(bus, run)
-        await counted(bus, run.run_id, {"passed": 3})
+        await counts_reached(bus, run.run_id, {"passed": 3})
 
 
 async def test_a_chain_of_rubbish_is_nobodys(bus: Bus) -> None:
@@ -140,7 +140,7 @@ async def test_a_job_as_large_as_a_message_is_set_aside_and_the_leader_lives(tmp
         await bus.nc.publish(subject, data)
         run = planned(5, runner="noop")
         await submit(bus, run)
-        await counted(bus, run.run_id, {"passed": 5})
+        await counts_reached(bus, run.run_id, {"passed": 5})
 
         async def aside() -> bool:
             return [m async for page in read_all(bus, streams.DEAD, subjects.DEAD_ALL) for m in page] != []
@@ -160,7 +160,7 @@ async def test_a_message_that_is_too_large_is_refused_before_the_server_hangs_up
 
 
 async def test_an_id_that_two_organisations_use_loses_nobodys_job(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=1) as (_, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus), EventRecorder().watching(bus) as witness:
         mine = planned(1, runner="sleep", argv=("1",)).specs[0]
         theirs = mine.model_copy(update={"org_id": "other", "run_id": "r_other"})
         await publish_each(

@@ -11,7 +11,7 @@ import pytest
 from bus_schemas.queries import LeaderView
 from qgjob.bus.connect import Bus
 from qgjob.local.system import LocalSystem
-from tests.support.pipeline import Witness, counted, idle_slots, overview, system
+from tests.support.pipeline import EventRecorder, counts_reached, idle_slots, overview, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -26,10 +26,12 @@ async def work(bus: Bus) -> tuple[list[str], set[str]]:
     return [run.run_id for run in runs], {spec.job_id for run in runs for spec in run.specs}
 
 
-async def check(bus: Bus, runs: list[str], witness: Witness, jobs: set[str], timeout: float = 90) -> None:
+async def check(
+    bus: Bus, runs: list[str], witness: EventRecorder, jobs: set[str], timeout: float = 90
+) -> None:
     await wait_for(lambda: len(witness.ends) >= JOBS, timeout, f"{JOBS} ends")
     for run in runs:
-        await counted(bus, run, {"passed": JOBS // 4})
+        await counts_reached(bus, run, {"passed": JOBS // 4})
     assert set(witness.ends) == jobs
     assert set(witness.ends.values()) == {1}, "a job ended twice"
 
@@ -42,13 +44,13 @@ async def check(bus: Bus, runs: list[str], witness: Witness, jobs: set[str], tim
     await wait_for(nothing_left, 30, "an empty lab")
 
 
-async def some_ended(witness: Witness, count: int) -> None:
+async def some_ended(witness: EventRecorder, count: int) -> None:
     await wait_for(lambda: len(witness.ends) >= count, 60, f"{count} ends")
 
 
 @pytest.mark.parametrize("victim", ["agent-local-1", "leader", "nats", "valkey"])
 async def test_kill_one(tmp_path: Path, victim: str) -> None:
-    async with system(tmp_path, schedulers=2) as (running, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, schedulers=2) as (running, bus), EventRecorder().watching(bus) as witness:
         runs, jobs = await work(bus)
         await some_ended(witness, 40)
         pid = await leader(running, bus) if victim == "leader" else running.pids()[victim]
@@ -57,7 +59,7 @@ async def test_kill_one(tmp_path: Path, victim: str) -> None:
 
 
 async def test_kill_everything_in_turn(tmp_path: Path) -> None:
-    async with system(tmp_path, schedulers=2) as (running, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, schedulers=2) as (running, bus), EventRecorder().watching(bus) as witness:
         runs, jobs = await work(bus)
         for share, victim in enumerate(
             ["scheduler-1", "agent-local-2", "nats", "scheduler-2", "agent-local-1"], 1
@@ -69,7 +71,7 @@ async def test_kill_everything_in_turn(tmp_path: Path) -> None:
 
 
 async def test_an_old_leader_woken_by_sigcont_releases_nothing(tmp_path: Path) -> None:
-    async with system(tmp_path, schedulers=2) as (running, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, schedulers=2) as (running, bus), EventRecorder().watching(bus) as witness:
         runs, jobs = await work(bus)
         await some_ended(witness, 20)
         old = await leader(running, bus)
@@ -88,13 +90,13 @@ async def test_an_old_leader_woken_by_sigcont_releases_nothing(tmp_path: Path) -
 async def test_a_stopped_agent_hands_back_and_nothing_fails(tmp_path: Path) -> None:
     async with (
         system(tmp_path, agents=2, agent_args=("--grace", "0.5")) as (running, bus),
-        Witness().watching(bus) as witness,
+        EventRecorder().watching(bus) as witness,
     ):
         run = planned(4, runner="sleep", argv=("4",))
         await submit(bus, run)
         await wait_for(lambda: len(witness.started()) == 4, 20, "four running jobs")
         os.kill(running.pids()["agent-local-1"], signal.SIGTERM)
-        await counted(bus, run.run_id, {"passed": 4}, timeout=60)
+        await counts_reached(bus, run.run_id, {"passed": 4}, timeout=60)
         assert set(witness.ends.values()) == {1}
         assert all(e.state == "passed" for es in witness.events.values() for e in es if e.kind == "ended")
 
@@ -105,16 +107,16 @@ async def test_the_projection_is_rebuilt_after_a_flush(tmp_path: Path) -> None:
     async with system(tmp_path) as (running, bus):
         run = planned(50, runner="noop")
         await submit(bus, run)
-        await counted(bus, run.run_id, {"passed": 50})
+        await counts_reached(bus, run.run_id, {"passed": 50})
         assert running.redis_url
         store = Redis.from_url(running.redis_url)
         await store.flushall()
         await store.aclose()
-        await counted(bus, run.run_id, {"passed": 50})
+        await counts_reached(bus, run.run_id, {"passed": 50})
 
 
 async def test_work_goes_on_while_the_store_is_away(tmp_path: Path) -> None:
-    async with system(tmp_path) as (running, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path) as (running, bus), EventRecorder().watching(bus) as witness:
         valkey = running.pids()["valkey"]
         os.kill(valkey, signal.SIGSTOP)
         try:
@@ -129,7 +131,7 @@ async def test_state_is_kept_between_two_systems_in_one_folder(tmp_path: Path) -
         run = planned(10, runner="noop")
         await submit(bus, run)
     async with system(tmp_path, slots=2, agents=1) as (_, bus):
-        await counted(bus, run.run_id, {"passed": 10})
+        await counts_reached(bus, run.run_id, {"passed": 10})
         await idle_slots(bus, 2)
 
 

@@ -65,19 +65,19 @@ class PlayedDashboard:
             events = self.model.play(1, **options)
             self.clock.advance(1)
             for event in events:
-                self.hear(event)
-            self.say_state()
+                self.apply_event(event)
+            self.publish_state()
             overview = asked.overview(self.model)
             self.store.history.sample(
                 self.clock.monotonic(), overview.depths, overview.running, self.store.waiting_by_capability()
             )
 
-    def hear(self, event: AnyEvent) -> None:
+    def apply_event(self, event: AnyEvent) -> None:
         """Let the store hear an event of the model."""
         self.seq += 1
         self.store.apply_event(event, self.seq)
 
-    def say_state(self) -> None:
+    def publish_state(self) -> None:
         """The overview and the heartbeats of this moment."""
         self.store.apply_overview(asked.overview(self.model))
         for beat in asked.heartbeats(self.model):

@@ -30,13 +30,13 @@ SHORT_ACK_WAIT = ("--ack-wait", "3")
 
 
 @dataclass
-class Witness:
+class EventRecorder:
     """Hears every stored event and remembers what each job went through."""
 
     events: dict[str, list[AnyEvent]] = field(default_factory=lambda: defaultdict(list))
     ends: Counter[str] = field(default_factory=Counter[str])
 
-    def hear(self, event: AnyEvent) -> None:
+    def record(self, event: AnyEvent) -> None:
         self.events[event.job_id].append(event)
         if isinstance(event, Ended) and event.final:
             self.ends[event.job_id] += 1
@@ -57,7 +57,7 @@ class Witness:
     async def _read(self, bus: Bus) -> None:
         async for batch in follow(bus, EVENTS, [subjects.EVENTS_ALL]):
             for message in batch:
-                self.hear(decode_event(message.data))
+                self.record(decode_event(message.data))
 
 
 @contextlib.asynccontextmanager
@@ -102,16 +102,16 @@ async def run_view(bus: Bus, run_id: str) -> RunView | None:
     return None
 
 
-async def counted(bus: Bus, run_id: str, counts: dict[str, int], timeout: float = 60) -> None:
+async def counts_reached(bus: Bus, run_id: str, counts: dict[str, int], timeout: float = 60) -> None:
     """Wait until the projection says that of a run."""
 
-    async def so() -> bool:
+    async def reached() -> bool:
         run = await run_view(bus, run_id)
         assert run is not None
         assert run.counts == counts, run.counts
         return True
 
-    await wait_for(so, timeout, f"{counts} in the projection")
+    await wait_for(reached, timeout, f"{counts} in the projection")
 
 
 async def slot_named(client: Client, name: str) -> SlotStatus:

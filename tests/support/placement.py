@@ -129,7 +129,7 @@ class World:
         if bound := self.state.slots[name].bound:
             self.bound[name] = bound
 
-    def slot_does(self, what: str, name: str) -> None:
+    def perform(self, what: str, name: str) -> None:
         """A slot that is there takes a job, finishes one, or dies; what it does otherwise is to report itself."""
         if name not in self.labels:
             return

@@ -35,7 +35,7 @@ def lives(first: int, count: int) -> list[AnyEvent]:
     ]
 
 
-async def reached(store: Store, seq: int) -> None:
+async def wait_until_projected(store: Store, seq: int) -> None:
     reader = Reader(store)
 
     async def there() -> bool:

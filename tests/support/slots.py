@@ -16,7 +16,7 @@ from agent.storage.files import JobFiles
 from bench.runners import PLUGINS
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
-from tests.support import badlab
+from tests.support import faulty_runners
 
 
 async def runner_in(bus: Bus, folder: Path, work: Path) -> AttemptRunner:
@@ -24,7 +24,7 @@ async def runner_in(bus: Bus, folder: Path, work: Path) -> AttemptRunner:
     slot = SlotSpec(name="s0", folder=folder / "s0", labels=frozenset({"none"}), install_seconds=0.0)
     device = MarkerDevice(slot, SystemClock())
     await device.open()
-    environment = {**os.environ, "QGJOB_RUNNER_PLUGINS": f"{PLUGINS},{badlab.PLUGINS}"}
+    environment = {**os.environ, "QGJOB_RUNNER_PLUGINS": f"{PLUGINS},{faulty_runners.PLUGINS}"}
     tools = Toolchain.discover(environment)
     files = JobFiles(bus, folder / "cache", needs_build=False)
     files.open()

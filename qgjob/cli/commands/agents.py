@@ -143,11 +143,11 @@ async def _ask(
     if not answer.changed:
         out.note(f"Nothing to do: {name} was not held.")
         return
-    for line in _told(name, answer):
+    for line in _result_lines(name, answer):
         out.say(line)
 
 
-def _told(name: str, answer: SlotsAnswer) -> list[str]:
+def _result_lines(name: str, answer: SlotsAnswer) -> list[str]:
     """What became of the request, a line a slot."""
     if answer.hold is None:
         return [f"resumed {slot}" for slot in answer.slots] or [
@@ -168,7 +168,7 @@ async def _list(session: Session, name: str | None, *, as_json: bool) -> None:
     async with session.client() as client:
         found, holds = await client.agents(), await client.holds()
     if name is not None:
-        found, holds = _only(name.rstrip("/"), found, holds)
+        found, holds = _filter_by_name(name.rstrip("/"), found, holds)
     known = {agent.agent for agent in found} | {f"{a.agent}/{slot.name}" for a in found for slot in a.slots}
     absent = [hold for hold in holds if hold.name not in known]
     if as_json:
@@ -207,7 +207,7 @@ async def _list(session: Session, name: str | None, *, as_json: bool) -> None:
         session.out.note(f"{hold.name} is not connected; it stays {_held(hold)}.")
 
 
-def _only(
+def _filter_by_name(
     name: str, found: Sequence[Heartbeat], holds: Sequence[SlotHold]
 ) -> tuple[Sequence[Heartbeat], Sequence[SlotHold]]:
     """What concerns an agent or one of its slots; raises `NotFoundError`."""

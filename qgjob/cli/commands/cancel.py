@@ -8,7 +8,7 @@ import typer
 
 from qgjob.cli import options as opt
 from qgjob.cli import values
-from qgjob.cli.display.going_on import going_on
+from qgjob.cli.display.progress_note import progress_note
 from qgjob.cli.session import Session, run, session_of
 
 app = typer.Typer(add_completion=False)
@@ -32,7 +32,7 @@ def cancel(
 
 async def _main(session: Session, any_id: str, reason: str | None, *, as_json: bool) -> None:
     async with session.client() as client:
-        answer = await client.cancel(any_id, reason=reason, on_left=going_on(session.out, "cancelled"))
+        answer = await client.cancel(any_id, reason=reason, on_left=progress_note(session.out, "cancelled"))
     out = session.out
     if as_json:
         out.json({"id": any_id, "cancelled": list(answer.affected), "ended_before": list(answer.already)})

@@ -32,7 +32,7 @@ def explain(
     run(_main(session_of(ctx), job_id, as_json=as_json))
 
 
-async def say_of_which(out: Output, client: Client, run_id: str) -> None:
+async def note_which_job(out: Output, client: Client, run_id: str) -> None:
     """Say how many jobs of the run wait, if that can be said now: the explanation is there without it."""
     from qgjob.domain.lifecycle import NOT_STARTED
 
@@ -50,7 +50,7 @@ async def _main(session: Session, any_id: str, *, as_json: bool) -> None:
     async with session.client() as client:
         answer = await client.explain(any_id)
         if kind_of(any_id) == "run":
-            await say_of_which(session.out, client, any_id)
+            await note_which_job(session.out, client, any_id)
         now = client.clock.now()
     if as_json:
         from qgjob.client.shapes import explain_json

@@ -8,7 +8,7 @@ import typer
 
 from qgjob.cli import options as opt
 from qgjob.cli import values
-from qgjob.cli.display.narrowing import narrowed
+from qgjob.cli.display.filtered_overview import filtered_overview
 from qgjob.cli.session import Session, run, session_of
 from qgjob.domain.commands import resume_build, resume_queue
 from qgjob.domain.wording import counted, waiting_jobs
@@ -169,7 +169,7 @@ def _what(org_id: str | None, capability: str | None) -> str:
 
 async def _main(session: Session, org_id: str | None, capability: str | None, *, as_json: bool) -> None:
     async with session.client() as client:
-        overview = narrowed(await client.overview(), org_id, capability)
+        overview = filtered_overview(await client.overview(), org_id, capability)
     out = session.out
     if as_json:
         from qgjob.client.shapes import overview_json

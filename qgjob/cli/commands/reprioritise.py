@@ -8,7 +8,7 @@ import typer
 
 from qgjob.cli import options as opt
 from qgjob.cli import values
-from qgjob.cli.display.going_on import going_on
+from qgjob.cli.display.progress_note import progress_note
 from qgjob.cli.session import Session, run, session_of
 from qgjob.domain.wording import counted
 
@@ -36,7 +36,7 @@ def reprioritise(
 
 async def _main(session: Session, any_id: str, priority: int, *, as_json: bool) -> None:
     async with session.client() as client:
-        answer = await client.reprioritise(any_id, priority, on_left=going_on(session.out, "changed"))
+        answer = await client.reprioritise(any_id, priority, on_left=progress_note(session.out, "changed"))
     out = session.out
     if as_json:
         out.json(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from qgjob.cli import options as opt
-from qgjob.cli.display.going_on import going_on
+from qgjob.cli.display.progress_note import progress_note
 from qgjob.cli.session import Session, run, session_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def retry(
 
 async def _main(session: Session, any_id: str, *, failed: bool, as_json: bool) -> None:
     async with session.client() as client:
-        answer = await client.retry(any_id, failed=failed, on_left=going_on(session.out, "retried"))
+        answer = await client.retry(any_id, failed=failed, on_left=progress_note(session.out, "retried"))
     out = session.out
     if as_json:
         out.json(

@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Final
 
 from qgjob.cli.ci import in_ci, in_known_ci
-from qgjob.cli.display.going_on import going_on
 from qgjob.cli.display.output import Output
+from qgjob.cli.display.progress_note import progress_note
 from qgjob.cli.session import Session, run
 from qgjob.errors import ExitCode, QgjobError
 
@@ -38,7 +38,7 @@ def detachable(session: Session, resume: Callable[[], str | None], work: Callabl
             out.note("Interrupted before the submit was confirmed; `qgjob list` shows whether it is there.")
         elif terminated.is_set() or in_known_ci(os.environ) or _wants_cancel(out):
             if ci:
-                _hear_it_once()
+                _debounce_signals()
             _cancel(session, any_id)
         else:
             out.note("Detached; the jobs go on.")
@@ -61,7 +61,7 @@ def _interrupt_at_sigterm() -> Event:
     return terminated
 
 
-def _hear_it_once() -> None:
+def _debounce_signals() -> None:
     """Ignore signals right after the first: a CI sends one to every process, and a shell passes it on."""
     heard_at = time.monotonic()
 
@@ -87,7 +87,7 @@ def _wants_cancel(out: Output) -> bool:
 def _cancel(session: Session, any_id: str) -> None:
     async def cancel() -> int:
         async with session.client() as client:
-            left = going_on(session.out, "cancelled")
+            left = progress_note(session.out, "cancelled")
             return len((await client.cancel(any_id, reason="interrupted", by="cli", on_left=left)).affected)
 
     try:

@@ -9,7 +9,7 @@ from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobView
 from qgjob.cli.display.output import STYLES, Output, clean
 from qgjob.cli.display.render import counts_text, last_attempt, took, where, why
-from qgjob.cli.waiting.hitches import Hitches
+from qgjob.cli.waiting.infra_errors import InfraErrors
 from qgjob.client.watching.watch import Watch
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
@@ -58,7 +58,7 @@ class PlainProgress:
         self._started = clock.monotonic()
         self._spoke = self._started
         self._ended: set[str] = set()
-        self._hitches = Hitches()
+        self._infra_errors = InfraErrors()
         self._problem: str | None = None
         self._held: str | None = None
 
@@ -74,8 +74,8 @@ class PlainProgress:
     def __call__(self, watch: Watch) -> None:
         """Say what is new."""
         now = self._clock.monotonic()
-        for hitch in self._hitches.new(watch.jobs):
-            self._say(hitch, now)
+        for error in self._infra_errors.new(watch.jobs):
+            self._say(error, now)
         for job in watch.jobs:
             if job.state in END_STATES and job.job_id not in self._ended:
                 self._ended.add(job.job_id)
@@ -107,7 +107,7 @@ class DrawnProgress:
         self._size = 0
         self._problem: str | None = None
         self._held: str | None = None
-        self._hitches = Hitches()
+        self._infra_errors = InfraErrors()
         self._live: Live | None = None
         self._ended: set[str] = set()
         self._good: tuple[JobView, ...] = ()
@@ -144,8 +144,8 @@ class DrawnProgress:
         self._bad = (*self._bad, *(job for job in new if job.state != "passed"))[-_SHOWN_BAD:]
         self._jobs, self._size, self._problem = watch.jobs, watch.size, watch.problem
         self._held = watch.held
-        for hitch in self._hitches.new(watch.jobs):
-            self._note(hitch)
+        for error in self._infra_errors.new(watch.jobs):
+            self._note(error)
 
     def _note(self, text: str) -> None:
         """A line that stays, above what is drawn."""

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from qgjob.bus.connect import ServerOptions, open_bus
-from qgjob.client.api.acting import Acting
-from qgjob.client.api.asking import Asking
-from qgjob.client.api.following import Following
-from qgjob.client.api.sending import Sending
+from qgjob.client.api.control import ControlMethods
+from qgjob.client.api.queries import QueryMethods
+from qgjob.client.api.submissions import SubmitMethods
+from qgjob.client.api.watches import WatchMethods
 from qgjob.clock import Clock, SystemClock
 
 
@@ -23,5 +23,5 @@ async def open_client(options: ServerOptions, *, clock: Clock | None = None) -> 
         yield Client(bus, clock or SystemClock())
 
 
-class Client(Sending, Asking, Acting, Following):
+class Client(SubmitMethods, QueryMethods, ControlMethods, WatchMethods):
     """What can be asked of a qgjob system. Errors are `QgjobError`s whose text is for people."""

@@ -48,11 +48,11 @@ async def ask(
     timeout = min(timeout, patience)
     if not bus.on_slow:
         return await _ask(bus, subject, message, answer, timeout, patience, heard=heard)
-    speaking = asyncio.create_task(report_slow_answer(bus), name="who is waited for")
+    slow_report = asyncio.create_task(report_slow_answer(bus), name="who is waited for")
     try:
         return await _ask(bus, subject, message, answer, timeout, patience, heard=heard)
     finally:
-        speaking.cancel()
+        slow_report.cancel()
 
 
 async def _ask(

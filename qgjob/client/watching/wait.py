@@ -59,13 +59,13 @@ async def wait(
         slots = _SlotWatch(bus, heartbeats, options.no_slot_grace_s, clock)
         stop = _FailFast(bus, any_id, options)
         holds = _HoldWatch(bus, watch)
-        async with _BackgroundChecks(watch, stop, slots) as attendant, holds.running():
+        async with _BackgroundChecks(watch, stop, slots) as checks, holds.running():
             changed = True
             while True:
                 if on_change is not None:
                     on_change(watch)
                 if watch.ended:
-                    await attendant.finish()
+                    await checks.finish()
                     await watch.settle()  # a job may have been retried by now
                 now = clock.monotonic()
                 if watch.ended or (deadline is not None and now >= deadline):
@@ -78,7 +78,7 @@ async def wait(
                         stopped_by=stop.because,
                     )
                 if changed:
-                    attendant.request_check()
+                    checks.request_check()
                 changed = False
                 pause = TELL_EVERY_S if deadline is None else min(TELL_EVERY_S, deadline - now)
                 # A server that is away may hold a question for longer than there is time.

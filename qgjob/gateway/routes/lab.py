@@ -69,13 +69,13 @@ async def metrics(served: ServedOf) -> Response:
     """Health, queue, slots and what became of jobs; of what nobody answers for, nothing is said."""
     client = served.client
     found, overview, agents = await asyncio.gather(
-        _health(client), _told(client, client.overview), _told(client, client.agents)
+        _health(client), _within_time(client, client.overview), _within_time(client, client.agents)
     )
     text = exposition(found.checks, overview, agents, served.gates.refused())
     return Response(text, 200, media_type=MEDIA_TYPE)
 
 
-async def _told(client: Client, ask: Callable[[], Awaitable[T]]) -> T | None:
+async def _within_time(client: Client, ask: Callable[[], Awaitable[T]]) -> T | None:
     """What somebody answers in time: Prometheus waits 10 s for all of it, if it is not told otherwise."""
     if not client.connected:
         return None
@@ -87,14 +87,14 @@ async def _told(client: Client, ask: Callable[[], Awaitable[T]]) -> T | None:
 
 async def _health(client: Client) -> HealthAnswer:
     if not client.connected:
-        return _unwell("the gateway has lost its connection to NATS")
+        return _unhealthy("the gateway has lost its connection to NATS")
     try:
         return await client.health()
     except QgjobError as error:
-        return _unwell(error.message)
+        return _unhealthy(error.message)
 
 
-def _unwell(detail: str) -> HealthAnswer:
+def _unhealthy(detail: str) -> HealthAnswer:
     return HealthAnswer(ok=False, checks=(CheckView(name="server", ok=False, detail=detail),))
 
 

@@ -13,7 +13,7 @@ import pytest
 from qgjob.client import Client
 from qgjob.client.models import SubmitRequest, WaitOptions
 from qgjob.clock import SystemClock
-from tests.support.pipeline import counted, system
+from tests.support.pipeline import counts_reached, system
 from tests.support.runs import planned, submit
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -70,7 +70,7 @@ async def test_the_toaster_is_flashed_once_for_two_tests(
         look = "import os, urllib.request as u; print(u.urlopen(os.environ['TOASTER_URL']).read().decode())"
         run = planned(2, runner="command", argv=("python3", "-c", look), requires=("toaster",))
         await submit(bus, run)
-        await counted(bus, run.run_id, {"passed": 2})
+        await counts_reached(bus, run.run_id, {"passed": 2})
         waited = await client.wait(run.run_id, WaitOptions(timeout_s=10))
         assert sorted(job.attempts[0].installed for job in waited.jobs) == [False, True]
         assert Firmware.held == b"brown on both sides"

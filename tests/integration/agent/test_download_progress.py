@@ -14,7 +14,7 @@ from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from tests.integration.agent.test_attempt_ends import runner_in
-from tests.support.pipeline import Witness
+from tests.support.pipeline import EventRecorder
 from tests.support.proxy import Proxy
 from tests.support.runs import planned
 from tests.support.servers import NatsServer
@@ -36,7 +36,7 @@ async def test_a_slow_download_is_shown_as_it_gets_on(
             tmp_path / "app.apk", org_id=spec.org_id, app_version_id=spec.app_version_id
         )
         runner = await runner_in(far, tmp_path, tmp_path / "work")
-        async with Witness().watching(bus) as witness:
+        async with EventRecorder().watching(bus) as witness:
             runner.prepare_for_next()
             held = await claim(far, message, runner.who, await runner.phase(message))
             assert held is not None

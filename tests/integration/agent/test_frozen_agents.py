@@ -16,8 +16,8 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import chain_subject, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import RequestTimeoutError
-from tests.support.badlab import PLUGINS
-from tests.support.pipeline import Witness, counted, system
+from tests.support.faulty_runners import PLUGINS
+from tests.support.pipeline import EventRecorder, counts_reached, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -26,7 +26,7 @@ async def both_pull(bus: Bus) -> None:
     """Let both agents work for the group: what one of them does not do comes to the other as soon as its lease ends."""
     warm = planned(4, runner="sleep", argv=("0.5",))
     await submit(bus, warm)
-    await counted(bus, warm.run_id, {"passed": 4})
+    await counts_reached(bus, warm.run_id, {"passed": 4})
 
 
 async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the_job_now(
@@ -34,7 +34,7 @@ async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the
 ) -> None:
     async with (
         system(tmp_path, agents=2, slots=1, plugins=PLUGINS) as (running, bus),
-        Witness().watching(bus) as witness,
+        EventRecorder().watching(bus) as witness,
     ):
         await both_pull(bus)
         go_on = tmp_path / "go on"
@@ -53,7 +53,7 @@ async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the
         finally:
             go_on.touch()  # for both of them at the same time
             os.kill(pid, signal.SIGCONT)
-        await counted(bus, run.run_id, {"passed": 1})
+        await counts_reached(bus, run.run_id, {"passed": 1})
         assert [(link.agent, isinstance(link, TakenOver)) for link in links()] == [
             (first.agent, False),
             (links()[1].agent, True),
@@ -65,7 +65,7 @@ async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the
 async def test_what_came_while_it_stood_still_may_be_somebody_elses_by_now(tmp_path: Path) -> None:
     async with (
         system(tmp_path, agents=2, slots=1) as (running, bus),
-        Witness().watching(bus) as witness,
+        EventRecorder().watching(bus) as witness,
     ):
         await both_pull(bus)
         pid = running.pids()["agent-local-1"]
@@ -81,7 +81,7 @@ async def test_what_came_while_it_stood_still_may_be_somebody_elses_by_now(tmp_p
             await wait_for(lambda: all(map(links, jobs)), 30, "the other agent to have both in turn")
         finally:
             os.kill(pid, signal.SIGCONT)
-        await counted(bus, run.run_id, {"passed": 2})
+        await counts_reached(bus, run.run_id, {"passed": 2})
         assert [[link.agent for link in links(job)] for job in jobs] == [["local-2"], ["local-2"]]
 
 

@@ -18,7 +18,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.client.requests import query
 from qgjob.errors import ExitCode
-from tests.support.pipeline import Witness, counted, system
+from tests.support.pipeline import EventRecorder, counts_reached, system
 from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
@@ -110,7 +110,7 @@ async def test_an_agent_that_was_killed_has_its_name_back_at_once(
 async def test_what_ran_on_an_agent_whose_name_was_taken_runs_once_elsewhere(tmp_path: Path) -> None:
     async with (
         system(tmp_path, agents=2, slots=1) as (_, bus),
-        Witness().watching(bus) as witness,
+        EventRecorder().watching(bus) as witness,
     ):
         run = planned(2, runner="sleep", argv=("3",))
         await submit(bus, run)
@@ -118,5 +118,5 @@ async def test_what_ran_on_an_agent_whose_name_was_taken_runs_once_elsewhere(tmp
         (other, *_) = await query.agents(bus)
         taken = other.model_copy(update={"host": "elsewhere", "pid": os.getpid(), "started_at": time.time()})
         await kv.put(bus, AGENTS_BUCKET, other.agent, taken.encode(), ttl_s=AGENT_TTL_S)
-        await counted(bus, run.run_id, {"passed": 2})
+        await counts_reached(bus, run.run_id, {"passed": 2})
         assert set(witness.ends.values()) == {1}

@@ -23,7 +23,7 @@ from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
 from qgjob.bus.pull import Puller
 from qgjob.bus.topology import create_consumer
-from tests.support.pipeline import Witness
+from tests.support.pipeline import EventRecorder
 from tests.support.runs import planned
 from tests.support.slots import runner_in
 from tests.support.wait import wait_for
@@ -92,7 +92,7 @@ async def test_the_next_job_is_claimed_while_an_end_is_recorded_and_begins_when_
         return await end(self, *args, **more)
 
     monkeypatch.setattr(Claim, "end", slowly)
-    witness = Witness()
+    witness = EventRecorder()
     async with (
         witness.watching(bus),
         working(bus, tmp_path, ["0", "0", "0"]) as (slot, (first, second, third)),
@@ -111,7 +111,7 @@ async def test_the_next_job_is_claimed_while_an_end_is_recorded_and_begins_when_
 
 
 async def test_a_busy_slot_leaves_what_waits_to_others(bus: Bus, tmp_path: Path) -> None:
-    witness = Witness()
+    witness = EventRecorder()
     async with witness.watching(bus), working(bus, tmp_path, ["0", "60", "0"]) as (_, (_, long, third)):
         await wait_for(lambda: long in witness.started(), 10, "the long test to start")
         name = streams.group_consumer_name("any", "bench", APP)
@@ -136,7 +136,7 @@ async def test_where_enough_waits_a_busy_slot_fetches_its_next_job(
         await ask(self)
 
     monkeypatch.setattr(Puller, "request_one", only_until_the_second)
-    witness = Witness()
+    witness = EventRecorder()
     go_on = tmp_path / "go on"
     async with witness.watching(bus), working(bus, tmp_path, ["0", go_on, "0", "0"]) as (_, jobs):
         try:
@@ -160,7 +160,7 @@ async def test_what_was_fetched_ahead_is_handed_back(
 ) -> None:
     if why != "time":
         monkeypatch.setattr(inbox, "PREFETCH_KEPT_S", 3600.0)
-    witness = Witness()
+    witness = EventRecorder()
     async with witness.watching(bus), working(bus, tmp_path, ["0", "60", "0", "0"]) as (slot, jobs):
         await wait_for(lambda: jobs[1] in witness.started(), 10, "the long test to start")
         if why != "time":

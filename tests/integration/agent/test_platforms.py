@@ -15,7 +15,7 @@ from qgjob.bus.connect import Bus
 from qgjob.client import Client
 from qgjob.client.models import WaitOptions
 from qgjob.clock import SystemClock
-from tests.support.pipeline import counted, system
+from tests.support.pipeline import counts_reached, system
 from tests.support.runs import planned, submit
 
 ANDROID = frozenset({"android", "android-14", "emulator", "serial:emulator-5554"})
@@ -117,7 +117,7 @@ async def test_jobs_of_one_run_meet_the_builds_of_their_slots(tmp_path: Path) ->
             look = f'test "$(cat "$QGJOB_APP_DIR/platform.txt")" = {platform}'
             run = planned(1, runner="command", argv=("sh", "-c", look), requires=(platform,))
             await submit(bus, run)
-            await counted(bus, run.run_id, {"passed": 1})
+            await counts_reached(bus, run.run_id, {"passed": 1})
 
 
 async def test_a_slot_does_not_take_the_build_of_another_platform_for_the_one_that_is_asked_for(
@@ -138,7 +138,7 @@ async def test_a_slot_does_not_take_the_build_of_another_platform_for_the_one_th
             run = planned(1, runner="command", argv=("sh", "-c", look))
             run.specs[0] = run.specs[0].model_copy(update={"platform": platform})
             await submit(bus, run)
-            await counted(bus, run.run_id, {"passed": 1})
+            await counts_reached(bus, run.run_id, {"passed": 1})
             waited = await client.wait(run.run_id, WaitOptions(timeout_s=10))
             installed.append(waited.jobs[0].attempts[0].installed)
         assert installed == [True, True, False, True, True, True]
@@ -154,7 +154,7 @@ async def test_a_build_that_is_there_is_found_again_by_an_agent_that_was_started
         for installed in (True, False):
             run = planned(1, runner="command", argv=("sh", "-c", 'test -f "$QGJOB_APP_DIR/file"'))
             await submit(bus, run)
-            await counted(bus, run.run_id, {"passed": 1})
+            await counts_reached(bus, run.run_id, {"passed": 1})
             waited = await client.wait(run.run_id, WaitOptions(timeout_s=10))
             assert waited.jobs[0].attempts[0].installed is installed
             if installed:

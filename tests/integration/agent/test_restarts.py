@@ -22,8 +22,8 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.follow import stream_message
 from qgjob.bus.pull import Puller
 from qgjob.bus.topology import consumer_info, create_consumer
-from tests.support.badlab import PLUGINS
-from tests.support.pipeline import Witness, counted, system
+from tests.support.faulty_runners import PLUGINS
+from tests.support.pipeline import EventRecorder, counts_reached, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -35,13 +35,13 @@ LONG_ACK_WAIT = ("--ack-wait", "3600")
 async def test_what_a_killed_agent_ran_runs_again_as_soon_as_it_is_back(tmp_path: Path, agents: int) -> None:
     given = system(tmp_path, agents=agents, slots=1, scheduler_args=LONG_ACK_WAIT, plugins=PLUGINS)
     go_on = tmp_path / "go on"
-    async with given as (running, bus), Witness().watching(bus) as witness:
+    async with given as (running, bus), EventRecorder().watching(bus) as witness:
         run = planned(4, runner="until", argv=(str(go_on),))
         await submit(bus, run)
         await wait_for(lambda: len(witness.started()) >= agents, 20, "jobs to run on all agents")
         os.kill(next(pid for name, pid in running.pids().items() if name.startswith("agent")), signal.SIGKILL)
         go_on.touch()
-        await counted(bus, run.run_id, {"passed": 4})
+        await counts_reached(bus, run.run_id, {"passed": 4})
         assert set(witness.ends.values()) == {1}
         held = [e for events in witness.events.values() for e in events if isinstance(e, Started)]
         assert len([e for e in held if isinstance(e, TakenOver)]) == 1

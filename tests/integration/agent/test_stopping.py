@@ -19,7 +19,7 @@ from bus_schemas.events import Started
 from qgjob.client import Client
 from qgjob.client.requests import query
 from qgjob.clock import SystemClock
-from tests.support.pipeline import Witness, system
+from tests.support.pipeline import EventRecorder, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -28,7 +28,10 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 
 @pytest.mark.parametrize("patient", [True, False], ids=["SIGTERM twice", "SIGQUIT"])
 async def test_what_runs_is_ended_and_another_goes_on_with_it(tmp_path: Path, *, patient: bool) -> None:
-    async with system(tmp_path, agents=2, slots=1) as (running, bus), Witness().watching(bus) as witness:
+    async with (
+        system(tmp_path, agents=2, slots=1) as (running, bus),
+        EventRecorder().watching(bus) as witness,
+    ):
         run = planned(1, runner="command", argv=("sleep", "600"))
         await submit(bus, run)
         job = run.specs[0].job_id

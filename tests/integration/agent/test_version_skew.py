@@ -17,7 +17,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.publish import OutMsg
 from qgjob.bus.publisher import publish_each
 from qgjob.client.requests import query
-from tests.support.pipeline import Witness, idle_slots, overview, system
+from tests.support.pipeline import EventRecorder, idle_slots, overview, system
 from tests.support.runs import planned
 from tests.support.wait import wait_for
 
@@ -89,7 +89,7 @@ async def test_a_job_of_a_newer_release_is_given_back_and_the_slot_says_why(tmp_
         old = planned(1, runner="noop").specs[0]
         message = json.loads(JobMessage(spec=old).encode())
         del message["v"]  # as the first release wrote it
-        async with Witness().watching(bus) as witness:
+        async with EventRecorder().watching(bus) as witness:
             subject = subjects.job("medium", old.org_id, old.job_id)
             await publish_each(bus, [OutMsg(subject, json.dumps(message).encode())])
             await wait_for(lambda: witness.ends[old.job_id] == 1, 30, "the end of an older message's job")

@@ -9,7 +9,7 @@ import pytest
 
 from qgjob.bus.connect import open_bus
 from qgjob.client import Client, ServerOptions
-from tests.support.answering import Answering
+from tests.support.fake_scheduler import FakeScheduler
 from tests.support.servers import NatsServer
 from tests.support.views import heartbeat
 
@@ -23,9 +23,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def scheduler(client: Client, nats_server: NatsServer) -> AsyncIterator[Answering]:
+async def scheduler(client: Client, nats_server: NatsServer) -> AsyncIterator[FakeScheduler]:
     """What answers the client, with a connection of its own, as a scheduler has."""
     del client  # it has made the streams
-    async with open_bus(ServerOptions(nats_server.url)) as bus, Answering(bus) as answering:
+    async with open_bus(ServerOptions(nats_server.url)) as bus, FakeScheduler(bus) as answering:
         answering.agents = [heartbeat("a1", ("device",))]
         yield answering

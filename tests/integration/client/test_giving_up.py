@@ -7,54 +7,56 @@ import asyncio
 from qgjob.client import Client, Submitted, WaitOptions
 from qgjob.client.ids import new_ids
 from qgjob.errors import ExitCode
-from tests.support.answering import Answering
+from tests.support.fake_scheduler import FakeScheduler
 from tests.support.servers import NatsServer
 from tests.support.views import NOW, ended, heartbeat, make_run, started, view
 from tests.support.wait import wait_for
 
 
-async def test_time_runs_out_and_the_jobs_go_on(client: Client, scheduler: Answering):
+async def test_time_runs_out_and_the_jobs_go_on(client: Client, scheduler: FakeScheduler):
     (job,) = make_run(1)
-    scheduler.knows(job)
+    scheduler.add_job(job)
     waited = await client.wait(job.run_id, WaitOptions(timeout_s=0.2))
     assert waited.timed_out
     assert waited.verdict == ExitCode.WAIT_TIMEOUT
     assert scheduler.cancelled == []
 
 
-async def test_a_job_that_no_slot_could_run_is_cancelled(client: Client, scheduler: Answering):
-    here = scheduler.knows(make_run(1, requires=("device",))[0], run_size=2)
+async def test_a_job_that_no_slot_could_run_is_cancelled(client: Client, scheduler: FakeScheduler):
+    here = scheduler.add_job(make_run(1, requires=("device",))[0], run_size=2)
     there = view(
         **{**here.model_dump(), "job_id": new_ids("job", 1, NOW)[0], "requires": ("ios-17",), "position": 1}
     )
-    scheduler.knows(there, run_size=2)
+    scheduler.add_job(there, run_size=2)
     waiting = asyncio.create_task(client.wait(here.run_id, WaitOptions(no_slot_grace_s=0.3)))
     await wait_for(lambda: scheduler.cancelled)
-    await scheduler.happens(ended(there, "cancelled", message="no slot could run it: no slot has ios-17"))
-    await scheduler.happens(ended(here, "passed"))
+    await scheduler.publish_event(
+        ended(there, "cancelled", message="no slot could run it: no slot has ios-17")
+    )
+    await scheduler.publish_event(ended(here, "passed"))
     waited = await asyncio.wait_for(waiting, 10)
     assert scheduler.cancelled == [there.job_id]
     assert waited.no_slot == {there.job_id: "no slot has ios-17"}
     assert waited.verdict == ExitCode.NO_SLOT
 
 
-async def test_a_slot_that_appears_in_time_saves_the_job(client: Client, scheduler: Answering):
-    job = scheduler.knows(make_run(1, requires=("ios-17",))[0])
+async def test_a_slot_that_appears_in_time_saves_the_job(client: Client, scheduler: FakeScheduler):
+    job = scheduler.add_job(make_run(1, requires=("ios-17",))[0])
     waiting = asyncio.create_task(client.wait(job.run_id, WaitOptions(no_slot_grace_s=0.5)))
     await wait_for(lambda: "agents" in scheduler.asked)
     scheduler.agents = [heartbeat("mac", ("ios-17",))]
-    await scheduler.beats(scheduler.agents[0])
-    await scheduler.happens(started(job))
+    await scheduler.publish_heartbeat(scheduler.agents[0])
+    await scheduler.publish_event(started(job))
     await asyncio.sleep(0.6)
-    await scheduler.happens(ended(job, "passed"))
+    await scheduler.publish_event(ended(job, "passed"))
     assert (await asyncio.wait_for(waiting, 10)).verdict == 0
     assert scheduler.cancelled == []
 
 
 async def test_nothing_is_cancelled_while_nobody_can_tell_what_slots_there_are(
-    client: Client, scheduler: Answering
+    client: Client, scheduler: FakeScheduler
 ):
-    job = scheduler.knows(make_run(1, requires=("ios-17",))[0])
+    job = scheduler.add_job(make_run(1, requires=("ios-17",))[0])
     waiting = asyncio.create_task(
         client.wait(
             job.run_id, WaitOptions(no_slot_grace_s=0.2, timeout_s=1.5), known=Submitted(job.run_id, (job,))
@@ -68,9 +70,9 @@ async def test_nothing_is_cancelled_while_nobody_can_tell_what_slots_there_are(
 
 
 async def test_time_runs_out_on_time_while_the_server_is_away(
-    client: Client, scheduler: Answering, nats_server: NatsServer
+    client: Client, scheduler: FakeScheduler, nats_server: NatsServer
 ):
-    job = scheduler.knows(make_run(1)[0])
+    job = scheduler.add_job(make_run(1)[0])
     told: list[str] = []
     waiting = asyncio.create_task(
         client.wait(job.run_id, WaitOptions(timeout_s=3), on_change=lambda watch: told.append(watch.id))
@@ -85,7 +87,7 @@ async def test_time_runs_out_on_time_while_the_server_is_away(
     assert waited.jobs == (job,)
 
 
-async def test_time_runs_out_on_time_before_anything_is_known(client: Client, scheduler: Answering):
+async def test_time_runs_out_on_time_before_anything_is_known(client: Client, scheduler: FakeScheduler):
     (job,) = make_run(1)
     scheduler.silent.add("get")
     waited = await asyncio.wait_for(client.wait(job.run_id, WaitOptions(timeout_s=0.3)), 4)

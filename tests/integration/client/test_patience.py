@@ -9,7 +9,7 @@ from bus_schemas.queries import AgentsAnswer, Query
 from qgjob.client import Client
 from qgjob.client.requests import control, request, slow
 from qgjob.errors import ExitCode, UnreachableError
-from tests.support.answering import Answering
+from tests.support.fake_scheduler import FakeScheduler
 from tests.support.servers import NatsServer
 
 
@@ -22,7 +22,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_a_request_that_is_given_up_may_still_be_carried_out(client: Client, scheduler: Answering):
+async def test_a_request_that_is_given_up_may_still_be_carried_out(client: Client, scheduler: FakeScheduler):
     said: list[str] = []
     client.bus.on_slow.append(said.append)
     scheduler.silent.add("queue_pause")
@@ -44,7 +44,7 @@ async def test_a_request_that_nobody_took_is_not_carried_out(client: Client):
 
 @pytest.mark.usefixtures("hurried")
 async def test_a_server_that_stands_still_is_told_from_a_scheduler_that_does(
-    client: Client, scheduler: Answering, nats_server: NatsServer
+    client: Client, scheduler: FakeScheduler, nats_server: NatsServer
 ):
     said: list[str] = []
     client.bus.on_slow.append(said.append)

@@ -29,7 +29,7 @@ from qgjob.client.requests.artifacts import JobArtifact
 from qgjob.errors import NotAllowedError
 from qgjob.local.binaries import nats_config_file
 from qgjob.scheduler.queries.dead_letters import DeadLetters, read_letters
-from tests.support.answering import Answering
+from tests.support.fake_scheduler import FakeScheduler
 from tests.support.servers import NatsServer
 from tests.support.views import ended
 from tests.support.wait import wait_for
@@ -102,15 +102,15 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
 
 
 @pytest.fixture
-async def scheduler(guarded: Guarded) -> AsyncIterator[Answering]:
+async def scheduler(guarded: Guarded) -> AsyncIterator[FakeScheduler]:
     async with open_bus(guarded.user("service")) as bus:
         await ensure_topology(bus)
-        async with Answering(bus) as answering:
+        async with FakeScheduler(bus) as answering:
             yield answering
 
 
 @pytest.fixture
-async def ci(scheduler: Answering, guarded: Guarded) -> AsyncIterator[Client]:
+async def ci(scheduler: FakeScheduler, guarded: Guarded) -> AsyncIterator[Client]:
     del scheduler
     async with open_client(guarded.user("ci")) as client:
         yield client
@@ -137,7 +137,7 @@ async def test_what_jobs_left_may_be_read_and_not_written(ci: Client, guarded: G
         await put_file(ci.bus, ARTIFACT_OBJECTS, folder / "other", hashlib.sha256(b"y").hexdigest())
 
 
-async def test_a_ci_step_needs_no_more(ci: Client, scheduler: Answering, folder: Path):
+async def test_a_ci_step_needs_no_more(ci: Client, scheduler: FakeScheduler, folder: Path):
     (folder / "bundle").write_bytes(b"x" * 200_000)
     bundle = await ci.upload_bundle(folder / "bundle")
     assert await ci.upload_bundle(folder / "bundle") == bundle
@@ -147,11 +147,11 @@ async def test_a_ci_step_needs_no_more(ci: Client, scheduler: Answering, folder:
     submitted = await ci.submit(request)
     assert (await ci.submit(request)).accepted_before
     for job in submitted.jobs:
-        scheduler.knows(job, run_size=2)
+        scheduler.add_job(job, run_size=2)
     waiting = asyncio.create_task(ci.wait(submitted.run_id, WaitOptions(no_slot_grace_s=None)))
     await wait_for(lambda: "get" in scheduler.asked)
     for job in submitted.jobs:
-        await scheduler.happens(ended(job, "passed"))
+        await scheduler.publish_event(ended(job, "passed"))
     assert (await asyncio.wait_for(waiting, 10)).verdict == 0
     await ci.cancel(submitted.run_id)
     assert [chunk async for chunk in ci.logs(submitted.jobs[0].job_id)] == []

@@ -19,8 +19,8 @@ from qgjob.bus.connect import Bus
 from qgjob.client import Client
 from qgjob.local.ports import free_port
 from qgjob.local.system import LocalSystem
-from tests.support.controlled import lab
-from tests.support.pipeline import SHORT_ACK_WAIT, Witness, counted
+from tests.support.lab_system import lab
+from tests.support.pipeline import SHORT_ACK_WAIT, EventRecorder, counts_reached
 from tests.support.proxy import Proxy
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
@@ -39,7 +39,7 @@ class Lab:
     running: LocalSystem
     bus: Bus
     client: Client
-    witness: Witness
+    witness: EventRecorder
 
     async def killed_in_the_middle(
         self, act: Awaitable[CtlAnswer], what: type[Event], *, goes: bool
@@ -75,7 +75,7 @@ async def queued(bus: Bus, client: Client) -> tuple[str, set[str]]:
     await client.pause_queue()
     run = planned(JOBS, runner="noop")
     await submit(bus, run)
-    await counted(bus, run.run_id, {"queued": JOBS})
+    await counts_reached(bus, run.run_id, {"queued": JOBS})
     return run.run_id, {spec.job_id for spec in run.specs}
 
 
@@ -93,7 +93,7 @@ async def test_a_cancel_is_carried_out_by_the_next_leader(tmp_path: Path, goes: 
         bus, client, witness = it.bus, it.client, it.witness
         run_id, jobs = await queued(bus, client)
         answer = await it.killed_in_the_middle(client.cancel(run_id), Ended, goes=goes)
-        await counted(bus, run_id, {"cancelled": JOBS})
+        await counts_reached(bus, run_id, {"cancelled": JOBS})
         await wait_for(lambda: len(witness.ends) == JOBS, 30, "all ends heard")
         assert set(witness.ends.values()) == {1}
         if answer is not None:
@@ -108,9 +108,9 @@ async def test_a_retry_is_carried_out_by_the_next_leader(tmp_path: Path) -> None
         bus, client = it.bus, it.client
         run_id, jobs = await queued(bus, client)
         await client.cancel(run_id)
-        await counted(bus, run_id, {"cancelled": JOBS})
+        await counts_reached(bus, run_id, {"cancelled": JOBS})
         answer = await it.killed_in_the_middle(client.retry(run_id), Retrying, goes=False)
-        await counted(bus, run_id, {"queued": JOBS})
+        await counts_reached(bus, run_id, {"queued": JOBS})
         assert answer is not None
         assert set(answer.affected) == jobs
         views = (await client.run(run_id)).jobs
@@ -140,7 +140,7 @@ async def test_a_run_that_is_still_being_read_in_is_cancelled_as_a_whole(tmp_pat
         await submit(bus, run)
         answer = await client.cancel(run.run_id)
         assert set(answer.affected) == {spec.job_id for spec in run.specs}
-        await counted(bus, run.run_id, {"cancelled": MANY})
+        await counts_reached(bus, run.run_id, {"cancelled": MANY})
         behind, last = planned(MANY, runner="noop"), planned(1, runner="noop")
         await submit(bus, behind)
         await submit(bus, last)
@@ -150,6 +150,6 @@ async def test_a_run_that_is_still_being_read_in_is_cancelled_as_a_whole(tmp_pat
         await client.cancel(behind.run_id)
 
 
-def reached(witness: Witness, kind: type[Event]) -> int:
+def reached(witness: EventRecorder, kind: type[Event]) -> int:
     """How many jobs have an event of a kind."""
     return sum(any(isinstance(event, kind) for event in events) for events in witness.events.values())

@@ -11,7 +11,7 @@ from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import ask_holder
 from qgjob.bus.direct import read_page
-from tests.support.controlled import is_in, kill_leader, lab, run_of
+from tests.support.lab_system import job_in_state, kill_leader, lab, run_of
 from tests.support.runs import part_of, submit
 from tests.support.wait import wait_for
 
@@ -24,10 +24,10 @@ async def test_a_holder_that_was_not_told_of_its_cancel_is_told_by_the_next_lead
         run = run_of(1, seconds=100)
         await submit(bus, run)
         (spec,) = run.specs
-        await is_in(client, spec.job_id, "running")
+        await job_in_state(client, spec.job_id, "running")
         await ask_holder(bus, JobMessage(spec=spec), "ann", "enough", now=time.time())
         await kill_leader(running, bus)
-        job = await is_in(client, spec.job_id, "cancelled")
+        job = await job_in_state(client, spec.job_id, "cancelled")
         assert job.message == "enough"
 
 
@@ -37,10 +37,10 @@ async def test_a_cancel_that_is_asked_for_again_is_said_to_the_holder_again(tmp_
         run = run_of(1, seconds=100)
         await submit(bus, run)
         (spec,) = run.specs
-        await is_in(client, spec.job_id, "running")
+        await job_in_state(client, spec.job_id, "running")
         await ask_holder(bus, JobMessage(spec=spec), "ann", "enough", now=time.time())
         assert (await client.cancel(spec.job_id)).affected == (spec.job_id,)
-        await is_in(client, spec.job_id, "cancelled")
+        await job_in_state(client, spec.job_id, "cancelled")
 
 
 async def test_a_job_of_a_run_that_is_not_complete_yet_is_cancelled_with_the_others_to_come(
@@ -50,7 +50,7 @@ async def test_a_job_of_a_run_that_is_not_complete_yet_is_cancelled_with_the_oth
         run = run_of(4)
         await part_of(bus, run, 0, parts=2)
         unwanted = run.specs[0].job_id
-        await is_in(client, unwanted, "queued")
+        await job_in_state(client, unwanted, "queued")
         asked = await bus.nc.subscribe(subjects.CTL_ALL)
         await bus.requests.round_trip()
         cancelling = asyncio.create_task(client.cancel(unwanted))
@@ -60,7 +60,7 @@ async def test_a_job_of_a_run_that_is_not_complete_yet_is_cancelled_with_the_oth
         assert answer.affected == (unwanted,)
         await client.wait(run.run_id)
         assert witness.ends[unwanted] == 1
-        await is_in(client, unwanted, "cancelled")
+        await job_in_state(client, unwanted, "cancelled")
 
 
 async def test_what_was_cancelled_before_its_time_is_not_found_in_the_backlog_by_another_leader(
@@ -71,7 +71,7 @@ async def test_what_was_cancelled_before_its_time_is_not_found_in_the_backlog_by
         later = replace(run_of(1), not_before=time.time() + DAYS)
         (spec,) = later.specs
         await submit(bus, later)
-        await is_in(client, spec.job_id, "scheduled")
+        await job_in_state(client, spec.job_id, "scheduled")
         now = run_of(1)
         await submit(bus, now)  # what was released a moment ago stays in the backlog for seconds
         await wait_for(lambda: witness.ends[now.specs[0].job_id], 20, "a job to end")

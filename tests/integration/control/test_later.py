@@ -10,7 +10,7 @@ from bus_schemas.events import Started
 from bus_schemas.streams import JOBS
 from qgjob.bus.direct import read_page
 from qgjob.domain.wording import waiting_jobs
-from tests.support.controlled import is_in, kill_leader, lab, run_of, told
+from tests.support.lab_system import job_in_state, kill_leader, lab, leader_overview, run_of
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
@@ -28,9 +28,9 @@ async def test_a_job_for_later_is_scheduled_then_runs_and_one_that_waits_too_lon
         await submit(bus, never)
         job_id = run.specs[0].job_id
         await kill_leader(running, bus)
-        await is_in(client, job_id, "passed")
-        await is_in(client, much_later.specs[0].job_id, "scheduled")
-        assert (await told(bus)).delayed == 1
+        await job_in_state(client, job_id, "passed")
+        await job_in_state(client, much_later.specs[0].job_id, "scheduled")
+        assert (await leader_overview(bus)).delayed == 1
         (start,) = [e for e in witness.events[job_id] if isinstance(e, Started)]
         assert start.at >= at
         expired = await client.wait(never.run_id)
@@ -41,7 +41,7 @@ async def test_a_scheduled_job_can_be_cancelled_and_its_run_is_over(tmp_path: Pa
     async with lab(tmp_path) as (_, bus, client, _witness):
         run = replace(run_of(2), not_before=time.time() + 3600)
         await submit(bus, run)
-        await is_in(client, run.specs[0].job_id, "scheduled")
+        await job_in_state(client, run.specs[0].job_id, "scheduled")
         assert len((await client.cancel(run.run_id)).affected) == 2
         assert (await client.wait(run.run_id)).verdict == 19
 
@@ -63,7 +63,7 @@ async def test_health_counts_jobs_for_later_as_the_queue_does(tmp_path: Path) ->
         words = "5 (high 0, medium 5, low 0), 2 of them for their time"
 
         async def counted() -> bool:
-            overview = await told(bus)
+            overview = await leader_overview(bus)
             return words == waiting_jobs(overview.depths, overview.delayed) and words in await said()
 
         await wait_for(counted, 20, "the same in both")

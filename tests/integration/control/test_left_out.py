@@ -19,8 +19,8 @@ from qgjob.client import Client
 from qgjob.errors import RefusedError
 from qgjob.local.system import LocalSystem
 from qgjob.store.keys import Keys
-from tests.support.controlled import lab
-from tests.support.pipeline import Witness, overview
+from tests.support.lab_system import lab
+from tests.support.pipeline import EventRecorder, overview
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -35,7 +35,7 @@ async def run_of_three(folder: Path) -> AsyncGenerator[tuple[LocalSystem, Bus, C
         yield running, bus, client, list(run.specs)
 
 
-async def all_told(running: LocalSystem, bus: Bus, witness: Witness, specs: list[JobSpec]) -> None:
+async def all_told(running: LocalSystem, bus: Bus, witness: EventRecorder, specs: list[JobSpec]) -> None:
     """Wait until nobody has anything to write of these jobs any more."""
 
     async def told() -> bool:

@@ -16,8 +16,8 @@ from bus_schemas.streams import ORDERS_BUCKET
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import stream_state
 from qgjob.client import Client
-from tests.support.controlled import lab
-from tests.support.pipeline import counted
+from tests.support.lab_system import lab
+from tests.support.pipeline import counts_reached
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -45,7 +45,7 @@ async def waiting(bus: Bus, client: Client, count: int) -> tuple[str, list[str]]
     """A run of jobs that no slot can run."""
     run = planned(count, runner="noop", requires=("nowhere",))
     await submit(bus, run)
-    await counted(bus, run.run_id, {"queued": count})
+    await counts_reached(bus, run.run_id, {"queued": count})
     return run.run_id, [spec.job_id for spec in run.specs]
 
 
@@ -57,15 +57,15 @@ async def test_several_jobs_are_cancelled_and_tried_again_by_one_request_each(tm
             assert answer.affected == tuple(jobs[:20])
             ((refused,),) = [answer.refused]
             assert (refused.ids, refused.message) == (("j_nobody",), "There is no job or run j_nobody.")
-            await counted(bus, run_id, {"cancelled": 20, "queued": 10})
+            await counts_reached(bus, run_id, {"cancelled": 20, "queued": 10})
             assert (await client.job(jobs[3])).message == "wrong build"
             again = await client.cancel_jobs(jobs)
             assert (set(again.affected), set(again.already)) == (set(jobs[20:]), set(jobs[:20]))
-            await counted(bus, run_id, {"cancelled": 30})
+            await counts_reached(bus, run_id, {"cancelled": 30})
             retried = await client.retry_jobs(jobs[:5])
             assert retried.affected == tuple(jobs[:5])
             assert (await client.retry_jobs(jobs[4:6])).already == (jobs[4],)
-            await counted(bus, run_id, {"cancelled": 24, "queued": 6})
+            await counts_reached(bus, run_id, {"cancelled": 24, "queued": 6})
         assert verbs == ["cancel", "cancel", "retry", "retry"]
         assert sum(witness.ends.values()) == 30
 
@@ -92,7 +92,7 @@ async def test_many_jobs_go_in_few_requests_and_none_is_asked_for_twice(tmp_path
             answer = await client.cancel_jobs(jobs)
         assert answer.affected == tuple(jobs)
         assert verbs == ["cancel", "cancel"]
-        await counted(bus, run_id, {"cancelled": len(jobs)})
+        await counts_reached(bus, run_id, {"cancelled": len(jobs)})
         assert set(witness.ends.values()) <= {1}
 
 
@@ -108,6 +108,6 @@ async def test_what_is_asked_of_several_jobs_is_done_by_the_next_leader(tmp_path
         os.kill(running.pids()["scheduler"], signal.SIGKILL)
         answer = await cancelling
         assert set(answer.affected) == set(jobs), "those that the dead leader cancelled are cancelled too"
-        await counted(bus, run_id, {"cancelled": len(jobs)})
+        await counts_reached(bus, run_id, {"cancelled": len(jobs)})
         await wait_for(lambda: len(witness.ends) == len(jobs), 30, "all ends heard")
         assert set(witness.ends.values()) == {1}

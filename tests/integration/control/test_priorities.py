@@ -6,13 +6,13 @@ from pathlib import Path
 
 from bus_schemas.events import Started
 from qgjob.domain.placement.model import WINDOW_S
-from tests.support.controlled import ends, is_in, kill_leader, lab, run_of
-from tests.support.pipeline import Witness, overview
+from tests.support.lab_system import ends, job_in_state, kill_leader, lab, run_of
+from tests.support.pipeline import EventRecorder, overview
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
 
-def order_of_starts(witness: Witness) -> list[str]:
+def order_of_starts(witness: EventRecorder) -> list[str]:
     starts = [e for events in witness.events.values() for e in events if isinstance(e, Started)]
     return [e.job_id for e in sorted(starts, key=lambda e: e.at)]
 
@@ -25,7 +25,7 @@ async def test_a_more_urgent_job_goes_first_also_after_a_kill(tmp_path: Path) ->
         for run in runs:
             await submit(bus, run)
         last = runs[1].specs[2].job_id
-        await is_in(client, last, "queued")
+        await job_in_state(client, last, "queued")
         assert len((await client.reprioritise(runs[1].run_id, 7)).affected) == 3
         assert (await client.reprioritise(last, 10)).affected == (last,)
         assert (await client.job(last)).priority == 10
@@ -45,9 +45,9 @@ async def test_the_priority_of_a_running_job_counts_for_later_attempts(tmp_path:
         await wait_for(lambda: job_id in witness.started(), 20, "a start")
         answer = await client.reprioritise(job_id, 9)
         assert (answer.affected, answer.later) == ((), (job_id,))
-        assert (await is_in(client, job_id, "running")).priority == 9
+        assert (await job_in_state(client, job_id, "running")).priority == 9
         await client.cancel(job_id)
-        await is_in(client, job_id, "cancelled")
+        await job_in_state(client, job_id, "cancelled")
         await client.pause_queue()
         await client.retry(job_id)
 

@@ -18,7 +18,7 @@ from qgjob.bus.direct import read_page
 from qgjob.bus.topology import delete_message
 from qgjob.client.requests.request import ask
 from qgjob.errors import NotFoundError, UsageError
-from tests.support.controlled import ends, is_in, kill_leader, lab, run_of
+from tests.support.lab_system import ends, job_in_state, kill_leader, lab, run_of
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
@@ -89,7 +89,7 @@ async def test_what_goes_on_is_not_retried_and_what_is_unknown_is_not_found(tmp_
         assert (answer.affected, answer.already) == ((), (job_id,))
         cancelled = await client.cancel(job_id)
         assert cancelled.affected == (job_id,)
-        await is_in(client, job_id, "cancelled")
+        await job_in_state(client, job_id, "cancelled")
         assert (await client.retry(job_id)).affected == (job_id,)
         await wait_for(
             lambda: sum(isinstance(e, Started) for e in witness.events[job_id]) == 2, 20, "another start"
@@ -117,7 +117,7 @@ async def test_a_cancel_between_two_attempts_outlives_the_leader(tmp_path: Path)
             await client.cancel(job_id)
         os.kill(scheduler, signal.SIGKILL)
         await wait_for(lambda: running.pids().get("scheduler", scheduler) != scheduler, 30, "a successor")
-        await is_in(client, job_id, "cancelled", "errored")
+        await job_in_state(client, job_id, "cancelled", "errored")
         await asyncio.gather(*(client.retry(job_id) for _ in range(3)))
 
 

@@ -16,8 +16,8 @@ from bus_schemas.queries import Overview
 from bus_schemas.streams import SETTINGS_BUCKET
 from qgjob.bus import kv
 from qgjob.errors import UsageError
-from tests.support.controlled import ends, kill_leader, lab, run_of
-from tests.support.pipeline import Witness, overview
+from tests.support.lab_system import ends, kill_leader, lab, run_of
+from tests.support.pipeline import EventRecorder, overview
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
@@ -72,7 +72,7 @@ async def test_a_run_never_has_more_jobs_running_than_it_may(tmp_path: Path) -> 
         assert most_at_once(witness, {spec.job_id for spec in run.specs}) == 2
 
 
-def most_at_once(witness: Witness, jobs: set[str]) -> int:
+def most_at_once(witness: EventRecorder, jobs: set[str]) -> int:
     """The most of these jobs that ran at the same time, by the agents' clock of one machine."""
     steps: list[tuple[float, int]] = []
     for job_id in jobs:

@@ -19,7 +19,7 @@ from qgjob.client.models import SubmitRequest
 from qgjob.client.submitting.crons import expression_of
 from qgjob.domain.cron import next_due
 from qgjob.errors import NotFoundError, UsageError
-from tests.support.controlled import lab
+from tests.support.lab_system import lab
 from tests.support.wait import wait_for
 
 NIGHTLY = SubmitRequest(

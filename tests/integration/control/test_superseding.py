@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qgjob.client import Client
 from qgjob.client.submitting.publish_run import PlannedRun
-from tests.support.controlled import is_in, lab, run_of
+from tests.support.lab_system import job_in_state, lab, run_of
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
@@ -48,7 +48,7 @@ async def test_the_older_run_is_cancelled_also_by_a_leader_that_inherits_both(tm
         await wait_for(lambda: superseded(new, newest), 60, "the run that was at work")
         for run in (newest, other, foreign):
             for job in run.specs:
-                assert (await is_in(client, job.job_id, "passed")).attempts[0].number == 1
+                assert (await job_in_state(client, job.job_id, "passed")).attempts[0].number == 1
 
         # Somebody wants the old one after all: that counts, and costs the newest nothing.
         quick = keyed(1, "late")
@@ -56,7 +56,7 @@ async def test_the_older_run_is_cancelled_also_by_a_leader_that_inherits_both(tm
         later = keyed(1, "late")
         await submit(bus, later)
         await client.cancel(quick.run_id)
-        await is_in(client, quick.specs[0].job_id, "cancelled", "passed")
+        await job_in_state(client, quick.specs[0].job_id, "cancelled", "passed")
         await client.retry(quick.run_id)
         await wait_for(lambda: _passed(client, quick), 30, "a superseded run that was asked for again")
 

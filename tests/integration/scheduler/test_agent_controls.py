@@ -28,8 +28,8 @@ from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.dispatch.slots import SILENT_S, Slots
 from qgjob.scheduler.leadership.fence import Fence
-from tests.support.badlab import PLUGINS
-from tests.support.pipeline import Witness, counted, idle_slots, overview, slot_named, system
+from tests.support.faulty_runners import PLUGINS
+from tests.support.pipeline import EventRecorder, counts_reached, idle_slots, overview, slot_named, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -56,7 +56,7 @@ async def shows(client: Client, name: str, state: str, *, instance: int | None =
     return await wait_for(so, 30, f"{name} {state}")
 
 
-def starts_at(witness: Witness, slot: str) -> list[str]:
+def starts_at(witness: EventRecorder, slot: str) -> list[str]:
     events = [event for events in witness.events.values() for event in events]
     return [e.job_id for e in events if isinstance(e, Started) and f"{e.agent}/{e.slot}" == slot]
 
@@ -64,7 +64,7 @@ def starts_at(witness: Witness, slot: str) -> list[str]:
 async def test_a_pause_lets_the_running_job_finish_and_outlives_agent_and_leader(tmp_path: Path) -> None:
     options: dict[str, Any] = {"agents": 2, "slots": 1, "plugins": PLUGINS}
     go_on = tmp_path / "go on"
-    async with system(tmp_path, **options) as (running, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, **options) as (running, bus), EventRecorder().watching(bus) as witness:
         client = client_of(bus)
         first = planned(2, runner="until", argv=(str(go_on),))
         await submit(bus, first)
@@ -75,8 +75,8 @@ async def test_a_pause_lets_the_running_job_finish_and_outlives_agent_and_leader
         more = planned(6, runner="noop")
         await submit(bus, more)
         go_on.touch()
-        await counted(bus, first.run_id, {"passed": 2})
-        await counted(bus, more.run_id, {"passed": 6})
+        await counts_reached(bus, first.run_id, {"passed": 2})
+        await counts_reached(bus, more.run_id, {"passed": 6})
         assert len(starts_at(witness, SLOT)) == 1
 
         status = await shows(client, SLOT, "paused")
@@ -90,7 +90,7 @@ async def test_a_pause_lets_the_running_job_finish_and_outlives_agent_and_leader
         await shows(client, SLOT, "paused", instance=old)
         still = planned(4, runner="noop")
         await submit(bus, still)
-        await counted(bus, still.run_id, {"passed": 4})
+        await counts_reached(bus, still.run_id, {"passed": 4})
         assert len(starts_at(witness, SLOT)) == 1
 
         assert (await client.hold("resume", SLOT)).changed
@@ -115,12 +115,12 @@ async def test_a_borrowed_slot_comes_back_by_itself_and_is_not_borrowed_twice(tm
 
 
 async def test_an_agent_is_drained_as_a_whole(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=2, slots=2) as (_, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, agents=2, slots=2) as (_, bus), EventRecorder().watching(bus) as witness:
         client = client_of(bus)
         await client.hold("drain", "local-1", note="to be taken away", by="ann")
         run = planned(8, runner="noop")
         await submit(bus, run)
-        await counted(bus, run.run_id, {"passed": 8})
+        await counts_reached(bus, run.run_id, {"passed": 8})
         assert not starts_at(witness, "local-1/s0")
         assert not starts_at(witness, "local-1/s1")
         await shows(client, "local-1/s1", "draining")
@@ -140,7 +140,7 @@ async def test_an_agent_is_drained_as_a_whole(tmp_path: Path) -> None:
 async def test_an_agent_that_stops_gets_nothing_more(tmp_path: Path) -> None:
     options: dict[str, Any] = {"agents": 1, "slots": 2, "plugins": PLUGINS}
     go_on = tmp_path / "go on"
-    async with system(tmp_path, **options) as (running, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, **options) as (running, bus), EventRecorder().watching(bus) as witness:
         client = client_of(bus)
         long = planned(1, runner="until", argv=(str(go_on),))
         await submit(bus, long)
@@ -165,16 +165,16 @@ async def test_an_agent_that_stops_gets_nothing_more(tmp_path: Path) -> None:
 
         await wait_for(why, 10, "the reason")
         go_on.touch()
-        await counted(bus, run.run_id, {"passed": 1})
-        await counted(bus, long.run_id, {"passed": 1})
+        await counts_reached(bus, run.run_id, {"passed": 1})
+        await counts_reached(bus, long.run_id, {"passed": 1})
 
 
 async def test_explain_on_a_whole_system(tmp_path: Path) -> None:
-    async with system(tmp_path, agents=1, slots=1) as (_, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, agents=1, slots=1) as (_, bus), EventRecorder().watching(bus) as witness:
         client = client_of(bus)
         done = planned(1, runner="noop")
         await submit(bus, done)
-        await counted(bus, done.run_id, {"passed": 1})
+        await counts_reached(bus, done.run_id, {"passed": 1})
 
         def released() -> list[str]:  # which may be told after the end
             events = witness.events[done.specs[0].job_id]
@@ -217,7 +217,7 @@ async def test_explain_on_a_whole_system(tmp_path: Path) -> None:
         assert [gate.kind for gate in paused.gates] == ["paused"]
         await client.resume_queue(org_id="bench")
         await client.cancel(long.run_id)
-        await counted(bus, waiting.run_id, {"passed": 3})
+        await counts_reached(bus, waiting.run_id, {"passed": 3})
         with pytest.raises(NotFoundError):
             await client.explain("j_" + "0" * 26)
         ends = [e for e in witness.events[waiting.specs[0].job_id] if isinstance(e, Ended)]

@@ -11,22 +11,30 @@ from typing import Any
 from bus_schemas.events import Ended
 from qgjob.client import Client
 from qgjob.clock import SystemClock
-from tests.support.badlab import PLUGINS
-from tests.support.pipeline import SHORT_ACK_WAIT, Witness, counted, idle_slots, overview, slot_named, system
+from tests.support.faulty_runners import PLUGINS
+from tests.support.pipeline import (
+    SHORT_ACK_WAIT,
+    EventRecorder,
+    counts_reached,
+    idle_slots,
+    overview,
+    slot_named,
+    system,
+)
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
 BAD = "local-1/s0"
 
 
-def ends_at(witness: Witness, slot: str) -> list[Ended]:
+def ends_at(witness: EventRecorder, slot: str) -> list[Ended]:
     ends = [e for events in witness.events.values() for e in events if isinstance(e, Ended)]
     return [e for e in ends if f"{e.result.agent}/{e.result.slot}" == slot]
 
 
 async def test_a_black_hole_is_put_into_quarantine_and_its_jobs_run_elsewhere(tmp_path: Path) -> None:
     options: dict[str, Any] = {"agents": 2, "slots": 2, "plugins": PLUGINS}
-    async with system(tmp_path, **options) as (running, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, **options) as (running, bus), EventRecorder().watching(bus) as witness:
         client = Client(bus, SystemClock())
         mended = tmp_path / "mended"
         run = planned(40, runner="picky", argv=(BAD, "0.2", str(mended)))
@@ -43,7 +51,7 @@ async def test_a_black_hole_is_put_into_quarantine_and_its_jobs_run_elsewhere(tm
             return True
 
         await wait_for(quarantined, 30, "the quarantine to show")
-        await counted(bus, run.run_id, {"passed": 40})
+        await counts_reached(bus, run.run_id, {"passed": 40})
         assert len({e.job_id for e in ends_at(witness, BAD)}) == 3
         assert len(ends_at(witness, BAD)) == 3, "a test of 0.2 s is not released ahead"
 
@@ -96,7 +104,7 @@ async def test_a_build_that_fails_everywhere_is_held_and_no_slot_is_blamed(tmp_p
         await asyncio.wait([waiting])
         good = planned(12, runner="picky", app="v8", argv=("", "0.05"))
         await submit(bus, good)
-        await counted(bus, good.run_id, {"passed": 12})
+        await counts_reached(bus, good.run_id, {"passed": 12})
         seen = await overview(bus)
         assert seen is not None
         assert not seen.holds, "a slot is blamed for the build"
@@ -142,7 +150,7 @@ async def test_what_no_machine_has_holds_neither_build_nor_slots(tmp_path: Path)
 
 async def test_a_job_that_kills_one_agent_after_the_other_is_stopped(tmp_path: Path) -> None:
     options: dict[str, Any] = {"agents": 4, "slots": 1, "plugins": PLUGINS, "scheduler_args": SHORT_ACK_WAIT}
-    async with system(tmp_path, **options) as (_, bus), Witness().watching(bus) as witness:
+    async with system(tmp_path, **options) as (_, bus), EventRecorder().watching(bus) as witness:
         run = planned(1, runner="deadly")
         job_id = run.specs[0].job_id
         await submit(bus, run)

@@ -12,8 +12,8 @@ from qgjob.client import Client
 from qgjob.clock import SystemClock
 from qgjob.scheduler.intake import intake
 from qgjob.scheduler.intake.intake import Intake
-from tests.support.controlled import told
-from tests.support.pipeline import Witness, overview
+from tests.support.lab_system import leader_overview
+from tests.support.pipeline import EventRecorder, overview
 from tests.support.runs import part_of, planned
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
@@ -50,8 +50,8 @@ async def test_it_waits_for_the_rest(
     monkeypatch.setattr(Intake, "_handle_batch", halting)
     monkeypatch.setattr(Intake, "is_incomplete", noting)
 
-    async with scheduling(nats_server, valkey_server), Witness().watching(bus) as witness:
-        await told(bus)  # what a leader finds waiting it reads before it answers anybody
+    async with scheduling(nats_server, valkey_server), EventRecorder().watching(bus) as witness:
+        await leader_overview(bus)  # what a leader finds waiting it reads before it answers anybody
         for part in range(PARTS):
             await part_of(bus, run, part, parts=PARTS)
         async with asyncio.timeout(20):

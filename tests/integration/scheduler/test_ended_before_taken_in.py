@@ -10,7 +10,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.topology import stream_state
 from qgjob.client import Client, SubmitRequest
 from qgjob.clock import SystemClock
-from tests.support.pipeline import Witness, overview
+from tests.support.pipeline import EventRecorder, overview
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
@@ -25,7 +25,7 @@ async def stored(bus: Bus) -> int:
 async def test_a_job_that_a_former_reign_ended_and_did_not_take_out_does_not_wait(
     bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer
 ) -> None:
-    async with Witness().watching(bus) as witness:
+    async with EventRecorder().watching(bus) as witness:
         async with scheduling(nats_server, valkey_server):
             request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"], repeat=JOBS)
             submitted = await Client(bus, SystemClock()).submit(request)

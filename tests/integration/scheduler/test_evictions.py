@@ -14,7 +14,7 @@ from qgjob.store.connect import Store, open_store
 from qgjob.store.position import Position, StreamState
 from qgjob.store.projection import Projection
 from tests.support.eventlog import record
-from tests.support.projecting import lives, reached, running
+from tests.support.projecting import lives, running, wait_until_projected
 from tests.support.servers import ValkeyServer
 from tests.support.stored import dump
 from tests.support.wait import wait_for
@@ -27,7 +27,7 @@ async def test_a_store_that_throws_keys_away_is_written_anew(
     async with running(bus, store) as projector:
         events = lives(0, 50)
         last = await record(bus, events)
-        await reached(store, last)
+        await wait_until_projected(store, last)
         whole, built = await dump(store), projector.rebuilds
 
         async def rested() -> bool:
@@ -99,7 +99,7 @@ async def test_a_projection_stays_longer_each_time_though_others_keys_are_evicte
     monkeypatch.setattr(Projection, "_rebuild", noted)
     last = await record(bus, lives(0, 5))
     async with others_evicted(store, valkey_server), running(bus, store):
-        await reached(store, last)
+        await wait_until_projected(store, last)
         await wait_for(lambda: len(rebuilt) >= 5, 20, "that it was built anew again and again")
     pauses = [after - before for before, after in itertools.pairwise(rebuilt[1:])]
     assert all(pause >= least for pause, least in zip(pauses, (0.4, 0.8, 1.6), strict=False)), pauses
@@ -113,7 +113,7 @@ async def test_a_rebuild_ends_though_others_keys_are_evicted(
     monkeypatch.setattr("qgjob.scheduler.projection.projector.MAX_BATCH", 1)
     last = await record(bus, lives(0, 150))
     async with others_evicted(store, valkey_server), running(bus, store, look_every_s=0.05):
-        await reached(store, last)
+        await wait_until_projected(store, last)
 
 
 async def test_a_store_whose_user_may_not_ask_for_evictions(
@@ -129,9 +129,9 @@ async def test_a_store_whose_user_may_not_ask_for_evictions(
 
     url = f"redis://plain:secret@{valkey_server.host}:{valkey_server.port}/0"
     async with open_store(url) as plain, running(bus, plain) as projector:
-        await reached(store, await record(bus, lives(0, 2)))
+        await wait_until_projected(store, await record(bus, lives(0, 2)))
         await wait_for(looked, 10, "some looks")
-        await reached(store, await record(bus, lives(2, 2)))
+        await wait_until_projected(store, await record(bus, lives(2, 2)))
         assert projector.rebuilds == 1
     assert "the projection rests" not in caplog.text
     assert caplog.text.count("cannot be watched") == 1

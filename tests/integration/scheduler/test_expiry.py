@@ -19,7 +19,7 @@ from qgjob.client import Client, SubmitRequest, Submitted
 from qgjob.clock import SystemClock
 from qgjob.scheduler.attempts import reaper
 from qgjob.scheduler.leadership.server_clock import ServerClock
-from tests.support.pipeline import Witness, overview
+from tests.support.pipeline import EventRecorder, overview
 from tests.support.scheduling import scheduling as scheduling_in
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
@@ -56,7 +56,7 @@ async def no_events_stored(bus: Bus) -> AsyncGenerator[None]:
         await bus.requests.api(f"STREAM.UPDATE.{streams.EVENTS}", info["config"])
 
 
-async def queued(bus: Bus, witness: Witness, expires_s: float) -> Submitted:
+async def queued(bus: Bus, witness: EventRecorder, expires_s: float) -> Submitted:
     """A job that no slot can run, and of which an event told."""
     client = Client(bus, SystemClock())
     request = SubmitRequest(org_id="acme", app_version_id="1", tests=["a.py"], expires_s=expires_s)
@@ -68,7 +68,7 @@ async def queued(bus: Bus, witness: Witness, expires_s: float) -> Submitted:
 async def test_an_expiry_that_could_not_be_written_is_one_later(
     bus: Bus, an_hour_passes: Pass, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Witness().watching(bus) as witness:
+    async with EventRecorder().watching(bus) as witness:
         submitted = await queued(bus, witness, expires_s=AN_HOUR_S)
         (job_id,) = (job.job_id for job in submitted.jobs)
         async with no_events_stored(bus):
@@ -84,7 +84,7 @@ async def test_an_expiry_that_could_not_be_written_is_one_later(
 async def test_what_was_to_expire_and_is_cancelled_meanwhile_is_cancelled(
     bus: Bus, an_hour_passes: Pass, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Witness().watching(bus) as witness:
+    async with EventRecorder().watching(bus) as witness:
         submitted = await queued(bus, witness, expires_s=AN_HOUR_S)
         (job_id,) = (job.job_id for job in submitted.jobs)
         async with no_events_stored(bus):
@@ -100,7 +100,7 @@ async def test_what_was_to_expire_and_is_cancelled_meanwhile_is_cancelled(
 
 async def test_what_somebody_holds_does_not_expire(bus: Bus, an_hour_passes: Pass) -> None:
     """As when it was released before a fault that made it wait once more."""
-    async with Witness().watching(bus) as witness:
+    async with EventRecorder().watching(bus) as witness:
         submitted = await queued(bus, witness, expires_s=AN_HOUR_S)
         (job_id,) = (job.job_id for job in submitted.jobs)
         (told,) = (event for event in witness.events[job_id] if isinstance(event, Queued))
@@ -129,7 +129,10 @@ class Ahead(SystemClock):
 async def test_a_leader_whose_clock_is_a_day_ahead_lets_nothing_expire_before_its_time(
     bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Witness().watching(bus) as witness, scheduling_in(nats_server, valkey_server, clock=Ahead()):
+    async with (
+        EventRecorder().watching(bus) as witness,
+        scheduling_in(nats_server, valkey_server, clock=Ahead()),
+    ):
         patient = await queued(bus, witness, expires_s=43_200.0)
         hurried = await queued(bus, witness, expires_s=1.0)
         await wait_for(

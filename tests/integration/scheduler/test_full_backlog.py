@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bus_schemas import streams
 from bus_schemas.events import Ended
-from tests.support.pipeline import Witness, counted, system
+from tests.support.pipeline import EventRecorder, counts_reached, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -14,7 +14,7 @@ from tests.support.wait import wait_for
 async def test_a_full_backlog_delays_a_retry_and_nothing_else(tmp_path: Path) -> None:
     async with (
         system(tmp_path, agents=1, slots=1) as (_, bus),
-        Witness().watching(bus) as witness,
+        EventRecorder().watching(bus) as witness,
     ):
         script = 'until [ -e "$1" ]; do sleep 0.05; done; false'
         go_on = tmp_path / "go on"
@@ -27,10 +27,10 @@ async def test_a_full_backlog_delays_a_retry_and_nothing_else(tmp_path: Path) ->
         info = await bus.requests.api(f"STREAM.INFO.{streams.JOBS}")
         await bus.requests.api(f"STREAM.UPDATE.{streams.JOBS}", {**info["config"], "max_bytes": 1})
         go_on.touch()
-        await counted(bus, others.run_id, {"passed": 8}, 60)
+        await counts_reached(bus, others.run_id, {"passed": 8}, 60)
         assert not witness.ends[fails.specs[0].job_id]
         await bus.requests.api(f"STREAM.UPDATE.{streams.JOBS}", info["config"])
-        await counted(bus, fails.run_id, {"failed": 1})
+        await counts_reached(bus, fails.run_id, {"failed": 1})
         ends = [event for event in witness.events[fails.specs[0].job_id] if isinstance(event, Ended)]
         assert [end.attempt for end in ends] == [1, 2]
         assert set(witness.ends.values()) == {1}

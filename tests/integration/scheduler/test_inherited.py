@@ -12,7 +12,7 @@ from bus_schemas.jobs import priority_class
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import create_consumer
 from qgjob.scheduler.intake import intake
-from tests.support.pipeline import Witness, overview
+from tests.support.pipeline import EventRecorder, overview
 from tests.support.runs import part_of, planned
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
@@ -29,7 +29,7 @@ async def test_what_waits_for_longer_than_its_runs_marker_is_not_refused_as_inco
     """As of a large run with `--at` more than a week ahead, whose last part has run by now."""
     monkeypatch.setattr(intake, "_MARKER_GONE_S", 1.0)
     run = planned(6, runner="noop")
-    async with Witness().watching(bus) as witness:
+    async with EventRecorder().watching(bus) as witness:
         async with scheduling(nats_server, valkey_server):
             await part_of(bus, run, 0, parts=2)
             await part_of(bus, run, 1, parts=2)

@@ -13,7 +13,7 @@ from qgjob.bus.publish import expect
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from qgjob.scheduler.attempts import lost_jobs
-from tests.support.pipeline import Witness, overview
+from tests.support.pipeline import EventRecorder, overview
 from tests.support.runs import planned, submit
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
@@ -35,7 +35,7 @@ async def test_what_was_purged_while_nobody_reigned_waits_again(
     monkeypatch.setattr(lost_jobs, "_SURE_S", 0.0)
     client = Client(bus, SystemClock())
     run = planned(3, runner="noop")
-    async with Witness().watching(bus) as witness:
+    async with EventRecorder().watching(bus) as witness:
         async with scheduling(nats_server, valkey_server):
             await submit(bus, run)
             await wait_for(lambda: len(witness.events) == 3, 20, "three jobs that are told of")

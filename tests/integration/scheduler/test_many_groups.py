@@ -21,8 +21,8 @@ from qgjob.scheduler.dispatch import group_consumers
 from qgjob.scheduler.dispatch.dispatcher import Dispatcher
 from qgjob.scheduler.dispatch.group_consumers import GroupConsumers
 from qgjob.scheduler.leadership.fence import Fence
-from tests.support.badlab import PLUGINS
-from tests.support.pipeline import counted, overview, system
+from tests.support.faulty_runners import PLUGINS
+from tests.support.pipeline import counts_reached, overview, system
 from tests.support.runs import planned, submit
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
@@ -186,7 +186,7 @@ async def test_more_builds_than_the_server_has_room_for_wait_and_the_reign_goes_
         await wait_for(another_passed, 20, "a job on a slot that was promised to a group without room")
         go_on.touch()
         for run in runs:
-            await counted(bus, run.run_id, {"passed": 1})
+            await counts_reached(bus, run.run_id, {"passed": 1})
         after = await overview(bus)
         assert after is not None
         assert after.leader == before.leader, "the reign goes on"

@@ -9,7 +9,7 @@ from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.jobs import JobMessage, capability_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import list_subjects
-from tests.support.pipeline import Witness
+from tests.support.pipeline import EventRecorder
 from tests.support.runs import planned, submit
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
@@ -27,7 +27,7 @@ async def test_they_stay_where_they_are(
     for subject, spec in ((backlog, waits), (work, runs)):
         newer = {**json.loads(JobMessage(spec=spec).encode()), "v": SCHEMA_VERSION + 1}
         await bus.requests.publish(subject, json.dumps(newer).encode())
-    async with Witness().watching(bus) as witness, scheduling(nats_server, valkey_server):
+    async with EventRecorder().watching(bus) as witness, scheduling(nats_server, valkey_server):
         known = planned(1, runner="noop")
         await submit(bus, known)
         await wait_for(lambda: known.specs[0].job_id in witness.events, 20, "a job behind it to be queued")

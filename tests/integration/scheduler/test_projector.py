@@ -19,7 +19,7 @@ from qgjob.store.projection import Batch, Projection
 from qgjob.store.reader import Reader
 from tests.support.eventlog import record
 from tests.support.histories import Ids, queued, started
-from tests.support.projecting import lives, reached, running
+from tests.support.projecting import lives, running, wait_until_projected
 from tests.support.samples import SAMPLES
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.stored import dump
@@ -40,7 +40,9 @@ async def test_events_that_come_one_by_one_are_written_together(
     monkeypatch.setattr("qgjob.scheduler.projection.projector.GATHER_S", 3600.0)
     async with running(bus, store, look_every_s=3600.0) as projector:
         first, *others = lives(0, 5)
-        await reached(store, await record(bus, [first]))  # alone: nobody shall wait for its company
+        await wait_until_projected(
+            store, await record(bus, [first])
+        )  # alone: nobody shall wait for its company
         del places[:]
         last = 0
         for event in others:
@@ -49,7 +51,7 @@ async def test_events_that_come_one_by_one_are_written_together(
         await wait_for(lambda: (read := projector._waiting) and read[-1].seq == last)  # pyright: ignore[reportPrivateUsage]
         assert places == []
         projector._many.set()  # pyright: ignore[reportPrivateUsage]  # as if it had waited for long enough
-        await reached(store, last)
+        await wait_until_projected(store, last)
         await wait_for(lambda: places)
         assert places == [last]
 
@@ -58,7 +60,7 @@ async def from_scratch(bus: Bus, store: Store, seq: int) -> dict[str, Any]:
     """What a new projector makes of the stream as it is now."""
     await store.client.flushall()
     async with running(bus, store):
-        await reached(store, seq)
+        await wait_until_projected(store, seq)
         return await dump(store)
 
 
@@ -71,7 +73,7 @@ async def test_what_was_there_and_what_comes(bus: Bus, store: Store) -> None:
     await record(bus, lives(0, 3))
     async with running(bus, store) as projector:
         last = await record(bus, lives(3, 3))
-        await reached(store, last)
+        await wait_until_projected(store, last)
         await wait_for(lambda: projector.lag == 0)
         found = await Reader(store).find("j_4")
     assert found.job is not None
@@ -86,7 +88,7 @@ async def test_started_and_stopped_again_and_again(bus: Bus, store: Store) -> No
         async with running(bus, store):
             last = await record(bus, lives(5 * n, 5))
     async with running(bus, store) as projector:
-        await reached(store, last)
+        await wait_until_projected(store, last)
         assert projector.rebuilds == 0
     now = await dump(store)
     assert now == await from_scratch(bus, store, last)
@@ -98,10 +100,10 @@ async def test_wiped_in_the_middle(bus: Bus, store: Store) -> None:
         for n in range(4):
             last = await record(bus, lives(5 * n, 5))
             if not n:
-                await reached(store, last)  # who has written nothing misses nothing
+                await wait_until_projected(store, last)  # who has written nothing misses nothing
             if n % 2:
                 await store.client.flushall()
-        await reached(store, last)
+        await wait_until_projected(store, last)
         await wait_for(lambda: projector.rebuilds > 1)
         now = await dump(store)
     assert len([key for key in now if key.startswith("job:")]) == 20
@@ -111,19 +113,19 @@ async def test_wiped_in_the_middle(bus: Bus, store: Store) -> None:
 async def test_wiped_while_nothing_happens(bus: Bus, store: Store) -> None:
     async with running(bus, store):
         last = await record(bus, lives(0, 2))
-        await reached(store, last)
+        await wait_until_projected(store, last)
         await store.client.flushall()
-        await reached(store, last)
+        await wait_until_projected(store, last)
         assert (await Reader(store).find("j_1")).job is not None
 
 
 async def test_the_store_restarts_empty(bus: Bus, store: Store, valkey_server: ValkeyServer) -> None:
     async with running(bus, store) as projector:
-        await reached(store, await record(bus, lives(0, 5)))
+        await wait_until_projected(store, await record(bus, lives(0, 5)))
         valkey_server.kill()
         last = await record(bus, lives(5, 5))
         await valkey_server.start()
-        await reached(store, last)
+        await wait_until_projected(store, last)
         now = await dump(store)
         assert projector.rebuilds == 2
     assert now == await from_scratch(bus, store, last)
@@ -131,11 +133,11 @@ async def test_the_store_restarts_empty(bus: Bus, store: Store, valkey_server: V
 
 async def test_the_server_restarts(bus: Bus, store: Store, nats_server: NatsServer) -> None:
     async with running(bus, store) as projector:
-        await reached(store, await record(bus, lives(0, 5)))
+        await wait_until_projected(store, await record(bus, lives(0, 5)))
         await nats_server.restart()
         await wait_for(lambda: bus.connected)
         last = await record(bus, lives(5, 5))
-        await reached(store, last)
+        await wait_until_projected(store, last)
         assert projector.rebuilds == 1
         now = await dump(store)
     assert now == await from_scratch(bus, store, last)
@@ -143,7 +145,7 @@ async def test_the_server_restarts(bus: Bus, store: Store, nats_server: NatsServ
 
 async def test_the_stream_is_made_anew(bus: Bus, store: Store) -> None:
     async with running(bus, store) as projector:
-        await reached(store, await record(bus, lives(0, 5)))
+        await wait_until_projected(store, await record(bus, lives(0, 5)))
         await bus.requests.api(f"STREAM.DELETE.{streams.EVENTS}")
         await ensure_topology(bus)
         await record(bus, lives(50, 6))
@@ -168,7 +170,7 @@ async def test_a_stream_that_is_made_anew_now_and_then_is_no_other_lab(
     monkeypatch.setattr(Projection, "stage_chores", noted)
     async with running(bus, store, look_every_s=0.02) as projector:
         for n in range(1, 4):
-            await reached(store, await record(bus, lives(0, 1)))
+            await wait_until_projected(store, await record(bus, lives(0, 1)))
             await wait_for(lambda n=n: projector.rebuilds == n)
             looks.clear()
             await wait_for(lambda: len(looks) > 6, 10, "a good phase")
@@ -186,18 +188,18 @@ async def test_a_server_that_lost_its_last_writes(bus: Bus, store: Store, nats_s
         await wait_for(lambda: bus.connected and bus.reconnects > reconnects)
 
     async with running(bus, store) as projector:
-        await reached(store, await record(bus, lives(0, 2)))
+        await wait_until_projected(store, await record(bus, lives(0, 2)))
         nats_server.stop()
         shutil.copytree(kept, saved)
         await back(0)
-        await reached(store, await record(bus, [queued(Ids(job_id="j_lost"))]))
+        await wait_until_projected(store, await record(bus, [queued(Ids(job_id="j_lost"))]))
         nats_server.kill()
         shutil.rmtree(kept)
         saved.rename(kept)
         await back(1)
         last = await record(bus, [queued(Ids(job_id="j_other")), started(Ids(job_id="j_other"))])
         await wait_for(lambda: projector.rebuilds == 2)
-        await reached(store, last)
+        await wait_until_projected(store, last)
         jobs = {key for key in await dump(store) if key.startswith("job:")}
     assert jobs == {"job:j_0", "job:j_1", "job:j_other"}
 
@@ -205,7 +207,7 @@ async def test_a_server_that_lost_its_last_writes(bus: Bus, store: Store, nats_s
 async def test_two_at_the_same_time(bus: Bus, store: Store) -> None:
     async with running(bus, store), running(bus, store):
         last = await record(bus, lives(0, 30))
-        await reached(store, last)
+        await wait_until_projected(store, last)
         now = await dump(store)
     assert now == await from_scratch(bus, store, last)
 
@@ -227,13 +229,13 @@ async def test_what_is_no_event_is_set_aside_once(bus: Bus, store: Store, subjec
         await record(bus, lives(0, 1))
         poison = (await bus.requests.publish(subject, data)).seq
         last = await record(bus, lives(1, 1))
-        await reached(store, last)
+        await wait_until_projected(store, last)
         assert projector.unreadable == 1
         (letter,) = await letters(bus)
         assert (letter.seq, letter.subject) == (poison, subject)
         await store.client.flushall()
         await wait_for(lambda: projector.rebuilds == 2)
-        await reached(store, last)
+        await wait_until_projected(store, last)
         assert len(await letters(bus)) == 1
         assert {k for k in await dump(store) if k.startswith("job:")} == {"job:j_0", "job:j_1"}
 
@@ -258,7 +260,7 @@ async def test_events_that_left_the_stream_are_not_waited_for(bus: Bus, store: S
     await bus.requests.api(f"STREAM.PURGE.{streams.EVENTS}", {"keep": 3})
     await bus.requests.api(f"STREAM.MSG.DELETE.{streams.EVENTS}", {"seq": last, "no_erase": True})
     async with running(bus, store) as projector:
-        await reached(store, last)
+        await wait_until_projected(store, last)
         await wait_for(lambda: projector.lag == 0)
         position = await Reader(store).position()
     assert position is not None

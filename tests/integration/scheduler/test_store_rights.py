@@ -19,7 +19,7 @@ from qgjob.store.agents import write_agents
 from qgjob.store.connect import Store, open_store
 from qgjob.store.reader import Filters, Reader
 from tests.support.eventlog import record
-from tests.support.projecting import lives, reached, running
+from tests.support.projecting import lives, running, wait_until_projected
 from tests.support.servers import ValkeyServer
 from tests.support.views import heartbeat
 from tests.support.wait import wait_for
@@ -58,7 +58,7 @@ async def test_the_rights_that_are_documented_are_enough(
     async with as_user(valkey_server, rights) as store:
         async with running(bus, store) as projector:
             last = await record(bus, lives(0, 30))
-            await reached(store, last)
+            await wait_until_projected(store, last)
             await write_agents(store, [heartbeat()])
             assert projector.rebuilds == 1
             reader = Reader(store)
@@ -75,7 +75,7 @@ async def test_the_rights_that_are_documented_are_enough(
     async with open_store(valkey_server.url) as admin:  # what an operator wipes is written again
         await admin.client.flushdb()
     async with as_user(valkey_server, rights) as store, running(bus, store):
-        await reached(store, last)
+        await wait_until_projected(store, last)
 
 
 @pytest.mark.parametrize("missing", ["+unlink", "+hmget", "+hgetall", "~run:*"])

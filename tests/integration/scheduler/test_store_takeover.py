@@ -7,7 +7,7 @@ from pathlib import Path
 from qgjob.bus.connect import Bus
 from qgjob.store.connect import open_store
 from tests.support.eventlog import record
-from tests.support.projecting import lives, reached, running
+from tests.support.projecting import lives, running, wait_until_projected
 from tests.support.proxy import Proxy
 from tests.support.servers import ValkeyServer
 
@@ -26,9 +26,9 @@ async def test_the_projection_follows_the_address_when_its_store_became_a_replic
             open_store(successor.url) as new,
             running(bus, store),
         ):
-            await reached(store, await record(bus, lives(0, 10)))
+            await wait_until_projected(store, await record(bus, lives(0, 10)))
             proxy.to = successor.port
             await old.client.execute_command("REPLICAOF", successor.host, str(successor.port))
-            await reached(new, await record(bus, lives(10, 10)))
+            await wait_until_projected(new, await record(bus, lives(10, 10)))
     finally:
         successor.kill()

@@ -152,7 +152,7 @@ async def test_without_a_scheduler_it_says_so_and_comes_back(
         await lab.publish(lab.model.submit(3))
         await wait_for(lambda: len(store.jobs) >= 3)
         await lab.answer()
-        await lab.say_state()  # a leader that comes speaks: nobody has to ask again and again
+        await lab.publish_state()  # a leader that comes speaks: nobody has to ask again and again
         await wait_for(lambda: word(store) == "live")
         await wait_for(lambda: agrees(store, lab.model))
 
@@ -166,7 +166,7 @@ async def test_a_leader_that_is_no_longer_heard_is_missed_though_others_answer(
         await wait_for(lambda: word(store) == "no scheduler", 20)
         assert store.link.query_error == ""
         assert feed.resyncs == 1
-        await lab.say_state()
+        await lab.publish_state()
         await wait_for(lambda: word(store) == "live")
         assert feed.resyncs == 1
 

@@ -74,7 +74,7 @@ class LabService:
         for chunk in chunks:
             await self.bus.requests.publish(subjects.logs(org, chunk.job_id, chunk.attempt), chunk.encode())
 
-    async def say_state(self) -> None:
+    async def publish_state(self) -> None:
         """Publish the overview and each agent's heartbeat."""
         await self.bus.nc.publish(subjects.LIVE_OVERVIEW, asked.overview(self.model).encode())
         for beat in asked.heartbeats(self.model):
@@ -83,7 +83,7 @@ class LabService:
     async def step(self, seconds: float = 1.0) -> None:
         """Let time pass in the model and say what happened."""
         await self.publish(self.model.step(seconds))
-        await self.say_state()
+        await self.publish_state()
 
     def _answering(self, answer: Answer) -> Callable[[Msg], Awaitable[None]]:
         async def on_question(msg: Msg) -> None:

@@ -6,7 +6,7 @@ import io
 from typing import Any, cast
 
 from bus_schemas.explain import ExplainAnswer, SlotsWhy
-from qgjob.cli.commands.explain import say_of_which, show
+from qgjob.cli.commands.explain import note_which_job, show
 from qgjob.cli.display.output import Output
 from qgjob.errors import UnreachableError
 
@@ -49,5 +49,5 @@ class WithoutStore:
 
 async def test_how_many_of_a_run_wait_is_left_out_while_the_projection_cannot_say() -> None:
     err = io.StringIO()
-    await say_of_which(Output(io.StringIO(), err), cast("Any", WithoutStore()), "r_1")
+    await note_which_job(Output(io.StringIO(), err), cast("Any", WithoutStore()), "r_1")
     assert not err.getvalue()

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from bus_schemas.agents import Heartbeat, SlotStatus
-from qgjob.cli.display.lacking import missing_runner, warn_of_what_lacks
+from qgjob.cli.display.missing_parts import missing_runner, warn_about_missing
 from qgjob.client import SubmitRequest
 from qgjob.errors import UnreachableError
 from tests.support.samples import HEARTBEAT
@@ -52,7 +52,7 @@ class Notes:
 async def said(lab: Lab, **request: Any) -> list[str]:
     notes = Notes()
     asked = SubmitRequest(org_id="acme", app_version_id="v2", tests=["a.py"], **request)
-    await warn_of_what_lacks(cast("Any", lab), cast("Any", notes), asked)
+    await warn_about_missing(cast("Any", lab), cast("Any", notes), asked)
     return notes.said
 
 

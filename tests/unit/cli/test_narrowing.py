@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bus_schemas.agents import GroupRef
 from bus_schemas.queries import GroupView, OrgView, Overview, PauseView
-from qgjob.cli.display.narrowing import narrowed
+from qgjob.cli.display.filtered_overview import filtered_overview
 
 
 def group(org_id: str, capability: str) -> GroupView:
@@ -28,17 +28,17 @@ ALL = Overview(
 
 
 def test_without_a_choice_all_of_it_is_shown() -> None:
-    assert narrowed(ALL, None, None) is ALL
+    assert filtered_overview(ALL, None, None) is ALL
 
 
 def test_what_concerns_an_organisation_or_a_capability_is_left() -> None:
-    acme = narrowed(ALL, "acme", None)
+    acme = filtered_overview(ALL, "acme", None)
     assert (acme.groups, acme.groups_total) == (GROUPS[:2], 4)
     assert acme.pauses == (PAUSES[0], PAUSES[1], PAUSES[3])
     assert [org.org_id for org in acme.orgs] == ["acme"]
-    emulators = narrowed(ALL, None, "emulator")
+    emulators = filtered_overview(ALL, None, "emulator")
     assert emulators.groups == GROUPS[1:]
     assert emulators.pauses == PAUSES
-    assert narrowed(ALL, "acme", "any").pauses == PAUSES[:2]
-    assert narrowed(ALL, "nobody", None).groups == ()
-    assert narrowed(ALL, "acme", None).waiting == 5
+    assert filtered_overview(ALL, "acme", "any").pauses == PAUSES[:2]
+    assert filtered_overview(ALL, "nobody", None).groups == ()
+    assert filtered_overview(ALL, "acme", None).waiting == 5

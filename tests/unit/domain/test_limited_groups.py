@@ -101,7 +101,7 @@ def play(history: list[Step]) -> Limited:
             case "tick":
                 world.feed(Tick())
             case what:
-                world.slot_does(what, name)
+                world.perform(what, name)
     return world
 
 

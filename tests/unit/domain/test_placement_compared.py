@@ -16,7 +16,7 @@ from qgjob.simulate.bounds import split_lower_bound
 from qgjob.simulate.engine import Lab, Simulation
 from qgjob.simulate.generate import CiShape, LabShape, ci_trace, lab_trace
 from qgjob.simulate.trace import TraceJob
-from tests.support.clockwork import Clockwork
+from tests.support.simulated_lab import SimulatedLab
 
 
 def test_the_shadow_waits_as_first_come_first_served_does() -> None:
@@ -108,7 +108,7 @@ def test_a_busy_lab_installs_less_and_waits_less_than_first_come_first_served(se
 
 
 def test_an_empty_lab_gives_each_job_a_slot_at_once() -> None:
-    lab = Clockwork(8)
+    lab = SimulatedLab(8)
     for number in range(8):
         lab.add(number, priority=(9, 5, 2)[number % 3], app=f"v{number}")
     assert not lab.state.jobs

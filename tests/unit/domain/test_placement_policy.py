@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from qgjob.domain.estimates import TEST_PRIOR_S
 from qgjob.domain.placement.measures import AGED_ACCRUES, AGED_PUT_OFF_S, AGED_SHARE, HORIZON_S, aged_most
 from qgjob.domain.placement.model import GroupKey, Job, JobArrived, Release, SlotSeen, Tick
-from tests.support.clockwork import INSTALL_S, TEST_S, Clockwork, usually_waits
 from tests.support.placement import World, job
+from tests.support.simulated_lab import INSTALL_S, TEST_S, SimulatedLab, usually_waits
 
 
 @settings(max_examples=12)
@@ -25,7 +25,7 @@ def test_nothing_starves(slots: int, aged: list[tuple[int, int]], flood: list[in
 
     In a rush they are put off until they are owed enough.
     """
-    lab = Clockwork(slots)
+    lab = SimulatedLab(slots)
     number = 0
     for priority, app in aged:
         lab.add(number, priority=priority, app=f"old{app}")
@@ -46,7 +46,7 @@ def test_nothing_starves(slots: int, aged: list[tuple[int, int]], flood: list[in
 
 
 def test_aged_work_gets_one_start_in_ten_and_no_more() -> None:
-    lab = Clockwork(2)
+    lab = SimulatedLab(2)
     for number in range(100):
         lab.add(number, priority=2, app="old")
     number = 100
@@ -63,7 +63,7 @@ def test_aged_work_gets_one_start_in_ten_and_no_more() -> None:
 
 
 def test_aged_work_gets_what_it_is_owed_as_soon_as_only_low_work_waits() -> None:
-    lab = Clockwork(1)
+    lab = SimulatedLab(1)
     for number in range(6):
         lab.add(number, priority=2, app="young")
     _waits_since(lab, 6, -HORIZON_S - 1.0, app="old")
@@ -73,7 +73,7 @@ def test_aged_work_gets_what_it_is_owed_as_soon_as_only_low_work_waits() -> None
 
 
 def test_what_aged_work_got_by_itself_is_part_of_its_share() -> None:
-    lab = Clockwork(2)
+    lab = SimulatedLab(2)
     for number in range(100):
         _waits_since(lab, number, -HORIZON_S - 1.0, app="old")
     while len(lab.state.jobs) > 60:
@@ -94,7 +94,7 @@ def test_what_aged_work_got_by_itself_is_part_of_its_share() -> None:
 
 
 def test_of_an_aged_push_the_short_tests_come_first_and_what_came_later_after_all_of_it() -> None:
-    lab = Clockwork(1)
+    lab = SimulatedLab(1)
     lab.add(0, priority=9, app="new")
     tests = {1: 300.0, 2: 40.0, 3: 90.0}
     for number, seconds in tests.items():
@@ -110,7 +110,7 @@ def test_of_an_aged_push_the_short_tests_come_first_and_what_came_later_after_al
 
 
 def test_of_low_builds_that_nobody_works_on_the_oldest_is_first() -> None:
-    lab = Clockwork(2)
+    lab = SimulatedLab(2)
     for number in (0, 1):
         lab.add(number, priority=5, app=f"v{number}")
     for number, (app, jobs) in enumerate({"old": 1, "young": 6}.items()):
@@ -122,7 +122,7 @@ def test_of_low_builds_that_nobody_works_on_the_oldest_is_first() -> None:
 
 
 def _waits_since(
-    lab: Clockwork, number: int, arrived_at: float, *, app: str, expected_s: float = TEST_S
+    lab: SimulatedLab, number: int, arrived_at: float, *, app: str, expected_s: float = TEST_S
 ) -> None:
     """A low job that waits for long."""
     group = GroupKey("any", "o", app)
@@ -133,7 +133,7 @@ def _waits_since(
 def test_aged_work_waits_a_while_for_slots_that_are_through_with_its_build_soon(
     waited_s: float, *, waits: bool
 ) -> None:
-    lab = Clockwork(2)
+    lab = SimulatedLab(2)
     lab.add(0, priority=5, app="new")
     lab.add(1, priority=5, app="old")
     old = Job("j2", GroupKey("any", "o", "old"), "t", 2, -waited_s, 2, expected_s=TEST_S)
@@ -158,7 +158,7 @@ def test_a_slot_that_comes_takes_the_most_urgent_class_first(waiting: list[tuple
 
 
 def test_an_urgent_job_waits_for_a_slot_that_has_the_build_rather_than_for_an_install() -> None:
-    lab = Clockwork(2)
+    lab = SimulatedLab(2)
     lab.add(0, priority=5, app="v1")
     lab.now += 70.0  # the install and most of the test are over
     urgent = lab.add(1, priority=9, app="v1")
@@ -168,7 +168,7 @@ def test_an_urgent_job_waits_for_a_slot_that_has_the_build_rather_than_for_an_in
 
 
 def test_a_holder_that_is_held_up_is_not_waited_for() -> None:
-    lab = Clockwork(2)
+    lab = SimulatedLab(2)
     lab.add(0, priority=5, app="v1")
     lab.now += 70.0
     waits = lab.add(1, priority=9, app="v1")
@@ -179,7 +179,7 @@ def test_a_holder_that_is_held_up_is_not_waited_for() -> None:
 
 
 def test_an_urgent_push_takes_as_few_slots_as_start_it_in_time() -> None:
-    lab = Clockwork(6)
+    lab = SimulatedLab(6)
     usually_waits(lab, 130.0)
     for number in range(5):  # two tests one after the other start in time (20 and 80 s), a third does not
         lab.add(number, priority=9, app="new")
@@ -191,7 +191,7 @@ def test_an_urgent_push_takes_as_few_slots_as_start_it_in_time() -> None:
 
 def test_who_is_behind_waits_for_no_slot_that_may_be_done_too_late() -> None:
     for ours, slots in ((100.0, 1), (180.0, 2)):
-        lab = Clockwork(2)
+        lab = SimulatedLab(2)
         usually_waits(lab, 130.0)
         for _ in range(50):
             lab.state.measures.record("any", frozenset()).waits[0].add(ours)
@@ -202,7 +202,7 @@ def test_who_is_behind_waits_for_no_slot_that_may_be_done_too_late() -> None:
 
 def test_a_slot_leaves_a_build_to_which_ever_more_comes_for_one_that_waits_longer() -> None:
     for priority in (5, 2):
-        lab = Clockwork(1)
+        lab = SimulatedLab(1)
         lab.state.measures.record("any", frozenset()).line.waits[1 if priority == 5 else 2].add(100.0)
         lab.add(0, priority=priority, app="busy")
         overtaken = lab.add(1, priority=priority, app="other")
@@ -216,7 +216,7 @@ def test_a_slot_leaves_a_build_to_which_ever_more_comes_for_one_that_waits_longe
 
 def test_a_slot_leaves_its_build_before_medium_waits_are_behind_but_not_while_they_are_short() -> None:
     for ours, leaves in ((80.0, True), (60.0, False)):
-        lab = Clockwork(1)
+        lab = SimulatedLab(1)
         record = lab.state.measures.record("any", frozenset())
         record.line.waits[1].add(100.0)
         for _ in range(50):
@@ -230,14 +230,14 @@ def test_a_slot_leaves_its_build_before_medium_waits_are_behind_but_not_while_th
 
 
 def test_without_a_usual_wait_each_urgent_job_gets_a_slot() -> None:
-    lab = Clockwork(6)
+    lab = SimulatedLab(6)
     for number in range(5):
         lab.add(number, priority=9, app="new")
     assert len(lab.builds) == 5
 
 
 def test_urgent_work_leaves_slots_to_others_while_a_better_one_may_come() -> None:
-    lab = Clockwork(20)
+    lab = SimulatedLab(20)
     usually_waits(lab, 130.0)
     for number in range(20):
         lab.add(number, priority=2, app=f"old{number}")
@@ -254,7 +254,7 @@ def test_urgent_work_leaves_slots_to_others_while_a_better_one_may_come() -> Non
 
 
 def test_a_slot_whose_build_nobody_waits_for_goes_to_urgent_work_at_once() -> None:
-    lab = Clockwork(20)
+    lab = SimulatedLab(20)
     usually_waits(lab, 130.0)
     for number in range(20):
         lab.add(number, priority=2, app="done" if number == 5 else f"old{number}")
@@ -271,7 +271,7 @@ def test_a_slot_whose_build_nobody_waits_for_goes_to_urgent_work_at_once() -> No
 
 
 def test_many_urgent_jobs_on_few_slots_take_all_of_them() -> None:
-    lab = Clockwork(4)
+    lab = SimulatedLab(4)
     for number in range(8):
         lab.add(number, priority=2, app="old")
     for number in range(8, 200):
@@ -333,7 +333,7 @@ def test_what_the_first_test_took_counts_for_builds_that_nothing_has_happened_to
 @pytest.mark.parametrize("known", [False, True])
 def test_devices_of_an_idle_lab_do_not_idle_while_a_build_waits(known: bool) -> None:
     """Patience is for busy labs: where nobody else waits, a further install takes nothing from anybody."""
-    lab = Clockwork(4)
+    lab = SimulatedLab(4)
     if known:  # a day on which medium work waited for an hour is over
         for _ in range(3000):
             lab.state.measures.record("any", frozenset()).line.waits[1].add(3600.0)
@@ -343,7 +343,7 @@ def test_devices_of_an_idle_lab_do_not_idle_while_a_build_waits(known: bool) -> 
 
 
 def test_low_work_gets_a_further_slot_when_its_last_job_would_wait_longer_than_any_usually_does() -> None:
-    lab = Clockwork(1)
+    lab = SimulatedLab(1)
     line = lab.state.measures.record("any", frozenset()).line
     for _ in range(100):
         line.waits[1].add(3600.0)  # it is a patient lab
@@ -358,7 +358,7 @@ def test_low_work_gets_a_further_slot_when_its_last_job_would_wait_longer_than_a
 
 
 def test_at_the_end_of_a_backlog_an_older_build_goes_before_a_further_slot_for_a_younger_one() -> None:
-    lab = Clockwork(1)
+    lab = SimulatedLab(1)
     line = lab.state.measures.record("any", frozenset()).line
     for _ in range(100):
         line.waits[1].add(3600.0)  # it is a patient lab

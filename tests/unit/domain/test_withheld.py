@@ -81,7 +81,7 @@ def play(history: list[Step]) -> Guarded:
             case "probe":
                 world.feed(SlotProbed(name, number % 2 == 0))
             case what:
-                world.slot_does(what, name)
+                world.perform(what, name)
     return world
 
 

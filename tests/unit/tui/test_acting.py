@@ -295,7 +295,7 @@ async def test_the_table_that_keys_go_to_is_seen_on_a_low_screen(size: tuple[int
 
 async def test_enter_on_an_idle_slot_shows_what_ran_there() -> None:
     played = PlayedDashboard(LabModel(seed=5, agents=2, slots=2))
-    played.say_state()
+    played.publish_state()
     played.live()
     async with shown(played) as pilot:
         s = Stage(played, pilot)
@@ -307,7 +307,7 @@ async def test_enter_on_an_idle_slot_shows_what_ran_there() -> None:
 
 async def test_enter_on_slots_that_share_a_line_shows_what_ran_on_their_agent() -> None:
     played = PlayedDashboard(LabModel(seed=5, agents=2, slots=7))
-    played.say_state()
+    played.publish_state()
     played.live()
     async with shown(played) as pilot:
         s = Stage(played, pilot)

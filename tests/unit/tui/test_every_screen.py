@@ -74,7 +74,7 @@ def small_lab(*, read_only: bool = False) -> PlayedDashboard:
 
 def empty() -> PlayedDashboard:
     played = PlayedDashboard(LabModel(agents=0))
-    played.say_state()
+    played.publish_state()
     played.live()
     return played
 

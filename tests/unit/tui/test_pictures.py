@@ -79,7 +79,7 @@ async def test_overview_without_colours(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("size", [SMALL, MIDDLE], ids=lambda s: f"{s[0]}x{s[1]}")
 async def test_empty(size: tuple[int, int], tmp_path: Path) -> None:
     played = PlayedDashboard(LabModel(agents=0))
-    played.say_state()
+    played.publish_state()
     played.live()
     await taken(f"empty-{size[0]}x{size[1]}", size, tmp_path, played=played)
 

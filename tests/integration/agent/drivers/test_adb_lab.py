@@ -15,7 +15,7 @@ from qgjob.client.submitting.publish_run import PlannedRun
 from qgjob.clock import SystemClock
 from tests.support.adbsim import AdbHost, Phone, PhoneLink
 from tests.support.adbsim.apk import make_apk
-from tests.support.pipeline import Witness, system
+from tests.support.pipeline import EventRecorder, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
 
@@ -30,7 +30,7 @@ def one_job(tmp_path: Path, app: str = "v1") -> PlannedRun:
     return planned(1, runner="command", app=app, argv=argv)
 
 
-def ends_of(witness: Witness, job: str) -> list[Ended]:
+def ends_of(witness: EventRecorder, job: str) -> list[Ended]:
     return [event for event in witness.events[job] if isinstance(event, Ended)]
 
 
@@ -43,7 +43,7 @@ async def slot_states(bus: Bus) -> dict[str, tuple[str, str | None]]:
 async def test_a_job_outlives_the_loss_of_its_device(
     adb_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    witness = Witness()
+    witness = EventRecorder()
     async with AdbHost(tmp_path / "adb") as host, PhoneLink(Phone()) as one, PhoneLink(Phone()) as two:
         for name, value in host.environment.items():
             if name != "HOME":

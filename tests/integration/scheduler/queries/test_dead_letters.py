@@ -19,7 +19,7 @@ from qgjob.clock import SystemClock
 from qgjob.errors import NotFoundError
 from qgjob.scheduler.queries.dead_letters import read_letters
 from qgjob.scheduler.queries.service import QueryService
-from tests.support.controlled import kill_leader, lab
+from tests.support.lab_system import kill_leader, lab
 from tests.support.pipeline import overview
 from tests.support.questions import ask
 from tests.support.wait import wait_for

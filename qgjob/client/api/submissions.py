@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qgjob.client.api.connected import Connected
+from qgjob.client.api.base import ClientBase
 from qgjob.client.api.lazy_module import LazyModule
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ else:  # a command uses one or two of them, and waits for the import of each
     submit = LazyModule("qgjob.client.submitting.submit")
 
 
-class Sending(Connected):
+class SubmitMethods(ClientBase):
     """Submits runs, and uploads what they need."""
 
     async def upload_bundle(self, file: Path, *, progress: TransferProgress | None = None) -> BlobRef:

@@ -13,11 +13,11 @@ _AT_MOST: Final = 20
 """So many lines; a lab that is worse off has others who look after it."""
 
 
-class Hitches:
+class InfraErrors:
     """Reports each slot's infrastructure trouble once."""
 
     def __init__(self) -> None:
-        self._said: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
     def new(self, jobs: Iterable[JobView]) -> Iterator[str]:
         """Lines on infrastructure errors after which a job was tried again."""
@@ -27,10 +27,10 @@ class Hitches:
             tried = job.attempts[:-1] if over else job.attempts
             for attempt in tried:
                 slot, trouble = where(attempt), attempt.message or (attempt.reason or "").replace("_", " ")
-                if attempt.outcome != "errored" or not slot or (slot, trouble) in self._said:
+                if attempt.outcome != "errored" or not slot or (slot, trouble) in self._reported:
                     continue
-                if len(self._said) >= _AT_MOST:
+                if len(self._reported) >= _AT_MOST:
                     return
-                self._said.add((slot, trouble))
+                self._reported.add((slot, trouble))
                 what = f"{slot} could not run {job.title}: {trouble[:300]}"
                 yield f"{what}. It {'was' if over else 'is'} tried again, elsewhere if possible."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
-from qgjob.client.api.connected import Connected
+from qgjob.client.api.base import ClientBase
 from qgjob.client.api.lazy_module import LazyModule
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ else:  # a command uses one or two of them, and waits for the import of each
     watch = LazyModule("qgjob.client.watching.watch")
 
 
-class Following(Connected):
+class WatchMethods(ClientBase):
     """Subscriptions: they go on until they are closed, or until nothing more can come."""
 
     def watch(self, any_id: str, *, known: Submitted | None = None) -> Watch:

@@ -16,7 +16,7 @@ _WITHOUT_BUILDS: Final = frozenset({"process", "none"})
 """Drivers to which a version is a marker when no build was uploaded for it."""
 
 
-async def warn_of_what_lacks(client: Client, out: Output, request: SubmitRequest) -> None:
+async def warn_about_missing(client: Client, out: Output, request: SubmitRequest) -> None:
     """Warn on stderr of what the lab lacks for a request; nothing when that is uncertain.
 
     A warning and no refusal: it may come before the jobs expire.
@@ -30,7 +30,7 @@ async def warn_of_what_lacks(client: Client, out: Output, request: SubmitRequest
         builds = await client.builds(org_id=request.org_id)
         others = sorted({b.platform or "" for b in builds if b.app_version_id == request.app_version_id})
         if others:
-            if meant := not_theirs(agents, request, others):
+            if meant := platform_mismatch(agents, request, others):
                 out.warn(
                     f"Build {request.app_version_id} of {request.org_id} was uploaded for "
                     f"{', '.join(others)} alone, {meant}."
@@ -54,7 +54,9 @@ def missing_runner(agents: Sequence[Heartbeat], name: str) -> str | None:
     return f"No agent has a runner {name}: such jobs end in errors. There are: {', '.join(known)}."
 
 
-def not_theirs(agents: Sequence[Heartbeat], request: SubmitRequest, platforms: Sequence[str]) -> str | None:
+def platform_mismatch(
+    agents: Sequence[Heartbeat], request: SubmitRequest, platforms: Sequence[str]
+) -> str | None:
     """Why jobs of a request do not get a build that is there for these platforms; None when they may."""
     if request.platform:
         return f"not for {request.platform}: these jobs do not get it"

@@ -35,7 +35,7 @@ SILENT_PAUSES_S: Final = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class MonitoredSlot(Protocol):
-    """What a keeper needs of its slot."""
+    """What a monitor needs of its slot."""
 
     @property
     def busy(self) -> bool:

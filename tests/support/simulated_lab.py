@@ -21,7 +21,7 @@ TEST_S = 60.0
 INSTALL_S = 20.0
 
 
-class Clockwork:
+class SimulatedLab:
     """Slots that run tests of a minute, one at a time, with an install where the build is another."""
 
     def __init__(self, slots: int) -> None:
@@ -56,6 +56,6 @@ class Clockwork:
         return one
 
 
-def usually_waits(lab: Clockwork, seconds: float) -> None:
+def usually_waits(lab: SimulatedLab, seconds: float) -> None:
     """As if urgent jobs had waited so long with first come, first served."""
     lab.state.measures.record("any", frozenset()).line.waits[0].add(seconds)

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from qgjob.cli.display.output import Output
 
 
-def going_on(out: Output, done: str) -> Callable[[int], None]:
+def progress_note(out: Output, done: str) -> Callable[[int], None]:
     """Say once how many jobs are still to be `done` (such as `cancelled`), and that the scheduler goes on."""
-    said = False
+    noted = False
 
-    def hear(left: int) -> None:
-        nonlocal said
-        if not said:
-            said = True
+    def on_left(left: int) -> None:
+        nonlocal noted
+        if not noted:
+            noted = True
             jobs = "1 job is" if left == 1 else f"{left} jobs are"
             out.note(
                 f"About {jobs} still to be {done}. The scheduler goes on even if this command is stopped."
             )
 
-    return hear
+    return on_left

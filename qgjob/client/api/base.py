@@ -8,7 +8,7 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 
 
-class Connected:
+class ClientBase:
     """A connection to the server, and whether it is up."""
 
     def __init__(self, bus: Bus, clock: Clock) -> None:

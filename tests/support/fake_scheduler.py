@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
 
 
-class Answering:
+class FakeScheduler:
     """Keeps views of the jobs whose events it publishes; `silent` questions are heard, and not answered."""
 
     def __init__(self, bus: Bus) -> None:
@@ -61,13 +61,13 @@ class Answering:
             await self._subscriptions.pop().unsubscribe()
         await self.bus.nc.flush()
 
-    def knows(self, job: JobView, *, run_size: int = 1) -> JobView:
+    def add_job(self, job: JobView, *, run_size: int = 1) -> JobView:
         """A job that was queued before the test began."""
         self.jobs[job.job_id] = job
         self.sizes[job.run_id] = run_size
         return job
 
-    async def happens(self, event: AnyEvent, *, projected: bool = True) -> int:
+    async def publish_event(self, event: AnyEvent, *, projected: bool = True) -> int:
         """Store an event; returns its place in the stream. Not `projected`: answers do not know it."""
         ack = await self.bus.requests.publish(subject_of(event), event.encode())
         if projected:
@@ -79,7 +79,9 @@ class Answering:
                 self.sizes[event.run_id] = max(self.sizes.get(event.run_id, 0), event.run_size)
         return ack.seq
 
-    async def writes(self, job: JobView, seq: int, text: str, *, attempt: int = 1, eof: bool = False) -> None:
+    async def publish_log(
+        self, job: JobView, seq: int, text: str, *, attempt: int = 1, eof: bool = False
+    ) -> None:
         """Store a chunk of a job's output."""
         chunk = LogChunk(
             job_id=job.job_id,
@@ -91,7 +93,7 @@ class Answering:
         )
         await self.bus.requests.publish(subjects.logs(job.org_id, job.job_id, attempt), chunk.encode())
 
-    async def beats(self, heartbeat: Heartbeat) -> None:
+    async def publish_heartbeat(self, heartbeat: Heartbeat) -> None:
         """An agent says how it is."""
         await self.bus.nc.publish(f"{subjects.LIVE_AGENTS}.{heartbeat.agent}", heartbeat.encode())
         await self.bus.nc.flush()

@@ -11,7 +11,7 @@ from typing import Final
 AHEAD_S: Final = 1.0
 
 
-class Pace:
+class TransferWindow:
     """`window` is how many bytes to keep in flight; it starts small and follows the measured throughput."""
 
     def __init__(self, low: int, high: int) -> None:
@@ -19,11 +19,11 @@ class Pace:
         self._high = high
         self.window = low
 
-    def moved(self, size: int, seconds: float) -> None:
+    def on_transferred(self, size: int, seconds: float) -> None:
         """Report a measurement: bytes, and seconds from request to arrival."""
         carried = size / seconds * AHEAD_S if seconds > 0 else self._high
         self.window = int(max(self._low, min(self._high, carried)))
 
-    def stalled(self) -> None:
+    def on_stalled(self) -> None:
         """Report that nothing arrived in time."""
         self.window = self._low

@@ -22,7 +22,7 @@ from agent.drivers.base import (
 )
 from agent.drivers.registry import PLUGINS, find_driver
 from agent.errors import JobError
-from agent.slots.keeper import DeviceMonitor
+from agent.slots.device_monitor import DeviceMonitor
 from bus_schemas.agents import DeviceHealth, SlotState
 from qgjob.errors import UsageError
 from tests.support.wait import wait_for
@@ -113,34 +113,34 @@ def slot() -> FakeSlot:
 
 
 @pytest.fixture
-def keeper(thing: Thing, slot: FakeSlot) -> DeviceMonitor:
+def monitor(thing: Thing, slot: FakeSlot) -> DeviceMonitor:
     return DeviceMonitor(thing, slot, lost_after_s=60)
 
 
-async def test_a_device_that_is_there_and_well_works(keeper: DeviceMonitor, thing: Thing, slot: FakeSlot):
-    keeper.on_presence(Presence(thing, True))
-    assert 30 <= await keeper.check() < 40
+async def test_a_device_that_is_there_and_well_works(monitor: DeviceMonitor, thing: Thing, slot: FakeSlot):
+    monitor.on_presence(Presence(thing, True))
+    assert 30 <= await monitor.check() < 40
     assert (thing.opened, slot.held, thing.recoveries) == (1, None, 0)
 
 
 async def test_a_device_that_is_unwell_rests_and_is_not_tampered_with(
-    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
+    monitor: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
-    keeper.on_presence(Presence(thing, True))
+    monitor.on_presence(Presence(thing, True))
     thing.now = FLAT
-    await keeper.check()
+    await monitor.check()
     assert (slot.held, thing.recoveries) == (("quarantined", "battery at 3 %"), 0)
     thing.now = WELL
-    await keeper.check()
+    await monitor.check()
     assert slot.held is None
 
 
 async def test_what_a_device_tells_of_itself_is_shown_unless_it_cannot_be_true(
-    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
+    monitor: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
-    keeper.on_presence(Presence(thing, True))
+    monitor.on_presence(Presence(thing, True))
     thing.now = Health(ok=True, battery_percent=88, temperature_c=27.5, free_mib=5000)
-    await keeper.check()
+    await monitor.check()
     assert slot.shown is not None
     assert slot.shown.model_dump(exclude={"at"}) == {
         "ok": True,
@@ -149,71 +149,71 @@ async def test_what_a_device_tells_of_itself_is_shown_unless_it_cannot_be_true(
         "free_mib": 5000,
     }
     thing.now = Health(ok=True, battery_percent=4711, temperature_c=float("nan"), free_mib=-1)
-    await keeper.check()
+    await monitor.check()
     nothing = {"battery_percent": None, "temperature_c": None, "free_mib": None}
     assert slot.shown.model_dump(exclude={"at"}) == {"ok": True, **nothing}
     thing.fault = thing.now = None  # type: ignore[assignment]  # a driver that answers nonsense
-    await keeper.check()
+    await monitor.check()
     assert slot.shown.model_dump(exclude={"at"}) == {"ok": False, **nothing}
 
 
 async def test_a_silent_device_is_recovered_ever_more_patiently(
-    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
+    monitor: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
-    keeper.on_presence(Presence(thing, True))
+    monitor.on_presence(Presence(thing, True))
     thing.now = SILENT
-    pauses = [await keeper.check() for _ in range(8)]
+    pauses = [await monitor.check() for _ in range(8)]
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (5, 300)
     assert (slot.held, thing.recoveries) == (("quarantined", "no answer"), 8)
     thing.after_recovery = WELL
-    await keeper.check()
+    await monitor.check()
     assert slot.held is None
 
 
 async def test_a_device_that_leaves_and_comes_back_is_opened_anew(
-    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
+    monitor: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
-    keeper.on_presence(Presence(thing, True))
-    await keeper.check()
-    keeper.on_presence(Presence(thing, False, "it is not plugged in"))
+    monitor.on_presence(Presence(thing, True))
+    await monitor.check()
+    monitor.on_presence(Presence(thing, False, "it is not plugged in"))
     assert slot.held == ("lost", "it is not plugged in")
-    await keeper.check()
+    await monitor.check()
     assert slot.lost is None  # no job ran
-    keeper.on_presence(Presence(thing, True))
-    await keeper.check()
+    monitor.on_presence(Presence(thing, True))
+    await monitor.check()
     assert (slot.held, thing.opened) == (None, 2)
 
 
 async def test_a_job_survives_a_touched_cable_but_not_a_lost_device(
-    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
+    monitor: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
     slot.busy = True
-    keeper.on_presence(Presence(thing, True))
-    await keeper.check()
-    keeper.on_presence(Presence(thing, False, "its link is offline"))
-    assert 0 < await keeper.check() <= 60
+    monitor.on_presence(Presence(thing, True))
+    await monitor.check()
+    monitor.on_presence(Presence(thing, False, "its link is offline"))
+    assert 0 < await monitor.check() <= 60
     assert slot.lost is None
-    keeper.on_presence(Presence(thing, True))
-    await keeper.check()
+    monitor.on_presence(Presence(thing, True))
+    await monitor.check()
     assert (slot.lost, slot.held) == (None, None)
-    keeper._lost_after_s = 0.05  # pyright: ignore[reportPrivateUsage]
-    keeper.on_presence(Presence(thing, False, "its link is offline"))
-    running = asyncio.create_task(keeper.run())
+    monitor._lost_after_s = 0.05  # pyright: ignore[reportPrivateUsage]
+    monitor.on_presence(Presence(thing, False, "its link is offline"))
+    running = asyncio.create_task(monitor.run())
     await wait_for(lambda: slot.lost)
     running.cancel()
     assert slot.lost == "the device thing is gone: its link is offline"
 
 
-async def test_doubt_holds_the_slot_at_once(keeper: DeviceMonitor, thing: Thing, slot: FakeSlot):
-    keeper.on_presence(Presence(thing, True))
-    await keeper.check()
+async def test_doubt_holds_the_slot_at_once(monitor: DeviceMonitor, thing: Thing, slot: FakeSlot):
+    monitor.on_presence(Presence(thing, True))
+    await monitor.check()
     slot.busy = True
     assert thing.on_doubt is not None
     thing.on_doubt("it did not answer")
     assert slot.held == ("quarantined", "it did not answer")
     slot.busy = False
-    await keeper.check()
+    await monitor.check()
     assert slot.held is None
 
 
@@ -221,27 +221,27 @@ async def test_doubt_holds_the_slot_at_once(keeper: DeviceMonitor, thing: Thing,
     "fault", [JobError("no", reason="x", retryable=True), ZeroDivisionError("oh"), TimeoutError()]
 )
 async def test_no_fault_of_a_driver_ends_the_keeper(
-    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot, fault: Exception
+    monitor: DeviceMonitor, thing: Thing, slot: FakeSlot, fault: Exception
 ):
-    keeper.on_presence(Presence(thing, True))
+    monitor.on_presence(Presence(thing, True))
     thing.fault = fault
-    await keeper.check()
+    await monitor.check()
     assert slot.held is not None
     assert slot.held[0] == "quarantined"
     thing.fault = None
-    await keeper.check()
+    await monitor.check()
     assert slot.held is None
 
 
 async def test_a_device_that_cannot_be_opened_is_recovered_unless_it_is_anothers(
-    keeper: DeviceMonitor, thing: Thing, slot: FakeSlot
+    monitor: DeviceMonitor, thing: Thing, slot: FakeSlot
 ):
-    keeper.on_presence(Presence(thing, True))
+    monitor.on_presence(Presence(thing, True))
     thing.fault = JobError("another agent has it", reason="device_taken", retryable=True)
-    await keeper.check()
+    await monitor.check()
     assert (thing.recoveries, slot.held) == (0, ("quarantined", "another agent has it"))
     thing.fault = JobError("no answer", reason="device_silent", retryable=True)
-    await keeper.check()
+    await monitor.check()
     assert (thing.recoveries, slot.held) == (1, ("quarantined", "no answer"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qgjob.client.api.connected import Connected
+from qgjob.client.api.base import ClientBase
 from qgjob.client.api.lazy_module import LazyModule
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ else:  # a command uses one or two of them, and waits for the import of each
     query = LazyModule("qgjob.client.requests.query")
 
 
-class Asking(Connected):
+class QueryMethods(ClientBase):
     """Queries: they change nothing."""
 
     async def builds(self, *, org_id: str | None = None) -> list[BuildRecord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from qgjob.client.api.connected import Connected
+from qgjob.client.api.base import ClientBase
 from qgjob.client.api.lazy_module import LazyModule
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ else:  # a command uses one or two of them, and waits for the import of each
     lab = LazyModule("qgjob.client.requests.lab")
 
 
-class Acting(Connected):
+class ControlMethods(ClientBase):
     """Cancel, retry, reprioritise; rules of the queue; holds; schedules; dead letters."""
 
     # Of a large run these three take a while. What the scheduler has taken it carries out, also when

@@ -10,7 +10,7 @@ from typing import ClassVar
 from agent.launch import JobDirs, OutputSink
 from agent.runners.base import InProcessRunner, RunnerJob, RunResult, Verdict
 
-PLUGINS = "tests.support.badlab:Picky,tests.support.badlab:Deadly,tests.support.badlab:Until"
+PLUGINS = "tests.support.faulty_runners:Picky,tests.support.faulty_runners:Deadly,tests.support.faulty_runners:Until"
 
 
 class Picky(InProcessRunner):

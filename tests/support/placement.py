@@ -220,6 +220,7 @@ def shut(state: LabState, key: GroupKey) -> bool:
         or state.rules.shut(key, state.org_out)
         or (state.full and not out)
         or key == state.yields
+        or key in state.refused
     )
 
 

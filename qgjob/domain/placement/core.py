@@ -77,9 +77,8 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
                 state.held_builds[build] = why
             shelves.sort_out(state, build[0])
         case GroupsLimited(most, refused):
-            state.most_groups, state.refused = most, refused
             holding.hand_back(state, refused)
-            shelves.make_room(state)
+            shelves.limit(state, most, refused)
         case GroupsLetGo(groups):
             holding.unbind_all(state, groups)
         case JobWasReleased(job, slot):

@@ -11,7 +11,7 @@ from bus_schemas.queries import JobState
 from qgjob.domain.commands import resume_build, resume_queue
 from qgjob.domain.placement import shelves
 from qgjob.domain.placement.gates import Pause
-from qgjob.domain.placement.model import Job, LabState, Released
+from qgjob.domain.placement.model import GroupKey, Job, LabState, Released
 from qgjob.domain.placement.slotwhys import Question, SlotWhy, gathered
 from qgjob.domain.placement.turns import Place, ageing, fairness, first_orgs, place_of
 
@@ -52,7 +52,7 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
     if state.most_groups is not None and shelves.waits_for_room(state, key):
         why = (
             f"the server has room for {_groups(state.most_groups)} (a build with its labels) at once, "
-            "and as many have jobs out"
+            f"and {_no_room(state, key)}"
         )
         gates.append(Gate(kind="no_room", why=why, fix=_MORE_ROOM))
     gate = state.gates.state_of(job.run_id) if job.max_parallel is not None else None
@@ -62,6 +62,14 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
         fix = "Wait for a job of its run to end: it was submitted with --max-parallel."
         gates.append(Gate(kind="run_limit", why=why, fix=fix))
     return gates
+
+
+def _no_room(state: LabState, key: GroupKey) -> str:
+    if key == state.yields:
+        return "its group makes room for others: once its jobs that are out have ended, it waits for its turn"
+    if key in state.refused:
+        return "none yet for the jobs of its group that are out already"
+    return "as many have jobs out"
 
 
 def _groups(count: int) -> str:

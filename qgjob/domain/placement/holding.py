@@ -66,6 +66,7 @@ def hand_back(state: LabState, groups: Iterable[GroupKey]) -> None:
                 slot.bound = None
                 group.slots.discard(slot.name)
             settle_slot(state, slot)
+        settle(state, group)
 
 
 def hold(state: LabState, slot: Slot, released: Released, now: float) -> None:

@@ -134,7 +134,8 @@ class LabState:
     active: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     """Groups with waiting or orphaned jobs."""
     shelved: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
-    """What waits in groups that are paused, or whose organisation is at its limit: nothing else of them."""
+    """What waits in groups of which nothing may start, and nothing else of them: they are paused, their build
+    is held, their organisation is at its limit, there is no room for them, or they yield."""
     gates: Gates = field(default_factory=Gates)
     rules: Rules = field(default_factory=Rules)
     withheld: dict[str, Withheld] = field(default_factory=dict[str, Withheld])
@@ -152,6 +153,8 @@ class LabState:
     """Nothing of a group starts of which no job is out: there are as many groups as there may be."""
     yields: GroupKey | None = None
     """The group of which nothing more starts until none of its jobs is out, as others wait for room."""
+    judged_at: float = float("-inf")
+    """When it was looked last which group has to yield."""
     refused: frozenset[GroupKey] = frozenset()
     """Groups of which jobs are out that no slot can pull yet, for the same reason."""
     slots: dict[str, Slot] = field(default_factory=dict[str, Slot])

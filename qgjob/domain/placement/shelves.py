@@ -1,7 +1,7 @@
 """Groups of which nothing may start: what waits in them stands on a shelf, out of the policy's sight.
 
 They are paused, their organisation is at its limit, or there are as many groups already as there may be. Of
-these one yields while others wait, first the one that has had its room for longest.
+these one yields while others wait: of those that would go on, the one that has had its room for longest.
 
 What of them is out already goes on, and an orphan still gets a slot.
 """
@@ -16,6 +16,8 @@ from qgjob.domain.placement.model import GroupKey, LabState
 
 _TURN_S: Final = 120.0
 """For so long a group has its room to itself, even where others wait: each change may cost an install."""
+_JUDGED_EVERY_S: Final = 1.0
+"""So often it is looked whose turn is over: there may be very many groups that wait."""
 
 
 def of(state: LabState, key: GroupKey) -> Group | None:
@@ -24,7 +26,7 @@ def of(state: LabState, key: GroupKey) -> Group | None:
     if shelf is not None:
         return shelf
     rules = state.rules
-    limited = state.full or state.yields is not None
+    limited = state.full or state.yields is not None or state.refused
     if (rules.pauses or rules.limits or state.held_builds or limited) and _shut(state, key):
         return _put_up(state, state.group(key))
     return None
@@ -40,23 +42,35 @@ def sort_out(state: LabState, org_id: str | None = None) -> None:
             _put_up(state, group)
 
 
+def limit(state: LabState, most: int | None, refused: frozenset[GroupKey]) -> None:
+    """Of so many groups jobs may be out, and of `refused` they are in vain."""
+    state.most_groups, state.refused = most, refused
+    state.full = _is_full(state)
+    sort_out(state)
+
+
 def make_room(state: LabState) -> None:
     """Let any group in, or while there are as many as there may be only those of which jobs are out."""
-    full = state.most_groups is not None and len(state.groups_out) >= state.most_groups
+    full = _is_full(state)
     if full != state.full:
         state.full = full
         sort_out(state)
 
 
+def _is_full(state: LabState) -> bool:
+    return state.most_groups is not None and len(state.groups_out) >= state.most_groups
+
+
 def take_turns(state: LabState, now: float) -> None:
-    """While groups wait for room, let another one yield; at once where jobs of too many are out.
+    """While groups wait for room, let another one yield; at once where some are out in vain.
 
     Else a group with enough work for several slots would never have nothing out, and never make room.
     """
     old = state.yields
-    if state.full and old in state.groups_out:
+    if state.full and (now - state.judged_at < _JUDGED_EVERY_S if old is None else _goes_on(state, old)):
         return
-    state.yields = _whose_turn_is_over(state, now) if state.full else None
+    state.judged_at, state.yields = now, None
+    state.yields = _whose_turn_is_over(state, now)
     if old is not None and old in state.shelved and not _shut(state, old):
         _take_down(state, old)
     if state.yields is not None and (group := state.active.get(state.yields)) is not None and group.waiting:
@@ -64,21 +78,35 @@ def take_turns(state: LabState, now: float) -> None:
 
 
 def _whose_turn_is_over(state: LabState, now: float) -> GroupKey | None:
-    for key, since in state.groups_out.items():
-        if key not in state.refused:
-            too_many = state.most_groups is not None and len(state.groups_out) > state.most_groups
-            return key if too_many or (now - since >= _TURN_S and _somebody_waits(state)) else None
-    return None
+    if not state.full or state.most_groups is None:
+        return None
+    going_on = [key for key in state.groups_out if _goes_on(state, key)]
+    if not going_on:
+        return None
+    in_vain = state.refused and len(state.groups_out) > state.most_groups
+    helps = len(state.groups_out) - len(going_on) < state.most_groups
+    is_over = helps and now - state.groups_out[going_on[0]] >= _TURN_S
+    return going_on[0] if in_vain or (is_over and _somebody_waits(state)) else None
+
+
+def _goes_on(state: LabState, key: GroupKey) -> bool:
+    """Whether a group makes room only if it yields, and then surely: it has more to start, and a slot."""
+    group = state.groups.get(key)
+    if group is None or key in state.refused:
+        return False
+    return (group.waiting > 0 or key in state.shelved) and group.out > len(group.orphans)
 
 
 def _somebody_waits(state: LabState) -> bool:
     """Whether a group waits for room alone that a slot could run."""
-    return any(
-        waits_for_room(state, key)
-        and not _shut_by_rules(state, key)
-        and state.measures.record(key.capability, shelf.labels).slots
-        for key, shelf in state.shelved.items()
-    )
+    offered = {slot.labels for slot in state.slots.values() if slot.available}
+    fits: dict[str, bool] = {}
+    for key, shelf in state.shelved.items():
+        if key.capability not in fits:
+            fits[key.capability] = any(shelf.labels <= labels for labels in offered)
+        if fits[key.capability] and waits_for_room(state, key) and not _shut_by_rules(state, key):
+            return True
+    return False
 
 
 def went_out(state: LabState, key: GroupKey, now: float) -> None:
@@ -106,7 +134,8 @@ def came_back(state: LabState, key: GroupKey) -> None:
 def waits_for_room(state: LabState, key: GroupKey) -> bool:
     """Whether nothing of a group starts as there are as many groups as there may be."""
     group = state.groups.get(key)
-    return key == state.yields or (state.full and (group is None or not group.out))
+    without = group is None or not group.out
+    return key == state.yields or key in state.refused or (state.full and without)
 
 
 def _shut(state: LabState, key: GroupKey) -> bool:

@@ -85,7 +85,9 @@ class OverviewPublisher:
             delayed=delayed,
             held=len(state.jobs) - delayed - may_start,
             most_groups=state.most_groups,
-            groups_held=len(state.refused) + sum(shelves.waits_for_room(state, key) for key in state.shelved),
+            groups_held=len(
+                state.refused.union(key for key in state.shelved if shelves.waits_for_room(state, key))
+            ),
             running=sum(1 for released in state.out.values() if released.started),
             slots_idle=sum(1 for slot in state.slots.values() if slot.available and not slot.held),
             slots_busy=busy,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qgjob.domain.placement import shelves
 from qgjob.domain.placement.explain import explain
 from qgjob.domain.placement.model import (
     AWAIT_S,
@@ -18,7 +19,9 @@ from qgjob.domain.placement.model import (
     JobArrived,
     JobWithdrawn,
     Release,
+    SlotWithheld,
     Tick,
+    Withheld,
 )
 from tests.support.placement import LABELS, World, consistent, job
 
@@ -237,3 +240,115 @@ def ended_by_turns(world: World, jobs: int) -> None:
         world.now += 2.0
         world.finish(slots[number % len(slots)])
         world.feed(Tick())
+
+
+def waits_beside(held_by: str) -> Limited:
+    """Two groups may be out: an older one that never ends, and one that keeps two slots busy; a third waits."""
+    world = Limited()
+    world.feed(GroupsLimited(2))
+    world.add_slot("a/s9", LABELS if held_by == "its last test" else ("rare",))
+    rare = ("rare",) if held_by == "a lost slot" else ()
+    world.feed(JobArrived(job(0, app="v0", at=world.now, labels=rare)))
+    world.take("a/s9")
+    assert "a/s9" in world.running
+    if held_by == "a lost slot":
+        world.feed(JobArrived(job(1, app="v0", at=world.now, labels=rare)))
+        world.lose("a/s9")
+    for number in range(2):
+        world.add_slot(f"a/s{number}", LABELS)
+    for number in range(10, 400):
+        world.feed(JobArrived(job(number, app="v1", at=world.now)))
+    world.feed(JobArrived(job(2, app="v2", at=world.now)))
+    return world
+
+
+def work_on(world: World, seconds: int) -> None:
+    """Let two slots end a job every other second, by turns."""
+    for second in range(seconds):
+        world.now += 1.0
+        world.finish(f"a/s{second % 2}")
+        world.feed(Tick())
+        for number in range(2):
+            world.take(f"a/s{number}")
+
+
+@pytest.mark.parametrize("held_by", ["its last test", "a lost slot"])
+def test_a_group_that_cannot_make_room_does_not_hold_up_the_turns_of_others(held_by: str) -> None:
+    world = waits_beside(held_by)
+    work_on(world, 150)
+    assert "j2" in world.ended
+
+
+@pytest.mark.parametrize("then", ["it is refused", "its slot is lost", "nothing more of it waits"])
+def test_another_group_yields_when_the_one_that_does_cannot_make_room_any_more(then: str) -> None:
+    world = full(3)
+    for number in range(10, 100):
+        world.feed(JobArrived(job(number, app=f"v{number % 2}", at=world.now)))
+    world.feed(JobArrived(job(200, app="v9", at=world.now)))
+    world.now += 130.0
+    world.take("a/s0")
+    world.feed(Tick())
+    first = GroupKey("any", "o", "v0")
+    assert world.state.yields == first
+    answer = explain(world.state, "j98", world.now)
+    assert answer is not None
+    assert "makes room for others" in answer.summary
+    match then:
+        case "it is refused":
+            world.feed(GroupsLimited(2, frozenset({first})))
+        case "its slot is lost":
+            for name in [slot.name for slot in world.state.slots.values() if slot.bound == first]:
+                world.feed(SlotWithheld("a/s2", Withheld("paused", "by hand")))
+                world.lose(name)
+        case _:
+            for waiting in [j for j in world.state.jobs.values() if j.group == first]:
+                world.feed(JobWithdrawn(waiting.job_id))
+    world.now += 1.0
+    world.feed(Tick())
+    assert world.state.yields == GroupKey("any", "o", "v1")
+
+
+def test_nobody_yields_where_that_would_make_no_room() -> None:
+    world = waits_beside("its last test")
+    world.feed(GroupsLimited(1))
+    work_on(world, 150)
+    assert world.state.yields is None
+    assert len(world.ended) > 140, "the slots went on"
+
+
+def test_a_group_that_the_server_refused_starts_nothing_more() -> None:
+    world = full(2)
+    world.feed(JobArrived(job(10, app="v1", at=world.now)))
+    key = GroupKey("any", "o", "v1")
+    world.feed(GroupsLimited(1, frozenset({key})))
+    assert set(world.state.out) == {"j0", "j1"}
+    assert {slot.bound for slot in world.state.slots.values()} == {None, GroupKey("any", "o", "v0")}
+    answer = explain(world.state, "j10", world.now)
+    assert answer is not None
+    assert [gate.kind for gate in answer.gates] == ["no_room"]
+    world.feed(GroupsLimited(2))
+    world.run_dry()
+    assert sorted(world.ended) == ["j0", "j1", "j10"]
+
+
+def test_a_group_that_is_refused_with_nothing_out_is_forgotten() -> None:
+    world = full(2)
+    world.take("a/s1")
+    world.finish("a/s1")
+    key = GroupKey("any", "o", "v1")
+    assert world.state.groups[key].slots
+    world.feed(GroupsLimited(1, frozenset({key})))
+    assert key not in world.state.groups
+
+
+def test_to_see_who_waits_for_room_leaves_the_measures_as_they_are() -> None:
+    world = waits_beside("its last test")
+    for number in range(1000, 1300):
+        world.feed(JobArrived(job(number, app="v7", at=world.now, labels=(f"l{number}",))))
+    world.state.measures.records.pop("any", None)
+    before = list(world.state.measures.records)
+    world.now += 130.0
+    world.state.yields = None
+    shelves.take_turns(world.state, world.now)
+    assert list(world.state.measures.records) == before
+    assert world.state.yields == GroupKey("any", "o", "v1")

@@ -19,7 +19,6 @@ class Proxy:
         self.to = port
         """Where connections to come lead."""
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.deaf = False
         self.swallowed = 0
@@ -60,18 +59,18 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            there, back = await asyncio.open_connection("127.0.0.1", self.to)
-            self._writers |= {writer, back}
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._pump(reader, back, answers=False))
-                    group.create_task(self._pump(there, writer, answers=True))
-            finally:
-                self._writers -= {writer, back}
-                writer.close()
-                back.close()
-        self._tasks.discard(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                there, back = await asyncio.open_connection("127.0.0.1", self.to)
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(self._pump(reader, back, answers=False))
+                        group.create_task(self._pump(there, writer, answers=True))
+                finally:
+                    back.close()
+        finally:
+            writer.close()
+            self._tasks.discard(task)
 
     async def _pump(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, answers: bool

@@ -134,6 +134,24 @@ async def test_who_is_to_make_the_bucket_again_and_gets_no_answer_looks_at_the_k
     await asyncio.wait_for(election.acquire(), 10)
 
 
+async def test_who_made_the_bucket_in_vain_tries_again(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a cluster whose leader was gone just then, and never answers what it was asked."""
+    monkeypatch.setattr("qgjob.scheduler.leadership.election._MEND_WITHIN_S", 0.5)
+    tries = 0
+
+    async def unanswered_at_first() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            await asyncio.Event().wait()
+        await ensure_topology(bus)
+
+    await bus.requests.api(f"STREAM.DELETE.KV_{LEADER_BUCKET}")
+    election = Election(bus, SystemClock(), "a", mend=unanswered_at_first)
+    await asyncio.wait_for(election.acquire(), 20)
+    assert tries > 1
+
+
 async def test_the_key_is_renewed_while_a_reign_that_begins_waits_for_its_streams(
     bus: Bus, nats_server: NatsServer, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

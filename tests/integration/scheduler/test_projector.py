@@ -40,9 +40,9 @@ async def test_events_that_come_one_by_one_are_written_together(
     monkeypatch.setattr("qgjob.scheduler.projection.projector.GATHER_S", 3600.0)
     async with running(bus, store, look_every_s=3600.0) as projector:
         first, *others = lives(0, 5)
-        await wait_until_projected(
-            store, await record(bus, [first])
-        )  # alone: nobody shall wait for its company
+        # Alone: nobody shall wait for its company.
+        await wait_until_projected(store, await record(bus, [first]))
+        await wait_for(lambda: places)  # it is in the store before it is noted here
         del places[:]
         last = 0
         for event in others:

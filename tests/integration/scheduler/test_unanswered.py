@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -13,7 +14,7 @@ from bus_schemas.jobs import JobMessage
 from qgjob.bus import kv
 from qgjob.bus.chain import end_unclaimed
 from qgjob.bus.connect import Bus
-from qgjob.bus.follow import follow
+from qgjob.bus.follow import StreamMessage, follow
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.bus.topology import ensure_topology, missing_streams, stream_state
 from qgjob.scheduler import reign
@@ -26,6 +27,8 @@ from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from nats.aio.msg import Msg
 
 
@@ -119,7 +122,7 @@ async def test_a_slow_answer_counts_although_it_was_asked_again(
 
     monkeypatch.setattr(bus.requests, "request", slow)
     await asyncio.wait_for(stream_state(bus, streams.JOBS), 10)
-    assert asked == 3
+    assert asked >= 3  # the answer itself may take a while, too
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
@@ -196,15 +199,15 @@ async def test_a_reign_begins_though_nobody_leads_the_consumer_of_the_one_before
             answer.data = b'{"error": {"code": 503, "err_code": 10008, "description": "unavailable"}}'
         return answer
 
-    monkeypatch.setattr(bus.requests, "request", unavailable)
-    monkeypatch.setattr("qgjob.bus.topology.ASK_EVERY_S", 0.1)
-    monkeypatch.setattr("qgjob.bus.topology._SOON_S", 0.1)
-    monkeypatch.setattr("qgjob.bus.topology._LOOK_S", 0.01)
-    second = await recover(bus, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(bus.requests, "request", unavailable)
+        patch.setattr("qgjob.bus.topology.ASK_EVERY_S", 0.1)
+        patch.setattr("qgjob.bus.topology._SOON_S", 0.1)
+        patch.setattr("qgjob.bus.topology._LOOK_S", 0.01)
+        second = await recover(bus, 2)
     assert second.chains == "chains_2"
     assert second.chains_counted_through == second.chains_horizon > 0
     await end_one(bus, JobMessage(spec=planned(1, runner="noop").specs[0]))
-    monkeypatch.setattr(bus.requests, "request", request)
     third = await recover(bus, 3)
     assert third.chains_counted_through == second.chains_counted_through, "the second read none of it"
     assert third.chains_horizon > third.chains_counted_through, "nobody heard what came since"
@@ -264,7 +267,8 @@ async def test_who_follows_a_stream_does_not_wait_for_a_consumer_on_a_server_tha
 
     monkeypatch.setattr(bus.requests, "request", placed_badly)
     async with asyncio.timeout(10):
-        async for batch in follow(bus, f"KV_{streams.SETTINGS_BUCKET}", ["$KV.>"]):
-            assert batch
-            break
-    assert created == 2
+        batches = follow(bus, f"KV_{streams.SETTINGS_BUCKET}", ["$KV.>"])
+        async with contextlib.aclosing(cast("AsyncGenerator[list[StreamMessage]]", batches)):
+            assert await anext(batches)
+    assert created >= 2
+    assert deleted.is_set()

@@ -65,13 +65,18 @@ async def test_a_stranger_that_holds_the_pipe_open_delays_nothing(
     stranger: list[subprocess.Popen[bytes]] = []
 
     def hold(pid: int) -> None:
-        with open(f"/proc/{pid}/fd/1", "wb") as file:  # noqa: PTH123
-            stranger.append(subprocess.Popen(["sleep", "1000"], stdout=file))
-        held.touch()
+        try:
+            with open(f"/proc/{pid}/fd/1", "wb") as file:  # noqa: PTH123
+                stranger.append(subprocess.Popen(["sleep", "1000"], stdout=file))
+        finally:
+            held.touch()
 
     waits = 'until [ -e "$0" ]; do sleep 0.01; done; echo done'
-    result = await supervisor.run(launch("sh", "-c", waits, str(held)), output, on_started=hold)
-    assert (result.code, output.of("stdout")) == (0, b"done\n")
-    assert stranger[0].poll() is None
-    stranger[0].kill()
-    stranger[0].wait()
+    try:
+        result = await supervisor.run(launch("sh", "-c", waits, str(held)), output, on_started=hold)
+        assert (result.code, output.of("stdout")) == (0, b"done\n")
+        assert stranger[0].poll() is None
+    finally:
+        for process in stranger:
+            process.kill()
+            process.wait()

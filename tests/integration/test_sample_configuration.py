@@ -93,6 +93,8 @@ async def test_the_servers_of_the_sample_are_a_cluster_that_no_other_joins(tmp_p
         other = Member(tmp_path / "stranger", text, {**routes, "nats-a": free_port()}, "nats-a")
         try:
             await other.start()
+            # The second one's word: the routes of those that belong together are refused for no such reason.
+            await wait_for(lambda: "Authentication Failure" in second.log, 30, "a route that is refused")
             assert not await heard(other.user(), second.user())
         finally:
             other.kill()

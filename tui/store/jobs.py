@@ -80,7 +80,7 @@ class JobBook:
         return False
 
     def begin_snapshot(self) -> None:
-        """From here on, `unseen` tells which jobs no snapshot has spoken of."""
+        """From here on, `missing_from_snapshot` tells which jobs no snapshot has spoken of."""
         self._snapshot_number += 1
 
     def missing_from_snapshot(self) -> list[str]:

@@ -74,13 +74,15 @@ def read_junits(path: Path, *, root: Path | None = None) -> JUnitReport | None:
     others = sorted(found for found in path.parent.glob("*.xml") if found != path)
     cases: list[CaseResult] = []
     problems: list[str] = []
+    unread: list[str] = []
     found, left = False, MAX_BYTES
     for one in (path, *others[:MAX_FILES]):
         with contextlib.suppress(OSError):
-            left -= one.stat().st_size
-        if left < 0 or len(cases) >= MAX_CASES:
-            problems.append(f"the JUnit report {one.name} was not read: those before it are large enough")
-            break
+            size = one.stat().st_size
+            if one != path and (size > left or len(cases) >= MAX_CASES):
+                unread.append(one.name)
+                continue
+            left -= size
         report = read_junit(one, root=root)
         if report is None:
             continue
@@ -88,9 +90,18 @@ def read_junits(path: Path, *, root: Path | None = None) -> JUnitReport | None:
         cases += report.cases
         if report.problem:
             problems.append(report.problem if one == path else f"{one.name}: {report.problem}")
+    # What was left out goes first, as only three sentences are told.
+    if len(cases) > MAX_CASES:
+        problems.insert(0, f"of {len(cases)} cases in the JUnit reports {MAX_CASES} were kept")
+    if unread:
+        names = unread[0] + (f" and {len(unread) - 1} more" if len(unread) > 1 else "")
+        bounds = f"{MAX_BYTES // 1024**2} MiB and {MAX_CASES} cases"
+        problems.insert(0, f"of the JUnit reports {names} not read: together they may have {bounds}")
     if len(others) > MAX_FILES:
-        problems.append(f"of {len(others) + 1} JUnit reports {MAX_FILES + 1} were read")
-    return JUnitReport(tuple(cases[:MAX_CASES]), "; ".join(problems[:3]) or None) if found else None
+        problems.append(f"of {len(others) + 1} JUnit reports {MAX_FILES + 1} were looked at")
+    if not found and not problems:
+        return None
+    return JUnitReport(tuple(cases[:MAX_CASES]), "; ".join(problems[:3]) or None)
 
 
 class _RefusedError(Exception):

@@ -221,5 +221,39 @@ def test_all_reports_of_a_folder_are_read(tmp_path: Path, monkeypatch: pytest.Mo
     report = read_junits(path)
     assert report is not None
     assert len(report.cases) == 1
-    assert "was not read: those before it are large enough" in (report.problem or "")
-    assert "of 4 JUnit reports 2 were read" in (report.problem or "")
+    assert "coverage.xml not read: together they may have 32 MiB and 1 cases" in (report.problem or "")
+    assert "of 4 JUnit reports 2 were looked at" in (report.problem or "")
+
+
+def test_reports_that_are_too_large_take_no_other_with_them_and_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(junit, "MAX_BYTES", 2**20)
+    path = tmp_path / "junit.xml"
+    (tmp_path / "coverage.xml").write_text(suite(case("much", " " * 2**20)))
+    report = read_junits(path)
+    assert report == JUnitReport(
+        problem="of the JUnit reports coverage.xml not read: together they may have 1 MiB and 100000 cases"
+    )
+    (tmp_path / "last.xml").write_text(suite(case("last")))
+    report = read_junits(path)
+    assert report is not None
+    assert [one.name for one in report.cases] == ["last"]
+    path.write_text(suite(case("first"), case("much", " " * 2**20)))
+    report = read_junits(path)
+    assert report is not None
+    assert [one.name for one in report.cases] == ["first"]
+    assert "coverage.xml and 1 more not read" in (report.problem or "")
+    assert "not read to its end: it is larger than 1 MiB" in (report.problem or "")
+
+
+def test_cases_that_the_last_of_several_reports_has_too_many_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(junit, "MAX_CASES", 3)
+    for name in ("a.xml", "b.xml"):
+        (tmp_path / name).write_text(suite(case("1"), case("2")))
+    report = read_junits(tmp_path / "junit.xml")
+    assert report is not None
+    assert len(report.cases) == 3
+    assert report.problem == "of 4 cases in the JUnit reports 3 were kept"

@@ -61,9 +61,11 @@ def _as_shown(line: str) -> str:
 
 
 def _fitting(lines: Iterable[str], count: int, max_bytes: int) -> Iterator[str]:
+    """The first lines within both limits; of the very first at least its beginning."""
     room = max_bytes
     for number, line in enumerate(lines):
-        room -= len(line.encode()) + 1
-        if number == count or room < 0:
+        size = len(line.encode()) + 1
+        if number == count or (number and size > room):
             return
-        yield line
+        yield line if size <= room else line.encode()[:max_bytes].decode(errors="ignore")
+        room -= size

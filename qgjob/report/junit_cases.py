@@ -27,6 +27,8 @@ MAX_TEXT_BYTES: Final = 16 * 2**20
 _TRY_LINES: Final = 10
 _MESSAGE_BYTES: Final = 500
 _WRONG: Final = frozenset({"failed", "errored"})
+_BY_TEST: Final = "test_failed"
+"""An attempt's reason where the test itself says that it failed."""
 
 
 class _Key(NamedTuple):
@@ -60,34 +62,34 @@ class CaseSuites:
             yield _suite(job, name_of(job), list(cases_by_file(job, attachments, cases, output)))
             return
         earlier = _Earlier(job, reports, list(_keyed(report.cases)))
-        failing = any(case.outcome in _WRONG for case in report.cases)
-        plainly = job.state == "failed" and last.reason == "test_failed" and failing
-        beyond = job.state != "passed" and not plainly
+        wrong = {result.file for result in last.files if result.outcome in _WRONG}
+        failing = bool(wrong) or any(case.outcome in _WRONG for case in report.cases)
+        beyond = job.state != "passed" and not (job.state == "failed" and last.reason == _BY_TEST and failing)
         if attachments and not beyond:
             earlier.attach(attachments)
         written = self._written(job, earlier)
+        rest = list(written.get(None, ()))
+        suites: dict[str, list[Case]] = {}
+        results = file_results(job)
+        for file in job.tests:
+            own = written.get(file, [])
+            if own:
+                suites[file_name(job, file)] = own
+            # A file that failed has a case that did, also where those of its report did not fit.
+            if not own or (file in wrong and not any(case.kind in {"failure", "error"} for case in own)):
+                case = shard_file_case(job, file, results, (), cases)
+                (own or rest).append(_less(case, own))
         if beyond or earlier.untold:
-            seconds = (last.duration_s or 0.0) - sum(
-                case.seconds for some in written.values() for case in some
-            )
             shown = excerpt(() if failing else cases, output, lines=JUNIT_LINES)
-            own = [
-                job_case(job, attachments if beyond else (), shown, earlier=earlier.untold, seconds=seconds)
-            ]
-        else:
-            own = []
+            whole = job_case(job, attachments if beyond else (), shown, earlier=earlier.untold)
+            rest.append(_less(whole, [*rest, *(case for some in suites.values() for case in some)]))
+        if rest:
+            suites.setdefault(name_of(job), []).extend(rest)
         lines = output_lines(job, ())
         if report.left_out:
             lines.append(f"{counted(report.left_out, 'more case')} did not fit into what is stored")
-        results = file_results(job)
-        silent: list[Case] = []
-        for file in job.tests:
-            if file in written:
-                yield _suite(job, file_name(job, file), written[file], lines)
-            else:
-                silent.append(shard_file_case(job, file, results, (), cases))
-        if rest := [*silent, *written.get(None, ()), *own]:
-            yield _suite(job, name_of(job), rest, lines)
+        for name, some in suites.items():
+            yield _suite(job, name, some, lines)
 
     def _written(self, job: JobView, earlier: _Earlier) -> dict[str | None, list[Case]]:
         """The cases of the last attempt, by the shard's file; by None where that is not known."""
@@ -144,7 +146,7 @@ class _Earlier:
     def __init__(self, job: JobView, reports: Reports, cases: Sequence[tuple[_Key, CaseRecord]]) -> None:
         self.cases = cases
         self.untold: list[Attempt] = []
-        """Earlier attempts that did not pass, of which no case tells."""
+        """Earlier attempts that did not pass, and no case tells why."""
         self._attachments: dict[_Key, Sequence[str]] = {}
         self._tries: dict[_Key, list[Try]] = {}
         self._several = len(job.attempts) > 1
@@ -152,12 +154,13 @@ class _Earlier:
         known = {key for key, _ in cases}
         for attempt in job.attempts[:-1]:
             report = reports.get(attempt.number)
-            told = False
+            told = False  # a case that failed is why; one that was tried twice and passed is not
             for key, record in _keyed(report.cases if report else ()):
                 if key in known and (tries := list(self._failures(record, attempt.number, last=True))):
                     self._tries.setdefault(key, []).extend(tries)
-                    told = True
-            if attempt.outcome not in (None, "passed") and not told:
+                    told = told or record.outcome in _WRONG
+            by_test = attempt.outcome == "failed" and attempt.reason == _BY_TEST
+            if attempt.outcome not in (None, "passed") and not (told and by_test):
                 self.untold.append(attempt)
 
     def tries_of(self, key: _Key, record: CaseRecord) -> Sequence[Try]:
@@ -219,6 +222,11 @@ def _keyed(cases: Iterable[CaseRecord]) -> Iterator[tuple[_Key, CaseRecord]]:
         name = (case.file, case.suite, case.name)
         yield _Key(*name, seen[name]), case
         seen[name] += 1
+
+
+def _less(case: Case, others: Iterable[Case]) -> Case:
+    """The case of a whole without the time of the others, which are its parts."""
+    return dataclasses.replace(case, seconds=max(case.seconds - sum(one.seconds for one in others), 0.0))
 
 
 def _suite(job: JobView, name: str, cases: Sequence[Case], lines: Sequence[str] = ()) -> Suite:

@@ -70,12 +70,10 @@ def job_case(
     shown: str,
     *,
     earlier: Sequence[Attempt] | None = None,
-    seconds: float | None = None,
 ) -> Case:
     """The case of a job as a whole; `shown` goes with a failure.
 
-    `earlier`: of which earlier attempts it tells, if not of all; `seconds`: how long it took, if not as
-    long as the last attempt.
+    `earlier`: of which earlier attempts it tells, if not of all.
     """
     last = job.attempts[-1] if job.attempts else None
     message = xml_text(job.message or job.reason or "")
@@ -88,7 +86,7 @@ def job_case(
         message = message or job.state
         type_ = xml_text(job.reason or job.state)
         text = "\n\n".join(part for part in (_told(last) if last else message, shown) if part)
-    took = ((last.duration_s or 0.0) if last else 0.0) if seconds is None else seconds
+    took = (last.duration_s or 0.0) if last else 0.0
     return Case(
         class_of(job),
         xml_text(name_of(job)),

@@ -176,6 +176,26 @@ def test_an_earlier_attempt_of_which_no_case_tells_is_told_by_the_file():
     assert of_one(job, second, renamed)["acme.v1:tests/a.py"] == ["flakyError", "flakyFailure"]
 
 
+@pytest.mark.parametrize(
+    ("end", "first", "tag"),
+    [
+        (("timed_out", "timed_out"), case("a", "failed"), "flakyFailure"),
+        (("errored", "device_lost"), case("a", flaky=True, attempts=2), "flakyError"),
+        (("failed", "disk_limit"), case("a", "failed"), "flakyFailure"),
+        (("failed", "test_failed"), case("a", flaky=True, attempts=2), "flakyFailure"),
+    ],
+)
+def test_how_an_earlier_attempt_ended_is_told_whatever_its_cases_did(
+    end: tuple[str, str], first: CaseRecord, tag: str
+):
+    attempts = (attempt(1, end[0], reason=end[1]), attempt(2, "passed"))
+    job = view(state="passed", flaky=True, attempts=attempts)
+    assert of_one(job, report(first), report(case("a"), number=2)) == {
+        "tests.test_a:a": ["flakyFailure"],
+        "acme.v1:tests/a.py": [tag],
+    }
+
+
 def test_without_the_cases_of_its_last_attempt_a_file_is_one_case():
     job = view(state="timed_out", attempts=(failed(1), attempt(2, "timed_out")))
     assert of_one(job, report(case("a"))) == {"acme.v1:tests/a.py": ["failure", "rerunFailure"]}
@@ -228,6 +248,44 @@ def test_the_files_of_a_shard_are_suites():
     root = written(timed_out, reports={"j_1": {1: cases}})
     shard = "shard 1 of 2 (3 files) [android-14]"
     assert told(root)[shard][f"acme.v1:{shard}"] == ["failure"]
+
+
+def test_a_file_that_failed_is_no_green_suite_where_its_failed_cases_are_not_stored():
+    results = tuple(
+        FileResult.model_validate({"file": f"{name}.py", "outcome": "failed", "duration_s": 2})
+        for name in "ab"
+    )
+    job = view(state="failed", test="shard", tests=("a.py", "b.py"), attempts=(failed(1, files=results),))
+    cases = report(case("x", "failed", file="a.py"), case("y", file="b.py"), left_out=2)
+    root = written(job, reports={"j_1": {1: cases}})
+    assert told(root) == {
+        "a.py": {"tests.test_a:x": ["failure"]},
+        "b.py": {"tests.test_a:y": [], "acme.v1:b.py": ["failure"]},
+    }
+    assert root.get("time") == "2.500"  # the time of the cases is not counted twice
+
+
+def test_a_shard_of_one_file_is_one_suite():
+    job = view(
+        state="timed_out",
+        test="a.py",
+        tests=("a.py",),
+        attempts=(attempt(1, "timed_out", reason="timed_out"),),
+    )
+    root = written(job, reports={"j_1": {1: report(case("x", file="a.py"))}})
+    assert [suite.get("name") for suite in root.iter("testsuite")] == ["a.py"]
+    assert told(root) == {"a.py": {"tests.test_a:x": [], "acme.v1:a.py": ["failure"]}}
+
+
+@pytest.mark.parametrize("line", ["x" * 501, "ü" * 400, "x" * 499 + "ü"])
+def test_a_long_first_line_of_a_message_is_shortened(line: str):
+    job = view(state="failed", attempts=(failed(1), failed(2)))
+    first, last = report(case("a", "failed", line)), report(case("a", "failed", f"{line}\nmore"), number=2)
+    root = written(job, reports={"j_1": {1: first, 2: last}})
+    for tag in ("failure", "rerunFailure"):
+        message = next(root.iter(tag)).get("message") or ""
+        assert 490 < len(message.encode()) <= 500
+        assert line.startswith(message)
 
 
 def test_attachments_stand_at_the_case_that_did_not_pass():

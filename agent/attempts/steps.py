@@ -23,7 +23,7 @@ from agent.errors import JobError
 from agent.launch import EndReason, JobDirs
 from agent.output.logs import LogShipper
 from agent.output.masking import masker_of
-from agent.reports.stored import case_report, masked_cases, store_cases
+from agent.reports.stored import case_report, masking, store_cases
 from agent.runners.base import (
     AnyRunner,
     AppiumSession,
@@ -275,7 +275,7 @@ class Steps:
         unwanted = {EndReason.STOPPING, EndReason.LEASE_LOST}
         if not result.cases or not self.has_folders or self.slot.interruption.reason in unwanted:
             return
-        told = masked_cases(result.cases, masker_of(self.secrets), self.dirs.bundle)
+        masked = masking(masker_of(self.secrets), self.dirs.bundle)
         try:
             # Thousands of cases take seconds, in which the job's lease has to be kept.
             report = await asyncio.to_thread(
@@ -283,8 +283,8 @@ class Steps:
                 self._spec.job_id,
                 self._message.attempt,
                 runner,
-                told,
-                total=len(result.cases),
+                result.cases,
+                masked,
             )
             self.progress.report = await store_cases(self.slot.bus, self.dirs.root, report)
         except (QgjobError, OSError) as error:  # the counts are in the result all the same

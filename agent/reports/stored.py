@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +32,7 @@ _OUTCOMES: Final[dict[CaseStatus, CaseOutcome]] = {
     CaseStatus.ERROR: "errored",
     CaseStatus.SKIPPED: "skipped",
 }
+_WRONG: Final = frozenset({CaseStatus.FAILED, CaseStatus.ERROR})
 _NAME_CHARS: Final = 1024
 _MESSAGE_BYTES: Final = MAX_REPORT_BYTES // 2
 _CASE_BYTES: Final = MAX_REPORT_BYTES // 2
@@ -41,62 +41,72 @@ _FRAME_BYTES: Final = 160
 
 
 def case_report(
-    job_id: str, attempt: int, runner: str, cases: Iterable[CaseResult], *, total: int
+    job_id: str,
+    attempt: int,
+    runner: str,
+    cases: Sequence[CaseResult],
+    masked: Callable[[CaseResult], CaseResult],
 ) -> CaseReport:
-    """The cases, `total` in number, within the report's limits: messages go first, then those at the end.
+    """The cases, `masked`, within the report's limits: messages go first, then those at the end.
 
-    What there is no room for is not asked for.
+    Those that failed are kept before others. What there is no room for is not masked.
     """
     texts = _Texts(_MESSAGE_BYTES)
-    kept: list[CaseRecord] = []
+    kept: dict[int, CaseRecord] = {}
     left = _CASE_BYTES
-    for case in islice(cases, MAX_CASES):
+    failed_first = sorted(range(len(cases)), key=lambda place: cases[place].status not in _WRONG)
+    for place in failed_first[:MAX_CASES]:
+        case = masked(cases[place])
         left -= _FRAME_BYTES * (1 + len(case.tries)) + 2 * len(
             case.class_name + case.name + (case.file or "")
         )
         if left < 0:
             break
-        kept.append(
-            CaseRecord(
-                name=case.name[:_NAME_CHARS],
-                suite=case.class_name[:_NAME_CHARS],
-                outcome=_OUTCOMES[case.status],
-                flaky=case.flaky,
-                duration_s=case.duration_s,
-                message=texts.take(case.message),
-                file=case.file[:_NAME_CHARS] if case.file else None,
-                line=case.line,
-                attempts=case.attempts,
-                tries=tuple(
-                    CaseTry(
-                        outcome=_OUTCOMES[one.status],
-                        duration_s=one.duration_s,
-                        message=texts.take(one.message),
-                    )
-                    for one in case.tries
-                ),
-            )
+        kept[place] = CaseRecord(
+            name=case.name[:_NAME_CHARS],
+            suite=case.class_name[:_NAME_CHARS],
+            outcome=_OUTCOMES[case.status],
+            flaky=case.flaky,
+            duration_s=case.duration_s,
+            message=texts.take(case.message),
+            file=case.file[:_NAME_CHARS] if case.file else None,
+            line=case.line,
+            attempts=case.attempts,
+            tries=tuple(
+                CaseTry(
+                    outcome=_OUTCOMES[one.status],
+                    duration_s=one.duration_s,
+                    message=texts.take(one.message),
+                )
+                for one in case.tries
+            ),
         )
     return CaseReport(
-        job_id=job_id, attempt=attempt, runner=runner, cases=tuple(kept), left_out=total - len(kept)
+        job_id=job_id,
+        attempt=attempt,
+        runner=runner,
+        cases=tuple(kept[place] for place in sorted(kept)),
+        left_out=len(cases) - len(kept),
     )
 
 
-def masked_cases(cases: Sequence[CaseResult], masker: Masker, bundle: Path) -> Iterator[CaseResult]:
-    """The cases without secrets in what they say, and with files of the bundle named as the bundle does."""
+def masking(masker: Masker, bundle: Path) -> Callable[[CaseResult], CaseResult]:
+    """What takes secrets out of what a case says, and names files of the bundle as the bundle does."""
     folders = folders_of(bundle)
 
     def told(text: str | None) -> str | None:
         return within(masker.text(text), folders) if text else text
 
-    for case in cases:
-        yield dataclasses.replace(
+    def masked(case: CaseResult) -> CaseResult:
+        return dataclasses.replace(
             case,
             class_name=masker.text(case.class_name),
             name=masker.text(case.name),
             message=told(case.message),
             tries=tuple(dataclasses.replace(one, message=told(one.message)) for one in case.tries),
         )
+
+    return masked
 
 
 async def store_cases(bus: Bus, folder: Path, report: CaseReport) -> BlobRef:

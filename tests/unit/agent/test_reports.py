@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from agent.output.masking import masker_of
 from agent.reports import playwright_json, wdio_lines
 from agent.reports.playwright_json import PlaywrightReport, read_playwright
-from agent.reports.stored import case_report, masked_cases
+from agent.reports.stored import case_report, masking
 from agent.reports.text import file_of, folders_of, line_of, message_of, name_of, seconds_of, within
 from agent.reports.wdio_lines import WdioReport, read_wdio
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
@@ -248,6 +247,21 @@ def test_texts_are_fit_to_be_shown():
     assert file_of("/other/a.ts", Path("/b")) == "/other/a.ts"
 
 
+def as_it_is(case: CaseResult) -> CaseResult:
+    return case
+
+
+def test_of_too_many_cases_those_that_failed_are_stored_in_the_reports_order():
+    def case(place: int) -> CaseResult:
+        status = CaseStatus.FAILED if place in {3, 29_999} else CaseStatus.PASSED
+        return CaseResult(class_name="c", name=str(place), status=status, duration_s=1.0)
+
+    report = case_report("j_1", 1, "pytest", [case(place) for place in range(30_000)], as_it_is)
+    assert [one.name for one in report.cases[:4]] == ["0", "1", "2", "3"]
+    assert (report.cases[-1].name, report.cases[-1].outcome) == ("29999", "failed")
+    assert report.left_out == 30_000 - len(report.cases)
+
+
 def test_what_is_stored_is_bounded_messages_going_first():
     case = CaseResult(
         class_name="c" * 500,
@@ -256,9 +270,9 @@ def test_what_is_stored_is_bounded_messages_going_first():
         duration_s=1.0,
         message='"\n\\ü' * 1000,
     )
-    few = case_report("j_1", 1, "pytest", [case] * 3, total=3)
+    few = case_report("j_1", 1, "pytest", [case] * 3, as_it_is)
     assert [record.message for record in few.cases] == [case.message] * 3
-    many = case_report("j_1", 1, "pytest", [case] * 50_000, total=50_000)
+    many = case_report("j_1", 1, "pytest", [case] * 50_000, as_it_is)
     assert len(many.encode()) <= MAX_REPORT_BYTES
     assert many.left_out == 50_000 - len(many.cases)
     assert many.cases[-1].message is None
@@ -279,12 +293,13 @@ def test_files_of_the_bundle_are_told_as_the_bundle_names_them(tmp_path: Path):
         message=message,
         tries=(CaseTry(status=CaseStatus.FAILED, message=message), CaseTry(status=CaseStatus.FAILED)),
     )
-    (found,) = masked_cases([case], masker_of({"A": "secret"}), bundle)
+    masked = masking(masker_of({"A": "secret"}), bundle)
+    found = masked(case)
     parametrized = dataclasses.replace(case, name="test_login[secret]", class_name="as secret")
-    (named,) = masked_cases([parametrized], masker_of({"A": "secret"}), bundle)
+    named = masked(parametrized)
     assert (named.name, named.class_name) == ("test_login[***]", "as ***")
     assert (found.message, [one.message for one in found.tries]) == (told, [told, None])
-    (found,) = masked_cases([case], masker_of({}), tmp_path / "elsewhere")
+    found = masking(masker_of({}), tmp_path / "elsewhere")(case)
     assert found == case
 
 
@@ -311,12 +326,13 @@ def test_telling_cases_costs_the_file_system_nothing_and_ends_with_the_room(
         class_name="c", name="n" * 500, status=CaseStatus.FAILED, duration_s=1.0, message=f"{tmp_path}/a"
     )
 
-    def cases() -> Iterator[CaseResult]:
-        for one in masked_cases([case] * 50_000, masker_of({}), tmp_path):
-            told.append(one)
-            yield one
+    masked = masking(masker_of({}), tmp_path)
 
-    report = case_report("j_1", 1, "pytest", cases(), total=50_000)
+    def noted(one: CaseResult) -> CaseResult:
+        told.append(one)
+        return masked(one)
+
+    report = case_report("j_1", 1, "pytest", [case] * 50_000, noted)
     assert (len(resolved), report.cases[0].message) == (1, "a")
     assert len(told) <= len(report.cases) + 1
     assert report.left_out == 50_000 - len(report.cases)

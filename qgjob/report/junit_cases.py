@@ -1,15 +1,18 @@
 """A run as JUnit's suites, one a test file, with the cases that the tests' own reports tell of.
 
-A case is named as its tool names it. What the cases do not tell, the file's own case does, so that nothing
-looks green that was not: that it timed out, that the lab failed, that it failed after cases that passed,
-that an earlier attempt failed otherwise. Where no cases are known it stands alone.
+A case is named as its tool names it, with its file where its class does not tell that. What the cases do not
+tell, the file's own case does, so that nothing looks green that was not: that it timed out, that the lab
+failed, that it failed after cases that passed, that an earlier attempt failed otherwise. Where no cases are
+known it stands alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from posixpath import splitext
 from typing import Final, NamedTuple
 
 from bus_schemas.cases import CaseRecord
@@ -97,17 +100,24 @@ class CaseSuites:
         found: dict[str | None, list[Case]] = {}
         for key, record in earlier.cases:
             file = whose.find(record.file) if job.tests and record.file else None
-            suite = file_name(job, file) if file else name_of(job)
-            case = self._case(job, record, suite, earlier.tries_of(key, record), earlier.files_of(key))
+            case = self._case(job, record, file, earlier.tries_of(key, record), earlier.files_of(key))
             found.setdefault(file, []).append(case)
         return found
 
     def _case(
-        self, job: JobView, record: CaseRecord, suite: str, tries: Sequence[Try], attachments: Sequence[str]
+        self,
+        job: JobView,
+        record: CaseRecord,
+        file: str | None,
+        tries: Sequence[Try],
+        attachments: Sequence[str],
     ) -> Case:
-        classname, name = self._names.take(
-            xml_text(record.suite or record.file or job.test), xml_text(file_name(job, record.name)), suite
-        )
+        class_ = record.suite or record.file or job.test
+        whose = file if job.tests else job.test
+        # Always, and not where two are alike: a name must not depend on what other files told this time.
+        name = record.name if not whose or _tells(class_, whose) else f"{record.name} [{whose}]"
+        suite = file_name(job, file) if file else name_of(job)
+        classname, name = self._names.take(xml_text(class_), xml_text(file_name(job, name)), suite)
         kind = KINDS[record.outcome]
         if kind is None and not tries and not attachments:
             return Case(classname, name, record.duration_s)
@@ -214,6 +224,12 @@ class _UniqueNames:
             name = f"{wanted} ({self._numbers[classname, wanted] + 1})"
         self._suites[classname, name] = suite
         return classname, name
+
+
+def _tells(class_: str, file: str) -> bool:
+    """Whether a class begins with the path of a file, as pytest's does."""
+    path = re.escape(splitext(file)[0]).replace("/", r"[/\\.]")
+    return re.match(rf"(\[[^]]*\] )?{path}(?!\w)", class_) is not None
 
 
 def _keyed(cases: Iterable[CaseRecord]) -> Iterator[tuple[_Key, CaseRecord]]:

@@ -53,7 +53,10 @@ def test_the_cases_of_the_reports_stand_in_the_junit_file(
     org = qgjob.env["QGJOB_ORG_ID"]
     cases = {
         "t/test_cart.py": {"t.test_cart:test_looks": [], "t.test_cart:test_adds": ["flakyFailure"]},
-        "t/crashes.py": {"own:passes": [], f"{org}.v1:t/crashes.py": ["failure", "rerunFailure"]},
+        "t/crashes.py": {
+            "own:passes [t/crashes.py]": [],
+            f"{org}.v1:t/crashes.py": ["failure", "rerunFailure"],
+        },
     }
     assert told((qgjob.folder / "r.xml").read_bytes()) == cases
     (qgjob.folder / "r.xml").unlink()

@@ -20,7 +20,7 @@ Cases = Sequence[CaseRecord]
 
 
 def case(name: str, outcome: str = "passed", message: str | None = None, **more: object) -> CaseRecord:
-    values = {"suite": "tests.test_a", "file": "tests/a.py", "duration_s": 0.5, **more}
+    values = {"suite": "tests.a", "file": "tests/a.py", "duration_s": 0.5, **more}
     return CaseRecord.model_validate({"name": name, "outcome": outcome, "message": message, **values})
 
 
@@ -78,11 +78,11 @@ def test_each_file_is_a_suite_of_the_cases_of_its_report():
     root = written(*jobs, reports=reports)
     assert told(root) == {
         "tests/a.py": {
-            "tests.test_a:adds": [],
-            "tests.test_a:buys": ["failure"],
-            "tests.test_a:later": ["skipped"],
+            "tests.a:adds": [],
+            "tests.a:buys": ["failure"],
+            "tests.a:later": ["skipped"],
         },
-        "e2e/b.spec.ts": {"b.spec.ts:cart › looks": []},
+        "e2e/b.spec.ts": {"b.spec.ts:cart › looks [e2e/b.spec.ts]": []},
         "c.sh": {"acme.v1:c.sh": []},
     }
     assert [root.get(name) for name in ("name", "tests", "failures", "errors", "time")] == [
@@ -117,7 +117,7 @@ def test_what_ended_otherwise_than_its_cases_has_a_case_of_its_own(state: str, r
 def test_a_failure_that_is_none_of_the_cases_is_not_lost():
     job = view(state="failed", message="exit code 139", attempts=(failed(1, exit_code=139),))
     root = written(job, reports={"j_1": {1: report(case("adds"))}}, logs={"j_1": "Segmentation fault"})
-    assert told(root) == {"tests/a.py": {"tests.test_a:adds": [], "acme.v1:tests/a.py": ["failure"]}}
+    assert told(root) == {"tests/a.py": {"tests.a:adds": [], "acme.v1:tests/a.py": ["failure"]}}
     failure = root.find(".//failure")
     assert failure is not None
     assert (failure.text or "").endswith("Segmentation fault")
@@ -127,8 +127,8 @@ def test_a_failure_that_is_none_of_the_cases_is_not_lost():
 def test_a_case_that_failed_is_shown_though_the_file_passed():
     job = view(state="passed", attempts=(attempt(1, "passed"),))
     assert of_one(job, report(case("adds"), case("buys", "failed"))) == {
-        "tests.test_a:adds": [],
-        "tests.test_a:buys": ["failure"],
+        "tests.a:adds": [],
+        "tests.a:buys": ["failure"],
     }
 
 
@@ -140,9 +140,9 @@ def test_attempts_are_told_apart_case_by_case():
     )
     assert told(root) == {
         "tests/a.py": {
-            "tests.test_a:a": ["flakyFailure"],
-            "tests.test_a:b": ["failure", "rerunError"],
-            "tests.test_a:c": [],
+            "tests.a:a": ["flakyFailure"],
+            "tests.a:b": ["failure", "rerunError"],
+            "tests.a:c": [],
         }
     }
     flaky = root.find(".//flakyFailure")
@@ -157,9 +157,9 @@ def test_the_tries_of_one_attempt_are_told_apart():
     job = view(state="passed", attempts=(attempt(1, "passed"),))
     root = written(job, reports={"j_1": {1: report(flaky, unknown, case("c"))}})
     assert told(root)["tests/a.py"] == {
-        "tests.test_a:a": ["flakyFailure"],
-        "tests.test_a:b": ["flakyFailure"],
-        "tests.test_a:c": [],
+        "tests.a:a": ["flakyFailure"],
+        "tests.a:b": ["flakyFailure"],
+        "tests.a:c": [],
     }
     assert [one.text for one in root.iter("stackTrace")] == ["try 1: failed\nslow", "try 1: failed"]
 
@@ -169,7 +169,7 @@ def test_an_earlier_attempt_of_which_no_case_tells_is_told_by_the_file():
     job = view(state="passed", flaky=True, attempts=attempts)
     second = report(case("a", "failed"), number=2)
     assert of_one(job, second, report(case("a"), number=3)) == {
-        "tests.test_a:a": ["flakyFailure"],
+        "tests.a:a": ["flakyFailure"],
         "acme.v1:tests/a.py": ["flakyError"],
     }
     renamed = report(case("b"), number=3)  # what failed was not run again
@@ -191,7 +191,7 @@ def test_how_an_earlier_attempt_ended_is_told_whatever_its_cases_did(
     attempts = (attempt(1, end[0], reason=end[1]), attempt(2, "passed"))
     job = view(state="passed", flaky=True, attempts=attempts)
     assert of_one(job, report(first), report(case("a"), number=2)) == {
-        "tests.test_a:a": ["flakyFailure"],
+        "tests.a:a": ["flakyFailure"],
         "acme.v1:tests/a.py": [tag],
     }
 
@@ -207,18 +207,43 @@ def test_cases_that_readers_would_take_for_one_another_have_other_names():
         view(job_id=f"j_{n}", test=test, variant=variant, state="passed", attempts=(attempt(1, "passed"),))
         for n, (test, variant) in enumerate((("a.js", None), ("b.js", None), ("c.js", "#1"), ("c.js", "#2")))
     ]
-    twice = report(case("adds", suite="cart"), case("adds", suite="cart"), case("adds", suite="cart"))
-    names = [
-        name
-        for suite in told(written(*jobs, reports={job.job_id: {1: twice} for job in jobs})).values()
-        for name in suite
-    ]
+    twice = report(case("adds", suite="cart"), case("adds", suite="cart"))
+    reports = {job.job_id: {1: twice} for job in jobs}
+    names = [name for suite in told(written(*jobs, reports=reports)).values() for name in suite]
     assert names == [
-        *("cart:adds", "cart:adds (2)", "cart:adds (3)"),
-        *("cart:adds [b.js]", "cart:adds [b.js] (2)", "cart:adds [b.js] (3)"),
-        *("cart:adds [#1]", "cart:adds [#1] (2)", "cart:adds [#1] (3)"),
-        *("cart:adds [#2]", "cart:adds [#2] (2)", "cart:adds [#2] (3)"),
+        *("cart:adds [a.js]", "cart:adds [a.js] (2)"),
+        *("cart:adds [b.js]", "cart:adds [b.js] (2)"),
+        *("cart:adds [c.js] [#1]", "cart:adds [c.js] [#1] (2)"),
+        *("cart:adds [c.js] [#2]", "cart:adds [c.js] [#2] (2)"),
     ]
+    del reports["j_0"]  # a name is the same whatever other files told
+    again = [name for suite in told(written(*jobs, reports=reports)).values() for name in suite]
+    assert again == ["acme.v1:a.js", *names[2:]]
+
+
+@pytest.mark.parametrize(
+    ("class_", "file", "name"),
+    [
+        ("tests.test_a", "tests/test_a.py", "x"),
+        ("tests.test_a.TestCart", "tests/test_a.py", "x"),
+        ("tests.test_ab", "tests/test_a.py", "x [tests/test_a.py]"),
+        ("test_a", "tests/test_a.py", "x [tests/test_a.py]"),
+        ("e2e/b.spec.ts", "e2e/b.spec.ts", "x"),
+        ("[firefox] b.spec.ts", "b.spec.ts", "x"),
+        ("b.spec.ts", "e2e/b.spec.ts", "x [e2e/b.spec.ts]"),
+        ("", "a.sh", "x"),
+    ],
+)
+def test_a_case_has_its_file_behind_its_name_where_the_class_does_not_tell_it(
+    class_: str, file: str, name: str
+):
+    single = view(test=file, state="passed", attempts=(attempt(1, "passed"),))
+    shard = single.model_copy(update={"test": "shard", "tests": (file, "other")})
+    for job in (single, shard):
+        root = written(job, reports={"j_1": {1: report(case("x", suite=class_, file=file))}})
+        found = root.find("testsuite/testcase")
+        assert found is not None
+        assert found.get("name") == name
 
 
 def test_the_files_of_a_shard_are_suites():
@@ -234,11 +259,13 @@ def test_the_files_of_a_shard_are_suites():
         attempts=(failed(1, files=results),),
     )
     cases = report(
-        case("x", file="a.py"), case("y", "failed", file="/tmp/q/b.py"), case("z", file=None, suite="loose")
+        case("x", suite="a", file="a.py"),
+        case("y", "failed", file="/tmp/q/b.py"),
+        case("z", file=None, suite="loose"),
     )
     assert told(written(job, reports={"j_1": {1: cases}})) == {
-        "a.py [android-14]": {"tests.test_a:x [android-14]": []},
-        "b.py [android-14]": {"tests.test_a:y [android-14]": ["failure"]},
+        "a.py [android-14]": {"a:x [android-14]": []},
+        "b.py [android-14]": {"tests.a:y [b.py] [android-14]": ["failure"]},
         "shard 1 of 2 (3 files) [android-14]": {
             "acme.v1:c.py [android-14]": ["skipped"],
             "loose:z [android-14]": [],
@@ -256,11 +283,11 @@ def test_a_file_that_failed_is_no_green_suite_where_its_failed_cases_are_not_sto
         for name in "ab"
     )
     job = view(state="failed", test="shard", tests=("a.py", "b.py"), attempts=(failed(1, files=results),))
-    cases = report(case("x", "failed", file="a.py"), case("y", file="b.py"), left_out=2)
+    cases = report(case("x", "failed", suite="a", file="a.py"), case("y", suite="b", file="b.py"), left_out=2)
     root = written(job, reports={"j_1": {1: cases}})
     assert told(root) == {
-        "a.py": {"tests.test_a:x": ["failure"]},
-        "b.py": {"tests.test_a:y": [], "acme.v1:b.py": ["failure"]},
+        "a.py": {"a:x": ["failure"]},
+        "b.py": {"b:y": [], "acme.v1:b.py": ["failure"]},
     }
     assert root.get("time") == "2.500"  # the time of the cases is not counted twice
 
@@ -272,9 +299,9 @@ def test_a_shard_of_one_file_is_one_suite():
         tests=("a.py",),
         attempts=(attempt(1, "timed_out", reason="timed_out"),),
     )
-    root = written(job, reports={"j_1": {1: report(case("x", file="a.py"))}})
+    root = written(job, reports={"j_1": {1: report(case("x", suite="a", file="a.py"))}})
     assert [suite.get("name") for suite in root.iter("testsuite")] == ["a.py"]
-    assert told(root) == {"a.py": {"tests.test_a:x": [], "acme.v1:a.py": ["failure"]}}
+    assert told(root) == {"a.py": {"a:x": [], "acme.v1:a.py": ["failure"]}}
 
 
 @pytest.mark.parametrize("line", ["x" * 501, "ü" * 400, "x" * 499 + "ü"])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from bus_schemas.cases import CaseRecord, CaseReport
+from bus_schemas.cases import MAX_CASES, CaseRecord, CaseReport
 from bus_schemas.events import Attempt
 from bus_schemas.logs import StoredChunk
 from bus_schemas.queries import JobView, RunView
@@ -41,6 +41,8 @@ _EXPLAIN_S: Final = 20.0
 """How long a verdict may wait for the words to it."""
 MAX_SHOWN_CASES: Final = 100_000
 """Of how many cases a report that shows all of them may consist: readers take some ten megabytes."""
+MAX_SHOWN_BYTES: Final = 64 * 2**20
+"""Of the reports that these are read from."""
 _MAX_ATTEMPTS: Final = 10
 """Of a job, of which cases are read: the last ones."""
 _CASES_S: Final = 120.0
@@ -145,11 +147,9 @@ class EveryCase:
     def unread(self) -> str:
         """Why some are not there, as a sentence without its full stop; empty when all are."""
         parts = [f"those of {counted(self.lost, 'job')} could not be read"] if self.lost else []
-        parts += (
-            [f"those of {counted(self.over, 'job')} are over the limit of {MAX_SHOWN_CASES:,}"]
-            if self.over
-            else []
-        )
+        if self.over:
+            limits = f"{MAX_SHOWN_CASES:,} cases or {MAX_SHOWN_BYTES // 2**20} MiB of reports"
+            parts.append(f"those of {counted(self.over, 'job')} are over the limit of {limits}")
         return f"Not all cases are shown: {', '.join(parts)}; there each file is one case" if parts else ""
 
 
@@ -160,15 +160,17 @@ async def read_cases(client: Client, jobs: Sequence[JobView]) -> EveryCase:
     """
     gather, found = _Gather(client), EveryCase()
     wanted: list[JobView] = []
-    room = MAX_SHOWN_CASES
+    room, room_bytes = MAX_SHOWN_CASES, MAX_SHOWN_BYTES
     for job in worst_first(jobs):
         if not job.attempts or job.attempts[-1].report is None:
             continue  # the file is one case, whatever earlier attempts say
-        count = sum(map(_cases_of, job.attempts[-_MAX_ATTEMPTS:]))
-        if count > room:
+        count = sum(map(_stored_cases, job.attempts[-_MAX_ATTEMPTS:]))
+        size = sum(one.report.size for one in job.attempts[-_MAX_ATTEMPTS:] if one.report)
+        if count > room or size > room_bytes:
             found.over += 1
             continue
         room -= count
+        room_bytes -= size
         wanted.append(job)
 
     async def read(job: JobView) -> bool:
@@ -183,9 +185,11 @@ async def read_cases(client: Client, jobs: Sequence[JobView]) -> EveryCase:
     return found
 
 
-def _cases_of(attempt: Attempt) -> int:
+def _stored_cases(attempt: Attempt) -> int:
     counts = attempt.cases
-    return counts.passed + counts.failed + counts.skipped if counts else 0
+    if counts is None or attempt.report is None:
+        return 0
+    return min(counts.passed + counts.failed + counts.skipped, MAX_CASES)
 
 
 def _bad(job: JobView) -> bool:

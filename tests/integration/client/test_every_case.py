@@ -64,5 +64,22 @@ async def test_failed_jobs_go_first_where_there_are_too_many_cases(
     found = await read_cases(client, jobs)
     assert set(shown(found)) == {"j_0", "j_2"}
     assert found.unread == (
-        "Not all cases are shown: those of 1 job are over the limit of 5; there each file is one case"
+        "Not all cases are shown: those of 1 job are over the limit of 5 cases or 64 MiB of reports; "
+        "there each file is one case"
     )
+
+
+async def test_the_size_of_reports_counts_and_of_cases_those_that_are_stored(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = await job(client, folder, "j_0", passed=True)
+    (told,) = first.attempts
+    many = told.model_copy(update={"cases": CaseCounts(passed=1_000_000)})
+    unstored = many.model_copy(update={"number": 1, "report": None, "outcome": "errored"})
+    attempts = (unstored, many.model_copy(update={"number": 2}))
+    found = await read_cases(client, [first.model_copy(update={"attempts": attempts})])
+    assert (set(found.reports), found.over) == ({"j_0"}, 0)
+    assert told.report is not None
+    monkeypatch.setattr(reporting, "MAX_SHOWN_BYTES", told.report.size)
+    found = await read_cases(client, [first, await job(client, folder, "j_1", passed=True)])
+    assert (set(found.reports), found.over) == ({"j_0"}, 1)

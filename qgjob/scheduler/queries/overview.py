@@ -74,7 +74,8 @@ class OverviewPublisher:
         delayed = sum(1 for *_, job in state.delayed if not job.gone)
         may_start = sum(group.waiting for group in state.groups.values())
         rules = self.rules()
-        oldest = min((job for group in state.active.values() if (job := group.oldest())), default=None)
+        waits = (*state.active.values(), *state.shelved.values())
+        oldest = min((job for group in waits if (job := group.oldest())), default=None)
         return Overview(
             at=now,
             leader=LeaderView(
@@ -116,6 +117,7 @@ class OverviewPublisher:
 
     def _view(self, group: Group, waiting: int, now: float) -> GroupView:
         end = group.expected_end(now, self.lab.state.estimates.group(group.key))
+        shelf = self.lab.state.shelved.get(group.key)
         running = sum(
             1 for name in group.slots if any(r.started for r in self.lab.state.slots[name].held.values())
         )
@@ -125,7 +127,7 @@ class OverviewPublisher:
             released=group.out,
             running=running,
             slots=tuple(sorted(group.slots)),
-            oldest_wait_s=_waited_s(group.oldest(), now),
+            oldest_wait_s=_waited_s(group.oldest() or (shelf and shelf.oldest()), now),
             installs=group.installs,
             expected_end=end if end is not None and end <= END_OF_TIMES - 1 else None,
         )

@@ -10,7 +10,8 @@ from bus_schemas.jobs import JobMessage
 from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
-from qgjob.domain.placement.model import Effect, JobArrived
+from qgjob.domain.placement.gates import Pause, Rules
+from qgjob.domain.placement.model import Effect, JobArrived, RulesChanged
 from qgjob.scheduler.backlog.entries import placement_job
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
@@ -63,3 +64,18 @@ async def test_the_oldest_job_is_found_behind_more_urgent_ones(bus: Bus) -> None
     overview = OverviewPublisher(bus, clock, lab, mandate, dict, lambda: 0, QueueRules, holds).now()
     (group,) = overview.groups
     assert min(overview.oldest_wait_s or 0.0, group.oldest_wait_s or 0.0) >= 7200.0
+
+
+async def test_the_oldest_job_is_found_where_operators_paused_it(bus: Bus) -> None:
+    clock = SystemClock()
+    lab = Lab(clock, unheard, unheard, unheard)
+    now = clock.now()
+    for org, waited_s in (("acme", 7200.0), ("other", 1.0)):
+        message = JobMessage(spec=spec(job_id=f"j_{org}", org_id=org))
+        lab.feed(JobArrived(placement_job(message, now - waited_s, 1)))
+    lab.feed(RulesChanged(Rules(pauses=(Pause(org_id="acme"),))))
+    holds = Holds(bus, clock, 1, lab.state, lab.feed, {})
+    mandate = Mandate("a", 1, 1.0)
+    overview = OverviewPublisher(bus, clock, lab, mandate, dict, lambda: 0, QueueRules, holds).now()
+    assert (overview.oldest_wait_s or 0.0) >= 7200.0
+    assert max(view.oldest_wait_s or 0.0 for view in overview.groups) >= 7200.0

@@ -76,13 +76,17 @@ async def test_a_lagging_projection_and_a_job_that_waits_for_too_long_are_seen(
         await record(bus, [first])
         await wait_for(lambda: projector.position.seq >= 1 and projector.lag == 0)
 
-    async def wrong(seconds: float) -> dict[str, str]:
-        check = HealthCheck(bus, Reader(store), ManualClock(time.time() + seconds))
+    async def wrong(seconds: float, leader: Overview | None = None) -> dict[str, str]:
+        check = HealthCheck(bus, Reader(store), ManualClock(time.time() + seconds), lambda: leader)
         return {view.name: view.detail for view in (await check.answer()).checks if not view.ok}
 
     assert {"queue", "projection"}.isdisjoint(await wrong(0))
     assert "queue" not in await wrong(13 * 3600.0), "a submit may say --expires 7d"
     assert "1 (high 0, medium 1, low 0); the oldest for" in (await wrong(8 * 86_400.0))["queue"]
+    later = time.time() + 8 * 86_400.0
+    assert "queue" not in await wrong(8 * 86_400.0, Overview(at=later)), "the leader released it by now"
+    waits = Overview(at=time.time(), waiting=1, depths={"high": 1}, oldest_wait_s=8 * 86_400.0)
+    assert "the oldest for 8d" in (await wrong(0, waits))["queue"]
     await record(bus, rest)  # and nobody projects
     assert {"queue", "projection"}.isdisjoint(await wrong(60)), "though the one before came a minute ago"
     monkeypatch.setattr(health_check, "MAX_LAG_S", 1.0)

@@ -64,6 +64,11 @@ class Bus:
         """Whether the connection is up now."""
         return self.nc.is_connected
 
+    @property
+    def clustered(self) -> bool:
+        """Whether the server is one of a cluster."""
+        return "cluster" in self.nc._server_info  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # said nowhere else
+
     @contextlib.asynccontextmanager
     async def subscribed(
         self, subject: str, handle: Callable[[Msg], Awaitable[None]], *, queue: str = ""

@@ -33,7 +33,7 @@ _LOOK_S = 0.25
 _ASK_WITHIN_S = 19.0
 """A stream of a cluster that lost its leader has another one within these; what was asked before is lost."""
 _SOON_S = 2.0
-_ANEW = 4
+_ANEW = 3
 _LED_WITHIN = 8
 """So often it is looked whether a consumer has a leader: at most for 20 s, usually for 4 to 9."""
 
@@ -97,7 +97,9 @@ async def ask(
     asked: set[asyncio.Task[dict[str, Any]]] = set()
     try:
         while True:
-            asked.add(asyncio.create_task(bus.requests.api(call, body, timeout=give_up - time())))
+            question = asyncio.create_task(bus.requests.api(call, body, timeout=give_up - time()))
+            question.add_done_callback(_read)  # one is heeded; others may fail with it
+            asked.add(question)
             ask_again = time() + every_s
             while asked and time() < ask_again:
                 done, asked = await asyncio.wait(
@@ -114,6 +116,11 @@ async def ask(
     finally:
         for task in asked:
             task.cancel()
+
+
+def _read(question: asyncio.Task[dict[str, Any]]) -> None:
+    if not question.cancelled():
+        question.exception()
 
 
 async def _keep_on_more(bus: Bus, name: str, have: dict[str, Any], copies: int) -> None:
@@ -197,10 +204,12 @@ async def create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict
         return info
 
 
-async def _create_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> dict[str, Any]:
+async def _create_consumer(
+    bus: Bus, stream: str, config: dict[str, Any], within_s: float | None = None
+) -> dict[str, Any]:
     """Ask for it once."""
     call, body = _creation(stream, config)
-    return await bus.requests.api(call, body, timeout=ASK_EVERY_S)
+    return await bus.requests.api(call, body, timeout=within_s or ASK_EVERY_S)
 
 
 def _creation(stream: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -214,13 +223,16 @@ async def create_own_consumer(bus: Bus, stream: str, config: dict[str, Any]) -> 
 
     Just after a cluster lost a server, that one may be chosen to lead it: the others elect one of themselves
     within 4 to 9 s, and never where there is one copy. Made anew it has another at once, more often than not.
+    Each time it is waited for longer: over a million subjects it may be slow without being lost.
     """
-    for _ in range(_ANEW):
+    for tried in range(_ANEW):
         try:
-            return await _create_consumer(bus, stream, config)
+            return await _create_consumer(bus, stream, config, ASK_EVERY_S * 2**tried)
         except (RequestTimeoutError, JsError) as error:
             if isinstance(error, JsError) and error.err_code != _NOT_NOW:
                 raise
+            if not bus.clustered:
+                break  # it is on its way
             await delete_consumer(bus, stream, config["name"])
     return await create_consumer(bus, stream, config)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import gc
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bus_schemas import streams, subjects
+from qgjob.bus import topology
 from qgjob.bus.connect import Bus
 from qgjob.bus.pull import Puller
-from qgjob.bus.requester import RequestTimeoutError
-from qgjob.bus.topology import create_consumer
+from qgjob.bus.requester import JsError, RequestTimeoutError
+from qgjob.bus.topology import ask, create_consumer, create_own_consumer
+from tests.support.servers import NatsServer
+from tests.support.wait import wait_for
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -40,3 +44,47 @@ async def test_a_pull_that_is_refused_is_made_again_soon(bus: Bus, monkeypatch: 
         assert not puller.ready
         await create_consumer(bus, streams.DEAD, {**config, "max_batch": 2})
         await asyncio.wait_for(puller.next(), 20)
+
+
+async def test_a_consumer_that_a_single_server_makes_slowly_is_not_made_anew(
+    bus: Bus, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topology, "ASK_EVERY_S", 0.1)
+    asked_again: list[str] = []
+
+    async def noted(bus: Bus, call: str, *more: Any, **named: Any) -> dict[str, Any]:
+        asked_again.append(call)
+        return await ask(bus, call, *more, **named)
+
+    monkeypatch.setattr(topology, "ask", noted)
+    nats_server.pause()
+    making = asyncio.create_task(create_own_consumer(bus, streams.JOBS, streams.intake_consumer(1, 1)))
+    await wait_for(lambda: asked_again, 20, "another question")
+    nats_server.resume()
+    assert (await making)["name"] == "intake_1_1"
+    assert not [call for call in asked_again if "DELETE" in call]
+
+
+async def test_of_a_question_that_was_asked_again_every_answer_is_read(
+    bus: Bus, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topology, "_LOOK_S", 0.05)
+    asked, api = 0, bus.requests.api
+    unread: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unread.append(context))
+
+    async def counted(*question: Any, **more: Any) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        return await api(*question, **more)
+
+    monkeypatch.setattr(bus.requests, "api", counted)
+    nats_server.pause()
+    asking = asyncio.create_task(ask(bus, f"CONSUMER.INFO.{streams.JOBS}.nobody"))
+    await wait_for(lambda: asked >= 4, 20, "four questions")
+    nats_server.resume()
+    await asyncio.wait([asking])
+    assert isinstance(asking.exception(), JsError)
+    del asking
+    gc.collect()
+    assert not unread

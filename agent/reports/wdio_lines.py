@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -42,7 +41,10 @@ _Key = tuple[str, str, str, str | None]
 @dataclass(slots=True)
 class _Case:
     caps: str
-    """Which of the configuration's capabilities: the same test runs once with each."""
+    """Which of the configuration's capabilities: the same test runs once with each.
+
+    Where there are several, a label stands before the suite: the browser's name, or else their number.
+    """
     suite: str
     name: str
     file: str | None
@@ -54,7 +56,7 @@ def read_wdio(folder: Path, *, root: Path | None = None) -> WdioReport:
     """Read all workers' files, in the order of their events. Never raises on what is in them."""
     found: dict[_Key, _Case] = {}
     error: str | None = None
-    browsers: dict[str, str] = {}
+    labels: dict[str, str] = {}
     running: dict[_Key, _Case] = {}
     for event in sorted(_events(folder), key=_when):
         kind = event.get("event")
@@ -63,7 +65,7 @@ def read_wdio(folder: Path, *, root: Path | None = None) -> WdioReport:
             error = error or (message.splitlines()[0][:500] if message else None)
         name, suite = name_of(event.get("title")), name_of(event.get("suite"))
         key = (name_of(event.get("caps")), suite, name, file_of(event.get("file"), root))
-        browsers[key[0]] = name_of(event.get("browser")) or browsers.get(key[0], "")
+        labels[key[0]] = name_of(event.get("label")) or labels.get(key[0], "")
         if not name or (kind == "hook:end" and not message) or len(found) >= MAX_CASES:
             continue
         case = found.get(key) or _Case(*key)
@@ -79,16 +81,7 @@ def read_wdio(folder: Path, *, root: Path | None = None) -> WdioReport:
             _note(found, key, case, one)
     for key, case in running.items():
         _note(found, key, case, CaseTry(status=CaseStatus.ERROR, message="it had not ended"))
-    labels = _labels(browsers, {case.caps for case in found.values()})
-    return WdioReport(tuple(_result(case, labels.get(case.caps, "")) for case in found.values()), error)
-
-
-def _labels(browsers: Mapping[str, str], used: Collection[str]) -> dict[str, str]:
-    """What stands before a suite where there are several capabilities: the browser, or else their number."""
-    if len(used) < 2:
-        return {}
-    names = Counter(browsers[caps] for caps in used)
-    return {caps: f"[{browsers[caps] if names[browsers[caps]] == 1 else caps}] " for caps in used}
+    return WdioReport(tuple(_result(case, labels[case.caps]) for case in found.values()), error)
 
 
 def _note(
@@ -105,7 +98,7 @@ def _note(
 def _result(case: _Case, label: str) -> CaseResult:
     last = case.tries[-1]
     return CaseResult(
-        class_name=label + case.suite,
+        class_name=f"[{label}] {case.suite}" if label else case.suite,
         name=case.name,
         status=last.status,
         duration_s=last.duration_s,

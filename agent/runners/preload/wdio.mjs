@@ -7,6 +7,18 @@ const url = process.env.QGJOB_APPIUM_URL;
 const device = JSON.parse(process.env.QGJOB_APPIUM_CAPS || 'null');
 // On the command line they would take the place of all that a configuration names.
 const chosen = JSON.parse(process.env.QGJOB_WDIO_REPORTERS || 'null');
+let configured = [];
+
+/** What tells the tests of one of several capabilities from others' of the same name, whichever of them start. */
+function labelOf(number) {
+  if (configured.length < 2) return '';
+  const names = configured.map((caps) => {
+    const own = caps.alwaysMatch || caps;
+    return own.browserName || own.platformName;
+  });
+  const name = names[number];
+  return name && names.filter((other) => other === name).length === 1 ? name : number;
+}
 
 /** One JSON line for each event that matters; a worker that is killed leaves what it wrote. */
 class QgjobLines extends EventEmitter {
@@ -37,9 +49,10 @@ class QgjobLines extends EventEmitter {
         if (event !== 'hook:end' || stats.error) put(event, stats);
       });
     }
-    this.on('runner:start', ({ cid, capabilities = {} }) => {
+    this.on('runner:start', ({ cid }) => {
       // A worker has one of the configuration's capabilities, the first number of its id.
-      where = { caps: String(cid).split('-')[0], browser: capabilities.browserName || capabilities.platformName };
+      const number = String(cid).split('-')[0];
+      where = { caps: number, label: labelOf(number) };
       put('runner:start');
     });
     this.on('runner:end', (stats) => put('runner:end', { error: stats.error && { message: String(stats.error) } }));
@@ -51,9 +64,12 @@ const nameOf = (service) => (Array.isArray(service) ? service[0] : service);
 export function inLab(user) {
   if (!user || typeof user !== 'object') throw new Error('the wdio.conf exports no config');
   const config = { ...user, reporters: [...(chosen || user.reporters || []), [QgjobLines, {}]] };
-  if (!url || !device) return config;
-  const server = new URL(url);
   const all = Array.isArray(user.capabilities) ? user.capabilities : [];
+  if (!url || !device) {
+    configured = all;
+    return config;
+  }
+  const server = new URL(url);
   const platform = (caps) => String((caps.alwaysMatch || caps).platformName || '').toLowerCase();
   const wanted = String(device.platformName).toLowerCase();
   const users = { ...(all.find((caps) => platform(caps) === wanted) || {}) };

@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check provision format bench chaos docs docs-serve screenshots lock clean
+.PHONY: help demo test unit explore check provision format bench chaos docs docs-serve screenshots lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -31,6 +31,9 @@ test: $(DEV) ## Run the checks, then all tests
 
 unit: $(DEV) ## Run the tests that need no server
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit $(ARGS)
+
+explore: $(DEV) ## Try new examples in the tests of properties, and more of them
+	@HYPOTHESIS_PROFILE=new $(BIN)/python -m pytest -q -m hypothesis -n $(WORKERS) --dist worksteal tests/unit $(ARGS)
 
 check: $(DEV) ## Lint, formatting, types, layers, the docs' links
 	@$(BIN)/ruff check

@@ -10,7 +10,7 @@ EXIT_CODES = (
     (ExitCode.USAGE, "An option or a value is wrong."),
     (ExitCode.NO_TESTS, "No test matches."),
     (ExitCode.NOT_ALLOWED, "Not allowed: credentials or permissions."),
-    (ExitCode.UNREACHABLE, "The server cannot be reached."),
+    (ExitCode.UNREACHABLE, "The server cannot be reached, or does not answer in time."),
     (ExitCode.NOT_FOUND, "There is no such job, run, agent or build."),
     (ExitCode.REFUSED, "Refused: a quota, a rate or a limit of size."),
     (ExitCode.FAILED, "A test failed or timed out."),

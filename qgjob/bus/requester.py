@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
-from qgjob.errors import NotAllowedError, QgjobError, RefusedError, UnreachableError
+from qgjob.errors import ExitCode, NotAllowedError, QgjobError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from nats.aio.client import Client as NatsClient
@@ -33,6 +33,9 @@ _HEADERS_BYTES = 512
 
 class RequestTimeoutError(QgjobError):
     """No answer in time: whether it was carried out is not known."""
+
+    # No `UnreachableError`: who takes that for not carried out would be wrong here.
+    exit_code = ExitCode.UNREACHABLE
 
 
 class NoRespondersError(UnreachableError):

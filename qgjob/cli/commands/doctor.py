@@ -76,7 +76,7 @@ async def examine(
     from qgjob.cli.checkup.finding import worst
     from qgjob.cli.checkup.rights import QUERY
     from qgjob.config import running_up
-    from qgjob.errors import NotAllowedError, QgjobError, UnreachableError, UsageError
+    from qgjob.errors import QgjobError, UsageError
 
     options = session.server_options("qgjob doctor")
     up = running_up(os.environ)
@@ -91,7 +91,8 @@ async def examine(
         raise
     except QgjobError as error:
         findings.append(here.unreachable(error))
-        code = error.exit_code if isinstance(error, NotAllowedError | UnreachableError) else ExitCode.ERROR
+        told = {ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE}
+        code = error.exit_code if error.exit_code in told else ExitCode.ERROR
     findings += [await gateway, *here.disks(up)]
     if any(finding.name == QUERY and finding.status == "wrong" for finding in findings):
         code = ExitCode.NOT_ALLOWED

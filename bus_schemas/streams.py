@@ -259,6 +259,7 @@ def spare_consumer() -> ApiConfig:
         "durable_name": name,
         "filter_subject": subjects.NO_WORK,
         "ack_policy": "explicit",
+        "inactive_threshold": 60 * SECOND_NS,
     }
 
 

@@ -72,7 +72,9 @@ async def reign(
                 inheritance = await recover(bus, mandate.epoch)
                 server = ServerClock(bus, clock)
                 await server.synchronise()
-                parts = wire(bus, server, mandate, inheritance, settings=settings, known=known, reader=reader)
+                parts = wire(
+                    bus, server, mandate, inheritance, settings=settings, find_jobs=known, reader=reader
+                )
                 await _load(parts)
                 on_wired(parts.overview)
                 duties = _duties(bus, clock, mandate.epoch, parts, beside)
@@ -134,7 +136,7 @@ def _duties(
         "superseded": parts.superseding.run(),
         "rules": parts.rulebook.run(),
         "schedules": parts.crons.run(),
-        "kept files": _run_once_open(opened, parts.kept_files.run()),
+        "file retention": _run_once_open(opened, parts.file_retention.run()),
         "holds": parts.holds.run(),
         "reaper": parts.reaper.run(),
         "lost jobs": parts.lost_jobs.run(),

@@ -75,7 +75,7 @@ class Parts:
     priorities: Priorities
     rulebook: RuleBook
     crons: Crons
-    kept_files: FileRetention
+    file_retention: FileRetention
     holds: Holds
     control: Control
     reaper: Reaper
@@ -95,7 +95,7 @@ def wire(
     found: Inheritance,
     *,
     settings: ReignSettings,
-    known: FindJobs,
+    find_jobs: FindJobs,
     reader: Reader,
 ) -> Parts:
     """Make all duties of a reign from what it found."""
@@ -132,7 +132,7 @@ def wire(
         on_gone=lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
         consumers=consumers,
         bound_group=bound,
-        precedence=bindings_first,
+        bindings_first=bindings_first,
     )
 
     def on_expire(expire: Expire) -> None:  # `cancels` is made from the lab
@@ -146,14 +146,14 @@ def wire(
         lab.feed(forgotten(entry.job_id, entry.attempt))
 
     async def wait_for_arrival(any_id: str, operation: Operation) -> None:
-        await Arrival(bus, backlog, intake, found.intake, known).wait(any_id, operation)
+        await Arrival(bus, backlog, intake, found.intake, find_jobs).wait(any_id, operation)
 
-    cancels = Cancels(bus, clock, lab, backlog, known, wait_for_arrival, on_already_ended)
-    priorities = Priorities(bus, clock, backlog, events, lab.feed, known, wait_for_arrival, ready)
+    cancels = Cancels(bus, clock, lab, backlog, find_jobs, wait_for_arrival, on_already_ended)
+    priorities = Priorities(bus, clock, backlog, events, lab.feed, find_jobs, wait_for_arrival, ready)
     rulebook = RuleBook(bus, clock, lab.feed)
     crons = Crons(bus, clock)
-    kept_files = FileRetention(bus, clock, crons.plans)
-    retries = Retries(bus, clock, backlog, events, known)
+    file_retention = FileRetention(bus, clock, crons.plans)
+    retries = Retries(bus, clock, backlog, events, find_jobs)
     bulk_handlers = {
         "cancel": for_each(cancels.cancel),
         "retry": for_each(retries.retry),
@@ -179,7 +179,7 @@ def wire(
         "dead_letters_drop": dead_letters.drop,
         "slots": holds.control,
         "build_resume": holds.resume_build,
-        "explain": Explainer(bus, clock, lab.state, backlog, known).explain,
+        "explain": Explainer(bus, clock, lab.state, backlog, find_jobs).explain,
     }
 
     def has_ended(entry: Entry) -> bool:  # `chains` is made after the intake
@@ -196,7 +196,7 @@ def wire(
         feed=lab.feed,
         on_job=cancels.on_job,
         has_ended=has_ended,
-        on_spec=kept_files.on_spec,
+        on_spec=file_retention.on_spec,
         watermark=Watermark(found.queued_through),
         horizon=found.jobs_horizon,
         open_run_s=settings.open_run_s,
@@ -251,7 +251,7 @@ def wire(
         priorities=priorities,
         rulebook=rulebook,
         crons=crons,
-        kept_files=kept_files,
+        file_retention=file_retention,
         holds=holds,
         control=Control(bus, verbs, ready),
         reaper=reaper,

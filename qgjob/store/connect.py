@@ -121,7 +121,9 @@ class Store:
                 yield
         except ReadOnlyError as error:
             # Where a replica took over, new connections lead to it; the old ones do not.
-            await self.client.connection_pool.disconnect(inuse_connections=False)
+            with contextlib.suppress(RedisError, OSError):
+                async with asyncio.timeout(_CONNECT_S):
+                    await self.client.connection_pool.disconnect(inuse_connections=False)
             raise explain(error, self.shown) from error
         except (RedisError, OSError) as error:
             raise explain(error, self.shown) from error

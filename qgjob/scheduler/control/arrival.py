@@ -31,13 +31,13 @@ class Arrival:
     intake: Intake
     consumer: str
     """The one that the intake reads."""
-    known: FindJobs
+    find_jobs: FindJobs
 
     async def wait(self, any_id: str, operation: Operation) -> None:
         """Return once what is stored of a job or a run is in the backlog, or known not to come."""
         runs = {any_id}
         if any_id not in self.backlog.entries and not self.backlog.runs.get(any_id):
-            known = await self.known(any_id)
+            known = await self.find_jobs(any_id)
             if known is None or (known.docs and all(map(_settled, known.docs))):
                 return
             runs.update(doc.run_id for doc in known.docs)

@@ -59,7 +59,7 @@ class Dispatcher:
     consumers: GroupConsumers
     bound_group: Callable[[str], GroupKey | None]
     """Which group placement has a slot pull from; None: none, or the slot is gone."""
-    precedence: BindingsFirst = field(default_factory=BindingsFirst)
+    bindings_first: BindingsFirst = field(default_factory=BindingsFirst)
     """Told of the slots that are bound."""
     _releases: deque[Release] = field(default_factory=deque[Release])
     _acks: deque[tuple[float, Entry]] = field(default_factory=deque[tuple[float, Entry]])
@@ -75,7 +75,7 @@ class Dispatcher:
     def bind(self, bind: Bind) -> None:
         """Queue a binding."""
         self._binds.append(bind)
-        self.precedence.on_bound(bind.slot)
+        self.bindings_first.on_bound(bind.slot)
         self._wake_bind.set()
 
     def acknowledge_ended(self, entry: Entry) -> None:
@@ -115,7 +115,7 @@ class Dispatcher:
             if self._is_outdated(name, group):
                 continue
             if not there:  # placement is told, and has other work for the slot
-                self.precedence.on_binding_sent(name)
+                self.bindings_first.on_binding_sent(name)
                 continue
             agent, _, slot = name.rpartition("/")
             binding = Binding(
@@ -127,14 +127,14 @@ class Dispatcher:
                 ack_wait_s=self.ack_wait_s,
             )
             await self.bus.nc.publish(subjects.agent_verb(agent, "bind"), binding.encode())
-            self.precedence.on_binding_sent(name)
+            self.bindings_first.on_binding_sent(name)
 
     def _is_outdated(self, slot: str, group: GroupKey) -> bool:
         """Bind no slot that placement gave other work, or lost, while the group's consumer was made."""
         if self.bound_group(slot) == group:
             return False
         if all(bind.slot != slot for bind in self._binds):
-            self.precedence.on_binding_sent(slot)  # there is nothing to be sent to it now
+            self.bindings_first.on_binding_sent(slot)  # there is nothing to be sent to it now
         return True
 
     async def _release(self, batch: list[Release]) -> None:

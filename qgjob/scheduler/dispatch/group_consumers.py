@@ -16,7 +16,7 @@ from typing import Final
 
 from bus_schemas import streams
 from qgjob.bus.connect import Bus
-from qgjob.bus.requester import JsError
+from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.bus.topology import TOO_MANY_CONSUMERS, consumer_names, create_consumer, delete_consumer
 from qgjob.clock import Clock
 from qgjob.domain.placement.model import Event, GroupKey, GroupsLetGo, GroupsLimited
@@ -101,9 +101,13 @@ class GroupConsumers:
             return False
         self._raise_limit_at = now + _MORE_AFTER_S
         spare = streams.spare_consumer()
-        if not await self._make_room_and_create(spare):
+        try:
+            if not await self._make_room_and_create(spare):
+                return False
+            await self._delete(spare["name"])
+        except (JsError, RequestTimeoutError) as error:  # a try that nobody needs
+            log.info("whether the server has room for one more group cannot be tried now: %s", error)
             return False
-        await self._delete(spare["name"])
         return True
 
     async def _make_room_and_create(self, config: streams.ApiConfig, *, in_vain: bool = False) -> bool:

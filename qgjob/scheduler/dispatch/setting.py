@@ -20,7 +20,7 @@ _NOTHING: Final = b"{}"
 
 @dataclass(slots=True)
 class Setting:
-    """A key whose value, whoever wrote it, is passed to `adopt`: each revision once, in their order."""
+    """A key whose value, whoever wrote it, is passed to `apply`: each revision once, in their order."""
 
     bus: Bus
     key: str
@@ -45,7 +45,7 @@ class Setting:
                 self._apply_newer(_NOTHING if message.deleted else message.data, message.seq)
 
     async def change(self, after: Callable[[], bytes | None], contested: str) -> bool:
-        """Store what `after` makes of what was adopted, and adopt it; False when it makes nothing.
+        """Store what `after` makes of what was applied, and apply it; False when it makes nothing.
 
         Asked again when somebody else wrote meanwhile; after some times `RefusedError` with `contested`.
         """

@@ -13,7 +13,7 @@ from collections.abc import Generator
 
 @contextlib.contextmanager
 def collector_disabled() -> Generator[None]:
-    """Disable the collector until `settle` is called or the block ends."""
+    """Disable the collector until `freeze` is called or the block ends."""
     gc.disable()
     try:
         yield

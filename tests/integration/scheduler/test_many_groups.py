@@ -12,6 +12,7 @@ from bus_schemas import streams, subjects
 from bus_schemas.agents import Binding
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.publisher import Publisher
+from qgjob.bus.requester import RequestTimeoutError
 from qgjob.bus.topology import consumer_names, ensure_topology, stream_state
 from qgjob.client import Client
 from qgjob.clock import SystemClock
@@ -146,6 +147,21 @@ async def test_how_many_groups_there_may_be_is_found_without_beginning_one_in_va
         await slots.consumers.report_limit()
         assert slots.told_placement[-1] == GroupsLimited(None)
         assert len(await consumer_names(bus, streams.WORK)) == 1
+
+
+async def test_that_it_cannot_be_tried_whether_there_is_room_for_more_ends_no_reign(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_consumers, "_MORE_AFTER_S", 0.0)
+
+    async def late(bus: Bus, stream: str, config: streams.ApiConfig) -> None:
+        raise RequestTimeoutError(f"No answer about {config['name']} in time.")
+
+    async with Binder(bus, {group_of("v0"): True}) as slots:
+        slots.consumers.limit = 1
+        monkeypatch.setattr(group_consumers, "create_consumer", late)
+        assert await slots.consumers.report_limit()
+        assert slots.consumers.limit == 1
 
 
 async def test_more_builds_than_the_server_has_room_for_wait_and_the_reign_goes_on(tmp_path: Path) -> None:

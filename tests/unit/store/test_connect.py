@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError
 
 from qgjob.errors import UsageError
 from qgjob.local.ports import free_port
+from qgjob.store import connect
 from qgjob.store.connect import Store, StoreUnavailableError, open_store
 
 
@@ -25,3 +30,21 @@ async def test_nobody_listens() -> None:
             await store.ping()
     assert "\n" not in error.value.message
     assert "secret" not in error.value.message
+
+
+@pytest.mark.parametrize("closing", ["fails", "hangs"])
+async def test_a_replica_is_named_although_its_connections_cannot_be_closed(
+    closing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def disconnect(**_: object) -> None:
+        if closing == "fails":
+            raise RedisConnectionError("Connection reset by peer")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(connect, "_CONNECT_S", 0.01)
+    async with open_store(f"redis://127.0.0.1:{free_port('127.0.0.1')}/0") as store:
+        monkeypatch.setattr(store.client.connection_pool, "disconnect", disconnect)
+        with pytest.raises(StoreUnavailableError, match="a read-only replica now"):
+            async with asyncio.timeout(10), store.asking():
+                raise ReadOnlyError("READONLY You can't write against a read only replica.")
+        monkeypatch.undo()

@@ -219,7 +219,7 @@ def shut(state: LabState, key: GroupKey) -> bool:
         key[1:] in state.held_builds
         or state.rules.shut(key, state.org_out)
         or (state.full and not out)
-        or key == state.yields
+        or key in state.yields
         or key in state.refused
     )
 

@@ -65,7 +65,7 @@ def gates_of(state: LabState, job: Job) -> list[Gate]:
 
 
 def _no_room(state: LabState, key: GroupKey) -> str:
-    if key == state.yields:
+    if key in state.yields:
         return "its group makes room for others: once its jobs that are out have ended, it waits for its turn"
     if key in state.refused:
         return "none yet for the jobs of its group that are out already"

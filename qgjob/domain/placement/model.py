@@ -151,8 +151,9 @@ class LabState:
     """Of how many there may be; None: of any number."""
     full: bool = False
     """Nothing of a group starts of which no job is out: there are as many groups as there may be."""
-    yields: GroupKey | None = None
-    """The group of which nothing more starts until none of its jobs is out, as others wait for room."""
+    yields: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
+    """The groups of which nothing more starts until none of their jobs is out, as others wait for room; and
+    since when."""
     judged_at: float = float("-inf")
     """When it was looked last which group has to yield."""
     refused: frozenset[GroupKey] = frozenset()

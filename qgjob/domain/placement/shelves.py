@@ -1,7 +1,7 @@
 """Groups of which nothing may start: what waits in them stands on a shelf, out of the policy's sight.
 
 They are paused, their organisation is at its limit, or there are as many groups already as there may be. Of
-these one yields while others wait: of those that would go on, the one that has had its room for longest.
+these one after the other yields while others wait, first the one that has had its room for longest.
 
 What of them is out already goes on, and an orphan still gets a slot.
 """
@@ -26,7 +26,7 @@ def of(state: LabState, key: GroupKey) -> Group | None:
     if shelf is not None:
         return shelf
     rules = state.rules
-    limited = state.full or state.yields is not None or state.refused
+    limited = state.full or state.yields or state.refused
     if (rules.pauses or rules.limits or state.held_builds or limited) and _shut(state, key):
         return _put_up(state, state.group(key))
     return None
@@ -66,35 +66,40 @@ def take_turns(state: LabState, now: float) -> None:
 
     Else a group with enough work for several slots would never have nothing out, and never make room.
     """
-    old = state.yields
-    if state.full and (now - state.judged_at < _JUDGED_EVERY_S if old is None else _goes_on(state, old)):
+    if state.full and now - state.judged_at < _JUDGED_EVERY_S:
         return
-    state.judged_at, state.yields = now, None
-    state.yields = _whose_turn_is_over(state, now)
-    if old is not None and old in state.shelved and not _shut(state, old):
-        _take_down(state, old)
-    if state.yields is not None and (group := state.active.get(state.yields)) is not None and group.waiting:
-        _put_up(state, group)
+    state.judged_at = now
+    before, state.yields = state.yields, _yielding(state, now)
+    for key in before:
+        if key in state.shelved and not _shut(state, key):
+            _take_down(state, key)
+    for key in state.yields:
+        if (group := state.active.get(key)) is not None and group.waiting:
+            _put_up(state, group)
 
 
-def _whose_turn_is_over(state: LabState, now: float) -> GroupKey | None:
+def _yielding(state: LabState, now: float) -> dict[GroupKey, float]:
+    """Who yields from now on. Who has nothing to start, or takes long to end, holds up no turns of others."""
     if not state.full or state.most_groups is None:
-        return None
-    going_on = [key for key in state.groups_out if _goes_on(state, key)]
-    if not going_on:
-        return None
-    in_vain = state.refused and len(state.groups_out) > state.most_groups
-    helps = len(state.groups_out) - len(going_on) < state.most_groups
-    is_over = helps and now - state.groups_out[going_on[0]] >= _TURN_S
-    return going_on[0] if in_vain or (is_over and _somebody_waits(state)) else None
+        return {}
+    able = [key for key in state.groups_out if _can_make_room(state, key)]
+    yields = {key: since for key, since in state.yields.items() if key in able}
+    if any(key in state.shelved and now - since < _TURN_S for key, since in yields.items()):
+        return yields
+    first = next((key for key in able if key not in yields), None)
+    if first is not None:
+        in_vain = bool(state.refused) and len(state.groups_out) > state.most_groups
+        helps = len(state.groups_out) - len(able) < state.most_groups
+        is_over = helps and now - state.groups_out[first] >= _TURN_S
+        if in_vain or (is_over and _somebody_waits(state)):
+            yields[first] = now
+    return yields
 
 
-def _goes_on(state: LabState, key: GroupKey) -> bool:
-    """Whether a group makes room only if it yields, and then surely: it has more to start, and a slot."""
+def _can_make_room(state: LabState, key: GroupKey) -> bool:
+    """Whether a group has room, and what it has out is on slots and ends."""
     group = state.groups.get(key)
-    if group is None or key in state.refused:
-        return False
-    return (group.waiting > 0 or key in state.shelved) and group.out > len(group.orphans)
+    return group is not None and key not in state.refused and group.out > len(group.orphans)
 
 
 def _somebody_waits(state: LabState) -> bool:
@@ -102,9 +107,11 @@ def _somebody_waits(state: LabState) -> bool:
     offered = {slot.labels for slot in state.slots.values() if slot.available}
     fits: dict[str, bool] = {}
     for key, shelf in state.shelved.items():
+        if key in state.groups_out and key not in state.refused:
+            continue
         if key.capability not in fits:
             fits[key.capability] = any(shelf.labels <= labels for labels in offered)
-        if fits[key.capability] and waits_for_room(state, key) and not _shut_by_rules(state, key):
+        if fits[key.capability] and not _shut_by_rules(state, key):
             return True
     return False
 
@@ -127,7 +134,7 @@ def came_back(state: LabState, key: GroupKey) -> None:
     group = state.active.get(key)
     if state.full and group is not None and group.waiting:
         _put_up(state, group)
-    if key == state.yields:
+    if key in state.yields:
         make_room(state)
 
 
@@ -135,7 +142,7 @@ def waits_for_room(state: LabState, key: GroupKey) -> bool:
     """Whether nothing of a group starts as there are as many groups as there may be."""
     group = state.groups.get(key)
     without = group is None or not group.out
-    return key == state.yields or key in state.refused or (state.full and without)
+    return key in state.yields or key in state.refused or (state.full and without)
 
 
 def _shut(state: LabState, key: GroupKey) -> bool:

@@ -178,6 +178,7 @@ async def test_a_reigns_own_consumers_are_made_anew_where_nobody_leads_them(
         return await request(subject, *args, **more)
 
     monkeypatch.setattr(bus.requests, "request", unled)
+    monkeypatch.setattr("qgjob.bus.connect.Bus.clustered", True)
     await asyncio.wait_for(recover(bus, 1), 10)
     assert made_anew == {"chains_1", "intake_1_1"}
 
@@ -266,6 +267,7 @@ async def test_who_follows_a_stream_does_not_wait_for_a_consumer_on_a_server_tha
         return await request(subject, *args, **more)
 
     monkeypatch.setattr(bus.requests, "request", placed_badly)
+    monkeypatch.setattr("qgjob.bus.connect.Bus.clustered", True)
     async with asyncio.timeout(10):
         batches = follow(bus, f"KV_{streams.SETTINGS_BUCKET}", ["$KV.>"])
         async with contextlib.aclosing(cast("AsyncGenerator[list[StreamMessage]]", batches)):

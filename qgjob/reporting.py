@@ -164,8 +164,9 @@ async def read_cases(client: Client, jobs: Sequence[JobView]) -> EveryCase:
     for job in worst_first(jobs):
         if not job.attempts or job.attempts[-1].report is None:
             continue  # the file is one case, whatever earlier attempts say
-        count = sum(map(_stored_cases, job.attempts[-_MAX_ATTEMPTS:]))
-        size = sum(one.report.size for one in job.attempts[-_MAX_ATTEMPTS:] if one.report)
+        attempts = job.attempts[-_MAX_ATTEMPTS:]
+        count = sum(map(_stored_cases, attempts))
+        size = sum(one.report.size for one in attempts if one.report)
         if count > room or size > room_bytes:
             found.over += 1
             continue

@@ -47,7 +47,7 @@ async def reign(
     *,
     settings: ReignSettings,
     replicas: int,
-    known: FindJobs,
+    find_jobs: FindJobs,
     reader: Reader,
     beside: Callable[[], Coroutine[Any, Any, None]],
     on_wired: Callable[[OverviewPublisher], None],
@@ -73,7 +73,7 @@ async def reign(
                 server = ServerClock(bus, clock)
                 await server.synchronise()
                 parts = wire(
-                    bus, server, mandate, inheritance, settings=settings, find_jobs=known, reader=reader
+                    bus, server, mandate, inheritance, settings=settings, find_jobs=find_jobs, reader=reader
                 )
                 await _load(parts)
                 on_wired(parts.overview)

@@ -129,7 +129,7 @@ async def _reigns(
                 mandate,
                 settings=options.reign,
                 replicas=options.replicas,
-                known=queries.known_jobs,
+                find_jobs=queries.known_jobs,
                 reader=reader,
                 beside=projector.run,
                 on_wired=lambda publisher: setattr(overview, "publisher", publisher),

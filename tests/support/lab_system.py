@@ -1,4 +1,4 @@
-"""A lab that is controlled by requests, over kills of its leader."""
+"""A whole system that is controlled by requests, over kills of its leader."""
 
 from __future__ import annotations
 

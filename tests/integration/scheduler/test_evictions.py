@@ -65,7 +65,7 @@ async def others_evicted(store: Store, valkey_server: ValkeyServer) -> AsyncGene
                 n += 1
                 with contextlib.suppress(Exception):  # it is full
                     await other.client.set(f"theirs:{n}", "x" * 10_000, ex=60)
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.002)  # the projection needs some of the store meanwhile
 
     # Ours stay, since theirs end earlier.
     await store.client.config_set("maxmemory-samples", "64")

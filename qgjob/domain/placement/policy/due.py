@@ -53,14 +53,14 @@ def due(view: View, pools: list[Pool], level: int, *, forced: bool = False) -> I
     for group in merged((pool.turns[level] for pool in pools), _LOOKED_AT):
         limit, workers = limits[group.capability], view.workers(group)
         last_s = view.last_start_s(group, level + 1)
+        entry = (workers > 0, -last_s, group.number, group)
         if last_s <= (limit.joined_s if workers else limit.new_s):
             if level == 2 and not workers and view.ending(group):
-                older.append((False, -last_s, group.number, group))
+                older.append(entry)
             continue
         least_s = limit.installs * view.install_s(group) * (workers + 1)
         if not workers or view.work_s(group, level + 1) >= least_s:
-            late.append((workers > 0, -last_s, group.number, group))
-            late.extend(older)
+            late += [entry, *older]
             older.clear()
     late.sort(key=lambda entry: entry[:3])
     for *_, group in late:

@@ -220,7 +220,7 @@ async def test_doubt_holds_the_slot_at_once(monitor: DeviceMonitor, thing: Thing
 @pytest.mark.parametrize(
     "fault", [JobError("no", reason="x", retryable=True), ZeroDivisionError("oh"), TimeoutError()]
 )
-async def test_no_fault_of_a_driver_ends_the_keeper(
+async def test_no_fault_of_a_driver_ends_the_monitor(
     monitor: DeviceMonitor, thing: Thing, slot: FakeSlot, fault: Exception
 ):
     monitor.on_presence(Presence(thing, True))

@@ -58,4 +58,4 @@ class SimulatedLab:
 
 def usually_waits(lab: SimulatedLab, seconds: float) -> None:
     """As if urgent jobs had waited so long with first come, first served."""
-    lab.state.measures.record("any", frozenset()).line.waits[0].add(seconds)
+    lab.state.stats.of("any", frozenset()).fcfs.waits[0].add(seconds)

@@ -179,19 +179,19 @@ class Group:
         other.index.changed[other.number] = other
         self.index.changed[self.number] = self
 
-    def level(self) -> int | None:
-        """The most urgent level at which jobs wait."""
+    def top_level(self) -> int | None:
+        """The most urgent level at which jobs wait; None when none do."""
         high, medium, low = self.levels
         return 0 if high else 1 if medium else 2 if low else None
 
-    def top(self, level: int | None = None) -> Queue | None:
+    def top_queue(self, level: int | None = None) -> Queue | None:
         """The jobs with the most urgent number, of one level or of all."""
         best = max((n for n in self.queues if level is None or level_of(n) == level), default=None)
         return None if best is None else self.queues[best]
 
     def head(self) -> Job | None:
         """The job whose turn it is: most urgent, then longest waiting."""
-        queue = self.top()
+        queue = self.top_queue()
         return queue.oldest() if queue else None
 
     def oldest(self) -> Job | None:

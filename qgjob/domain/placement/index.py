@@ -1,4 +1,4 @@
-"""Who waits where, sorted: what lets the policy decide without looking at every group."""
+"""Rankings of the groups with waiting jobs: they let the policy decide without looking at every group."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Key = tuple[float, float, int]
 
-_ANOTHER: Final = 1.5
-"""When tests take so many times as long as they did, or as little, every group is placed anew."""
+_RERANK_FACTOR: Final = 1.5
+"""All groups are ranked again when the mean test takes so many times as long as then, or as short."""
 
 
 class Ranking:
@@ -30,7 +30,7 @@ class Ranking:
         self._sorted: list[tuple[Key, int, Group]] = []
 
     def put(self, group: Group, key: Key | None) -> None:
-        """Give a group another place, or none."""
+        """Give a group another key, or with None take it out."""
         old = self._keys.get(group.number)
         if old == key:
             return
@@ -48,39 +48,41 @@ class Ranking:
         return len(self._sorted)
 
     def first(self, count: int) -> list[tuple[Key, int, Group]]:
-        """Some of the groups from the head, each with its key and number."""
+        """The first `count` groups, each behind its key and number."""
         return self._sorted[:count]
 
 
-def merged(rankings: Iterable[Ranking], count: int) -> list[Group]:
-    """The first groups of several rankings together."""
-    found = [entry for ranking in rankings for entry in ranking.first(count)]
-    found.sort(key=lambda entry: entry[:2])
-    return [group for _, _, group in found[:count]]
+def merge(rankings: Iterable[Ranking], count: int) -> list[Group]:
+    """The first `count` groups of several rankings together."""
+    firsts = [entry for ranking in rankings for entry in ranking.first(count)]
+    firsts.sort(key=lambda entry: entry[:2])
+    return [group for _, _, group in firsts[:count]]
 
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """The groups with waiting jobs that need the same labels."""
+    """The groups with waiting jobs of one capability."""
 
     capability: str
     labels: frozenset[str]
-    turns: tuple[Ranking, Ranking, Ranking] = field(default_factory=lambda: (Ranking(), Ranking(), Ranking()))
-    """By level: the most urgent number first, then the longest wait."""
-    ages: Ranking = field(default_factory=Ranking)
-    """The longest wait first, of whatever priority."""
-    shares: tuple[Ranking, Ranking, Ranking] = field(
+    by_priority: tuple[Ranking, Ranking, Ranking] = field(
         default_factory=lambda: (Ranking(), Ranking(), Ranking())
     )
-    """By the most urgent level of each group: where one more slot would find the most work first."""
+    """By level, the groups with jobs of it: the most urgent priority number first, then the longest wait."""
+    by_age: Ranking = field(default_factory=Ranking)
+    """The longest wait first, of whatever priority."""
+    by_work: tuple[Ranking, Ranking, Ranking] = field(
+        default_factory=lambda: (Ranking(), Ranking(), Ranking())
+    )
+    """By the most urgent level of each group: the most work for each slot first, with one slot more."""
     waiting: list[int] = field(default_factory=lambda: [0, 0, 0])
     """How many jobs wait, by level."""
     work_s: float = 0.0
     """Expected seconds of their tests."""
 
 
-class _Placed(NamedTuple):
-    """What a group counted for when it was placed last."""
+class _Counted(NamedTuple):
+    """What a group added to the sums when it was ranked last."""
 
     high: int
     medium: int
@@ -88,7 +90,7 @@ class _Placed(NamedTuple):
     work_s: float
 
 
-_NOTHING = _Placed(0, 0, 0, 0.0)
+_NOTHING = _Counted(0, 0, 0, 0.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -96,40 +98,40 @@ class Index:
     """All rankings; `refresh` brings them up to date before the policy looks at them."""
 
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool])
-    """By capability; only those that somebody waits for."""
+    """By capability; only those with waiting jobs."""
     builds: dict[Build, dict[int, Group]] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """The groups with waiting jobs, by build and number."""
-    orgs: dict[str, int] = field(default_factory=dict[str, int])
+    waiting_by_org: dict[str, int] = field(default_factory=dict[str, int])
     """How many jobs of each organisation wait that may start."""
     changed: dict[int, Group] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
-    """Groups whose places may be wrong now, by number."""
+    """Groups whose ranks may be wrong now, by number."""
     orphaned: dict[int, Group] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """Groups that had orphans, by number; some may have none any more."""
     slots_changed: bool = False
     """Whether a slot came, went, or may run other jobs than before."""
-    mean_s: float = TEST_PRIOR_S
-    """How long a test was expected to take when all groups were placed last: that changes seldom."""
-    _placed: dict[int, _Placed] = field(default_factory=dict[int, _Placed])
-    _numbered: int = 0
+    test_s: float = TEST_PRIOR_S
+    """The mean seconds of a test when all groups were ranked last: that changes seldom."""
+    _counted: dict[int, _Counted] = field(default_factory=dict[int, _Counted])
+    _last_number: int = 0
 
-    def number(self) -> int:
+    def next_number(self) -> int:
         """The number of a new group."""
-        self._numbered += 1
-        return self._numbered
+        self._last_number += 1
+        return self._last_number
 
     def refresh(self, estimates: Estimates) -> None:
-        """Put every group that changed into its places; all, when tests turn out to take another time."""
-        mean_s = estimates.any_test.value
-        if not 1 / _ANOTHER < mean_s / self.mean_s < _ANOTHER:
-            self.mean_s = mean_s
+        """Rank every group that changed; all, when tests turn out to take another time."""
+        test_s = estimates.any_test.value
+        if not 1 / _RERANK_FACTOR < test_s / self.test_s < _RERANK_FACTOR:
+            self.test_s = test_s
             for groups in self.builds.values():
                 self.changed.update(groups)
         if self.changed:
             for group in self.changed.values():
-                self._place(group, estimates)
+                self._rank(group, estimates)
             self.changed.clear()
 
-    def _place(self, group: Group, estimates: Estimates) -> None:
+    def _rank(self, group: Group, estimates: Estimates) -> None:
         capability = group.key.capability
         pool = self.pools.get(capability)
         if pool is None:
@@ -138,28 +140,25 @@ class Index:
             pool = self.pools[capability] = Pool(capability, group.labels)
         work_s = group.work_s(estimates.group(group.key))
         self._count(group, pool, work_s)
-        for level, turns in enumerate(pool.turns):
-            queue = group.top(level) if group.levels[level] else None
+        for level, by_priority in enumerate(pool.by_priority):
+            queue = group.top_queue(level) if group.levels[level] else None
             if queue is None:
-                turns.put(group, None)
+                by_priority.put(group, None)
             else:
                 head = queue.oldest()
-                turns.put(group, (-head.priority, head.arrived_at, head.order))
+                by_priority.put(group, (-head.priority, head.arrived_at, head.order))
         oldest = group.oldest()
-        pool.ages.put(group, None if oldest is None else (oldest.arrived_at, oldest.order, 0))
-        most_urgent = group.level()
-        for level, shares in enumerate(pool.shares):
-            if level == most_urgent:
-                shares.put(group, (-work_s / (group.busy + 1), 0.0, 0))
-            else:
-                shares.put(group, None)
-        if not pool.ages:
+        pool.by_age.put(group, None if oldest is None else (oldest.arrived_at, oldest.order, 0))
+        top_level = group.top_level()
+        for level, by_work in enumerate(pool.by_work):
+            by_work.put(group, (-work_s / (group.busy + 1), 0.0, 0) if level == top_level else None)
+        if not pool.by_age:
             del self.pools[capability]
 
     def _count(self, group: Group, pool: Pool, work_s: float) -> None:
-        """Correct what is counted of the group: in its pool, its organisation, and for its build."""
+        """Update the sums of the group's pool and organisation, and the list of its build."""
         high, medium, low = group.levels
-        before, after = self._placed.get(group.number, _NOTHING), _Placed(high, medium, low, work_s)
+        before, after = self._counted.get(group.number, _NOTHING), _Counted(high, medium, low, work_s)
         if before == after:
             return
         waiting, waited = group.waiting, before.high + before.medium + before.low
@@ -167,14 +166,14 @@ class Index:
         for level, (now, then) in enumerate(zip(after[:3], before[:3], strict=True)):
             pool.waiting[level] += now - then
         org, build = group.key.org_id, group.key[1:]
-        total = self.orgs[org] = self.orgs.get(org, 0) + waiting - waited
+        total = self.waiting_by_org[org] = self.waiting_by_org.get(org, 0) + waiting - waited
         if not total:
-            del self.orgs[org]
+            del self.waiting_by_org[org]
         if waiting:
-            self._placed[group.number] = after
+            self._counted[group.number] = after
             self.builds.setdefault(build, {})[group.number] = group
             return
-        del self._placed[group.number]
+        del self._counted[group.number]
         groups = self.builds[build]
         del groups[group.number]
         if not groups:

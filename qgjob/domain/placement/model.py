@@ -11,7 +11,7 @@ from qgjob.domain.estimates import Estimates
 from qgjob.domain.placement.gates import Gates, Rules
 from qgjob.domain.placement.groups import Group, level_of
 from qgjob.domain.placement.index import Index
-from qgjob.domain.placement.measures import Measures
+from qgjob.domain.placement.stats import Stats
 
 WINDOW_S: Final = 0.2
 """How much work may be released ahead for one slot: enough to hide the way to the scheduler."""
@@ -129,7 +129,7 @@ class LabState:
 
     estimates: Estimates = field(default_factory=Estimates)
     index: Index = field(default_factory=Index)
-    measures: Measures = field(default_factory=Measures)
+    stats: Stats = field(default_factory=Stats)
     groups: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     active: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     """Groups with waiting or orphaned jobs."""
@@ -178,7 +178,7 @@ class LabState:
         group = self.groups.get(key)
         if group is None:
             labels = labels_of(key.capability)
-            group = self.groups[key] = Group(key, labels, self.index, self.index.number())
+            group = self.groups[key] = Group(key, labels, self.index, self.index.next_number())
         return group
 
     @property

@@ -13,7 +13,7 @@ def enqueue(state: LabState, job: Job, now: float) -> None:
     """Let a job wait that has come and may start by now."""
     if job.expected_s is None:
         job.expected_s = state.estimates.known_of(job.group.org_id, job.files or (job.test,))
-    state.measures.arrived(state, job, now)
+    state.stats.on_arrival(state, job, now)
     if job.max_parallel is None:
         _stand(state, job)
     else:

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 from qgjob.domain.durations import show_duration
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.measures import AGED_PUT_OFF_S, AGED_SHARE, HORIZON_S
 from qgjob.domain.placement.model import Job, LabState
-from qgjob.domain.placement.policy.fairness import favoured
+from qgjob.domain.placement.policy.fairness import favoured_orgs
+from qgjob.domain.placement.stats import AGED_AFTER_S, AGED_MAX_DEFERRAL_S, AGED_SHARE
 
 COUNTED: Final = 20_000
 """Queues longer than this are not counted through: nobody minds whether 20,000 or 30,000 go first."""
@@ -49,7 +49,7 @@ def first_orgs(state: LabState, job: Job) -> list[str]:
     state.index.refresh(
         state.estimates
     )  # as before a decision, of which there was none while no slot was free
-    ahead = favoured(state)
+    ahead = favoured_orgs(state)
     if job.group.org_id in ahead:
         return []
     return sorted(
@@ -65,11 +65,11 @@ def fairness(orgs: list[str]) -> str:
 
 def ageing(job: Job, now: float) -> str | None:
     """What is promised to a job that waits for very long."""
-    if job.delayed or now - job.arrived_at < HORIZON_S:
+    if job.delayed or now - job.arrived_at < AGED_AFTER_S:
         return None
     every = round(1 / AGED_SHARE)
-    horizon = show_duration(HORIZON_S)
-    put_off = show_duration(AGED_PUT_OFF_S)
+    horizon = show_duration(AGED_AFTER_S)
+    put_off = show_duration(AGED_MAX_DEFERRAL_S)
     return (
         f"It waits for more than {horizon}: one start in {every} goes to the oldest such job, "
         f"put off by {put_off} at most while urgent or medium work waits."

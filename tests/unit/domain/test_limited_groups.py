@@ -341,17 +341,17 @@ def test_a_group_that_is_refused_with_nothing_out_is_forgotten() -> None:
     assert key not in world.state.groups
 
 
-def test_to_see_who_waits_for_room_leaves_the_measures_as_they_are() -> None:
+def test_to_see_who_waits_for_room_leaves_the_statistics_as_they_are() -> None:
     world = waits_beside("its last test")
     for number in range(1000, 1300):
         world.feed(JobArrived(job(number, app="v7", at=world.now, labels=(f"l{number}",))))
-    world.state.measures.records.pop("any", None)
-    before = list(world.state.measures.records)
+    world.state.stats.by_capability.pop("any", None)
+    before = list(world.state.stats.by_capability)
     world.now += 130.0
     for _ in range(2):
         shelves.take_turns(world.state, world.now)
         world.now += 1.0
-    assert list(world.state.measures.records) == before
+    assert list(world.state.stats.by_capability) == before
     assert GroupKey("any", "o", "v1") in world.state.yields
 
 

@@ -24,20 +24,20 @@ def test_the_shadow_waits_as_first_come_first_served_does() -> None:
     chooser = POLICIES["fifo"](0)
     ran = Simulation(jobs, Lab.uniform(6, 30.0), chooser, noise=0.0, seed=0).run()
     shadow = Shadow()
-    shadow.line("any", frozenset())
-    shadow.equip(Lab.uniform(6, 30.0).slots, 0.0)
+    shadow.queue("any", frozenset())
+    shadow.resize(Lab.uniform(6, 30.0).slots, 0.0)
     for number, one in enumerate(jobs):
         shadow.advance(one.arrival_s, lambda _org, _app: 30.0)
         key = GroupKey("any", one.org_id, one.app_version_id)
         arrived = Job(str(number), key, one.test, one.priority, one.arrival_s, number)
-        shadow.arrived(arrived, frozenset(), one.duration_s)
+        shadow.on_arrival(arrived, frozenset(), one.duration_s)
     for later in range(200):
         shadow.advance(jobs[-1].arrival_s + 500.0 * later, lambda _org, _app: 30.0)
-    theirs = sorted(one.wait_s for one in ran if one.job.priority >= 8)
-    mine = shadow.lines["any"].waits[0]
-    assert len(mine) == len(theirs)
-    for share in (0.5, 0.9):
-        assert mine.quantile(share) == pytest.approx(theirs[int(len(theirs) * share)], rel=0.15)
+    fifo_waits = sorted(one.wait_s for one in ran if one.job.priority >= 8)
+    shadow_waits = shadow.queues["any"].waits[0]
+    assert len(shadow_waits) == len(fifo_waits)
+    for q in (0.5, 0.9):
+        assert shadow_waits.quantile(q) == pytest.approx(fifo_waits[int(len(fifo_waits) * q)], rel=0.15)
 
 
 def test_a_burst_of_one_organisation_hardly_delays_another() -> None:

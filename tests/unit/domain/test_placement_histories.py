@@ -58,7 +58,7 @@ def test_equal_histories_give_equal_decisions(history: History) -> None:
     ]
 
 
-def indexed(state: LabState) -> None:
+def assert_indexed(state: LabState) -> None:
     """The index says the same as one made anew of all groups, and as a plain count."""
     state.index.refresh(state.estimates)
     fresh = Index()
@@ -67,17 +67,19 @@ def indexed(state: LabState) -> None:
     fresh.refresh(state.estimates)
     assert set(state.index.pools) == set(fresh.pools)
     for name, pool in fresh.pools.items():
-        kept = state.index.pools[name]
-        assert kept.waiting == pool.waiting
-        assert list(kept.ages) == list(pool.ages)
+        incremental = state.index.pools[name]
+        assert incremental.waiting == pool.waiting
+        assert list(incremental.by_age) == list(pool.by_age)
         for level in range(3):
-            assert list(kept.turns[level]) == list(pool.turns[level])
-            assert {entry[1] for entry in kept.shares[level]} == {entry[1] for entry in pool.shares[level]}
+            assert list(incremental.by_priority[level]) == list(pool.by_priority[level])
+            assert {entry[1] for entry in incremental.by_work[level]} == {
+                entry[1] for entry in pool.by_work[level]
+            }
     state.index.changed.update({group.number: group for group in state.groups.values()})
     state.index.refresh(state.estimates)  # what an unknown test is expected to take may have changed since
     for name, pool in fresh.pools.items():
         assert state.index.pools[name].work_s == pytest.approx(pool.work_s, abs=1e-6)
-    assert state.index.orgs == fresh.orgs
+    assert state.index.waiting_by_org == fresh.waiting_by_org
     assert {b: set(g) for b, g in state.index.builds.items()} == {b: set(g) for b, g in fresh.builds.items()}
     for group in state.groups.values():
         jobs = list(group.jobs())
@@ -101,7 +103,7 @@ def indexed(state: LabState) -> None:
 class Checked(World):
     def feed(self, event: Event) -> None:
         super().feed(event)
-        indexed(self.state)
+        assert_indexed(self.state)
 
 
 @settings(max_examples=60)
@@ -152,7 +154,7 @@ def test_the_shortest_and_the_longest_are_found_to_a_fifth(
     for removal in removals:
         if len(waiting) > 1:
             group.remove(waiting.pop(removal % len(waiting)))
-    queue = group.top()
+    queue = group.top_queue()
     assert queue is not None
     top = max(j.priority for j in waiting)
     lengths = [j.expected_s or 50.0 for j in waiting if j.priority == top]
@@ -163,7 +165,7 @@ def test_the_shortest_and_the_longest_are_found_to_a_fifth(
     assert (longest.expected_s or 50.0) >= max(lengths) / 1.2
 
 
-def told(effect: Bind | Release | Expire) -> tuple[Any, ...]:
+def as_tuple(effect: Bind | Release | Expire) -> tuple[Any, ...]:
     match effect:
         case Bind():
             return (effect.slot, effect.group)
@@ -202,16 +204,16 @@ def test_replayed_from_any_crash_point_the_state_decides_the_same(history: Histo
     for event, now in world.events[crash_at:]:
         _, effects = decide(state, event, now)
         log.extend(effects)
-    assert [told(e) for e in log] == [told(e) for e in cast("list[Effect]", world.log[before:])]
-    assert picture(state) == picture(world.state)
+    assert [as_tuple(e) for e in log] == [as_tuple(e) for e in cast("list[Effect]", world.log[before:])]
+    assert snapshot(state) == snapshot(world.state)
 
 
-def picture(state: LabState) -> Any:
+def snapshot(state: LabState) -> Any:
     return (
         {key: (g.levels, g.out, g.busy, g.ends_s, sorted(g.slots)) for key, g in state.groups.items()},
         {name: (s.bound, sorted(s.held), s.until, s.installed) for name, s in state.slots.items()},
         sorted(state.jobs),
         {i: (r.slot, r.started, r.until) for i, r in state.out.items()},
-        state.measures.aged_due,
+        state.stats.aged_credit,
         list(state.free),
     )

@@ -7,8 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.estimates import TEST_PRIOR_S
-from qgjob.domain.placement.measures import AGED_ACCRUES, AGED_PUT_OFF_S, AGED_SHARE, HORIZON_S, aged_most
 from qgjob.domain.placement.model import GroupKey, Job, JobArrived, Release, SlotSeen, Tick
+from qgjob.domain.placement.stats import (
+    AGED_AFTER_S,
+    AGED_MAX_DEFERRAL_S,
+    AGED_SHARE,
+    AGED_START_WEIGHT,
+    max_aged_credit,
+)
 from tests.support.placement import World, job
 from tests.support.simulated_lab import INSTALL_S, TEST_S, SimulatedLab, usually_waits
 
@@ -31,10 +37,10 @@ def test_nothing_starves(slots: int, aged: list[tuple[int, int]], flood: list[in
         lab.add(number, priority=priority, app=f"old{app}")
         number += 1
     waiting = {f"j{n}" for n in range(len(aged))}
-    starts_each = 1.0 + (1.0 - AGED_SHARE) / AGED_SHARE / AGED_ACCRUES
-    owed = aged_most(slots, TEST_S) / AGED_SHARE
+    starts_each = 1.0 + (1.0 - AGED_SHARE) / AGED_SHARE / AGED_START_WEIGHT
+    owed = max_aged_credit(slots, TEST_S) / AGED_SHARE
     starts = ((len(aged) + 1) * starts_each + owed) / slots
-    bound = HORIZON_S + (starts + 2) * (TEST_S + INSTALL_S)
+    bound = AGED_AFTER_S + (starts + 2) * (TEST_S + INSTALL_S)
     while waiting and lab.now < 2 * bound:
         while len(lab.state.jobs) < len(waiting) + 3 * slots:
             lab.add(number, priority=flood[number % len(flood)], app=f"new{number % builds}")
@@ -50,24 +56,24 @@ def test_aged_work_gets_one_start_in_ten_and_no_more() -> None:
     for number in range(100):
         lab.add(number, priority=2, app="old")
     number = 100
-    while lab.now < HORIZON_S + AGED_PUT_OFF_S + 400 * TEST_S / 2:
+    while lab.now < AGED_AFTER_S + AGED_MAX_DEFERRAL_S + 400 * TEST_S / 2:
         while lab.state.depths[0] < 10:
             lab.add(number, priority=9, app="new")
             number += 1
         lab.step()
-    rush = [one for at, one in lab.starts if HORIZON_S < at < HORIZON_S + 0.8 * AGED_PUT_OFF_S]
+    rush = [one for at, one in lab.starts if AGED_AFTER_S < at < AGED_AFTER_S + 0.8 * AGED_MAX_DEFERRAL_S]
     assert not [one for one in rush if one.priority == 2], "it is put off until it is owed enough"
-    late = [one for at, one in lab.starts if at > HORIZON_S + AGED_PUT_OFF_S]
+    late = [one for at, one in lab.starts if at > AGED_AFTER_S + AGED_MAX_DEFERRAL_S]
     assert 0.08 <= sum(one.priority == 2 for one in late) / len(late) <= 0.11
-    assert not [one for at, one in lab.starts if at < HORIZON_S and one.priority == 2 and at > 0]
+    assert not [one for at, one in lab.starts if at < AGED_AFTER_S and one.priority == 2 and at > 0]
 
 
 def test_aged_work_gets_what_it_is_owed_as_soon_as_only_low_work_waits() -> None:
     lab = SimulatedLab(1)
     for number in range(6):
         lab.add(number, priority=2, app="young")
-    _waits_since(lab, 6, -HORIZON_S - 1.0, app="old")
-    lab.state.measures.aged_due = 1.0
+    _waits_since(lab, 6, -AGED_AFTER_S - 1.0, app="old")
+    lab.state.stats.aged_credit = 1.0
     lab.step()
     assert lab.starts[-1][1].job_id == "j6", "although the slot has the other build"
 
@@ -75,7 +81,7 @@ def test_aged_work_gets_what_it_is_owed_as_soon_as_only_low_work_waits() -> None
 def test_what_aged_work_got_by_itself_is_part_of_its_share() -> None:
     lab = SimulatedLab(2)
     for number in range(100):
-        _waits_since(lab, number, -HORIZON_S - 1.0, app="old")
+        _waits_since(lab, number, -AGED_AFTER_S - 1.0, app="old")
     while len(lab.state.jobs) > 60:
         lab.step()
     number, rush = 100, lab.now
@@ -85,7 +91,7 @@ def test_what_aged_work_got_by_itself_is_part_of_its_share() -> None:
             number += 1
         lab.step()
     starts = [one for at, one in lab.starts if at > rush]
-    spent = int(aged_most(2, TEST_S) * (1.0 / AGED_SHARE - 1.0))
+    spent = int(max_aged_credit(2, TEST_S) * (1.0 / AGED_SHARE - 1.0))
     assert not [one for one in starts[2:spent] if one.priority == 2], (
         "as many starts go to urgent work first as the oldest had by themselves"
     )
@@ -98,8 +104,8 @@ def test_of_an_aged_push_the_short_tests_come_first_and_what_came_later_after_al
     lab.add(0, priority=9, app="new")
     tests = {1: 300.0, 2: 40.0, 3: 90.0}
     for number, seconds in tests.items():
-        _waits_since(lab, number, -HORIZON_S - 100.0 + number, app="old", expected_s=seconds)
-    _waits_since(lab, 4, -HORIZON_S + 600.0, app="old", expected_s=10.0)
+        _waits_since(lab, number, -AGED_AFTER_S - 100.0 + number, app="old", expected_s=seconds)
+    _waits_since(lab, 4, -AGED_AFTER_S + 600.0, app="old", expected_s=10.0)
     number = 5
     while any(f"j{late}" in lab.state.jobs for late in range(1, 5)):
         while lab.state.depths[0] < 3:
@@ -129,7 +135,7 @@ def _waits_since(
     lab.feed(JobArrived(Job(f"j{number}", group, "t", 2, arrived_at, number, expected_s=expected_s)))
 
 
-@pytest.mark.parametrize(("waited_s", "waits"), [(HORIZON_S, True), (1.3 * HORIZON_S, False)])
+@pytest.mark.parametrize(("waited_s", "waits"), [(AGED_AFTER_S, True), (1.3 * AGED_AFTER_S, False)])
 def test_aged_work_waits_a_while_for_slots_that_are_through_with_its_build_soon(
     waited_s: float, *, waits: bool
 ) -> None:
@@ -139,7 +145,7 @@ def test_aged_work_waits_a_while_for_slots_that_are_through_with_its_build_soon(
     old = Job("j2", GroupKey("any", "o", "old"), "t", 2, -waited_s, 2, expected_s=TEST_S)
     lab.feed(JobArrived(old))
     urgent = [lab.add(number, priority=9, app=f"urgent{number}") for number in (3, 4)]
-    lab.state.measures.aged_due = aged_most(2, TEST_S)
+    lab.state.stats.aged_credit = max_aged_credit(2, TEST_S)
     lab.step()
     assert (old.job_id in lab.state.jobs) is waits, "the slot that has its build is free soon"
     lab.step()
@@ -194,7 +200,7 @@ def test_who_is_behind_waits_for_no_slot_that_may_be_done_too_late() -> None:
         lab = SimulatedLab(2)
         usually_waits(lab, 130.0)
         for _ in range(50):
-            lab.state.measures.record("any", frozenset()).waits[0].add(ours)
+            lab.state.stats.of("any", frozenset()).waits[0].add(ours)
         for number in range(2):  # the first is expected to be done in time for the second
             lab.add(number, priority=9, app="new")
         assert len(lab.builds) == slots
@@ -203,7 +209,7 @@ def test_who_is_behind_waits_for_no_slot_that_may_be_done_too_late() -> None:
 def test_a_slot_leaves_a_build_to_which_ever_more_comes_for_one_that_waits_longer() -> None:
     for priority in (5, 2):
         lab = SimulatedLab(1)
-        lab.state.measures.record("any", frozenset()).line.waits[1 if priority == 5 else 2].add(100.0)
+        lab.state.stats.of("any", frozenset()).fcfs.waits[1 if priority == 5 else 2].add(100.0)
         lab.add(0, priority=priority, app="busy")
         overtaken = lab.add(1, priority=priority, app="other")
         for number in range(2, 14):
@@ -217,10 +223,10 @@ def test_a_slot_leaves_a_build_to_which_ever_more_comes_for_one_that_waits_longe
 def test_a_slot_leaves_its_build_before_medium_waits_are_behind_but_not_while_they_are_short() -> None:
     for ours, leaves in ((80.0, True), (60.0, False)):
         lab = SimulatedLab(1)
-        record = lab.state.measures.record("any", frozenset())
-        record.line.waits[1].add(100.0)
+        stats = lab.state.stats.of("any", frozenset())
+        stats.fcfs.waits[1].add(100.0)
         for _ in range(50):
-            record.waits[1].add(ours)
+            stats.waits[1].add(ours)
         lab.add(0, priority=5, app="busy")
         overtaken = lab.add(1, priority=5, app="other")
         for number in range(2, 10):
@@ -336,7 +342,7 @@ def test_devices_of_an_idle_lab_do_not_idle_while_a_build_waits(known: bool) -> 
     lab = SimulatedLab(4)
     if known:  # a day on which medium work waited for an hour is over
         for _ in range(3000):
-            lab.state.measures.record("any", frozenset()).line.waits[1].add(3600.0)
+            lab.state.stats.of("any", frozenset()).fcfs.waits[1].add(3600.0)
     for number in range(4):
         lab.add(number, priority=5, app="new")
     assert len(lab.starts) == 4
@@ -344,10 +350,10 @@ def test_devices_of_an_idle_lab_do_not_idle_while_a_build_waits(known: bool) -> 
 
 def test_low_work_gets_a_further_slot_when_its_last_job_would_wait_longer_than_any_usually_does() -> None:
     lab = SimulatedLab(1)
-    line = lab.state.measures.record("any", frozenset()).line
+    fcfs = lab.state.stats.of("any", frozenset()).fcfs
     for _ in range(100):
-        line.waits[1].add(3600.0)  # it is a patient lab
-        line.waits[2].add(1000.0)
+        fcfs.waits[1].add(3600.0)  # its thresholds are for long waits
+        fcfs.waits[2].add(1000.0)
     for number in range(14):  # the slot is through with them in another 14 minutes
         old = Job(f"j{number}", GroupKey("any", "o", "old"), "t", 2, -900.0, number, expected_s=TEST_S)
         lab.feed(JobArrived(old))
@@ -359,10 +365,10 @@ def test_low_work_gets_a_further_slot_when_its_last_job_would_wait_longer_than_a
 
 def test_at_the_end_of_a_backlog_an_older_build_goes_before_a_further_slot_for_a_younger_one() -> None:
     lab = SimulatedLab(1)
-    line = lab.state.measures.record("any", frozenset()).line
+    fcfs = lab.state.stats.of("any", frozenset()).fcfs
     for _ in range(100):
-        line.waits[1].add(3600.0)  # it is a patient lab
-        line.waits[2].add(2000.0)
+        fcfs.waits[1].add(3600.0)  # its thresholds are for long waits
+        fcfs.waits[2].add(2000.0)
     for number in range(41):
         lab.add(number, priority=2, app="young")
     for number in (41, 42):

@@ -11,45 +11,47 @@ from collections.abc import Callable
 
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.model import Job, LabState, Slot
-from qgjob.domain.placement.policy.aged import aged
-from qgjob.domain.placement.policy.fairness import favoured
-from qgjob.domain.placement.policy.ordinary import ordinary
-from qgjob.domain.placement.policy.urgent import urgent
+from qgjob.domain.placement.policy.aged import choose_aged
+from qgjob.domain.placement.policy.fairness import favoured_orgs
+from qgjob.domain.placement.policy.ordinary import choose_ordinary
+from qgjob.domain.placement.policy.urgent import choose_urgent
 from qgjob.domain.placement.policy.view import Choice, View
 
 __all__ = ["Choice", "Chooser", "choose"]
 
 Chooser = Callable[[LabState, float], Choice | None]
-"""A policy: the next pair, or None when no free slot should take anything now."""
+"""A policy: takes the state and the time, and returns the next choice, or None when no free slot should take
+anything now."""
 
 
 def choose(state: LabState, now: float) -> Choice | None:
-    """The next pair, or None when no free slot should take anything now."""
+    """The next choice of our policy, or None when no free slot should take anything now."""
     state.index.refresh(state.estimates)
-    state.measures.advance(state, now)
+    state.stats.advance(state, now)
     view = View.of(state, now)
-    view.favoured = favoured(state)
-    choice = _orphan(view) or aged(view) or urgent(view) or ordinary(view)
+    view.favoured_orgs = favoured_orgs(state)
+    choice = _choose_orphan(view) or choose_aged(view) or choose_urgent(view) or choose_ordinary(view)
     if choice is not None and choice[2] is not None:
-        _measure(view, choice[0], choice[1], choice[2])
+        _record_start(view, choice[0], choice[1], choice[2])
     return choice
 
 
-def _measure(view: View, slot: Slot, group: Group, job: Job) -> None:
+def _record_start(view: View, slot: Slot, group: Group, job: Job) -> None:
     install_s = 0.0 if slot.held or group.key[1:] in slot.installed else view.install_s(group)
-    starts = max(view.now, slot.until) + install_s
-    view.state.measures.started(
+    starts_at = max(view.now, slot.until) + install_s
+    view.state.stats.on_start(
         group,
         job,
-        starts - job.arrived_at,
+        starts_at - job.arrived_at,
         view.now - job.arrived_at,
-        as_aged=view.as_aged,
+        is_aged_start=view.is_aged_start,
         oldest_s=view.oldest_s,
-        most_owed=view.most_owed,
+        max_credit=view.max_aged_credit,
     )
 
 
-def _orphan(view: View) -> Choice | None:
+def _choose_orphan(view: View) -> Choice | None:
+    """A slot for a group with orphans: whoever is bound to the group is given them by the work stream."""
     orphaned = view.state.index.orphaned
     for number, group in list(orphaned.items()):
         if not group.orphans:
@@ -57,9 +59,9 @@ def _orphan(view: View) -> Choice | None:
             continue
         if group.key in view.state.refused:
             continue
-        fitting = [slot for slot in view.idle if group.labels <= slot.labels]
-        if fitting:
+        able = [slot for slot in view.idle if group.labels <= slot.labels]
+        if able:
             avoid, key = view.state.out[min(group.orphans)].job.avoid, group.key
-            slot = min(fitting, key=lambda s: (s.name in avoid, s.bound != key, s.last_used, s.name))
+            slot = min(able, key=lambda s: (s.name in avoid, s.bound != key, s.last_used, s.name))
             return slot, group, None, "takes over work whose slot was lost"
     return None

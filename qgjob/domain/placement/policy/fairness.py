@@ -8,19 +8,25 @@ from typing import Final
 from qgjob.domain.placement.model import LabState
 
 _FLOOD: Final = 0.8
-"""The share of all waiting jobs from which on an organisation floods the lab."""
+"""An organisation floods the lab when it has this share of all waiting jobs, and more than there are
+slots."""
 
 
-def favoured(state: LabState) -> frozenset[str]:
-    """The organisations that have fewer slots than their share while another one floods the lab."""
-    orgs = state.index.orgs
-    if len(orgs) < 2:
+def favoured_orgs(state: LabState) -> frozenset[str]:
+    """Organisations with waiting jobs and less than their weighted share of the slots.
+
+    None unless another one floods the lab.
+    """
+    waiting = state.index.waiting_by_org
+    if len(waiting) < 2:
         return frozenset()
-    total = sum(orgs.values())
-    flooding = max(orgs, key=lambda org: (orgs[org], org))
-    if orgs[flooding] < _FLOOD * total or orgs[flooding] <= len(state.slots):
+    total = sum(waiting.values())
+    flooding = max(waiting, key=lambda org: (waiting[org], org))
+    if waiting[flooding] < _FLOOD * total or waiting[flooding] <= len(state.slots):
         return frozenset()
     busy = Counter(slot.works_on.key.org_id for slot in state.slots.values() if slot.works_on is not None)
-    weight = {org: state.weights.get(org, 1.0) for org in {*orgs, *busy}}
-    each = len(state.slots) / sum(weight.values())
-    return frozenset(org for org in orgs if org != flooding and busy[org] < each * weight[org])
+    weights = {org: state.weights.get(org, 1.0) for org in {*waiting, *busy}}
+    slots_per_weight = len(state.slots) / sum(weights.values())
+    return frozenset(
+        org for org in waiting if org != flooding and busy[org] < slots_per_weight * weights[org]
+    )

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Slot
-from qgjob.domain.placement.policy.picks import give, spare
+from qgjob.domain.placement.policy.candidates import choose_job, slots_for_install
 from qgjob.domain.placement.policy.view import Choice, View
 
-_LOOKED_AT: Final = 8
+_SCAN_LIMIT: Final = 8
 _YOUNG: Final = 0.5
 """A slot leaves a build whose oldest job of the level waits less than so much of what the other's does."""
 
@@ -21,54 +21,53 @@ _YOUNG: Final = 0.5
 class _Rule(NamedTuple):
     """When a job of a level waits too long."""
 
-    usual: float
-    """The quantile of the waits with first come, first served that is usual."""
+    usual_quantile: float
+    """The quantile of the waits under FCFS that is usual."""
     share: float
-    """Too long is more than this share of it, the install included."""
-    behind: float
-    """Only while our waits are so far behind."""
+    """Too long is more than this share of the usual wait, the install included,"""
+    min_wait_ratio: float
+    """and only while our waits are at least so many times those under FCFS."""
 
 
 _RULES: Final = {1: _Rule(0.95, 0.8, 0.7), 2: _Rule(1.0, 1.0, 0.0)}
-"""By level. Medium work begins before it is behind, or it could not catch up; low work when it waits longer
-than any would with first come, first served."""
+"""By level. Medium work begins before its waits are longer than under FCFS, or it could not catch up; low
+work when it waits longer than any would under FCFS."""
 
 
-def overtaken(view: View, pools: list[Pool], level: int) -> Choice | None:
+def choose_overtaken(view: View, pools: list[Pool], level: int) -> Choice | None:
     """The oldest job that waits too long, on a slot whose own work of the level is much younger."""
     if not view.idle:
         return None
     rule = _RULES[level]
     for pool in pools:
-        record = view.record(pool)
-        if not pool.waiting[level] or record.behind(level) < rule.behind:
+        if not pool.waiting[level] or view.stats(pool).wait_ratio(level) < rule.min_wait_ratio:
             continue
-        too_long_s = rule.share * view.usual_s(pool, level, rule.usual)
+        too_long_s = rule.share * view.usual_wait_s(pool, level, rule.usual_quantile)
         if not too_long_s:
             continue
-        for _, _, group in pool.turns[level].first(_LOOKED_AT):
-            queue = group.top(level)
+        for _, _, group in pool.by_priority[level].first(_SCAN_LIMIT):
+            queue = group.top_queue(level)
             if queue is None or view.workers(group):
                 continue
             job = queue.oldest()
             age_s = view.now - job.arrived_at
             if age_s + view.install_s(group) < too_long_s:
                 continue
-            for slot in spare(view, group):
-                if not _has_younger(view, slot, level, _YOUNG * age_s):
+            for slot in slots_for_install(view, group):
+                if not _all_younger(view, slot, level, _YOUNG * age_s):
                     continue
                 because = "it waits longer than is usual, while slots stay on other builds"
-                if choice := give(view, slot, group, because, level=level, job=job):
+                if choice := choose_job(view, slot, group, because, level=level, job=job):
                     return choice
     return None
 
 
-def _has_younger(view: View, slot: Slot, level: int, age_s: float) -> bool:
-    """Whether what waits for the slot's builds is less urgent, or of the level and not that old."""
-    for mine, group in view.wanting(slot):
-        if mine < level:
+def _all_younger(view: View, slot: Slot, level: int, age_s: float) -> bool:
+    """Whether all jobs that wait for the slot's builds are less urgent, or of the level and not that old."""
+    for own_level, group in view.waiting_groups(slot):
+        if own_level < level:
             return False
-        queue = group.top(level) if mine == level else None
+        queue = group.top_queue(level) if own_level == level else None
         if queue is not None and view.now - queue.oldest().arrived_at > age_s:
             return False
     return True

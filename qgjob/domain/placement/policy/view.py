@@ -1,4 +1,4 @@
-"""What one decision looks at: the slots that could take something now, and the figures of a group."""
+"""What one decision looks at: the slots that can take a job now, and the figures of groups and pools."""
 
 from __future__ import annotations
 
@@ -9,42 +9,46 @@ from typing import Final
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.holding import overdue
 from qgjob.domain.placement.index import Pool
-from qgjob.domain.placement.measures import Record, aged_most
 from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
-from qgjob.domain.placement.policy.terms import FEW, Terms, terms
+from qgjob.domain.placement.policy.thresholds import FEW_PER_SLOT, Thresholds, thresholds
+from qgjob.domain.placement.stats import CapabilityStats, max_aged_credit
 
-_LITTLE: Final = 0.5
+_LOW_LOAD: Final = 0.5
 """The load under which a backlog may be ending."""
 _BRIEF_S: Final = 12.0
-"""What is done within that is done at once to those who wait: nobody minds who was first."""
+"""A backlog that takes less is over at once to those who wait: nobody minds who was first."""
 
 Choice = tuple[Slot, Group, Job | None, str]
-"""A slot, its next group and job (None: an orphan that is released already), and why."""
+"""A slot, its next group and job (None: an orphan, which is released already), and the reason that `explain`
+gives."""
 
 
 @dataclass(slots=True)
 class View:
-    """The free slots, and what every rule asks of a group."""
+    """The free slots, and what the rules ask of groups and pools. Times in seconds.
+
+    Most figures are of a capability: they take a group or a pool and are of all that need the same labels.
+    """
 
     state: LabState
     now: float
     idle: list[Slot] = field(default_factory=list[Slot])
     """Slots that hold nothing, the longest idle first."""
     holders: dict[Build, list[Slot]] = field(default_factory=dict[Build, list[Slot]])
-    """Idle slots by what they have installed."""
-    ahead: dict[GroupKey, Slot] = field(default_factory=dict[GroupKey, Slot])
-    """By group: a busy slot for which one more short job may be released ahead; the least laden."""
-    favoured: frozenset[str] = frozenset()
+    """Idle slots by installed build."""
+    prefetching: dict[GroupKey, Slot] = field(default_factory=dict[GroupKey, Slot])
+    """By group: the busy slot with the fewest jobs of those for which one more short job may be released
+    ahead."""
+    favoured_orgs: frozenset[str] = frozenset()
     """Organisations that go first within a class, because another one floods the lab."""
-
-    _terms: dict[str, Terms] = field(default_factory=dict[str, Terms])
+    is_aged_start: bool = False
+    """Whether the choice is charged to the share of the starts that aged work has."""
+    _thresholds: dict[str, Thresholds] = field(default_factory=dict[str, Thresholds])
     """By capability."""
-    as_aged: bool = False
-    """Whether the choice is one of the starts that aged work is sure of."""
 
     @classmethod
     def of(cls, state: LabState, now: float) -> View:
-        """What there is to decide upon now."""
+        """The slots that can take a job now."""
         view = cls(state, now)
         for slot in state.free.values():
             if not slot.held:
@@ -52,85 +56,85 @@ class View:
                 for build in slot.installed:
                     view.holders.setdefault(build, []).append(slot)
             elif slot.bound is not None and not overdue(slot, now):
-                have = view.ahead.get(slot.bound)
-                if have is None or len(slot.held) < len(have.held):
-                    view.ahead[slot.bound] = slot
+                other = view.prefetching.get(slot.bound)
+                if other is None or len(slot.held) < len(other.held):
+                    view.prefetching[slot.bound] = slot
         return view
 
-    def record(self, of: Group | Pool) -> Record:
-        """What was measured of the jobs that need the same labels."""
-        return self.state.measures.record(of.capability, of.labels)
+    def stats(self, of: Group | Pool) -> CapabilityStats:
+        """What was measured of a capability."""
+        return self.state.stats.of(of.capability, of.labels)
 
-    def terms(self, of: Group | Pool) -> Terms:
-        """On what terms the jobs that need the same labels get slots and installs."""
-        found = self._terms.get(of.capability)
+    def thresholds(self, of: Group | Pool) -> Thresholds:
+        """The thresholds for a capability."""
+        found = self._thresholds.get(of.capability)
         if found is None:
-            found = self._terms[of.capability] = terms(self.record(of), self.round_s, self.now)
+            found = self._thresholds[of.capability] = thresholds(self.stats(of), self.round_s, self.now)
         return found
 
     @property
     def round_s(self) -> float:
-        """What an install and a test take, of whichever build."""
+        """What an install and a test take on average, of any build."""
         return self.state.estimates.any_install.value + self.state.estimates.any_test.value
 
     @property
     def oldest_s(self) -> float:
-        """How long the oldest of all waiting jobs waits; 0 when there is none."""
-        firsts = (entry for pool in self.state.index.pools.values() for entry in pool.ages.first(1))
+        """How long the oldest of all waiting jobs waits; 0 when none does."""
+        firsts = (entry for pool in self.state.index.pools.values() for entry in pool.by_age.first(1))
         return self.now - min((arrived_at for (arrived_at, *_), _, _ in firsts), default=self.now)
 
     @property
-    def most_owed(self) -> float:
+    def max_aged_credit(self) -> float:
         """How many starts the oldest aged work is owed at most."""
-        return aged_most(len(self.state.slots), self.state.index.mean_s)
+        return max_aged_credit(len(self.state.slots), self.state.index.test_s)
 
-    def usual_s(self, of: Group | Pool, level: int, share: float) -> float:
-        """How long so many of the jobs of a level wait at most with first come, first served; 0: not known.
+    def usual_wait_s(self, of: Group | Pool, level: int, quantile: float) -> float:
+        """A quantile of the waits of a level under FCFS; 0 when unknown.
 
-        While few are known, not less than the terms say.
+        While few waits are known, at least `cold_start_rounds`.
         """
-        record = self.record(of)
-        usual_s = record.line.usual_s(level, share, self.now) or 0.0
-        few = len(record.line.waits[level]) < FEW * max(1, record.slots)
-        return max(usual_s, self.terms(of).first_rounds * self.round_s) if few else usual_s
+        stats = self.stats(of)
+        usual_s = stats.fcfs.usual_wait_s(level, quantile, self.now) or 0.0
+        few = len(stats.fcfs.waits[level]) < FEW_PER_SLOT * max(1, stats.slots)
+        return max(usual_s, self.thresholds(of).cold_start_rounds * self.round_s) if few else usual_s
 
     def load(self, of: Group | Pool) -> float:
-        """The test work that came lately for the same labels, over what their slots can do."""
-        return self.record(of).load(self.now, self.state.estimates.any_test.value)
+        """The test work that arrived lately for a capability, over what its slots can do."""
+        return self.stats(of).load(self.now, self.state.estimates.any_test.value)
 
-    def left_s(self, of: Group | Pool) -> float:
-        """How long the slots would need for all tests that wait for the same labels, evenly spread."""
-        return self.state.index.pools[of.capability].work_s / max(1, self.record(of).slots)
+    def backlog_s(self, of: Group | Pool) -> float:
+        """How long the slots of a capability need for all its waiting tests, evenly spread."""
+        return self.state.index.pools[of.capability].work_s / max(1, self.stats(of).slots)
 
-    def ending(self, of: Group | Pool) -> bool:
-        """Whether that is likely to be done before much more comes, or is done very soon anyway.
+    def is_ending(self, of: Group | Pool) -> bool:
+        """Whether the backlog is likely to be done before much more arrives, or very soon anyway.
 
-        Little comes, and nothing came for as long as it will take: who knows no more of arrivals than how
-        long there were none expects none for as long again.
+        The load is low, and nothing arrived for as long as the backlog takes: with only the length of the
+        quiet known, as much again is expected.
         """
-        return self.brief(of) or (
-            self.load(of) < _LITTLE and self.record(of).quiet_s(self.now) >= self.left_s(of)
+        return self.is_brief(of) or (
+            self.load(of) < _LOW_LOAD and self.stats(of).since_arrival_s(self.now) >= self.backlog_s(of)
         )
 
-    def brief(self, of: Group | Pool) -> bool:
-        """Whether it takes, with an install, so short that only the end of it all counts."""
-        return self.left_s(of) + self.state.estimates.any_install.value <= _BRIEF_S
+    def is_brief(self, of: Group | Pool) -> bool:
+        """Whether the backlog, with an install, takes so short that only its end matters."""
+        return self.backlog_s(of) + self.state.estimates.any_install.value <= _BRIEF_S
 
     def install_s(self, group: Group) -> float:
         """How long the group's build is expected to take to install."""
         return self.state.estimates.install(group.key.org_id, group.key.app_version_id)
 
-    def mean_s(self, group: Group) -> float:
+    def test_s(self, group: Group) -> float:
         """How long a test of the group is expected to take."""
         return self.state.estimates.group(group.key)
 
     def work_s(self, group: Group, levels: int = 3) -> float:
-        """Expected seconds of the group's tests that wait, of its most urgent `levels` levels."""
-        return group.work_s(self.mean_s(group), levels)
+        """Expected seconds of the group's waiting tests of its `levels` most urgent levels."""
+        return group.work_s(self.test_s(group), levels)
 
-    def frees(self, group: Group) -> Iterator[float]:
-        """When the slots that work on the group are expected to be done; those long overdue left out."""
-        overdue_s = self.install_s(group) + self.mean_s(group)
+    def free_times(self, group: Group) -> Iterator[float]:
+        """When each slot that works on the group is expected to be done, without those long overdue."""
+        overdue_s = self.install_s(group) + self.test_s(group)
         for name in group.slots:
             slot = self.state.slots.get(name)
             if slot is not None and slot.works_on is group and self.now - slot.until <= overdue_s:
@@ -139,32 +143,35 @@ class View:
     def workers(self, group: Group) -> int:
         """How many slots work on the group and will come back to it.
 
-        None when they are overdue by an install and a test on average: whatever holds them up may last.
+        0 when they are overdue by an install and a test on average: whatever holds them up may last.
         """
         busy = group.busy
         overdue_s = busy * self.now - group.ends_s
-        if overdue_s > 0 and overdue_s > busy * (self.install_s(group) + self.mean_s(group)):
+        if overdue_s > 0 and overdue_s > busy * (self.install_s(group) + self.test_s(group)):
             return 0
         return busy
 
-    def last_start_s(self, group: Group, levels: int = 3) -> float:
-        """How long the last job of the group's most urgent levels will have waited, as things are."""
+    def last_wait_s(self, group: Group, levels: int = 3) -> float:
+        """How long the last job of the group's `levels` most urgent levels will have waited when it starts.
+
+        With the slots that work on the group now, or one that would have to install it.
+        """
         oldest = group.oldest()
-        age = self.now - oldest.arrived_at if oldest else 0.0
-        workers, work = self.workers(group), self.work_s(group, levels)
+        age_s = self.now - oldest.arrived_at if oldest else 0.0
+        workers, work_s = self.workers(group), self.work_s(group, levels)
         if not workers:
-            return age + self.install_s(group) + work
-        return age + (work + group.running_s(self.now)) / workers
+            return age_s + self.install_s(group) + work_s
+        return age_s + (work_s + group.running_s(self.now)) / workers
 
-    def wanted(self, slot: Slot) -> int | None:
-        """The most urgent level at which jobs wait for a build that the slot has."""
-        return min((level for level, _ in self.wanting(slot)), default=None)
+    def waiting_level(self, slot: Slot) -> int | None:
+        """The most urgent level at which jobs wait for a build that the slot has; None when none do."""
+        return min((level for level, _ in self.waiting_groups(slot)), default=None)
 
-    def wanting(self, slot: Slot) -> Iterator[tuple[int, Group]]:
+    def waiting_groups(self, slot: Slot) -> Iterator[tuple[int, Group]]:
         """Groups whose waiting jobs a slot could run without an install, each with its most urgent level."""
         for build in slot.installed:
             groups = self.state.index.builds.get(build)
             for group in groups.values() if groups else ():
-                level = group.level()
+                level = group.top_level()
                 if level is not None and group.labels <= slot.labels:
                     yield level, group

@@ -1,0 +1,100 @@
+"""Which slots a group may get, and which of its jobs goes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from qgjob.domain.placement.groups import Group, Queue
+from qgjob.domain.placement.model import Job, LabState, Slot
+from qgjob.domain.placement.policy.view import Choice, View
+
+_LONGEST_FIRST: Final = 4.0
+"""At the end of a backlog the longest test goes first once the backlog takes less than so many times as
+long."""
+_SCAN_LIMIT: Final = 16
+
+
+def choose_job(
+    view: View, slot: Slot, group: Group, because: str, *, level: int | None = None, job: Job | None = None
+) -> Choice | None:
+    """A job of the group for the slot, of one level or of the most urgent one; None when all avoid the slot.
+
+    `job` is preferred unless it avoids the slot.
+    """
+    if job is None or slot.name in job.avoid:
+        job = _next_job(view, slot, group, level)
+    return None if job is None else (slot, group, job, because)
+
+
+def slots_with_build(view: View, group: Group) -> Iterator[Slot]:
+    """Slots that have the group's build and can take a job of it now."""
+    for slot in view.holders.get(group.key[1:], ()):
+        if group.labels <= slot.labels:
+            yield slot
+    prefetching = view.prefetching.get(group.key)
+    if prefetching is not None:
+        yield prefetching
+
+
+def slots_for_install(view: View, group: Group) -> Iterator[Slot]:
+    """The idle slots on which the group's build could be installed, the best first.
+
+    A common slot before a scarce one that others may need; then one whose build nobody waits for; then the
+    one that is idle for longest.
+    """
+    scarcer = _scarcer_labels(view, group)
+    ranked: list[tuple[int, int, int, Slot]] = []
+    for number, slot in enumerate(view.idle):
+        if not group.labels <= slot.labels:
+            continue
+        scarcity = sum(labels <= slot.labels for labels in scarcer) if scarcer else 0
+        level = view.waiting_level(slot)
+        if level is None and not scarcity:
+            yield slot
+        else:
+            ranked.append((scarcity, 0 if level is None else 3 - level, number, slot))
+    ranked.sort(key=lambda entry: entry[:3])
+    for *_, slot in ranked:
+        yield slot
+
+
+def _scarcer_labels(view: View, group: Group) -> list[frozenset[str]]:
+    """The labels of each capability, with or without waiting jobs, that fewer slots have than the group's."""
+    by_capability = view.state.stats.by_capability
+    if len(by_capability) == 1:
+        return []
+    slots = view.stats(group).slots
+    return [stats.fcfs.labels for stats in by_capability.values() if stats.slots < slots]
+
+
+def _next_job(view: View, slot: Slot, group: Group, level: int | None) -> Job | None:
+    queue = group.top_queue(level)
+    if queue is None:
+        return None
+    job = _shortest_or_longest(view, group, queue)
+    if slot.name not in job.avoid:
+        return job
+    for other in group.first(_SCAN_LIMIT):
+        if level is not None and other.level != level:
+            continue
+        if slot.name not in other.avoid or not _has_alternative(view.state, group, other):
+            return other
+    return None
+
+
+def _shortest_or_longest(view: View, group: Group, queue: Queue) -> Job:
+    mean_s = view.test_s(group)
+    if view.is_ending(group):
+        longest = queue.by_length(mean_s, longest=True)
+        if view.backlog_s(group) <= _LONGEST_FIRST * view.state.expected_s(longest):
+            return longest
+    return queue.by_length(mean_s, longest=False)
+
+
+def _has_alternative(state: LabState, group: Group, job: Job) -> bool:
+    """Whether a slot could run the job that the job does not avoid."""
+    return any(
+        slot.available and group.labels <= slot.labels and slot.name not in job.avoid
+        for slot in state.slots.values()
+    )

@@ -19,7 +19,7 @@ from agent.npm.packages import NpmPackages, NpmSettings
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
 from agent.runners.toolchain import Toolchain
-from agent.service import Agent, AgentOptions, wait_for_topology
+from agent.service import Agent, AgentOptions, wait_for_streams
 from agent.slots.roster import DeviceRoster
 from agent.storage.files import JobFiles
 from agent.storage.removal import remove_tree
@@ -61,7 +61,7 @@ async def run_agent(
         driver = _driver(settings, tools, mark)  # before the server is waited for: it may not exist
         build_messages_of_jobs()
         async with open_bus(settings.server) as bus:
-            await wait_for_topology(bus)
+            await wait_for_streams(bus, settings.name)
             files = JobFiles(
                 bus, folder / "cache", needs_build=driver.needs_build, limit_bytes=settings.cache_bytes
             )

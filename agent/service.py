@@ -23,10 +23,12 @@ from bus_schemas import subjects
 from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
 from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.lab import HoldOrder
+from bus_schemas.streams import AGENTS_BUCKET
+from bus_schemas.tokens import encode_token
 from qgjob import __version__
+from qgjob.bus import kv
 from qgjob.bus.connect import Bus
-from qgjob.bus.topology import ensure_topology
-from qgjob.errors import BadMessageError, NewerMessageError, QgjobError
+from qgjob.errors import BadMessageError, NewerMessageError, NotAllowedError, QgjobError
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -228,13 +230,21 @@ async def _wait(
     return await asyncio.wait(workers, timeout=timeout_s) if workers else (set(), set())
 
 
-async def wait_for_topology(bus: Bus) -> None:
-    """Make sure that the streams are there, trying again while the server starts."""
+async def wait_for_streams(bus: Bus, name: str) -> None:
+    """Wait until the agents' heartbeats can be stored: schedulers make the streams, and lab machines may not.
+
+    Raises `NotAllowedError` where this agent may not even ask.
+    """
+    told = False
     while True:
         try:
-            await ensure_topology(bus)
+            await kv.get(bus, AGENTS_BUCKET, encode_token(name), timeout=2.0)
+        except NotAllowedError:
+            raise
         except QgjobError as error:
-            log.warning("the streams are not there yet: %s", error)
+            if not told:
+                log.warning("waiting for a scheduler, which makes the streams: %s", error)
+            told = True
             await asyncio.sleep(0.5)
         else:
             return

@@ -21,7 +21,7 @@ from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
 from qgjob.bus.connection import Connection, NoTlsError
-from qgjob.bus.credentials import Renewed, credentials_file, tls_context
+from qgjob.bus.credentials import Renewed, credentials, tls_context
 from qgjob.bus.requester import Requester
 from qgjob.bus.unreachable import cause_of, explain
 from qgjob.config import ServerOptions, shown_server
@@ -232,7 +232,8 @@ def _arguments(options: ServerOptions, urls: list[str], told: _Callbacks) -> dic
         "skip_subject_validation": True,
     }
     if options.creds:
-        arguments["user_credentials"] = credentials_file(options.creds)
+        read_user = partial(credentials, options.creds)
+        arguments["user_credentials"] = Renewed(read_user(), read_user)
     if options.token:
         arguments["token"] = options.token
         if file := options.token_file:

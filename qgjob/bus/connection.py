@@ -9,7 +9,7 @@ from typing import Any
 from nats.aio.client import Client as NatsClient
 from nats.errors import Error as NatsError
 
-from qgjob.bus.credentials import Renewed
+from qgjob.bus.credentials import Renewed, User
 
 
 class NoTlsError(NatsError):
@@ -66,7 +66,18 @@ class Connection(NatsClient):
     def _connect_command(self) -> bytes:
         """What goes first over an encrypted connection; a server may refuse it and hang up at once."""
         self._mark_tls()
+        self._show_credentials()
         return super()._connect_command()
+
+    def _show_credentials(self) -> None:
+        """As they are now; the library would never try again after a file that it cannot read."""
+        read: Any = self._user_credentials
+        if read is not None:
+            user: User = read()
+            jwt = user.jwt
+            self._user_jwt_cb = (lambda: jwt) if jwt else None
+            self._public_nkey = None if jwt else user.public
+            self._signature_cb = user.sign
 
     def _mark_tls(self) -> None:
         """The library does not, and each command would end with a warning of asyncio's about that."""

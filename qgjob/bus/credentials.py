@@ -5,15 +5,21 @@ Services live for longer than tokens and certificates: each new connection reads
 
 from __future__ import annotations
 
+import base64
 import logging
+import re
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from qgjob.errors import UsageError
 
 T = TypeVar("T")
+
+_JWT: Final = re.compile(rb"BEGIN NATS USER JWT-+\s+([\w-]+\.[\w-]+\.[\w-]+)\s")
+_SEED: Final = re.compile(rb"\bSU[A-Z2-7]{56}\b")
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +48,42 @@ def _existing(path: str, what: str) -> str:
     return str(Path(path).expanduser())
 
 
-def credentials_file(path: str) -> str:
-    """The name of a file that holds a user's JWT and seed, as far as can be seen; raises `UsageError`."""
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who shows a signature of the server's question: by a JWT that names the key, or by the key itself."""
+
+    jwt: bytes | None
+    seed: bytes
+
+    @property
+    def public(self) -> str:
+        """The key as servers know it."""
+        return bytes(self._pair().public_key).decode()
+
+    def sign(self, nonce: str) -> bytes:
+        """The signature of the server's question."""
+        return base64.b64encode(self._pair().sign(nonce.encode()))
+
+    def _pair(self) -> Any:
+        import nkeys  # pyright: ignore[reportMissingTypeStubs]
+
+        return nkeys.from_seed(bytearray(self.seed))
+
+
+def credentials(path: str) -> User:
+    """What a file holds: a user's JWT and seed, or the seed of an NKEY alone; raises `UsageError`."""
     name = _existing(path, "credentials")
     try:
         text = Path(name).read_bytes()
     except OSError as error:
         raise UsageError(f"The credentials file {path} cannot be read: {error.strerror}.") from None
-    if b"BEGIN NATS USER JWT" not in text or b"BEGIN USER NKEY SEED" not in text:
+    jwt, seed = _JWT.search(text), _SEED.search(text)
+    if seed is None or (jwt is None and text.strip() != seed[0]):
         raise UsageError(
             f"The file {path} holds no NATS credentials.",
-            hint="They are a user's JWT and its seed, as `nsc generate creds` writes them.",
+            hint="They are a JWT and its seed, as `nsc generate creds` writes them, or an NKEY's seed.",
         )
-    return name
+    return User(jwt[1] if jwt else None, seed[0])
 
 
 def tls_context(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext | None:

@@ -1,9 +1,11 @@
 """Pull messages from a consumer, surviving lost requests and restarted servers.
 
 A client's own `fetch` forgets a request that was in flight when the server died, and a cancelled
-one leaves an orphan behind that steals a message for a whole ack wait. Here one inbox lives as
-long as the puller; every request has a token in it, asks for a heartbeat each second, and is
-made again after 2.5 s of silence. A message for an older token is still ours.
+one leaves an orphan behind that steals a message for a whole ack wait. Here one inbox serves
+many requests; every request has a token in it, asks for a heartbeat each second, and is
+made again after 2.5 s of silence. A message for an older token is still ours. Now and then the
+inbox is another one: a server that passes answers on to other accounts remembers each request for
+as long as somebody listens there.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ STALE_S: Final = 1.0
 _NS: Final = 1_000_000_000
 _AGAIN_S: Final = 0.25
 """What was refused, or is to be asked of a new connection, is asked for again so soon."""
+INBOX_S: Final = 60.0
+"""How long an inbox is used; it is listened to for as long again, which no request lasts."""
 _LOOK_S: Final = 1.0
 """How often it is looked whether the server is silent: each slot has a puller, and an idle lab sleeps."""
 
@@ -70,13 +74,14 @@ class Puller:
         self.consumer = consumer
         self._prefetch = ahead
         self._wanted = ahead
-        self._prefix = bus.nc.new_inbox() + "."
-        self._prefix_length = len(self._prefix)
+        self._prefix = ""
+        self._inboxes: list[Subscription] = []
+        """The one in use, behind the one before it."""
+        self._inbox_since = 0.0
         self._tokens: dict[str, int] = {}
         self._counter = 0
         self._messages: deque[Msg] = deque()
         self._wake = wake or asyncio.Event()
-        self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
         self._gone: str | None = None
         self._last_message_at = 0.0
@@ -94,9 +99,7 @@ class Puller:
 
     async def start(self) -> Self:
         """Subscribe to the inbox; a stream makes its first request. `close` or `retire` it later."""
-        self._subscription = await self._bus.nc.subscribe(
-            self._prefix + "*", cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        await self._open_inbox()
         self._bus.on_reconnect.append(self._on_reconnect)
         await self._request()
         self._task = asyncio.create_task(self._keep_requesting(), name=f"pull {self.consumer}")
@@ -145,10 +148,24 @@ class Puller:
         finally:
             await self._hand_back()
 
+    async def _open_inbox(self) -> None:
+        """Take another inbox for what is requested from now on."""
+        self._inbox_since = self._loop.time()
+        prefix = self._bus.nc.new_inbox() + "."
+        self._inboxes.append(
+            await self._bus.nc.subscribe(
+                prefix + "*", cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
+            )
+        )
+        self._prefix = prefix
+        for former in self._inboxes[:-2]:
+            self._inboxes.remove(former)
+            await former.unsubscribe()
+
     async def _unsubscribe(self) -> None:
         with contextlib.suppress(Exception):  # the connection may be going away
-            if self._subscription:
-                await self._subscription.unsubscribe()
+            for inbox in self._inboxes:
+                await inbox.unsubscribe()
         await self._hand_back()
 
     async def _hand_back(self) -> None:
@@ -246,7 +263,7 @@ class Puller:
         status = headers.get("Status", "")
         if status == "100":
             return
-        self._tokens.pop(msg.subject[self._prefix_length :], None)
+        self._tokens.pop(msg.subject.rpartition(".")[2], None)
         self._check_settled()
         reason = headers.get("Description", "") or "nobody answers"
         if status == "503" or (status == "409" and "deleted" in reason.lower()):
@@ -287,6 +304,9 @@ class Puller:
         if self._silent_since is None:
             self._silent_since = self._last_message_at
         self._no_requests.clear()
+        # A stream of messages keeps its one: from two they would come in any order.
+        if not self._prefetch and self._last_request_at - self._inbox_since > INBOX_S:
+            await self._open_inbox()
         await self._bus.nc.publish(self._subject, json.dumps(body).encode(), reply=self._prefix + token)
 
     async def _keep_requesting(self) -> None:

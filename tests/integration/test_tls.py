@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import subprocess
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from qgjob.local.ports import free_port
 from tests.acceptance.conftest import Qgjob, clean_env
 from tests.conftest import required_program
 from tests.support.http import Http
+from tests.support.programs import running
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.tls import Authority, TlsServer
 from tests.support.wait import wait_for
@@ -44,29 +43,6 @@ def lab(tmp_path: Path, authority: Authority, server: TlsServer) -> Qgjob:
     added = qgjob("context", "add", "lab", server.url, *files)
     assert added.code == 0, added
     return qgjob
-
-
-@contextlib.contextmanager
-def running(qgjob: Qgjob, *args: str) -> Generator[None]:
-    """A service, its words in a file of its name; SIGTERM ends it in order."""
-    said = qgjob.folder / f"{args[0]}.said"
-    with said.open("wb") as file:
-        process = subprocess.Popen(
-            [*qgjob.argv, *args],
-            cwd=qgjob.folder,
-            env=qgjob.env,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, said.read_text()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 async def test_all_services_connect_as_the_commands_do(

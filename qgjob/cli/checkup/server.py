@@ -6,11 +6,14 @@ import time
 from typing import Any
 
 from qgjob.bus.connect import MIN_SERVER, Bus
+from qgjob.bus.requester import JsError
 from qgjob.cli.checkup.finding import Finding
 from qgjob.cli.display.output import size_text
 from qgjob.errors import NotAllowedError, QgjobError
 
 _SLOW_S = 0.25
+_NOT_OF_ACCOUNT = 10039
+"""JetStream is there, for other accounts."""
 
 
 async def connection(bus: Bus) -> Finding:
@@ -37,6 +40,8 @@ async def jetstream(bus: Bus) -> Finding:
     except NotAllowedError:
         return Finding("jetstream", "unknown", "these credentials may not ask for it; the scheduler does")
     except QgjobError as error:
+        if isinstance(error, JsError) and error.err_code == _NOT_OF_ACCOUNT:
+            return Finding("jetstream", "unknown", "this account has none; the scheduler's has")
         return Finding("jetstream", "wrong", error.message.rstrip("."), error.hint)
     return storage(int(account["storage"]), _limit(account), int(account["streams"]))
 

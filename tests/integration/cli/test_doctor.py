@@ -26,7 +26,7 @@ from qgjob.local.system import LocalSystem, UpOptions
 from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import open_store
 from qgjob.store.reader import Reader
-from tests.integration.client.test_rights import Guarded, quoted
+from tests.support.accounts import AccountsServer
 from tests.support.samples import SAMPLES
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
@@ -110,10 +110,17 @@ async def test_a_lab_without_leader_projection_agents_and_with_a_late_clock(
             await asyncio.gather(answering, return_exceptions=True)
 
 
+class Guarded(NatsServer):
+    """A server with users; the usual probe, which has no name, may ask for JetStream alone."""
+
+    def user(self, name: str) -> ServerOptions:
+        return ServerOptions(f"nats://{name}:pw@{self.host}:{self.port}")
+
+
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
     """Users with few rights, in an account whose store is nearly full."""
-    may = quoted(("qg.query.>", "qg.jobs.run.acme.>", "$O.qg_bundle_files.>"))
+    may = '["qg.query.>", "qg.jobs.run.acme.>", "$O.qg_bundle_files.>"]'
     config = tmp_path / "nats.conf"
     config.write_text(
         "jetstream { max_file: 1GB }\naccounts { LAB: { jetstream: { max_file: 10485760 }, users: [\n"
@@ -157,3 +164,19 @@ async def test_rights_that_are_missing_and_a_store_that_is_full(guarded: Guarded
     assert (found["query"].status, found["server"].status, code) == ("wrong", "ok", ExitCode.NOT_ALLOWED)
     refused = f"nats://little:wrong@{guarded.host}:{guarded.port}"
     assert (await looked(refused))[1] == ExitCode.NOT_ALLOWED
+
+
+async def test_streams_of_another_account_are_none_of_its_business(tmp_path: Path):
+    server = AccountsServer(tmp_path / "nats")
+    await server.start()
+    try:
+        async with open_bus(server.user("lab")) as bus:
+            await ensure_topology(bus)
+            found, _ = await looked(server.address("ci"))
+    finally:
+        server.kill()
+    assert {n: found[n].status for n in ("jetstream", "submit", "upload")} == {
+        "jetstream": "unknown",
+        "submit": "ok",
+        "upload": "warning",
+    }

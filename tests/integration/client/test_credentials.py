@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import nkeys  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 
 from qgjob.bus.connect import ServerOptions, connect, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.connecting import server_options
 from qgjob.errors import NotAllowedError, UsageError
-from tests.support.operator import OperatedServer
+from tests.support.operator import Key, OperatedServer
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
@@ -38,7 +39,7 @@ async def test_a_file_of_credentials_lets_in(operated: OperatedServer, tmp_path:
 
 
 async def test_a_service_whose_credentials_expire_takes_those_that_renew_them(
-    operated: OperatedServer, tmp_path: Path
+    operated: OperatedServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = operated.credentials(
         tmp_path / "agent.creds", expires=math.ceil(time.time()) + 2
@@ -46,6 +47,8 @@ async def test_a_service_whose_credentials_expire_takes_those_that_renew_them(
     options = ServerOptions(operated.url, creds=str(file), wait_for_server=True)
     async with open_bus(options) as bus:
         await wait_for(lambda: not bus.connected, 20, "the credentials to expire")
+        file.write_bytes(file.read_bytes()[:80])
+        await wait_for(lambda: "What was read before" in caplog.text, 20, "a file that is half written")
         operated.credentials(file)
         await wait_for(lambda: bus.connected, 20, "the connection")
         assert await bus.requests.api("INFO")
@@ -56,6 +59,38 @@ async def test_a_file_that_holds_no_credentials_is_said(text: str, tmp_path: Pat
     (tmp_path / "ci.creds").write_text(text)
     with pytest.raises(UsageError, match=r"ci\.creds"):
         await connect(ServerOptions(creds=str(tmp_path / "ci.creds")))
+
+
+async def test_the_seed_of_an_nkey_lets_in_and_may_be_renewed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    former, later = Key(nkeys.PREFIX_BYTE_USER), Key(nkeys.PREFIX_BYTE_USER)
+    config, file = tmp_path / "nats.conf", tmp_path / "agent.nk"
+
+    def let_in(key: Key) -> None:
+        config.write_text(f"jetstream {{}}\nauthorization {{ users: [ {{ nkey: {key.public} }} ] }}\n")
+
+    let_in(former)
+    file.write_bytes(later.seed)
+    server = TokenServer(tmp_path / "nats", config=config)
+    try:
+        await server.start()
+        options = ServerOptions(server.url, creds=str(file), wait_for_server=True)
+        with pytest.raises(NotAllowedError):
+            await connect(options)
+        file.write_bytes(former.seed + b"\n")
+        async with open_bus(options) as bus:
+            let_in(later)
+            await server.restart()
+            await wait_for(lambda: not bus.connected, 20, "the former key to be refused")
+            caplog.clear()
+            file.write_bytes(later.seed[:20])
+            await wait_for(lambda: "What was read before" in caplog.text, 20, "a file that is half written")
+            file.write_bytes(later.seed)
+            await wait_for(lambda: bus.connected, 20, "the connection")
+            assert await bus.requests.api("INFO")
+    finally:
+        server.kill()
 
 
 def with_token(folder: Path, token: str) -> Path:

@@ -1,0 +1,178 @@
+"""A lab with the accounts of deploy/accounts.conf: each role does its work, and gets at nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from nats.aio.msg import Msg
+
+from bus_schemas import subjects
+from bus_schemas.streams import BUNDLE_OBJECTS, SETTINGS_BUCKET, WORK, group_consumer
+from qgjob.bus import kv
+from qgjob.bus.connect import open_bus
+from qgjob.bus.pull import ACK, Puller
+from qgjob.bus.topology import create_consumer, ensure_topology, missing_streams, stream_state
+from qgjob.errors import ExitCode
+from qgjob.local.ports import free_port
+from tests.acceptance.conftest import Qgjob, clean_env
+from tests.support.accounts import AccountsServer
+from tests.support.http import Http
+from tests.support.programs import running
+from tests.support.servers import ValkeyServer
+from tests.support.wait import wait_for
+
+ASKS = {
+    # Where a role may store what it likes, and have the server say it again.
+    "agent": ("qg.logs.acme.j.1", "$JS.API.DIRECT.GET.QG_LOGS"),
+    "ci": (f"$O.{BUNDLE_OBJECTS}.C.mine", f"$JS.API.DIRECT.GET.OBJ_{BUNDLE_OBJECTS}"),
+    "view": (None, "$JS.API.DIRECT.GET.QG_EVENTS"),
+}
+OF_OTHERS = (
+    "$JS.API.STREAM.DELETE.QG_HISTORY",
+    "$JS.API.STREAM.PURGE.QG_EVENTS",
+    "qg.work.any.acme.v1.j",
+    "qg.work.fence",
+    "qg.agent.rack.bind",
+    "qg.hello",
+    "qg.history.acme.t",
+    "qg.cron.plan.acme.s",
+    "$KV.qg_settings.s",
+    "$KV.qg_leader.leader",
+)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[AccountsServer]:
+    server = AccountsServer(tmp_path / "nats")
+    await server.start()
+    yield server
+    server.kill()
+
+
+async def test_each_role_does_its_work(server: AccountsServer, tmp_path: Path, valkey_server: ValkeyServer):
+    def role(name: str) -> Qgjob:
+        (tmp_path / name).mkdir()
+        own = {"XDG_DATA_HOME": str(tmp_path / name), "QGJOB_SERVER": server.address(name)}
+        return Qgjob(tmp_path / name, clean_env(tmp_path / name) | own)
+
+    lab, machine, ci, view = map(role, ("lab", "agent", "ci", "view"))
+    port = free_port()
+    with (
+        # First, and waits: it may not make the streams.
+        running(machine, "agent", "--name", "rack", "--slots", "1", "--data-dir", str(tmp_path / "rack")),
+        running(lab, "scheduler", "--redis-url", valkey_server.url),
+        running(view, "gateway", "--port", str(port)),
+    ):
+        http = Http(f"http://127.0.0.1:{port}")
+
+        async def there() -> bool:
+            with contextlib.suppress(OSError):
+                answer = await http.get("/api/agents")
+                return answer.status == 200 and [a["agent"] for a in answer.json["agents"]] == ["rack"]
+            return False
+
+        await wait_for(there, 30, "the agent, seen by the gateway of those who look")
+        for each in (ci, view):
+            each.file("t.sh", 'echo said; echo kept > "$QGJOB_ARTIFACTS_DIR/a.txt"\n')
+        submit = ("submit", "--org-id", "acme", "--app-version-id", "v1", "--test", "t.sh")
+        done = await asyncio.to_thread(ci, *submit, "--wait", "--json", "--", "sh", "{test}")
+        assert done.code == 0, done
+        (job,) = (each["job_id"] for each in json.loads(done.out)["jobs"])
+        for looking in (ci, view):
+            assert "said" in (await asyncio.to_thread(looking, "logs", job)).out
+            assert "a.txt" in (await asyncio.to_thread(looking, "artifacts", job, "--download", "here")).out
+            assert (looking.folder / "here").is_dir()
+        for changing in (("retry", job), submit):
+            refused = await asyncio.to_thread(view, *changing)
+            assert refused.code == ExitCode.NOT_ALLOWED, refused
+
+
+@pytest.mark.parametrize("role", ASKS)
+async def test_nobody_gets_at_what_is_not_theirs_not_by_the_servers_answers_either(
+    server: AccountsServer, role: str
+):
+    """Whoever asks says where the answer goes: in one account that would be any subject at all."""
+    stored, asked = ASKS[role]
+    seen: list[str] = []
+
+    async def witness(msg: Msg) -> None:
+        seen.append(msg.subject)
+
+    async with open_bus(server.user("lab")) as lab, open_bus(server.user(role)) as bus:
+        await ensure_topology(lab)
+        await lab.requests.publish("qg.events.acme.r.j.1.info", b"")
+        await lab.nc.subscribe(">", cb=witness)
+        await lab.requests.round_trip()
+        seq = (await bus.requests.publish(stored, b"")).seq if stored else 1
+        for subject in OF_OTHERS:
+            await bus.nc.publish(subject, b"")
+            await bus.nc.publish(asked, json.dumps({"seq": seq}).encode(), reply=subject)
+        await bus.requests.request(asked, json.dumps({"seq": seq}).encode())
+        await lab.requests.round_trip()
+        assert asked in seen
+        assert [subject for subject in OF_OTHERS if subject in seen] == []
+        assert await missing_streams(lab) == []
+        assert (await stream_state(lab, "QG_EVENTS"))["messages"] == 1
+
+
+@pytest.mark.parametrize("role", ["agent", "view"])
+async def test_nobody_hears_what_is_not_theirs(server: AccountsServer, role: str):
+    heard: list[str] = []
+
+    async def hear(msg: Msg) -> None:
+        heard.append(msg.subject)
+
+    async with (
+        open_bus(server.user("lab")) as lab,
+        open_bus(server.user("ci")) as other,
+        open_bus(server.user(role)) as bus,
+    ):
+        await ensure_topology(lab)
+        await bus.nc.subscribe(">", cb=hear)
+        await bus.requests.round_trip()
+        heard.clear()
+        await kv.put(lab, SETTINGS_BUCKET, "s", b"secret")
+        for number, priority in enumerate(("high", "run")):
+            await other.requests.publish(f"qg.jobs.{priority}.acme.{number}", b"secret")
+        await lab.nc.publish("qg.agent.rack.bind", b"")
+        await lab.requests.round_trip()
+        await bus.requests.round_trip()
+        own = [subject for subject in heard if not subject.startswith("_INBOX.")]
+        assert own == (["qg.agent.rack.bind"] if role == "agent" else [])
+
+
+async def test_the_server_does_not_remember_each_request_for_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As it does for as long as somebody may still listen to the answer, and agents listen for days."""
+    for name, seconds in (("INBOX_S", 0.0), ("EXPIRES_S", 0.02), ("HEARTBEAT_S", 0.005)):
+        monkeypatch.setattr(f"qgjob.bus.pull.{name}", seconds)
+    port = free_port()
+    monitor = Http(f"http://127.0.0.1:{port}")
+    server = AccountsServer(tmp_path / "nats", extra=("-m", str(port)))
+    await server.start()
+    requests: list[str] = []
+
+    async def count(msg: Msg) -> None:
+        requests.append(msg.subject)
+
+    try:
+        async with open_bus(server.user("lab")) as lab, open_bus(server.user("agent")) as bus:
+            await ensure_topology(lab)
+            group = group_consumer("any", "acme", "v1")
+            await create_consumer(lab, WORK, group)
+            await lab.nc.subscribe("$JS.API.CONSUMER.MSG.NEXT.>", cb=count)
+            async with Puller(bus, WORK, group["name"]) as puller:
+                await puller.request_one()
+                await wait_for(lambda: len(requests) > 40, 20, "requests that nothing came of")
+                account = (await monitor.get("/accountz?acc=LAB")).json["account_detail"]
+                assert len(account.get("responses", ())) < 10
+                await lab.requests.publish(subjects.work("any", "acme", "v1", "j"), b"")
+                await bus.requests.request((await puller.next()).reply, ACK)
+    finally:
+        server.kill()

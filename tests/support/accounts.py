@@ -1,0 +1,45 @@
+"""A nats-server with the project's nats.conf and the accounts of deploy/accounts.conf, as an operator sets them up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from qgjob.bus.connect import ServerOptions
+from qgjob.local.binaries import nats_config_file
+from tests.support.servers import NatsServer
+
+SAMPLE = Path(__file__).parents[2] / "deploy" / "accounts.conf"
+
+
+def with_passwords() -> str:
+    """The sample; every user has the password `pw`."""
+    return re.sub(r'^# ([A-Z]+_PASSWORD): ".*"$', r"\1: pw", SAMPLE.read_text(), flags=re.MULTILINE)
+
+
+class AccountsServer(NatsServer):
+    """Every user has the password `pw`; with `uploads` CI may upload builds."""
+
+    def __init__(self, folder: Path, *, uploads: bool = False, extra: tuple[str, ...] = ()) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        accounts = with_passwords()
+        if uploads:
+            accounts = accounts.replace("# { service", "{ service")
+            accounts = re.sub(
+                r"^ *default_permissions: .*O\.qg_build_files.*$", "", accounts, flags=re.MULTILINE
+            )
+        (folder / "accounts.conf").write_text(accounts)
+        config = folder / "nats.conf"
+        config.write_text(nats_config_file().read_text().replace('# include "accounts', 'include "accounts'))
+        super().__init__(folder, config=config, extra=extra)
+
+    def address(self, name: str) -> str:
+        """Where a user connects to, with name and password."""
+        return f"nats://{name}:pw@{self.host}:{self.port}"
+
+    def user(self, name: str) -> ServerOptions:
+        """How a user connects."""
+        return ServerOptions(self.address(name))
+
+    async def _ready(self) -> bool:
+        return "Server is ready" in self.log  # the usual probe has no name

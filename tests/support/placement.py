@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
@@ -206,6 +207,8 @@ def consistent(state: LabState) -> None:
         for released in slot.held.values():
             assert released.started or released.job.group == slot.bound, "held, but pulled by nobody"
     assert set(state.free) <= set(state.slots)
+    works_for = [slot.works_on.key.org_id for slot in state.slots.values() if slot.works_on is not None]
+    assert state.org_slots == Counter(works_for)
     assert set(state.groups_out) == {released.job.group for released in state.out.values()}
     assert not state.full or state.most_groups is not None
     for job_id, released in state.out.items():

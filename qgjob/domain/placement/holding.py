@@ -130,11 +130,19 @@ def count_for_group(state: LabState, slot: Slot) -> None:
         return
     if slot.works_on is not None:
         slot.works_on.works(slot.until, -1)
+        _count_for_org(state, slot.works_on.key.org_id, -1)
         state.index.changed[slot.works_on.number] = slot.works_on
     slot.works_on, slot.until = group, until
     if group is not None:
         group.works(until, 1)
+        _count_for_org(state, group.key.org_id, 1)
         state.index.changed[group.number] = group
+
+
+def _count_for_org(state: LabState, org: str, by: int) -> None:
+    slots = state.org_slots[org] = state.org_slots.get(org, 0) + by
+    if not slots:
+        del state.org_slots[org]
 
 
 def overdue(slot: Slot, now: float) -> bool:

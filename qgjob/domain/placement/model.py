@@ -145,6 +145,8 @@ class LabState:
     held_builds: dict[Build, Withheld] = field(default_factory=dict[Build, Withheld])
     org_out: dict[str, int] = field(default_factory=dict[str, int])
     """How many jobs of each organisation are out."""
+    org_slots: dict[str, int] = field(default_factory=dict[str, int])
+    """How many slots hold jobs of each organisation."""
     groups_out: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
     """The groups of which jobs are out, and since when; the longest first."""
     most_groups: int | None = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from bus_schemas.jobs import labels_of
 from qgjob.domain.durations import show_duration
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.model import Job, LabState
-from qgjob.domain.placement.policy.fairness import favoured_orgs
+from qgjob.domain.placement.policy.fairness import fairness_of
 from qgjob.domain.placement.stats import AGED_AFTER_S, AGED_MAX_DEFERRAL_S, AGED_SHARE
 
 COUNTED: Final = 20_000
@@ -45,15 +46,23 @@ def _ahead(group: Group | None, job: Job) -> int | None:
 
 
 def first_orgs(state: LabState, job: Job) -> list[str]:
-    """The organisations whose work of the same class goes first, as they have less than their share."""
+    """The organisations whose work of its class goes first on its slots: they have less than their share."""
     state.index.refresh(
         state.estimates
     )  # as before a decision, of which there was none while no slot was free
-    ahead = favoured_orgs(state)
+    ahead = fairness_of(state).favoured
     if job.group.org_id in ahead:
         return []
+    mine = labels_of(job.group.capability)
+    offered = {slot.labels for slot in state.slots.values() if slot.available and mine <= slot.labels}
     return sorted(
-        {key.org_id for key, group in state.active.items() if key.org_id in ahead and group.levels[job.level]}
+        {
+            key.org_id
+            for key, group in state.active.items()
+            if key.org_id in ahead
+            and group.levels[job.level]
+            and any(group.labels <= labels for labels in offered)
+        }
     )
 
 

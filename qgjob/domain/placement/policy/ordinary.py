@@ -9,17 +9,16 @@ from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Slot
 from qgjob.domain.placement.policy.aged import continue_aged
-from qgjob.domain.placement.policy.candidates import choose_job, slots_for_install, slots_with_build
+from qgjob.domain.placement.policy.candidates import choose_job
 from qgjob.domain.placement.policy.due import due_installs
 from qgjob.domain.placement.policy.ending import choose_last_to_end, is_last_rounds
+from qgjob.domain.placement.policy.favoured import choose_favoured
 from qgjob.domain.placement.policy.install import choose_install
 from qgjob.domain.placement.policy.overtaken import choose_overtaken
 from qgjob.domain.placement.policy.view import Choice, View
 
 _TIER_RATIO: Final = 2
 """Capabilities are of one tier when they have less than so many times the slots of its scarcest."""
-_FAVOURED_WORK: Final = 4.0
-"""A further slot for a favoured organisation's build must find so many installs of work."""
 
 Stay = tuple[int, Slot, Group]
 """The most urgent waiting level of a group, a slot that has its build, and the group."""
@@ -42,13 +41,13 @@ def _choose_in_tier(view: View, pools: list[Pool], stays: list[Stay]) -> Choice 
     last_rounds = ending and is_last_rounds(view, pools)
     medium_stays = (stay for stay in stays if stay[0] <= 1)
     return (
-        (_choose_favoured(view, pools, 1) if view.favoured_orgs else None)
+        choose_favoured(view, pools, 1)
         or (None if ending else choose_overtaken(view, pools, 1))
         or _choose_stay(view, medium_stays)
         or (None if ending else choose_overtaken(view, pools, 2))
         or _choose_aged_stay(view, stays)
         or (None if ending else next(due_installs(view, pools, 1, evict=True), None))
-        or (_choose_favoured(view, pools, 2) if view.favoured_orgs else None)
+        or choose_favoured(view, pools, 2)
         or _choose_stay(view, stays)
         or (None if last_rounds else _choose_due(view, pools))
         or (choose_last_to_end(view, pools) if ending else choose_install(view, pools))
@@ -83,24 +82,6 @@ def _choose_aged_stay(view: View, stays: list[Stay]) -> Choice | None:
 
 def _choose_due(view: View, pools: list[Pool]) -> Choice | None:
     return next(due_installs(view, pools, 1), None) or next(due_installs(view, pools, 2), None)
-
-
-def _choose_favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
-    """Work of the organisations that another one would crowd out."""
-    for pool in pools:
-        for _, _, group in pool.by_priority[level]:
-            if group.key.org_id not in view.favoured_orgs:
-                continue
-            for slot in slots_with_build(view, group):
-                if choice := choose_job(view, slot, group, "the build is installed there"):
-                    return choice
-            workers = view.workers(group)
-            if workers and view.work_s(group) < _FAVOURED_WORK * view.install_s(group) * (workers + 1):
-                continue
-            for slot in slots_for_install(view, group):
-                if choice := choose_job(view, slot, group, "its organisation has less than its share"):
-                    return choice
-    return None
 
 
 def _tiers(view: View) -> list[list[Pool]]:

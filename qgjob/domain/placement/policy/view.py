@@ -10,6 +10,7 @@ from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.holding import overdue
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
+from qgjob.domain.placement.policy.fairness import Fairness
 from qgjob.domain.placement.policy.thresholds import FEW_PER_SLOT, Thresholds, thresholds
 from qgjob.domain.placement.stats import CapabilityStats, max_aged_credit
 
@@ -39,8 +40,7 @@ class View:
     prefetching: dict[GroupKey, Slot] = field(default_factory=dict[GroupKey, Slot])
     """By group: the busy slot with the fewest jobs of those for which one more short job may be released
     ahead."""
-    favoured_orgs: frozenset[str] = frozenset()
-    """Organisations that go first within a class, because another one floods the lab."""
+    fairness: Fairness = field(default_factory=Fairness)
     is_aged_start: bool = False
     """Whether the choice is charged to the share of the starts that aged work has."""
     _thresholds: dict[str, Thresholds] = field(default_factory=dict[str, Thresholds])

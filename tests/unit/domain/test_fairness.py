@@ -1,0 +1,106 @@
+"""Fairness between organisations: first results of one beside a burst of another, and weighted shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from qgjob.domain.placement.explain import explain
+from qgjob.domain.placement.gates import Rules
+from qgjob.domain.placement.model import JobArrived, RulesChanged
+from tests.support.placement import World, job
+from tests.support.simulated_lab import INSTALL_S, TEST_S, SimulatedLab
+
+ROUND_S = INSTALL_S + TEST_S
+
+
+def begun(lab: SimulatedLab, org: str) -> list[float]:
+    """When the jobs of an organisation started."""
+    return [at for at, one in lab.starts if one.group.org_id == org]
+
+
+@pytest.mark.parametrize("priority", [9, 5, 2])
+@pytest.mark.parametrize(("slots", "burst", "jobs"), [(2, 30, 10), (4, 60, 20), (4, 30, 5), (8, 200, 60)])
+def test_the_first_result_of_an_organisation_does_not_wait_for_the_burst_of_another(
+    slots: int, burst: int, jobs: int, priority: int
+) -> None:
+    lab = SimulatedLab(slots)
+    for number in range(burst):
+        lab.add(number, priority=priority, app=f"a{number % 10}", org="burst")
+    lab.step()
+    came = lab.now
+    for number in range(jobs):
+        lab.add(burst + number, priority=priority, app="b", org="calm")
+    while not begun(lab, "calm"):
+        lab.step()
+    assert lab.now <= came + ROUND_S
+
+
+def test_each_of_several_organisations_gets_a_slot_while_others_have_two() -> None:
+    lab = SimulatedLab(4)
+    for number in range(200):
+        lab.add(number, priority=5, app=f"a{number // 50}", org=f"o{number // 50}")
+    lab.step()
+    for number in range(20):
+        lab.add(200 + number, priority=5, app="late", org="late")
+    while lab.now < 6 * ROUND_S:
+        lab.step()
+    assert [org for org in ("o0", "o1", "o2", "o3", "late") if not begun(lab, org)] == ["late"], (
+        "no one has a second slot to give"
+    )
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_slot_that_two_organisations_need_is_not_given_back_and_forth(slots: int) -> None:
+    """The second slot can run the work of neither."""
+    world = World()
+    world.add_slot("a/s0", ("emulator",))
+    if slots == 2:
+        world.add_slot("a/s1", ("device",))
+    for number in range(24):
+        org = f"o{number % 2}"
+        world.feed(JobArrived(job(number, org=org, app=f"v-{org}", labels=("emulator",), at=world.now)))
+    changes, last = 0, None
+    for _ in range(24):
+        world.take("a/s0")
+        _, running = world.running["a/s0"]
+        changes += running.group != last
+        last = running.group
+        world.now += 60.0
+        world.finish("a/s0")
+    assert len(world.ended) == 24
+    assert changes <= 4
+
+
+@pytest.mark.parametrize(("weights", "slots"), [({"b": 3.0}, 6), ({"a": 3.0}, 2)])
+def test_an_organisation_with_a_weight_has_its_share_of_the_slots(
+    weights: Mapping[str, float], slots: int
+) -> None:
+    lab = SimulatedLab(8)
+    lab.feed(RulesChanged(Rules(weights=weights)))
+    for number in range(200):
+        lab.add(number, priority=5, app="a", org="a")
+    for number in range(200):
+        lab.add(200 + number, priority=5, app="b", org="b")
+    while lab.now < 10 * ROUND_S:
+        lab.step()
+    working = [slot.works_on.key.org_id for slot in lab.state.slots.values() if slot.works_on]
+    assert working.count("b") == slots
+    assert sum(group.installs for group in lab.state.groups.values()) <= 16
+
+
+def test_explain_names_no_organisation_whose_work_fits_no_slot_of_the_jobs() -> None:
+    world = World()
+    for number in range(2):
+        world.add_slot(f"a/s{number}", ("emulator",))
+    for number in range(6):
+        world.feed(JobArrived(job(number, org="o", at=world.now)))
+    world.feed(JobArrived(job(90, org="p", labels=("device",), at=world.now)))
+    answer = explain(world.state, "j5", world.now)
+    assert answer is not None
+    assert "goes first, as it has" not in answer.summary
+    world.feed(JobArrived(job(91, org="p", at=world.now)))
+    answer = explain(world.state, "j5", world.now)
+    assert answer is not None
+    assert "work of p goes first, as it has less than its share of the slots" in answer.summary

@@ -13,18 +13,9 @@ from itertools import count
 
 import psutil
 
-from qgjob.domain.placement.core import decide, note
-from qgjob.domain.placement.model import (
-    Effect,
-    GroupKey,
-    Job,
-    JobArrived,
-    JobEnded,
-    JobStarted,
-    LabState,
-    Release,
-    SlotSeen,
-)
+from qgjob.domain.placement.core import apply_event, decide
+from qgjob.domain.placement.events import Effect, JobArrived, JobEnded, JobStarted, Release, SlotSeen
+from qgjob.domain.placement.model import GroupKey, Job, LabState
 
 _GROUPS, _SLOTS = 2000, 1000
 _DECISIONS = 20_000
@@ -64,12 +55,14 @@ class _Lab:
         before = psutil.Process().memory_info().rss
         began = time.process_time()
         for _ in range(waiting):
-            note(self.state, JobArrived(self.job()), self.now, [])
+            apply_event(self.state, JobArrived(self.job()), self.now, [])
             self.now += 0.001
         self.arrival_s = (time.process_time() - began) / waiting
         self.bytes_per_job = (psutil.Process().memory_info().rss - before) / waiting
         for slot in range(_SLOTS):
-            note(self.state, SlotSeen(f"a{slot}/s", frozenset(), True, frozenset(), None, None), self.now, [])
+            apply_event(
+                self.state, SlotSeen(f"a{slot}/s", frozenset(), True, frozenset(), None, None), self.now, []
+            )
 
     def job(self) -> Job:
         number = next(self.number)
@@ -111,5 +104,5 @@ class _Lab:
         """The slots start what was released for them."""
         for effect in effects:
             if isinstance(effect, Release):
-                note(self.state, JobStarted(effect.job.job_id, 1, effect.slot), self.now, [])
+                apply_event(self.state, JobStarted(effect.job.job_id, 1, effect.slot), self.now, [])
                 self.busy.append((effect.job.job_id, effect.slot))

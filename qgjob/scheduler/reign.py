@@ -17,7 +17,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology, missing_streams
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Tick
+from qgjob.domain.placement.events import Tick
 from qgjob.errors import QgjobError
 from qgjob.scheduler.control.cancels import FindJobs
 from qgjob.scheduler.dispatch.lab import Lab

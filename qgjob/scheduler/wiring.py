@@ -10,7 +10,8 @@ from bus_schemas import streams
 from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Event, Expire, GroupKey, forgotten
+from qgjob.domain.placement.events import Event, Expire, unknown_end
+from qgjob.domain.placement.model import GroupKey
 from qgjob.scheduler.attempts.chains import Chains
 from qgjob.scheduler.attempts.lost_jobs import LostJobs
 from qgjob.scheduler.attempts.reaper import Reaper
@@ -107,7 +108,7 @@ def wire(
     def drop_ended(entry: Entry, state: str) -> None:
         log.info("%s attempt %d has ended before (%s)", entry.job_id, entry.attempt, state)
         backlog.drop(entry.job_id, entry.attempt)
-        lab.feed(forgotten(entry.job_id, entry.attempt))
+        lab.feed(unknown_end(entry.job_id, entry.attempt))
 
     def in_use() -> dict[GroupKey, bool]:
         return lab.in_use()
@@ -129,7 +130,7 @@ def wire(
         events=events,
         ack_wait_s=settings.ack_wait_s,
         on_already_ended=lambda entry, ended: drop_ended(entry, ended.state),
-        on_gone=lambda release: lab.feed(forgotten(release.job.job_id, release.job.attempt)),
+        on_gone=lambda release: lab.feed(unknown_end(release.job.job_id, release.job.attempt)),
         consumers=consumers,
         bound_group=bound,
         bindings_first=bindings_first,
@@ -143,7 +144,7 @@ def wire(
     def on_already_ended(entry: Entry) -> None:
         if backlog.drop(entry.job_id, entry.attempt) is not None:
             dispatcher.acknowledge_ended(entry)
-        lab.feed(forgotten(entry.job_id, entry.attempt))
+        lab.feed(unknown_end(entry.job_id, entry.attempt))
 
     async def wait_for_arrival(any_id: str, operation: Operation) -> None:
         await Arrival(bus, backlog, intake, found.intake, find_jobs).wait(any_id, operation)
@@ -215,7 +216,7 @@ def wire(
         quarantine=holds.quarantine,
         on_retry=cancels.on_retry,
         on_started=bindings_first.on_started,
-        released=lab.state.out,
+        released=lab.state.in_flight,
         horizon=found.chains_horizon,
         counted_through=found.chains_counted_through,
         backlog_ready=ready,

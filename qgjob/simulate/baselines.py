@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from qgjob.domain.placement import policy
-from qgjob.domain.placement.model import Group, Job, LabState, Slot
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.model import Job, LabState, Slot
 from qgjob.domain.placement.policy import Choice, Chooser
 
 Ranked = list[tuple[Group, Job]]
@@ -68,4 +69,4 @@ def _ranked(state: LabState) -> Ranked:
 
 
 def _fitting(state: LabState, group: Group) -> list[Slot]:
-    return [slot for slot in state.free.values() if not slot.held and group.labels <= slot.labels]
+    return [slot for slot in state.free.values() if not slot.assigned and group.labels <= slot.labels]

@@ -11,19 +11,9 @@ from itertools import count
 from typing import Final
 
 from bus_schemas.jobs import capability_of
-from qgjob.domain.placement.core import dispatch, note
-from qgjob.domain.placement.model import (
-    Effect,
-    Event,
-    GroupKey,
-    Job,
-    JobArrived,
-    JobEnded,
-    JobStarted,
-    LabState,
-    Release,
-    SlotSeen,
-)
+from qgjob.domain.placement.core import apply_event, dispatch
+from qgjob.domain.placement.events import Effect, Event, JobArrived, JobEnded, JobStarted, Release, SlotSeen
+from qgjob.domain.placement.model import GroupKey, Job, LabState
 from qgjob.domain.placement.policy import Chooser
 from qgjob.errors import UsageError
 from qgjob.simulate.trace import TraceJob
@@ -201,4 +191,4 @@ class Simulation:
         return self._random.lognormvariate(0, self._noise) if self._noise else 1.0
 
     def _note(self, event: Event, now: float) -> None:
-        note(self._state, event, now, [])
+        apply_event(self._state, event, now, [])

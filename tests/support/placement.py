@@ -10,25 +10,23 @@ from typing import Literal, NamedTuple, get_args
 from hypothesis import strategies as st
 
 from bus_schemas.jobs import capability_of
-from qgjob.domain.placement.core import decide, note
-from qgjob.domain.placement.model import (
+from qgjob.domain.placement.core import apply_event, decide
+from qgjob.domain.placement.events import (
     Bind,
     Effect,
     Event,
     Expire,
-    GroupKey,
-    Job,
     JobArrived,
     JobEnded,
     JobStarted,
     JobWasReleased,
     JobWithdrawn,
-    LabState,
     Release,
     SlotLost,
     SlotSeen,
     Tick,
 )
+from qgjob.domain.placement.model import GroupKey, Job, LabState
 
 LABELS = ("emulator", "device", "android-14")
 
@@ -68,7 +66,7 @@ class World:
                     self.released[job.job_id] = job
                 case Expire(job):
                     self.expired.append(job.job_id)
-        consistent(self.state)
+        assert_consistent(self.state)
 
     def add_slot(self, name: str, labels: Iterable[str]) -> None:
         self.labels[name] = frozenset(labels)
@@ -150,14 +148,14 @@ class World:
         self.state = LabState()
         holders = {j.job_id: name for name, (_, j) in self.running.items()}
         for job in [*self.released.values(), *(j for _, j in self.running.values())]:
-            self.note(JobWasReleased(job, holders.get(job.job_id) or self.holders.get(job.job_id)))
+            self.apply_event(JobWasReleased(job, holders.get(job.job_id) or self.holders.get(job.job_id)))
         for job in waiting:
-            self.note(JobArrived(job))
+            self.apply_event(JobArrived(job))
         self.feed(Tick())
 
-    def note(self, event: Event) -> None:
+    def apply_event(self, event: Event) -> None:
         effects: list[Effect] = []
-        note(self.state, event, self.now, effects)
+        apply_event(self.state, event, self.now, effects)
         assert not effects
 
     def run_dry(self) -> None:
@@ -174,55 +172,57 @@ class World:
                 return
 
 
-def consistent(state: LabState) -> None:
+def assert_consistent(state: LabState) -> None:
     """All indices say the same as the jobs, the released and the slots."""
     undelayed = [j for j in state.jobs.values() if not j.delayed]
-    waiting = [j for j in undelayed if not j.parked and j.group not in state.shelved]
-    for key, shelf in state.shelved.items():
-        aside = {j.job_id for j in undelayed if j.group == key and not j.parked}
-        assert {j.job_id for j in shelf.jobs()} == aside
-        assert shelf.waiting == len(aside) > 0
-        assert shut(state, key), "on a shelf without a reason"
-    assert not any(shut(state, j.group) for j in waiting), "may not start, but waits"
+    waiting = [j for j in undelayed if not j.parked and j.group not in state.blocked]
+    for key, blocked in state.blocked.items():
+        expected = {j.job_id for j in undelayed if j.group == key and not j.parked}
+        assert {j.job_id for j in blocked.jobs()} == expected
+        assert blocked.waiting == len(expected) > 0
+        assert must_block(state, key), "on a blocked without a reason"
+    assert not any(must_block(state, j.group) for j in waiting), "may not start, but waits"
     assert state.depths == [sum(j.level == level for j in state.jobs.values()) for level in range(3)]
-    assert not set(state.jobs) & set(state.out), "waits and is out"
-    keys = {j.group for j in waiting} | {r.job.group for r in state.out.values()}
+    assert not set(state.jobs) & set(state.in_flight), "waits and is out"
+    keys = {j.group for j in waiting} | {r.job.group for r in state.in_flight.values()}
     assert keys | {slot.bound for slot in state.slots.values() if slot.bound} == set(state.groups)
     for key, group in state.groups.items():
         assert group.key == key
         mine = {j.job_id for j in waiting if j.group == key}
         assert {j.job_id for j in group.jobs()} == mine
         assert group.waiting == len(mine)
-        assert group.out == sum(r.job.group == key for r in state.out.values())
+        assert group.in_flight == sum(r.job.group == key for r in state.in_flight.values())
         assert group.slots == {slot.name for slot in state.slots.values() if slot.bound == key}
-        assert group.orphans == {i for i, r in state.out.items() if r.job.group == key and r.slot is None}
+        assert group.orphans == {
+            i for i, r in state.in_flight.items() if r.job.group == key and r.slot is None
+        }
         assert (key in state.active) == bool(group.waiting or group.orphans)
         assert state.active.get(key, group) is group
     assert set(state.active) <= set(state.groups)
     for name, slot in state.slots.items():
-        assert slot.held == {i: r for i, r in state.out.items() if r.slot == name}
+        assert slot.assigned == {i: r for i, r in state.in_flight.items() if r.slot == name}
         assert slot.available or name not in state.free
-        if slot.available and not slot.held:
+        if slot.available and not slot.assigned:
             assert state.free.get(name) is slot, "an idle slot gets nothing"
-        for released in slot.held.values():
+        for released in slot.assigned.values():
             assert released.started or released.job.group == slot.bound, "held, but pulled by nobody"
     assert set(state.free) <= set(state.slots)
     works_for = [slot.works_on.key.org_id for slot in state.slots.values() if slot.works_on is not None]
     assert state.org_slots == Counter(works_for)
-    assert set(state.groups_out) == {released.job.group for released in state.out.values()}
-    assert not state.full or state.most_groups is not None
-    for job_id, released in state.out.items():
+    assert set(state.groups_in_flight) == {released.job.group for released in state.in_flight.values()}
+    assert not state.at_group_limit or state.max_groups is not None
+    for job_id, released in state.in_flight.items():
         assert released.slot is not None or not released.started
         assert released.slot is None or released.slot in state.slots or released.slot in state.awaited, job_id
 
 
-def shut(state: LabState, key: GroupKey) -> bool:
-    out = any(released.job.group == key for released in state.out.values())
+def must_block(state: LabState, key: GroupKey) -> bool:
+    out = any(released.job.group == key for released in state.in_flight.values())
     return (
         key[1:] in state.held_builds
-        or state.rules.shut(key, state.org_out)
-        or (state.full and not out)
-        or key in state.yields
+        or state.rules.blocks(key, state.org_in_flight)
+        or (state.at_group_limit and not out)
+        or key in state.yielding
         or key in state.refused
     )
 

@@ -5,17 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from qgjob.domain.placement.core import decide
-from qgjob.domain.placement.model import (
-    Event,
-    GroupKey,
-    Job,
-    JobArrived,
-    JobEnded,
-    JobStarted,
-    LabState,
-    Release,
-    SlotSeen,
-)
+from qgjob.domain.placement.events import Event, JobArrived, JobEnded, JobStarted, Release, SlotSeen
+from qgjob.domain.placement.model import GroupKey, Job, LabState
 
 TEST_S = 60.0
 INSTALL_S = 20.0

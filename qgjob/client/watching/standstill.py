@@ -10,8 +10,8 @@ from bus_schemas.jobs import capability_of
 from bus_schemas.queries import JobView, Overview, PauseView
 from qgjob.clock import rfc3339
 from qgjob.domain.commands import resume_queue
-from qgjob.domain.placement.gates import Pause
 from qgjob.domain.placement.model import GroupKey
+from qgjob.domain.placement.rules import Pause
 
 _WORKING: Final = frozenset({"idle", "busy"})
 _SHOWN: Final = 3
@@ -44,7 +44,7 @@ def _pause_of_all(jobs: Iterable[JobView], pauses: Sequence[PauseView]) -> Pause
     """One of the pauses, when every job is covered by one."""
     keys = {GroupKey(capability_of(job.requires), job.org_id, job.app_version_id) for job in jobs}
     found = [
-        next((pause for pause in pauses if Pause(pause.org_id, pause.capability).holds(key)), None)
+        next((pause for pause in pauses if Pause(pause.org_id, pause.capability).covers(key)), None)
         for key in sorted(keys)
     ]
     return None if None in found else next(iter(found), None)

@@ -6,23 +6,21 @@ histories give equal states and effects. There is no clock here and no I/O.
 
 from __future__ import annotations
 
-from qgjob.domain.placement import holding, job_events, policy, shelves, slot_events, standing
-from qgjob.domain.placement.holding import window
-from qgjob.domain.placement.model import (
+from qgjob.domain.placement import assignment, backlog, blocking, job_events, policy, slot_events
+from qgjob.domain.placement.assignment import release_window
+from qgjob.domain.placement.events import (
     BuildWithheld,
     Effect,
     Event,
-    GroupsLetGo,
     GroupsLimited,
+    GroupsUnbound,
     JobArrived,
     JobEnded,
     JobReprioritised,
     JobStarted,
     JobWasReleased,
     JobWithdrawn,
-    LabState,
     Release,
-    Released,
     RulesChanged,
     SlotLost,
     SlotProbed,
@@ -30,43 +28,45 @@ from qgjob.domain.placement.model import (
     SlotWithheld,
     Tick,
 )
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.model import Job, LabState, Released, Slot
 
-__all__ = ["decide", "dispatch", "note", "window"]
+__all__ = ["apply_event", "decide", "dispatch", "release_window"]
 
 
 def decide(
     state: LabState, event: Event, now: float, *, choose: policy.Chooser = policy.choose
 ) -> tuple[LabState, list[Effect]]:
-    """Take one event in and say what follows. `now`: seconds, never running backwards.
+    """Apply one event, dispatch, and return the state and what follows.
 
-    `choose` is another policy than ours, for comparisons.
+    `now`: seconds, never running backwards. `choose`: another policy than ours, for comparisons.
     """
     effects: list[Effect] = []
-    note(state, event, now, effects)
+    apply_event(state, event, now, effects)
     dispatch(state, now, effects, choose=choose)
     return state, effects
 
 
-def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> None:
-    """Take an event in without dispatching: several may be noted before one `dispatch`."""
+def apply_event(state: LabState, event: Event, now: float, effects: list[Effect]) -> None:
+    """Apply an event without dispatching: several may be applied before one `dispatch`."""
     match event:
         case JobArrived(job):
-            job_events.arrived(state, job, now)
+            job_events.on_arrived(state, job, now)
         case JobStarted(job_id, attempt, slot):
-            job_events.started(state, job_id, attempt, slot, now)
+            job_events.on_started(state, job_id, attempt, slot, now)
         case JobEnded():
-            job_events.ended(state, event, now)
+            job_events.on_ended(state, event, now)
         case SlotSeen():
-            slot_events.seen(state, event, now)
+            slot_events.on_seen(state, event, now)
         case SlotLost(name):
-            slot_events.lost(state, name)
+            slot_events.on_lost(state, name)
         case JobWithdrawn(job_id):
-            job_events.withdrawn(state, job_id)
+            job_events.withdraw(state, job_id)
         case JobReprioritised(job_id, priority):
-            job_events.reprioritised(state, job_id, priority, now)
+            job_events.reprioritise(state, job_id, priority, now)
         case RulesChanged(rules):
             state.rules = rules
-            shelves.sort_out(state)
+            blocking.reevaluate(state)
         case SlotWithheld(name, why):
             slot_events.withhold(state, name, why)
         case SlotProbed(name, on):
@@ -75,47 +75,56 @@ def note(state: LabState, event: Event, now: float, effects: list[Effect]) -> No
             state.held_builds.pop(build, None)
             if why is not None:
                 state.held_builds[build] = why
-            shelves.sort_out(state, build[0])
-        case GroupsLimited(most, refused):
-            holding.hand_back(state, refused)
-            shelves.limit(state, most, refused)
-        case GroupsLetGo(groups):
-            holding.unbind_all(state, groups)
+            blocking.reevaluate(state, build[0])
+        case GroupsLimited(max_groups, refused):
+            assignment.unassign_unpulled(state, refused)
+            blocking.limit_groups(state, max_groups, refused)
+        case GroupsUnbound(groups):
+            assignment.unbind_all(state, groups)
         case JobWasReleased(job, slot):
-            job_events.was_released(state, job, slot, now)
+            job_events.on_was_released(state, job, slot, now)
         case Tick():
-            slot_events.give_up_awaited(state, now)
-            slot_events.hand_on_overdue(state, now)
-            job_events.come_due(state, now, effects)
-            shelves.take_turns(state, now)
-            if state.full and state.free:
-                shelves.make_room(state)
+            slot_events.stop_awaiting(state, now)
+            slot_events.orphan_behind_overdue(state, now)
+            job_events.process_timers(state, now, effects)
+            blocking.rotate(state, now)
+            if state.at_group_limit and state.free:
+                blocking.update_group_limit(state)
 
 
 def dispatch(
     state: LabState, now: float, effects: list[Effect], *, choose: policy.Chooser = policy.choose
 ) -> None:
-    """Give work to free slots until the policy has nothing more for them."""
+    """Give work to free slots until the policy has nothing more for them; adds to `effects` what follows."""
     while state.free and state.active:
         choice = choose(state, now)
         if choice is None:
             return
         slot, group, job, because = choice
         if slot.bound != group.key:
-            holding.bind(state, slot, group, effects)
-        if job is None:  # an orphan: it is in the work stream already, the slot need only be there
-            orphan = min(group.orphans)
-            group.orphans.discard(orphan)
-            holding.hold(state, slot, state.out[orphan], now)
-            holding.settle(state, group)
-            continue
-        group.remove(job)
-        del state.jobs[job.job_id]
-        state.depths[job.level] -= 1
-        released = state.out[job.job_id] = Released(job, None)
-        group.out += 1
-        holding.hold(state, slot, released, now)
-        holding.settle(state, group)
-        slot.last_used = now
-        standing.went_out(state, job, now)
-        effects.append(Release(job, slot.name, because))
+            assignment.bind(state, slot, group, effects)
+        if job is None:
+            _assign_orphan(state, slot, group, now)
+        else:
+            _release(state, slot, group, job, now)
+            effects.append(Release(job, slot.name, because))
+
+
+def _assign_orphan(state: LabState, slot: Slot, group: Group, now: float) -> None:
+    """Assign an orphan of the group: it is in the work stream already, the slot need only be bound."""
+    job_id = min(group.orphans)
+    group.orphans.discard(job_id)
+    assignment.assign(state, slot, state.in_flight[job_id], now)
+    assignment.refresh_group(state, group)
+
+
+def _release(state: LabState, slot: Slot, group: Group, job: Job, now: float) -> None:
+    group.remove(job)
+    del state.jobs[job.job_id]
+    state.depths[job.level] -= 1
+    released = state.in_flight[job.job_id] = Released(job, None)
+    group.in_flight += 1
+    assignment.assign(state, slot, released, now)
+    assignment.refresh_group(state, group)
+    slot.last_used = now
+    backlog.on_released(state, job, now)

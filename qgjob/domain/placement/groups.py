@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from qgjob.domain.placement.model import GroupKey, Job
 
 _PER_OCTAVE: Final = 4
-"""Lengths are told apart in steps of a quarter octave (19 %): estimates are no better."""
+"""Lengths are in steps of a quarter octave (19 %): estimates are no better."""
 _LEVELS: Final = tuple(PRIORITY_CLASSES.index(priority_class(number)) for number in range(11))
 
 
 class Queue:
-    """The jobs of one group with one priority number. What has left is cleared when it comes up."""
+    """The jobs of one group with one priority number. Jobs that have left are dropped when they come up."""
 
     __slots__ = ("_ages", "_lengths", "known_s", "unknown", "waiting")
 
     def __init__(self) -> None:
         self.waiting = 0
         self.unknown = 0
-        """How many of them have a test of which nothing is known."""
+        """How many jobs have no expected duration."""
         self.known_s = 0.0
         """The expected seconds of the others."""
         self._ages: list[Job] = []
         self._lengths: dict[int | None, deque[Job]] = {}
 
     def push(self, job: Job) -> None:
-        """A job waits."""
+        """Let a job wait."""
         heappush(self._ages, job)
         length = None if job.expected_s is None else _length(job.expected_s)
         alike = self._lengths.get(length)
@@ -45,7 +45,7 @@ class Queue:
         self._count(job, 1)
 
     def remove(self, job: Job) -> None:
-        """A job that is gone waits here no more."""
+        """Take out a job that is marked as gone."""
         self._count(job, -1)
         if not self.waiting:
             self.known_s = 0.0
@@ -62,9 +62,9 @@ class Queue:
         return ages[0]
 
     def by_length(self, mean_s: float, *, longest: bool) -> Job:
-        """The oldest of about the longest, or of about the shortest; one must wait.
+        """The oldest of about the longest jobs, or of about the shortest; one must wait.
 
-        `mean_s` is what a test takes of which nothing is known.
+        `mean_s`: seconds of a job without an expected duration.
         """
         best, best_length = None, 0.0
         for length, jobs in list(self._lengths.items()):
@@ -79,7 +79,7 @@ class Queue:
         return best or self.oldest()
 
     def by_age(self, count: int) -> list[Job]:
-        """Some of the oldest, in turn, as far as they stand near the head."""
+        """About the oldest `count`, oldest first, as far as they are near the head of the heap."""
         self.oldest()
         return sorted(job for job in self._ages[: 4 * count] if not job.gone)[:count]
 
@@ -102,14 +102,15 @@ class Queue:
 
 
 class Group:
-    """The waiting and released jobs of a group, and the slots bound to it.
+    """The waiting jobs of a group, its jobs in flight, and the slots bound to it.
 
-    Only jobs that may start stand here: what is paused, delayed or over a limit is kept elsewhere.
+    Only jobs that may start wait here: what is blocked, delayed or over a limit is kept elsewhere.
     """
 
     __slots__ = (
         "busy",
         "ends_s",
+        "in_flight",
         "index",
         "installs",
         "key",
@@ -117,7 +118,6 @@ class Group:
         "levels",
         "number",
         "orphans",
-        "out",
         "queues",
         "slots",
         "waiting",
@@ -128,13 +128,14 @@ class Group:
         self.labels = labels
         self.index = index
         self.number = number
-        """Its place among groups that are alike in all else: those known for longer are first."""
+        """Ranks it among groups that are alike in all else: those known for longer are first."""
         self.queues: dict[int, Queue] = {}
         """By priority number; none is empty."""
         self.levels = [0, 0, 0]
         """How many jobs wait, by level."""
         self.waiting = 0
-        self.out = 0
+        self.in_flight = 0
+        """How many of its jobs are released and not ended."""
         self.orphans: set[str] = set()
         """Released jobs whose slot is lost: JetStream gives them to whoever is bound."""
         self.slots: set[str] = set()
@@ -150,7 +151,7 @@ class Group:
         return self.key.capability
 
     def push(self, job: Job) -> None:
-        """A job waits. It may have stood here before; with another priority it must be a new object."""
+        """Let a job wait. It may have waited here before; with another priority it must be a new object."""
         job.gone = False
         queue = self.queues.get(job.priority)
         if queue is None:
@@ -161,7 +162,7 @@ class Group:
         self.index.changed[self.number] = self
 
     def remove(self, job: Job) -> None:
-        """A job does not wait here any more; its places in the queue are cleared when they come up."""
+        """Take out a job; its entries in the queue are dropped when they come up."""
         job.gone = True
         queue = self.queues[job.priority]
         queue.remove(job)
@@ -171,8 +172,8 @@ class Group:
         self.levels[job.level] -= 1
         self.index.changed[self.number] = self
 
-    def hand_over(self, other: Group) -> None:
-        """What waits here waits there from now on, where nothing waits yet."""
+    def move_jobs_to(self, other: Group) -> None:
+        """Move the waiting jobs to a group without any."""
         other.queues, self.queues = self.queues, {}
         other.levels, self.levels = self.levels, [0, 0, 0]
         other.waiting, self.waiting = self.waiting, 0
@@ -190,22 +191,22 @@ class Group:
         return None if best is None else self.queues[best]
 
     def head(self) -> Job | None:
-        """The job whose turn it is: most urgent, then longest waiting."""
+        """The most urgent job, of these the one that waits longest; None when none waits."""
         queue = self.top_queue()
         return queue.oldest() if queue else None
 
     def oldest(self) -> Job | None:
-        """The job that waits longest, however urgent it is."""
+        """The job that waits longest, however urgent it is; None when none waits."""
         return min((queue.oldest() for queue in self.queues.values()), default=None)
 
     def first(self, count: int) -> list[Job]:
-        """The first few jobs in turn, as far as they stand near the head."""
-        found: list[Job] = []
+        """About the first `count` jobs by priority and age, as far as they are near the heads."""
+        jobs: list[Job] = []
         for number in sorted(self.queues, reverse=True):
-            found.extend(self.queues[number].by_age(count - len(found)))
-            if len(found) >= count:
+            jobs.extend(self.queues[number].by_age(count - len(jobs)))
+            if len(jobs) >= count:
                 break
-        return found
+        return jobs
 
     def jobs(self, level: int | None = None) -> Iterator[Job]:
         """All jobs that wait, of one level or of all, in no order."""
@@ -214,7 +215,10 @@ class Group:
                 yield from queue.jobs()
 
     def work_s(self, mean_s: float, levels: int = 3) -> float:
-        """Expected seconds of tests that wait, of the most urgent `levels`; `mean_s` of an unknown one."""
+        """Expected seconds of the waiting tests of the `levels` most urgent levels.
+
+        `mean_s`: seconds of a job without an expected duration.
+        """
         work = 0.0
         for number, queue in self.queues.items():
             if levels == 3 or level_of(number) < levels:
@@ -226,18 +230,18 @@ class Group:
         return max(0.0, self.ends_s - self.busy * now)
 
     def expected_end(self, now: float, mean_s: float) -> float | None:
-        """When the slots bound to it are about to be through with all of it; None without any.
+        """When the slots bound to it are expected to be through with all of it; None without any.
 
-        `mean_s` is what a test is expected to take of which nothing is known.
+        `mean_s`: seconds of a job without an expected duration.
         """
         if not self.slots:
             return None
         return now + (self.work_s(mean_s) + self.running_s(now)) / len(self.slots)
 
-    def works(self, until: float, slots: int) -> None:
-        """`slots` more (or, with -1, less) slots work on it, expected to be done then."""
-        self.busy += slots
-        self.ends_s = self.ends_s + slots * until if self.busy else 0.0
+    def count_worker(self, free_at: float, by: int) -> None:
+        """A slot that is expected to be done at `free_at` works on it (`by` 1), or does not any more (-1)."""
+        self.busy += by
+        self.ends_s = self.ends_s + by * free_at if self.busy else 0.0
 
 
 def level_of(priority: int) -> int:

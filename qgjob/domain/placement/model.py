@@ -1,4 +1,4 @@
-"""What the placement core knows (state), hears (events) and wants (effects)."""
+"""What the placement core knows: jobs, slots and the state of the lab."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Final, NamedTuple
 
 from bus_schemas.jobs import labels_of
 from qgjob.domain.estimates import Estimates
-from qgjob.domain.placement.gates import Gates, Rules
 from qgjob.domain.placement.groups import Group, level_of
 from qgjob.domain.placement.index import Index
+from qgjob.domain.placement.rules import Rules
+from qgjob.domain.placement.run_gates import RunGates
 from qgjob.domain.placement.stats import Stats
 
-WINDOW_S: Final = 0.2
+RELEASE_WINDOW_S: Final = 0.2
 """How much work may be released ahead for one slot: enough to hide the way to the scheduler."""
-MAX_WINDOW: Final = 32
+MAX_RELEASE_WINDOW: Final = 32
+"""And how many jobs at most."""
 OVERDUE_S: Final = 5.0
 """How much longer than expected a test may take before nothing waits behind it any more."""
-AWAIT_S: Final = 5.0
-"""How long a slot that is said to run something may keep silent before somebody else is bound to it."""
+AWAIT_REPORT_S: Final = 5.0
+"""How long a slot that is believed to run a job may not report before another one is bound."""
 
 
 class GroupKey(NamedTuple):
@@ -36,12 +38,13 @@ Build = tuple[str, str]
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A job as the core sees it. Jobs are told apart by `job_id`; one attempt waits at a time."""
+    """A job as the core sees it, identified by `job_id`; one attempt of it waits at a time."""
 
     job_id: str
     group: GroupKey
     test: str
     priority: int
+    """0 to 10; higher is more urgent."""
     arrived_at: float
     order: int
     """Its place in the backlog: what came first is smaller."""
@@ -49,19 +52,20 @@ class Job:
     not_before: float | None = None
     expires_at: float | None = None
     avoid: tuple[str, ...] = ()
+    """Slots on which earlier attempts met infrastructure errors."""
     run_id: str = ""
     expected_s: float | None = None
     """How long its test is expected to run; None: nothing is known of it."""
     max_parallel: int | None = None
-    """How many jobs of its run may be out at once."""
+    """How many jobs of its run may be in flight at once."""
     files: tuple[str, ...] = ()
     """Of a shard, the test files it runs."""
     delayed: bool = False
-    """Stands among the delayed, not in its group."""
+    """Is kept among the delayed, not in its group."""
     parked: bool = False
-    """Stands at the gate of its run, not in its group."""
+    """Is kept at the gate of its run, not in its group."""
     gone: bool = False
-    """Left the backlog while it stood in a heap."""
+    """Left the backlog; heaps that still have it skip it."""
 
     @property
     def level(self) -> int:
@@ -80,27 +84,29 @@ class Slot:
     name: str
     labels: frozenset[str]
     available: bool = True
-    """False while it is withheld, or its agent says that it takes nothing."""
-    open: bool = True
-    """False while its agent says that it takes nothing."""
+    """Its agent accepts jobs for it, and it is not withheld."""
+    accepting: bool = True
+    """Its agent accepts jobs for it."""
     note: str | None = None
-    """Why it takes nothing, as its agent says."""
+    """Why its agent does not."""
     installed: frozenset[Build] = frozenset()
     bound: GroupKey | None = None
-    held: dict[str, Released] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]  # Released comes later
-    """Jobs released for it and not ended, the running one included."""
+    """The group that it pulls from."""
+    assigned: dict[str, Released] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]  # Released comes later
+    """Jobs released for it and not ended, by id, the running one included; the first assigned is first."""
     last_used: float = 0.0
     works_on: Group | None = None
-    """The group whose jobs it holds, and counts for."""
-    until: float = 0.0
-    """When it is expected to be done with what it holds."""
-    counted: tuple[frozenset[str], bool] | None = None
-    """The labels and availability that were counted with."""
+    """The group whose jobs are assigned to it, which counts it as a worker."""
+    free_at: float = 0.0
+    """When it is expected to be done with them."""
+    counted_as: tuple[frozenset[str], bool] | None = None
+    """The labels and the availability with which `Stats` counts it."""
     instance: str = "-"
+    """Of its agent."""
 
 
 class Withheld(NamedTuple):
-    """Why nothing is given to a slot, or nothing of a build to anybody."""
+    """Why nothing is given to a slot, or nothing of a build to any."""
 
     kind: str
     """`paused`, `draining`, `reserved`, `quarantined`, or `build_held`."""
@@ -113,13 +119,13 @@ class Withheld(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Released:
-    """A job that is out: released and not ended."""
+    """A job in flight: released and not ended."""
 
     job: Job
     slot: str | None
-    """The slot it was meant for, or that runs it; None when nobody is known to."""
+    """The slot it was meant for, or that runs it; None when none is known to."""
     started: bool = False
-    until: float = 0.0
+    ends_at: float = 0.0
     """When it is expected to end."""
 
 
@@ -133,43 +139,47 @@ class LabState:
     groups: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     active: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
     """Groups with waiting or orphaned jobs."""
-    shelved: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
-    """What waits in groups of which nothing may start, and nothing else of them: they are paused, their build
-    is held, their organisation is at its limit, there is no room for them, or they yield."""
-    gates: Gates = field(default_factory=Gates)
+    blocked: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
+    """The waiting jobs of groups of which nothing may start: they are paused, their build is held, their
+    organisation is at its limit, there is no room for them, or they yield."""
+    run_gates: RunGates = field(default_factory=RunGates)
     rules: Rules = field(default_factory=Rules)
     withheld: dict[str, Withheld] = field(default_factory=dict[str, Withheld])
     """Slots that nothing is given to, whether they are connected or not."""
     probing: set[str] = field(default_factory=set[str])
     """Slots that get one job at a time, until one tells whether they work."""
     held_builds: dict[Build, Withheld] = field(default_factory=dict[Build, Withheld])
-    org_out: dict[str, int] = field(default_factory=dict[str, int])
-    """How many jobs of each organisation are out."""
+    """Builds of which nothing starts."""
+    org_in_flight: dict[str, int] = field(default_factory=dict[str, int])
+    """How many jobs of each organisation are in flight."""
     org_slots: dict[str, int] = field(default_factory=dict[str, int])
-    """How many slots hold jobs of each organisation."""
-    groups_out: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
-    """The groups of which jobs are out, and since when; the longest first."""
-    most_groups: int | None = None
-    """Of how many there may be; None: of any number."""
-    full: bool = False
-    """Nothing of a group starts of which no job is out: there are as many groups as there may be."""
-    yields: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
-    """The groups of which nothing more starts until none of their jobs is out, as others wait for room; and
-    since when."""
-    judged_at: float = float("-inf")
-    """When it was looked last which group has to yield."""
+    """How many slots work for each organisation."""
+    groups_in_flight: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
+    """The groups with jobs in flight, and since when; the longest first."""
+    max_groups: int | None = None
+    """How many groups may have jobs in flight; None: any number."""
+    at_group_limit: bool = False
+    """So many have: nothing starts of a group without jobs in flight."""
+    yielding: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
+    """The groups of which nothing more starts until none of their jobs is in flight, as others wait for room;
+    and since when."""
+    rotated_at: float = float("-inf")
+    """When it was last decided which groups yield."""
     refused: frozenset[GroupKey] = frozenset()
-    """Groups of which jobs are out that no slot can pull yet, for the same reason."""
+    """Groups with jobs in flight that no slot can pull yet, as there are too many groups."""
     slots: dict[str, Slot] = field(default_factory=dict[str, Slot])
     free: dict[str, Slot] = field(default_factory=dict[str, Slot])
     """Available slots that may be given work now."""
     jobs: dict[str, Job] = field(default_factory=dict[str, Job])
-    """Waiting jobs, delayed ones included."""
-    out: dict[str, Released] = field(default_factory=dict[str, Released])
+    """Waiting jobs by id, delayed ones included."""
+    in_flight: dict[str, Released] = field(default_factory=dict[str, Released])
+    """Released jobs that have not ended, by id."""
     awaited: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
-    """Jobs known to run on slots that have not reported themselves yet, and until when that is believed."""
+    """By slot that has not reported itself yet: the jobs believed to run on it, and until when."""
     delayed: list[tuple[float, int, int, Job]] = field(default_factory=list[tuple[float, int, int, Job]])
+    """A heap by the time before which they may not start."""
     expiring: list[tuple[float, int, int, Job]] = field(default_factory=list[tuple[float, int, int, Job]])
+    """A heap by the time at which they expire."""
     depths: list[int] = field(default_factory=lambda: [0, 0, 0])
     """How many jobs wait, by level."""
     installs: int = 0
@@ -185,178 +195,9 @@ class LabState:
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """The share of the starts of each organisation that has not the usual one, 1."""
+        """The weight of each organisation that has not the usual one, 1."""
         return self.rules.weights
 
     def expected_s(self, job: Job) -> float:
         """How long a job's test is expected to run."""
         return self.estimates.group(job.group) if job.expected_s is None else job.expected_s
-
-
-# ---- events -----------------------------------------------------------------
-
-
-class JobArrived(NamedTuple):
-    """A job entered the backlog."""
-
-    job: Job
-
-
-class JobWasReleased(NamedTuple):
-    """A job was found released by an earlier reign; `slot` runs it, if that is known."""
-
-    job: Job
-    slot: str | None
-
-
-class JobWithdrawn(NamedTuple):
-    """A job left the backlog without a release: cancelled, or refused with its run."""
-
-    job_id: str
-
-
-class JobReprioritised(NamedTuple):
-    """A waiting job has another priority."""
-
-    job_id: str
-    priority: int
-
-
-class RulesChanged(NamedTuple):
-    """Operators set pauses, limits or weights."""
-
-    rules: Rules
-
-
-class SlotWithheld(NamedTuple):
-    """Nothing is given to a slot from now on; None: that is over."""
-
-    name: str
-    why: Withheld | None
-
-
-class SlotProbed(NamedTuple):
-    """A slot gets one job at a time from now on, or as many as others."""
-
-    name: str
-    on: bool
-
-
-class BuildWithheld(NamedTuple):
-    """Nothing of a build starts from now on; None: that is over."""
-
-    build: Build
-    why: Withheld | None
-
-
-class GroupsLimited(NamedTuple):
-    """Jobs of so many groups may be out at once, as the server serves no more; None: of any number."""
-
-    most: int | None
-    refused: frozenset[GroupKey] = frozenset()
-
-
-class GroupsLetGo(NamedTuple):
-    """No slot is bound to these groups any more, of which no job is out."""
-
-    groups: tuple[GroupKey, ...]
-
-
-class SlotSeen(NamedTuple):
-    """A slot reported itself, with what it really is."""
-
-    name: str
-    labels: frozenset[str]
-    available: bool
-    installed: frozenset[Build]
-    bound: GroupKey | None
-    job_id: str | None
-    instance: str = "-"
-    """Of its agent: another one of the same name holds nothing of what this one held."""
-    attempt: int | None = None
-    """Of the job that it runs; None: any."""
-    note: str | None = None
-    """Why it is not available."""
-
-
-class SlotLost(NamedTuple):
-    """A slot is gone: its agent stopped or is not heard of."""
-
-    name: str
-
-
-class JobStarted(NamedTuple):
-    """A slot holds a job."""
-
-    job_id: str
-    attempt: int
-    slot: str
-
-
-class JobEnded(NamedTuple):
-    """An attempt has its result. Durations in seconds; None when that step was not made."""
-
-    job_id: str
-    attempt: int
-    slot: str | None
-    ran_s: float | None
-    install_s: float | None
-    installed: bool
-    good: bool
-    """Whether the duration says something about the test (it ran to its end)."""
-    files: tuple[tuple[str, float], ...] = ()
-    """Of a shard, how long each of its files took."""
-
-
-def forgotten(job_id: str, attempt: int) -> JobEnded:
-    """An attempt is over, and nothing is known of how."""
-    return JobEnded(job_id, attempt, None, None, None, installed=False, good=False)
-
-
-class Tick(NamedTuple):
-    """Time passed."""
-
-
-Event = (
-    JobArrived
-    | JobWasReleased
-    | JobWithdrawn
-    | JobReprioritised
-    | RulesChanged
-    | SlotSeen
-    | SlotLost
-    | SlotWithheld
-    | SlotProbed
-    | BuildWithheld
-    | GroupsLimited
-    | GroupsLetGo
-    | JobStarted
-    | JobEnded
-    | Tick
-)
-
-# ---- effects ----------------------------------------------------------------
-
-
-class Bind(NamedTuple):
-    """Let a slot pull from a group."""
-
-    slot: str
-    group: GroupKey
-
-
-class Release(NamedTuple):
-    """Put a job into the work stream, meant for a slot, and say why."""
-
-    job: Job
-    slot: str
-    because: str
-
-
-class Expire(NamedTuple):
-    """A job waited too long: end it."""
-
-    job: Job
-
-
-Effect = Bind | Release | Expire

@@ -2,93 +2,87 @@
 
 from __future__ import annotations
 
-from qgjob.domain.placement import holding, job_events
-from qgjob.domain.placement.model import LabState, Slot, SlotSeen, Withheld
+from qgjob.domain.placement import assignment, job_events
+from qgjob.domain.placement.events import SlotSeen
+from qgjob.domain.placement.model import LabState, Slot, Withheld
 from qgjob.domain.retry import MAX_AVOID
 
 
-def seen(state: LabState, report: SlotSeen, now: float) -> None:
-    """A slot reports; another instance of it than before has lost what the old one held."""
+def on_seen(state: LabState, report: SlotSeen, now: float) -> None:
+    """A slot reports; another instance of it than before has lost what the old one had."""
     slot = state.slots.get(report.name)
     if slot is not None and slot.instance != report.instance:
-        lost(state, report.name)
+        on_lost(state, report.name)
         slot = None
     if slot is None:
         slot = state.slots[report.name] = Slot(report.name, report.labels, instance=report.instance)
     slot.labels = report.labels
-    slot.open, slot.note = report.available, report.note
+    slot.accepting, slot.note = report.available, report.note
     slot.available = report.available and report.name not in state.withheld
     slot.installed = report.installed
     if report.bound != slot.bound:
-        holding.rebind(state, slot, report.bound)
+        assignment.correct_binding(state, slot, report.bound)
     for job_id in state.awaited.pop(report.name, {}):
         if job_id != report.job_id:
-            holding.not_held_by(state, job_id, report.name)  # by an agent that ran here before
-    released = state.out.get(report.job_id or "")
+            assignment.orphan_if_absent(state, job_id, report.name)  # run by an agent that was here before
+    released = state.in_flight.get(report.job_id or "")
     if released is not None and report.attempt in {None, released.job.attempt}:
-        job_events.started(state, released.job.job_id, released.job.attempt, report.name, now)
+        job_events.on_started(state, released.job.job_id, released.job.attempt, report.name, now)
     if not slot.available:
-        _hand_on(state, slot)
-    holding.settle_slot(state, slot)
+        assignment.orphan_unstarted(state, slot)
+    assignment.refresh_slot(state, slot)
 
 
-def lost(state: LabState, name: str) -> None:
-    """A slot is gone: what it held is for whoever is bound to the group."""
+def on_lost(state: LabState, name: str) -> None:
+    """A slot is gone: its jobs become orphans."""
     slot = state.slots.pop(name, None)
     state.free.pop(name, None)
     if slot is None:
         return
-    for released in slot.held.values():
+    for released in slot.assigned.values():
         if released.started:  # perhaps it is the job that brings it down
             released.job.avoid = (*released.job.avoid, name)[-MAX_AVOID:]
-        holding.orphan(state, released)
-    slot.held.clear()
+        assignment.orphan(state, released)
+    slot.assigned.clear()
     state.index.slots_changed = True
-    holding.count_for_group(state, slot)
+    assignment.refresh_worker(state, slot)
     if slot.bound is not None and (group := state.groups.get(slot.bound)):
         group.slots.discard(name)
-        holding.settle(state, group)
+        assignment.refresh_group(state, group)
 
 
 def withhold(state: LabState, name: str, why: Withheld | None) -> None:
-    """Withhold a slot from placement, or with None give it back."""
+    """Withhold a slot from placement, or with None give it back; it need not be connected."""
     state.withheld.pop(name, None)
     if why is not None:
         state.withheld[name] = why
     slot = state.slots.get(name)
     if slot is None:
         return
-    slot.available = slot.open and why is None
+    slot.available = slot.accepting and why is None
     if not slot.available:
-        _hand_on(state, slot)
-    holding.settle_slot(state, slot)
+        assignment.orphan_unstarted(state, slot)
+    assignment.refresh_slot(state, slot)
 
 
 def probe(state: LabState, name: str, *, on: bool) -> None:
-    """A slot on probation holds one job at a time."""
+    """Give a slot one job at a time, or as many as others again."""
     (state.probing.add if on else state.probing.discard)(name)
     slot = state.slots.get(name)
     if slot is not None:
-        holding.settle_slot(state, slot)
+        assignment.refresh_slot(state, slot)
 
 
-def _hand_on(state: LabState, slot: Slot) -> None:
-    """What was released for a slot that takes nothing more, and did not start, is for others."""
-    for released in [released for released in slot.held.values() if not released.started]:
-        del slot.held[released.job.job_id]
-        holding.orphan(state, released)
-
-
-def hand_on_overdue(state: LabState, now: float) -> None:
-    """What was released behind a test that takes far longer than was expected is for others."""
+def orphan_behind_overdue(state: LabState, now: float) -> None:
+    """Jobs assigned to a slot behind a test that is long overdue become orphans: other slots take them."""
     for slot in state.slots.values():
-        if len(slot.held) > 1 and holding.overdue(slot, now):
-            _hand_on(state, slot)
-            holding.settle_slot(state, slot)
+        if len(slot.assigned) > 1 and assignment.is_overdue(slot, now):
+            assignment.orphan_unstarted(state, slot)
+            assignment.refresh_slot(state, slot)
 
 
-def give_up_awaited(state: LabState, now: float) -> None:
-    """Slots that jobs were said to run on, and that did not report in time, do not have them."""
+def stop_awaiting(state: LabState, now: float) -> None:
+    """Jobs believed to run on slots that did not report themselves in time become orphans."""
     for name in [name for name, jobs in state.awaited.items() if any(at <= now for at in jobs.values())]:
         for job_id in state.awaited.pop(name):
-            holding.not_held_by(state, job_id, name)
+            assignment.orphan_if_absent(state, job_id, name)

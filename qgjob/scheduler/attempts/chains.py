@@ -24,7 +24,7 @@ from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.requester import JsError
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Event, JobEnded, JobStarted
+from qgjob.domain.placement.events import Event, JobEnded, JobStarted
 from qgjob.domain.placement.model import Released as Placed
 from qgjob.domain.retry import may_start_at
 from qgjob.errors import BadMessageError, RefusedError

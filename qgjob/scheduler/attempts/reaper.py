@@ -19,7 +19,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.kv import get_last
 from qgjob.bus.topology import delete_message, list_subjects
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import forgotten
+from qgjob.domain.placement.events import unknown_end
 from qgjob.domain.retry import next_attempt
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
@@ -65,7 +65,7 @@ class Reaper:
         now = self.clock.monotonic()
         for job_id, since in list(self.cancels.cancelling.items()):
             entry = self.backlog.entries.get(job_id)
-            released = self.lab.state.out.get(job_id)
+            released = self.lab.state.in_flight.get(job_id)
             if entry is not None and released is not None and released.slot is not None and since <= now:
                 await self.cancels.send_cancel(
                     job_id, entry.attempt, released.slot, entry.cancel or "cancelled"
@@ -83,7 +83,7 @@ class Reaper:
         """End jobs that were twice found released but not in the work stream: their message is lost."""
         there = await list_subjects(self.bus, streams.WORK, subjects.WORK_ALL)
         missing: set[str] = set()
-        for job_id, released in list(self.lab.state.out.items()):
+        for job_id, released in list(self.lab.state.in_flight.items()):
             entry = self.backlog.entries.get(job_id)
             if entry is None or not entry.released or subjects.work(*released.job.group, job_id) in there:
                 continue
@@ -98,7 +98,10 @@ class Reaper:
 
         Its end is forgotten after a day: it would be run a second time by whoever finds it then.
         """
-        out = {subjects.work(*released.job.group, job_id) for job_id, released in self.lab.state.out.items()}
+        out = {
+            subjects.work(*released.job.group, job_id)
+            for job_id, released in self.lab.state.in_flight.items()
+        }
         strange = there - out - {subjects.WORK_FENCE}
         for subject in strange & self._unknown_work:
             stored = await get_last(self.bus, streams.WORK, subject)
@@ -124,4 +127,4 @@ class Reaper:
             if self.backlog.drop(entry.job_id, entry.attempt) is not None:
                 self.dispatcher.acknowledge_ended(entry)
             self.cancels.on_ended(entry)
-            self.lab.feed(forgotten(entry.job_id, entry.attempt))
+            self.lab.feed(unknown_end(entry.job_id, entry.attempt))

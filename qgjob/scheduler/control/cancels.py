@@ -18,7 +18,7 @@ from qgjob.bus.chain import ask_holder, end_unclaimed, read_chain
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc
-from qgjob.domain.placement.model import Event, Expire, JobWithdrawn
+from qgjob.domain.placement.events import Event, Expire, JobWithdrawn
 from qgjob.errors import NotFoundError, QgjobError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.backlog.job_specs import events_of

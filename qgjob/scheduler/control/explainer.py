@@ -72,7 +72,7 @@ class Explainer:
         async for some in slices(list(jobs)):
             for job_id in some:
                 waits = self.state.jobs.get(job_id)
-                out = None if waits else self.state.out.get(job_id)
+                out = None if waits else self.state.in_flight.get(job_id)
                 job = waits or (out.job if out else None)
                 if job is not None:
                     mine = (waits is None, job.order, job_id)

@@ -19,7 +19,7 @@ from qgjob.bus.direct import read_all
 from qgjob.bus.publish import event_message
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import JobReprioritised
+from qgjob.domain.placement.events import JobReprioritised
 from qgjob.errors import BadMessageError, NotFoundError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.control.bulk import Operation

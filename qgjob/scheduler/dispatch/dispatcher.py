@@ -23,7 +23,8 @@ from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK
 from qgjob.bus.requester import JsError
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Bind, GroupKey, Release
+from qgjob.domain.placement.events import Bind, Release
+from qgjob.domain.placement.model import GroupKey
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.dispatch.bindings_first import BindingsFirst
 from qgjob.scheduler.dispatch.group_consumers import GroupConsumers

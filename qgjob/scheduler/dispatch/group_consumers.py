@@ -19,7 +19,8 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.requester import JsError, RequestTimeoutError
 from qgjob.bus.topology import TOO_MANY_CONSUMERS, consumer_names, create_consumer, delete_consumer
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Event, GroupKey, GroupsLetGo, GroupsLimited
+from qgjob.domain.placement.events import Event, GroupsLimited, GroupsUnbound
+from qgjob.domain.placement.model import GroupKey
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class GroupConsumers:
             out = self.in_use()
             idle = {name: key for name, key in in_use.items() if name in there and not out[key]}
             gone = list(idle)[:_MAX_CLEARED]
-            self.feed(GroupsLetGo(tuple(idle[name] for name in gone)))
+            self.feed(GroupsUnbound(tuple(idle[name] for name in gone)))
         if gone:
             log.info(
                 "%d groups have a consumer, as many as there may be: %d unused go", len(there), len(gone)

@@ -23,7 +23,8 @@ from bus_schemas.streams import SETTINGS_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Event, LabState, SlotWithheld, Withheld
+from qgjob.domain.placement.events import Event, SlotWithheld
+from qgjob.domain.placement.model import LabState, Withheld
 from qgjob.errors import BadMessageError, NotFoundError, RefusedError
 from qgjob.scheduler.dispatch.quarantine import Quarantine
 from qgjob.scheduler.dispatch.setting import Setting
@@ -213,7 +214,7 @@ class Holds:
 
     def _answer(self, slots: list[str], hold: SlotHold | None, *, changed: bool) -> SlotsAnswer:
         running = {
-            name: next((job for job, released in slot.held.items() if released.started), None)
+            name: next((job for job, released in slot.assigned.items() if released.started), None)
             for name in slots
             if (slot := self.state.slots.get(name)) is not None
         }

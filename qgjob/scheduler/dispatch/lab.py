@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from qgjob.clock import Clock
 from qgjob.domain.placement import core
-from qgjob.domain.placement.model import Bind, Effect, Event, Expire, GroupKey, LabState, Release, Tick
+from qgjob.domain.placement.events import Bind, Effect, Event, Expire, Release, Tick
+from qgjob.domain.placement.model import GroupKey, LabState
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class Lab:
         now = self.clock.now()
         effects: list[Effect] = []
         for event in events:
-            core.note(self.state, event, now, effects)
+            core.apply_event(self.state, event, now, effects)
         if self.open:
             core.dispatch(self.state, now, effects)
         if effects or any(not isinstance(event, Tick) for event in events):
@@ -45,7 +46,11 @@ class Lab:
 
     def in_use(self) -> dict[GroupKey, bool]:
         """The groups that slots are bound to, or whose jobs are out: True for these."""
-        return {key: bool(group.out) for key, group in self.state.groups.items() if group.out or group.slots}
+        return {
+            key: bool(group.in_flight)
+            for key, group in self.state.groups.items()
+            if group.in_flight or group.slots
+        }
 
     def start(self) -> None:
         """Recovery is done: place from now on."""

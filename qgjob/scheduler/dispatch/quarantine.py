@@ -19,7 +19,8 @@ from qgjob.clock import Clock
 from qgjob.domain import health
 from qgjob.domain.health import Change, Health
 from qgjob.domain.health_stored import from_message, to_message
-from qgjob.domain.placement.model import BuildWithheld, Event, LabState, SlotProbed, Withheld
+from qgjob.domain.placement.events import BuildWithheld, Event, SlotProbed
+from qgjob.domain.placement.model import LabState, Withheld
 from qgjob.domain.retry import POISONOUS
 from qgjob.errors import BadMessageError, QgjobError
 

@@ -12,8 +12,8 @@ from bus_schemas.jobs import capability_of
 from bus_schemas.rules import LimitRequest, OrgRule, PauseMark, PauseRequest, QueueRules, ResumeRequest
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
-from qgjob.domain.placement.gates import Pause, Rules
-from qgjob.domain.placement.model import RulesChanged
+from qgjob.domain.placement.events import RulesChanged
+from qgjob.domain.placement.rules import Pause, Rules
 from qgjob.errors import BadMessageError, RefusedError
 from qgjob.scheduler.dispatch.setting import Setting
 

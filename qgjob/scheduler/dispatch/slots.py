@@ -15,7 +15,8 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.follow import follow
 from qgjob.bus.kv import key_subject
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Bind, GroupKey, SlotLost, SlotSeen
+from qgjob.domain.placement.events import Bind, SlotLost, SlotSeen
+from qgjob.domain.placement.model import GroupKey
 from qgjob.errors import BadMessageError
 from qgjob.scheduler.dispatch.dispatcher import Dispatcher
 from qgjob.scheduler.dispatch.holds import Holds

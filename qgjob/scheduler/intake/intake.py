@@ -23,7 +23,7 @@ from qgjob.bus.publish import event_message
 from qgjob.bus.publisher import Publisher
 from qgjob.bus.pull import ACK, Puller
 from qgjob.clock import Clock
-from qgjob.domain.placement.model import Event, JobArrived
+from qgjob.domain.placement.events import Event, JobArrived
 from qgjob.errors import BadMessageError, NewerMessageError
 from qgjob.scheduler.backlog.enqueue import retrying_event
 from qgjob.scheduler.backlog.entries import Backlog, Entry, placement_job

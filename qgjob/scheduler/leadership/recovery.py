@@ -36,7 +36,7 @@ from qgjob.bus.topology import (
     stream_state,
 )
 from qgjob.bus.unreadable import UNREADABLE
-from qgjob.domain.placement.model import JobWasReleased
+from qgjob.domain.placement.events import JobWasReleased
 from qgjob.errors import BadMessageError, NewerMessageError
 from qgjob.scheduler.backlog.entries import Entry, placement_job
 from qgjob.scheduler.leadership.election import DeposedError

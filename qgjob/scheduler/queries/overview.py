@@ -14,8 +14,9 @@ from bus_schemas.rules import QueueRules
 from bus_schemas.subjects import PRIORITY_CLASSES
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
-from qgjob.domain.placement import shelves
-from qgjob.domain.placement.model import Group, GroupKey, Job, LabState
+from qgjob.domain.placement import blocking
+from qgjob.domain.placement.groups import Group
+from qgjob.domain.placement.model import GroupKey, Job, LabState
 from qgjob.scheduler.dispatch.dispatcher import group_ref
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
@@ -69,12 +70,12 @@ class OverviewPublisher:
     def now(self) -> Overview:
         """The overview of this moment."""
         state, now = self.lab.state, self.clock.now()
-        busy = sum(1 for slot in state.slots.values() if slot.held)
-        groups = sorted(self._groups(), key=lambda pair: (-pair[1], -pair[0].out, pair[0].key))
+        busy = sum(1 for slot in state.slots.values() if slot.assigned)
+        groups = sorted(self._groups(), key=lambda pair: (-pair[1], -pair[0].in_flight, pair[0].key))
         delayed = sum(1 for *_, job in state.delayed if not job.gone)
         may_start = sum(group.waiting for group in state.groups.values())
         rules = self.rules()
-        waits = (*state.active.values(), *state.shelved.values())
+        waits = (*state.active.values(), *state.blocked.values())
         oldest = min((job for group in waits if (job := group.oldest())), default=None)
         return Overview(
             at=now,
@@ -85,12 +86,12 @@ class OverviewPublisher:
             waiting=len(state.jobs),
             delayed=delayed,
             held=len(state.jobs) - delayed - may_start,
-            most_groups=state.most_groups,
+            most_groups=state.max_groups,
             groups_held=len(
-                state.refused.union(key for key in state.shelved if shelves.waits_for_room(state, key))
+                state.refused.union(key for key in state.blocked if blocking.waits_for_room(state, key))
             ),
-            running=sum(1 for released in state.out.values() if released.started),
-            slots_idle=sum(1 for slot in state.slots.values() if slot.available and not slot.held),
+            running=sum(1 for released in state.in_flight.values() if released.started),
+            slots_idle=sum(1 for slot in state.slots.values() if slot.available and not slot.assigned),
             slots_busy=busy,
             slots_held=sum(1 for slot in state.slots.values() if not slot.available),
             holds=tuple(self.holds.all()[:_MAX_HOLDS]),
@@ -104,30 +105,35 @@ class OverviewPublisher:
             groups_total=len(groups),
             pauses=tuple(PauseView(**pause.model_dump()) for pause in rules.pauses),
             orgs=tuple(
-                OrgView(**org.model_dump(), running=state.org_out.get(org.org_id, 0)) for org in rules.orgs
+                OrgView(**org.model_dump(), running=state.org_in_flight.get(org.org_id, 0))
+                for org in rules.orgs
             ),
         )
 
     def _groups(self) -> list[tuple[Group, int]]:
         """Every group with how many wait in it, those included that may not start now."""
         state = self.lab.state
-        found = [(group, group.waiting + _shelved(state, group.key)) for group in state.groups.values()]
-        found += [(shelf, shelf.waiting) for key, shelf in state.shelved.items() if key not in state.groups]
-        return found
+        groups = [
+            (group, group.waiting + _blocked_count(state, group.key)) for group in state.groups.values()
+        ]
+        groups += [
+            (blocked, blocked.waiting) for key, blocked in state.blocked.items() if key not in state.groups
+        ]
+        return groups
 
     def _view(self, group: Group, waiting: int, now: float) -> GroupView:
         end = group.expected_end(now, self.lab.state.estimates.group(group.key))
-        shelf = self.lab.state.shelved.get(group.key)
+        blocked = self.lab.state.blocked.get(group.key)
         running = sum(
-            1 for name in group.slots if any(r.started for r in self.lab.state.slots[name].held.values())
+            1 for name in group.slots if any(r.started for r in self.lab.state.slots[name].assigned.values())
         )
         return GroupView(
             group=group_ref(group.key),
             waiting=waiting,
-            released=group.out,
+            released=group.in_flight,
             running=running,
             slots=tuple(sorted(group.slots)),
-            oldest_wait_s=_waited_s(group.oldest() or (shelf and shelf.oldest()), now),
+            oldest_wait_s=_waited_s(group.oldest() or (blocked and blocked.oldest()), now),
             installs=group.installs,
             expected_end=end if end is not None and end <= END_OF_TIMES - 1 else None,
         )
@@ -137,6 +143,6 @@ def _waited_s(job: Job | None, now: float) -> float | None:
     return max(0.0, now - job.arrived_at) if job else None
 
 
-def _shelved(state: LabState, key: GroupKey) -> int:
-    shelf = state.shelved.get(key)
-    return shelf.waiting if shelf else 0
+def _blocked_count(state: LabState, key: GroupKey) -> int:
+    blocked = state.blocked.get(key)
+    return blocked.waiting if blocked else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bus_schemas.events import Started
-from qgjob.domain.placement.model import WINDOW_S
+from qgjob.domain.placement.model import RELEASE_WINDOW_S
 from tests.support.lab_system import ends, job_in_state, kill_leader, lab, run_of
 from tests.support.pipeline import EventRecorder, overview
 from tests.support.runs import submit
@@ -21,7 +21,7 @@ async def test_a_more_urgent_job_goes_first_also_after_a_kill(tmp_path: Path) ->
     async with lab(tmp_path) as (running, bus, client, witness):
         await client.pause_queue()
         # Of shorter tests a slot fetches the next ahead, and one that it gives back may be overtaken.
-        runs = [run_of(3, seconds=WINDOW_S + 0.05), run_of(3, seconds=WINDOW_S + 0.05)]
+        runs = [run_of(3, seconds=RELEASE_WINDOW_S + 0.05), run_of(3, seconds=RELEASE_WINDOW_S + 0.05)]
         for run in runs:
             await submit(bus, run)
         last = runs[1].specs[2].job_id

@@ -15,7 +15,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import SystemClock
 from qgjob.domain.history import JobDoc
-from qgjob.domain.placement.model import JobArrived
+from qgjob.domain.placement.events import JobArrived
 from qgjob.scheduler.backlog.entries import Backlog, Entry, placement_job
 from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.cancels import Cancels

@@ -8,8 +8,9 @@ from qgjob.bus.connect import Bus
 from qgjob.client.ids import new_ids
 from qgjob.clock import ManualClock
 from qgjob.domain.history import JobDoc
-from qgjob.domain.placement.core import note
-from qgjob.domain.placement.model import JobArrived, JobWithdrawn, LabState
+from qgjob.domain.placement.core import apply_event
+from qgjob.domain.placement.events import JobArrived, JobWithdrawn
+from qgjob.domain.placement.model import LabState
 from qgjob.errors import NotFoundError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.control.explainer import Explainer
@@ -23,7 +24,7 @@ async def test_an_attempt_whose_end_is_known_does_not_wait_though_it_was_found_i
 ) -> None:
     """As after a crash between an end and the last acknowledgement; a later attempt does wait."""
     clock, placement = ManualClock(), LabState()
-    note(placement, JobArrived(job(1, attempt=attempt)), clock.now(), [])
+    apply_event(placement, JobArrived(job(1, attempt=attempt)), clock.now(), [])
     doc = JobDoc("j1", "r1", "o", state="errored", attempt=3, message="this machine has no Maestro")
 
     async def known(any_id: str) -> KnownJobs:
@@ -44,13 +45,13 @@ async def test_of_a_run_its_first_job_that_waits_is_explained_and_no_job_is_look
         return None
 
     for number in (7, 3, 5, 1):
-        note(placement, JobArrived(job(number)), clock.now(), [])
+        apply_event(placement, JobArrived(job(number)), clock.now(), [])
         backlog.add(Entry(f"j{number}", "r1", "o", 1, b"", number, None))
     explaining = Explainer(bus, clock, placement, backlog, known)
     for first in ("j1", "j3"):
         answer = await explaining.explain(b'{"v": 1, "job_id": "r1"}')
         assert (answer.job_id, answer.state) == (first, "queued")
-        note(placement, JobWithdrawn(first), clock.now(), [])
+        apply_event(placement, JobWithdrawn(first), clock.now(), [])
         backlog.drop(first, 1)
     assert asked == ["j1", "j3"]
     with pytest.raises(NotFoundError):

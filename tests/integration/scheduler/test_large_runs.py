@@ -11,7 +11,7 @@ from bus_schemas.control import CancelRequest, CtlAnswer
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
-from qgjob.domain.placement.model import JobArrived
+from qgjob.domain.placement.events import JobArrived
 from qgjob.scheduler.backlog.entries import Backlog, Entry, placement_job
 from qgjob.scheduler.control.bulk import Bulk, Operation
 from qgjob.scheduler.control.cancels import Cancels

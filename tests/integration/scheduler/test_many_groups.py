@@ -16,7 +16,8 @@ from qgjob.bus.requester import RequestTimeoutError
 from qgjob.bus.topology import consumer_names, ensure_topology, stream_state
 from qgjob.client import Client
 from qgjob.clock import SystemClock
-from qgjob.domain.placement.model import Bind, Event, GroupKey, GroupsLimited
+from qgjob.domain.placement.events import Bind, Event, GroupsLimited
+from qgjob.domain.placement.model import GroupKey
 from qgjob.scheduler.backlog.entries import Backlog
 from qgjob.scheduler.dispatch import group_consumers
 from qgjob.scheduler.dispatch.dispatcher import Dispatcher

@@ -10,8 +10,8 @@ from bus_schemas.jobs import JobMessage
 from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
-from qgjob.domain.placement.gates import Pause, Rules
-from qgjob.domain.placement.model import Effect, JobArrived, RulesChanged
+from qgjob.domain.placement.events import Effect, JobArrived, RulesChanged
+from qgjob.domain.placement.rules import Pause, Rules
 from qgjob.scheduler.backlog.entries import placement_job
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab

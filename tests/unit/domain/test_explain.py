@@ -11,23 +11,22 @@ from hypothesis import strategies as st
 
 from bus_schemas.explain import ExplainAnswer, SlotsWhy
 from qgjob.domain.placement.core import decide
-from qgjob.domain.placement.explain import explain
-from qgjob.domain.placement.gates import Pause, Rules
-from qgjob.domain.placement.model import (
+from qgjob.domain.placement.events import (
     BuildWithheld,
     Event,
     JobArrived,
     JobEnded,
     JobStarted,
-    LabState,
     Release,
     RulesChanged,
     SlotSeen,
     SlotWithheld,
     Tick,
-    Withheld,
 )
-from qgjob.domain.placement.slotwhys import MAX_REASONS, SOME
+from qgjob.domain.placement.explain import explain
+from qgjob.domain.placement.model import LabState, Withheld
+from qgjob.domain.placement.rules import Pause, Rules
+from qgjob.domain.placement.slot_reasons import MAX_NAMES, MAX_REASONS
 from tests.support.placement import job
 
 NOW = 1000.0
@@ -142,7 +141,7 @@ def test_what_is_taken_away_by_its_words_releases_the_job(case: Case) -> None:
     state = lab(case)
     answer = explain(state, "j1", NOW)
     assert answer is not None
-    if "j1" in state.out:
+    if "j1" in state.in_flight:
         assert not answer.gates
         assert [row.kind for row in answer.slots] == ["chosen"]
         return
@@ -318,7 +317,7 @@ def test_a_thousand_slots_make_a_short_answer() -> None:
     answer = explain(state, "j1", NOW)
     assert answer is not None
     assert len(answer.slots) == 1
-    assert (answer.slots[0].count, len(answer.slots[0].slots)) == (1000, SOME)
+    assert (answer.slots[0].count, len(answer.slots[0].slots)) == (1000, MAX_NAMES)
     for number in range(1000):
         feed(state, SlotWithheld(f"lab-{number}/s0", Withheld("paused", f"paused: {number}")))
         feed(state, SlotSeen(f"lab-{number}/s0", frozenset({"android-14"}), True, frozenset(), None, None))

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from qgjob.domain.placement.events import JobArrived, RulesChanged
 from qgjob.domain.placement.explain import explain
-from qgjob.domain.placement.gates import Rules
-from qgjob.domain.placement.model import JobArrived, RulesChanged
+from qgjob.domain.placement.rules import Rules
 from tests.support.placement import World, job
 from tests.support.simulated_lab import INSTALL_S, TEST_S, SimulatedLab
 

@@ -10,21 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qgjob.domain.placement.explain import gates_of
-from qgjob.domain.placement.gates import Pause, Rules
-from qgjob.domain.placement.model import (
-    GroupKey,
-    Job,
+from qgjob.domain.placement.events import (
     JobArrived,
     JobReprioritised,
     JobWasReleased,
     JobWithdrawn,
-    LabState,
     Release,
     RulesChanged,
     Tick,
 )
-from tests.support.placement import World, consistent
+from qgjob.domain.placement.explain import gates_of
+from qgjob.domain.placement.model import GroupKey, Job, LabState
+from qgjob.domain.placement.rules import Pause, Rules
+from tests.support.placement import World, assert_consistent
 
 ORGS = ("o", "p")
 RUNS = (("r1", 1), ("r2", 2), ("r3", 5), ("", None))
@@ -56,31 +54,31 @@ class Lab(World):
         super().feed(event)
         for effect in self.log[before:]:
             if isinstance(effect, Release):
-                assert not any(p.holds(effect.job.group) for p in self.state.rules.pauses), "started, paused"
-        gates_hold(self.state)
+                assert not any(p.covers(effect.job.group) for p in self.state.rules.pauses), "started, paused"
+        assert_gates_hold(self.state)
 
-    def held(self) -> Counter[str]:
-        return Counter(r.job.run_id for r in self.state.out.values())
+    def in_flight(self) -> Counter[str]:
+        return Counter(r.job.run_id for r in self.state.in_flight.values())
 
 
-def gates_hold(state: LabState) -> None:
-    out = Counter(r.job.run_id for r in state.out.values())
-    assert state.org_out == Counter(r.job.group.org_id for r in state.out.values())
-    lines: dict[tuple[str, GroupKey], list[Job]] = {}
+def assert_gates_hold(state: LabState) -> None:
+    in_flight = Counter(r.job.run_id for r in state.in_flight.values())
+    assert state.org_in_flight == Counter(r.job.group.org_id for r in state.in_flight.values())
+    waiting_by_run: dict[tuple[str, GroupKey], list[Job]] = {}
     for one in state.jobs.values():
         if one.max_parallel is None:
             assert not one.parked
         elif not one.delayed:
-            lines.setdefault((one.run_id, one.group), []).append(one)
-    for (run, _), jobs in lines.items():
+            waiting_by_run.setdefault((one.run_id, one.group), []).append(one)
+    for (run, _), jobs in waiting_by_run.items():
         limit = jobs[0].max_parallel
         assert limit is not None
-        free = max(0, limit - out[run])
+        free = max(0, limit - in_flight[run])
         ordered = sorted(jobs, key=lambda j: (-j.priority, j.arrived_at, j.order))
         assert [j for j in ordered if not j.parked] == ordered[:free], "not the best of the run may start"
     with_limit = {run for run, limit in RUNS if limit is not None}
-    live = {run for run in out if run in with_limit} | {run for run, _ in lines}
-    assert len(state.gates) == len(live), "a gate without work is left"
+    live = {run for run in in_flight if run in with_limit} | {run for run, _ in waiting_by_run}
+    assert len(state.run_gates) == len(live), "a gate without work is left"
 
 
 pauses = st.builds(
@@ -135,7 +133,7 @@ def test_limits_hold_and_every_job_is_admitted_in_the_end(history: list[Any]) ->
             case "rules":
                 lab.feed(RulesChanged(more[0]))
                 for org, limit in lab.state.rules.limits.items():
-                    if lab.state.org_out.get(org, 0) >= limit:
+                    if lab.state.org_in_flight.get(org, 0) >= limit:
                         assert not any(key.org_id == org for key, g in lab.state.active.items() if g.waiting)
             case "cancel" if waiting:
                 victim: str = waiting[int(more[0]) % len(waiting)]
@@ -153,17 +151,17 @@ def test_limits_hold_and_every_job_is_admitted_in_the_end(history: list[Any]) ->
                     one.parked = one.gone = one.delayed = False
                 holders = {j.job_id: name for name, (_, j) in lab.running.items()}
                 lab.state = LabState()
-                lab.note(RulesChanged(was))
+                lab.apply_event(RulesChanged(was))
                 for one in [*lab.released.values(), *(j for _, j in lab.running.values())]:
-                    lab.note(JobWasReleased(one, holders.get(one.job_id)))
+                    lab.apply_event(JobWasReleased(one, holders.get(one.job_id)))
                 for one in [*waits, *delayed_ones]:
-                    lab.note(JobArrived(one))
-                gates_hold(lab.state)
-                consistent(lab.state)
+                    lab.apply_event(JobArrived(one))
+                assert_gates_hold(lab.state)
+                assert_consistent(lab.state)
             case _:
                 act(lab, kind, more[0])
         for run, limit in RUNS:
-            assert limit is None or lab.held()[run] <= limit
+            assert limit is None or lab.in_flight()[run] <= limit
     lab.feed(RulesChanged(Rules()))
     lab.add_slot("last", ("emulator", "android-14"))
     for name in sorted(lab.labels):
@@ -202,7 +200,7 @@ def test_an_organisation_never_has_more_out_than_it_may(history: list[Any], limi
             lab.add_slot(f"s{more[0] % 6}", ("emulator", "android-14"))
         elif kind in {"take", "finish", "lose"}:
             act(lab, kind, more[0])
-        assert lab.state.org_out.get("o", 0) <= limit
+        assert lab.state.org_in_flight.get("o", 0) <= limit
     assert not any(gates_of(lab.state, j) for j in lab.state.jobs.values() if j.group.org_id == "p")
 
 
@@ -212,7 +210,7 @@ def test_a_group_that_no_slot_can_run_takes_nothing_from_the_runs_others() -> No
     for number in range(4):
         lab.feed(JobArrived(job(number, run="r1", limit=1, capability="iphone", priority=9)))
     lab.feed(JobArrived(job(9, run="r1", limit=1, capability="emulator")))
-    assert set(lab.state.out) == {"j9"}
+    assert set(lab.state.in_flight) == {"j9"}
 
 
 def test_a_more_urgent_job_takes_the_place_of_one_that_waits() -> None:
@@ -239,12 +237,12 @@ def test_what_is_out_goes_on_while_its_group_is_paused_and_a_lost_slot_is_replac
     lab.finish("t")
     assert lab.ended == ["j1"]
     assert set(lab.state.jobs) == {"j2"}
-    assert not lab.state.out
+    assert not lab.state.in_flight
     assert [gate.why for gate in gates_of(lab.state, lab.state.jobs["j2"])] == [
         "the organisation o is paused"
     ]
     lab.feed(RulesChanged(Rules()))
-    assert set(lab.state.out) == {"j2"}
+    assert set(lab.state.in_flight) == {"j2"}
 
 
 @pytest.mark.parametrize(
@@ -261,8 +259,8 @@ def test_what_is_out_goes_on_while_its_group_is_paused_and_a_lost_slot_is_replac
 def test_a_paused_capability_holds_what_needs_all_its_labels(
     capability: str, group: str, holds: bool
 ) -> None:
-    assert Pause(None, capability).holds(GroupKey(group, "o", "v1")) is holds
-    assert not Pause("p", capability).holds(GroupKey(group, "o", "v1"))
+    assert Pause(None, capability).covers(GroupKey(group, "o", "v1")) is holds
+    assert not Pause("p", capability).covers(GroupKey(group, "o", "v1"))
 
 
 def test_jobs_without_a_limit_cost_no_gate() -> None:
@@ -270,5 +268,5 @@ def test_jobs_without_a_limit_cost_no_gate() -> None:
     lab = Lab(state)
     for number in range(100):
         lab.feed(JobArrived(job(number, run=f"r{number}")))
-    assert len(state.gates) == 0
-    assert not state.shelved
+    assert len(state.run_gates) == 0
+    assert not state.blocked

@@ -8,22 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qgjob.domain.placement import shelves
-from qgjob.domain.placement.explain import explain
-from qgjob.domain.placement.model import (
-    AWAIT_S,
+from qgjob.domain.placement import blocking
+from qgjob.domain.placement.events import (
     Event,
-    GroupKey,
-    GroupsLetGo,
     GroupsLimited,
+    GroupsUnbound,
     JobArrived,
     JobWithdrawn,
     Release,
     SlotWithheld,
     Tick,
-    Withheld,
 )
-from tests.support.placement import LABELS, World, consistent, job
+from qgjob.domain.placement.explain import explain
+from qgjob.domain.placement.model import AWAIT_REPORT_S, GroupKey, Withheld
+from tests.support.placement import LABELS, World, assert_consistent, job
 
 Kind = Literal[
     "slot",
@@ -54,12 +52,12 @@ class Limited(World):
     """Plays a server with room for so many groups, and notes when one is begun beyond the limit."""
 
     def feed(self, event: Event) -> None:
-        before, began = len(self.log), len(self.state.groups_out)
+        before, began = len(self.log), len(self.state.groups_in_flight)
         super().feed(event)
-        most = self.state.most_groups
+        most = self.state.max_groups
         if most is not None and any(isinstance(effect, Release) for effect in self.log[before:]):
-            assert len(self.state.groups_out) <= max(most, began)
-        if isinstance(event, Tick) and self.state.refused and len(self.state.groups_out) <= (most or 0):
+            assert len(self.state.groups_in_flight) <= max(most, began)
+        if isinstance(event, Tick) and self.state.refused and len(self.state.groups_in_flight) <= (most or 0):
             self.feed(GroupsLimited(most))  # there is room for those that were refused
 
     def take(self, name: str) -> None:
@@ -69,7 +67,7 @@ class Limited(World):
     def refuse(self, most: int) -> None:
         """Find room for the first few groups that are out, and none for the last."""
         begun = {job.group for _, job in self.running.values()}
-        late = [key for key in self.state.groups_out if key not in begun][most:]
+        late = [key for key in self.state.groups_in_flight if key not in begun][most:]
         self.feed(GroupsLimited(most, frozenset(late)))
 
 
@@ -90,8 +88,8 @@ def play(history: list[Step]) -> Limited:
             case "lift":
                 world.feed(GroupsLimited(None))
             case "let_go":
-                gone = tuple(key for key, group in world.state.groups.items() if not group.out)
-                world.feed(GroupsLetGo(gone))
+                gone = tuple(key for key, group in world.state.groups.items() if not group.in_flight)
+                world.feed(GroupsUnbound(gone))
                 world.bound = {slot: key for slot, key in world.bound.items() if key not in gone}
             case "cancel":
                 for job_id in list(world.state.jobs)[which : which + 1]:
@@ -115,11 +113,11 @@ def test_no_more_groups_than_there_may_be_and_nothing_is_lost(history: list[Step
     world.add_slot("last", LABELS)
     for name in sorted(world.labels):
         world.report(name)
-    world.now += AWAIT_S
+    world.now += AWAIT_REPORT_S
     world.run_dry()
     assert sorted(world.ended) == sorted(f"j{n}" for n, step in enumerate(history) if step.kind == "job")
-    assert not world.state.out
-    consistent(world.state)
+    assert not world.state.in_flight
+    assert_consistent(world.state)
 
 
 def full(slots: int = 3) -> World:
@@ -138,7 +136,7 @@ def test_a_third_group_waits_and_says_why_while_more_of_the_others_goes_on() -> 
     world.feed(JobArrived(job(2, app="v2")))
     world.feed(JobArrived(job(3, app="v1")))
     assert "j2" in world.state.jobs
-    assert "j3" in world.state.out, "a group that is there goes on, on the idle slot"
+    assert "j3" in world.state.in_flight, "a group that is there goes on, on the idle slot"
     answer = explain(world.state, "j2", world.now)
     assert answer is not None
     assert [gate.kind for gate in answer.gates] == ["no_room"]
@@ -147,7 +145,7 @@ def test_a_third_group_waits_and_says_why_while_more_of_the_others_goes_on() -> 
     world.take("a/s0")
     world.finish("a/s0")
     world.feed(Tick())
-    assert "j2" in world.state.out, "there is room"
+    assert "j2" in world.state.in_flight, "there is room"
 
 
 def test_urgent_work_of_another_group_gets_the_room_of_one_that_has_work_for_days() -> None:
@@ -158,7 +156,7 @@ def test_urgent_work_of_another_group_gets_the_room_of_one_that_has_work_for_day
     world.take("a/s0")
     world.finish("a/s0")
     world.feed(Tick())
-    assert "j99" in world.state.out
+    assert "j99" in world.state.in_flight
 
 
 def test_slots_that_are_let_go_are_bound_anew() -> None:
@@ -168,7 +166,7 @@ def test_slots_that_are_let_go_are_bound_anew() -> None:
         world.finish(name)
     bound = {slot.bound for slot in world.state.slots.values()}
     assert len(bound) == 2
-    world.feed(GroupsLetGo(tuple(key for key in bound if key)))
+    world.feed(GroupsUnbound(tuple(key for key in bound if key)))
     assert {slot.bound for slot in world.state.slots.values()} == {None}
     world.bound.clear()
     world.feed(Tick())
@@ -200,8 +198,8 @@ def refused(most: int, groups: int, slots: int) -> Limited:
 def test_a_slot_whose_group_the_server_refused_goes_on_with_other_work() -> None:
     world = refused(most=2, groups=3, slots=3)
     world.feed(JobArrived(job(10, app="v1", at=world.now)))
-    assert world.state.out["j10"].slot == "a/s2", "the slot that j2 was promised to"
-    assert world.state.out["j2"].slot is None
+    assert world.state.in_flight["j10"].slot == "a/s2", "the slot that j2 was promised to"
+    assert world.state.in_flight["j2"].slot is None
     world.run_dry()
     assert sorted(world.ended) == ["j0", "j1", "j10", "j2"]
 
@@ -289,7 +287,7 @@ def test_another_group_yields_when_the_one_that_does_cannot_make_room_any_more(t
     world.take("a/s0")
     world.feed(Tick())
     first = GroupKey("any", "o", "v0")
-    assert list(world.state.yields) == [first]
+    assert list(world.state.yielding) == [first]
     answer = explain(world.state, "j98", world.now)
     assert answer is not None
     assert "makes room for others" in answer.summary
@@ -305,14 +303,14 @@ def test_another_group_yields_when_the_one_that_does_cannot_make_room_any_more(t
                 world.feed(JobWithdrawn(waiting.job_id))
     world.now += 1.0
     world.feed(Tick())
-    assert GroupKey("any", "o", "v1") in world.state.yields
+    assert GroupKey("any", "o", "v1") in world.state.yielding
 
 
 def test_nobody_yields_where_that_would_make_no_room() -> None:
     world = waits_beside("a lost slot")
     world.feed(GroupsLimited(1))
     work_on(world, 150)
-    assert not world.state.yields
+    assert not world.state.yielding
     assert len(world.ended) > 140, "the slots went on"
 
 
@@ -321,7 +319,7 @@ def test_a_group_that_the_server_refused_starts_nothing_more() -> None:
     world.feed(JobArrived(job(10, app="v1", at=world.now)))
     key = GroupKey("any", "o", "v1")
     world.feed(GroupsLimited(1, frozenset({key})))
-    assert set(world.state.out) == {"j0", "j1"}
+    assert set(world.state.in_flight) == {"j0", "j1"}
     assert {slot.bound for slot in world.state.slots.values()} == {None, GroupKey("any", "o", "v0")}
     answer = explain(world.state, "j10", world.now)
     assert answer is not None
@@ -349,10 +347,10 @@ def test_to_see_who_waits_for_room_leaves_the_statistics_as_they_are() -> None:
     before = list(world.state.stats.by_capability)
     world.now += 130.0
     for _ in range(2):
-        shelves.take_turns(world.state, world.now)
+        blocking.rotate(world.state, world.now)
         world.now += 1.0
     assert list(world.state.stats.by_capability) == before
-    assert GroupKey("any", "o", "v1") in world.state.yields
+    assert GroupKey("any", "o", "v1") in world.state.yielding
 
 
 def test_a_group_that_never_has_anything_waiting_yields_too() -> None:
@@ -366,7 +364,7 @@ def test_a_group_that_never_has_anything_waiting_yields_too() -> None:
         world.now += 1.0
         world.finish(f"a/s{app}")
         world.feed(Tick())
-    assert "j2" in {*world.ended, *world.state.out}
+    assert "j2" in {*world.ended, *world.state.in_flight}
 
 
 def test_a_group_whose_test_takes_long_does_not_hold_up_the_turns_of_others() -> None:

@@ -6,9 +6,8 @@ from collections import Counter
 
 import pytest
 
-from qgjob.domain.placement.model import (
+from qgjob.domain.placement.events import (
     Bind,
-    GroupKey,
     JobArrived,
     JobReprioritised,
     JobWasReleased,
@@ -17,6 +16,7 @@ from qgjob.domain.placement.model import (
     SlotSeen,
     Tick,
 )
+from qgjob.domain.placement.model import GroupKey
 from tests.support.placement import LABELS, World, job, released
 
 
@@ -154,7 +154,7 @@ def test_a_later_attempt_replaces_what_was_known_of_an_earlier_one() -> None:
     world.feed(JobArrived(job(0, attempt=2)))
     world.run_dry()
     assert world.ended == ["j0"]
-    assert not world.state.out
+    assert not world.state.in_flight
 
 
 def test_a_job_that_waits_too_long_expires() -> None:
@@ -238,7 +238,7 @@ def test_a_slot_that_runs_an_earlier_attempt_does_not_hold_the_later_one() -> No
     meant = next(iter(world.bound))
     other = "a/s1" if meant == "a/s0" else "a/s0"
     world.feed(world.seen(other)._replace(job_id="j0", attempt=1))
-    assert set(world.state.slots[meant].held) == {"j0"}
+    assert set(world.state.slots[meant].assigned) == {"j0"}
 
 
 def test_jobs_that_have_ended_are_not_kept_until_they_would_have_expired() -> None:

@@ -11,20 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.placement.core import decide
+from qgjob.domain.placement.events import Bind, Effect, Event, Expire, JobArrived, Release, Tick
 from qgjob.domain.placement.index import Index
-from qgjob.domain.placement.model import (
-    AWAIT_S,
-    Bind,
-    Effect,
-    Event,
-    Expire,
-    GroupKey,
-    Job,
-    JobArrived,
-    LabState,
-    Release,
-    Tick,
-)
+from qgjob.domain.placement.model import AWAIT_REPORT_S, GroupKey, Job, LabState
 from tests.support.placement import LABELS, History, NewJob, World, histories, job, play
 
 
@@ -35,13 +24,13 @@ def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
     world.add_slot("last", LABELS)
     for name in sorted(world.labels):
         world.report(name)
-    world.now += AWAIT_S
+    world.now += AWAIT_REPORT_S
     world.run_dry()
     arrived = {f"j{n}" for n, step in enumerate(history) if isinstance(step, NewJob)}
     assert sorted(world.ended) == sorted(arrived - cancelled)
     assert not world.state.jobs
-    assert not world.state.out
-    assert all(not slot.held for slot in world.state.slots.values())
+    assert not world.state.in_flight
+    assert all(not slot.assigned for slot in world.state.slots.values())
     assert sum(world.state.depths) == 0
 
 
@@ -89,7 +78,7 @@ def assert_indexed(state: LabState) -> None:
         assert group.work_s(7.0) == pytest.approx(known + 7.0 * unknown)
         working = [slot for slot in state.slots.values() if slot.works_on is group]
         assert group.busy == len(working)
-        assert group.ends_s == pytest.approx(sum(slot.until for slot in working), abs=1e-3)
+        assert group.ends_s == pytest.approx(sum(slot.free_at for slot in working), abs=1e-3)
         end = group.expected_end(0.0, 7.0)
         assert (end is None) == (not group.slots)
         if end is not None:
@@ -210,10 +199,10 @@ def test_replayed_from_any_crash_point_the_state_decides_the_same(history: Histo
 
 def snapshot(state: LabState) -> Any:
     return (
-        {key: (g.levels, g.out, g.busy, g.ends_s, sorted(g.slots)) for key, g in state.groups.items()},
-        {name: (s.bound, sorted(s.held), s.until, s.installed) for name, s in state.slots.items()},
+        {key: (g.levels, g.in_flight, g.busy, g.ends_s, sorted(g.slots)) for key, g in state.groups.items()},
+        {name: (s.bound, sorted(s.assigned), s.free_at, s.installed) for name, s in state.slots.items()},
         sorted(state.jobs),
-        {i: (r.slot, r.started, r.until) for i, r in state.out.items()},
+        {i: (r.slot, r.started, r.ends_at) for i, r in state.in_flight.items()},
         state.stats.aged_credit,
         list(state.free),
     )

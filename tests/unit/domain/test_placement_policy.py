@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.estimates import TEST_PRIOR_S
-from qgjob.domain.placement.model import GroupKey, Job, JobArrived, Release, SlotSeen, Tick
+from qgjob.domain.placement.events import JobArrived, Release, SlotSeen, Tick
+from qgjob.domain.placement.model import GroupKey, Job
 from qgjob.domain.placement.stats import (
     AGED_AFTER_S,
     AGED_MAX_DEFERRAL_S,
@@ -292,10 +293,12 @@ def test_a_rare_slot_is_not_spent_on_work_that_a_common_one_can_do(order: tuple[
     world = World()
     for name in order:
         labels = ("android-14",) if name == "rare" else ()
-        world.note(JobArrived(job(order.index(name), app=name, labels=labels, at=float(order.index(name)))))
+        world.apply_event(
+            JobArrived(job(order.index(name), app=name, labels=labels, at=float(order.index(name))))
+        )
     world.labels = {"a/rare": frozenset({"android-14"}), "a/common": frozenset()}
     for slot in world.labels:
-        world.note(world.seen(slot))
+        world.apply_event(world.seen(slot))
     world.feed(Tick())
     assert {slot: group.app_version_id for slot, group in world.bound.items()} == {
         "a/rare": "rare",

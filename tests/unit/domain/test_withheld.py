@@ -8,8 +8,7 @@ from typing import Literal, NamedTuple, get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qgjob.domain.placement.model import (
-    AWAIT_S,
+from qgjob.domain.placement.events import (
     BuildWithheld,
     Event,
     JobArrived,
@@ -17,9 +16,9 @@ from qgjob.domain.placement.model import (
     SlotProbed,
     SlotSeen,
     SlotWithheld,
-    Withheld,
 )
-from tests.support.placement import LABELS, World, consistent, job
+from qgjob.domain.placement.model import AWAIT_REPORT_S, Withheld
+from tests.support.placement import LABELS, World, assert_consistent, job
 
 PAUSED = Withheld("paused", "paused by ann")
 HELD = Withheld("build_held", "it fails everywhere")
@@ -43,10 +42,10 @@ class Guarded(World):
             slot = self.state.slots.get(name)
             if slot is not None:
                 assert not slot.available
-                assert all(released.started for released in slot.held.values()), "kept from others"
+                assert all(released.started for released in slot.assigned.values()), "kept from others"
         for name in self.state.probing & set(self.state.slots):
             slot = self.state.slots[name]
-            assert name not in self.state.free or not slot.held
+            assert name not in self.state.free or not slot.assigned
 
 
 Kind = Literal["slot", "job", "take", "finish", "lose", "withhold", "resume", "hold", "free", "probe", "seen"]
@@ -96,20 +95,20 @@ def test_nothing_leaks_and_nothing_is_lost(history: list[Step]) -> None:
     world.add_slot("last", LABELS)
     for name in sorted(world.labels):
         world.report(name)
-    world.now += AWAIT_S
+    world.now += AWAIT_REPORT_S
     world.run_dry()
     assert sorted(world.ended) == sorted(f"j{n}" for n, step in enumerate(history) if step.kind == "job")
-    assert not world.state.out
+    assert not world.state.in_flight
 
 
 def test_what_was_released_ahead_for_a_slot_that_is_paused_goes_to_another() -> None:
     world = Guarded()
     world.add_slot("a/s0", LABELS)
     world.feed(JobArrived(job(1)))
-    assert world.state.out["j1"].slot == "a/s0"
+    assert world.state.in_flight["j1"].slot == "a/s0"
     world.add_slot("b/s0", LABELS)
     world.feed(SlotWithheld("a/s0", PAUSED))
-    assert world.state.out["j1"].slot == "b/s0"
+    assert world.state.in_flight["j1"].slot == "b/s0"
     world.run_dry()
     assert world.ended == ["j1"]
 
@@ -121,8 +120,8 @@ def test_a_running_job_stays_where_it_runs() -> None:
     world.take("a/s0")
     world.add_slot("b/s0", LABELS)
     world.feed(SlotWithheld("a/s0", PAUSED))
-    assert world.state.out["j1"].slot == "a/s0"
-    assert world.state.out["j1"].started
+    assert world.state.in_flight["j1"].slot == "a/s0"
+    assert world.state.in_flight["j1"].started
 
 
 def test_a_slot_that_stops_gets_nothing_from_its_last_report_on() -> None:
@@ -132,7 +131,7 @@ def test_a_slot_that_stops_gets_nothing_from_its_last_report_on() -> None:
     world.feed(JobArrived(job(1)))
     assert "j1" in world.state.jobs
     assert world.state.slots["a/s0"].note == "its agent stops"
-    consistent(world.state)
+    assert_consistent(world.state)
 
 
 def test_a_slot_is_withheld_before_it_is_known() -> None:
@@ -140,9 +139,9 @@ def test_a_slot_is_withheld_before_it_is_known() -> None:
     world.feed(SlotWithheld("a/s0", PAUSED))
     world.add_slot("a/s0", LABELS)
     world.feed(JobArrived(job(1)))
-    assert not world.state.out
+    assert not world.state.in_flight
     world.feed(SlotWithheld("a/s0", None))
-    assert world.state.out["j1"].slot == "a/s0"
+    assert world.state.in_flight["j1"].slot == "a/s0"
 
 
 def test_a_slot_on_probation_gets_one_job_at_a_time_however_short_they_are() -> None:
@@ -155,7 +154,7 @@ def test_a_slot_on_probation_gets_one_job_at_a_time_however_short_they_are() -> 
         world.add_slot("a/s0", LABELS)
         for number in range(10):
             world.feed(JobArrived(job(number)))
-        return len(world.state.out)
+        return len(world.state.in_flight)
 
     assert outs(True) == 1
     assert outs(False) > 1

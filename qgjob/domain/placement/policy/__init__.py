@@ -37,8 +37,8 @@ def choose(state: LabState, now: float) -> Choice | None:
 
 
 def _record_start(view: View, slot: Slot, group: Group, job: Job) -> None:
-    install_s = 0.0 if slot.held or group.key[1:] in slot.installed else view.install_s(group)
-    starts_at = max(view.now, slot.until) + install_s
+    install_s = 0.0 if slot.assigned or group.key[1:] in slot.installed else view.install_s(group)
+    starts_at = max(view.now, slot.free_at) + install_s
     view.state.stats.on_start(
         group,
         job,
@@ -61,7 +61,7 @@ def _choose_orphan(view: View) -> Choice | None:
             continue
         able = [slot for slot in view.idle if group.labels <= slot.labels]
         if able:
-            avoid, key = view.state.out[min(group.orphans)].job.avoid, group.key
+            avoid, key = view.state.in_flight[min(group.orphans)].job.avoid, group.key
             slot = min(able, key=lambda s: (s.name in avoid, s.bound != key, s.last_used, s.name))
             return slot, group, None, "takes over work whose slot was lost"
     return None

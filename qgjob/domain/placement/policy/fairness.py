@@ -16,45 +16,48 @@ slots."""
 
 @dataclass(frozen=True, slots=True)
 class Fairness:
-    """What organisations are sure of while others have more."""
+    """How many slots organisations are guaranteed while others have more."""
 
     favoured: frozenset[str] = frozenset()
-    """They have fewer slots than they are sure of, and go first within a class."""
+    """They have fewer slots than they are guaranteed, and go first within a class."""
     _slots: Mapping[str, int] = field(default_factory=dict[str, int])
-    """How many slots each has, with those that are idle between two jobs."""
-    _sure: Mapping[str, float] = field(default_factory=dict[str, float])
+    """How many slots each has, including those that are idle between two jobs."""
+    _guaranteed: Mapping[str, float] = field(default_factory=dict[str, float])
+    """How many slots each is guaranteed; none where no other needs them."""
 
-    def spares(self, slot: Slot) -> bool:
-        """Whether an idle slot is to spare for others by the organisation that it worked for."""
+    def can_spare(self, slot: Slot) -> bool:
+        """Whether the organisation that an idle slot worked for keeps what it is guaranteed without it."""
         org = None if slot.bound is None else slot.bound.org_id
-        return org is None or org not in self._sure or self._slots[org] - 1 >= self._sure[org]
+        return org is None or org not in self._guaranteed or self._slots[org] - 1 >= self._guaranteed[org]
 
 
 _ALL_EQUAL: Final = Fairness()
 
 
 def fairness_of(state: LabState) -> Fairness:
-    """Who goes first.
+    """How many slots the organisations with waiting jobs are guaranteed, and which have fewer.
 
-    An organisation is sure of its first slot, unless others have no second one. It is sure of its share of
-    the slots while another one floods the lab, or where an operator gave one of them another share: to share
+    Each is guaranteed its first slot, unless others have no second one. It is guaranteed its share of the
+    slots while another one floods the lab, or where an operator gave one of them another share: to share
     evenly at all times costs too many installs.
     """
-    orgs = state.index.waiting_by_org
-    if len(orgs) < 2:
+    waiting = state.index.waiting_by_org
+    if len(waiting) < 2:
         return _ALL_EQUAL
-    flooding = max(orgs, key=lambda org: (orgs[org], org))
-    floods = orgs[flooding] >= _FLOOD * sum(orgs.values()) and orgs[flooding] > len(state.slots)
+    flooding = max(waiting, key=lambda org: (waiting[org], org))
+    floods = waiting[flooding] >= _FLOOD * sum(waiting.values()) and waiting[flooding] > len(state.slots)
     busy = state.org_slots
-    have = Counter(slot.bound.org_id for slot in state.free.values() if slot.bound and not slot.held)
-    have.update(busy)
-    if floods or not state.weights.keys().isdisjoint({*orgs, *busy}):
-        weight = {org: state.weights.get(org, 1.0) for org in {*orgs, *busy}}
-        each = len(state.slots) / sum(weight.values())
-        sure = {org: each * weight[org] for org in orgs}
+    slots = Counter(slot.bound.org_id for slot in state.free.values() if slot.bound and not slot.assigned)
+    slots.update(busy)
+    if floods or not state.weights.keys().isdisjoint({*waiting, *busy}):
+        weights = {org: state.weights.get(org, 1.0) for org in {*waiting, *busy}}
+        slots_per_weight = len(state.slots) / sum(weights.values())
+        guaranteed = {org: slots_per_weight * weights[org] for org in waiting}
         if floods:
-            del sure[flooding]
-        return Fairness(frozenset(org for org in sure if busy.get(org, 0) < sure[org]), have, sure)
-    if max(have.values(), default=0) < 2:
+            del guaranteed[flooding]
+        return Fairness(
+            frozenset(org for org in guaranteed if busy.get(org, 0) < guaranteed[org]), slots, guaranteed
+        )
+    if max(slots.values(), default=0) < 2:
         return _ALL_EQUAL
-    return Fairness(frozenset(org for org in orgs if not have[org]), have, dict.fromkeys(orgs, 1.0))
+    return Fairness(frozenset(org for org in waiting if not slots[org]), slots, dict.fromkeys(waiting, 1.0))

@@ -8,12 +8,12 @@ from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.policy.candidates import choose_job, slots_for_install, slots_with_build
 from qgjob.domain.placement.policy.view import Choice, View
 
-_WORK: Final = 4.0
+_MIN_WORK: Final = 4.0
 """A slot that joins others must find so many installs of work."""
 
 
 def choose_favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
-    """What goes first at a level: where its build is installed, else on a slot that others can spare.
+    """Their next job at a level: where its build is installed, else on a slot that others can spare.
 
     Urgent work gets its first slot so; whether it needs another one is for its own rules.
     """
@@ -28,10 +28,12 @@ def choose_favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
                 if choice := choose_job(view, slot, group, "the build is installed there", level=level):
                     return choice
             workers = view.workers(group)
-            if workers and (not level or view.work_s(group) < _WORK * view.install_s(group) * (workers + 1)):
+            if workers and (
+                not level or view.work_s(group) < _MIN_WORK * view.install_s(group) * (workers + 1)
+            ):
                 continue
             for slot in slots_for_install(view, group):
-                if view.waiting_level(slot) is not None and not fairness.spares(slot):
+                if view.waiting_level(slot) is not None and not fairness.can_spare(slot):
                     continue
                 because = "its organisation has less than its share"
                 if choice := choose_job(view, slot, group, because, level=level):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from qgjob.domain.placement.assignment import is_overdue
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.holding import overdue
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
 from qgjob.domain.placement.policy.fairness import Fairness
@@ -51,13 +51,13 @@ class View:
         """The slots that can take a job now."""
         view = cls(state, now)
         for slot in state.free.values():
-            if not slot.held:
+            if not slot.assigned:
                 view.idle.append(slot)
                 for build in slot.installed:
                     view.holders.setdefault(build, []).append(slot)
-            elif slot.bound is not None and not overdue(slot, now):
+            elif slot.bound is not None and not is_overdue(slot, now):
                 other = view.prefetching.get(slot.bound)
-                if other is None or len(slot.held) < len(other.held):
+                if other is None or len(slot.assigned) < len(other.assigned):
                     view.prefetching[slot.bound] = slot
         return view
 
@@ -137,8 +137,8 @@ class View:
         overdue_s = self.install_s(group) + self.test_s(group)
         for name in group.slots:
             slot = self.state.slots.get(name)
-            if slot is not None and slot.works_on is group and self.now - slot.until <= overdue_s:
-                yield slot.until
+            if slot is not None and slot.works_on is group and self.now - slot.free_at <= overdue_s:
+                yield slot.free_at
 
     def workers(self, group: Group) -> int:
         """How many slots work on the group and will come back to it.

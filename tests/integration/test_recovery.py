@@ -13,6 +13,7 @@ from qgjob.bus.connect import Bus
 from qgjob.local.system import LocalSystem
 from tests.support.pipeline import EventRecorder, counts_reached, idle_slots, overview, system
 from tests.support.runs import planned, submit
+from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
 
 JOBS = 200
@@ -76,12 +77,9 @@ async def test_an_old_leader_woken_by_sigcont_releases_nothing(tmp_path: Path) -
         await some_ended(witness, 20)
         old = await leader(running, bus)
         epoch = (await reigning(bus)).epoch
-        os.kill(old, signal.SIGSTOP)
-        try:
+        async with standing_still(old):
             await wait_for(lambda: later_epoch(bus, epoch), 30, "another leader")
             await some_ended(witness, 60)
-        finally:
-            os.kill(old, signal.SIGCONT)
         await check(bus, runs, witness, jobs)
         starts = [job for job in jobs if sum(e.kind == "started" for e in witness.events[job]) > 1]
         assert not starts, "woken, it released jobs again"
@@ -116,14 +114,13 @@ async def test_the_projection_is_rebuilt_after_a_flush(tmp_path: Path) -> None:
 
 
 async def test_work_goes_on_while_the_store_is_away(tmp_path: Path) -> None:
-    async with system(tmp_path) as (running, bus), EventRecorder().watching(bus) as witness:
-        valkey = running.pids()["valkey"]
-        os.kill(valkey, signal.SIGSTOP)
-        try:
-            await submit(bus, planned(50, runner="noop"))
-            await wait_for(lambda: len(witness.ends) == 50, 20, "fifty ends without a store")
-        finally:
-            os.kill(valkey, signal.SIGCONT)
+    async with (
+        system(tmp_path) as (running, bus),
+        EventRecorder().watching(bus) as witness,
+        standing_still(running.pids()["valkey"]),
+    ):
+        await submit(bus, planned(50, runner="noop"))
+        await wait_for(lambda: len(witness.ends) == 50, 20, "fifty ends without a store")
 
 
 async def test_state_is_kept_between_two_systems_in_one_folder(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from qgjob.bus.requester import RequestTimeoutError
 from tests.support.faulty_runners import PLUGINS
 from tests.support.pipeline import EventRecorder, counts_reached, system
 from tests.support.runs import planned, submit
+from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
 
 
@@ -47,12 +46,11 @@ async def test_who_wakes_up_without_its_lease_takes_nothing_from_whoever_has_the
         await submit(bus, run)
         first = (await wait_for(links, 20, "the job to start"))[0]
         pid = running.pids()[f"agent-{first.agent}"]
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            await wait_for(lambda: len(links()) == 2, 30, "the other agent to take it over")
-        finally:
-            go_on.touch()  # for both of them at the same time
-            os.kill(pid, signal.SIGCONT)
+        async with standing_still(pid):
+            try:
+                await wait_for(lambda: len(links()) == 2, 30, "the other agent to take it over")
+            finally:
+                go_on.touch()  # for both of them at the same time
         await counts_reached(bus, run.run_id, {"passed": 1})
         assert [(link.agent, isinstance(link, TakenOver)) for link in links()] == [
             (first.agent, False),
@@ -68,19 +66,15 @@ async def test_what_came_while_it_stood_still_may_be_somebody_elses_by_now(tmp_p
         EventRecorder().watching(bus) as witness,
     ):
         await both_pull(bus)
-        pid = running.pids()["agent-local-1"]
-        os.kill(pid, signal.SIGSTOP)
         run = planned(2, runner="sleep", argv=("4",))
         jobs = [spec.job_id for spec in run.specs]
 
         def links(job: str) -> list[Started]:
             return [event for event in witness.events[job] if isinstance(event, Started)]
 
-        try:
+        async with standing_still(running.pids()["agent-local-1"]):
             await submit(bus, run)
             await wait_for(lambda: all(map(links, jobs)), 30, "the other agent to have both in turn")
-        finally:
-            os.kill(pid, signal.SIGCONT)
         await counts_reached(bus, run.run_id, {"passed": 2})
         assert [[link.agent for link in links(job)] for job in jobs] == [["local-2"], ["local-2"]]
 

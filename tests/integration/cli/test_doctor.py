@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from qgjob.store.reader import Reader
 from tests.support.accounts import AccountsServer
 from tests.support.samples import SAMPLES
 from tests.support.servers import NatsServer, ValkeyServer
+from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
 
 
@@ -56,19 +55,11 @@ async def test_a_system_whose_parts_are_stopped_one_by_one(tmp_path: Path):
 
         await wait_for(well, 30)
         for parts, names in ((("valkey", "gateway"), ("store", "http")), (("scheduler",), ("scheduler",))):
-            for part in parts:
-                os.kill(up.pids()[part], signal.SIGSTOP)
-            try:
+            async with standing_still(*(up.pids()[part] for part in parts)):
                 await wait_for(lambda names=names: seen(up.server, up.http, names), 30, str(names))
-            finally:
-                for part in parts:
-                    os.kill(up.pids()[part], signal.SIGCONT)
-        os.kill(up.pids()["nats"], signal.SIGSTOP)
-        try:
+        async with standing_still(up.pids()["nats"]):
             found, code = await looked(up.server)
             assert (found["server"].status, code) == ("wrong", ExitCode.UNREACHABLE)
-        finally:
-            os.kill(up.pids()["nats"], signal.SIGCONT)
 
 
 async def test_nothing_listens():

@@ -11,6 +11,7 @@ import pytest
 from qgjob.client import LabFeed, ServerOptions, SubmitRequest, open_client
 from qgjob.client.watching.labfeed import AgentChanged, Change, JobChanged
 from tests.support.pipeline import system
+from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
 
 
@@ -57,17 +58,13 @@ async def test_jobs_agents_and_silence_are_told(tmp_path: Path, monkeypatch: pyt
         await heard.until("local s0 paused")
         await client.hold("resume", "local/s0")
         await heard.until("local s0 in order")
-        scheduler = running.pids()["scheduler"]
-        os.kill(scheduler, signal.SIGSTOP)
 
         async def silent() -> bool:
             await lab.changes(0.05)
             return lab.problem is not None
 
-        try:
+        async with standing_still(running.pids()["scheduler"]):
             await wait_for(silent, 30)
-        finally:
-            os.kill(scheduler, signal.SIGCONT)
 
         async def well() -> bool:
             await lab.changes(0.05)

@@ -20,6 +20,7 @@ from qgjob.client.requests.request import ask
 from qgjob.errors import NotFoundError, UsageError
 from tests.support.lab_system import ends, job_in_state, kill_leader, lab, run_of
 from tests.support.runs import submit
+from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
 
 
@@ -125,8 +126,7 @@ async def test_work_that_vanished_is_tried_again(tmp_path: Path) -> None:
     async with lab(tmp_path) as (running, bus, client, witness):
         agent = next(pid for name, pid in running.pids().items() if name.startswith("agent"))
         run = run_of(1)
-        os.kill(agent, signal.SIGSTOP)
-        try:
+        async with standing_still(agent):
             await submit(bus, run)
 
             async def released() -> list[int]:
@@ -134,8 +134,6 @@ async def test_work_that_vanished_is_tried_again(tmp_path: Path) -> None:
 
             (seq,) = await wait_for(released, 20, "a release")
             await delete_message(bus, WORK, seq)
-        finally:
-            os.kill(agent, signal.SIGCONT)
         job = (await client.wait(run.run_id)).jobs[0]
         assert [a.outcome for a in job.attempts] == ["errored", "passed"], job
         assert job.attempts[0].reason == "lost"

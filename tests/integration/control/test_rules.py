@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from qgjob.errors import UsageError
 from tests.support.lab_system import ends, kill_leader, lab, run_of
 from tests.support.pipeline import EventRecorder, overview
 from tests.support.runs import submit
+from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
 
 
@@ -110,9 +110,7 @@ async def test_who_asks_a_scheduler_that_stands_still_hears_so_and_is_served_whe
     tmp_path: Path,
 ) -> None:
     async with lab(tmp_path) as (running, _bus, client, _witness):
-        scheduler = running.pids()["scheduler"]
-        os.kill(scheduler, signal.SIGSTOP)
-        try:
+        async with standing_still(running.pids()["scheduler"]):
             asking = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -127,8 +125,6 @@ async def test_who_asks_a_scheduler_that_stands_still_hears_so_and_is_served_whe
             )
             assert asking.stderr is not None
             said = await asyncio.wait_for(asking.stderr.readline(), 20)
-        finally:
-            os.kill(scheduler, signal.SIGCONT)
         assert said == b"The scheduler has not answered yet; still waiting.\n"
         out, rest = await asyncio.wait_for(asking.communicate(), 40)
         assert (asking.returncode, rest) == (0, b"")

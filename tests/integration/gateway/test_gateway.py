@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import signal
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest_asyncio
 from qgjob.local.system import LocalSystem, UpOptions
 from tests.support.http import Answer, Http
 from tests.support.pipeline import system
+from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
 
 
@@ -305,20 +304,15 @@ async def test_each_part_is_seen_wrong_when_it_is_stopped(tmp_path: Path):
         await wait_for(lambda: _is(http, set()), timeout=30)
         # An agent is gone when its heartbeats have been missing for 15 s: meanwhile the others are tried.
         agent = next(pid for name, pid in running.pids().items() if name.startswith("agent"))
-        os.kill(agent, signal.SIGSTOP)
-        for part, seen in (("valkey", "store"), ("scheduler", "scheduler"), ("nats", "server")):
-            pid = running.pids()[part]
-            os.kill(pid, signal.SIGSTOP)
-            try:
-                await wait_for(lambda seen=seen: _has(http, seen), timeout=30)
-                # Prometheus waits for so long; what comes later is a lab that is not seen at all.
-                figures = await asyncio.to_thread(http.ask, "GET", "/metrics", timeout=10)
-                assert "qgjob_healthy 0" in figures.body.decode()
-            finally:
-                os.kill(pid, signal.SIGCONT)
-            await wait_for(lambda: _is(http, set(), {"agents"}), timeout=30)
-        await wait_for(lambda: _is(http, {"agents"}), timeout=30)
-        os.kill(agent, signal.SIGCONT)
+        async with standing_still(agent):
+            for part, seen in (("valkey", "store"), ("scheduler", "scheduler"), ("nats", "server")):
+                async with standing_still(running.pids()[part]):
+                    await wait_for(lambda seen=seen: _has(http, seen), timeout=30)
+                    # Prometheus waits for so long; what comes later is a lab that is not seen at all.
+                    figures = await asyncio.to_thread(http.ask, "GET", "/metrics", timeout=10)
+                    assert "qgjob_healthy 0" in figures.body.decode()
+                await wait_for(lambda: _is(http, set(), {"agents"}), timeout=30)
+            await wait_for(lambda: _is(http, {"agents"}), timeout=30)
         await wait_for(lambda: _is(http, set()), timeout=30)
 
 
@@ -336,12 +330,8 @@ async def test_a_submit_is_answered_while_the_server_stands_still_and_leaves_not
         assert running.http is not None
         http = Http(running.http)
         await wait_for(lambda: _is(http, set()), timeout=30)
-        nats = running.pids()["nats"]
-        os.kill(nats, signal.SIGSTOP)
-        try:
+        async with standing_still(running.pids()["nats"]):
             refused = await http.post("/api/jobs/submit", submission(run_key="frozen"))
-        finally:
-            os.kill(nats, signal.SIGCONT)
         assert (refused.status, refused.headers["content-type"]) == (503, "application/problem+json")
         assert refused.headers["retry-after"] == "2"
         assert refused.json["detail"] == "The NATS server does not answer: nothing was stored."

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
 from qgjob.local.system import LocalSystem, UpOptions
 from tests.support.http import Http
+from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
 
 
@@ -28,15 +27,11 @@ async def test_whatever_is_asked_is_answered_while_a_part_stands_still(tmp_path:
         assert running.http is not None
         http = Http(running.http)
         await wait_for(lambda: _well(http), timeout=30)
-        pid = running.pids()[part]
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        async with standing_still(running.pids()[part]):
             answers = await asyncio.gather(
                 *(asyncio.to_thread(http.ask, method, path) for method, path in asked)
             )
             stored = await http.post("/api/bundles", gzip.compress(b"")) if part == "nats" else None
-        finally:
-            os.kill(pid, signal.SIGCONT)
     for answer in answers:
         assert (answer.status, answer.headers["retry-after"]) == (503, "2")
         assert "not answer" in answer.json["detail"]

@@ -53,6 +53,7 @@ else:
     print(result["run_id"], result["state"], counts.get("passed", 0), failed, flaky, result["app_version_id"])
 ' "$result"
 )
+if [[ -s "$junit" ]]; then echo "junit=$junit" >> "${GITHUB_OUTPUT:-/dev/null}"; fi # also of a wait that was interrupted
 if [[ "$run" != - ]]; then
   "$qgjob" report "$run" --format github || true
   "$qgjob" report "$run" --format markdown >> "${GITHUB_STEP_SUMMARY:-/dev/null}" || true
@@ -64,7 +65,6 @@ if [[ "$run" != - ]]; then
     echo "passed=$passed"
     echo "failed=$failed"
     echo "flaky=$flaky"
-    echo "junit=$junit"
     echo "html=$html"
   } >> "${GITHUB_OUTPUT:-/dev/null}"
 fi

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
 from bus_schemas.cases import MAX_CASES, CaseRecord, CaseReport
@@ -82,7 +83,8 @@ async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
     gather = _Gather(client)
     with_logs = {"all": told, "failed": bad, "none": []}[wanted.logs][:MAX_LOGS]
     explained = await explain(client, jobs) if wanted.explained else None
-    every = await read_cases(client, jobs) if wanted.reports else None
+    known = explained.reports if explained else {}
+    every = await read_cases(client, jobs, known=known) if wanted.reports else None
     logs, cases, pictures, attachments = await asyncio.gather(
         gather.each(with_logs, gather.log),
         gather.each(told[:MAX_REPORTS] if wanted.cases else [], gather.cases),
@@ -113,6 +115,8 @@ class Explained:
     cases: dict[str, Sequence[CaseRecord]] = field(default_factory=dict[str, Sequence[CaseRecord]])
     logs: dict[str, str] = field(default_factory=dict[str, str])
     """The end of the output of those whose cases tell nothing."""
+    reports: dict[str, CaseReport] = field(default_factory=dict[str, CaseReport])
+    """Where the cases are from, also those that tell nothing: nobody needs to read them again."""
 
 
 async def explain(
@@ -123,11 +127,18 @@ async def explain(
     Never raises: what cannot be had, or not soon, is left out.
     """
     gather, told = _Gather(client), Explained()
+
+    async def read(job: JobView) -> None:
+        report = await gather.report(job.attempts[-1])
+        if report is not None:
+            told.reports[job.job_id] = report
+            if failed_cases(report.cases):
+                told.cases[job.job_id] = report.cases
+
     failed = [job for job in worst_first(jobs) if job.state in EXPLAINED and job.attempts][:at_most]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_EXPLAIN_S):
-            cases = await gather.each([job for job in failed if job.attempts[-1].report], gather.cases)
-            told.cases.update((job_id, found) for job_id, found in cases.items() if failed_cases(found))
+            await gather.each([job for job in failed if job.attempts[-1].report], read)
             silent = [job for job in failed if job.job_id not in told.cases][:logs]
             told.logs.update(await gather.each(silent, gather.last_output))
     return told
@@ -153,10 +164,13 @@ class EveryCase:
         return f"Not all cases are shown: {', '.join(parts)}; there each file is one case" if parts else ""
 
 
-async def read_cases(client: Client, jobs: Sequence[JobView]) -> EveryCase:
+async def read_cases(
+    client: Client, jobs: Sequence[JobView], *, known: Mapping[str, CaseReport] = MappingProxyType({})
+) -> EveryCase:
     """The cases of all attempts, of failed jobs first, until they are too many.
 
-    Never raises: what cannot be had, or not soon, is left out.
+    `known`: reports of last attempts that were read already, by job. Never raises: what cannot be had, or not
+    soon, is left out.
     """
     gather, found = _Gather(client), EveryCase()
     wanted: list[JobView] = []
@@ -175,7 +189,9 @@ async def read_cases(client: Client, jobs: Sequence[JobView]) -> EveryCase:
         wanted.append(job)
 
     async def read(job: JobView) -> bool:
-        reports = {one.number: await gather.report(one) for one in job.attempts[-_MAX_ATTEMPTS:]}
+        last = {job.attempts[-1].number: known.get(job.job_id)}
+        attempts = job.attempts[-_MAX_ATTEMPTS:]
+        reports = {one.number: last.get(one.number) or await gather.report(one) for one in attempts}
         found.reports[job.job_id] = {number: report for number, report in reports.items() if report}
         return True
 

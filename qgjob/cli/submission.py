@@ -41,14 +41,17 @@ class Submission:
 
     def carry_out(self) -> int:
         """Submit, and wait if asked to; returns the exit code."""
-        if self.waiting is None:
+        waiting = self.waiting
+        if waiting is None:
             return run(self._main())
         from qgjob.cli.waiting.detaching import detachable
+        from qgjob.cli.waiting.waiting import report_cancelled
 
         return detachable(
             self.session,
             lambda: self._submitted.run_id if self._submitted else None,
             lambda: run(self._main()),
+            lambda run_id: run(report_cancelled(self.session, run_id, waiting)),
         )
 
     async def _main(self) -> int:

@@ -196,6 +196,9 @@ async def test_a_cancelled_workflow_cancels_its_jobs(installed: Runner, project:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     await wait_for(lambda: states() == ["cancelled"], 20)
+    assert (
+        'type="cancelled"' in Path(installed.outputs["junit"]).read_text()
+    )  # for steps that run `if: always()`
 
 
 def test_a_server_that_is_not_there_is_an_error_of_the_step(installed: Runner, project: Path):

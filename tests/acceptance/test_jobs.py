@@ -252,6 +252,37 @@ async def test_in_ci_an_interrupted_wait_cancels_its_jobs(
     await wait_for(lambda: qgjob("status", run_id, "--json").json["counts"] == {"cancelled": 1}, 20)
 
 
+@pytest.mark.parametrize(
+    ("env", "beside"),
+    [({"CI": "true"}, ("error", "cancelled")), ({}, ("skipped", "not ended: running"))],
+    ids=["in CI", "detached"],
+)
+async def test_an_interrupted_wait_leaves_a_report_of_what_had_ended(
+    qgjob: Qgjob, script: Script, env: dict[str, str], beside: tuple[str, str]
+):
+    script("bad.py", "import sys\nprint('no basket')\nsys.exit(1)\n")
+    script("slow.py", SLOW)
+    here = replace(qgjob, env=qgjob.env | env)
+    waiting = here.start("submit", "--test", "*.py", "--wait", "--junit", "junit.xml", *RUN)
+    assert waiting.stdout is not None
+    run_id = waiting.stdout.readline().split()[0]
+    assert waiting.stderr is not None
+    assert next(line for line in waiting.stderr if "bad.py" in line)  # its end is known to who waits
+    counts = {"failed": 1, "running": 1}
+    await wait_for(lambda: qgjob("status", run_id, "--json").json["counts"] == counts, 20)
+    waiting.send_signal(signal.SIGTERM if env else signal.SIGINT)
+    _, err = waiting.communicate(timeout=30)
+    assert (waiting.returncode, "Traceback" in err) == (130, False)
+    assert "junit.xml says what had ended by then" in err
+    bad, slow = ET.parse(qgjob.folder / "junit.xml").iter("testcase")
+    failure, other = bad.find("failure"), slow.find(beside[0])
+    assert failure is not None
+    assert other is not None
+    assert beside[1] in (other.get("type"), other.get("message"))
+    assert not env or "no basket" in (failure.text or "")
+    qgjob("cancel", run_id)
+
+
 def test_a_failure_that_passes_in_the_second_attempt_is_flaky_and_passed(qgjob: Qgjob, script: Script):
     script("a.py", "import os, sys\nsys.exit(int(os.environ['QGJOB_JOB_ATTEMPT'] == '1'))\n")
     done = qgjob("submit", "--test", "a.py", "--retries", "1", "--wait", "--json", *RUN)

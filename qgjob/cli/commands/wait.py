@@ -43,7 +43,7 @@ def wait(
 ) -> None:
     """Wait for a job or a run; the exit code is the verdict. Ctrl-C asks whether to cancel."""
     from qgjob.cli.waiting.detaching import detachable
-    from qgjob.cli.waiting.waiting import WaitArguments
+    from qgjob.cli.waiting.waiting import WaitArguments, report_cancelled
     from qgjob.client.models import WaitOptions
     from qgjob.domain.verdict import VerdictRules
 
@@ -60,7 +60,13 @@ def wait(
         as_json=as_json,
     )
     session = session_of(ctx)
-    raise typer.Exit(detachable(session, lambda: any_id, lambda: run(_main(session, any_id, waiting))))
+    code = detachable(
+        session,
+        lambda: any_id,
+        lambda: run(_main(session, any_id, waiting)),
+        lambda _: run(report_cancelled(session, any_id, waiting)),
+    )
+    raise typer.Exit(code)
 
 
 async def _main(session: Session, any_id: str, waiting: WaitArguments) -> int:

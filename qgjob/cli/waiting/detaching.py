@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -20,12 +21,17 @@ from qgjob.errors import ExitCode, QgjobError
 _SAME_WITHIN_S: Final = 5.0
 
 
-def detachable(session: Session, resume: Callable[[], str | None], work: Callable[[], int]) -> int:
+def detachable(
+    session: Session,
+    resume: Callable[[], str | None],
+    work: Callable[[], int],
+    on_cancelled: Callable[[str], None],
+) -> int:
     """Run `work`; Ctrl-C asks whether to cancel the jobs or to detach from them, and returns 130.
 
     In CI nobody can answer, and the build that wanted the result is gone: there they are cancelled at a
     SIGTERM, and in a CI that we know also at a SIGINT. `resume` gives the id that is waited for, None
-    while nothing was submitted.
+    while nothing was submitted; `on_cancelled` is called with it when the jobs were cancelled.
     """
     out = session.out
     ci = in_ci(os.environ)
@@ -39,7 +45,7 @@ def detachable(session: Session, resume: Callable[[], str | None], work: Callabl
         elif terminated.is_set() or in_known_ci(os.environ) or _wants_cancel(out):
             if ci:
                 _debounce_signals()
-            _cancel(session, any_id)
+            _cancel(session, any_id, on_cancelled)
         else:
             out.note("Detached; the jobs go on.")
             out.note(f"Wait again with: qgjob wait {any_id}  (or end them: qgjob cancel {any_id})")
@@ -84,7 +90,7 @@ def _wants_cancel(out: Output) -> bool:
         return False
 
 
-def _cancel(session: Session, any_id: str) -> None:
+def _cancel(session: Session, any_id: str, on_cancelled: Callable[[str], None]) -> None:
     async def cancel() -> int:
         async with session.client() as client:
             left = progress_note(session.out, "cancelled")
@@ -94,8 +100,11 @@ def _cancel(session: Session, any_id: str) -> None:
         count = run(cancel())
     except KeyboardInterrupt:
         session.out.note(f"Interrupted again, before the cancel was confirmed: qgjob cancel {any_id}")
+        return
     except QgjobError as error:
         session.out.error(f"{any_id} could not be cancelled: {error.message}", error.hint)
-    else:
-        jobs = "1 job was" if count == 1 else f"{count} jobs were"
-        session.out.note(f"Interrupted: {jobs} cancelled of {any_id}.")
+        return
+    jobs = "1 job was" if count == 1 else f"{count} jobs were"
+    session.out.note(f"Interrupted: {jobs} cancelled of {any_id}.")
+    with contextlib.suppress(KeyboardInterrupt, QgjobError):
+        on_cancelled(any_id)

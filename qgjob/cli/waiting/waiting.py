@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qgjob.cli.display.output import Output
 from qgjob.cli.waiting.ending import SHOWN_FAILURES, tell
 from qgjob.cli.waiting.progress import progress_for
 from qgjob.client.models import Submitted, Waited, WaitOptions
+from qgjob.client.watching.watch import Watch
 from qgjob.clock import SystemClock
 from qgjob.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from qgjob.cli.session import Session
     from qgjob.client import Client
     from qgjob.reporting import EveryCase, Explained
+
+_ENDS_WITHIN_S: Final = 5.0
+"""What was cancelled has ended by then, but for a test that has to be killed; CI kills us after ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +39,59 @@ async def wait_and_tell(
     client: Client, out: Output, any_id: str, waiting: WaitArguments, *, known: Submitted | None = None
 ) -> int:
     """Wait, write the report, print how it ended; returns the exit code."""
+    watched: Watch | None = None
     with progress_for(out, SystemClock()) as progress:
-        waited = await client.wait(any_id, waiting.options, known=known, on_change=progress)
-    explained = await _explained(client, waited, waiting)
-    unwritten: UsageError | None = None
-    if waiting.junit is not None:
+
+        def on_change(watch: Watch) -> None:
+            nonlocal watched
+            watched = watch
+            progress(watch)
+
         try:
-            every = await _every_case(client, out, waited) if waiting.junit_cases else None
-            write_junit(waiting.junit, waited, explained, every)
-        except UsageError as error:
-            unwritten = error
+            waited = await client.wait(any_id, waiting.options, known=known, on_change=on_change)
+        except asyncio.CancelledError:  # interrupted: at once, as CI may not leave time for more
+            if waiting.junit is not None and watched is not None:
+                _write_interrupted(waiting.junit, out, any_id, watched)
+            raise
+    explained = await _explained(client, waited, waiting)
+    unwritten = await _report(client, out, waited, waiting, explained)
     tell(out, waited, explained, as_json=waiting.as_json, timeout_s=waiting.options.timeout_s)
     if unwritten is not None:  # print the result of the wait all the same
         out.error(unwritten.message, hint=f"Write it again with: qgjob report {waited.id} --output FILE")
         return int(waited.verdict) or int(ExitCode.ERROR)
     return int(waited.verdict)
+
+
+async def report_cancelled(session: Session, any_id: str, waiting: WaitArguments) -> None:
+    """After a wait was interrupted and its jobs cancelled: write its JUnit report again, with their ends."""
+    if waiting.junit is None:
+        return
+    options = WaitOptions(timeout_s=_ENDS_WITHIN_S, no_slot_grace_s=None)
+    async with session.client(tells=False) as client:
+        waited = await client.wait(any_id, options)
+        if waited.jobs:
+            await _report(client, session.out, waited, waiting, await _explained(client, waited, waiting))
+
+
+def _write_interrupted(path: Path, out: Output, any_id: str, watched: Watch) -> None:
+    """Write what is known when a wait is interrupted; the words to it would have to be asked for."""
+    with contextlib.suppress(UsageError):
+        write_junit(path, Waited(id=any_id, run=watched.run, jobs=watched.jobs), None, None)
+        out.note(f"{path} says what had ended by then.")
+
+
+async def _report(
+    client: Client, out: Output, waited: Waited, waiting: WaitArguments, explained: Explained | None
+) -> UsageError | None:
+    """Write the JUnit report that was asked for; the error where it cannot be written."""
+    if waiting.junit is None:
+        return None
+    try:
+        every = await _every_case(client, out, waited, explained) if waiting.junit_cases else None
+        write_junit(waiting.junit, waited, explained, every)
+    except UsageError as error:
+        return error
+    return None
 
 
 async def _explained(client: Client, waited: Waited, waiting: WaitArguments) -> Explained | None:
@@ -60,10 +105,10 @@ async def _explained(client: Client, waited: Waited, waiting: WaitArguments) -> 
     return await explain(client, waited.jobs, at_most=SHOWN_FAILURES)
 
 
-async def _every_case(client: Client, out: Output, waited: Waited) -> EveryCase:
+async def _every_case(client: Client, out: Output, waited: Waited, explained: Explained | None) -> EveryCase:
     from qgjob.reporting import read_cases
 
-    every = await read_cases(client, waited.jobs)
+    every = await read_cases(client, waited.jobs, known=explained.reports if explained else {})
     if every.unread:
         out.note(f"{every.unread}.")
     return every

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bus_schemas.jobs import BlobRef
 from bus_schemas.queries import JobView
 from qgjob import reporting
 from qgjob.client import Client
-from qgjob.reporting import read_cases
+from qgjob.reporting import explain, read_cases
 from tests.support.views import view
 
 
@@ -54,6 +55,26 @@ async def test_the_cases_of_all_attempts_are_read_and_what_is_missing_is_told(cl
     assert found.unread == (
         "Not all cases are shown: those of 1 job could not be read; there each file is one case"
     )
+
+
+async def test_what_was_read_to_explain_failures_is_not_read_again(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    read = list[int]()
+
+    async def cases(
+        attempt: Attempt, reads: Callable[[Attempt], Awaitable[CaseReport | None]] = client.cases
+    ):
+        read.append(attempt.number)
+        return await reads(attempt)
+
+    monkeypatch.setattr(client, "cases", cases)
+    failed = await job(client, folder, "j_1", passed=False, attempts=2)
+    explained = await explain(client, [failed])
+    assert set(explained.reports) == {"j_1"}
+    found = await read_cases(client, [failed], known=explained.reports)
+    assert shown(found) == {"j_1": {1: "j_1 1", 2: "j_1 2"}}
+    assert sorted(read) == [1, 2]
 
 
 async def test_failed_jobs_go_first_where_there_are_too_many_cases(

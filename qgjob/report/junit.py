@@ -13,10 +13,10 @@ from qgjob.report.model import Reports, RunReport
 
 
 def junit(found: RunReport, *, name: str | None = None) -> bytes:
-    """A collected report as a UTF-8 document; `name`: the suite's, else the report's title."""
+    """A collected report as a UTF-8 document; `name`: the suite's, else the run's own."""
     return junit_xml(
         found.jobs,
-        name=name or found.title,
+        name=name or (found.run.name if found.run else None),
         run=found.run,
         attachments=found.attachments,
         cases=found.cases,
@@ -28,14 +28,14 @@ def junit(found: RunReport, *, name: str | None = None) -> bytes:
 def junit_xml(
     jobs: Sequence[JobView],
     *,
-    name: str,
+    name: str | None,
     run: RunView | None = None,
     attachments: Mapping[str, Sequence[str]] | None = None,
     cases: Mapping[str, Sequence[CaseRecord]] | None = None,
     logs: Mapping[str, str] | None = None,
     reports: Mapping[str, Reports] | None = None,
 ) -> bytes:
-    """The report of these jobs as a UTF-8 document.
+    """The report of these jobs as a UTF-8 document; `name`: the suite's, else the organisation.
 
     Failed and timed out are failures; errored, cancelled and expired are errors, since such a
     test did not pass; what has not ended or never ran is skipped. Earlier attempts of what passed
@@ -46,9 +46,11 @@ def junit_xml(
     None there is a suite for each file, with their cases.
     """
     files, told, output = attachments or {}, cases or {}, logs or {}
+    orgs = ", ".join(sorted({job.org_id for job in jobs}))
+    name = name or orgs
     properties = {
         "run_id": ", ".join(sorted({job.run_id for job in jobs})),
-        "org_id": ", ".join(sorted({job.org_id for job in jobs})),
+        "org_id": orgs,
         "app_version_id": ", ".join(sorted({job.app_version_id for job in jobs})),
         **({f"meta.{key}": value for key, value in run.meta.items()} if run else {}),
     }

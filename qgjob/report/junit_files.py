@@ -120,8 +120,8 @@ def output_lines(job: JobView, attachments: Sequence[str]) -> list[str]:
 
 
 def class_of(job: JobView) -> str:
-    """The class of cases that are files."""
-    return xml_text(f"{job.org_id}.{job.app_version_id}")
+    """The class of cases that are files; the build is none, or no CI found the test in the build before."""
+    return xml_text(job.org_id)
 
 
 def file_name(job: JobView, file: str) -> str:

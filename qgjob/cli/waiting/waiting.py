@@ -118,12 +118,11 @@ def write_junit(path: Path, waited: Waited, explained: Explained | None, every: 
     """Write the JUnit report; raises `UsageError` when the file cannot be written."""
     from qgjob.report.junit import junit_xml
 
-    name = (waited.run.name if waited.run else None) or waited.id
     try:
         path.write_bytes(
             junit_xml(
                 waited.jobs,
-                name=name,
+                name=waited.run.name if waited.run else None,
                 run=waited.run,
                 cases=explained.cases if explained else None,
                 logs=explained.logs if explained else None,

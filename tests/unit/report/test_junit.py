@@ -12,6 +12,7 @@ from bus_schemas.cases import CaseRecord
 from bus_schemas.events import END_STATES, Attempt, FileResult
 from bus_schemas.queries import JobView, RunView
 from qgjob.report.junit import junit_xml
+from qgjob.report.model import Reports
 from tests.support.junit_format import problems
 from tests.support.views import NOW, view
 
@@ -57,6 +58,23 @@ def test_earlier_attempts_are_told_apart():
     root = parse(flaky, failed)
     tags = [[element.tag for element in case] for case in root.iter("testcase")]
     assert tags == [["flakyFailure", "system-out"], ["failure", "rerunError", "system-out"]]
+
+
+@pytest.mark.parametrize("reports", [None, {}])
+def test_a_test_has_the_same_name_in_every_build_and_run(reports: dict[str, Reports] | None):
+    """By suite, class and name CI systems find it in the reports of earlier builds."""
+
+    def names(build: str, run_id: str) -> set[tuple[str | None, ...]]:
+        job = view(state="failed", app_version_id=build, run_id=run_id, job_id=f"j_{run_id}")
+        run = RunView(run_id=run_id, org_id="acme", state="failed", size=1)
+        root = ET.fromstring(junit_xml([job], name=None, run=run, reports=reports))
+        return {
+            (suite.get("name"), case.get("classname"), case.get("name"))
+            for suite in root.iter("testsuite")
+            for case in suite.iter("testcase")
+        }
+
+    assert names("1f2a9c", "r_1") == names("9b04de", "r_2")
 
 
 def test_the_file_is_read_by_the_usual_reader():

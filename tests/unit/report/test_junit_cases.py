@@ -83,7 +83,7 @@ def test_each_file_is_a_suite_of_the_cases_of_its_report():
             "tests.a:later": ["skipped"],
         },
         "e2e/b.spec.ts": {"b.spec.ts:cart › looks [e2e/b.spec.ts]": []},
-        "c.sh": {"acme.v1:c.sh": []},
+        "c.sh": {"acme:c.sh": []},
     }
     assert [root.get(name) for name in ("name", "tests", "failures", "errors", "time")] == [
         *("nightly", "5", "1", "0", "3.500")
@@ -111,13 +111,13 @@ def test_what_ended_otherwise_than_its_cases_has_a_case_of_its_own(state: str, r
     outcome = "failed" if state == "queued" else state
     job = view(state=state, reason=reason, attempts=(attempt(1, outcome, reason=reason or "test_failed"),))
     for cases in ((case("adds"),), (case("adds"), case("buys", "failed", "no"))):
-        assert of_one(job, report(*cases))["acme.v1:tests/a.py"] == [tag]
+        assert of_one(job, report(*cases))["acme:tests/a.py"] == [tag]
 
 
 def test_a_failure_that_is_none_of_the_cases_is_not_lost():
     job = view(state="failed", message="exit code 139", attempts=(failed(1, exit_code=139),))
     root = written(job, reports={"j_1": {1: report(case("adds"))}}, logs={"j_1": "Segmentation fault"})
-    assert told(root) == {"tests/a.py": {"tests.a:adds": [], "acme.v1:tests/a.py": ["failure"]}}
+    assert told(root) == {"tests/a.py": {"tests.a:adds": [], "acme:tests/a.py": ["failure"]}}
     failure = root.find(".//failure")
     assert failure is not None
     assert (failure.text or "").endswith("Segmentation fault")
@@ -170,10 +170,10 @@ def test_an_earlier_attempt_of_which_no_case_tells_is_told_by_the_file():
     second = report(case("a", "failed"), number=2)
     assert of_one(job, second, report(case("a"), number=3)) == {
         "tests.a:a": ["flakyFailure"],
-        "acme.v1:tests/a.py": ["flakyError"],
+        "acme:tests/a.py": ["flakyError"],
     }
     renamed = report(case("b"), number=3)  # what failed was not run again
-    assert of_one(job, second, renamed)["acme.v1:tests/a.py"] == ["flakyError", "flakyFailure"]
+    assert of_one(job, second, renamed)["acme:tests/a.py"] == ["flakyError", "flakyFailure"]
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ def test_how_an_earlier_attempt_ended_is_told_whatever_its_cases_did(
     job = view(state="passed", flaky=True, attempts=attempts)
     assert of_one(job, report(first), report(case("a"), number=2)) == {
         "tests.a:a": ["flakyFailure"],
-        "acme.v1:tests/a.py": [tag],
+        "acme:tests/a.py": [tag],
     }
 
 
 def test_without_the_cases_of_its_last_attempt_a_file_is_one_case():
     job = view(state="timed_out", attempts=(failed(1), attempt(2, "timed_out")))
-    assert of_one(job, report(case("a"))) == {"acme.v1:tests/a.py": ["failure", "rerunFailure"]}
-    assert of_one(job, report(number=2)) == {"acme.v1:tests/a.py": ["failure", "rerunFailure"]}
+    assert of_one(job, report(case("a"))) == {"acme:tests/a.py": ["failure", "rerunFailure"]}
+    assert of_one(job, report(number=2)) == {"acme:tests/a.py": ["failure", "rerunFailure"]}
 
 
 def test_cases_that_readers_would_take_for_one_another_have_other_names():
@@ -218,7 +218,7 @@ def test_cases_that_readers_would_take_for_one_another_have_other_names():
     ]
     del reports["j_0"]  # a name is the same whatever other files told
     again = [name for suite in told(written(*jobs, reports=reports)).values() for name in suite]
-    assert again == ["acme.v1:a.js", *names[2:]]
+    assert again == ["acme:a.js", *names[2:]]
 
 
 @pytest.mark.parametrize(
@@ -267,14 +267,14 @@ def test_the_files_of_a_shard_are_suites():
         "a.py [android-14]": {"a:x [android-14]": []},
         "b.py [android-14]": {"tests.a:y [b.py] [android-14]": ["failure"]},
         "shard 1 of 2 (3 files) [android-14]": {
-            "acme.v1:c.py [android-14]": ["skipped"],
+            "acme:c.py [android-14]": ["skipped"],
             "loose:z [android-14]": [],
         },
     }
     timed_out = job.model_copy(update={"state": "timed_out", "reason": "timed_out"})
     root = written(timed_out, reports={"j_1": {1: cases}})
     shard = "shard 1 of 2 (3 files) [android-14]"
-    assert told(root)[shard][f"acme.v1:{shard}"] == ["failure"]
+    assert told(root)[shard][f"acme:{shard}"] == ["failure"]
 
 
 def test_a_file_that_failed_is_no_green_suite_where_its_failed_cases_are_not_stored():
@@ -287,7 +287,7 @@ def test_a_file_that_failed_is_no_green_suite_where_its_failed_cases_are_not_sto
     root = written(job, reports={"j_1": {1: cases}})
     assert told(root) == {
         "a.py": {"a:x": ["failure"]},
-        "b.py": {"b:y": [], "acme.v1:b.py": ["failure"]},
+        "b.py": {"b:y": [], "acme:b.py": ["failure"]},
     }
     assert root.get("time") == "2.500"  # the time of the cases is not counted twice
 
@@ -301,7 +301,7 @@ def test_a_shard_of_one_file_is_one_suite():
     )
     root = written(job, reports={"j_1": {1: report(case("x", suite="a", file="a.py"))}})
     assert [suite.get("name") for suite in root.iter("testsuite")] == ["a.py"]
-    assert told(root) == {"a.py": {"a:x": [], "acme.v1:a.py": ["failure"]}}
+    assert told(root) == {"a.py": {"a:x": [], "acme:a.py": ["failure"]}}
 
 
 @pytest.mark.parametrize("line", ["x" * 501, "ü" * 400, "x" * 499 + "ü"])

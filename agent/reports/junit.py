@@ -275,8 +275,9 @@ def _message(attempt: _Attempt) -> str | None:
 
 
 def _raised(text: str) -> str:
-    """What was raised, then what pytest shows of it: its lines begin with an E."""
+    """What was raised, then what pytest shows of it: its lines begin with an E, else it is all there is."""
     lines = [line[1:].removeprefix("   ") for line in text.splitlines() if line.startswith("E ")]
+    lines = lines or text.strip().splitlines()
     return "\n".join((lines[-1].strip(), *lines[:-1])) if lines else ""
 
 

@@ -55,7 +55,7 @@ def test_the_cases_of_the_reports_stand_in_the_junit_file(
         "t/test_cart.py": {"t.test_cart:test_looks": [], "t.test_cart:test_adds": ["flakyFailure"]},
         "t/crashes.py": {
             "own:passes [t/crashes.py]": [],
-            f"{org}.v1:t/crashes.py": ["failure", "rerunFailure"],
+            f"{org}:t/crashes.py": ["failure", "rerunFailure"],
         },
     }
     assert told((qgjob.folder / "r.xml").read_bytes()) == cases

@@ -179,6 +179,11 @@ async def connect(options: ServerOptions) -> Bus:
     `NotAllowedError` (credentials refused) or `UsageError` (an address or file that cannot be).
     """
     urls = [_checked_url(url) for url in options.url.split(",")]
+    if (options.tls_ca or options.tls_cert) and any(url.startswith("ws://") for url in urls):
+        raise UsageError(
+            f"An address with ws:// has no TLS, which the --tls files ask for: {shown_server(options.url)}.",
+            hint="Write wss://, or leave these files out.",
+        )
     told = _Callbacks(options, len(urls))
     arguments = _arguments(options, urls, told)
     given = bool(options.creds or options.token or any(urlsplit(url).username for url in urls))

@@ -50,6 +50,11 @@ def explain(error: BaseException, url: str) -> QgjobError:
         )
     if isinstance(error, TimeoutError | NoServersError | asyncio.TimeoutError):
         return UnreachableError(f"No answer from {shown} in time.", hint="Check the address and the network.")
+    if "url='ws" in text:  # aiohttp's, with all that was answered
+        return UnreachableError(
+            f"What is at {shown} answers, but not on a WebSocket.",
+            hint="The port is that of `websocket` in nats.conf; where it has TLS write wss://.",
+        )
     return UnreachableError(
         f"Cannot connect to {shown}: {error or type(error).__name__}.",
         hint="Is it a NATS server, and in order? Its log may say more.",

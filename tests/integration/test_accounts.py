@@ -90,6 +90,8 @@ async def test_each_role_does_its_work(server: AccountsServer, tmp_path: Path, v
         for changing in (("retry", job), submit):
             refused = await asyncio.to_thread(view, *changing)
             assert refused.code == ExitCode.NOT_ALLOWED, refused
+        violations = [line for line in server.log.splitlines() if "Violation" in line]
+        assert [line for line in violations if "VIEW" not in line] == []
 
 
 @pytest.mark.parametrize("role", ASKS)

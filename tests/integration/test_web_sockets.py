@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from qgjob.bus.connect import ServerOptions, connect
+from qgjob.bus.connect import ServerOptions, connect, open_bus
+from qgjob.errors import UnreachableError, UsageError
 from qgjob.local.ports import free_port
+from tests.conftest import required_program
 from tests.support.servers import NatsServer
+from tests.support.tls import Authority
 
 
 def test_no_command_imports_aiohttp() -> None:
@@ -30,5 +33,33 @@ async def test_a_web_socket_leads_to_the_server(tmp_path: Path) -> None:
         bus = await connect(ServerOptions(url=f"ws://127.0.0.1:{port}"))
         await bus.requests.round_trip()
         await bus.close()
+    finally:
+        server.kill()
+
+
+@pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning")  # of aiohttp, to nats-py
+async def test_a_web_socket_is_encrypted_where_it_says_so_and_no_file_of_tls_is_without(
+    tmp_path: Path,
+) -> None:
+    authority = Authority(required_program("openssl"), tmp_path / "tls")
+    pair, port = authority.pair("server"), free_port()
+    config = tmp_path / "nats.conf"
+    config.write_text(
+        f"jetstream {{}}\nwebsocket {{ host: 127.0.0.1, port: {port}, "
+        f'tls {{ cert_file: "{pair.cert}", key_file: "{pair.key}" }} }}\n'
+    )
+    server = NatsServer(tmp_path / "nats", config=config)
+    await server.start()
+    ca = str(authority.file)
+    try:
+        async with open_bus(ServerOptions(f"wss://127.0.0.1:{port}", tls_ca=ca)) as bus:
+            await bus.requests.round_trip()
+        with pytest.raises(UnreachableError, match="TLS"):
+            await connect(ServerOptions(f"wss://127.0.0.1:{port}"))
+        with pytest.raises(UsageError, match="ws:// has no TLS"):
+            await connect(ServerOptions(f"ws://127.0.0.1:{port}", tls_ca=ca, token="secret"))
+        for other in (f"ws://127.0.0.1:{port}", server.url.replace("nats://", "ws://")):
+            with pytest.raises(UnreachableError, match=r"answers, but not on a WebSocket\.$"):
+                await connect(ServerOptions(other))
     finally:
         server.kill()

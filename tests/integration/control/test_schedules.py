@@ -9,12 +9,15 @@ import time
 import zoneinfo
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from bus_schemas import streams
 from bus_schemas.crons import CronView
 from qgjob.bus.direct import read_page
+from qgjob.bus.requester import RequestTimeoutError
 from qgjob.client.models import SubmitRequest
 from qgjob.client.submitting.crons import expression_of
 from qgjob.domain.cron import next_due
@@ -85,11 +88,22 @@ async def test_when_it_is_due_next_is_shown_from_the_beginning_as_the_server_rec
 
 
 async def test_a_schedule_of_the_same_key_replaces_it_and_what_the_server_refuses_is_said(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with lab(tmp_path) as (_, _bus, client, _witness):
-        first, _ = await client.add_schedule(NIGHTLY, "30 5 * * 1-5", "Europe/Berlin")
-        assert (first.expression, first.zone) == ("0 30 5 * * 1-5", "Europe/Berlin")
+        request, asked = client.bus.requests.request, list[str]()
+
+        async def late_at_first(subject: str, payload: bytes = b"", **more: Any) -> Msg:
+            answer = await request(subject, payload, **more)
+            asked.append(subject)
+            if asked.count(subject) == 1 and ".cron_add." in subject:
+                raise RequestTimeoutError("As on a machine with much to do.")
+            return answer
+
+        monkeypatch.setattr(client.bus.requests, "request", late_at_first)
+        first, replaced = await client.add_schedule(NIGHTLY, "30 5 * * 1-5", "Europe/Berlin")
+        assert len([subject for subject in asked if ".cron_add." in subject]) == 2
+        assert (first.expression, first.zone, replaced) == ("0 30 5 * * 1-5", "Europe/Berlin", False)
         second, replaced = await client.add_schedule(NIGHTLY, "@hourly")
         assert (second.schedule_id, replaced) == (first.schedule_id, True)
         assert [s.expression for s in await client.schedules()] == ["@hourly"]

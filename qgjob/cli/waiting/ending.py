@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from bus_schemas.queries import RunView
 from qgjob.cli.display.output import Output
 from qgjob.cli.display.render import summary, why
+from qgjob.cli.waiting.unstarted import AT_MOST, kind_of
 from qgjob.client.models import Waited
 from qgjob.client.shapes import job_json
 from qgjob.domain.verdict import counts_of, failed_tests, failures_of, run_state_of
@@ -31,8 +33,12 @@ def tell(
                 out.note(f"{job.state} {job.job_id} {job.title}")
                 out.indented(text, err=True)
     else:
+        kinds = Counter(filter(None, map(kind_of, waited.jobs)))
+        many = {kind: count for kind, count in kinds.items() if count > AT_MOST}
+        for (state, reason), count in many.items():
+            out.state_line(state, f"{count} jobs that had not started" + (f" · {reason}" if reason else ""))
         for job in waited.jobs:
-            if job.state != "passed" or job.flaky:
+            if (job.state != "passed" or job.flaky) and kind_of(job) not in many:
                 reason = why(job)
                 out.state_line(job.state, f"{job.job_id} {job.title}" + (f" · {reason}" if reason else ""))
                 out.indented(shown.get(job.job_id, ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -10,6 +11,7 @@ from bus_schemas.queries import JobView
 from qgjob.cli.display.output import STYLES, Output, clean
 from qgjob.cli.display.render import counts_text, last_attempt, took, where, why
 from qgjob.cli.waiting.infra_errors import InfraErrors
+from qgjob.cli.waiting.unstarted import AT_MOST, kind_of
 from qgjob.client.watching.watch import Watch
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
@@ -58,6 +60,7 @@ class PlainProgress:
         self._started = clock.monotonic()
         self._spoke = self._started
         self._ended: set[str] = set()
+        self._unstarted = Counter[tuple[str, str]]()
         self._infra_errors = InfraErrors()
         self._problem: str | None = None
         self._held: str | None = None
@@ -79,7 +82,8 @@ class PlainProgress:
         for job in watch.jobs:
             if job.state in END_STATES and job.job_id not in self._ended:
                 self._ended.add(job.job_id)
-                self._say(f"[{len(self._ended)}/{watch.size}] {ended_text(job)}", now)
+                if self._is_shown(job):
+                    self._say(f"[{len(self._ended)}/{watch.size}] {ended_text(job)}", now)
         if watch.held != self._held:
             self._held = watch.held
             self._say(watch.held or "It is held no more.", now)
@@ -89,6 +93,18 @@ class PlainProgress:
         if now - self._spoke >= HEARTBEAT_S:
             counts = counts_text(counts_of(watch.jobs))
             self._say(f"… {counts} after {show_duration(now - self._started)}", now)
+
+    def _is_shown(self, job: JobView) -> bool:
+        """Whether the end of a job has a line; the first that has none is where it is said."""
+        kind = kind_of(job)
+        if kind is None:
+            return True
+        self._unstarted[kind] += 1
+        if self._unstarted[kind] == AT_MOST + 1:
+            state, reason = kind
+            verb = "expired" if state == "expired" else f"were {state}"
+            self._out.note(f"… more that had not started {verb}" + (f" ({reason})" if reason else ""))
+        return self._unstarted[kind] <= AT_MOST
 
     def _say(self, text: str, now: float) -> None:
         self._spoke = now

@@ -9,7 +9,9 @@ import pytest
 from bus_schemas.events import Attempt
 from bus_schemas.queries import JobView
 from qgjob.cli.display.output import Output
+from qgjob.cli.waiting.ending import tell
 from qgjob.cli.waiting.progress import HEARTBEAT_S, DrawnProgress, PlainProgress, progress_for
+from qgjob.client.models import Waited
 from qgjob.client.watching.watch import Watch
 from qgjob.clock import ManualClock
 from tests.support.views import view
@@ -54,6 +56,29 @@ def test_a_log_gets_one_line_for_each_end():
     for _ in range(3):
         show(progress, Seen(PASSED, OTHER))
     assert stderr.getvalue() == "[1/2] passed    tests/a.py  (1.2s, a/s)\n"
+
+
+def test_of_many_jobs_that_never_started_a_log_gets_ten():
+    stdout, stderr = io.StringIO(), io.StringIO()
+    out = Output(stdout, stderr)
+    many = tuple(
+        view(job_id=f"j_{number}", test=f"{number}.py", state="cancelled", message="fail-fast: a.py failed")
+        for number in range(300)
+    )
+    failed = view(job_id="j_f", test="f.py", state="failed", attempts=(Attempt(number=1, outcome="failed"),))
+    progress = PlainProgress(out, ManualClock())
+    for count in (5, 11, 300):
+        show(progress, Seen(failed, *many[:count], size=301))
+    lines = stderr.getvalue().splitlines()
+    assert len(lines) == 12
+    assert lines[-2].startswith("[11/301] cancelled 9.py")
+    assert lines[-1] == "… more that had not started were cancelled (fail-fast: a.py failed)"
+    tell(out, Waited(id="r_1", run=None, jobs=(*many, failed)), None, as_json=False, timeout_s=None)
+    assert stdout.getvalue().splitlines() == [
+        "cancelled 300 jobs that had not started · fail-fast: a.py failed",
+        "failed j_f f.py",
+        "r_1 failed: 1 failed, 300 cancelled",
+    ]
 
 
 def test_a_log_hears_something_now_and_then():

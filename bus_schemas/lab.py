@@ -79,6 +79,8 @@ class BuildTrouble(Model):
     org_id: Id
     app_version_id: Id
     slots: tuple[SlotName, ...] = ()
+    jobs: tuple[Id, ...] = ()
+    """The one that failed last on each of the slots."""
     works: bool = False
     """Whether a test of it ran since."""
     times: int = 0

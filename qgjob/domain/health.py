@@ -23,6 +23,8 @@ ERRORS: Final = 3
 """Jobs in a row, each another one, that a slot fails before it is put into quarantine."""
 BRAKE_SLOTS: Final = 3
 """Slots on which a build has to fail before it is held; 2 where no more could run it."""
+BRAKE_JOBS: Final = 2
+"""Jobs of it that have to: one alone may be at fault itself."""
 MACHINES: Final = frozenset(
     {
         "tool_missing",
@@ -69,7 +71,8 @@ class SlotRecord:
 class BuildRecord:
     """The slots on which a build failed while it ran nowhere."""
 
-    slots: dict[str, None] = field(default_factory=dict[str, None])
+    slots: dict[str, str] = field(default_factory=dict[str, str])
+    """Each with the job that failed there last."""
     times: int = 0
     since: float | None = None
     until: float | None = None
@@ -249,11 +252,12 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
     if len(health.builds) > MAX_RECORDS:
         old = next((b for b, r in health.builds.items() if r.until is None and b != build), None)
         health.builds.pop(old or ("", ""), None)
-    record.slots[failure.slot] = None
+    record.slots[failure.slot] = failure.job_id
     while len(record.slots) > _MAX_SLOTS:
         del record.slots[next(iter(record.slots))]
     needed = 1 if record.times else _enough(failure)
-    if record.until is not None or len(record.slots) < needed:
+    alone = not record.times and len(set(record.slots.values())) < BRAKE_JOBS
+    if record.until is not None or len(record.slots) < needed or alone:
         return []
     record.times += 1
     record.since, record.until = now, now + lasts_s(record.times)

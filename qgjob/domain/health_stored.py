@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, repeat
 
 from bus_schemas.lab import BuildTrouble, LabHealth, SlotTrouble
 from qgjob.domain.health import Build, BuildRecord, Health, SlotRecord
@@ -26,6 +27,7 @@ def to_message(health: Health) -> LabHealth:
             org_id=org,
             app_version_id=version,
             slots=tuple(record.slots),
+            jobs=tuple(record.slots.values()),
             times=record.times,
             since=record.since,
             until=record.until,
@@ -48,7 +50,7 @@ def from_message(message: LabHealth) -> Health:
         },
         builds={
             (b.org_id, b.app_version_id): BuildRecord(
-                dict.fromkeys(b.slots), b.times, b.since, b.until, b.why
+                dict(zip(b.slots, chain(b.jobs, repeat("")), strict=False)), b.times, b.since, b.until, b.why
             )
             for b in message.builds
             if not b.works

@@ -329,7 +329,9 @@ SAMPLES: tuple[Message, ...] = (
                 why="3 jobs in a row met infrastructure errors here (last: install_failed)",
             ),
         ),
-        builds=(lab.BuildTrouble(org_id="acme", app_version_id="shop v1.2", slots=("lab-1/s0",)),),
+        builds=(
+            lab.BuildTrouble(org_id="acme", app_version_id="shop v1.2", slots=("lab-1/s0",), jobs=("j_1",)),
+        ),
     ),
     explain.ExplainRequest(job_id="j_01"),
     explain.ExplainAnswer(

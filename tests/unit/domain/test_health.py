@@ -53,6 +53,13 @@ def lacks(
     return health.failed(state, failure, 0.0)
 
 
+def test_one_job_alone_holds_no_build_however_many_slots_fail_it() -> None:
+    state = Health()
+    assert [fail(state, "poison", f"a/s{n}", build=BAD) for n in range(4)] == [[]] * 4
+    state = from_message(LabHealth.decode(to_message(state).encode()))
+    assert [type(change) for change in fail(state, "other", "a/s0", build=BAD)] == [BuildHeld]
+
+
 def test_what_machines_lack_holds_no_build_and_where_none_has_it_no_slot() -> None:
     state = Health()
     found = [lacks(state, f"j{n}", f"a/s{n % 4}", build=BAD) for n in range(40)]

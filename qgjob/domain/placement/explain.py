@@ -19,6 +19,7 @@ from qgjob.domain.placement.queue_position import (
     position_of,
 )
 from qgjob.domain.placement.rules import Pause
+from qgjob.domain.placement.run_gates import Usage
 from qgjob.domain.placement.slot_reasons import SlotExplainer, SlotReason, group_reasons
 
 MAX_CHANGES: Final = 6
@@ -27,6 +28,7 @@ _RAISE_CONSUMERS: Final = (
 )
 _LIMITS: Final = frozenset({"org_limit", "run_limit"})
 """Gates that let in the most urgent first."""
+_BRIEF: Final = 400
 _TAKEN: Final = frozenset({"busy", "other_work"})
 
 
@@ -95,8 +97,9 @@ def _groups(count: int) -> str:
 def _pause_gate(pause: Pause) -> Gate:
     what = [f"the organisation {pause.org_id}"] if pause.org_id else []
     what += [f"the capability {pause.capability}"] if pause.capability else []
-    why = f"{' with '.join(what) or 'the whole queue'} is paused"
-    return Gate(kind="paused", why=why, fix=f"Resume it: {resume_queue(pause.org_id, pause.capability)}")
+    why = f"{' with '.join(what) or 'the whole queue'} is paused{pause.whose}"
+    fix = f"Resume it: {resume_queue(pause.org_id, pause.capability)}"
+    return Gate(kind="paused", why=why[:4000], fix=fix)
 
 
 def _explain_waiting(state: LabState, job: Job, now: float) -> ExplainAnswer:
@@ -165,16 +168,17 @@ def _in_flight_summary(state: LabState, released: Released) -> str:
 
 
 def _summary(gates: list[Gate], reasons: list[SlotReason], ahead: int | None, orgs: list[str]) -> str:
-    if gates:
-        return f"It waits: {'; '.join(gate.why for gate in gates)}."
     able = [reason for reason in reasons if reason.kind != "labels"]
+    if gates:
+        never = [] if able else [f"and no slot can ever run it: {_why_no_labels(reasons)}"]
+        return f"It waits: {'; '.join([*(_brief(gate.why) for gate in gates), *never])}."
     if not able:
         return f"No slot can ever run it: {_why_no_labels(reasons)}."
     working = [reason for reason in able if reason.kind not in {"held", "out_of_order"}]
     of = f"{len(able)} of {len(reasons)} slots could run it"
     if not working:
         whys = sorted({reason.why for reason in able})
-        return f"It waits: {of}, and none of them takes anything ({'; '.join(whys[:3])})."
+        return f"It waits: {of}, and none of them takes anything ({'; '.join(map(_brief, whys[:3]))})."
     first = (
         ""
         if ahead == 0
@@ -211,11 +215,11 @@ def _changes(
         return [*changes, f"Connect a slot{labels}: {_why_no_labels(reasons)}."]
     held = {reason.resume: reason.why for reason in able if reason.resume is not None}
     changes += [
-        f"Let {name} work again ({why}): qgjob agents resume {name}" for name, why in list(held.items())[:2]
+        f"Let {name} work again ({_brief(why)}): qgjob agents resume {name}"
+        for name, why in list(held.items())[:2]
     ]
-    changes += [f"See to {reason.slot}: {reason.why}." for reason in able if reason.kind == "out_of_order"][
-        :2
-    ]
+    broken = [reason for reason in able if reason.kind == "out_of_order"]
+    changes += [f"See to {reason.slot}: {_brief(reason.why)}." for reason in broken[:2]]
     taken = not gates and any(reason.kind in _TAKEN for reason in able)
     if job.priority < 10 and (taken or (gates and _LIMITS.issuperset(gate.kind for gate in gates))):
         changes.append(f"Make it more urgent: qgjob reprioritise {job.job_id} 10")
@@ -240,12 +244,12 @@ def _starts_at(
     not_before = now
     for gate in gates:
         until = gate.until
-        if gate.kind == "run_limit" and not job.delayed:
-            until = now + _run_limit_s(state, job, position.ahead)
+        if gate.kind in _LIMITS and not job.delayed:
+            until = now + _limit_s(state, job, gate.kind, position.ahead)
         if until is None:
             return None
         not_before = max(not_before, until)
-    ahead = 0 if job.parked else position.ahead
+    ahead = 0 if any(gate.kind in _LIMITS for gate in gates) else position.ahead
     work_s = ahead * state.estimates.group(job.group) + _more_urgent_s(state, job)
     free_times = sorted(max(not_before, reason.free_at or not_before) for reason in able)
     start = _first_free_after(free_times, work_s)
@@ -253,12 +257,11 @@ def _starts_at(
     return start + (0.0 if any(reason.has_build for reason in able) else state.estimates.install(*build))
 
 
-def _run_limit_s(state: LabState, job: Job, ahead: int) -> float:
-    """Seconds until a run at its limit has room for a job: those in flight and ahead end in turn."""
-    usage = state.run_gates.usage_of(job.run_id)
-    if usage is None:
-        return 0.0
-    limit, in_flight = usage
+def _limit_s(state: LabState, job: Job, kind: str, ahead: int) -> float:
+    """Seconds until a run or organisation has room for a job: those in flight and ahead end in turn."""
+    org = job.group.org_id
+    of_org = Usage(state.rules.limits.get(org, 1), state.org_in_flight.get(org, 0))
+    limit, in_flight = of_org if kind == "org_limit" else state.run_gates.usage_of(job.run_id) or Usage(1, 0)
     return max(0, ahead + 1 + in_flight - limit) * state.estimates.group(job.group) / limit
 
 
@@ -282,6 +285,11 @@ def _first_free_after(free_times: list[float], work_s: float) -> float:
         done_s += count * (free_at - at)
         at = free_at
     return at + (work_s - done_s) / len(free_times)
+
+
+def _brief(why: str) -> str:
+    """A reason among others; in full it stands with its gate or slot."""
+    return why if len(why) <= _BRIEF else f"{why[: _BRIEF - 1]}…"
 
 
 def _group_ref(job: Job) -> GroupRef:

@@ -17,6 +17,8 @@ class Pause(NamedTuple):
 
     org_id: str | None = None
     capability: str | None = None
+    whose: str = ""
+    """Who set it and why, to follow what is said of it: ` by ann: a new cable`."""
 
     def covers(self, key: GroupKey) -> bool:
         """Whether a group is paused: it is the organisation's, and needs all of the capability's labels."""

@@ -27,7 +27,7 @@ class Usage(NamedTuple):
 class _RunGroup:
     """The waiting jobs of one run in one group: some admitted to the group, the others parked."""
 
-    __slots__ = ("_admitted_heap", "_parked_heap", "admitted", "parked")
+    __slots__ = ("_admitted_heap", "_parked_by_age", "_parked_heap", "admitted", "parked")
 
     def __init__(self) -> None:
         self.admitted: dict[str, Job] = {}
@@ -38,6 +38,8 @@ class _RunGroup:
         """The worst first; some are not admitted any more."""
         self._parked_heap: list[tuple[int, Job]] = []
         """The best first; some are not parked any more."""
+        self._parked_by_age: list[Job] = []
+        """The same, the oldest first."""
 
     def admit(self, job: Job) -> None:
         """Let a job into its group."""
@@ -50,6 +52,7 @@ class _RunGroup:
         job.parked = True
         self.parked += 1
         heappush(self._parked_heap, (-job.priority, job))
+        heappush(self._parked_by_age, job)
 
     def park_worst(self) -> Job:
         """Park the worst of the admitted, and return it; there must be one."""
@@ -74,6 +77,14 @@ class _RunGroup:
         if len(self._parked_heap) > 64 + 4 * self.parked:
             self._parked_heap = [entry for entry in self._parked_heap if entry[1].parked]
             heapify(self._parked_heap)
+            self._parked_by_age = [job for job in self._parked_by_age if job.parked]
+            heapify(self._parked_by_age)
+
+    def oldest_parked(self) -> Job:
+        """The parked job that waits longest; there must be one."""
+        while not self._parked_by_age[0].parked:
+            heappop(self._parked_by_age)
+        return self._parked_by_age[0]
 
     def parked_before(self, job: Job) -> int:
         """How many parked jobs go before a parked one."""
@@ -189,6 +200,17 @@ class RunGates:
         if group.parked > max_counted:
             return None, waiting
         return len(group.admitted) + group.parked_before(job), waiting
+
+    def parked(self) -> dict[GroupKey, tuple[int, Job]]:
+        """How many jobs are parked by group, and the oldest of them."""
+        found: dict[GroupKey, tuple[int, Job]] = {}
+        for gate in self._gates.values():
+            for key, group in gate.groups.items():
+                if group.parked:
+                    oldest = group.oldest_parked()
+                    count, other = found.get(key, (0, oldest))
+                    found[key] = count + group.parked, min(oldest, other)
+        return found
 
     def usage_of(self, run_id: str) -> Usage | None:
         """How much of its limit a run uses; None for a run without a gate now."""

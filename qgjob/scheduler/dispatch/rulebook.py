@@ -122,10 +122,14 @@ class RuleBook:
 def rules_of(rules: QueueRules) -> Rules:
     """The rules as the placement core takes them."""
     return Rules(
-        pauses=tuple(Pause(p.org_id, p.capability) for p in rules.pauses),
+        pauses=tuple(Pause(p.org_id, p.capability, _whose(p)) for p in rules.pauses),
         limits={o.org_id: o.max_running for o in rules.orgs if o.max_running is not None},
         weights={o.org_id: o.weight for o in rules.orgs if o.weight is not None},
     )
+
+
+def _whose(pause: PauseMark) -> str:
+    return f" by {pause.by}: {pause.note}" if pause.note else f" by {pause.by}"
 
 
 def _place(pause: PauseMark) -> tuple[str | None, str | None]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bus_schemas import subjects
 from bus_schemas.base import END_OF_TIMES
+from bus_schemas.jobs import labels_of
 from bus_schemas.queries import GroupView, LeaderView, OrgView, Overview, PauseView
 from bus_schemas.rules import QueueRules
 from bus_schemas.subjects import PRIORITY_CLASSES
@@ -16,7 +18,8 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.placement import blocking
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.model import GroupKey, Job, LabState
+from qgjob.domain.placement.index import Index
+from qgjob.domain.placement.model import Job
 from qgjob.scheduler.dispatch.dispatcher import group_ref
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
@@ -29,6 +32,14 @@ _EVERY_S = 0.25
 _STILL_EVERY = 8
 _MAX_GROUPS = 200
 _MAX_HOLDS = 200
+
+
+class _Row(NamedTuple):
+    """A group with all that waits in it."""
+
+    group: Group
+    waiting: int
+    oldest: Job | None
 
 
 @dataclass(slots=True)
@@ -71,12 +82,11 @@ class OverviewPublisher:
         """The overview of this moment."""
         state, now = self.lab.state, self.clock.now()
         busy = sum(1 for slot in state.slots.values() if slot.assigned)
-        groups = sorted(self._groups(), key=lambda pair: (-pair[1], -pair[0].in_flight, pair[0].key))
+        rows = self._rows()
         delayed = sum(1 for *_, job in state.delayed if not job.gone)
         may_start = sum(group.waiting for group in state.groups.values())
         rules = self.rules()
-        waits = (*state.active.values(), *state.blocked.values())
-        oldest = min((job for group in waits if (job := group.oldest())), default=None)
+        oldest = min(_jobs(*(row.oldest for row in rows)), default=None)
         return Overview(
             at=now,
             leader=LeaderView(
@@ -101,8 +111,8 @@ class OverviewPublisher:
             ended=self.ended(),
             dead_letters=self.dead_letters(),
             oldest_wait_s=_waited_s(oldest, now),
-            groups=tuple(self._view(group, waiting, now) for group, waiting in groups[:_MAX_GROUPS]),
-            groups_total=len(groups),
+            groups=tuple(self._view(row, now) for row in rows[:_MAX_GROUPS]),
+            groups_total=len(rows),
             pauses=tuple(PauseView(**pause.model_dump()) for pause in rules.pauses),
             orgs=tuple(
                 OrgView(**org.model_dump(), running=state.org_in_flight.get(org.org_id, 0))
@@ -110,39 +120,43 @@ class OverviewPublisher:
             ),
         )
 
-    def _groups(self) -> list[tuple[Group, int]]:
-        """Every group with how many wait in it, those included that may not start now."""
+    def _rows(self) -> list[_Row]:
+        """Every group with all that waits in it, what may not start now included."""
         state = self.lab.state
-        groups = [
-            (group, group.waiting + _blocked_count(state, group.key)) for group in state.groups.values()
-        ]
-        groups += [
-            (blocked, blocked.waiting) for key, blocked in state.blocked.items() if key not in state.groups
-        ]
-        return groups
+        parked = state.run_gates.parked()
+        groups = {**state.blocked, **state.groups}
+        for key in parked.keys() - groups.keys():
+            groups[key] = Group(key, labels_of(key.capability), Index(), 0)
+        rows: list[_Row] = []
+        for key, group in groups.items():
+            blocked = state.blocked.get(key, group)
+            count, oldest = parked.get(key, (0, None))
+            waiting = count + group.waiting + (0 if blocked is group else blocked.waiting)
+            first = min(_jobs(group.oldest(), blocked.oldest(), oldest), default=None)
+            rows.append(_Row(group, waiting, first))
+        return sorted(rows, key=lambda row: (-row.waiting, -row.group.in_flight, row.group.key))
 
-    def _view(self, group: Group, waiting: int, now: float) -> GroupView:
+    def _view(self, row: _Row, now: float) -> GroupView:
+        group = row.group
         end = group.expected_end(now, self.lab.state.estimates.group(group.key))
-        blocked = self.lab.state.blocked.get(group.key)
         running = sum(
             1 for name in group.slots if any(r.started for r in self.lab.state.slots[name].assigned.values())
         )
         return GroupView(
             group=group_ref(group.key),
-            waiting=waiting,
+            waiting=row.waiting,
             released=group.in_flight,
             running=running,
             slots=tuple(sorted(group.slots)),
-            oldest_wait_s=_waited_s(group.oldest() or (blocked and blocked.oldest()), now),
+            oldest_wait_s=_waited_s(row.oldest, now),
             installs=group.installs,
             expected_end=end if end is not None and end <= END_OF_TIMES - 1 else None,
         )
 
 
+def _jobs(*found: Job | None) -> Iterator[Job]:
+    return (job for job in found if job is not None)
+
+
 def _waited_s(job: Job | None, now: float) -> float | None:
     return max(0.0, now - job.arrived_at) if job else None
-
-
-def _blocked_count(state: LabState, key: GroupKey) -> int:
-    blocked = state.blocked.get(key)
-    return blocked.waiting if blocked else 0

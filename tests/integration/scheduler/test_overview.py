@@ -10,7 +10,7 @@ from bus_schemas.jobs import JobMessage
 from bus_schemas.rules import QueueRules
 from qgjob.bus.connect import Bus
 from qgjob.clock import SystemClock
-from qgjob.domain.placement.events import Effect, JobArrived, RulesChanged
+from qgjob.domain.placement.events import Effect, JobArrived, JobWasReleased, JobWithdrawn, RulesChanged
 from qgjob.domain.placement.rules import Pause, Rules
 from qgjob.scheduler.backlog.entries import placement_job
 from qgjob.scheduler.dispatch.holds import Holds
@@ -79,3 +79,26 @@ async def test_the_oldest_job_is_found_where_operators_paused_it(bus: Bus) -> No
     overview = OverviewPublisher(bus, clock, lab, mandate, dict, lambda: 0, QueueRules, holds).now()
     assert (overview.oldest_wait_s or 0.0) >= 7200.0
     assert max(view.oldest_wait_s or 0.0 for view in overview.groups) >= 7200.0
+
+
+async def test_what_waits_for_others_of_its_run_is_counted_in_its_group_and_by_its_age(bus: Bus) -> None:
+    clock = SystemClock()
+    lab = Lab(clock, unheard, unheard, unheard)
+    now = clock.now()
+    for place, (waited_s, priority, requires) in enumerate(
+        ((60.0, 9, ()), (7200.0, 5, ()), (30.0, 5, ()), (10.0, 5, ("nfc",)))
+    ):
+        of_run = {"run_id": "r_1", "max_parallel": 1, "priority": priority, "requires": requires}
+        message = JobMessage(spec=spec(job_id=f"j_{place}", **of_run))
+        lab.feed(JobArrived(placement_job(message, now - waited_s, place)))
+    key = lab.state.jobs["j_0"].group
+    lab.feed(JobWithdrawn("j_0"), JobWasReleased(lab.state.jobs["j_0"], None))
+    holds = Holds(bus, clock, 1, lab.state, lab.feed, {})
+    mandate = Mandate("a", 1, 1.0)
+    overview = OverviewPublisher(bus, clock, lab, mandate, dict, lambda: 0, QueueRules, holds).now()
+    assert {view.group.capability: (view.waiting, view.released) for view in overview.groups} == {
+        key.capability: (2, 1),
+        "nfc": (1, 0),
+    }
+    assert (overview.oldest_wait_s or 0.0) >= 7200.0
+    assert sum(view.waiting for view in overview.groups) == overview.waiting == overview.held

@@ -275,6 +275,38 @@ def test_a_job_at_the_gate_of_its_run_has_its_place_among_these() -> None:
     assert any("reprioritise" in change for change in answer.changes)
 
 
+def test_a_job_whose_organisation_is_at_its_limit_is_told_about_when() -> None:
+    state = lab(Case(org_limit=True))
+    feed(state, JobArrived(job(50, labels=NEEDS, at=NOW)))
+    answer = explain(state, "j50", NOW)
+    assert answer is not None
+    assert [gate.kind for gate in answer.gates] == ["org_limit"]
+    assert answer.starts_at is not None
+    assert answer.starts_at >= NOW + 2 * state.estimates.any_test.value, "one is out, and one goes first"
+
+
+def test_whoever_paused_it_is_named_and_what_no_slot_can_ever_run_is_said_beside_a_gate() -> None:
+    state = lab(Case((SlotCase(frozenset({"x"})),)))
+    feed(state, RulesChanged(Rules((Pause(None, None, " by ann: new cables"),))))
+    answer = explain(state, "j1", NOW)
+    assert answer is not None
+    assert "the whole queue is paused by ann: new cables" in answer.summary
+    assert "no slot can ever run it" in answer.summary
+
+
+def test_the_longest_notes_do_not_keep_it_from_an_answer() -> None:
+    note = " by ann: " + 4000 * "x"
+    state = lab(Case((SlotCase(withheld=True),) * 3))
+    for number in range(3):
+        feed(state, SlotWithheld(f"a/s{number}", Withheld("paused", f"{number}{note}")))
+    for pauses in ((), (Pause("o", None, note), Pause(None, None, note))):
+        feed(state, RulesChanged(Rules(pauses)))
+        answer = explain(state, "j1", NOW)
+        assert answer is not None
+        assert answer.summary.startswith("It waits: ")
+        assert any("qgjob agents resume a/s0" in change for change in answer.changes)
+
+
 def test_nothing_is_advised_that_does_not_help_a_job_whose_time_has_not_come() -> None:
     assert answer_of(Case(delayed=True)).changes == ()
 

@@ -24,11 +24,11 @@ class PytestRunner(Runner):
     """Runs `python -m pytest TEST…` in the bundle's root, ARGV appended.
 
     Exit codes: 0 passed with a report and failed without one; 1, and 2 (interrupted, which an error while
-    collecting is too), failed when there are cases and infrastructure when not; 3 (internal) and 4 (usage, a
-    conftest that cannot be imported) infrastructure; 5 (nothing collected) failed: a test file without tests
-    is no pass, and no other device would find more. Other codes (`os._exit`) and a crash of the interpreter
-    are the test's doing: failed, but for those of a wrapper that could not start Python or whose child was
-    killed: infrastructure.
+    collecting is too), failed when there are cases and infrastructure when not; 3 (internal)
+    infrastructure; 4 (usage, a conftest that cannot be imported) failed, as a test file that cannot be
+    imported is; 5 (nothing collected) failed: a test file without tests is no pass, and no other device
+    would find more. Other codes (`os._exit`) and a crash of the interpreter are the test's doing: failed,
+    but for those of a wrapper that could not start Python or whose child was killed: infrastructure.
     """
 
     name: ClassVar[str] = "pytest"
@@ -72,7 +72,7 @@ class PytestRunner(Runner):
         cases = report.cases if report else ()
         broken = [case for case in cases if _is_not_collected(case)]
         code = exit_.exit_code
-        verdict, reason, retryable = Verdict.FAILED, None, True
+        verdict, reason = Verdict.FAILED, None
         if code == 0 and report is not None:
             verdict = Verdict.PASSED
         elif code == 0:
@@ -86,7 +86,6 @@ class PytestRunner(Runner):
         elif code == 5:
             reason = "pytest collected no tests"
         elif code == 4:
-            verdict, retryable = Verdict.INFRASTRUCTURE, False
             reason = (
                 "pytest could not start: wrong usage, or a conftest.py that cannot be imported (exit code 4)"
             )
@@ -101,7 +100,6 @@ class PytestRunner(Runner):
             cases=cases,
             junit=dirs.junit if report else None,
             problem=report.problem if report else None,
-            retryable=retryable,
         )
 
     def _not_collected(self, broken: Sequence[CaseResult]) -> str:

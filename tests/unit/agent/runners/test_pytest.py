@@ -21,31 +21,31 @@ def test_pytest_without_a_python_that_has_it(dirs: JobDirs):
 
 
 @pytest.mark.parametrize(
-    ("code", "cases", "verdict", "retryable"),
+    ("code", "cases", "verdict"),
     [
-        (0, 1, Verdict.PASSED, True),
-        (0, None, Verdict.FAILED, True),
-        (1, 1, Verdict.FAILED, True),
-        (1, None, Verdict.INFRASTRUCTURE, True),
-        (2, 1, Verdict.FAILED, True),
-        (2, None, Verdict.INFRASTRUCTURE, True),
-        (3, 0, Verdict.INFRASTRUCTURE, True),
-        (4, None, Verdict.INFRASTRUCTURE, False),
-        (5, 0, Verdict.FAILED, True),
-        (7, None, Verdict.FAILED, True),
-        (7, 1, Verdict.FAILED, True),
-        *((code, None, Verdict.INFRASTRUCTURE, True) for code in (125, 126, 127, 137, 143)),
-        (139, None, Verdict.FAILED, True),
-        (-signal.SIGKILL, None, Verdict.INFRASTRUCTURE, True),
-        (-signal.SIGSEGV, None, Verdict.FAILED, True),
+        (0, 1, Verdict.PASSED),
+        (0, None, Verdict.FAILED),
+        (1, 1, Verdict.FAILED),
+        (1, None, Verdict.INFRASTRUCTURE),
+        (2, 1, Verdict.FAILED),
+        (2, None, Verdict.INFRASTRUCTURE),
+        (3, 0, Verdict.INFRASTRUCTURE),
+        (4, None, Verdict.FAILED),
+        (5, 0, Verdict.FAILED),
+        (7, None, Verdict.FAILED),
+        (7, 1, Verdict.FAILED),
+        *((code, None, Verdict.INFRASTRUCTURE) for code in (125, 126, 127, 137, 143)),
+        (139, None, Verdict.FAILED),
+        (-signal.SIGKILL, None, Verdict.INFRASTRUCTURE),
+        (-signal.SIGSEGV, None, Verdict.FAILED),
     ],
 )
-def test_pytests_exit_codes(dirs: JobDirs, code: int, cases: int | None, verdict: Verdict, retryable: bool):
+def test_pytests_exit_codes(dirs: JobDirs, code: int, cases: int | None, verdict: Verdict):
     if cases is not None:
         inside = '<testcase name="a"><failure/></testcase>' * cases
         dirs.junit.write_text(f"<testsuite>{inside}</testsuite>")
     result = PytestRunner(TOOLS).collect(ended(code) if code >= 0 else ended(None, -code), dirs)
-    assert (result.verdict, result.retryable) == (verdict, retryable)
+    assert result.verdict == verdict
     assert (result.reason is None) == (verdict is Verdict.PASSED)
 
 

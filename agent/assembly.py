@@ -22,7 +22,7 @@ from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_streams
 from agent.slots.roster import DeviceRoster
 from agent.storage.files import JobFiles
-from agent.storage.removal import remove_tree
+from agent.storage.removal import Trash
 from agent.storage.short_tmp import sweep_short_tmps
 from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
 from bus_schemas.events import build_messages_of_jobs
@@ -54,7 +54,8 @@ async def run_agent(
         leftovers = await asyncio.to_thread(sweep_leftovers, mark)
         if leftovers:
             log.warning("%d processes that a former agent left behind were ended", leftovers)
-        await asyncio.to_thread(remove_tree, folder / "work")  # left behind by an agent that was killed
+        trash = Trash(folder / "trash")
+        await asyncio.to_thread(trash.take, folder / "work")  # left behind by an agent that was killed
         await asyncio.to_thread(sweep_short_tmps)
         tools = await asyncio.to_thread(Toolchain.discover, os.environ)
         runners = Runners.load(tools, os.environ)
@@ -65,7 +66,8 @@ async def run_agent(
             files = JobFiles(
                 bus, folder / "cache", needs_build=driver.needs_build, limit_bytes=settings.cache_bytes
             )
-            await asyncio.to_thread(files.open)
+            await asyncio.to_thread(files.open, trash.take)
+            trash.empty()
             packages = NpmPackages(
                 folder / "cache" / "npm", tools, NpmSettings.from_environ(os.environ, tools), mark=mark
             )

@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,9 +78,12 @@ class BundleStore:
         self._out: dict[Path, _Copy] = {}
         self._lock = threading.Lock()
 
-    def open(self) -> None:
-        """Begin with an empty folder: what a former agent left has no remembered state. Blocking."""
-        remove_tree(self._folder)
+    def open(self, discard: Callable[[Path], None] = remove_tree) -> None:
+        """Begin with an empty folder: what a former agent left has no remembered state. Blocking.
+
+        `discard` has a folder away.
+        """
+        discard(self._folder)
         (self._folder / "masters").mkdir(parents=True)
         (self._folder / "parked").mkdir()
 

@@ -13,6 +13,7 @@ from agent.drivers.base import DEFAULT_APP_ID, Build
 from agent.errors import FetchError, JobError
 from agent.storage.bundles import BundleStore
 from agent.storage.cache import DEFAULT_LIMIT_BYTES, BlobCache
+from agent.storage.removal import remove_tree
 from agent.storage.room import require_room
 from agent.storage.transfer import Tell, Transferred, shown_size, throttled_progress
 from bus_schemas.builds import BuildRecord, build_key, serving_builds, serving_keys
@@ -49,9 +50,9 @@ class JobFiles:
         self._blobs = BlobCache(folder / "blobs", self._fetch_bundle, limit_bytes=limit_bytes)
         self._bundles = BundleStore(folder / "bundles", self._blobs, limit_bytes=limit_bytes)
 
-    def open(self) -> None:
-        """Begin: what a former agent left half-done is cleared. Blocking."""
-        self._bundles.open()
+    def open(self, discard: Callable[[Path], None] = remove_tree) -> None:
+        """Begin: what a former agent left half-done is cleared; `discard` has a folder away. Blocking."""
+        self._bundles.open(discard)
         self._builds.clear_incoming()
         self._blobs.clear_incoming()
 

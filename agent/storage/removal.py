@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,29 @@ def remove_tree(path: Path) -> None:
     for folder in reversed(found):
         with contextlib.suppress(OSError):
             _allowed(os.path.dirname(folder), lambda folder=folder: os.rmdir(folder))  # noqa: PTH106, PTH120
+
+
+class Trash:
+    """Where trees wait to be removed beside other work: a slow disk takes a minute for ten thousand files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def take(self, path: Path) -> None:
+        """Have a file or folder away from its place, which is free then."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path.rename(self._folder / uuid.uuid4().hex)
+        except FileNotFoundError:
+            pass
+        except OSError:  # another file system, or a folder that is not ours
+            remove_tree(path)
+
+    def empty(self) -> threading.Thread:
+        """Begin to remove what is in it; a process that ends meanwhile leaves the rest to the next one."""
+        emptying = threading.Thread(target=remove_tree, args=(self._folder,), name="trash", daemon=True)
+        emptying.start()
+        return emptying
 
 
 def _empty(folder: str, root: str) -> list[str]:

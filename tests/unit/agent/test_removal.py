@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.storage.removal import remove_tree
+from agent.storage.removal import Trash, remove_tree
 
 
 def make_deep(root: Path, levels: int) -> None:
@@ -58,6 +58,19 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     remove_tree(tmp_path / "alone")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert (kept / "file").exists()
+
+
+def test_trash_makes_room_at_once_and_goes_later(tmp_path: Path) -> None:
+    trash, place = Trash(tmp_path / "trash"), tmp_path / "work"
+    trash.take(place)
+    for _ in range(2):
+        (place / "s0").mkdir(parents=True)
+        (place / "s0" / "a.txt").touch()
+        trash.take(place)
+        assert not place.exists()
+    assert len([*(tmp_path / "trash").rglob("a.txt")]) == 2
+    Trash(tmp_path / "trash").empty().join(20)  # also what an agent left that was killed meanwhile
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_what_is_not_there_is_no_error(tmp_path: Path) -> None:

@@ -108,11 +108,11 @@ def _waited(
     began = time.perf_counter()
     argv = [_QGJOB, "--server", system.server, "submit", "--org-id", "bench", "--app-version-id", "v1"]
     argv += ["--runner", "sleep", "--test", tests, "--wait", "--", str(sleep_s)]
-    ours, theirs = pty.openpty() if terminal else os.pipe()
-    reader = threading.Thread(target=_drain, args=(ours,))
+    own_end, child_end = pty.openpty() if terminal else os.pipe()
+    reader = threading.Thread(target=_drain, args=(own_end,))
     reader.start()
-    child = subprocess.Popen(argv, cwd=root, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL)
-    os.close(theirs)
+    child = subprocess.Popen(argv, cwd=root, stdout=child_end, stderr=child_end, stdin=subprocess.DEVNULL)
+    os.close(child_end)
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     reader.join()

@@ -168,15 +168,15 @@ def _account(done: Round) -> dict[str, float]:
     for one in done.attempts:
         span = (one.started_at or 0.0, one.finished_at or 0.0)
         by_slot.setdefault((one.agent, one.slot), []).append(span)
-    for mine in by_slot.values():
-        mine.sort()
-        gaps += [(after[0] - before[1]) * 1000 for before, after in pairwise(mine)]
+    for spans in by_slot.values():
+        spans.sort()
+        gaps += [(after[0] - before[1]) * 1000 for before, after in pairwise(spans)]
     total = done.took_s * SLOTS
     testing = sum(one.duration_s or 0.0 for one in done.attempts)
     installing = sum(one.install_s or 0.0 for one in done.attempts)
-    held = sum(finished - started for mine in by_slot.values() for started, finished in mine)
+    held = sum(finished - started for spans in by_slot.values() for started, finished in spans)
     unused = (SLOTS - len(by_slot)) * done.took_s
-    before = sum(mine[0][0] - done.began for mine in by_slot.values()) + unused
+    before = sum(spans[0][0] - done.began for spans in by_slot.values()) + unused
     return {
         "installs": sum(one.installed for one in done.attempts),
         "testing": testing / total,
@@ -184,7 +184,7 @@ def _account(done: Round) -> dict[str, float]:
         "around": (held - testing - installing) / total,
         "before": before / total,
         "between": sum(gaps) / 1000 / total,
-        "after": sum(done.ended - mine[-1][1] for mine in by_slot.values()) / total,
+        "after": sum(done.ended - spans[-1][1] for spans in by_slot.values()) / total,
         **{f"gap_{name}": value for name, value in percentiles(gaps).items()},
     }
 

@@ -1,4 +1,4 @@
-"""The placement policy on a virtual clock: the musts, trace by trace, against what labs use today.
+"""The placement policy on a virtual clock: the goals, trace by trace, against what labs use today.
 
 `python -m bench placement_policy [--quick]`: shapes like those of the reference scenarios, then ones drawn
 by chance (held out once, tuned on since); `--quick` leaves out the one of 200 slots at load 0.9. The rows of
@@ -42,7 +42,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Must:
+class Goal:
     """One figure of ours and the most that it may be."""
 
     name: str
@@ -85,20 +85,20 @@ STREAMS: Final = (
     Case("short and long tests", StreamShape(builds=150, life=0, push_s=60, seconds=(10.0, 400.0))),
     Case("pushes at once", StreamShape(builds=100, life=0, push_s=1, per_build=True)),
 )
-"""Traces of other shapes: the musts are made for pushes, but a lab may be different."""
+"""Traces of other shapes: the goals are made for pushes, but a lab may be different."""
 
 
 def held_out() -> Iterator[Case]:
     """Shapes drawn by chance; long enough for about five builds a slot."""
-    chance = random.Random(HELD_OUT_SEED)
+    rng = random.Random(HELD_OUT_SEED)
     for number in range(1, HELD_OUT + 1):
-        slots, tests = chance.randint(8, 60), chance.choice((12, 20, 40, 60))
+        slots, tests = rng.randint(8, 60), rng.choice((12, 20, 40, 60))
         shape = CiShape(
             jobs=max(2000, 5 * slots * tests),
             slots=slots,
-            orgs=chance.randint(3, 6),
-            install_s=chance.randint(15, 90),
-            load=chance.randint(70, 95) / 100,
+            orgs=rng.randint(3, 6),
+            install_s=rng.randint(15, 90),
+            load=rng.randint(70, 95) / 100,
             tests_per_push=tests,
             seed=1000 + number,
         )
@@ -132,12 +132,12 @@ def _compare(cases: Sequence[Case]) -> dict[str, Any]:
     for case in cases:
         traces[case.name] = measure(case)
     passing = sum(trace["passes"] for trace in traces.values())
-    print(f"\n{passing} of {len(traces)} traces pass every must.", file=sys.stderr, flush=True)
+    print(f"\n{passing} of {len(traces)} traces pass every goal.", file=sys.stderr, flush=True)
     return {"noise": NOISE, "traces": traces, "passing": passing, "of": len(traces)}
 
 
 def measure(case: Case) -> dict[str, Any]:
-    """The figures of one trace, and our musts on it."""
+    """The figures of one trace, and our goals on it."""
     shape = case.shape
     jobs = ci_trace(shape) if isinstance(shape, CiShape) else stream_trace(shape)
     lab = Lab.uniform(shape.slots, shape.install_s)
@@ -151,16 +151,16 @@ def measure(case: Case) -> dict[str, Any]:
         ran = Simulation(jobs, lab, POLICIES[name](NOISE_SEED), noise=NOISE, seed=NOISE_SEED).run()
         took[name] = round(time.process_time() - began, 2)
         figures[name] = figures_of(summarize(name, jobs, lab, ran), first, bound_s)
-    found = musts(case, builds_per_slot, figures)
+    goals = goals_of(case, builds_per_slot, figures)
     for name in COMPARED:
-        _show(case, builds_per_slot, name, figures, found)
+        _show(case, builds_per_slot, name, figures, goals)
     return {
         "shape": asdict(shape),
         "builds_per_slot": round(builds_per_slot, 2),
         "policies": figures,
         "to_fifo": {name: _ratios(figures[name], figures["fifo"]) for name in COMPARED[1:]},
-        "musts": [{**asdict(must), "passes": must.passes} for must in found],
-        "passes": all(must.passes for must in found),
+        "goals": [{**asdict(goal), "passes": goal.passes} for goal in goals],
+        "passes": all(goal.passes for goal in goals),
         "processor_s": took,
     }
 
@@ -179,7 +179,7 @@ def figures_of(summary: Summary, first_s: float, bound_s: float) -> dict[str, fl
     }
 
 
-def musts(case: Case, builds_per_slot: float, figures: Mapping[str, Figures]) -> list[Must]:
+def goals_of(case: Case, builds_per_slot: float, figures: Mapping[str, Figures]) -> list[Goal]:
     """What has to be reached on a trace.
 
     Against first come, first served where a lab is busy and its builds many; elsewhere nothing may be worse
@@ -188,14 +188,14 @@ def musts(case: Case, builds_per_slot: float, figures: Mapping[str, Figures]) ->
     """
     ours, fifo, sticky = figures["qgjob"], figures["fifo"], figures["sticky"]
 
-    def against(base: Figures, name: str, times: float) -> Must:
-        return Must(name, ours[name], round(times * base[name], 4), "fifo" if base is fifo else "sticky")
+    def against(base: Figures, name: str, times: float) -> Goal:
+        return Goal(name, ours[name], round(times * base[name], 4), "fifo" if base is fifo else "sticky")
 
     busy = case.shape.load >= BUSY_LOAD and builds_per_slot >= BUSY_BUILDS_PER_SLOT
-    found: list[Must] = []
+    goals: list[Goal] = []
     if busy or case.hard:
         installs, mean = (0.35, 0.35) if case.hard else (0.62, 0.86)
-        found += [
+        goals += [
             against(fifo, "urgent_p95_s", 1.05 if case.hard else 1.1),
             against(fifo, "medium_p95_s", 1.0 if case.hard else 1.05),
             against(fifo, "longest_wait_s", 1.0),
@@ -203,16 +203,16 @@ def musts(case: Case, builds_per_slot: float, figures: Mapping[str, Figures]) ->
             against(fifo, "mean_wait_s", mean),
         ]
     if not busy:
-        found += [against(sticky, name, 1.0) for name in ours if name != "low_p95_s"]
+        goals += [against(sticky, name, 1.0) for name in ours if name != "low_p95_s"]
     if case.hard:
-        found += [
+        goals += [
             against(fifo, "low_p95_s", 1.0),
-            Must("installs at all", ours["installs"], 4000),
-            Must("mean wait at all", ours["mean_wait_s"], 600),
+            Goal("installs at all", ours["installs"], 4000),
+            Goal("mean wait at all", ours["mean_wait_s"], 600),
         ]
     if case.shape.load > 1:
-        found.append(Must("backlog's makespan", ours["makespan_over_bound"], 1.06))
-    return found
+        goals.append(Goal("backlog's makespan", ours["makespan_over_bound"], 1.06))
+    return goals
 
 
 def _ratios(ours: Figures, base: Figures) -> dict[str, float | None]:
@@ -220,24 +220,24 @@ def _ratios(ours: Figures, base: Figures) -> dict[str, float | None]:
 
 
 def _show(
-    case: Case, builds_per_slot: float, policy: str, figures: Mapping[str, Figures], found: list[Must]
+    case: Case, builds_per_slot: float, policy: str, figures: Mapping[str, Figures], goals: list[Goal]
 ) -> None:
-    shape, ours, first = case.shape, figures[policy], policy == COMPARED[0]
-    ratios = _ratios(ours, figures["fifo"])
+    shape, own, first = case.shape, figures[policy], policy == COMPARED[0]
+    ratios = _ratios(own, figures["fifo"])
     lab = f"{case.name}: {shape.slots} slots, {shape.install_s:g} s, load {shape.load:g}"
     cells = [
-        f"{ours[name]:,.0f}" + ("" if first or ratios[name] is None else f" ({ratios[name]:.2f})")
+        f"{own[name]:,.0f}" + ("" if first or ratios[name] is None else f" ({ratios[name]:.2f})")
         for name in ("urgent_p95_s", "medium_p95_s", "mean_wait_s", "longest_wait_s", "installs")
     ]
     missed = [
-        f"{must.name.removesuffix('_s').replace('_', ' ')} {must.value:,.5g} > {must.most:,.5g}"
-        + (f" ({must.to})" if must.to else "")
-        for must in found
-        if not must.passes
+        f"{goal.name.removesuffix('_s').replace('_', ' ')} {goal.value:,.5g} > {goal.most:,.5g}"
+        + (f" ({goal.to})" if goal.to else "")
+        for goal in goals
+        if not goal.passes
     ]
-    said = ("; ".join(missed) or "none") if policy == "qgjob" else ""
+    missed_text = ("; ".join(missed) or "none") if policy == "qgjob" else ""
     trace = f"{lab}, {builds_per_slot:.1f} builds a slot" if first else ""
-    _row(trace, policy, *cells, f"{ours['makespan_over_bound']:.3f}", said)
+    _row(trace, policy, *cells, f"{own['makespan_over_bound']:.3f}", missed_text)
 
 
 def _row(*cells: str) -> None:

@@ -116,15 +116,15 @@ async def first_come(pool: Pool) -> None:
 
 async def stealing(pool: Pool) -> None:
     """A worker of a queue for each build."""
-    device, mine = [""], ""
+    device, build = [""], ""
     while not pool.ended.is_set():
-        if mine and (msg := await pool.next_of(mine)):
+        if build and (msg := await pool.next_of(build)):
             await pool.do(msg, device)
             continue
-        pool.owners[mine] -= 1
-        mine = await _longest(pool)
-        pool.owners[mine] += 1
-        if not mine:
+        pool.owners[build] -= 1
+        build = await _longest(pool)
+        pool.owners[build] += 1
+        if not build:
             await asyncio.sleep(0.005)
 
 

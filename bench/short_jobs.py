@@ -25,8 +25,8 @@ def run_short_jobs() -> dict[str, Any]:
 
 def _figures(case: Case) -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    for name, blind in (("estimates", False), ("no_estimates", True)):
-        rounds = [_round(case, seed, blind=blind) for seed in range(1, SEEDS + 1)]
+    for name, without_history in (("estimates", False), ("no_estimates", True)):
+        rounds = [_round(case, seed, without_history=without_history) for seed in range(1, SEEDS + 1)]
         ratios = [ratio for ratio, _ in rounds]
         figures[name] = {
             "median": round(median(ratios), 3),
@@ -38,10 +38,12 @@ def _figures(case: Case) -> dict[str, Any]:
     return figures
 
 
-def _round(case: Case, seed: int, *, blind: bool) -> tuple[float, int]:
+def _round(case: Case, seed: int, *, without_history: bool) -> tuple[float, int]:
     """Makespan over its bound, and installs."""
     jobs, bound = trace_of(case, 0, seed=seed)
     lab = Lab.uniform(SLOTS, case.install_s)
-    ran = Simulation(jobs, lab, POLICIES["qgjob"](seed), noise=NOISE, seed=seed, blind=blind).run()
-    ended = max(each.ended_s for each in ran) - min(job.arrival_s for job in jobs)
-    return ended / bound, sum(each.installed for each in ran)
+    executions = Simulation(
+        jobs, lab, POLICIES["qgjob"](seed), noise=NOISE, seed=seed, without_history=without_history
+    ).run()
+    ended = max(each.ended_s for each in executions) - min(job.arrival_s for job in jobs)
+    return ended / bound, sum(each.installed for each in executions)

@@ -37,25 +37,25 @@ class StreamShape:
 
 def stream_trace(shape: StreamShape) -> list[TraceJob]:
     """A trace of that shape, by arrival; equal shapes give equal traces."""
-    chance = random.Random(shape.seed)
+    rng = random.Random(shape.seed)
     priorities, shares = [c[0] for c in shape.classes], [c[1] for c in shape.classes]
     popularity = [1.0 / (rank + 1) ** shape.popularity for rank in range(shape.builds)]
-    chance.shuffle(popularity)
-    orgs = [f"org{chance.randrange(_ORGS)}" for _ in range(shape.builds)]
-    own = [chance.choices(priorities, shares)[0] for _ in range(shape.builds)]
+    rng.shuffle(popularity)
+    orgs = [f"org{rng.randrange(_ORGS)}" for _ in range(shape.builds)]
+    own = [rng.choices(priorities, shares)[0] for _ in range(shape.builds)]
     builds = [*range(shape.builds)][: shape.jobs]
-    builds += chance.choices(range(shape.builds), popularity, k=shape.jobs - len(builds))
-    durations = [_duration(chance, shape) for _ in builds]
+    builds += rng.choices(range(shape.builds), popularity, k=shape.jobs - len(builds))
+    durations = [_duration(rng, shape) for _ in builds]
     span = (sum(durations) + shape.install_s * shape.builds) / (shape.slots * shape.load)
-    begins = [chance.random() * span * (1.0 - shape.life) for _ in range(shape.builds)]
+    begins = [rng.random() * span * (1.0 - shape.life) for _ in range(shape.builds)]
     lasts = shape.life * span or shape.push_s
     jobs = [
         TraceJob(
-            arrival_s=round(begins[build] + chance.random() * lasts, 3),
+            arrival_s=round(begins[build] + rng.random() * lasts, 3),
             app_version_id=f"app{build % 7}-{build:04d}",
-            test=f"tests/test_{build % 7}_{chance.randrange(150):03d}.py",
+            test=f"tests/test_{build % 7}_{rng.randrange(150):03d}.py",
             duration_s=round(seconds, 3),
-            priority=own[build] if shape.per_build else chance.choices(priorities, shares)[0],
+            priority=own[build] if shape.per_build else rng.choices(priorities, shares)[0],
             org_id=orgs[build],
         )
         for build, seconds in zip(builds, durations, strict=True)
@@ -63,7 +63,7 @@ def stream_trace(shape: StreamShape) -> list[TraceJob]:
     return sorted(jobs, key=lambda job: job.arrival_s)
 
 
-def _duration(chance: random.Random, shape: StreamShape) -> float:
+def _duration(rng: random.Random, shape: StreamShape) -> float:
     if shape.seconds:
-        return chance.choice(shape.seconds) * chance.lognormvariate(0, 0.1)
-    return test_seconds(chance, CiShape())
+        return rng.choice(shape.seconds) * rng.lognormvariate(0, 0.1)
+    return test_seconds(rng, CiShape())

@@ -55,7 +55,7 @@ async def verbs() -> dict[str, Any]:
     1,000 more jobs wait; two slots, one host. `cancel_running` is to the `cancelling` event, with which
     the slot is told; its process gets the signal right then.
     """
-    events, found = _Events(), dict[str, Any]()
+    events, figures = _Events(), dict[str, Any]()
     async with running(agents=1, slots=2) as bus:
         client = Client(bus, SystemClock())
         await bus.nc.subscribe("qg.live.events.>", cb=events.hear)
@@ -67,11 +67,11 @@ async def verbs() -> dict[str, Any]:
         await submit(bus, queued := planned(SAMPLES, runner="noop"))
         waiting = [spec.job_id for spec in queued.specs]
         await wait_for(lambda: events.have("queued", waiting), 60, "waiting jobs")
-        found["retry"] = await _measure(events, ended, "retrying", client.retry)
-        found["reprioritise"] = await _measure(
+        figures["retry"] = await _measure(events, ended, "retrying", client.retry)
+        figures["reprioritise"] = await _measure(
             events, waiting, "reprioritised", lambda job_id: client.reprioritise(job_id, 9)
         )
-        found["cancel_waiting"] = await _measure(events, waiting, "ended", client.cancel)
+        figures["cancel_waiting"] = await _measure(events, waiting, "ended", client.cancel)
         await submit(bus, long := planned(20, runner="sleep", argv=("60",), app="v2"))
         await client.reprioritise(long.run_id, 10)
         await client.resume_queue()
@@ -82,10 +82,10 @@ async def verbs() -> dict[str, Any]:
             job_id = next(i for i in left if (i, "started") in events.heard)
             took.append(await _measure(events, [job_id], "cancelling", client.cancel))
             left.discard(job_id)
-        found["cancel_running"] = {
+        figures["cancel_running"] = {
             name: round(value, 1) for name, value in percentiles(one["max"] for one in took).items()
         }
-    return found
+    return figures
 
 
 def run_verbs() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from bus_schemas.logs import StoredChunk
 from bus_schemas.queries import JobView, RunView
 from qgjob.client import Client
 from qgjob.client.requests.artifacts import of_jobs
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.errors import QgjobError
 from qgjob.report.excerpt import JUNIT_LINES, failed_cases
 from qgjob.report.model import Picture, RunReport, worst_first
@@ -31,7 +31,7 @@ EXCERPT_CHARACTERS: Final = 16 * 1024
 """The end of each log that lines are taken from."""
 MAX_LOGS: Final = 200
 MAX_REPORTS: Final = 2000
-MAX_EXPLAINED: Final = 50
+MAX_OUTPUTS: Final = 50
 """Of how many jobs that failed the output is fetched for a report that shows a few lines of each."""
 MAX_PICTURE_BYTES: Final = 2**20
 PICTURES: Final = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReportOptions:
     """What a report shows besides the jobs themselves."""
 
     logs: Literal["failed", "all", "none"] = "failed"
@@ -69,29 +69,29 @@ class Wanted:
     """Where to download what jobs that did not simply pass left; None: nowhere."""
 
 
-WHY_ALONE: Final = Wanted(logs="none", cases=False, explained=True)
+FAILURE_DETAILS_ONLY: Final = ReportOptions(logs="none", cases=False, explained=True)
 """The jobs, and why those that failed did: what a JUnit file or annotations show."""
 
 
-async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
+async def collect(client: Client, any_id: str, options: ReportOptions) -> RunReport:
     """A report of a run or a job as it is now; raises `NotFoundError`."""
     found = await client.get(any_id)
     jobs = found.jobs if isinstance(found, RunView) else (found,)
     title = (found.name if isinstance(found, RunView) else None) or any_id
-    told = [job for job in jobs if job.attempts]
-    bad = [job for job in told if _bad(job)]
-    gather = _Gather(client)
-    with_logs = {"all": told, "failed": bad, "none": []}[wanted.logs][:MAX_LOGS]
-    explained = await explain(client, jobs) if wanted.explained else None
+    with_attempts = [job for job in jobs if job.attempts]
+    bad = [job for job in with_attempts if _bad(job)]
+    fetcher = _Fetcher(client)
+    with_logs = {"all": with_attempts, "failed": bad, "none": []}[options.logs][:MAX_LOGS]
+    explained = await explain(client, jobs) if options.explained else None
     known = explained.reports if explained else {}
-    every = await read_cases(client, jobs, known=known) if wanted.reports else None
+    all_cases = await read_cases(client, jobs, known=known) if options.reports else None
     logs, cases, pictures, attachments = await asyncio.gather(
-        gather.each(with_logs, gather.log),
-        gather.each(told[:MAX_REPORTS] if wanted.cases else [], gather.cases),
-        gather.each(bad[:MAX_LOGS] if wanted.pictures else [], gather.pictures),
-        gather.each(
-            bad if wanted.attachments else [],
-            lambda job: gather.attachments(job, wanted.attachments or Path()),
+        fetcher.each(with_logs, fetcher.log),
+        fetcher.each(with_attempts[:MAX_REPORTS] if options.cases else [], fetcher.cases),
+        fetcher.each(bad[:MAX_LOGS] if options.pictures else [], fetcher.pictures),
+        fetcher.each(
+            bad if options.attachments else [],
+            lambda job: fetcher.attachments(job, options.attachments or Path()),
         ),
     )
     return RunReport(
@@ -101,15 +101,15 @@ async def collect(client: Client, any_id: str, wanted: Wanted) -> RunReport:
         at=client.clock.now(),
         logs=explained.logs if explained else logs,
         cases=explained.cases if explained else cases,
-        reports=every.reports if every else None,
-        unread=every.unread if every else "",
+        reports=all_cases.reports if all_cases else None,
+        unread=all_cases.unread if all_cases else "",
         pictures=pictures,
         attachments=attachments,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class FailureDetails:
     """What tells why jobs failed: by job, of its last attempt."""
 
     cases: dict[str, Sequence[CaseRecord]] = field(default_factory=dict[str, Sequence[CaseRecord]])
@@ -120,32 +120,32 @@ class Explained:
 
 
 async def explain(
-    client: Client, jobs: Sequence[JobView], *, at_most: int = MAX_REPORTS, logs: int = MAX_EXPLAINED
-) -> Explained:
+    client: Client, jobs: Sequence[JobView], *, at_most: int = MAX_REPORTS, logs: int = MAX_OUTPUTS
+) -> FailureDetails:
     """Why jobs failed, of the first `at_most` that did; the output of at most `logs` of them.
 
     Never raises: what cannot be had, or not soon, is left out.
     """
-    gather, told = _Gather(client), Explained()
+    fetcher, details = _Fetcher(client), FailureDetails()
 
     async def read(job: JobView) -> None:
-        report = await gather.report(job.attempts[-1])
+        report = await fetcher.report(job.attempts[-1])
         if report is not None:
-            told.reports[job.job_id] = report
+            details.reports[job.job_id] = report
             if failed_cases(report.cases):
-                told.cases[job.job_id] = report.cases
+                details.cases[job.job_id] = report.cases
 
     failed = [job for job in worst_first(jobs) if job.state in EXPLAINED and job.attempts][:at_most]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_EXPLAIN_S):
-            await gather.each([job for job in failed if job.attempts[-1].report], read)
-            silent = [job for job in failed if job.job_id not in told.cases][:logs]
-            told.logs.update(await gather.each(silent, gather.last_output))
-    return told
+            await fetcher.each([job for job in failed if job.attempts[-1].report], read)
+            silent = [job for job in failed if job.job_id not in details.cases][:logs]
+            details.logs.update(await fetcher.each(silent, fetcher.last_output))
+    return details
 
 
 @dataclass(slots=True)
-class EveryCase:
+class AllCases:
     """What the test reports of jobs say, by job and attempt."""
 
     reports: dict[str, dict[int, CaseReport]] = field(default_factory=dict[str, dict[int, CaseReport]])
@@ -157,22 +157,22 @@ class EveryCase:
     @property
     def unread(self) -> str:
         """Why some are not there, as a sentence without its full stop; empty when all are."""
-        parts = [f"those of {counted(self.lost, 'job')} could not be read"] if self.lost else []
+        parts = [f"those of {pluralize(self.lost, 'job')} could not be read"] if self.lost else []
         if self.over:
             limits = f"{MAX_SHOWN_CASES:,} cases or {MAX_SHOWN_BYTES // 2**20} MiB of reports"
-            parts.append(f"those of {counted(self.over, 'job')} are over the limit of {limits}")
+            parts.append(f"those of {pluralize(self.over, 'job')} are over the limit of {limits}")
         return f"Not all cases are shown: {', '.join(parts)}; there each file is one case" if parts else ""
 
 
 async def read_cases(
     client: Client, jobs: Sequence[JobView], *, known: Mapping[str, CaseReport] = MappingProxyType({})
-) -> EveryCase:
+) -> AllCases:
     """The cases of all attempts, of failed jobs first, until they are too many.
 
     `known`: reports of last attempts that were read already, by job. Never raises: what cannot be had, or not
     soon, is left out.
     """
-    gather, found = _Gather(client), EveryCase()
+    fetcher, cases = _Fetcher(client), AllCases()
     wanted: list[JobView] = []
     room, room_bytes = MAX_SHOWN_CASES, MAX_SHOWN_BYTES
     for job in worst_first(jobs):
@@ -182,7 +182,7 @@ async def read_cases(
         count = sum(map(_stored_cases, attempts))
         size = sum(one.report.size for one in attempts if one.report)
         if count > room or size > room_bytes:
-            found.over += 1
+            cases.over += 1
             continue
         room -= count
         room_bytes -= size
@@ -191,15 +191,15 @@ async def read_cases(
     async def read(job: JobView) -> bool:
         last = {job.attempts[-1].number: known.get(job.job_id)}
         attempts = job.attempts[-_MAX_ATTEMPTS:]
-        reports = {one.number: last.get(one.number) or await gather.report(one) for one in attempts}
-        found.reports[job.job_id] = {number: report for number, report in reports.items() if report}
+        reports = {one.number: last.get(one.number) or await fetcher.report(one) for one in attempts}
+        cases.reports[job.job_id] = {number: report for number, report in reports.items() if report}
         return True
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CASES_S):
-            await gather.each(wanted, read)
-    found.lost = sum(job.attempts[-1].number not in found.reports.get(job.job_id, ()) for job in wanted)
-    return found
+            await fetcher.each(wanted, read)
+    cases.lost = sum(job.attempts[-1].number not in cases.reports.get(job.job_id, ()) for job in wanted)
+    return cases
 
 
 def _stored_cases(attempt: Attempt) -> int:
@@ -213,34 +213,34 @@ def _bad(job: JobView) -> bool:
     return job.state != "passed" or job.flaky
 
 
-class _LastOutput:
+class _OutputEnd:
     """The end of the output of one attempt, the test's and the agent's own."""
 
     def __init__(self, attempt: int) -> None:
         self._attempt = attempt
-        self.written = ""
-        self._said = ""
-        self.whole = False
+        self.test_output = ""
+        self._agent_output = ""
+        self.complete = False
 
     @property
-    def said(self) -> str:
+    def agent_lines(self) -> str:
         """The agent's own lines, without slot and runner, which are shown elsewhere."""
-        lines = self._said.splitlines(keepends=True)
+        lines = self._agent_output.splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("--- "))
 
     def take(self, chunk: StoredChunk) -> None:
         """Add a chunk of the job's."""
         if chunk.attempt != self._attempt:
             return
-        self.whole = self.whole or chunk.eof
+        self.complete = self.complete or chunk.eof
         for stream, text in chunk.parts:
             if stream != "sys":
-                self.written = (self.written + text)[-EXCERPT_CHARACTERS:]
+                self.test_output = (self.test_output + text)[-EXCERPT_CHARACTERS:]
             else:
-                self._said = (self._said + text)[-EXCERPT_CHARACTERS:]
+                self._agent_output = (self._agent_output + text)[-EXCERPT_CHARACTERS:]
 
 
-class _Gather:
+class _Fetcher:
     """Fetches a little of many jobs, some at a time; what cannot be read is left out or said, never fatal."""
 
     def __init__(self, client: Client) -> None:
@@ -272,22 +272,22 @@ class _Gather:
         Of a job that has ended just now the last lines may still be on their way: they are waited for.
         """
         ended_s = self._client.clock.now() - (job.ended_at or 0.0)
-        found = _LastOutput(job.attempts[-1].number)
+        end = _OutputEnd(job.attempts[-1].number)
         for follow in (False, True) if ended_s < _JUST_NOW_S else (False,):
-            found = _LastOutput(job.attempts[-1].number)
+            end = _OutputEnd(job.attempts[-1].number)
             with contextlib.suppress(QgjobError):
                 given = self._client.logs(job.job_id, follow=follow, tail=JUNIT_LINES)
                 async with contextlib.aclosing(given) as chunks:
                     async for chunk in chunks:
-                        found.take(chunk)
-            if found.whole:
+                        end.take(chunk)
+            if end.complete:
                 break
-        return found.written if found.written.strip() else found.said
+        return end.test_output if end.test_output.strip() else end.agent_lines
 
     async def cases(self, job: JobView) -> Sequence[CaseRecord]:
         """The cases of the last attempt's test report."""
-        found = await self.report(job.attempts[-1])
-        return found.cases if found else ()
+        report = await self.report(job.attempts[-1])
+        return report.cases if report else ()
 
     async def report(self, attempt: Attempt) -> CaseReport | None:
         """What an attempt's test report says; None when it cannot be had."""
@@ -298,20 +298,20 @@ class _Gather:
 
     async def attachments(self, job: JobView, folder: Path) -> Sequence[str]:
         """Download the artifacts of the attempts to `folder`; their paths."""
-        found: list[str] = []
+        paths: list[str] = []
         for artifact in of_jobs([job]):
             with contextlib.suppress(QgjobError):
-                found.append((await self._client.download_artifact(artifact, folder)).as_posix())
-        return found
+                paths.append((await self._client.download_artifact(artifact, folder)).as_posix())
+        return paths
 
     async def pictures(self, job: JobView) -> Sequence[Picture]:
         """Screenshots of the last attempt."""
-        found: list[Picture] = []
+        pictures: list[Picture] = []
         for artifact in job.attempts[-1].artifacts:
             kind = PICTURES.get(artifact.name.rpartition(".")[2].lower())
-            if kind is None or artifact.blob.size > MAX_PICTURE_BYTES or len(found) == _PICTURES_EACH:
+            if kind is None or artifact.blob.size > MAX_PICTURE_BYTES or len(pictures) == _PICTURES_EACH:
                 continue
             with contextlib.suppress(QgjobError):
                 data = await self._client.small_file(artifact.blob, limit=MAX_PICTURE_BYTES)
-                found.append(Picture(artifact.name, kind, data))
-        return found
+                pictures.append(Picture(artifact.name, kind, data))
+        return pictures

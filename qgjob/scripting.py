@@ -262,8 +262,8 @@ class Run:
         2
         """
         from qgjob.report.junit import junit
-        from qgjob.reporting import WHY_ALONE, collect
+        from qgjob.reporting import FAILURE_DETAILS_ONLY, collect
 
-        wanted = dataclasses.replace(WHY_ALONE, reports=cases)
+        wanted = dataclasses.replace(FAILURE_DETAILS_ONLY, reports=cases)
         found = self._lab.call(lambda client: collect(client, self.id, wanted))
         return junit(found, name=name)

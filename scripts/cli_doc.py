@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from qgjob.cli.help.described import Described, everything
+from qgjob.cli.help.command_docs import CommandDoc, all_commands
 from qgjob.cli.help.root_help import INTRO, OPTIONS, OUTRO
 from scripts.exit_codes import EXIT_CODES
 
@@ -20,7 +20,7 @@ def text() -> str:
 def _lines() -> Iterator[str]:
     yield from ("# The command line", "", "Written by `make docs` from the commands themselves; `qgjob.1` is")
     yield from ("the same as a manual page.", "", _prose(INTRO), "", _prose(OUTRO), "")
-    found = list(everything())
+    found = list(all_commands())
     panel = ""
     for entry, command in found:
         if entry.panel != panel:
@@ -35,7 +35,7 @@ def _lines() -> Iterator[str]:
     yield from ("", "The code of a run is the first that applies of 20, 18, 10, 19, 0.")
 
 
-def _command(command: Described, level: str) -> Iterator[str]:
+def _command(command: CommandDoc, level: str) -> Iterator[str]:
     yield from ("", f"{level} {command.path}", "", "```", command.usage, "```", "")
     for paragraph in command.text:
         yield from (_prose(paragraph), "")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from qgjob import __version__
-from qgjob.cli.help.described import Described, Section, everything
+from qgjob.cli.help.command_docs import CommandDoc, Section, all_commands
 from qgjob.cli.help.root_help import INTRO, OPTIONS, OUTRO
 from scripts.exit_codes import EXIT_CODES
 
@@ -48,7 +48,7 @@ def _lines() -> Iterator[str]:
     yield ".SH OPTIONS"
     yield from _rows(OPTIONS)
     panel = ""
-    for entry, command in everything():
+    for entry, command in all_commands():
         if entry.panel != panel:
             panel = entry.panel
             yield f".SH {_escaped(panel.upper())}"
@@ -62,7 +62,7 @@ def _lines() -> Iterator[str]:
     yield from (".SH SEE ALSO", ".BR nats\\-server (1)")
 
 
-def _command(command: Described) -> Iterator[str]:
+def _command(command: CommandDoc) -> Iterator[str]:
     yield f".SS {_escaped(command.usage)}"
     yield from _paragraphs(command.text)
     for section in command.sections:

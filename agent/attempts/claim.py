@@ -31,7 +31,7 @@ from qgjob.bus.chain import CHAIN_TTL, END_HEADERS, chain_subject, ended_event, 
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import expect, lost_compare
 from qgjob.bus.requester import JsError, RequestTimeoutError
-from qgjob.domain.retry import DOWN, POISONOUS, gone_down, is_poisonous, next_attempt, poison_text
+from qgjob.domain.retry import DOWN, POISONOUS, all_downed, is_poisonous, next_attempt, poison_text
 from qgjob.errors import QgjobError, UnreachableError
 
 MAX_TAKEOVERS: Final = 5
@@ -115,7 +115,7 @@ class Claim:
     def _ended(self, state: EndState, result: Attempt, *, retryable: bool) -> Ended:
         down = (*self.lost, self.who.name) if result.reason in DOWN else self.lost
         follow_up = next_attempt(self.message, state, self.who.name, retryable=retryable, downed=down)
-        all_down = gone_down(self.message, down)
+        all_down = all_downed(self.message, down)
         if state == "errored" and retryable and is_poisonous(all_down):
             text = "; ".join(part for part in (result.message, poison_text(all_down)) if part)
             result = result.model_copy(update={"reason": POISONOUS, "message": text[:4000]})
@@ -192,7 +192,7 @@ async def claim(
 async def _given_up(held: Claim) -> bool:
     """End an attempt that too many slots have lost; False when this one may take it over."""
     message, who = held.message, held.who
-    if is_poisonous(gone_down(message, held.lost)):
+    if is_poisonous(all_downed(message, held.lost)):
         await held.end("errored", _not_run(message, who, "errored", POISONOUS, ""))
     elif held.takeovers > MAX_TAKEOVERS:
         text = f"{held.takeovers} slots in turn lost hold of it"

@@ -11,8 +11,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """The likeliest of the known words; None when none is near."""
     from difflib import get_close_matches
 
-    found = get_close_matches(word.lower(), list(known), n=1)
-    return found[0] if found else None
+    matches = get_close_matches(word.lower(), list(known), n=1)
+    return matches[0] if matches else None
 
 
 def checked_choice(name: str, value: str, choices: Iterable[str], hint: str | None = None) -> str:

@@ -18,8 +18,8 @@ def detected_meta(env: Mapping[str, str]) -> dict[str, str]:
     """`ci`, `branch`, `commit`, `pull_request`, `url`, `name` and `actor`, as far as they are known."""
     for name, mark, read in _SYSTEMS:
         if env.get(mark):
-            found = {"ci": name, **read(env)}
-            return {key: value.strip()[:_MAX_VALUE] for key, value in found.items() if value.strip()}
+            meta = {"ci": name, **read(env)}
+            return {key: value.strip()[:_MAX_VALUE] for key, value in meta.items() if value.strip()}
     return {}
 
 

@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from qgjob.cli.arguments import globals_first, help_as_option
 from qgjob.cli.help.help_text import dress
 from qgjob.cli.help.root_help import root_help
 from qgjob.cli.table import COMMANDS
-from qgjob.cli.words import asked_for_help, globals_first
 
 MEANT: Final = {
     "dashboard": "tui",
@@ -78,4 +78,4 @@ class LazyGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the global options, which may also stand behind the command."""
-        return super().parse_args(ctx, globals_first(asked_for_help(args)))
+        return super().parse_args(ctx, globals_first(help_as_option(args)))

@@ -16,11 +16,11 @@ from typing import Annotated, Any
 
 import typer
 
+from qgjob.cli.arguments import is_given, is_verbose
 from qgjob.cli.display.output import Output
 from qgjob.cli.lazy import LazyGroup
 from qgjob.cli.options import option
 from qgjob.cli.session import Session
-from qgjob.cli.words import is_given, is_verbose
 from qgjob.errors import ExitCode, QgjobError
 
 _POSSIBLE = re.compile(r" \(Possible options: (.+)\)\.\Z")
@@ -211,11 +211,13 @@ def _usage(out: Output, error: Any, args: Sequence[str]) -> int:
     return int(error.exit_code)
 
 
-def _nearest(said: str | None, possible: list[str]) -> str:
+def _nearest(given: str | None, possible: list[str]) -> str:
     """The likeliest of what is possible, which comes in the order of the alphabet."""
     from difflib import SequenceMatcher
 
-    return max(possible, key=lambda name: SequenceMatcher(None, said, name).ratio()) if said else possible[0]
+    return (
+        max(possible, key=lambda name: SequenceMatcher(None, given, name).ratio()) if given else possible[0]
+    )
 
 
 def _unexpected(out: Output, error: Exception, *, verbose: bool) -> int:

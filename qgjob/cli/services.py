@@ -21,14 +21,14 @@ def wants_help(args: Sequence[str], parser: Callable[[], argparse.ArgumentParser
     if not {"-h", "--help"}.intersection(args):
         return False
     from qgjob.cli.display.output import Output
-    from qgjob.cli.help.described import of_parser
+    from qgjob.cli.help.command_docs import describe_parser
     from qgjob.cli.help.help_text import help_text
 
-    Output().line(help_text(of_parser(parser(), name)))
+    Output().line(help_text(describe_parser(parser(), name)))
     return True
 
 
 def with_globals(session: Session, args: Sequence[str]) -> list[str]:
     """The arguments of a service, with what the global options said of the server."""
-    said = (f"--{name.replace('_', '-')}={value}" for name, value in session.global_options().items())
-    return [*args, *said]
+    options = (f"--{name.replace('_', '-')}={value}" for name, value in session.global_options().items())
+    return [*args, *options]

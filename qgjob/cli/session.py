@@ -38,30 +38,30 @@ class Session:
 
     def global_options(self) -> dict[str, str]:
         """The server options that the command line or the environment set."""
-        said = {
+        options = {
             "server": self.server,
             "creds": self.creds,
             "tls_ca": self.tls_ca,
             "tls_cert": self.tls_cert,
             "tls_key": self.tls_key,
         }
-        return {name: value for name, value in said.items() if value}
+        return {name: value for name, value in options.items() if value}
 
     @contextlib.asynccontextmanager
-    async def client(self, *, tells: bool = True) -> AsyncGenerator[Client]:
-        """A connected client; `tells`: people hear, once, who an answer is waited for from."""
+    async def client(self, *, note_slow: bool = True) -> AsyncGenerator[Client]:
+        """A connected client; `note_slow`: note once on stderr who an answer is waited for from."""
         from qgjob.client import open_client
 
-        said: set[str] = set()
+        noted: set[str] = set()
 
-        def tell(sentence: str) -> None:
-            if sentence not in said:
-                said.add(sentence)
+        def note_once(sentence: str) -> None:
+            if sentence not in noted:
+                noted.add(sentence)
                 self.out.note(sentence)
 
         async with open_client(self.server_options()) as client:
-            if tells:
-                client.bus.on_slow.append(tell)
+            if note_slow:
+                client.bus.on_slow.append(note_once)
             yield client
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from qgjob.cli.display.output import clean
 from qgjob.cli.session import Session, run
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Submission:
     cron: tuple[str, str | None] | None = None
     _submitted: Submitted | None = None
 
-    def carry_out(self) -> int:
+    def execute(self) -> int:
         """Submit, and wait if asked to; returns the exit code."""
         waiting = self.waiting
         if waiting is None:
@@ -58,7 +58,7 @@ class Submission:
         from bus_schemas.queries import META_FOLDER
 
         out = self.session.out
-        async with self.session.client(tells=False) as client:
+        async with self.session.client(note_slow=False) as client:
             version = self.request.app_version_id
             if self.app_file is not None:
                 from qgjob.cli.display.transfers import bring_build
@@ -83,23 +83,23 @@ class Submission:
                 meta={**({META_FOLDER: folder} if folder else {}), **self.request.meta},
             )
             if self.cron is not None:
-                from qgjob.cli.commands.cron import tell_added
+                from qgjob.cli.commands.cron import print_added
 
                 view, replaced = await client.add_schedule(request, *self.cron)
-                tell_added(out, view, replaced=replaced, as_json=self.as_json)
+                print_added(out, view, replaced=replaced, as_json=self.as_json)
                 return 0
             from qgjob.cli.display.missing_parts import warn_about_missing
 
             await warn_about_missing(client, out, request)
             submitted = self._submitted = await client.submit(request)
             if submitted.accepted_before and self.waiting is None:
-                submitted = await _as_they_are(client, out, submitted)
-            self._tell(submitted)
+                submitted = await _with_current_states(client, out, submitted)
+            self._print_submitted(submitted)
             if self.waiting is None:
                 return 0
-            from qgjob.cli.waiting.waiting import wait_and_tell
+            from qgjob.cli.waiting.waiting import wait_and_print
 
-            return await wait_and_tell(client, out, submitted.run_id, self.waiting, known=submitted)
+            return await wait_and_print(client, out, submitted.run_id, self.waiting, known=submitted)
 
     async def _bundle(self, client: Client) -> BlobRef:
         from qgjob.bundle import build_bundle
@@ -111,7 +111,7 @@ class Submission:
             with transfer(self.session.out, "tests") as progress:
                 return await client.upload_bundle(packed.path, progress=progress)
 
-    def _tell(self, submitted: Submitted) -> None:
+    def _print_submitted(self, submitted: Submitted) -> None:
         out = self.session.out
         if submitted.accepted_before:
             out.note("This run key was submitted before: nothing was added, this is that run.")
@@ -126,7 +126,7 @@ class Submission:
         out.write(
             "\n".join(
                 [
-                    f"{submitted.run_id}  {counted(len(submitted.jobs), 'job')}",
+                    f"{submitted.run_id}  {pluralize(len(submitted.jobs), 'job')}",
                     *(f"{job.job_id}  {clean(job.title)}" for job in submitted.jobs),
                     "",
                 ]
@@ -134,7 +134,7 @@ class Submission:
         )
 
 
-async def _as_they_are(client: Client, out: Output, submitted: Submitted) -> Submitted:
+async def _with_current_states(client: Client, out: Output, submitted: Submitted) -> Submitted:
     """The jobs of a run that was submitted before, in the states they have by now; if that is known."""
     try:
         known = {job.job_id: job for job in (await client.run(submitted.run_id)).jobs}

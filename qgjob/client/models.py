@@ -10,7 +10,7 @@ from typing import Literal
 from bus_schemas.events import AnyEvent
 from bus_schemas.jobs import BlobRef
 from bus_schemas.queries import JobView, RunView
-from qgjob.domain.verdict import STRICT, VerdictRules, counts_of, lacked_slot, verdict_of
+from qgjob.domain.verdict import STRICT, VerdictRules, counts_of, missing_labels_of, verdict_of
 from qgjob.errors import ExitCode
 
 TransferProgress = Callable[[int, int], None]
@@ -135,7 +135,7 @@ class Waited:
     @property
     def no_slot(self) -> dict[str, str]:
         """Jobs that were cancelled because nothing could ever run them: which labels were missing."""
-        missing = {job.job_id: lacked_slot(job) for job in self.jobs}
+        missing = {job.job_id: missing_labels_of(job) for job in self.jobs}
         return {job_id: labels for job_id, labels in missing.items() if labels is not None}
 
     @property

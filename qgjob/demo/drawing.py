@@ -70,8 +70,8 @@ def rows(
     lines: list[Text] = []
     for slot in slots:
         line = Text(no_wrap=True)
-        mine = [span for span in spans if span.slot == slot]
-        for cell in timeline(mine, began, per_cell_s, width):
+        own = [span for span in spans if span.slot == slot]
+        for cell in timeline(own, began, per_cell_s, width):
             line.append(*palette.glyph(cell))
         lines.append(line)
     return lines

@@ -1,4 +1,4 @@
-"""What the demo saw: jobs kept up to date by their events, and how often each of them ended."""
+"""The record of a demo: its jobs, kept up to date by their events, and how often each of them ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Record:
         self._seen: set[int] = set()
         self._early: dict[str, list[AnyEvent]] = {}
 
-    def submitted(self, push: Push, submitted: Submitted) -> None:
+    def on_submitted(self, push: Push, submitted: Submitted) -> None:
         """A push was submitted; events of it that came earlier are applied now."""
         self.runs[submitted.run_id] = push
         for job in submitted.jobs:
@@ -35,7 +35,7 @@ class Record:
             for event in self._early.pop(job.job_id, ()):
                 self._fold(event)
 
-    def event(self, live: LiveEvent) -> None:
+    def on_event(self, live: LiveEvent) -> None:
         """Something happened; an event that came before adds nothing."""
         if live.seq in self._seen:
             return
@@ -48,12 +48,12 @@ class Record:
         else:
             self._early.setdefault(event.job_id, []).append(event)
 
-    def resynced(self, views: Iterable[JobView]) -> None:
+    def on_resync(self, views: Iterable[JobView]) -> None:
         """Take in a snapshot of the jobs, since events may have been missed."""
         self.complete = False
         for view in views:
-            ours = self._jobs.get(view.job_id)
-            if ours is None or ours.state not in END_STATES:
+            known = self._jobs.get(view.job_id)
+            if known is None or known.state not in END_STATES:
                 self._jobs[view.job_id] = view
 
     @property

@@ -137,30 +137,32 @@ def make_report(
 def differences(plan: Plan, record: Record, replay: Replay, *, slots: int) -> list[str]:
     """Differences from the demo's design, a sentence each."""
     jobs = record.jobs
-    found: list[str] = []
+    sentences: list[str] = []
     if len(jobs) != plan.jobs:
-        found.append(f"{len(jobs)} of {plan.jobs} jobs were submitted.")
+        sentences.append(f"{len(jobs)} of {plan.jobs} jobs were submitted.")
     if waiting := [job for job in jobs if job.state not in END_STATES]:
-        found.append(f"{len(waiting)} jobs have not ended, {_named(waiting[0])} among them.")
+        sentences.append(f"{len(waiting)} jobs have not ended, {_named(waiting[0])} among them.")
     if twice := [job for job in jobs if record.ends[job.job_id] > 1]:
-        found.append(f"{len(twice)} jobs have more than one result, {_named(twice[0])} among them.")
+        sentences.append(f"{len(twice)} jobs have more than one result, {_named(twice[0])} among them.")
     if record.complete and (
         without := [job for job in jobs if job.state in END_STATES and not record.ends[job.job_id]]
     ):
-        found.append(f"{len(without)} jobs ended without a result, {_named(without[0])} among them.")
+        sentences.append(f"{len(without)} jobs ended without a result, {_named(without[0])} among them.")
     for job in jobs:
-        meant = "failed" if (job.app_version_id, job.test) in plan.broken else "passed"
-        if job.state in END_STATES and job.state != meant:
-            why = f": {job.message}" if job.message else ""
-            found.append(f"{_named(job)} {job.state} instead of {meant}{why}.")
+        expected = "failed" if (job.app_version_id, job.test) in plan.broken else "passed"
+        if job.state in END_STATES and job.state != expected:
+            reason = f": {job.message}" if job.message else ""
+            sentences.append(f"{_named(job)} {job.state} instead of {expected}{reason}.")
     made, limit = record.installs.total(), slots + len(plan.versions)
     if slots == SLOTS and made > limit:  # what it takes with other numbers of slots is not laid down
-        found.append(f"{made} installs were made; {limit} are enough for {slots} slots.")
+        sentences.append(f"{made} installs were made; {limit} are enough for {slots} slots.")
     if not record.over:
-        return found  # a replay of half of it compares nothing
+        return sentences  # a replay of half of it compares nothing
     if made >= replay.total_installs:
-        found.append(f"{made} installs were made; first come, first served needs {replay.total_installs}.")
-    return found
+        sentences.append(
+            f"{made} installs were made; first come, first served needs {replay.total_installs}."
+        )
+    return sentences
 
 
 def _figures(version: str, jobs: Sequence[JobView], record: Record, replay: Replay) -> BuildFigures:

@@ -24,7 +24,7 @@ from qgjob.demo.plan import INSTALL_SECONDS, ORG, PUSH_EVERY_S, SLOTS, Plan, Pus
 from qgjob.demo.record import Record
 from qgjob.demo.report import Report, make_report
 from qgjob.demo.show import Show
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.errors import NotFoundError, QgjobError
 from qgjob.local.child import ChildSpec
 from qgjob.local.folder import DataFolder
@@ -81,7 +81,7 @@ async def run_demo(
                     with show:
                         show.say(
                             "starting NATS, Valkey, a scheduler and an agent with "
-                            + counted(options.slots, "slot")
+                            + pluralize(options.slots, "slot")
                         )
                         await stack.enter_async_context(system)
                         demo = _Demo(plan, options, show, clock)
@@ -160,27 +160,27 @@ class _Demo:
             runner="command",
             name=f"{push.version} {push.suite}",
         )
-        self._record.submitted(push, await client.submit(request))
-        self._show.pushed(push)
+        self._record.on_submitted(push, await client.submit(request))
+        self._show.on_push(push)
 
     async def _take(self, client: Client, live: Live[LiveEvent]) -> None:
         for item in live.take():
             if isinstance(item, Resync):
-                self._record.resynced(await _status_of(client, self._record))
+                self._record.on_resync(await _status_of(client, self._record))
             else:
-                self._record.event(item)
+                self._record.on_event(item)
 
     async def _compare_status(self, client: Client) -> list[str]:
         """Check that `qgjob status` soon says what the events said."""
         give_up_at = self._clock.monotonic() + STATUS_WITHIN_S
         while True:
-            said = {view.job_id: view.state for view in await _status_of(client, self._record)}
-            other = [job for job in self._record.jobs if said.get(job.job_id) != job.state]
+            states = {view.job_id: view.state for view in await _status_of(client, self._record)}
+            other = [job for job in self._record.jobs if states.get(job.job_id) != job.state]
             if not other:
                 return []
             if self._clock.monotonic() >= give_up_at:
                 job = other[0]
-                what = f"{job.test} of {job.app_version_id} is {said.get(job.job_id, 'unknown')}"
+                what = f"{job.test} of {job.app_version_id} is {states.get(job.job_id, 'unknown')}"
                 return [f"{len(other)} jobs are not what their events say: {what}, not {job.state}."]
             await asyncio.sleep(DRAW_EVERY_S)
 

@@ -14,7 +14,7 @@ from qgjob.demo.drawing import Palette, cell_seconds, rows
 from qgjob.demo.plan import Plan, Push
 from qgjob.demo.record import Record
 from qgjob.demo.spans import spans_of
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +39,7 @@ class Show(Protocol):
         """A step of the demo begins."""
         ...
 
-    def pushed(self, push: Push) -> None:
+    def on_push(self, push: Push) -> None:
         """Something was submitted."""
         ...
 
@@ -53,14 +53,14 @@ class Show(Protocol):
 
 
 class PlainShow:
-    """Prints a line for each push and each failure, and a sign of life now and then."""
+    """Prints a line for each push and each failure, and the progress every few seconds."""
 
     def __init__(self, plan: Plan, note: Callable[[str], None], clock: Clock) -> None:
         self._plan = plan
         self._note = note
         self._clock = clock
-        self._spoke = clock.monotonic()
-        self._told: set[str] = set()
+        self._last_note_at = clock.monotonic()
+        self._noted: set[str] = set()
 
     def __enter__(self) -> Self:
         """Do nothing."""
@@ -73,26 +73,26 @@ class PlainShow:
 
     def say(self, text: str) -> None:
         """Print it."""
-        self._spoke = self._clock.monotonic()
+        self._last_note_at = self._clock.monotonic()
         self._note(text)
 
     def note(self, text: str) -> None:
         """Print it."""
         self._note(text)
 
-    def pushed(self, push: Push) -> None:
+    def on_push(self, push: Push) -> None:
         """Print it."""
         self.say(push_text(push))
 
     def update(self, record: Record) -> None:
         """Print new failures, and now and then the progress."""
         for job in record.jobs:
-            if job.state in END_STATES and job.state != "passed" and job.job_id not in self._told:
-                self._told.add(job.job_id)
+            if job.state in END_STATES and job.state != "passed" and job.job_id not in self._noted:
+                self._noted.add(job.job_id)
                 self._note(f"{job.state}: {job.test} of {job.app_version_id}")
         now = self._clock.monotonic()
-        if now - self._spoke >= _PLAIN_EVERY_S:
-            self._spoke = now
+        if now - self._last_note_at >= _PLAIN_EVERY_S:
+            self._last_note_at = now
             self._note(
                 f"{record.ended} of {self._plan.jobs} jobs have ended, {record.installs.total()} installs"
             )
@@ -138,7 +138,7 @@ class DrawnShow:
         self._status = text
         self._refresh()
 
-    def pushed(self, push: Push) -> None:
+    def on_push(self, push: Push) -> None:
         """Show it until the next."""
         self.say(push_text(push))
 
@@ -230,7 +230,7 @@ class DrawnShow:
 
 def push_text(push: Push) -> str:
     """A push in a line."""
-    count = counted(len(push.tests), "test")
+    count = pluralize(len(push.tests), "test")
     return f"CI pushes {count} of {push.version} ({push.suite}) with priority {push.priority}"
 
 

@@ -1,4 +1,4 @@
-"""What the demo says at its end: the drawings, the table, what was found, what to try next."""
+"""The text at the end of the demo: the drawings, the table, the failures, what to try next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from qgjob.demo.drawing import Palette, cell_seconds, chart
 from qgjob.demo.plan import INSTALL_SECONDS, ORG, Plan
 from qgjob.demo.report import Report
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -31,13 +31,13 @@ def charts(plan: Plan, report: Report, *, width: int, colour: bool) -> Text:
     seconds = max(report.seconds, report.seconds_first_come)
     columns = max(width - MARGIN, 20)
     per_cell_s = cell_seconds(seconds, columns)
-    ours = f"qgjob: {report.total.installs} installs, {report.seconds:.1f} s"
-    theirs = (
+    own_title = f"qgjob: {report.total.installs} installs, {report.seconds:.1f} s"
+    fcfs_title = (
         f"the same jobs first come, first served: {report.replay.total_installs} installs, "
         f"{report.seconds_first_come:.1f} s"
     )
     text = Text(no_wrap=True)
-    for title, spans in ((ours, report.spans), (theirs, report.replay.spans)):
+    for title, spans in ((own_title, report.spans), (fcfs_title, report.replay.spans)):
         drawn = chart(title, spans, palette, began=report.began, per_cell_s=per_cell_s, width=columns)
         text.append(drawn).append("\n")
     return text.append("     ").append(palette.legend()).append(f"   a character is {per_cell_s:g} s")
@@ -60,21 +60,23 @@ def table(report: Report) -> tuple[list[str], list[list[str]]]:
     return ["", *(build.version for build in columns)], rows
 
 
-def found(report: Report) -> list[str]:
+def failure_lines(report: Report) -> list[str]:
     """The failures, each with its assertion."""
     lines: list[str] = []
     for version in dict.fromkeys(failure.version for failure in report.failures):
-        mine = [failure for failure in report.failures if failure.version == version]
-        lines.append(f"{version} has a bug: {counted(len(mine), 'test')} of it failed that other builds pass")
-        for failure in mine:
+        of_version = [failure for failure in report.failures if failure.version == version]
+        lines.append(
+            f"{version} has a bug: {pluralize(len(of_version), 'test')} of it failed that other builds pass"
+        )
+        for failure in of_version:
             lines += [f"  {failure.test}", f"    {failure.line}"]
     return lines
 
 
-def timing(report: Report) -> list[str]:
+def timing_lines(report: Report) -> list[str]:
     """Time, and what the installs would mean on phones."""
-    ours, theirs = report.total.installs, report.total.installs_first_come
-    saved = (theirs - ours) * PHONE_INSTALL_S / 60
+    installs, fcfs_installs = report.total.installs, report.total.installs_first_come
+    saved = (fcfs_installs - installs) * PHONE_INSTALL_S / 60
     took, first_come_took, install = report.seconds, report.seconds_first_come, report.install_s
     return [
         f"{took:.1f} s from the first job to the last end; first come, first served {first_come_took:.1f} s",
@@ -98,13 +100,13 @@ def next_steps(plan: Plan, cwd: Path, program: str = "qgjob") -> list[tuple[str,
 def own_program(cwd: Path) -> str:
     """How this qgjob is called from here: by its name when that finds it, else by its path."""
     own = Path(sys.executable).with_name("qgjob")
-    found = shutil.which("qgjob")
-    if not own.exists() or (found and Path(found).resolve() == own.resolve()):
+    on_path = shutil.which("qgjob")
+    if not own.exists() or (on_path and Path(on_path).resolve() == own.resolve()):
         return "qgjob"
     return shlex.quote(_shown(own, cwd))
 
 
-def aligned(steps: Sequence[tuple[str, str]]) -> list[str]:
+def format_steps(steps: Sequence[tuple[str, str]]) -> list[str]:
     """Commands in lines, the words for people behind them."""
     return [f"  {command}" + (f"   # {what}" if what else "") for command, what in steps]
 

@@ -98,7 +98,7 @@ def _is_any(word: str) -> bool:
 
 
 def _values(word: str, low: int, high: int) -> frozenset[int]:
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in filter(None, word.split(",")):
         extent, slash, step = part.partition("/")
         first, hyphen, last = extent.partition("-")
@@ -109,8 +109,8 @@ def _values(word: str, low: int, high: int) -> frozenset[int]:
             end = _number(last, high) if hyphen else high if slash else start
         if not low <= start <= end <= high or (slash and int(step) < 1):
             raise ValueError(word)
-        found.update(range(start, end + 1, int(step) if slash else 1))
-    return frozenset(found)
+        numbers.update(range(start, end + 1, int(step) if slash else 1))
+    return frozenset(numbers)
 
 
 def _number(text: str, high: int) -> int:

@@ -12,10 +12,11 @@ from typing import Final, TypeVar
 TEST_PRIOR_S: Final = 120.0
 INSTALL_PRIOR_S: Final = 20.0
 ALPHA: Final = 0.3
-SLOWLY: Final = 0.05
-"""The same for what many samples are of: an organisation's installs, and everybody's."""
-_LIKE_OTHERS: Final = 4.0
-"""What is known of an organisation's installs counts like so many installs of the build itself."""
+"""The weight of a new sample."""
+SLOW_ALPHA: Final = 0.05
+"""The same for means of many builds or tests: of an organisation's installs, and of all."""
+_PRIOR_SAMPLES: Final = 4.0
+"""The mean of an organisation's installs counts like so many installs of the build itself."""
 _MAX_KEYS: Final = 200_000
 _K = TypeVar("_K")
 
@@ -25,7 +26,7 @@ Row = tuple[str, str, float, int]
 
 @dataclass(slots=True)
 class Ewma:
-    """An exponentially weighted mean; the first samples count with their share, later ones with `alpha`."""
+    """An exponentially weighted mean; the first samples weigh as in a plain mean, later ones `alpha`."""
 
     value: float
     count: int = 0
@@ -49,12 +50,12 @@ class Estimates:
     """By (organisation, build)."""
     org_installs: dict[str, Ewma] = field(default_factory=dict[str, Ewma])
     """An organisation's installs, of whichever build."""
-    any_install: Ewma = field(default_factory=lambda: Ewma(INSTALL_PRIOR_S, alpha=SLOWLY))
+    any_install: Ewma = field(default_factory=lambda: Ewma(INSTALL_PRIOR_S, alpha=SLOW_ALPHA))
     orgs: dict[str, Ewma] = field(default_factory=dict[str, Ewma])
     """An organisation's tests, whichever: what a build that was never tested is expected to need."""
-    any_test: Ewma = field(default_factory=lambda: Ewma(TEST_PRIOR_S, alpha=SLOWLY))
+    any_test: Ewma = field(default_factory=lambda: Ewma(TEST_PRIOR_S, alpha=SLOW_ALPHA))
     samples: int = 0
-    """How much was learned so far; it grows with every sample."""
+    """How many samples were learned from."""
 
     def known(self, org: str, test: str) -> float | None:
         """How long one test is expected to run, if anything is known of it."""
@@ -83,27 +84,27 @@ class Estimates:
         known = self.installs.get((org, app))
         if known is None:
             return others
-        return (known.count * known.value + _LIKE_OTHERS * others) / (known.count + _LIKE_OTHERS)
+        return (known.count * known.value + _PRIOR_SAMPLES * others) / (known.count + _PRIOR_SAMPLES)
 
-    def learned(self) -> tuple[list[Row], list[Row]]:
-        """All learned durations of tests and installs, the latest last, to be persisted."""
+    def export(self) -> tuple[list[Row], list[Row]]:
+        """All learned durations of tests and of installs, the latest last, to be stored."""
         return _rows(self.tests), _rows(self.installs)
 
-    def relearn(
+    def load(
         self, tests: Iterable[Row], installs: Iterable[Row], any_install: tuple[float, int] | None
     ) -> None:
-        """Load persisted durations."""
+        """Load what `export` returned; `any_install`: the mean of all installs, and its number of samples."""
         self.tests.update({(org, test): Ewma(value, count) for org, test, value, count in tests})
         self.installs.update({(org, app): Ewma(value, count) for org, app, value, count in installs})
         for (org, _), mean in self.tests.items():
             _add(self.orgs, org, TEST_PRIOR_S, mean.value)
             self.any_test.add(mean.value)
         for (org, _), mean in self.installs.items():
-            _add(self.org_installs, org, INSTALL_PRIOR_S, mean.value, alpha=SLOWLY)
+            _add(self.org_installs, org, INSTALL_PRIOR_S, mean.value, alpha=SLOW_ALPHA)
         if any_install is not None:
-            self.any_install = Ewma(*any_install, alpha=SLOWLY)
+            self.any_install = Ewma(*any_install, alpha=SLOW_ALPHA)
 
-    def ran(
+    def add_run(
         self,
         group: tuple[str, str, str],
         test: str,
@@ -111,7 +112,7 @@ class Estimates:
         *,
         files: Sequence[tuple[str, float]] | None = None,
     ) -> None:
-        """A test of a group ran that long; of a shard, which is no test, each of its `files` did."""
+        """Learn how long a test of a group ran; of a shard, which is no test, how long its `files` did."""
         for name, own in [(test, seconds)] if files is None else files:
             _add(self.tests, (group[1], name), TEST_PRIOR_S, own)
         _add(self.groups, group, TEST_PRIOR_S, seconds)
@@ -119,10 +120,10 @@ class Estimates:
         self.any_test.add(seconds)
         self.samples += 1
 
-    def installed(self, org: str, app: str, seconds: float) -> None:
-        """A build took that long to install."""
+    def add_install(self, org: str, app: str, seconds: float) -> None:
+        """Learn how long a build took to install."""
         _add(self.installs, (org, app), INSTALL_PRIOR_S, seconds)
-        _add(self.org_installs, org, INSTALL_PRIOR_S, seconds, alpha=SLOWLY)
+        _add(self.org_installs, org, INSTALL_PRIOR_S, seconds, alpha=SLOW_ALPHA)
         self.any_install.add(seconds)
         self.samples += 1
 

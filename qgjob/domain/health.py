@@ -14,18 +14,18 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from qgjob.domain.lacking import Lacking
+from qgjob.domain.missing_resources import MissingResources
 
 Build = tuple[str, str]
 """(organisation, app_version_id)."""
 
-ERRORS: Final = 3
+ERRORS_TO_QUARANTINE: Final = 3
 """Jobs in a row, each another one, that a slot fails before it is put into quarantine."""
-BRAKE_SLOTS: Final = 3
+SLOTS_TO_HOLD_BUILD: Final = 3
 """Slots on which a build has to fail before it is held; 2 where no more could run it."""
-BRAKE_JOBS: Final = 2
+JOBS_TO_HOLD_BUILD: Final = 2
 """Jobs of it that have to: one alone may be at fault itself."""
-MACHINES: Final = frozenset(
+MACHINE_REASONS: Final = frozenset(
     {
         "tool_missing",
         "runner_missing",
@@ -37,14 +37,15 @@ MACHINES: Final = frozenset(
     }
 )
 """Reasons of errors that say what a machine or slot lacks: no build would have fared better there."""
-SHARE: Final = 0.5
+MAX_QUARANTINED_SHARE: Final = 0.5
 """Of the lab's slots, at most so many are in quarantine."""
 FIRST_S: Final = 60.0
+"""How long the first quarantine lasts; each further one twice as long."""
 LONGEST_S: Final = 3600.0
-FORGOTTEN_S: Final = 24 * 3600.0
+FORGET_AFTER_S: Final = 24 * 3600.0
 """How long after its last quarantine a slot that is gone is remembered: its agent may be off for a night."""
 MAX_RECORDS: Final = 2000
-_MAX_JOBS: Final = ERRORS + 2
+_MAX_JOBS: Final = ERRORS_TO_QUARANTINE + 2
 _MAX_SLOTS: Final = 16
 _MAX_GOOD: Final = 500
 
@@ -87,7 +88,7 @@ class Health:
     builds: dict[Build, BuildRecord] = field(default_factory=dict[Build, BuildRecord])
     good: dict[Build, None] = field(default_factory=dict[Build, None])
     """Builds of which a test ran, latest last."""
-    lacking: Lacking = field(default_factory=Lacking, compare=False)
+    missing: MissingResources = field(default_factory=MissingResources, compare=False)
     """Learned anew by each leader."""
 
 
@@ -141,11 +142,11 @@ class Failure(NamedTuple):
     able: int
     """How many of them could run the job."""
     run_id: str = ""
-    machines: bool = False
-    """Whether it is plainly the machine's or slot's, see `MACHINES`."""
+    machine_at_fault: bool = False
+    """Whether it is plainly the machine's or slot's, see `MACHINE_REASONS`."""
 
 
-def ran(health: Health, run_id: str, build: Build, slot: str) -> list[Change]:
+def on_ran(health: Health, run_id: str, build: Build, slot: str) -> list[Change]:
     """Record that a test ran to its end: slot and build work."""
     changes: list[Change] = []
     record = health.slots.pop(slot, None)
@@ -154,7 +155,7 @@ def ran(health: Health, run_id: str, build: Build, slot: str) -> list[Change]:
     known = health.builds.pop(build, None)
     if known is not None and known.until is not None:
         changes.append(BuildFreed(build))
-    health.lacking.ran(run_id)
+    health.missing.on_ran(run_id)
     health.good.pop(build, None)
     health.good[build] = None
     if len(health.good) > _MAX_GOOD:
@@ -162,13 +163,15 @@ def ran(health: Health, run_id: str, build: Build, slot: str) -> list[Change]:
     return changes
 
 
-def failed(health: Health, failure: Failure, now: float) -> list[Change]:
+def on_failed(health: Health, failure: Failure, now: float) -> list[Change]:
     """Record an infrastructure error of a job on a slot."""
-    if failure.machines:
-        health.lacking.lacks(failure.run_id, failure.job_id, failure.slot, _enough(failure))
-        if health.lacking.nobody_has(failure.run_id):
-            forgiven = health.lacking.forgiven()
-            return _freed(health, lambda job_id, _: job_id in forgiven)
+    if failure.machine_at_fault:
+        health.missing.on_missing(
+            failure.run_id, failure.job_id, failure.slot, _slots_to_blame_build(failure)
+        )
+        if health.missing.is_missing_everywhere(failure.run_id):
+            forgiven = health.missing.forgiven_jobs()
+            return _free_slots(health, lambda job_id, _: job_id in forgiven)
         return _blame_slot(health, failure, now)
     changes = _blame_build(health, failure, now)
     blamed = health.builds.get(failure.build)
@@ -199,7 +202,7 @@ def forget_gone(health: Health, there: Container[str], now: float) -> list[Chang
         for slot, record in health.slots.items()
         if record.on_probation
         and slot not in there
-        and (record.since or 0.0) + lasts_s(record.times) + FORGOTTEN_S < now
+        and (record.since or 0.0) + quarantine_s(record.times) + FORGET_AFTER_S < now
     ]
     for slot in gone:
         del health.slots[slot]
@@ -225,13 +228,13 @@ def pardon_build(health: Health, build: Build) -> bool:
     return record is not None and record.until is not None
 
 
-def lasts_s(times: int) -> float:
+def quarantine_s(times: int) -> float:
     """How long the n-th quarantine or hold in a row lasts."""
     return min(LONGEST_S, FIRST_S * 2.0 ** (min(times, 20) - 1))
 
 
-def in_force(health: Health) -> list[Change]:
-    """The changes that put all records into force in a lab that knows none."""
+def changes_to_restore(health: Health) -> list[Change]:
+    """The changes that put all records into force in a lab without any, as after a change of leaders."""
     changes: list[Change] = []
     for slot, record in health.slots.items():
         if record.until is not None:
@@ -255,23 +258,23 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
     record.slots[failure.slot] = failure.job_id
     while len(record.slots) > _MAX_SLOTS:
         del record.slots[next(iter(record.slots))]
-    needed = 1 if record.times else _enough(failure)
-    alone = not record.times and len(set(record.slots.values())) < BRAKE_JOBS
+    needed = 1 if record.times else _slots_to_blame_build(failure)
+    alone = not record.times and len(set(record.slots.values())) < JOBS_TO_HOLD_BUILD
     if record.until is not None or len(record.slots) < needed or alone:
         return []
     record.times += 1
-    record.since, record.until = now, now + lasts_s(record.times)
+    record.since, record.until = now, now + quarantine_s(record.times)
     where = f"on {len(record.slots)} slots" if len(record.slots) > 1 else "again"
     record.why = f"build {build[1]} failed {where} and ran nowhere (last: {failure.reason})"
-    return [BuildHeld(build, record.why, record.until), *_freed(health, lambda _, of: of == build)]
+    return [BuildHeld(build, record.why, record.until), *_free_slots(health, lambda _, of: of == build)]
 
 
-def _enough(failure: Failure) -> int:
-    """On how many slots a build has to fail before it counts as its own fault."""
-    return BRAKE_SLOTS if failure.able >= BRAKE_SLOTS else 2
+def _slots_to_blame_build(failure: Failure) -> int:
+    """On how many slots a job has to fail before no slot counts as at fault."""
+    return SLOTS_TO_HOLD_BUILD if failure.able >= SLOTS_TO_HOLD_BUILD else 2
 
 
-def _freed(health: Health, forgiven: Callable[[str, Build], bool]) -> list[Change]:
+def _free_slots(health: Health, forgiven: Callable[[str, Build], bool]) -> list[Change]:
     """Clear the records of slots whose errors, by job and build, are all forgiven."""
     changes: list[Change] = []
     for slot in list(health.slots):
@@ -296,18 +299,18 @@ def _blame_slot(health: Health, failure: Failure, now: float) -> list[Change]:
     record.jobs[failure.job_id] = failure.build
     while len(record.jobs) > _MAX_JOBS:
         del record.jobs[next(iter(record.jobs))]
-    if record.until is None and (record.on_probation or len(record.jobs) >= ERRORS):
+    if record.until is None and (record.on_probation or len(record.jobs) >= ERRORS_TO_QUARANTINE):
         changes += _quarantine(health, failure, record, now)
     return changes
 
 
 def _quarantine(health: Health, failure: Failure, record: SlotRecord, now: float) -> list[Change]:
     others = sum(1 for other in health.slots.values() if other.until is not None)
-    if others + 1 > failure.lab * SHARE:
+    if others + 1 > failure.lab * MAX_QUARANTINED_SHARE:
         return []
     count = len(record.jobs)
     record.times += 1
-    record.since, record.until = now, now + lasts_s(record.times)
+    record.since, record.until = now, now + quarantine_s(record.times)
     what = f"{count} jobs in a row met" if count > 1 else "a job met"
     record.why = f"{what} infrastructure errors here (last: {failure.reason})"
     return [Quarantined(failure.slot, record.why, record.until)]

@@ -3,7 +3,7 @@
 Pure, in the order of the stream. An event that a document contains already changes nothing, so
 whatever is applied twice converges. The end of an attempt carries the whole of it and stands in
 place of its chain, so a history whose earlier links were rolled up yields the same document as
-the full one. A step that the lifecycle does not have is not taken: what is told late never sets
+the full one. A step that the lifecycle does not have is not taken: a late event never sets
 a job back, and a job leaves an end only by the attempt after it, which somebody asked for.
 """
 
@@ -30,12 +30,12 @@ from bus_schemas.events import (
 )
 from bus_schemas.jobs import JobSpec
 from bus_schemas.queries import JobState, JobView
-from qgjob.domain.lifecycle import TERMINAL, WAITING, is_flaky, is_legal, is_onwards, waiting_state
+from qgjob.domain.lifecycle import TERMINAL, WAITING, is_flaky, is_forward, is_legal, waiting_state
 
 MAX_ATTEMPTS: Final = 256
 """How many attempts of a job are remembered: the most recent."""
 UNKNOWN: Final = "unknown"
-"""Stands in a view for what only an event told that is gone."""
+"""Stands in a view for what only an event said that is gone."""
 CANCELLING: Final = "cancelling"
 """The reason shown of a job that somebody cancelled and whose holder has not ended it yet."""
 
@@ -175,13 +175,13 @@ def _step(doc: JobDoc, event: AnyEvent, at: float) -> None:
             if doc.state in WAITING:
                 _wait(doc, event.not_before, at)
         case Released():
-            _onwards(doc, "dispatched")
+            _advance(doc, "dispatched")
         case Started():  # and TakenOver
             _start(doc, event)
         case Preparing() | Running() if event.takeovers < _takeovers(doc, event.attempt):
             pass  # of a holder that lost the attempt
         case Preparing():
-            if (_onwards(doc, "preparing") or doc.state == "preparing") and doc.reason != CANCELLING:
+            if (_advance(doc, "preparing") or doc.state == "preparing") and doc.reason != CANCELLING:
                 doc.message = event.message
         case Running():
             _run(doc, event)
@@ -203,9 +203,9 @@ def _takeovers(doc: JobDoc, attempt: int) -> int:
     return known.takeovers if known else 0
 
 
-def _onwards(doc: JobDoc, state: JobState) -> bool:
+def _advance(doc: JobDoc, state: JobState) -> bool:
     """Advance the state, unless the job is further already; True when it changed."""
-    if not is_onwards(doc.state, state):
+    if not is_forward(doc.state, state):
         return False
     doc.state = state
     return True
@@ -262,7 +262,7 @@ def _start(doc: JobDoc, event: Started) -> None:
         return
     doc.app_version_id = doc.app_version_id or event.app_version_id
     taken_over = held or event.takeovers > 0
-    if is_onwards(doc.state, event.phase) or (taken_over and is_legal(doc.state, event.phase)):
+    if is_forward(doc.state, event.phase) or (taken_over and is_legal(doc.state, event.phase)):
         doc.state = event.phase
     doc.message = None
     running_at = None if taken_over else known.running_at
@@ -281,7 +281,7 @@ def _start(doc: JobDoc, event: Started) -> None:
 
 
 def _run(doc: JobDoc, event: Running) -> None:
-    if _onwards(doc, "running") and doc.reason != CANCELLING:
+    if _advance(doc, "running") and doc.reason != CANCELLING:
         doc.message = None  # the message was about the preparation
     known = doc.attempts.get(event.attempt) or Attempt(number=event.attempt)
     changes = {"running_at": event.at, "installed": event.installed, "install_s": event.install_s}

@@ -42,7 +42,7 @@ class Step(NamedTuple):
     by: Mover
     why: str
     again: Again | None = None
-    """What makes it a step back; all others lead onwards within one attempt. A `request` alone, by
+    """What makes it a step back; all others lead forward within one attempt. A `request` alone, by
     somebody who wants it tried once more, leads away from an end."""
 
 
@@ -90,15 +90,15 @@ LIFECYCLE: Final[tuple[Step, ...]] = (
 _TABLE: Final = {(step.before, step.after): step for step in LIFECYCLE}
 
 
-def _ways(steps: Iterable[Step]) -> frozenset[tuple[str | None, str]]:
+def _transitive_closure(steps: Iterable[Step]) -> frozenset[tuple[str | None, str]]:
     """Which state can come after which, by one step or more."""
-    ways = {(step.before, step.after) for step in steps}
-    while more := {(a, d) for a, b in ways for c, d in ways if b == c} - ways:
-        ways |= more
-    return frozenset(ways)
+    pairs = {(step.before, step.after) for step in steps}
+    while more := {(a, d) for a, b in pairs for c, d in pairs if b == c} - pairs:
+        pairs |= more
+    return frozenset(pairs)
 
 
-_ONWARDS: Final = _ways(step for step in LIFECYCLE if step.again is None)
+_FORWARD: Final = _transitive_closure(step for step in LIFECYCLE if step.again is None)
 TERMINAL: Final[frozenset[str]] = frozenset(STATES) - {
     step.before for step in LIFECYCLE if step.before and step.again != "request"
 }
@@ -124,13 +124,13 @@ def is_legal(before: JobState | None, after: JobState) -> bool:
     return (before, after) in _TABLE
 
 
-def is_onwards(before: JobState | None, after: JobState) -> bool:
-    """Whether steps lead from one state on to the other within an attempt.
+def is_forward(before: JobState | None, after: JobState) -> bool:
+    """Whether steps lead forward from one state to the other within an attempt.
 
-    Some of them may never be told: the links of a claim chain are rolled up by its end, and
-    scheduler and agents write at the same time. What is told late leads nowhere on.
+    Some of them may never be reported: the links of a claim chain are rolled up by its end, and
+    scheduler and agents write at the same time. A late event leads nowhere forward.
     """
-    return (before, after) in _ONWARDS
+    return (before, after) in _FORWARD
 
 
 def waiting_state(not_before: float | None, now: float) -> JobState:

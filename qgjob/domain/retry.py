@@ -42,7 +42,7 @@ def next_attempt(
     `downed`: slots that went down in this attempt.
     """
     spec = message.spec
-    down = gone_down(message, downed)
+    down = all_downed(message, downed)
     if state in CHARGED:
         if message.failures >= spec.retries:
             return None
@@ -70,7 +70,7 @@ def next_attempt(
     )
 
 
-def gone_down(message: JobMessage, downed: Iterable[str]) -> tuple[str, ...]:
+def all_downed(message: JobMessage, downed: Iterable[str]) -> tuple[str, ...]:
     """All slots that went down under a job, in this attempt and before; each once."""
     return tuple(dict.fromkeys((*message.downed, *downed)))[-MAX_AVOID:]
 

@@ -11,7 +11,7 @@ OPENING_S: Final = 0.1
 """What each file takes beside its tests, in seconds: it is found, read and imported; no report tells that."""
 
 
-def balanced(tests: Sequence[str], durations: Mapping[str, float], shards: int) -> list[list[str]]:
+def balance_shards(tests: Sequence[str], durations: Mapping[str, float], shards: int) -> list[list[str]]:
     """The files of each shard, in the order of `tests`; no more shards than there are files.
 
     Longest first, each to the shard that has least to do so far: at most a third longer than the best

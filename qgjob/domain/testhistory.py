@@ -29,14 +29,14 @@ class HistorySummary:
     @property
     def flakiness(self) -> float:
         """The share of flaky jobs among those with a result, 0 to 1."""
-        told = self.passed + self.failed
-        return self.flaky / told if told else 0.0
+        with_result = self.passed + self.failed
+        return self.flaky / with_result if with_result else 0.0
 
     @property
     def failure_rate(self) -> float:
         """The share of failed jobs among those with a result, 0 to 1."""
-        told = self.passed + self.failed
-        return self.failed / told if told else 0.0
+        with_result = self.passed + self.failed
+        return self.failed / with_result if with_result else 0.0
 
 
 def summarise(outcomes: Sequence[OutcomeRecord]) -> HistorySummary:

@@ -102,7 +102,7 @@ def why_no_slot(missing: str) -> str:
     return f"{_NO_SLOT}{missing}"
 
 
-def lacked_slot(job: JobView) -> str | None:
+def missing_labels_of(job: JobView) -> str | None:
     """Which labels were missing of a job that was cancelled for want of a slot, whoever cancelled it."""
     if job.state != "cancelled" or not (job.message or "").startswith(_NO_SLOT):
         return None
@@ -120,7 +120,7 @@ def verdict_of(
     present = set[str]()
     without_slot = False
     for job in jobs:
-        if lacked_slot(job) is not None:
+        if missing_labels_of(job) is not None:
             without_slot = True
         elif job.state not in FAILURES:
             present.add(job.state)

@@ -1,4 +1,4 @@
-"""Numbers as sentences say them."""
+"""Counts in sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bus_schemas.subjects import PRIORITY_CLASSES
 
 
-def counted(number: int, what: str) -> str:
+def pluralize(number: int, what: str) -> str:
     """`1 slot`, `2 slots`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 

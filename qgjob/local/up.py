@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.local.listen import url
 from qgjob.local.signals import StopSignals
 from qgjob.local.system import LocalSystem, Services, UpOptions, default_services
@@ -40,7 +40,7 @@ async def run_up(
     try:
         with signals:
             async with system:
-                slots = counted(options.slots * options.agents, "slot")
+                slots = pluralize(options.slots * options.agents, "slot")
                 say(f"qgjob is up at {system.server} with {slots} ({', '.join(options.labels)}).")
                 if system.listen.token_file:
                     say(f"Another machine joins with: {_joining(system)}")

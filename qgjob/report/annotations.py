@@ -12,7 +12,7 @@ from typing import Any, Final
 from bus_schemas.cases import CaseRecord
 from bus_schemas.queries import META_FOLDER, JobView
 from qgjob.report.excerpt import last_lines
-from qgjob.report.model import BAD, FAILURES, RunReport, name_of, why, worst_first
+from qgjob.report.model import BAD, FAILURES, RunReport, failure_reason, name_of, worst_first
 
 MAX_ANNOTATIONS: Final = 50
 """GitHub shows 10 errors and 10 warnings of a step, and 50 of a run."""
@@ -48,24 +48,24 @@ def _findings(report: RunReport) -> Iterator[_Finding]:
                 message = case.message or "failed"
                 yield _Finding(place(file), _line(case), case.name, message, level)
             continue
-        told = "passed only after a failure" if job.flaky else _why(report, job)
+        text = "passed only after a failure" if job.flaky else _explanation(report, job)
         file = job.tests[0] if job.tests else job.test
         what = "flaky" if job.flaky else job.state.replace("_", " ")
-        yield _Finding(place(file), None, f"{name_of(job)} {what}", told, level)
+        yield _Finding(place(file), None, f"{name_of(job)} {what}", text, level)
 
 
 def _line(case: CaseRecord) -> int | None:
     """Where it failed, as far as its message tells it of its file; else where the case begins."""
     if case.file and case.message:
-        told = re.search(rf"(?<![^\s/(]){re.escape(case.file)}:([1-9]\d{{0,6}})\b", case.message)
-        if told:
-            return int(told[1])
+        match = re.search(rf"(?<![^\s/(]){re.escape(case.file)}:([1-9]\d{{0,6}})\b", case.message)
+        if match:
+            return int(match[1])
     return case.line
 
 
-def _why(report: RunReport, job: JobView) -> str:
+def _explanation(report: RunReport, job: JobView) -> str:
     shown = last_lines(report.logs.get(job.job_id, ""), lines=_LINES)
-    return f"{why(job)}\n{shown}" if shown else why(job)
+    return f"{failure_reason(job)}\n{shown}" if shown else failure_reason(job)
 
 
 def github(report: RunReport) -> str:

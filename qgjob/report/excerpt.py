@@ -26,21 +26,21 @@ def excerpt(cases: Sequence[CaseRecord], output: str, *, lines: int, max_bytes: 
     """
     failed = failed_cases(cases)
     if failed:
-        return "\n".join(_fitting(_case_lines(failed), lines, max_bytes))
+        return "\n".join(_limited(_case_lines(failed), lines, max_bytes))
     return last_lines(output, lines=lines, max_bytes=max_bytes)
 
 
 def last_lines(output: str, *, lines: int, max_bytes: int = MAX_BYTES) -> str:
     """The end of an output as a terminal would have shown it, without blank lines around it."""
-    shown = [_as_shown(line) for line in output.replace("\r\n", "\n").rstrip().split("\n")[-lines:]]
-    kept = list(_fitting(reversed(shown), lines, max_bytes))
+    shown = [_as_displayed(line) for line in output.replace("\r\n", "\n").rstrip().split("\n")[-lines:]]
+    kept = list(_limited(reversed(shown), lines, max_bytes))
     return "\n".join(reversed(kept)).strip("\n")
 
 
 def first_lines(text: str, *, lines: int, max_bytes: int = MAX_BYTES) -> str:
     """The beginning of a message."""
-    shown = (_as_shown(line) for line in text.replace("\r\n", "\n").strip("\n").split("\n"))
-    return "\n".join(_fitting(shown, lines, max_bytes))
+    shown = (_as_displayed(line) for line in text.replace("\r\n", "\n").strip("\n").split("\n"))
+    return "\n".join(_limited(shown, lines, max_bytes))
 
 
 def _case_lines(cases: Sequence[CaseRecord]) -> Iterator[str]:
@@ -48,19 +48,19 @@ def _case_lines(cases: Sequence[CaseRecord]) -> Iterator[str]:
         if place:
             yield ""
         where = f" ({case.file}:{case.line})" if case.file and case.line else ""
-        yield _as_shown(f"{case.suite} › {case.name}{where}" if case.suite else f"{case.name}{where}")
+        yield _as_displayed(f"{case.suite} › {case.name}{where}" if case.suite else f"{case.name}{where}")
         message = (case.message or "").replace("\r\n", "\n").strip("\n").split("\n")
-        yield from (f"  {_as_shown(line)}" for line in message)
+        yield from (f"  {_as_displayed(line)}" for line in message)
 
 
-def _as_shown(line: str) -> str:
+def _as_displayed(line: str) -> str:
     """A line without colours; of a redrawn progress bar, its last state."""
     drawn = [part for part in line.split("\r") if part.strip()]
     text = plain(drawn[-1] if drawn else "").replace("\n", " ").rstrip()
     return text if len(text) <= _LINE else text[: _LINE - 1] + "…"
 
 
-def _fitting(lines: Iterable[str], count: int, max_bytes: int) -> Iterator[str]:
+def _limited(lines: Iterable[str], count: int, max_bytes: int) -> Iterator[str]:
     """The first lines within both limits; of the very first at least its beginning."""
     room = max_bytes
     for number, line in enumerate(lines):

@@ -7,7 +7,7 @@ from typing import Final
 
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.report.model import RunReport, job_seconds, wait_seconds
 from qgjob.report.plain import plain
 
@@ -57,7 +57,7 @@ def _facts(report: RunReport) -> list[str]:
         shown,
         *([f"{show_duration(max(ends) - min(starts))} from start to end"] if starts and ends else []),
         f"{show_duration(sum(map(job_seconds, report.jobs)))} of tests",
-        counted(installs, "install"),
+        pluralize(installs, "install"),
         *([f"median wait {show_duration(waits[len(waits) // 2])}"] if waits else []),
         f"as of {(rfc3339(report.at) or '')[:16].replace('T', ' ')} UTC",
     ]

@@ -15,7 +15,15 @@ from bus_schemas.queries import JobView
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
 from qgjob.report.headline import counts_with_flaky, headline
-from qgjob.report.model import Picture, RunReport, file_results, job_seconds, name_of, why, worst_first
+from qgjob.report.model import (
+    Picture,
+    RunReport,
+    failure_reason,
+    file_results,
+    job_seconds,
+    name_of,
+    worst_first,
+)
 from qgjob.report.plain import plain
 from qgjob.report.timeline import timeline
 
@@ -58,12 +66,12 @@ def _filters(report: RunReport) -> list[str]:
 
 def _job(report: RunReport, job: JobView, place: int) -> str:
     kind = "flaky" if job.flaky else job.state
-    told = "" if job.state == "passed" and not job.flaky else why(job)
+    reason = "" if job.state == "passed" and not job.flaky else failure_reason(job)
     if job.flaky:
-        told = "passed after a failure"
+        reason = "passed after a failure"
     states = f"{job.state} flaky" if job.flaky else job.state
     slots = " ".join(f"{a.agent}/{a.slot}" for a in job.attempts if a.agent)
-    text = f"{name_of(job)} {' '.join(job.tests)} {told} {slots} {job.job_id}".lower()
+    text = f"{name_of(job)} {' '.join(job.tests)} {reason} {slots} {job.job_id}".lower()
     opened = " open" if place < _OPEN_AT_FIRST and job.state in END_STATES and job.state != "passed" else ""
     attributes = f'class="job {kind}" id="{escape(job.job_id)}" data-states="{states}"'
     facts = [job.job_id, f"{job.org_id} {job.app_version_id}", f"priority {job.priority}", job.runner]
@@ -71,7 +79,7 @@ def _job(report: RunReport, job: JobView, place: int) -> str:
     parts = [
         f'<details {attributes} data-text="{_text(text)}"{opened}>',
         f'<summary><span class="chip">{job.state.replace("_", " ")}</span>',
-        f'<span class="name">{_text(name_of(job))}</span><span class="why">{_text(told)}</span>',
+        f'<span class="name">{_text(name_of(job))}</span><span class="why">{_text(reason)}</span>',
         f'<span class="time">{show_duration(job_seconds(job))}</span></summary><div class="body">',
         f'<p class="dim">{_text(" · ".join(facts))}</p>',
         _shard(job),
@@ -94,17 +102,17 @@ def _attempts(attempts: tuple[Attempt, ...]) -> str:
         f'<td title="{rfc3339(a.started_at) or ""}">{(rfc3339(a.started_at) or "")[11:19]}</td>'
         f"<td>{show_duration(a.install_s) if a.installed and a.install_s is not None else '–'}</td>"
         f"<td>{show_duration(a.duration_s) if a.duration_s is not None else ''}</td>"
-        f'<td class="wide">{_text(_why(a))}</td></tr>'
+        f'<td class="wide">{_text(_attempt_reason(a))}</td></tr>'
         for a in attempts
     )
     heads = "".join(f"<th>{name}</th>" for name in ("#", "", "Slot", "UTC", "Install", "Test", ""))
     return f'<div class="scroll"><table class="facts"><tr>{heads}</tr>{rows}</table></div>'
 
 
-def _why(attempt: Attempt) -> str:
-    told = attempt.message or (attempt.reason or "").replace("_", " ")
+def _attempt_reason(attempt: Attempt) -> str:
+    reason = attempt.message or (attempt.reason or "").replace("_", " ")
     times = "" if attempt.takeovers == 1 else f" {attempt.takeovers} times"
-    return "; ".join(part for part in (told, f"taken over{times}" if attempt.takeovers else "") if part)
+    return "; ".join(part for part in (reason, f"taken over{times}" if attempt.takeovers else "") if part)
 
 
 def _shard(job: JobView) -> str:

@@ -12,16 +12,16 @@ from qgjob.report.junit_files import cases_by_file
 from qgjob.report.model import Reports, RunReport
 
 
-def junit(found: RunReport, *, name: str | None = None) -> bytes:
+def junit(report: RunReport, *, name: str | None = None) -> bytes:
     """A collected report as a UTF-8 document; `name`: the suite's, else the run's own."""
     return junit_xml(
-        found.jobs,
-        name=name or (found.run.name if found.run else None),
-        run=found.run,
-        attachments=found.attachments,
-        cases=found.cases,
-        logs=found.logs,
-        reports=found.reports,
+        report.jobs,
+        name=name or (report.run.name if report.run else None),
+        run=report.run,
+        attachments=report.attachments,
+        cases=report.cases,
+        logs=report.logs,
+        reports=report.reports,
     )
 
 
@@ -45,7 +45,7 @@ def junit_xml(
     of them is the text of its failure. `reports`: by job the test reports of its attempts; if not
     None there is a suite for each file, with their cases.
     """
-    files, told, output = attachments or {}, cases or {}, logs or {}
+    files, records, output = attachments or {}, cases or {}, logs or {}
     orgs = ", ".join(sorted({job.org_id for job in jobs}))
     name = name or orgs
     properties = {
@@ -58,7 +58,7 @@ def junit_xml(
 
     def of(job: JobView) -> tuple[JobView, Sequence[str], Sequence[CaseRecord], str]:
         job_id = job.job_id
-        return job, files.get(job_id, ()), told.get(job_id, ()), output.get(job_id, "")
+        return job, files.get(job_id, ()), records.get(job_id, ()), output.get(job_id, "")
 
     if reports is not None:
         case_suites = CaseSuites()

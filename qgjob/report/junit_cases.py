@@ -19,7 +19,7 @@ from bus_schemas.cases import CaseRecord
 from bus_schemas.events import Attempt
 from bus_schemas.queries import JobView
 from qgjob.domain.testfiles import FileNames
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.report.excerpt import JUNIT_LINES, MAX_BYTES, excerpt, first_lines
 from qgjob.report.junit_document import KINDS, Case, Suite, Try, xml_text
 from qgjob.report.junit_files import cases_by_file, file_name, job_case, output_lines, shard_file_case
@@ -64,45 +64,49 @@ class CaseSuites:
         if last is None or report is None or not report.cases:
             yield _suite(job, name_of(job), list(cases_by_file(job, attachments, cases, output)))
             return
-        earlier = _Earlier(job, reports, list(_keyed(report.cases)))
+        earlier = _Earlier(job, reports, list(_with_keys(report.cases)))
         wrong = {result.file for result in last.files if result.outcome in _WRONG}
         failing = bool(wrong) or any(case.outcome in _WRONG for case in report.cases)
-        beyond = job.state != "passed" and not (job.state == "failed" and last.reason == _BY_TEST and failing)
-        if attachments and not beyond:
+        whole_failed = job.state != "passed" and not (
+            job.state == "failed" and last.reason == _BY_TEST and failing
+        )
+        if attachments and not whole_failed:
             earlier.attach(attachments)
-        written = self._written(job, earlier)
-        rest = list(written.get(None, ()))
+        by_file = self._cases_by_file(job, earlier)
+        rest = list(by_file.get(None, ()))
         suites: dict[str, list[Case]] = {}
         results = file_results(job)
         for file in job.tests:
-            own = written.get(file, [])
+            own = by_file.get(file, [])
             if own:
                 suites[file_name(job, file)] = own
             # A file that failed has a case that did, also where those of its report did not fit.
             if not own or (file in wrong and not any(case.kind in {"failure", "error"} for case in own)):
                 case = shard_file_case(job, file, results, (), cases)
-                (own or rest).append(_less(case, own))
-        if beyond or earlier.untold:
+                (own or rest).append(_without_time_of(case, own))
+        if whole_failed or earlier.unexplained:
             shown = excerpt(() if failing else cases, output, lines=JUNIT_LINES)
-            whole = job_case(job, attachments if beyond else (), shown, earlier=earlier.untold)
-            rest.append(_less(whole, [*rest, *(case for some in suites.values() for case in some)]))
+            whole = job_case(job, attachments if whole_failed else (), shown, earlier=earlier.unexplained)
+            rest.append(
+                _without_time_of(whole, [*rest, *(case for some in suites.values() for case in some)])
+            )
         if rest:
             suites.setdefault(name_of(job), []).extend(rest)
         lines = output_lines(job, ())
         if report.left_out:
-            lines.append(f"{counted(report.left_out, 'more case')} did not fit into what is stored")
+            lines.append(f"{pluralize(report.left_out, 'more case')} did not fit into what is stored")
         for name, some in suites.items():
             yield _suite(job, name, some, lines)
 
-    def _written(self, job: JobView, earlier: _Earlier) -> dict[str | None, list[Case]]:
+    def _cases_by_file(self, job: JobView, earlier: _Earlier) -> dict[str | None, list[Case]]:
         """The cases of the last attempt, by the shard's file; by None where that is not known."""
         whose = FileNames(job.tests)
-        found: dict[str | None, list[Case]] = {}
+        by_file: dict[str | None, list[Case]] = {}
         for key, record in earlier.cases:
             file = whose.find(record.file) if job.tests and record.file else None
             case = self._case(job, record, file, earlier.tries_of(key, record), earlier.files_of(key))
-            found.setdefault(file, []).append(case)
-        return found
+            by_file.setdefault(file, []).append(case)
+        return by_file
 
     def _case(
         self,
@@ -115,7 +119,7 @@ class CaseSuites:
         class_ = record.suite or record.file or job.test
         whose = file if job.tests else job.test
         # Always, and not where two are alike: a name must not depend on what other files told this time.
-        name = record.name if not whose or _tells(class_, whose) else f"{record.name} [{whose}]"
+        name = record.name if not whose or _begins_with_path(class_, whose) else f"{record.name} [{whose}]"
         suite = file_name(job, file) if file else name_of(job)
         classname, name = self._names.take(xml_text(class_), xml_text(file_name(job, name)), suite)
         kind = KINDS[record.outcome]
@@ -137,9 +141,9 @@ class CaseSuites:
 
     def _text(self, job: JobView, record: CaseRecord) -> str:
         where = f"{record.file}:{record.line}" if record.file and record.line else ""
-        said = first_lines(record.message or "", lines=JUNIT_LINES, max_bytes=MAX_BYTES)
-        said = said or f"{record.outcome}; see the output of {job.job_id}"
-        return self._take(f"{where}\n{said}" if where else said)
+        message = first_lines(record.message or "", lines=JUNIT_LINES, max_bytes=MAX_BYTES)
+        message = message or f"{record.outcome}; see the output of {job.job_id}"
+        return self._take(f"{where}\n{message}" if where else message)
 
     def _take(self, text: str) -> str:
         """The text, or what there is still room for."""
@@ -155,7 +159,7 @@ class _Earlier:
 
     def __init__(self, job: JobView, reports: Reports, cases: Sequence[tuple[_Key, CaseRecord]]) -> None:
         self.cases = cases
-        self.untold: list[Attempt] = []
+        self.unexplained: list[Attempt] = []
         """Earlier attempts that did not pass, and no case tells why."""
         self._attachments: dict[_Key, Sequence[str]] = {}
         self._tries: dict[_Key, list[Try]] = {}
@@ -164,14 +168,14 @@ class _Earlier:
         known = {key for key, _ in cases}
         for attempt in job.attempts[:-1]:
             report = reports.get(attempt.number)
-            told = False  # a case that failed is why; one that was tried twice and passed is not
-            for key, record in _keyed(report.cases if report else ()):
+            explained = False  # a case that failed is why; one that was tried twice and passed is not
+            for key, record in _with_keys(report.cases if report else ()):
                 if key in known and (tries := list(self._failures(record, attempt.number, last=True))):
                     self._tries.setdefault(key, []).extend(tries)
-                    told = told or record.outcome in _WRONG
+                    explained = explained or record.outcome in _WRONG
             by_test = attempt.outcome == "failed" and attempt.reason == _BY_TEST
-            if attempt.outcome not in (None, "passed") and not (told and by_test):
-                self.untold.append(attempt)
+            if attempt.outcome not in (None, "passed") and not (explained and by_test):
+                self.unexplained.append(attempt)
 
     def tries_of(self, key: _Key, record: CaseRecord) -> Sequence[Try]:
         """The earlier tries of a case that did not pass."""
@@ -198,12 +202,12 @@ class _Earlier:
             names = [f"attempt {attempt}"] if self._several else []
             names += [f"try {number}"] if len(tries) > 1 or not self._several else []
             first = first_lines(message or "", lines=1, max_bytes=_MESSAGE_BYTES)
-            said = first_lines(message or "", lines=_TRY_LINES)
+            details = first_lines(message or "", lines=_TRY_LINES)
             yield Try(
                 failed=outcome == "failed",
                 message=xml_text(first or outcome),
                 type=outcome,
-                text=xml_text(f"{', '.join(names)}: {outcome}" + (f"\n{said}" if said else "")),
+                text=xml_text(f"{', '.join(names)}: {outcome}" + (f"\n{details}" if details else "")),
             )
 
 
@@ -226,13 +230,13 @@ class _UniqueNames:
         return classname, name
 
 
-def _tells(class_: str, file: str) -> bool:
+def _begins_with_path(class_: str, file: str) -> bool:
     """Whether a class begins with the path of a file, as pytest's does."""
     path = re.escape(splitext(file)[0]).replace("/", r"[/\\.]")
     return re.match(rf"(\[[^]]*\] )?{path}(?!\w)", class_) is not None
 
 
-def _keyed(cases: Iterable[CaseRecord]) -> Iterator[tuple[_Key, CaseRecord]]:
+def _with_keys(cases: Iterable[CaseRecord]) -> Iterator[tuple[_Key, CaseRecord]]:
     seen: Counter[tuple[str | None, str, str]] = Counter()
     for case in cases:
         name = (case.file, case.suite, case.name)
@@ -240,7 +244,7 @@ def _keyed(cases: Iterable[CaseRecord]) -> Iterator[tuple[_Key, CaseRecord]]:
         seen[name] += 1
 
 
-def _less(case: Case, others: Iterable[Case]) -> Case:
+def _without_time_of(case: Case, others: Iterable[Case]) -> Case:
     """The case of a whole without the time of the others, which are its parts."""
     return dataclasses.replace(case, seconds=max(case.seconds - sum(one.seconds for one in others), 0.0))
 

@@ -78,10 +78,12 @@ def document(suites: Sequence[Suite], *, name: str, properties: Mapping[str, str
         for attribute, value in (("id", suite.id), ("url", url)):
             if value:
                 element.set(attribute, xml_text(value))
-        told = ET.SubElement(element, "properties")
+        element_properties = ET.SubElement(element, "properties")
         for key, value in properties.items():
             if value:
-                ET.SubElement(told, "property", {"name": xml_text(key), "value": xml_text(value)})
+                ET.SubElement(
+                    element_properties, "property", {"name": xml_text(key), "value": xml_text(value)}
+                )
         for case in suite.cases:
             _write(element, case)
         if suite.lines:
@@ -107,8 +109,8 @@ def _write(suite: ET.Element, case: Case) -> None:
         {"classname": case.classname, "name": case.name, "time": f"{case.seconds:.3f}"},
     )
     if case.kind is not None:
-        told = {"message": xml_text(case.message)} | ({"type": case.type} if case.type else {})
-        problem = ET.SubElement(element, case.kind, told)
+        attributes = {"message": xml_text(case.message)} | ({"type": case.type} if case.type else {})
+        problem = ET.SubElement(element, case.kind, attributes)
         problem.text = xml_text(case.text) or None
     for one in case.earlier:
         tag = ("flaky" if case.kind is None else "rerun") + ("Failure" if one.failed else "Error")

@@ -34,17 +34,17 @@ def shard_file_case(
     job: JobView, file: str, results: Results, attachments: Sequence[str], cases: Sequence[CaseRecord]
 ) -> Case:
     """The case of a shard's file; one of which nothing was told is no pass."""
-    told = results.get(file, ())
+    own_results = results.get(file, ())
     classname, name = class_of(job), xml_text(file_name(job, file))
     lines = [f"{file} in {name_of(job)}", *output_lines(job, attachments)]
-    if not told:
+    if not own_results:
         over = job.state in END_STATES
-        why = "has no result of its own" if over else f"not ended: {job.state}"
+        reason = "has no result of its own" if over else f"not ended: {job.state}"
         # Of a shard that passed, a file without a result may be one that did not fit into it.
         unfit = job.state == "passed" and job.attempts[-1].files_left_out > 0
         unknown: Kind | None = None if unfit else "skipped"
-        return Case(classname, name, 0.0, unknown, why, lines=lines)
-    result = told[0][1]
+        return Case(classname, name, 0.0, unknown, reason, lines=lines)
+    result = own_results[0][1]
     outcome = result.outcome
     own = [] if outcome == "passed" else failed_cases(case for case in cases if case.file == file)
     return Case(
@@ -57,7 +57,7 @@ def shard_file_case(
         excerpt(own, "", lines=JUNIT_LINES) or f"{outcome}; see the output of {job.job_id}",
         [
             Try(failed=True, message="failed", type="failed", text=f"attempt {number}: failed")
-            for number, before in told[1:]
+            for number, before in own_results[1:]
             if before.outcome == "failed"
         ],
         lines,
@@ -85,7 +85,7 @@ def job_case(
         kind = "failure" if job.state in FAILURES else "error"
         message = message or job.state
         type_ = xml_text(job.reason or job.state)
-        text = "\n\n".join(part for part in (_told(last) if last else message, shown) if part)
+        text = "\n\n".join(part for part in (_attempt_line(last) if last else message, shown) if part)
     took = (last.duration_s or 0.0) if last else 0.0
     return Case(
         class_of(job),
@@ -100,7 +100,7 @@ def job_case(
                 failed=attempt.outcome in FAILURES,
                 message=xml_text(attempt.message or attempt.outcome),
                 type=xml_text(attempt.reason or attempt.outcome),
-                text=_told(attempt),
+                text=_attempt_line(attempt),
             )
             for attempt in (job.attempts[:-1] if earlier is None else earlier)
             if attempt.outcome is not None and attempt.outcome != "passed"
@@ -111,7 +111,7 @@ def job_case(
 
 def output_lines(job: JobView, attachments: Sequence[str]) -> list[str]:
     """The `system-out`: where and how it ran, its artifacts, and downloads as CI systems want them."""
-    lines = [f"job {job.job_id} of run {job.run_id}", *map(_told, job.attempts)]
+    lines = [f"job {job.job_id} of run {job.run_id}", *map(_attempt_line, job.attempts)]
     left = list(dict.fromkeys(artifact.name for attempt in job.attempts for artifact in attempt.artifacts))
     if left and not attachments:
         more = f" and {len(left) - 20} more" if len(left) > 20 else ""
@@ -129,7 +129,7 @@ def file_name(job: JobView, file: str) -> str:
     return f"{file} [{job.variant}]" if job.variant else file
 
 
-def _told(attempt: Attempt) -> str:
+def _attempt_line(attempt: Attempt) -> str:
     """An attempt in one line, without repetitions."""
     outcome = (attempt.outcome or "running").replace("_", " ")
     where = f" on {attempt.agent}/{attempt.slot}" if attempt.agent else ""
@@ -137,8 +137,8 @@ def _told(attempt: Attempt) -> str:
     code = f"exit code {attempt.exit_code}"
     known = attempt.exit_code is None or attempt.exit_code == 0 or code in message
     reason = "" if message or attempt.reason == "test_failed" else (attempt.reason or "").replace("_", " ")
-    told = message or reason
+    explanation = message or reason
     if not known:
-        told = f"{told} ({code})" if told else code
+        explanation = f"{explanation} ({code})" if explanation else code
     head = f"attempt {attempt.number}: {outcome}{where}"
-    return xml_text(f"{head}: {told}" if told else head)
+    return xml_text(f"{head}: {explanation}" if explanation else head)

@@ -8,8 +8,8 @@ from typing import Final
 from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobView
 from qgjob.domain.durations import show_duration
-from qgjob.domain.wording import counted
-from qgjob.report.model import RunReport, job_seconds, name_of, why, worst_first
+from qgjob.domain.wording import pluralize
+from qgjob.report.model import RunReport, failure_reason, job_seconds, name_of, worst_first
 from qgjob.report.plain import plain
 
 MAX_ROWS: Final = 100
@@ -40,16 +40,18 @@ def _summary(report: RunReport) -> str:
     flaky = f" ({report.flaky} flaky)" if report.flaky else ""
     installs = sum(attempt.installed for job in report.jobs for attempt in job.attempts)
     spent = sum(map(job_seconds, report.jobs))
-    return f"{counts or 'no jobs'}{flaky} · {show_duration(spent)} of tests · {counted(installs, 'install')}"
+    return (
+        f"{counts or 'no jobs'}{flaky} · {show_duration(spent)} of tests · {pluralize(installs, 'install')}"
+    )
 
 
 def _table(jobs: list[JobView]) -> str:
     rows = ["| | Test | Why | Attempts | Time |", "|---|---|---|---:|---:|"]
     for job in jobs:
         sign = "♻️" if job.flaky else _sign(job.state)
-        told = "passed after a failure" if job.flaky else why(job)
+        reason = "passed after a failure" if job.flaky else failure_reason(job)
         rows.append(
-            f"| {sign} | {_code(name_of(job))} | {_escaped(told[:300])} "
+            f"| {sign} | {_code(name_of(job))} | {_escaped(reason[:300])} "
             f"| {len(job.attempts)} | {show_duration(job_seconds(job))} |"
         )
     return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""What a report is made from."""
+"""The data of a report, and what its formats derive from it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class RunReport:
 
     @property
     def missing(self) -> str:
-        """What a run that is not over still lacks, as a sentence without its full stop."""
+        """Which jobs of a run that is not over have not ended, as a sentence without its full stop."""
         size = self.run.size if self.run else len(self.jobs)
         waited = [job for job in self.jobs if job.state not in END_STATES]
         named = ", ".join(f"{name_of(job)} ({job.state})" for job in waited[:_NAMED])
@@ -108,16 +108,16 @@ def file_results(job: JobView) -> dict[str, list[tuple[int, FileResult]]]:
 
     Only files that a report told of are in it; of a job that is no shard there are none.
     """
-    found: dict[str, list[tuple[int, FileResult]]] = {}
+    results: dict[str, list[tuple[int, FileResult]]] = {}
     if job.tests:
         for attempt in reversed(job.attempts):
             for result in attempt.files:
-                found.setdefault(result.file, []).append((attempt.number, result))
-    return found
+                results.setdefault(result.file, []).append((attempt.number, result))
+    return results
 
 
-def why(job: JobView) -> str:
-    """Why a job did not pass, in a line."""
+def failure_reason(job: JobView) -> str:
+    """Why a job did not pass, in one line: its message, else its reason, exit code or state."""
     last = job.attempts[-1] if job.attempts else None
     for text in (job.message, last.message if last else None, job.reason, last.reason if last else None):
         if text:

@@ -18,7 +18,7 @@ def fifo(state: LabState, now: float) -> Choice | None:
     """Most urgent first, then oldest, on the device that is idle for longest."""
     del now
     for group, job in _ranked(state):
-        if slots := _fitting(state, group):
+        if slots := _able_slots(state, group):
             slot = min(slots, key=lambda s: (s.last_used, s.name))
             return slot, group, job, "first come, first served"
     return None
@@ -31,24 +31,24 @@ def sticky(state: LabState, now: float) -> Choice | None:
     for urgency in dict.fromkeys(job.level for _, job in ranked):
         level = [(group, job) for group, job in ranked if job.level == urgency]
         for group, job in level:
-            for slot in _fitting(state, group):
+            for slot in _able_slots(state, group):
                 if group.key[1:] in slot.installed:
                     return slot, group, job, "the build is installed there"
         for group, job in level:
-            if slots := _fitting(state, group):
+            if slots := _able_slots(state, group):
                 return min(slots, key=lambda s: (s.last_used, s.name)), group, job, "the oldest"
     return None
 
 
 def lava(seed: int) -> Chooser:
-    """As LAVA does: by priority, then age, on a random device that fits."""
-    chance = random.Random(seed)  # noqa: S311 - a simulation
+    """A policy as LAVA's: by priority, then age, on a random device that can run the job."""
+    rng = random.Random(seed)  # noqa: S311 - a simulation
 
     def choose(state: LabState, now: float) -> Choice | None:
         del now
         for group, job in _ranked(state):
-            if slots := _fitting(state, group):
-                return chance.choice(sorted(slots, key=lambda s: s.name)), group, job, "a random device"
+            if slots := _able_slots(state, group):
+                return rng.choice(sorted(slots, key=lambda s: s.name)), group, job, "a random device"
         return None
 
     return choose
@@ -68,5 +68,5 @@ def _ranked(state: LabState) -> Ranked:
     return sorted(heads, key=lambda entry: (-entry[1].priority, entry[1].arrived_at, entry[1].order))
 
 
-def _fitting(state: LabState, group: Group) -> list[Slot]:
+def _able_slots(state: LabState, group: Group) -> list[Slot]:
     return [slot for slot in state.free.values() if not slot.assigned and group.labels <= slot.labels]

@@ -1,4 +1,4 @@
-"""Something to draw on: the same rectangles, lines and words as SVG text or as PNG pixels."""
+"""Canvases: the same rectangles, lines and texts as SVG or as PNG."""
 
 from __future__ import annotations
 

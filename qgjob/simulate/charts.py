@@ -9,7 +9,7 @@ from typing import Final
 
 from qgjob.domain.durations import show_duration
 from qgjob.simulate.canvas import Canvas, Point
-from qgjob.simulate.engine import Ran
+from qgjob.simulate.engine import Execution
 
 _STEPS_S: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
 _WAIT_TICKS_S: Final = (0, 1, 10, 60, 600, 3600, 36_000, 259_200)
@@ -32,9 +32,9 @@ def time_ticks(span: float) -> list[float]:
     return [step * place for place in range(int(span / step) + 1)]
 
 
-def shares(ran: Iterable[Ran], level: str) -> list[Point]:
+def shares(executions: Iterable[Execution], level: str) -> list[Point]:
     """(seconds, share of the class's jobs that waited at most so long)."""
-    waits = sorted(one.wait_s for one in ran if level in (one.job.level, "all"))
+    waits = sorted(one.wait_s for one in executions if level in (one.job.level, "all"))
     step = max(1, len(waits) // 300)
     return [
         (wait, (place + 1) / len(waits))
@@ -43,10 +43,12 @@ def shares(ran: Iterable[Ran], level: str) -> list[Point]:
     ]
 
 
-def waits_over_time(ran: Iterable[Ran], level: str | None, begin: float, span: float) -> list[Point]:
+def waits_over_time(
+    executions: Iterable[Execution], level: str | None, begin: float, span: float
+) -> list[Point]:
     """(seconds since the begin, mean wait of those that arrived about then), of a class or of all."""
     sums, counts = [0.0] * _BINS, [0] * _BINS
-    for one in ran:
+    for one in executions:
         if level is None or one.job.level == level:
             place = min(_BINS - 1, int((one.job.arrival_s - begin) / span * _BINS))
             sums[place] += one.wait_s

@@ -11,13 +11,13 @@ from typing import Any, Final, cast
 
 from qgjob.domain.durations import show_duration
 from qgjob.simulate.baselines import POLICIES
-from qgjob.simulate.engine import Ran, Simulation
+from qgjob.simulate.engine import Execution, Simulation
 from qgjob.simulate.labs import NamedLab
 from qgjob.simulate.summary import Summary, summarize
 from qgjob.simulate.trace import TraceJob
 
-Report = Callable[[str, int, int], None]
-"""Hears what is simulated, of how many jobs, and how many of them are done."""
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is simulated, how many jobs it has, and how many of them are done."""
 
 _NAMES: Final = frozenset({"policy", "lab", "jobs", "slots"})
 
@@ -29,7 +29,7 @@ class Result:
     policy: str
     lab: NamedLab
     summaries: tuple[Summary, ...]
-    ran: Sequence[Ran]
+    executions: Sequence[Execution]
 
     def as_json(self) -> dict[str, Any]:
         """The document of one simulation; of several seeds the means, beside them `seeds` and `spread`.
@@ -40,9 +40,11 @@ class Result:
         if len(documents) == 1:
             return documents[0]
         return {
-            **_each(documents, fmean),
+            **_combine(documents, fmean),
             "seeds": len(documents),
-            "spread": {name: value for name, value in _each(documents, pstdev).items() if name not in _NAMES},
+            "spread": {
+                name: value for name, value in _combine(documents, pstdev).items() if name not in _NAMES
+            },
         }
 
     def mean(self, figure: Callable[[Summary], float]) -> float:
@@ -61,7 +63,7 @@ def simulate_all(
     *,
     noise: float,
     seed: int,
-    report: Report | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[Result]:
     """Every policy in every lab, with as many seeds from `seed` on as there are traces.
 
@@ -71,39 +73,39 @@ def simulate_all(
     results: list[Result] = []
     for lab, policy in product(labs, policies):
         summaries: list[Summary] = []
-        shown: list[Ran] = []
+        shown: list[Execution] = []
         for number, jobs in enumerate(traces):
             what = f"{policy}, {lab.name}" + (f", seed {seed + number}" if len(traces) > 1 else "")
-            if report is not None:
-                report(what, len(jobs), 0)
-            progress = partial(report, what, len(jobs)) if report is not None else None
+            if on_progress is not None:
+                on_progress(what, len(jobs), 0)
+            progress = partial(on_progress, what, len(jobs)) if on_progress is not None else None
             chooser = POLICIES[policy](seed + number)
-            ran = Simulation(jobs, lab.lab, chooser, noise=noise, seed=seed + number).run(progress)
-            summaries.append(summarize(policy, jobs, lab.lab, ran))
-            shown = shown or ran
+            executions = Simulation(jobs, lab.lab, chooser, noise=noise, seed=seed + number).run(progress)
+            summaries.append(summarize(policy, jobs, lab.lab, executions))
+            shown = shown or executions
         results.append(Result(policy, lab, tuple(summaries), shown))
     return results
 
 
 def findings(results: Sequence[Result]) -> list[str]:
-    """What the comparison says: other labs against the first, then ours (or the first) against its others."""
+    """The comparison in sentences: other labs with the first, our policy (or the first) with the others."""
     first_lab = results[0].lab
     base = {result.policy: result for result in results if result.lab == first_lab}
-    found = [
-        f"{result.lab.name} ({result.policy}): {_against(result, base[result.policy])}."
+    sentences = [
+        f"{result.lab.name} ({result.policy}): {_differences(result, base[result.policy])}."
         for result in results
         if result.lab != first_lab
     ]
     main = base.get("qgjob", results[0])
-    found += [
-        f"{main.policy} against {other.policy}, {first_lab.name}: {_against(main, other)}."
+    sentences += [
+        f"{main.policy} against {other.policy}, {first_lab.name}: {_differences(main, other)}."
         for other in base.values()
         if other is not main
     ]
-    return found
+    return sentences
 
 
-def _against(new: Result, old: Result) -> str:
+def _differences(new: Result, old: Result) -> str:
     mean_new, mean_old = _wait(new, "all", "mean"), _wait(old, "all", "mean")
     urgent_new, urgent_old = (show_duration(_wait(one, "high", "p95")) for one in (new, old))
     change = _percent(mean_new, mean_old)
@@ -129,15 +131,17 @@ def _percent(new: float, old: float) -> str:
     return f" ({(new - old) / old:+.0%})" if old > 0 else ""
 
 
-def _each(documents: Sequence[dict[str, Any]], of: Callable[[Sequence[float]], float]) -> dict[str, Any]:
-    """The same document with every number replaced by what `of` makes of it over all documents."""
+def _combine(
+    documents: Sequence[dict[str, Any]], statistic: Callable[[Sequence[float]], float]
+) -> dict[str, Any]:
+    """The same document with every number replaced by a statistic of it over all documents."""
     combined: dict[str, Any] = {}
     for name, value in documents[0].items():
         values = [document[name] for document in documents]
         if isinstance(value, dict):
-            combined[name] = _each(cast("list[dict[str, Any]]", values), of)
+            combined[name] = _combine(cast("list[dict[str, Any]]", values), statistic)
         elif isinstance(value, int | float) and name not in {"jobs", "slots"}:
-            combined[name] = round(of(values), 3)
+            combined[name] = round(statistic(values), 3)
         else:
             combined[name] = value
     return combined

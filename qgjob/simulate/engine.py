@@ -20,8 +20,8 @@ from qgjob.simulate.trace import TraceJob
 
 ANY_TARGET: Final = frozenset({"process", "emulator", "device", "simulator"})
 PROGRESS_EVERY: Final = 500
-LOOKS: Final = 16
-"""While a slot is kept free, there is another look so many times in the time of a test: time may tell."""
+DISPATCHES_PER_TEST: Final = 16
+"""While a slot is kept free, dispatch is tried again so many times in the mean time of a test."""
 Progress = Callable[[int], None]
 
 
@@ -45,8 +45,8 @@ class Lab:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """What became of one job: times in seconds of the trace."""
+class Execution:
+    """How one job was run; times in seconds of the trace."""
 
     job: TraceJob
     slot: int
@@ -74,7 +74,7 @@ class _Slot:
 class Simulation:
     """One run of a trace through a policy. The core sees noisy estimates, never the truth or the future.
 
-    `blind`: a lab without a history, which has to learn what tests and installs take.
+    `without_history`: it has to learn first what tests and installs take.
     """
 
     def __init__(
@@ -85,44 +85,47 @@ class Simulation:
         *,
         noise: float,
         seed: int,
-        blind: bool = False,
+        without_history: bool = False,
     ) -> None:
         self._lab = lab
         self._choose = choose
-        self._random = random.Random(seed)  # noqa: S311 - a simulation
+        self._rng = random.Random(seed)  # noqa: S311 - a simulation
         self._noise = noise
         self._state = LabState()
-        self._blind = blind
-        if not blind:
+        self._without_history = without_history
+        if not without_history:
             self._state.estimates.any_install.add(lab.install_s)
         self._jobs = sorted(jobs, key=lambda job: job.arrival_s)
-        self._look_again_s = max(1e-3, sum(job.duration_s for job in jobs) / max(1, len(jobs)) / LOOKS)
+        self._retry_s = max(
+            1e-3, sum(job.duration_s for job in jobs) / max(1, len(jobs)) / DISPATCHES_PER_TEST
+        )
         self._slots = [_Slot(f"s{number}") for number in range(len(lab.slots))]
         self._by_name = {slot.name: number for number, slot in enumerate(self._slots)}
-        self._ends: list[tuple[float, int, Ran]] = []
+        self._ends: list[tuple[float, int, Execution]] = []
         self._order = count()
-        self._ran: list[Ran] = []
+        self._executions: list[Execution] = []
         self._running: dict[int, str] = {}
 
-    def run(self, progress: Progress | None = None) -> list[Ran]:
-        """All jobs, in the order of their ends; raises `UsageError` for one that no slot can ever run.
+    def run(self, progress: Progress | None = None) -> list[Execution]:
+        """All executions, in the order of their ends.
 
-        `progress` hears from time to time how many have ended.
+        Raises `UsageError` for a job that no slot can ever run. `progress` is called from time to time with
+        how many jobs have ended.
         """
         now = self._jobs[0].arrival_s if self._jobs else 0.0
         for slot, labels in zip(self._slots, self._lab.slots, strict=True):
-            self._note(SlotSeen(slot.name, labels, True, frozenset(), None, None), now)
+            self._apply(SlotSeen(slot.name, labels, True, frozenset(), None, None), now)
         arriving = deque(enumerate(self._jobs))
         while arriving or self._ends:
             now = min(
                 arriving[0][1].arrival_s if arriving else float("inf"),
                 self._ends[0][0] if self._ends else float("inf"),
-                now + self._look_again_s if self._state.free and self._state.active else float("inf"),
+                now + self._retry_s if self._state.free and self._state.active else float("inf"),
             )
             while self._ends and self._ends[0][0] <= now:
                 self._end(heappop(self._ends)[2], now)
-                if progress is not None and len(self._ran) % PROGRESS_EVERY == 0:
-                    progress(len(self._ran))
+                if progress is not None and len(self._executions) % PROGRESS_EVERY == 0:
+                    progress(len(self._executions))
             while arriving and arriving[0][1].arrival_s <= now:
                 number, job = arriving.popleft()
                 self._arrive(number, job, now)
@@ -133,14 +136,14 @@ class Simulation:
                     slot = self._slots[self._by_name[effect.slot]]
                     slot.queue.append(effect)
                     self._start_next(slot, now)
-        if len(self._ran) < len(self._jobs):
+        if len(self._executions) < len(self._jobs):
             stuck = next(iter(self._state.jobs.values()))
             raise UsageError(f"No slot can ever run {stuck.test}: it needs {stuck.group.capability}.")
-        return self._ran
+        return self._executions
 
     def _arrive(self, number: int, job: TraceJob, now: float) -> None:
         labels = (job.target,) if job.target else ()
-        self._note(
+        self._apply(
             JobArrived(
                 Job(
                     job_id=str(number),
@@ -149,7 +152,7 @@ class Simulation:
                     priority=job.priority,
                     arrived_at=job.arrival_s,
                     order=number,
-                    expected_s=None if self._blind else job.duration_s * self._noisy(),
+                    expected_s=None if self._without_history else job.duration_s * self._noise_factor(),
                 )
             ),
             now,
@@ -164,31 +167,33 @@ class Simulation:
         number = self._by_name[slot.name]
         started = now + (self._lab.install_on(number) if installed else 0.0)
         slot.installed, slot.busy = job.build, True
-        ran = Ran(job, number, now, started, started + job.duration_s, installed)
-        heappush(self._ends, (ran.ended_s, next(self._order), ran))
-        self._note(JobStarted(release.job.job_id, release.job.attempt, slot.name), now)
-        self._running[ran.slot] = release.job.job_id
+        execution = Execution(job, number, now, started, started + job.duration_s, installed)
+        heappush(self._ends, (execution.ended_s, next(self._order), execution))
+        self._apply(JobStarted(release.job.job_id, release.job.attempt, slot.name), now)
+        self._running[execution.slot] = release.job.job_id
 
-    def _end(self, ran: Ran, now: float) -> None:
-        self._ran.append(ran)
-        slot = self._slots[ran.slot]
+    def _end(self, execution: Execution, now: float) -> None:
+        self._executions.append(execution)
+        slot = self._slots[execution.slot]
         slot.busy = False
-        self._note(
+        self._apply(
             JobEnded(
-                job_id=self._running.pop(ran.slot),
+                job_id=self._running.pop(execution.slot),
                 attempt=1,
                 slot=slot.name,
-                ran_s=ran.job.duration_s * self._noisy(),
-                install_s=(ran.started_s - ran.taken_s) * self._noisy() if ran.installed else None,
-                installed=ran.installed,
+                ran_s=execution.job.duration_s * self._noise_factor(),
+                install_s=(execution.started_s - execution.taken_s) * self._noise_factor()
+                if execution.installed
+                else None,
+                installed=execution.installed,
                 good=True,
             ),
             now,
         )
         self._start_next(slot, now)
 
-    def _noisy(self) -> float:
-        return self._random.lognormvariate(0, self._noise) if self._noise else 1.0
+    def _noise_factor(self) -> float:
+        return self._rng.lognormvariate(0, self._noise) if self._noise else 1.0
 
-    def _note(self, event: Event, now: float) -> None:
+    def _apply(self, event: Event, now: float) -> None:
         apply_event(self._state, event, now, [])

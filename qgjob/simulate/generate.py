@@ -36,35 +36,35 @@ class CiShape:
 
 def ci_trace(shape: CiShape) -> list[TraceJob]:
     """A trace of that shape, by arrival; equal shapes give equal traces."""
-    chance = random.Random(shape.seed)  # noqa: S311 - a simulation
+    rng = random.Random(shape.seed)  # noqa: S311 - a simulation
     suites = {
-        (org, app): [test_seconds(chance, shape) for _ in range(_suite_size(chance, shape))]
+        (org, app): [test_seconds(rng, shape) for _ in range(_suite_size(rng, shape))]
         for org in range(shape.orgs)
         for app in range(shape.apps_per_org)
     }
     apps = list(suites)
-    popularity = [chance.paretovariate(1.3) for _ in apps]
+    popularity = [rng.paretovariate(1.3) for _ in apps]
     pushes: list[tuple[tuple[int, int], list[int], int]] = []
     planned = 0
     while planned < shape.jobs:
-        app = chance.choices(apps, popularity)[0]
-        share = 1.0 if chance.random() < 0.6 else chance.uniform(0.15, 0.8)
-        tests = [test for test in range(len(suites[app])) if chance.random() < share] or [0]
+        app = rng.choices(apps, popularity)[0]
+        share = 1.0 if rng.random() < 0.6 else rng.uniform(0.15, 0.8)
+        tests = [test for test in range(len(suites[app])) if rng.random() < share] or [0]
         tests = tests[: shape.jobs - planned]
-        priority = chance.choices([c[0] for c in _CLASSES], [c[1] for c in _CLASSES])[0]
+        priority = rng.choices([c[0] for c in _CLASSES], [c[1] for c in _CLASSES])[0]
         pushes.append((app, tests, priority))
         planned += len(tests)
     work = sum(suites[app][test] for app, tests, _ in pushes for test in tests)
     span = (work + shape.install_s * len(pushes)) / (shape.slots * shape.load)
-    moments = sorted(chance.random() * span for _ in pushes)
+    push_times = sorted(rng.random() * span for _ in pushes)
     versions: dict[tuple[int, int], int] = {}
     jobs: list[TraceJob] = []
-    for at, (app, tests, priority) in zip(moments, pushes, strict=True):
+    for at, (app, tests, priority) in zip(push_times, pushes, strict=True):
         versions[app] = versions.get(app, 0) + 1
         for test in tests:
-            urgent = chance.random() < shape.rerun
-            arrival = at + (chance.expovariate(10 / span) if urgent else chance.uniform(0, 60))
-            seconds = suites[app][test] * chance.lognormvariate(0, 0.15)
+            urgent = rng.random() < shape.rerun
+            arrival = at + (rng.expovariate(10 / span) if urgent else rng.uniform(0, 60))
+            seconds = suites[app][test] * rng.lognormvariate(0, 0.15)
             jobs.append(
                 TraceJob(
                     arrival_s=round(arrival, 3),
@@ -78,13 +78,13 @@ def ci_trace(shape: CiShape) -> list[TraceJob]:
     return sorted(jobs, key=lambda job: job.arrival_s)
 
 
-def _suite_size(chance: random.Random, shape: CiShape) -> int:
-    return max(6, int(chance.lognormvariate(math.log(shape.tests_per_push), 0.8)))
+def _suite_size(rng: random.Random, shape: CiShape) -> int:
+    return max(6, int(rng.lognormvariate(math.log(shape.tests_per_push), 0.8)))
 
 
-def test_seconds(chance: random.Random, shape: CiShape) -> float:
+def test_seconds(rng: random.Random, shape: CiShape) -> float:
     """How long a test takes: lognormal, within the shape's bounds."""
-    seconds = chance.lognormvariate(math.log(shape.median_s), 0.7)
+    seconds = rng.lognormvariate(math.log(shape.median_s), 0.7)
     return min(shape.longest_s, max(shape.shortest_s, seconds))
 
 
@@ -106,22 +106,22 @@ class LabShape:
 
 def lab_trace(shape: LabShape) -> list[TraceJob]:
     """A trace of that shape, by arrival: lognormal durations, builds by a Zipf law, each at least once."""
-    chance = random.Random(shape.seed)  # noqa: S311 - a simulation
+    rng = random.Random(shape.seed)  # noqa: S311 - a simulation
     popularity = [1.0 / (rank + 1) ** 0.7 for rank in range(shape.builds)]
-    raw = [chance.lognormvariate(0, 0.8) for _ in range(shape.jobs)]
+    raw = [rng.lognormvariate(0, 0.8) for _ in range(shape.jobs)]
     scale = shape.mean_s * shape.jobs / sum(raw)
     builds = [*range(shape.builds)][: shape.jobs]
-    builds += chance.choices(range(shape.builds), popularity, k=shape.jobs - len(builds))
-    chance.shuffle(builds)
+    builds += rng.choices(range(shape.builds), popularity, k=shape.jobs - len(builds))
+    rng.shuffle(builds)
     span = shape.span * shape.mean_s * shape.jobs / shape.slots
-    arrivals = sorted(chance.random() * span for _ in range(shape.jobs))
+    arrivals = sorted(rng.random() * span for _ in range(shape.jobs))
     return [
         TraceJob(
             arrival_s=round(arrival, 4),
             app_version_id=f"shop-{build:04d}",
-            test=f"tests/test_{chance.randrange(200):03d}.py",
+            test=f"tests/test_{rng.randrange(200):03d}.py",
             duration_s=round(seconds * scale, 4),
-            priority=chance.choices((9, 5, 2), (0.2, 0.5, 0.3))[0],
+            priority=rng.choices((9, 5, 2), (0.2, 0.5, 0.3))[0],
             org_id=f"org{build % 3}",
         )
         for arrival, build, seconds in zip(arrivals, builds, raw, strict=True)

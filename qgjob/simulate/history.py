@@ -16,12 +16,12 @@ def trace_of(jobs: Iterable[JobView]) -> list[TraceJob]:
     install failed) are left out, for nobody knows how long it would have taken. A trace has one label a
     job: the target, or what is required if that is one label.
     """
-    found: list[TraceJob] = []
+    trace: list[TraceJob] = []
     for job in jobs:
         arrival = job.queued_at or job.created_at
         for attempt in job.attempts:
             if attempt.duration_s is not None:
-                found.append(
+                trace.append(
                     TraceJob(
                         arrival_s=arrival,
                         app_version_id=job.app_version_id,
@@ -33,5 +33,5 @@ def trace_of(jobs: Iterable[JobView]) -> list[TraceJob]:
                     )
                 )
             arrival = attempt.finished_at or arrival
-    begin = min((job.arrival_s for job in found), default=0.0)
-    return by_arrival(replace(job, arrival_s=round(job.arrival_s - begin, 3)) for job in found)
+    begin = min((job.arrival_s for job in trace), default=0.0)
+    return by_arrival(replace(job, arrival_s=round(job.arrival_s - begin, 3)) for job in trace)

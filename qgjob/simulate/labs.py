@@ -17,7 +17,7 @@ from qgjob.simulate.engine import ANY_TARGET, Lab
 
 MAX_SLOTS: Final = 5000
 _KEYS: Final = frozenset({"labels", "count", "install_seconds"})
-_MORE: Final = re.compile(r"(\d{1,4})(?::(.+))?\Z")
+_ADDED: Final = re.compile(r"(\d{1,4})(?::(.+))?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +55,32 @@ def read_labels(path: Path, install_s: float) -> Lab:
     return Lab(tuple(labels), install_s, () if same else tuple(installs))
 
 
-def with_more(lab: Lab, more: str) -> NamedLab:
-    """The lab with more slots, as `4` (that run everything) or `4:emulator,android-14` says.
+def add_slots(lab: Lab, added: str) -> NamedLab:
+    """The lab with further slots, as `4` (that run everything) or `4:emulator,android-14` says.
 
     Raises `UsageError`. What an install takes on the new slots: what it takes on slots with the same
     labels, else what it takes by default.
     """
-    match = _MORE.match(more.strip())
+    match = _ADDED.match(added.strip())
     count = int(match.group(1)) if match else 0
     if match is None or not count:
         raise UsageError(
-            f"--add {more!r} is not understood.", hint="Write 4, or 4:emulator for slots with those labels."
+            f"--add {added!r} is not understood.", hint="Write 4, or 4:emulator for slots with those labels."
         )
     given = [part.strip() for part in (match.group(2) or "").split(",") if part.strip()]
     labels = _labels(given, "--add") if given else ANY_TARGET
     if len(lab.slots) + count > MAX_SLOTS:
-        raise UsageError(f"--add {more!r} makes more than {MAX_SLOTS:,} slots.")
+        raise UsageError(f"--add {added!r} makes more than {MAX_SLOTS:,} slots.")
     alike = [lab.install_on(number) for number, has in enumerate(lab.slots) if has == labels]
     seconds = sum(alike) / len(alike) if alike else lab.install_s
     installs = tuple(lab.install_on(number) for number in range(len(lab.slots)))
-    bigger = Lab(
+    extended = Lab(
         (*lab.slots, *(labels,) * count),
         lab.install_s,
         (*installs, *(seconds,) * count) if lab.installs else (),
     )
     kind = f" {', '.join(sorted(labels))}" if given else ""
-    return NamedLab(f"{len(bigger.slots)} slots, {count} more{kind and f' with{kind}'}", bigger)
+    return NamedLab(f"{len(extended.slots)} slots, {count} more{kind and f' with{kind}'}", extended)
 
 
 def describe(lab: Lab) -> str:

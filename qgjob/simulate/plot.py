@@ -12,7 +12,7 @@ from qgjob.errors import UsageError
 from qgjob.simulate.canvas import Canvas, PngCanvas, SvgCanvas
 from qgjob.simulate.charts import Axis, Curve, shares, time_ticks, waits_over_time
 from qgjob.simulate.compare import Result
-from qgjob.simulate.timeline import INSTALLING, colour, number_builds, stretches, usage
+from qgjob.simulate.timeline import INSTALLING, colour, number_builds, segments, usage
 
 MAX_TIMELINES: Final = 4
 """Of so many results the slots are drawn; the waits of all that have a line colour."""
@@ -42,8 +42,8 @@ def picture(results: Sequence[Result], *, png: bool) -> bytes:
     heights = [_panel_height(result) for result in shown]
     height = 46 + sum(heights) + 2 * (_CHART + 62)
     canvas: Canvas = PngCanvas(WIDTH, height) if png else SvgCanvas(WIDTH, height)
-    begin = min(one.job.arrival_s for result in shown for one in result.ran)
-    span = max(one.ended_s for result in results for one in result.ran) - begin or 1.0
+    begin = min(one.job.arrival_s for result in shown for one in result.executions)
+    span = max(one.ended_s for result in results for one in result.executions) - begin or 1.0
     _legend(canvas, results)
     top = 46
     for result, tall in zip(shown, heights, strict=True):
@@ -63,7 +63,7 @@ def _panel_height(result: Result) -> int:
 
 
 def _legend(canvas: Canvas, results: Sequence[Result]) -> None:
-    jobs = results[0].ran
+    jobs = results[0].executions
     builds = number_builds(jobs)
     canvas.text(_LEFT, 24, f"{len(jobs):,} jobs of {len(builds):,} builds", size=16, fill="#111")
     x = _LEFT + 300.0
@@ -92,12 +92,12 @@ def _panel(canvas: Canvas, result: Result, top: int, begin: float, span: float) 
     )
     canvas.text(_LEFT, top + 18, title, size=13, fill="#111")
     top += 26
-    numbers = number_builds(result.ran)
+    numbers = number_builds(result.executions)
     names = {number: f"{org} {version}" for (org, version), number in numbers.items()}
     cell = _INNER / _CELLS
     for slot in range(slots):
         canvas.rectangle(_LEFT, top + row * slot, _INNER, row - gap, _IDLE)
-    for one in stretches(result.ran, numbers, begin, span, _CELLS):
+    for one in segments(result.executions, numbers, begin, span, _CELLS):
         installing = one.what == INSTALLING
         canvas.rectangle(
             _LEFT + one.begin * cell,
@@ -123,7 +123,7 @@ def _panel(canvas: Canvas, result: Result, top: int, begin: float, span: float) 
 def _usage(canvas: Canvas, result: Result, top: int, begin: float, span: float) -> None:
     slots = len(result.lab.lab.slots)
     columns = _INNER // 2
-    testing, installing = usage(result.ran, begin, span, columns)
+    testing, installing = usage(result.executions, begin, span, columns)
     canvas.rectangle(_LEFT, top, _INNER, _USAGE, _IDLE)
     for column in range(columns):
         tested, installed = (_USAGE * share[column] / slots for share in (testing, installing))
@@ -138,13 +138,13 @@ def _usage(canvas: Canvas, result: Result, top: int, begin: float, span: float) 
 def _over_time(canvas: Canvas, results: Sequence[Result], top: int, begin: float, span: float) -> None:
     if len(results) == 1:
         curves = [
-            Curve(level, _CLASSES[level], waits_over_time(results[0].ran, level, begin, span))
+            Curve(level, _CLASSES[level], waits_over_time(results[0].executions, level, begin, span))
             for level in PRIORITY_CLASSES
         ]
         title = "mean wait of the jobs that arrived then, by class"
     else:
         curves = [
-            Curve(name, fill, waits_over_time(result.ran, None, begin, span))
+            Curve(name, fill, waits_over_time(result.executions, None, begin, span))
             for name, fill, result in _lines(results)
         ]
         title = "mean wait of the jobs that arrived then"
@@ -153,14 +153,16 @@ def _over_time(canvas: Canvas, results: Sequence[Result], top: int, begin: float
 
 
 def _distributions(canvas: Canvas, results: Sequence[Result], top: int) -> None:
-    levels = [level for level in PRIORITY_CLASSES if any(one.job.level == level for one in results[0].ran)]
+    levels = [
+        level for level in PRIORITY_CLASSES if any(one.job.level == level for one in results[0].executions)
+    ]
     if len(levels) > 1:
         levels.append("all")
     width = (_INNER - 50 * (len(levels) - 1)) // len(levels)
-    longest = max(one.wait_s for result in results for one in result.ran)
+    longest = max(one.wait_s for result in results for one in result.executions)
     for place, level in enumerate(levels):
         curves = [
-            Curve(name, _CLASSES[level] if len(results) == 1 else fill, shares(result.ran, level))
+            Curve(name, _CLASSES[level] if len(results) == 1 else fill, shares(result.executions, level))
             for name, fill, result in _lines(results)
         ]
         axis = Axis(_LEFT + place * (width + 50), top, width, _CHART)
@@ -170,9 +172,9 @@ def _distributions(canvas: Canvas, results: Sequence[Result], top: int) -> None:
 def _lines(results: Sequence[Result]) -> list[tuple[str, str, Result]]:
     labs = len({result.lab.name for result in results}) > 1
     policies = len({result.policy for result in results}) > 1
-    found: list[tuple[str, str, Result]] = []
+    lines: list[tuple[str, str, Result]] = []
     for fill, result in zip(_LINES, results, strict=False):
         lab = result.lab.name.partition(":")[0]
         name = f"{result.policy}, {lab}" if labs and policies else lab if labs else result.policy
-        found.append((name, fill, result))
-    return found
+        lines.append((name, fill, result))
+    return lines

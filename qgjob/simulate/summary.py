@@ -1,4 +1,4 @@
-"""What a simulation came to, in figures."""
+"""The figures of a simulation: waits, installs, makespan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from bus_schemas.subjects import PRIORITY_CLASSES
 from qgjob.simulate.bounds import makespan_lower_bound
-from qgjob.simulate.engine import Lab, Ran
+from qgjob.simulate.engine import Execution, Lab
 from qgjob.simulate.trace import TraceJob
 
 
@@ -23,7 +23,7 @@ class Waits:
 
     @classmethod
     def of(cls, waits: Sequence[float]) -> Waits:
-        """Of some jobs; all zero of none."""
+        """The figures of these waits; all zero when there are none."""
         if not waits:
             return cls(0.0, 0.0, 0.0, 0.0)
         ordered = sorted(waits)
@@ -42,7 +42,7 @@ class Waits:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Between two waits where it falls between them: p50 is the median."""
+    """The quantile, 0 to 1, interpolated linearly: 0.5 is the median; `ordered` must not be empty."""
     place = (len(ordered) - 1) * share
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
@@ -83,26 +83,26 @@ class Summary:
         }
 
 
-def summarize(policy: str, jobs: Sequence[TraceJob], lab: Lab, ran: Sequence[Ran]) -> Summary:
+def summarize(policy: str, jobs: Sequence[TraceJob], lab: Lab, executions: Sequence[Execution]) -> Summary:
     """The figures of a run."""
     by_class: dict[str, list[float]] = {name: [] for name in PRIORITY_CLASSES}
-    for one in ran:
+    for one in executions:
         by_class[one.job.level].append(one.wait_s)
     begin = min((job.arrival_s for job in jobs), default=0.0)
     return Summary(
         policy=policy,
         jobs=len(jobs),
         slots=len(lab.slots),
-        installs=sum(one.installed for one in ran),
-        install_s=sum(one.started_s - one.taken_s for one in ran if one.installed),
-        saved_s=sum(lab.install_on(one.slot) for one in ran if not one.installed),
-        makespan_s=max((one.ended_s for one in ran), default=begin),
+        installs=sum(one.installed for one in executions),
+        install_s=sum(one.started_s - one.taken_s for one in executions if one.installed),
+        saved_s=sum(lab.install_on(one.slot) for one in executions if not one.installed),
+        makespan_s=max((one.ended_s for one in executions), default=begin),
         makespan_lower_bound_s=begin
         + makespan_lower_bound(
             jobs, len(lab.slots), min(map(lab.install_on, range(len(lab.slots))), default=0.0)
         ),
         wait_s={
             **{name: Waits.of(waits) for name, waits in by_class.items()},
-            "all": Waits.of([one.wait_s for one in ran]),
+            "all": Waits.of([one.wait_s for one in executions]),
         },
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from qgjob.simulate.engine import Ran
+from qgjob.simulate.engine import Execution
 
 INSTALLING: Final = -1
 """Stands where a build's number would."""
@@ -17,7 +17,7 @@ _LIGHTNESS: Final = (0.52, 0.68, 0.40)
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Segment:
     """Columns in which a slot did mostly one thing."""
 
     slot: int
@@ -28,10 +28,10 @@ class Stretch:
     """The number of a build, or `INSTALLING`."""
 
 
-def number_builds(ran: Iterable[Ran]) -> dict[tuple[str, str], int]:
+def number_builds(executions: Iterable[Execution]) -> dict[tuple[str, str], int]:
     """A number for every build, in the order in which they first came."""
     numbers: dict[tuple[str, str], int] = {}
-    for one in sorted(ran, key=lambda r: (r.job.arrival_s, r.job.build)):
+    for one in sorted(executions, key=lambda r: (r.job.arrival_s, r.job.build)):
         numbers.setdefault(one.job.build, len(numbers))
     return numbers
 
@@ -43,12 +43,16 @@ def colour(build: int) -> str:
     return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"
 
 
-def stretches(
-    ran: Iterable[Ran], numbers: dict[tuple[str, str], int], begin: float, span: float, columns: int
-) -> Iterator[Stretch]:
+def segments(
+    executions: Iterable[Execution],
+    numbers: dict[tuple[str, str], int],
+    begin: float,
+    span: float,
+    columns: int,
+) -> Iterator[Segment]:
     """Slot by slot; a column in which a slot did several things shows what took most of it."""
-    by_slot: defaultdict[int, list[Ran]] = defaultdict(list)
-    for one in ran:
+    by_slot: defaultdict[int, list[Execution]] = defaultdict(list)
+    for one in executions:
         by_slot[one.slot].append(one)
     scale = columns / span
     for slot in sorted(by_slot):
@@ -59,29 +63,29 @@ def stretches(
                 (one.started_s, one.ended_s, numbers[one.job.build]),
             )
             for start, end, what in parts:
-                for column, share in _spread((start - begin) * scale, (end - begin) * scale, columns):
+                for column, share in _columns_of((start - begin) * scale, (end - begin) * scale, columns):
                     cell = cells[column]
                     cell[what] = cell.get(what, 0.0) + share
-        yield from _joined(slot, cells)
+        yield from _merge_columns(slot, cells)
 
 
 def usage(
-    ran: Iterable[Ran], begin: float, span: float, columns: int
+    executions: Iterable[Execution], begin: float, span: float, columns: int
 ) -> tuple[Sequence[float], Sequence[float]]:
     """How many slots were testing, and how many installing, in each column on average."""
     testing, installing = [0.0] * columns, [0.0] * columns
     scale = columns / span
-    for one in ran:
+    for one in executions:
         for start, end, into in (
             (one.taken_s, one.started_s, installing),
             (one.started_s, one.ended_s, testing),
         ):
-            for column, share in _spread((start - begin) * scale, (end - begin) * scale, columns):
+            for column, share in _columns_of((start - begin) * scale, (end - begin) * scale, columns):
                 into[column] += share
     return testing, installing
 
 
-def _spread(start: float, end: float, columns: int) -> Iterator[tuple[int, float]]:
+def _columns_of(start: float, end: float, columns: int) -> Iterator[tuple[int, float]]:
     """The columns that an interval touches, and how much of each."""
     for column in range(max(0, int(start)), min(columns, int(end) + 1)):
         share = min(end, column + 1) - max(start, column)
@@ -89,19 +93,19 @@ def _spread(start: float, end: float, columns: int) -> Iterator[tuple[int, float
             yield column, share
 
 
-def _joined(slot: int, cells: dict[int, dict[int, float]]) -> Iterator[Stretch]:
+def _merge_columns(slot: int, cells: dict[int, dict[int, float]]) -> Iterator[Segment]:
     begin = end = 0
-    doing: int | None = None
+    current: int | None = None
     for column in sorted(cells):
         cell = cells[column]
         what = max(cell, key=lambda key: (cell[key], key))
         if sum(cell.values()) < 0.5:
             continue  # mostly idle
-        if what == doing and column == end:
+        if what == current and column == end:
             end += 1
             continue
-        if doing is not None:
-            yield Stretch(slot, begin, end, doing)
-        begin, end, doing = column, column + 1, what
-    if doing is not None:
-        yield Stretch(slot, begin, end, doing)
+        if current is not None:
+            yield Segment(slot, begin, end, current)
+        begin, end, current = column, column + 1, what
+    if current is not None:
+        yield Segment(slot, begin, end, current)

@@ -24,8 +24,8 @@ class Finding:
 
 def worst(findings: Iterable[Finding]) -> Status:
     """The gravest status among them."""
-    found = [finding.status for finding in findings]
+    statuses = [finding.status for finding in findings]
     for status in _GRAVEST_FIRST:
-        if status in found:
+        if status in statuses:
             return status
     return "ok"

@@ -11,7 +11,7 @@ from bus_schemas.queries import CheckView, ClockView, HealthAnswer, Overview
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
 from qgjob.domain.commands import queue_options, resume_build, resume_queue
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 
 SKEW_WARNING_S: Final = 2.0
 SKEW_WRONG_S: Final = 30.0
@@ -36,12 +36,12 @@ _FULL: Final = (
 
 def of_health(answer: HealthAnswer) -> list[Finding]:
     """The findings of the scheduler's own health check."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for check in answer.checks:
         name = _NAMES.get(check.name, check.name)
         if name is not None:
-            found.append(_checked(name, check))
-    return found
+            findings.append(_checked(name, check))
+    return findings
 
 
 def _checked(name: str, check: CheckView) -> Finding:
@@ -74,7 +74,7 @@ def versions(answer: HealthAnswer, agents: Sequence[Heartbeat]) -> Finding:
     if differing:
         hint = "They understand each other; upgrade when it suits."
         return Finding("versions", "warning", f"{__version__} here, but {_some(differing)}", hint, facts)
-    parts = f"scheduler, {counted(len(agents), 'agent')} and this command"
+    parts = f"scheduler, {pluralize(len(agents), 'agent')} and this command"
     return Finding("versions", "ok", f"{parts}: {__version__}, schema {SCHEMA_VERSION}", facts=facts)
 
 

@@ -166,22 +166,22 @@ def _result_lines(name: str, answer: SlotsAnswer) -> list[str]:
 
 async def _list(session: Session, name: str | None, *, as_json: bool) -> None:
     async with session.client() as client:
-        found, holds = await client.agents(), await client.holds()
+        agents, holds = await client.agents(), await client.holds()
     if name is not None:
-        found, holds = _filter_by_name(name.rstrip("/"), found, holds)
-    known = {agent.agent for agent in found} | {f"{a.agent}/{slot.name}" for a in found for slot in a.slots}
+        agents, holds = _filter_by_name(name.rstrip("/"), agents, holds)
+    known = {agent.agent for agent in agents} | {f"{a.agent}/{slot.name}" for a in agents for slot in a.slots}
     absent = [hold for hold in holds if hold.name not in known]
     if as_json:
         from qgjob.client.shapes import agent_json, hold_json
 
         session.out.json(
             {
-                "agents": [agent_json(agent) for agent in found],
+                "agents": [agent_json(agent) for agent in agents],
                 "holds": [hold_json(hold) for hold in holds],
             }
         )
         return
-    if found:
+    if agents:
         session.out.table(
             ["SLOT", "STATE", "DRIVER", "LABELS", "INSTALLED", "JOB", "INSTALLS", "DONE", "HEALTH", "NOTE"],
             (
@@ -197,7 +197,7 @@ async def _list(session: Session, name: str | None, *, as_json: bool) -> None:
                     _health(slot),
                     _note(slot),
                 ]
-                for agent in found
+                for agent in agents
                 for slot in agent.slots
             ),
         )
@@ -208,17 +208,17 @@ async def _list(session: Session, name: str | None, *, as_json: bool) -> None:
 
 
 def _filter_by_name(
-    name: str, found: Sequence[Heartbeat], holds: Sequence[SlotHold]
+    name: str, agents: Sequence[Heartbeat], holds: Sequence[SlotHold]
 ) -> tuple[Sequence[Heartbeat], Sequence[SlotHold]]:
     """What concerns an agent or one of its slots; raises `NotFoundError`."""
     agent, _, slot = name.partition("/")
     kept = [
         one.model_copy(update={"slots": tuple(s for s in one.slots if slot in {"", s.name})})
-        for one in found
+        for one in agents
         if one.agent == agent and (not slot or any(s.name == slot for s in one.slots))
     ]
     of_it = [hold for hold in holds if hold.name in {agent, name} or hold.name.startswith(f"{name}/")]
-    if not kept and (not of_it or any(one.agent == agent for one in found)):
+    if not kept and (not of_it or any(one.agent == agent for one in agents)):
         raise NotFoundError(
             f"There is no agent or slot {name!r}.", hint="`qgjob agents list` shows the slots there are."
         )
@@ -238,12 +238,12 @@ def _health(slot: SlotStatus) -> str:
     seen = slot.health
     if seen is None:
         return ""
-    told = (
+    parts = (
         None if seen.battery_percent is None else f"{seen.battery_percent} %",
         None if seen.temperature_c is None else f"{seen.temperature_c:g} °C",
         None if seen.free_mib is None else size_text(seen.free_mib * 1024**2),
     )
-    return " ".join(part for part in told if part)
+    return " ".join(part for part in parts if part)
 
 
 def _note(slot: SlotStatus) -> str:

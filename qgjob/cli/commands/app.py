@@ -33,8 +33,8 @@ class UploadCommand(TyperCommand):
             from qgjob.cli.settings.defaults import defaults_of
 
             # The file holds defaults of submit: its other keys are no mistakes.
-            said = defaults_of(get_command(submit).params, Path.cwd(), os.environ).as_map()
-            ctx.default_map = {parameter.name: said.get(parameter.name) for parameter in self.params}
+            defaults = defaults_of(get_command(submit).params, Path.cwd(), os.environ).as_map()
+            ctx.default_map = {parameter.name: defaults.get(parameter.name) for parameter in self.params}
         return super().parse_args(ctx, args)
 
 
@@ -96,13 +96,13 @@ def list_builds(ctx: typer.Context, org_id: opt.MaybeOrgId = None, as_json: opt.
 
 async def _list(session: Session, org_id: str | None, *, as_json: bool) -> None:
     async with session.client() as client:
-        found = await client.builds(org_id=org_id)
+        builds = await client.builds(org_id=org_id)
     if as_json:
         from qgjob.client.shapes import build_json
 
-        session.out.json({"builds": [build_json(record) for record in found]})
+        session.out.json({"builds": [build_json(record) for record in builds]})
         return
-    if not found:
+    if not builds:
         session.out.note("No builds. Upload one with `qgjob app upload`.")
         return
     session.out.table(
@@ -118,7 +118,7 @@ async def _list(session: Session, org_id: str | None, *, as_json: bool) -> None:
                 rfc3339(record.uploaded_at) or "",
                 record.blob.digest[:12],
             ]
-            for record in found
+            for record in builds
         ),
     )
 

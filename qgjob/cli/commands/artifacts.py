@@ -47,8 +47,8 @@ async def _main(session: Session, any_id: str, folder: Path | None, *, as_json: 
     from qgjob.client.shapes import artifact_json
 
     async with session.client() as client:
-        found = await client.get(any_id)
-        jobs = found.jobs if isinstance(found, RunView) else (found,)
+        view = await client.get(any_id)
+        jobs = view.jobs if isinstance(view, RunView) else (view,)
         files = of_jobs(jobs)
         places: dict[str, Path] = {}
         failed: list[QgjobError] = []

@@ -56,9 +56,9 @@ def _server(session: Session) -> list[tuple[str, Any, str]]:
 
 def _source(name: str, session: Session, value: str | None) -> str | None:
     """What said where to connect, or what to show there; None when nothing did."""
-    if said := session.global_options().get(name):
+    if value_given := session.global_options().get(name):
         variable = f"QGJOB_{name.upper()}"
-        return variable if os.environ.get(variable) == said else f"--{name.replace('_', '-')}"
+        return variable if os.environ.get(variable) == value_given else f"--{name.replace('_', '-')}"
     if value is None:
         return None
     from qgjob.contexts import Contexts

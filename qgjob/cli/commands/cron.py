@@ -9,7 +9,7 @@ import typer
 from qgjob.cli import options as opt
 from qgjob.cli import values
 from qgjob.cli.session import Session, run, session_of
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 
 if TYPE_CHECKING:
     from bus_schemas.crons import CronView
@@ -93,7 +93,7 @@ def schedule_json(schedule: CronView) -> dict[str, Any]:
     return document
 
 
-def tell_added(out: Output, schedule: CronView, *, replaced: bool, as_json: bool) -> None:
+def print_added(out: Output, schedule: CronView, *, replaced: bool, as_json: bool) -> None:
     """Say what `submit --cron` made."""
     from qgjob.clock import rfc3339
 
@@ -101,6 +101,6 @@ def tell_added(out: Output, schedule: CronView, *, replaced: bool, as_json: bool
         out.json({"schedule": schedule_json(schedule), "replaced": replaced})
         return
     did = "replaces the schedule of that run key" if replaced else "is a new schedule"
-    out.say(f"{schedule.schedule_id} {did}: {counted(schedule.tests, 'test')} at {when(schedule)}.")
+    out.say(f"{schedule.schedule_id} {did}: {pluralize(schedule.tests, 'test')} at {when(schedule)}.")
     if (due := rfc3339(schedule.next_at)) is not None:
         out.note(f"It is due next at {due}.")

@@ -13,7 +13,7 @@ from qgjob.cli import options as opt
 from qgjob.cli.display.output import clean, size_text
 from qgjob.cli.help import completing
 from qgjob.cli.session import Session, run, session_of
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def _list(session: Session, limit: int, *, as_json: bool) -> None:
         ),
     )
     if total > len(letters):
-        out.note(f"… and {counted(total - len(letters), 'older one')}: --limit N shows more.")
+        out.note(f"… and {pluralize(total - len(letters), 'older one')}: --limit N shows more.")
 
 
 async def _show(session: Session, number: int, *, as_json: bool) -> None:
@@ -132,7 +132,7 @@ async def _drop(session: Session, number: int | None, *, as_json: bool) -> None:
     elif number is not None:
         session.out.say(f"Dropped dead letter {number}.")
     elif dropped:
-        session.out.say(f"Dropped {counted(dropped, 'dead letter')}.")
+        session.out.say(f"Dropped {pluralize(dropped, 'dead letter')}.")
     else:
         session.out.note("Nothing to do: there are no dead letters.")
 

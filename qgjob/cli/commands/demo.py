@@ -82,12 +82,12 @@ def tell_report(out: Output, plan: Plan, report: Report, cwd: Path) -> None:
     out.table(*summary.table(report))
     if not out.on_terminal:
         out.line()
-    for line in (*summary.found(report), "", *summary.timing(report)):
+    for line in (*summary.failure_lines(report), "", *summary.timing_lines(report)):
         out.line(clean(line))
     if report.ok:
         out.line()
         out.line("Try next:")
-        for line in summary.aligned(summary.next_steps(plan, cwd, summary.own_program(cwd))):
+        for line in summary.format_steps(summary.next_steps(plan, cwd, summary.own_program(cwd))):
             out.line(clean(line))
     out.write("")  # whoever reads us sees it before the system is stopped
     for difference in report.differences:

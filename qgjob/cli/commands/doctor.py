@@ -72,7 +72,7 @@ async def examine(
     session: Session, http: str | None = None, org_id: str = "doctor"
 ) -> tuple[list[Finding], ExitCode]:
     """Look at everything; what was found, and what the command exits with."""
-    from qgjob.cli.checkup import here
+    from qgjob.cli.checkup import machine
     from qgjob.cli.checkup.finding import worst
     from qgjob.cli.checkup.rights import QUERY
     from qgjob.config import running_up
@@ -80,20 +80,20 @@ async def examine(
 
     options = session.server_options("qgjob doctor")
     up = running_up(os.environ)
-    findings = [here.client(), here.source(options.url, session.server, os.environ, up)]
-    asked = asyncio.to_thread(here.http, http or _gateway(up, options.url))
+    findings = [machine.client(), machine.source(options.url, session.server, os.environ, up)]
+    asked = asyncio.to_thread(machine.http, http or _gateway(up, options.url))
     gateway = asyncio.create_task(asked)
     code = ExitCode.OK
     try:
-        async with session.client(tells=False) as client:
+        async with session.client(note_slow=False) as client:
             findings += await _of_the_lab(client, org_id)
     except UsageError:
         raise
     except QgjobError as error:
-        findings.append(here.unreachable(error))
-        told = {ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE}
-        code = error.exit_code if error.exit_code in told else ExitCode.ERROR
-    findings += [await gateway, *here.disks(up)]
+        findings.append(machine.unreachable(error))
+        shown_codes = {ExitCode.NOT_ALLOWED, ExitCode.UNREACHABLE}
+        code = error.exit_code if error.exit_code in shown_codes else ExitCode.ERROR
+    findings += [await gateway, *machine.disks(up)]
     if any(finding.name == QUERY and finding.status == "wrong" for finding in findings):
         code = ExitCode.NOT_ALLOWED
     if code == ExitCode.OK and worst(findings) == "wrong":

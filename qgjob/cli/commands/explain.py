@@ -42,8 +42,8 @@ async def note_which_job(out: Output, client: Client, run_id: str) -> None:
         return
     if run.size > 1:
         waiting = sum(count for state, count in run.counts.items() if state in NOT_STARTED)
-        said = f"{waiting:,} of the {run.size:,} jobs of {run_id} wait"
-        out.note(f"{said}; this is the first. All of them: qgjob status {run_id}")
+        headline = f"{waiting:,} of the {run.size:,} jobs of {run_id} wait"
+        out.note(f"{headline}; this is the first. All of them: qgjob status {run_id}")
 
 
 async def _main(session: Session, any_id: str, *, as_json: bool) -> None:

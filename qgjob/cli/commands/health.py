@@ -21,7 +21,7 @@ def health(ctx: typer.Context, as_json: opt.Json = False) -> None:
 async def _main(session: Session, *, as_json: bool) -> bool:
     out = session.out
     try:
-        async with session.client(tells=False) as client:
+        async with session.client(note_slow=False) as client:
             answer = await client.health()
     except UnreachableError as error:
         if as_json:  # scripts need the document most when something is wrong

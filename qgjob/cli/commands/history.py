@@ -85,9 +85,9 @@ def _tell(out: Output, test: str, answer: HistoryAnswer, summary: HistorySummary
 
 
 def _row(record: OutcomeRecord, *, several: bool) -> list[str]:
-    why = record.message or ("flaky within the attempt" if record.flaky else "")
+    reason = record.message or ("flaky within the attempt" if record.flaky else "")
     if record.attempt > 1:
-        why = f"attempt {record.attempt}" + (f": {why}" if why else "")
+        reason = f"attempt {record.attempt}" + (f": {reason}" if reason else "")
     return [
         rfc3339(record.at) or "",
         record.outcome,
@@ -96,5 +96,5 @@ def _row(record: OutcomeRecord, *, several: bool) -> list[str]:
         "" if record.duration_s is None else show_duration(record.duration_s),
         record.slot or "",
         record.job_id,
-        why if len(why) <= 100 else why[:99] + "…",
+        reason if len(reason) <= 100 else reason[:99] + "…",
     ]

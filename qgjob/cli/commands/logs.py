@@ -49,17 +49,17 @@ def logs(
 async def _main(session: Session, any_id: str, *, follow: bool, tail: int | None) -> None:
     from bus_schemas.queries import RunView
 
-    async with session.client(tells=False) as client:
-        found = await client.get(any_id)
-        if not isinstance(found, RunView):
-            await _print(client, session.out, found, follow=follow, tail=tail)
+    async with session.client(note_slow=False) as client:
+        view = await client.get(any_id)
+        if not isinstance(view, RunView):
+            await _print(client, session.out, view, follow=follow, tail=tail)
             return
-        if follow and len(found.jobs) != 1:
+        if follow and len(view.jobs) != 1:
             raise UsageError(
-                f"{any_id} is a run of {found.size} jobs; only one job can be followed.",
+                f"{any_id} is a run of {view.size} jobs; only one job can be followed.",
                 hint=f"Its jobs: qgjob status {any_id}",
             )
-        for job in found.jobs:
+        for job in view.jobs:
             session.out.note(f"==> {job.title} ({job.job_id}, {job.state})")
             await _print(client, session.out, job, follow=follow, tail=tail)
 

@@ -11,7 +11,7 @@ from qgjob.cli import values
 from qgjob.cli.display.filtered_overview import filtered_overview
 from qgjob.cli.session import Session, run, session_of
 from qgjob.domain.commands import resume_build, resume_queue
-from qgjob.domain.wording import counted, waiting_jobs
+from qgjob.domain.wording import pluralize, waiting_jobs
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
@@ -144,7 +144,9 @@ async def _limit(
         session.out.json(_rules_json(rules))
         return
     org = next((org for org in rules.orgs if org.org_id == org_id), None)
-    jobs = "any number of jobs" if org is None or org.max_running is None else counted(org.max_running, "job")
+    jobs = (
+        "any number of jobs" if org is None or org.max_running is None else pluralize(org.max_running, "job")
+    )
     share = 1 if org is None or org.weight is None else org.weight
     session.out.say(f"{org_id} may have {jobs} running at once; its weight is {share:g}.")
 
@@ -181,7 +183,7 @@ async def _main(session: Session, org_id: str | None, capability: str | None, *,
     _show_groups(out, overview)
     if overview.dead_letters:
         out.warn(
-            f"{counted(overview.dead_letters, 'message')} could not be read: see `qgjob deadletters list`."
+            f"{pluralize(overview.dead_letters, 'message')} could not be read: see `qgjob deadletters list`."
         )
 
 

@@ -18,7 +18,7 @@ from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
     from qgjob.report.model import RunReport
-    from qgjob.reporting import Wanted
+    from qgjob.reporting import ReportOptions
 
 app = typer.Typer(add_completion=False)
 
@@ -73,23 +73,25 @@ def report(
         raise UsageError("--attachments goes with --format junit: it names files that CI keeps beside it.")
     if format_ != "junit" and opt.was_given(ctx, "junit_cases"):
         raise UsageError("--junit-cases goes with --format junit.")
-    from qgjob.reporting import WHY_ALONE, Wanted
+    from qgjob.reporting import FAILURE_DETAILS_ONLY, ReportOptions
 
     wanted = dataclasses.replace(
-        WHY_ALONE, attachments=attachments, reports=junit_cases and format_ == "junit"
+        FAILURE_DETAILS_ONLY, attachments=attachments, reports=junit_cases and format_ == "junit"
     )
     if format_ in {"html", "markdown"}:
         html = format_ == "html"
-        wanted = Wanted(logs=logs, cases=html, pictures=html)  # pyright: ignore[reportArgumentType] - checked
+        wanted = ReportOptions(logs=logs, cases=html, pictures=html)  # pyright: ignore[reportArgumentType] - checked
     run(_main(session_of(ctx), any_id, format_, output, wanted))
 
 
-async def _main(session: Session, any_id: str, format_: str, output: Path | None, wanted: Wanted) -> None:
+async def _main(
+    session: Session, any_id: str, format_: str, output: Path | None, wanted: ReportOptions
+) -> None:
     from qgjob.reporting import collect
 
     async with session.client() as client:
-        found = await collect(client, any_id, wanted)
-    data = rendered(found, format_)
+        run_report = await collect(client, any_id, wanted)
+    data = rendered(run_report, format_)
     if output is None:
         session.out.write(data.decode())
     else:
@@ -97,32 +99,32 @@ async def _main(session: Session, any_id: str, format_: str, output: Path | None
             output.write_bytes(data)
         except OSError as error:
             raise values.unwritable(f"--output {output}", error) from None
-    if found.open:
-        session.out.note(f"Not over yet: {found.missing}.")
-    if found.unread:
-        session.out.note(f"{found.unread}.")
+    if run_report.open:
+        session.out.note(f"Not over yet: {run_report.missing}.")
+    if run_report.unread:
+        session.out.note(f"{run_report.unread}.")
 
 
-def rendered(found: RunReport, format_: str) -> bytes:
+def rendered(run_report: RunReport, format_: str) -> bytes:
     """A report in one of the formats."""
     match format_:
         case "junit":
             from qgjob.report.junit import junit
 
-            return junit(found)
+            return junit(run_report)
         case "html":
             from qgjob.report.html import html
 
-            return html(found).encode()
+            return html(run_report).encode()
         case "markdown":
             from qgjob.report.markdown import markdown
 
-            return markdown(found).encode("utf-8", "replace")
+            return markdown(run_report).encode("utf-8", "replace")
         case "github":
             from qgjob.report.annotations import github
 
-            return github(found).encode("utf-8", "replace")
+            return github(run_report).encode("utf-8", "replace")
         case _:
             from qgjob.report.annotations import gitlab
 
-            return gitlab(found).encode("utf-8", "replace")
+            return gitlab(run_report).encode("utf-8", "replace")

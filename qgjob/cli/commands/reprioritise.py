@@ -10,7 +10,7 @@ from qgjob.cli import options as opt
 from qgjob.cli import values
 from qgjob.cli.display.progress_note import progress_note
 from qgjob.cli.session import Session, run, session_of
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 
 app = typer.Typer(add_completion=False)
 
@@ -51,9 +51,9 @@ async def _main(session: Session, any_id: str, priority: int, *, as_json: bool) 
         return
     parts: list[str] = []
     if answer.affected:
-        parts.append(f"{counted(len(answer.affected), 'job')} waiting")
+        parts.append(f"{pluralize(len(answer.affected), 'job')} waiting")
     if answer.later:
-        parts.append(f"{counted(len(answer.later), 'job')} started already, where it counts if tried again")
+        parts.append(f"{pluralize(len(answer.later), 'job')} started already, where it counts if tried again")
     if parts:
         out.say(f"{any_id} has priority {priority} now: {'; '.join(parts)}.")
     else:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bus_schemas.queries import JobView
     from qgjob.cli.display.output import Output
     from qgjob.cli.session import Session
-    from qgjob.simulate.compare import Report
+    from qgjob.simulate.compare import OnProgress
     from qgjob.simulate.labs import NamedLab
     from qgjob.simulate.trace import TraceJob
 
@@ -168,25 +168,25 @@ def simulate(
     if save is not None:
         write_trace(traces[0], save)
         out.note(f"{save} has the trace.")
-    with _progress(out) as report:
-        results = simulate_all(traces, labs, names, noise=noise, seed=seed, report=report)
+    with _progress(out) as on_progress:
+        results = simulate_all(traces, labs, names, noise=noise, seed=seed, on_progress=on_progress)
     if plot is not None:
         from qgjob.simulate.plot import draw
 
         draw(results, plot)
         out.note(f"{plot} was drawn.")
-    said = findings(results) if len(results) > 1 else []
+    sentences = findings(results) if len(results) > 1 else []
     if as_json:
         documents = [result.as_json() for result in results]
         if len(results) == 1:
             out.json(documents[0])
         else:
             named = [{"lab": r.lab.name, **doc} for r, doc in zip(results, documents, strict=True)]
-            out.json({"results": named, "findings": said})
+            out.json({"results": named, "findings": sentences})
         return
     from qgjob.cli.display.simulated import show
 
-    show(out, results, said, traces[0])
+    show(out, results, sentences, traces[0])
 
 
 def _policies(given: list[str] | None) -> list[str]:
@@ -205,7 +205,7 @@ def _labs(
     slots: str | None, install_seconds: float, labels_file: Path | None, add: list[str]
 ) -> list[NamedLab]:
     from qgjob.simulate.engine import Lab
-    from qgjob.simulate.labs import MAX_SLOTS, NamedLab, describe, read_labels, with_more
+    from qgjob.simulate.labs import MAX_SLOTS, NamedLab, add_slots, describe, read_labels
 
     if labels_file is not None:
         if slots is not None:
@@ -221,7 +221,7 @@ def _labs(
     if add and len(labs) > 1:
         raise UsageError("--add changes one lab: give --slots one number.")
     named = [NamedLab(describe(lab), lab) for lab in dict.fromkeys(labs)]
-    return [*named, *(with_more(labs[0], more) for more in dict.fromkeys(add))]
+    return [*named, *(add_slots(labs[0], more) for more in dict.fromkeys(add))]
 
 
 def _check_plot(plot: Path | None) -> None:
@@ -270,7 +270,7 @@ def _generated(
 
 
 @contextlib.contextmanager
-def _progress(out: Output) -> Generator[Report | None]:
+def _progress(out: Output) -> Generator[OnProgress | None]:
     """A bar on a terminal; nothing elsewhere."""
     if not out.err_on_terminal:
         yield None

@@ -45,43 +45,43 @@ async def _main(session: Session, wanted: str, *, as_json: bool) -> None:
     from qgjob.client.shapes import job_json, run_json
 
     async with session.client() as client:
-        found = await client.get(wanted)
+        view = await client.get(wanted)
     if as_json:
-        session.out.json(run_json(found) if isinstance(found, RunView) else job_json(found))
+        session.out.json(run_json(view) if isinstance(view, RunView) else job_json(view))
         return
     from qgjob.cli.display.render import attempts_table, counts_text, files_table, jobs_table, why
 
     out = session.out
-    if isinstance(found, RunView):
+    if isinstance(view, RunView):
         _lines(
             out,
-            run=found.run_id,
-            name=found.name,
-            state=f"{found.state}: {counts_text(found.counts)}",
-            org=found.org_id,
-            created=rfc3339(found.created_at),
-            meta="  ".join(f"{key}={value}" for key, value in found.meta.items()),
+            run=view.run_id,
+            name=view.name,
+            state=f"{view.state}: {counts_text(view.counts)}",
+            org=view.org_id,
+            created=rfc3339(view.created_at),
+            meta="  ".join(f"{key}={value}" for key, value in view.meta.items()),
         )
-        jobs_table(out, found.jobs)
+        jobs_table(out, view.jobs)
         return
     _lines(
         out,
-        job=found.job_id,
-        run=found.run_id,
-        state=found.state + (f" ({why(found)})" if why(found) else ""),
-        test=found.title,
-        org=found.org_id,
-        version=found.app_version_id,
-        priority=str(found.priority),
-        requires=", ".join(found.requires),
-        created=rfc3339(found.created_at),
-        ended=rfc3339(found.ended_at),
+        job=view.job_id,
+        run=view.run_id,
+        state=view.state + (f" ({why(view)})" if why(view) else ""),
+        test=view.title,
+        org=view.org_id,
+        version=view.app_version_id,
+        priority=str(view.priority),
+        requires=", ".join(view.requires),
+        created=rfc3339(view.created_at),
+        ended=rfc3339(view.ended_at),
     )
-    if found.attempts:
-        attempts_table(out, found.attempts)
-    if found.tests:
+    if view.attempts:
+        attempts_table(out, view.attempts)
+    if view.tests:
         out.line()
-        files_table(out, found)
+        files_table(out, view)
 
 
 def _lines(out: Output, **values: str | None) -> None:

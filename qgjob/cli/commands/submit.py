@@ -321,7 +321,7 @@ def submit(
         as_json=as_json,
         cron=schedule,
     )
-    raise typer.Exit(submission.carry_out())
+    raise typer.Exit(submission.execute())
 
 
 def _refuse_without_wait(ctx: typer.Context) -> None:

@@ -31,7 +31,7 @@ def top(ctx: typer.Context, as_json: opt.Json = False) -> None:
 
 async def _main(session: Session, *, as_json: bool) -> None:
     out = session.out
-    async with session.client(tells=False) as client, client.lab_feed() as lab:
+    async with session.client(note_slow=False) as client, client.lab_feed() as lab:
         if as_json or not out.on_terminal:
             if lab.overview is None:
                 from qgjob.errors import UnreachableError

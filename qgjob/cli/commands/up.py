@@ -68,8 +68,8 @@ def up(
 
     defaults = UpOptions()
     out = session_of(ctx).out
-    said = {limits.RATE: http_rate, limits.BURST: http_burst, limits.JOBS: http_jobs}
-    limits.http_limits(said, os.environ)  # report an error here rather than in the gateway's log
+    http_options = {limits.RATE: http_rate, limits.BURST: http_burst, limits.JOBS: http_jobs}
+    limits.http_limits(http_options, os.environ)  # report an error here rather than in the gateway's log
     options = UpOptions(
         slots=slots or (defaults.slots if agents is None else 1),
         agents=agents or defaults.agents,
@@ -80,6 +80,8 @@ def up(
         http=True,
         http_port=http_port,
         data_dir=data_dir,
-        gateway_args=tuple(f"{limits.option_of(name)}={value}" for name, value in said.items() if value),
+        gateway_args=tuple(
+            f"{limits.option_of(name)}={value}" for name, value in http_options.items() if value
+        ),
     )
     raise typer.Exit(run(run_up(options, announce=out.say)))

@@ -70,7 +70,7 @@ def wait(
 
 
 async def _main(session: Session, any_id: str, waiting: WaitArguments) -> int:
-    from qgjob.cli.waiting.waiting import wait_and_tell
+    from qgjob.cli.waiting.waiting import wait_and_print
 
-    async with session.client(tells=False) as client:
-        return await wait_and_tell(client, session.out, any_id, waiting)
+    async with session.client(note_slow=False) as client:
+        return await wait_and_print(client, session.out, any_id, waiting)

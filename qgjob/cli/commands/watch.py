@@ -11,7 +11,7 @@ from qgjob.cli import options as opt
 from qgjob.cli import values
 from qgjob.cli.help import completing
 from qgjob.cli.session import Session, run, session_of
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def watch(
 
 
 async def _one(session: Session, lines: _Lines, any_id: str) -> None:
-    async with session.client(tells=False) as client, client.watch(any_id) as watched:
-        told = {job.job_id: _place(job) for job in watched.jobs}
+    async with session.client(note_slow=False) as client, client.watch(any_id) as watched:
+        shown = {job.job_id: _place(job) for job in watched.jobs}
         lines.begin(watched.jobs, watched.run, ended=watched.ended)
         problem: str | None = None
         while not watched.ended:
@@ -65,8 +65,8 @@ async def _one(session: Session, lines: _Lines, any_id: str) -> None:
                 problem = watched.problem
                 session.out.note(f"{problem} Waiting for it." if problem else "It answers again.")
             for job in watched.jobs:
-                if told.get(job.job_id) != _place(job):
-                    told[job.job_id] = _place(job)
+                if shown.get(job.job_id) != _place(job):
+                    shown[job.job_id] = _place(job)
                     lines.job(job, job.updated_at or client.clock.now())
         await watched.settle()
         lines.end(any_id, watched.jobs, watched.run)
@@ -75,7 +75,7 @@ async def _one(session: Session, lines: _Lines, any_id: str) -> None:
 async def _lab(session: Session, lines: _Lines, org_id: str | None) -> None:
     from qgjob.client.watching.labfeed import JobChanged
 
-    async with session.client(tells=False) as client, client.lab_feed() as lab:
+    async with session.client(note_slow=False) as client, client.lab_feed() as lab:
         lines.lab(lab.overview, len(lab.agents))
         problem: str | None = None
         while True:
@@ -123,7 +123,7 @@ class _Lines:
     def lab(self, overview: Any, agents: int) -> None:
         """The lab as it is at first, for people."""
         if not self._as_json and overview is not None:
-            there = counted(agents, "agent")
+            there = pluralize(agents, "agent")
             self._out.note(f"{there}, {overview.waiting} waiting, {overview.running} running. Ctrl-C ends.")
 
     def job(self, job: JobView, at: float) -> None:
@@ -152,8 +152,8 @@ class _Lines:
         if self._as_json:
             from qgjob.clock import rfc3339
 
-            said = {"agent": change.agent, "slot": change.slot, "state": change.what, "note": change.note}
-            self._object({"event": "agent", "at": rfc3339(change.at), **said})
+            fields = {"agent": change.agent, "slot": change.slot, "state": change.what, "note": change.note}
+            self._object({"event": "agent", "at": rfc3339(change.at), **fields})
         else:
             kind = "agent" if change.slot is None else "slot"
             self._words(

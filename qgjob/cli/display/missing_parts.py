@@ -30,10 +30,10 @@ async def warn_about_missing(client: Client, out: Output, request: SubmitRequest
         builds = await client.builds(org_id=request.org_id)
         others = sorted({b.platform or "" for b in builds if b.app_version_id == request.app_version_id})
         if others:
-            if meant := platform_mismatch(agents, request, others):
+            if warning := platform_mismatch(agents, request, others):
                 out.warn(
                     f"Build {request.app_version_id} of {request.org_id} was uploaded for "
-                    f"{', '.join(others)} alone, {meant}."
+                    f"{', '.join(others)} alone, {warning}."
                 )
         elif installs_builds(agents, request):
             out.warn(

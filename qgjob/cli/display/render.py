@@ -101,8 +101,8 @@ def attempts_table(out: Output, attempts: Sequence[Attempt]) -> None:
 
 def files_table(out: Output, job: JobView) -> None:
     """The files of a shard, as its last attempt tells of them."""
-    told = {file.file: file for file in job.attempts[-1].files} if job.attempts else {}
-    rows = ((name, told.get(name)) for name in job.tests)
+    results = {file.file: file for file in job.attempts[-1].files} if job.attempts else {}
+    rows = ((name, results.get(name)) for name in job.tests)
     out.table(
         ["FILE", "OUTCOME", "TIME"],
         (

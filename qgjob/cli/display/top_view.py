@@ -13,7 +13,7 @@ from qgjob.cli.display.cells import fit, padded, width_of
 from qgjob.cli.display.output import STYLES, clean
 from qgjob.cli.display.render import last_attempt, where
 from qgjob.domain.durations import show_duration
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from tui.draw.bars import rule, spark
 from tui.draw.times import moment
 
@@ -77,7 +77,10 @@ def _head(seen: Seen, overview: Overview) -> list[Line]:
     lines: list[Line] = [
         [
             ("qgjob  ", "bold"),
-            (f"{counted(len(seen.agents), 'agent')}, {counted(slots, 'slot')}{held}; {clean(leader)}", ""),
+            (
+                f"{pluralize(len(seen.agents), 'agent')}, {pluralize(slots, 'slot')}{held}; {clean(leader)}",
+                "",
+            ),
         ]
     ]
     if seen.problem:
@@ -102,7 +105,7 @@ def _head(seen: Seen, overview: Overview) -> list[Line]:
         ],
     ]
     if overview.dead_letters:
-        dead = counted(overview.dead_letters, "message")
+        dead = pluralize(overview.dead_letters, "message")
         lines.append([(f"{dead} could not be read: see `qgjob deadletters list`.", "yellow")])
     return lines
 

@@ -77,8 +77,8 @@ async def bring_build(
             progress=progress,
         )
     size = size_text(record.blob.size)
-    told = f"{size} uploaded" if progress.sent else f"{size}, there already"
-    out.note(f"Build {record.app_version_id}: {path.name}, {told}.")
+    text = f"{size} uploaded" if progress.sent else f"{size}, there already"
+    out.note(f"Build {record.app_version_id}: {path.name}, {text}.")
     return record
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from qgjob.cli.session import Session, run
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 
 if TYPE_CHECKING:
     from qgjob.bus.connect import Bus
@@ -73,7 +73,8 @@ def agents_and_slots(ctx: typer.Context, incomplete: str) -> Words:
         agents = [agent for agent in answer["agents"] if agent.get("state") != "gone"]
         slots = [(a["agent"], s) for a in agents for s in a.get("slots", ())]
         return [
-            (a["agent"], f"{counted(len(a.get('slots', ())), 'slot')} on {a.get('host', '')}") for a in agents
+            (a["agent"], f"{pluralize(len(a.get('slots', ())), 'slot')} on {a.get('host', '')}")
+            for a in agents
         ] + [(f"{agent}/{slot['name']}", slot.get("state", "")) for agent, slot in slots]
 
     return _fitting(_live(ctx, "agents", {}, read), incomplete)
@@ -181,7 +182,7 @@ def _runs(answer: Any) -> Words:
     found: dict[str, list[str]] = {}
     for job in answer["jobs"]:
         found.setdefault(job["run_id"], []).append(f"{job['org_id']} {job['app_version_id']}")
-    return [(run_id, f"{jobs[0]}, {counted(len(jobs), 'job')}") for run_id, jobs in found.items()]
+    return [(run_id, f"{jobs[0]}, {pluralize(len(jobs), 'job')}") for run_id, jobs in found.items()]
 
 
 def _each(answer: Any, field: str, of: str = "") -> Words:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from qgjob.cli.help.described import Described
+    from qgjob.cli.help.command_docs import CommandDoc
 
 _MAX_WIDTH: Final = 100
 _MIN_WIDTH: Final = 60
@@ -32,7 +32,7 @@ def bold(text: str) -> str:
     return text if plain else f"\x1b[1m{text}\x1b[0m"
 
 
-def help_text(command: Described, columns: int | None = None) -> str:
+def help_text(command: CommandDoc, columns: int | None = None) -> str:
     """The whole help of a command."""
     columns = columns or width()
     usage = textwrap.fill(
@@ -92,7 +92,7 @@ def dress(command: Any, path: str) -> None:
     """Have a typer command, and those below it, print this help."""
 
     def format_help(ctx: Any, formatter: Any) -> None:
-        from qgjob.cli.help.described import describe
+        from qgjob.cli.help.command_docs import describe
 
         del ctx
         formatter.write(help_text(describe(command, path)))

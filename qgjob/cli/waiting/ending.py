@@ -14,22 +14,22 @@ from qgjob.client.shapes import job_json
 from qgjob.domain.verdict import counts_of, failed_tests, failures_of, run_state_of
 
 if TYPE_CHECKING:
-    from qgjob.reporting import Explained
+    from qgjob.reporting import FailureDetails
 
 SHOWN_FAILURES: Final = 3
-"""Of how many of them it is shown at the end of a wait why."""
+"""Of how many the reason is shown at the end of a wait."""
 SHOWN_LINES: Final = 10
 
 
-def tell(
-    out: Output, waited: Waited, explained: Explained | None, *, as_json: bool, timeout_s: float | None
+def print_end(
+    out: Output, waited: Waited, details: FailureDetails | None, *, as_json: bool, timeout_s: float | None
 ) -> None:
     """Print how waiting ended and why the first failures failed; `timeout_s`: the limit of the wait."""
-    shown = _shown(waited, explained) if explained else {}
+    excerpts = _failure_excerpts(waited, details) if details else {}
     if as_json:
         out.json(waited_json(waited))
         for job in waited.jobs:
-            if text := shown.get(job.job_id):
+            if text := excerpts.get(job.job_id):
                 out.note(f"{job.state} {job.job_id} {job.title}")
                 out.indented(text, err=True)
     else:
@@ -41,16 +41,16 @@ def tell(
             if (job.state != "passed" or job.flaky) and kind_of(job) not in many:
                 reason = why(job)
                 out.state_line(job.state, f"{job.job_id} {job.title}" + (f" · {reason}" if reason else ""))
-                out.indented(shown.get(job.job_id, ""))
+                out.indented(excerpts.get(job.job_id, ""))
         if waited.jobs:
             out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
-    _tell_rules(out, waited)
-    _tell_more(out, waited)
+    _note_rules(out, waited)
+    _note_output(out, waited)
     if waited.timed_out:
         limit = timeout_s or 0.0
         how = "the jobs go on" if waited.jobs else "nothing is known of it, as nobody answered"
         out.error(f"Not ended after {limit:g} s; {how}.", hint=f"Wait again with: qgjob wait {waited.id}")
-    for reason, count in _reasons(waited).items():
+    for reason, count in _cancel_reasons(waited).items():
         jobs = "a job was" if count == 1 else f"{count} jobs were"
         out.error(
             f"{jobs[0].upper()}{jobs[1:]} cancelled: {reason}.",
@@ -58,20 +58,20 @@ def tell(
         )
 
 
-def _shown(waited: Waited, explained: Explained) -> dict[str, str]:
+def _failure_excerpts(waited: Waited, details: FailureDetails) -> dict[str, str]:
     """The lines to the first failures, by job."""
     from qgjob.report.excerpt import excerpt
     from qgjob.report.model import worst_first
 
-    found: dict[str, str] = {}
+    excerpts: dict[str, str] = {}
     for job in worst_first(waited.jobs):
-        cases, output = explained.cases.get(job.job_id, ()), explained.logs.get(job.job_id, "")
-        if len(found) < SHOWN_FAILURES and (text := excerpt(cases, output, lines=SHOWN_LINES)):
-            found[job.job_id] = text
-    return found
+        cases, output = details.cases.get(job.job_id, ()), details.logs.get(job.job_id, "")
+        if len(excerpts) < SHOWN_FAILURES and (text := excerpt(cases, output, lines=SHOWN_LINES)):
+            excerpts[job.job_id] = text
+    return excerpts
 
 
-def _tell_more(out: Output, waited: Waited) -> None:
+def _note_output(out: Output, waited: Waited) -> None:
     """Where to look when something went wrong."""
     first = next((job for job in waited.jobs if job.state in {"failed", "timed_out", "errored"}), None)
     if first is None or waited.timed_out:
@@ -80,7 +80,7 @@ def _tell_more(out: Output, waited: Waited) -> None:
     out.note(f"The output of {first.title}: qgjob logs {first.job_id}{of_all}")
 
 
-def _tell_rules(out: Output, waited: Waited) -> None:
+def _note_rules(out: Output, waited: Waited) -> None:
     """Say where options of the wait changed the verdict or ended it early."""
     rules = waited.rules
     if waited.stopped_by is not None:
@@ -112,8 +112,8 @@ def _state(waited: Waited) -> str:
     return run.state if isinstance(run, RunView) else run_state_of(waited.jobs)
 
 
-def _reasons(waited: Waited) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _cancel_reasons(waited: Waited) -> dict[str, int]:
+    counts: dict[str, int] = {}
     for reason in waited.no_slot.values():
-        found[reason] = found.get(reason, 0) + 1
-    return found
+        counts[reason] = counts.get(reason, 0) + 1
+    return counts

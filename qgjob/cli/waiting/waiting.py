@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qgjob.cli.display.output import Output
-from qgjob.cli.waiting.ending import SHOWN_FAILURES, tell
+from qgjob.cli.waiting.ending import SHOWN_FAILURES, print_end
 from qgjob.cli.waiting.progress import progress_for
 from qgjob.client.models import Submitted, Waited, WaitOptions
 from qgjob.client.watching.watch import Watch
@@ -19,7 +19,7 @@ from qgjob.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from qgjob.cli.session import Session
     from qgjob.client import Client
-    from qgjob.reporting import EveryCase, Explained
+    from qgjob.reporting import AllCases, FailureDetails
 
 _ENDS_WITHIN_S: Final = 15.0
 """By then what was cancelled has ended, but for what a lost machine ran; CI may kill us before."""
@@ -35,7 +35,7 @@ class WaitArguments:
     as_json: bool = False
 
 
-async def wait_and_tell(
+async def wait_and_print(
     client: Client, out: Output, any_id: str, waiting: WaitArguments, *, known: Submitted | None = None
 ) -> int:
     """Wait, write the report, print how it ended; returns the exit code."""
@@ -53,9 +53,9 @@ async def wait_and_tell(
             if waiting.junit is not None and watched is not None:
                 _write_interrupted(waiting.junit, out, any_id, watched)
             raise
-    explained = await _explained(client, waited, waiting)
-    unwritten = await _report(client, out, waited, waiting, explained)
-    tell(out, waited, explained, as_json=waiting.as_json, timeout_s=waiting.options.timeout_s)
+    details = await _failure_details(client, waited, waiting)
+    unwritten = await _write_report(client, out, waited, waiting, details)
+    print_end(out, waited, details, as_json=waiting.as_json, timeout_s=waiting.options.timeout_s)
     if unwritten is not None:  # print the result of the wait all the same
         out.error(unwritten.message, hint=f"Write it again with: qgjob report {waited.id} --output FILE")
         return int(waited.verdict) or int(ExitCode.ERROR)
@@ -67,10 +67,12 @@ async def report_cancelled(session: Session, any_id: str, waiting: WaitArguments
     if waiting.junit is None:
         return
     options = WaitOptions(timeout_s=_ENDS_WITHIN_S, no_slot_grace_s=None)
-    async with session.client(tells=False) as client:
+    async with session.client(note_slow=False) as client:
         waited = await client.wait(any_id, options)
         if waited.jobs:
-            await _report(client, session.out, waited, waiting, await _explained(client, waited, waiting))
+            await _write_report(
+                client, session.out, waited, waiting, await _failure_details(client, waited, waiting)
+            )
 
 
 def _write_interrupted(path: Path, out: Output, any_id: str, watched: Watch) -> None:
@@ -80,21 +82,21 @@ def _write_interrupted(path: Path, out: Output, any_id: str, watched: Watch) -> 
         out.note(f"{path} says what had ended by then.")
 
 
-async def _report(
-    client: Client, out: Output, waited: Waited, waiting: WaitArguments, explained: Explained | None
+async def _write_report(
+    client: Client, out: Output, waited: Waited, waiting: WaitArguments, details: FailureDetails | None
 ) -> UsageError | None:
     """Write the JUnit report that was asked for; the error where it cannot be written."""
     if waiting.junit is None:
         return None
     try:
-        every = await _every_case(client, out, waited, explained) if waiting.junit_cases else None
-        write_junit(waiting.junit, waited, explained, every)
+        all_cases = await _read_all_cases(client, out, waited, details) if waiting.junit_cases else None
+        write_junit(waiting.junit, waited, details, all_cases)
     except UsageError as error:
         return error
     return None
 
 
-async def _explained(client: Client, waited: Waited, waiting: WaitArguments) -> Explained | None:
+async def _failure_details(client: Client, waited: Waited, waiting: WaitArguments) -> FailureDetails | None:
     """Why jobs failed, as far as it will be shown; None when none failed."""
     if all(job.state == "passed" for job in waited.jobs):
         return None
@@ -105,16 +107,20 @@ async def _explained(client: Client, waited: Waited, waiting: WaitArguments) -> 
     return await explain(client, waited.jobs, at_most=SHOWN_FAILURES)
 
 
-async def _every_case(client: Client, out: Output, waited: Waited, explained: Explained | None) -> EveryCase:
+async def _read_all_cases(
+    client: Client, out: Output, waited: Waited, details: FailureDetails | None
+) -> AllCases:
     from qgjob.reporting import read_cases
 
-    every = await read_cases(client, waited.jobs, known=explained.reports if explained else {})
-    if every.unread:
-        out.note(f"{every.unread}.")
-    return every
+    all_cases = await read_cases(client, waited.jobs, known=details.reports if details else {})
+    if all_cases.unread:
+        out.note(f"{all_cases.unread}.")
+    return all_cases
 
 
-def write_junit(path: Path, waited: Waited, explained: Explained | None, every: EveryCase | None) -> None:
+def write_junit(
+    path: Path, waited: Waited, details: FailureDetails | None, all_cases: AllCases | None
+) -> None:
     """Write the JUnit report; raises `UsageError` when the file cannot be written."""
     from qgjob.report.junit import junit_xml
 
@@ -124,9 +130,9 @@ def write_junit(path: Path, waited: Waited, explained: Explained | None, every: 
                 waited.jobs,
                 name=waited.run.name if waited.run else None,
                 run=waited.run,
-                cases=explained.cases if explained else None,
-                logs=explained.logs if explained else None,
-                reports=every.reports if every else None,
+                cases=details.cases if details else None,
+                logs=details.logs if details else None,
+                reports=all_cases.reports if all_cases else None,
             )
         )
     except OSError as error:

@@ -24,7 +24,7 @@ from bus_schemas.rules import LimitRequest, PauseRequest, QueueRules, ResumeRequ
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.requests.request import ask
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.errors import NotFoundError, RefusedError, UnreachableError
 
 TIMEOUT_S: Final = 30.0
@@ -207,7 +207,8 @@ async def _jobs(bus: Bus, verb: str, request: BulkRequest, on_left: OnLeft | Non
             if not left:
                 raise
             raise UnreachableError(
-                f"{error.message} It has taken this {verb}, with about {counted(left, 'job')} still to come.",
+                f"{error.message} It has taken this {verb}, "
+                f"with about {pluralize(left, 'job')} still to come.",
                 hint="It is written down, and goes on as soon as a scheduler is there.",
             ) from None
         if not answer.left:

@@ -22,7 +22,7 @@ from qgjob.client.submitting import builds
 from qgjob.client.submitting.publish_run import PlannedRun, publish_run, was_stored
 from qgjob.clock import Clock
 from qgjob.domain.lifecycle import waiting_state
-from qgjob.domain.sharding import balanced
+from qgjob.domain.sharding import balance_shards
 from qgjob.errors import NoTestsError, NotFoundError, QgjobError, RefusedError, UnreachableError, UsageError
 
 log = logging.getLogger(__name__)
@@ -86,14 +86,14 @@ async def check_build(bus: Bus, request: SubmitRequest, *, now: float, until: fl
 
 
 async def expected_durations(bus: Bus, request: SubmitRequest) -> dict[str, float]:
-    """Expected seconds of the tests, where shards are to be balanced by them and they are known."""
+    """Expected seconds of the tests, where shards are to be balance_shards by them and they are known."""
     if not request.shards:
         return {}
     try:
         return await query.durations(bus, request.org_id, request.tests)
     except UnreachableError as error:
         # A submit needs no scheduler: then the files are dealt out evenly.
-        log.info("the shards are balanced without durations: %s", error)
+        log.info("the shards are balance_shards without durations: %s", error)
         return {}
 
 
@@ -102,7 +102,7 @@ def make_specs(
 ) -> list[JobSpec]:
     """The jobs of a request; raises `UsageError`, `NoTestsError` or `RefusedError` (too many).
 
-    `durations`: expected seconds of its tests, by which shards are balanced.
+    `durations`: expected seconds of its tests, by which shards are balance_shards.
     """
     checked_id("The organisation id", request.org_id)
     checked_id("The app version id", request.app_version_id)
@@ -202,7 +202,7 @@ def _tests(request: SubmitRequest, durations: Mapping[str, float]) -> list[tuple
     """The tests that make a job each: (test, ()), or for a shard (its name, its files)."""
     if request.shards is None:
         return [(test, ()) for test in request.tests]
-    shards = balanced(list(dict.fromkeys(request.tests)), durations, request.shards)
+    shards = balance_shards(list(dict.fromkeys(request.tests)), durations, request.shards)
     if any(len(files) > MAX_SHARD_FILES for files in shards):
         raise RefusedError(
             f"{len(request.tests)} tests in {request.shards} shards are too many for each: "

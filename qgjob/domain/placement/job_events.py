@@ -114,13 +114,13 @@ def on_ended(state: LabState, event: JobEnded, now: float) -> None:
         return
     if event.ran_s is not None and event.good:
         files = event.files if job.files else None
-        state.estimates.ran(job.group, job.test, event.ran_s, files=files)
+        state.estimates.add_run(job.group, job.test, event.ran_s, files=files)
     if event.installed:
         state.installs += 1
         if group := state.groups.get(job.group):
             group.installs += 1
         if event.install_s is not None:
-            state.estimates.installed(job.group.org_id, job.group.app_version_id, event.install_s)
+            state.estimates.add_install(job.group.org_id, job.group.app_version_id, event.install_s)
     elif event.ran_s is not None:
         state.installs_avoided += 1
     _drop(state, job)

@@ -40,7 +40,7 @@ class Learning:
         except BadMessageError as error:
             log.warning("what was learned of durations is learned anew: %s", error)
             return
-        self.estimates.relearn(learned.tests, learned.installs, learned.any_install)
+        self.estimates.load(learned.tests, learned.installs, learned.any_install)
 
     async def run(self) -> None:
         """Write changes now and then, until cancelled."""
@@ -65,7 +65,7 @@ class Learning:
         return data
 
     def _message(self, rows: int) -> Learned:
-        tests, installs = self.estimates.learned()
+        tests, installs = self.estimates.export()
         any_install = self.estimates.any_install
         return Learned(
             at=self.clock.now(),

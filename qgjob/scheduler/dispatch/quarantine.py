@@ -55,7 +55,7 @@ class Quarantine:
         except BadMessageError as error:
             log.warning("what was known of failing slots and builds cannot be read: %s", error)
             return []
-        return self._events(health.in_force(self.health))
+        return self._events(health.changes_to_restore(self.health))
 
     async def run(self, feed: Callable[..., None]) -> None:
         """End quarantines and holds when their time is over, and persist the records, until cancelled."""
@@ -79,13 +79,13 @@ class Quarantine:
         slot, build = f"{result.agent}/{result.slot}", (event.org_id, event.app_version_id)
         if event.state in {"passed", "failed"}:
             known = build in self.health.good and slot not in self.health.slots
-            changes = health.ran(self.health, event.run_id, build, slot)
+            changes = health.on_ran(self.health, event.run_id, build, slot)
             self._dirty = self._dirty or not known
             return self._events(changes)
         if event.state != "errored" or not event.retryable or result.reason in _NOBODYS:
             return []
         why = result.message or result.reason or ""
-        machines = result.reason in health.MACHINES
+        machines = result.reason in health.MACHINE_REASONS
         return self._failed(event, build, slot, why, requires(), machines=machines)
 
     def taken_over(self, event: TakenOver, requires: Callable[[], frozenset[str]]) -> list[Event]:
@@ -150,7 +150,7 @@ class Quarantine:
         failure = health.Failure(
             event.job_id, build, slot, reason[:200], len(slots), able, event.run_id, machines
         )
-        return self._take(health.failed(self.health, failure, self.clock.now()))
+        return self._take(health.on_failed(self.health, failure, self.clock.now()))
 
     def _take(self, changes: list[Change]) -> list[Event]:
         self._dirty = True

@@ -20,7 +20,7 @@ from qgjob.backoff import Backoff
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage, follow
 from qgjob.clock import SystemClock
-from qgjob.domain.wording import counted
+from qgjob.domain.wording import pluralize
 from qgjob.errors import BadMessageError, QgjobError, RefusedError
 from qgjob.scheduler.projection.event_history import EventHistory, OtherStreamError
 from qgjob.scheduler.projection.event_letters import EventLetters
@@ -263,7 +263,7 @@ class Projector:
             return
         if gone := self._evictions.on_count(evicted, now):
             raise _EvictedError(
-                f"the store at {self._store.shown} threw {counted(gone, 'key')} away, perhaps of "
+                f"the store at {self._store.shown} threw {pluralize(gone, 'key')} away, perhaps of "
                 "qgjob's; set its maxmemory-policy to noeviction, or give qgjob one of its own"
             )
 

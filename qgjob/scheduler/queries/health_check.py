@@ -20,7 +20,7 @@ from qgjob.bus.topology import stream_state
 from qgjob.bus.unreadable import UNREADABLE
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
-from qgjob.domain.wording import counted, waiting_jobs
+from qgjob.domain.wording import pluralize, waiting_jobs
 from qgjob.errors import QgjobError
 from qgjob.scheduler.leadership.election import KEY as LEADER_KEY
 from qgjob.scheduler.leadership.server_clock import read_server_time, server_time
@@ -186,14 +186,14 @@ class HealthCheck:
             detail += f"; the oldest for {show_duration(oldest)}"
         if overview is not None and overview.groups_held:
             detail += (
-                f"; {counted(overview.groups_held, 'group')} wait: nats-server has room for "
+                f"; {pluralize(overview.groups_held, 'group')} wait: nats-server has room for "
                 f"{overview.most_groups} at once (max_consumers)"
             )
         return CheckView(name="queue", ok=ok, detail=detail)
 
     async def _dead_letters(self) -> CheckView:
         count = int((await stream_state(self._bus, streams.DEAD))["messages"])
-        aside = f"{counted(count, 'unreadable message')} set aside: `qgjob deadletters list`"
+        aside = f"{pluralize(count, 'unreadable message')} set aside: `qgjob deadletters list`"
         return CheckView(name="dead_letters", ok=True, detail=aside if count else "none")
 
 
@@ -216,7 +216,7 @@ def agents_view(beats: Sequence[tuple[Heartbeat, float]], now: float) -> CheckVi
     if not beats:
         return CheckView(name="agents", ok=False, detail="no agent is alive: nothing can run")
     slots = sum(len(beat.slots) for beat, _ in beats)
-    detail = f"{counted(len(beats), 'agent')}, {counted(slots, 'slot')}"
+    detail = f"{pluralize(len(beats), 'agent')}, {pluralize(slots, 'slot')}"
     late = [at for _, at in beats if now - at > streams.AGENT_TTL_S + _LATE_S]
     if late:
         who = "none was heard" if len(late) == len(beats) else f"{len(late)} were not heard"

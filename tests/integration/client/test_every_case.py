@@ -35,7 +35,7 @@ async def job(client: Client, folder: Path, name: str, *, passed: bool, attempts
     return view(job_id=name, state="passed" if passed else "failed", attempts=tuple(told))
 
 
-def shown(found: reporting.EveryCase) -> dict[str, dict[int, str]]:
+def shown(found: reporting.AllCases) -> dict[str, dict[int, str]]:
     return {
         job_id: {number: report.cases[0].name for number, report in reports.items()}
         for job_id, reports in found.reports.items()

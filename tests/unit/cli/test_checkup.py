@@ -10,7 +10,7 @@ from bus_schemas.agents import Heartbeat, SlotStatus
 from bus_schemas.holds import BuildHold
 from bus_schemas.queries import CheckView, ClockView, HealthAnswer, Overview, PauseView
 from qgjob import __version__
-from qgjob.cli.checkup import here, lab, server
+from qgjob.cli.checkup import lab, machine, server
 from qgjob.cli.checkup.finding import Finding, Status, worst
 from qgjob.config import RunningUp
 
@@ -131,22 +131,23 @@ def test_the_store_against_its_limit(used: int, limit: int | None, status: Statu
     ("free", "status"), [(0, "wrong"), (2**28, "wrong"), (GIB, "warning"), (6 * GIB, "ok")]
 )
 def test_free_space(free: int, status: Status):
-    assert here.disk_status(free) == status
+    assert machine.disk_status(free) == status
 
 
 def test_a_folder_that_is_not_there_and_a_gateway_that_is_none(tmp_path: Path):
-    found = here.disk("disk", tmp_path / "gone", "things are", "make it")
+    found = machine.disk("disk", tmp_path / "gone", "things are", "make it")
     assert (found.status, found.hint) == ("wrong", "make it")
-    assert here.http("ftp://x").status == "wrong"
-    assert here.http("http://127.0.0.1:1").status == "wrong"
-    assert here.http(None).status == "unknown"
+    assert machine.http("ftp://x").status == "wrong"
+    assert machine.http("http://127.0.0.1:1").status == "wrong"
+    assert machine.http(None).status == "unknown"
 
 
 def test_who_said_where_the_server_is():
     up = RunningUp("nats://u:1", None, 1, "/d", 1.0)
     assert (
-        "QGJOB_SERVER" in here.source("nats://e:1", "nats://e:1", {"QGJOB_SERVER": "nats://e:1"}, up).detail
+        "QGJOB_SERVER"
+        in machine.source("nats://e:1", "nats://e:1", {"QGJOB_SERVER": "nats://e:1"}, up).detail
     )
-    assert "qgjob up" in here.source("nats://u:1", None, {}, up).detail
-    assert "default" in here.source("nats://127.0.0.1:4222", None, {}, None).detail
-    assert "secret" not in here.source("nats://u:secret@h:1", "x", {}, None).detail
+    assert "qgjob up" in machine.source("nats://u:1", None, {}, up).detail
+    assert "default" in machine.source("nats://127.0.0.1:4222", None, {}, None).detail
+    assert "secret" not in machine.source("nats://u:secret@h:1", "x", {}, None).detail

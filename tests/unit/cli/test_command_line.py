@@ -9,10 +9,10 @@ import pytest
 
 from bus_schemas.agents import GroupRef
 from bus_schemas.queries import GroupView, LeaderView, Overview
+from qgjob.cli.arguments import globals_first, is_verbose
 from qgjob.cli.help.root_help import root_help
 from qgjob.cli.main import run
 from qgjob.cli.table import COMMANDS
-from qgjob.cli.words import globals_first, is_verbose
 from qgjob.client.models import Submitted
 from qgjob.client.shapes import job_json, overview_json, run_json, submitted_json
 from tests.support.views import NOW, ended, view

@@ -10,34 +10,34 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from qgjob.cli.help.described import Described, everything
+from qgjob.cli.arguments import globals_first
+from qgjob.cli.help.command_docs import CommandDoc, all_commands
 from qgjob.cli.help.examples import EXAMPLES
 from qgjob.cli.help.help_text import help_text
 from qgjob.cli.help.root_help import root_help
 from qgjob.cli.main import run
 from qgjob.cli.table import COMMANDS
-from qgjob.cli.words import globals_first
 from qgjob.errors import ExitCode
 from scripts import cli_doc, manpage
 from scripts.exit_codes import EXIT_CODES
 
 
-def all_commands() -> Iterator[Described]:
-    def below(command: Described) -> Iterator[Described]:
+def commands_and_children() -> Iterator[CommandDoc]:
+    def below(command: CommandDoc) -> Iterator[CommandDoc]:
         yield command
         for child in command.children:
             yield from below(child)
 
-    for _, top in everything():
+    for _, top in all_commands():
         yield from below(top)
 
 
 def test_every_command_has_an_example():
-    assert [c.path for c in all_commands() if not c.examples] == []
+    assert [c.path for c in commands_and_children() if not c.examples] == []
 
 
 def test_no_example_is_of_a_command_that_is_gone():
-    paths = {command.path.removeprefix("qgjob ") for command in all_commands()}
+    paths = {command.path.removeprefix("qgjob ") for command in commands_and_children()}
     assert set(EXAMPLES) - paths == set()
 
 
@@ -71,7 +71,7 @@ def test_every_example_is_read_by_its_command(path: str, monkeypatch: pytest.Mon
 
 
 def test_no_line_of_help_is_wider_than_the_terminal():
-    for command in all_commands():
+    for command in commands_and_children():
         examples = {f"  {line}" for line, _ in command.examples}
         wide = [
             line for line in help_text(command, 80).splitlines() if len(line) > 80 and line not in examples

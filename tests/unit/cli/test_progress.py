@@ -9,7 +9,7 @@ import pytest
 from bus_schemas.events import Attempt
 from bus_schemas.queries import JobView
 from qgjob.cli.display.output import Output
-from qgjob.cli.waiting.ending import tell
+from qgjob.cli.waiting.ending import print_end
 from qgjob.cli.waiting.progress import HEARTBEAT_S, DrawnProgress, PlainProgress, progress_for
 from qgjob.client.models import Waited
 from qgjob.client.watching.watch import Watch
@@ -73,7 +73,7 @@ def test_of_many_jobs_that_never_started_a_log_gets_ten():
     assert len(lines) == 12
     assert lines[-2].startswith("[11/301] cancelled 9.py")
     assert lines[-1] == "… more that had not started were cancelled (fail-fast: a.py failed)"
-    tell(out, Waited(id="r_1", run=None, jobs=(*many, failed)), None, as_json=False, timeout_s=None)
+    print_end(out, Waited(id="r_1", run=None, jobs=(*many, failed)), None, as_json=False, timeout_s=None)
     assert stdout.getvalue().splitlines() == [
         "cancelled 300 jobs that had not started · fail-fast: a.py failed",
         "failed j_f f.py",

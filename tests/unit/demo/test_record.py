@@ -33,9 +33,9 @@ def test_it_is_over_when_all_have_come_and_ended() -> None:
 def test_an_event_that_comes_twice_counts_once() -> None:
     world = World()
     again = world.end(world.jobs[0], "s0", 101.0, 104.0, "passed")
-    world.record.event(again)
+    world.record.on_event(again)
     assert world.record.ends[world.jobs[0].job_id] == 1
-    world.record.event(LiveEvent(again.event, again.seq + 1))
+    world.record.on_event(LiveEvent(again.event, again.seq + 1))
     assert world.record.ends[world.jobs[0].job_id] == 2, "a second result is another matter"
 
 
@@ -43,9 +43,9 @@ def test_events_may_be_quicker_than_the_answer_to_the_submit() -> None:
     world = World()
     queued = world.jobs[0]
     late = Record(world.plan.jobs)
-    late.event(world.end(queued, "s0", 101.0, 104.0, "failed"))
+    late.on_event(world.end(queued, "s0", 101.0, 104.0, "failed"))
     assert not late.jobs
-    late.submitted(world.plan.pushes[0], Submitted(queued.run_id, (queued,)))
+    late.on_submitted(world.plan.pushes[0], Submitted(queued.run_id, (queued,)))
     assert [job.state for job in late.jobs] == ["failed"]
 
 
@@ -54,6 +54,6 @@ def test_after_a_gap_the_systems_word_is_taken_but_an_end_stays() -> None:
     first, second = world.jobs[:2]
     world.end(first, "s0", 101.0, 104.0, "passed")
     news = second.model_copy(update={"state": "failed"})
-    world.record.resynced([first, news])
+    world.record.on_resync([first, news])
     assert [job.state for job in world.jobs[:2]] == ["passed", "failed"]
     assert not world.record.complete

@@ -96,7 +96,7 @@ def test_the_table_adds_up() -> None:
 def test_what_was_found_names_the_assertion() -> None:
     world = World()
     world.end_all()
-    text = "\n".join(summary.found(report_on(world)))
+    text = "\n".join(summary.failure_lines(report_on(world)))
     assert "v2 has a bug" in text
     assert "tests/b.py" in text
     assert "AssertionError: 1 != 2" in text

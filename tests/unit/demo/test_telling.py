@@ -56,7 +56,7 @@ def test_a_demo_without_a_terminal_tells_pushes_failures_and_that_it_goes_on() -
     world, clock, lines = World(), ManualClock(), list[str]()
     with PlainShow(world.plan, lines.append, clock) as show:
         show.say("starting")
-        show.pushed(world.plan.pushes[0])
+        show.on_push(world.plan.pushes[0])
         show.update(world.record)
         world.end_all()
         show.update(world.record)

@@ -36,7 +36,7 @@ class World:
             request = SubmitRequest(org_id="o", app_version_id=push.version, tests=push.tests, priority=5)
             specs = make_specs(request, 100.0 + number)
             submitted = Submitted(specs[0].run_id, tuple(view_of(spec) for spec in specs))
-            self.record.submitted(push, submitted)
+            self.record.on_submitted(push, submitted)
 
     @property
     def jobs(self) -> list[JobView]:
@@ -45,7 +45,7 @@ class World:
     def happen(self, event: AnyEvent) -> LiveEvent:
         self.seq += 1
         live = LiveEvent(event, self.seq)
-        self.record.event(live)
+        self.record.on_event(live)
         return live
 
     def start(self, job: JobView, slot: str, at: float, *, preparing: bool = True) -> None:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from bus_schemas.lab import LabHealth
 from qgjob.domain import health
 from qgjob.domain.health import (
-    BRAKE_SLOTS,
-    ERRORS,
+    ERRORS_TO_QUARANTINE,
     FIRST_S,
-    FORGOTTEN_S,
+    FORGET_AFTER_S,
     LONGEST_S,
+    MAX_QUARANTINED_SHARE,
     MAX_RECORDS,
-    SHARE,
+    SLOTS_TO_HOLD_BUILD,
     BuildFreed,
     BuildHeld,
     Change,
@@ -27,7 +27,7 @@ from qgjob.domain.health import (
     Quarantined,
 )
 from qgjob.domain.health_stored import from_message, to_message
-from qgjob.domain.lacking import MAX_JOBS, MAX_RUNS
+from qgjob.domain.missing_resources import MAX_JOBS, MAX_RUNS
 
 GOOD, BAD = ("o", "v1"), ("o", "v9")
 
@@ -35,12 +35,12 @@ GOOD, BAD = ("o", "v1"), ("o", "v9")
 def fail(
     state: Health, job: str, slot: str, *, build: tuple[str, str] = GOOD, now: float = 0.0, lab: int = 8
 ) -> list[Change]:
-    return health.failed(state, Failure(job, build, slot, "device_lost", lab, lab), now)
+    return health.on_failed(state, Failure(job, build, slot, "device_lost", lab, lab), now)
 
 
 def quarantine(state: Health, slot: str, now: float = 0.0) -> Quarantined:
     changes: list[Change] = []
-    for number in range(ERRORS):
+    for number in range(ERRORS_TO_QUARANTINE):
         changes = fail(state, f"{slot}-{number}", slot, now=now)
     assert isinstance(changes[0], Quarantined)
     return changes[0]
@@ -49,8 +49,8 @@ def quarantine(state: Health, slot: str, now: float = 0.0) -> Quarantined:
 def lacks(
     state: Health, job: str, slot: str, *, run: str = "r", build: tuple[str, str] = GOOD, able: int = 8
 ) -> list[Change]:
-    failure = Failure(job, build, slot, "this machine has no Maestro", 8, able, run, machines=True)
-    return health.failed(state, failure, 0.0)
+    failure = Failure(job, build, slot, "this machine has no Maestro", 8, able, run, machine_at_fault=True)
+    return health.on_failed(state, failure, 0.0)
 
 
 def test_one_job_alone_holds_no_build_however_many_slots_fail_it() -> None:
@@ -74,28 +74,28 @@ def test_what_no_slot_has_is_held_against_none_though_other_runs_of_the_build_we
     state = Health()
     found: list[Change] = []
     for n in range(40):
-        health.ran(state, "another run", GOOD, "b/s0")
+        health.on_ran(state, "another run", GOOD, "b/s0")
         found += lacks(state, f"j{n}", f"a/s{n % 4}")
     assert not found
 
 
 def test_a_slot_that_lacks_what_others_may_have_is_put_into_quarantine() -> None:
     state = Health()
-    changes = [c for n in range(ERRORS) for c in lacks(state, f"j{n}", "a/s0")]
+    changes = [c for n in range(ERRORS_TO_QUARANTINE) for c in lacks(state, f"j{n}", "a/s0")]
     assert [type(change) for change in changes] == [Quarantined]
     assert isinstance(changes[0], Quarantined)
     assert "no Maestro" in changes[0].why
     # It is let go again when the others turn out to lack it too, and blamed once one does not.
-    others = [c for n in range(BRAKE_SLOTS) for c in lacks(state, f"k{n}", f"a/s{n}")]
+    others = [c for n in range(SLOTS_TO_HOLD_BUILD) for c in lacks(state, f"k{n}", f"a/s{n}")]
     assert others == [Freed("a/s0")]
-    health.ran(state, "r", GOOD, "b/s9")
-    again = [c for n in range(ERRORS) for c in lacks(state, f"l{n}", "a/s0")]
+    health.on_ran(state, "r", GOOD, "b/s9")
+    again = [c for n in range(ERRORS_TO_QUARANTINE) for c in lacks(state, f"l{n}", "a/s0")]
     assert [type(change) for change in again] == [Quarantined]
 
 
 def test_a_slot_is_let_go_when_nobody_has_what_several_runs_took() -> None:
     state = Health()
-    runs = [f"r{n}" for n in range(ERRORS)]
+    runs = [f"r{n}" for n in range(ERRORS_TO_QUARANTINE)]
     changes = [c for run in runs for c in lacks(state, f"of {run}", "a/s0", run=run)]
     assert [type(change) for change in changes] == [Quarantined]
     tries = [lacks(state, f"of {run}", f"a/s{n}", run=run) for run in runs for n in (1, 2)]
@@ -104,7 +104,7 @@ def test_a_slot_is_let_go_when_nobody_has_what_several_runs_took() -> None:
 
 def test_a_run_that_few_slots_could_take_lets_no_slot_go_that_failed_another() -> None:
     state = Health()
-    wide = [c for n in range(ERRORS) for c in lacks(state, f"w{n}", "a/s0")]
+    wide = [c for n in range(ERRORS_TO_QUARANTINE) for c in lacks(state, f"w{n}", "a/s0")]
     assert [type(change) for change in wide] == [Quarantined]
     assert not lacks(state, "w", "a/s1")
     for n in range(2):  # two slots are all that could: none of them is at fault
@@ -117,14 +117,16 @@ def test_a_run_that_few_slots_could_take_lets_no_slot_go_that_failed_another() -
 
 def test_a_run_that_goes_on_is_not_forgotten_for_newer_ones() -> None:
     state = Health()
-    health.ran(state, "long", GOOD, "b/s9")
+    health.on_ran(state, "long", GOOD, "b/s9")
     for n in range(MAX_RUNS + 100):
-        health.ran(state, f"r{n}", GOOD, "b/s9")
+        health.on_ran(state, f"r{n}", GOOD, "b/s9")
         if n % (MAX_RUNS // 2) == 0:
             lacks(state, f"i{n}", "a/s0", run="long")
-    assert state.lacking.runs["long"].ran
+    assert state.missing.runs["long"].has_run
     # Somebody has what it takes, so a slot that has not is at fault.
-    changes = [c for n in range(9) for c in lacks(state, f"j{n}", f"a/s{n % BRAKE_SLOTS}", run="long")]
+    changes = [
+        c for n in range(9) for c in lacks(state, f"j{n}", f"a/s{n % SLOTS_TO_HOLD_BUILD}", run="long")
+    ]
     assert {type(change) for change in changes} == {Quarantined}
 
 
@@ -132,18 +134,20 @@ def test_what_is_remembered_of_runs_has_a_bound() -> None:
     state = Health()
     for n in range(max(MAX_RUNS, MAX_JOBS) + 100):
         lacks(state, f"j{n}", f"a/s{n}", run=f"r{n}")
-    assert len(state.lacking.runs) == MAX_RUNS
-    assert len(state.lacking.jobs) == MAX_JOBS
+    assert len(state.missing.runs) == MAX_RUNS
+    assert len(state.missing.jobs) == MAX_JOBS
 
 
 def works(state: Health) -> None:
-    health.ran(state, "ran", GOOD, "elsewhere")
+    health.on_ran(state, "ran", GOOD, "elsewhere")
 
 
 def test_so_many_jobs_in_a_row_and_a_slot_is_in_quarantine_and_says_why() -> None:
     state = Health()
     works(state)
-    assert [fail(state, f"j{n}", "a/s0") for n in range(ERRORS - 1)] == [[]] * (ERRORS - 1)
+    assert [fail(state, f"j{n}", "a/s0") for n in range(ERRORS_TO_QUARANTINE - 1)] == [[]] * (
+        ERRORS_TO_QUARANTINE - 1
+    )
     (found,) = fail(state, "another", "a/s0", now=7.0)
     assert isinstance(found, Quarantined)
     assert (found.slot, found.until) == ("a/s0", 7.0 + FIRST_S)
@@ -161,10 +165,10 @@ def test_one_job_again_and_again_says_nothing_of_the_slot() -> None:
 def test_a_test_that_ran_in_between_clears_the_slot() -> None:
     state = Health()
     works(state)
-    for n in range(ERRORS - 1):
+    for n in range(ERRORS_TO_QUARANTINE - 1):
         fail(state, f"j{n}", "a/s0")
-    assert not health.ran(state, "ran", GOOD, "a/s0")
-    for n in range(ERRORS - 1):
+    assert not health.on_ran(state, "ran", GOOD, "a/s0")
+    for n in range(ERRORS_TO_QUARANTINE - 1):
         assert not fail(state, f"k{n}", "a/s0")
 
 
@@ -184,13 +188,13 @@ def test_after_its_time_a_slot_is_probed_and_a_failed_probe_means_a_longer_quara
         found = change
     assert found.until - now == LONGEST_S
     health.tick(state, found.until)
-    assert health.ran(state, "ran", GOOD, "a/s0") == [Freed("a/s0")]
+    assert health.on_ran(state, "ran", GOOD, "a/s0") == [Freed("a/s0")]
     assert not state.slots
 
 
 def test_a_build_that_fails_everywhere_is_held_and_its_slots_are_let_go() -> None:
     state = Health()
-    first = [fail(state, f"a{n}", "a/s0", build=BAD) for n in range(ERRORS)]
+    first = [fail(state, f"a{n}", "a/s0", build=BAD) for n in range(ERRORS_TO_QUARANTINE)]
     assert isinstance(first[-1][0], Quarantined), "so far it may as well be the slot"
     fail(state, "b", "b/s0", build=BAD)
     held, freed = fail(state, "c", "c/s0", build=BAD, now=5.0)
@@ -204,7 +208,7 @@ def test_a_build_that_fails_everywhere_is_held_and_its_slots_are_let_go() -> Non
 
 def test_a_build_that_ran_somewhere_is_never_held() -> None:
     state = Health()
-    health.ran(state, "ran", BAD, "z/s0")
+    health.on_ran(state, "ran", BAD, "z/s0")
     for n in range(50):
         for change in fail(state, f"j{n}", f"s/{n}", build=BAD, lab=50):
             assert not isinstance(change, BuildHeld)
@@ -212,13 +216,13 @@ def test_a_build_that_ran_somewhere_is_never_held() -> None:
 
 def test_a_held_build_is_tried_again_and_held_longer_at_the_first_error() -> None:
     state = Health()
-    for n in range(BRAKE_SLOTS):
+    for n in range(SLOTS_TO_HOLD_BUILD):
         fail(state, f"j{n}", f"s/{n}", build=BAD)
     assert health.tick(state, FIRST_S) == [BuildFreed(BAD)]
     (change,) = fail(state, "again", "s/9", build=BAD, now=FIRST_S)
     assert isinstance(change, BuildHeld)
     assert (change.build, change.until) == (BAD, 3 * FIRST_S)
-    assert health.ran(state, "ran", BAD, "s/1") == [BuildFreed(BAD)]
+    assert health.on_ran(state, "ran", BAD, "s/1") == [BuildFreed(BAD)]
     assert BAD not in state.builds
 
 
@@ -226,7 +230,7 @@ def test_where_only_two_slots_could_run_it_two_are_enough() -> None:
     state = Health()
     changes: list[Change] = []
     for n in range(2):
-        changes = health.failed(state, Failure(f"j{n}", BAD, f"s/{n}", "x", lab=9, able=2), 0.0)
+        changes = health.on_failed(state, Failure(f"j{n}", BAD, f"s/{n}", "x", lab=9, able=2), 0.0)
     assert isinstance(changes[0], BuildHeld)
 
 
@@ -236,7 +240,7 @@ def test_an_operator_may_pardon_slot_and_build() -> None:
     quarantine(state, "a/s0")
     assert health.pardon_slot(state, "a/s0")
     assert not health.pardon_slot(state, "a/s0")
-    for n in range(BRAKE_SLOTS):
+    for n in range(SLOTS_TO_HOLD_BUILD):
         fail(state, f"j{n}", f"s/{n}", build=BAD)
     assert health.pardon_build(state, BAD)
     assert not health.pardon_build(state, BAD)
@@ -277,9 +281,9 @@ def test_never_more_than_a_share_is_in_quarantine_and_changes_say_what_is_so(
         slot, build = f"s/{step.slot % lab}", ("o", f"v{step.build}")
         match step.kind:
             case "fail":
-                changes = health.failed(state, Failure(f"j{step.job}", build, slot, "x", lab, lab), now)
+                changes = health.on_failed(state, Failure(f"j{step.job}", build, slot, "x", lab, lab), now)
             case "run":
-                changes = health.ran(state, "ran", build, slot)
+                changes = health.on_ran(state, "ran", build, slot)
             case "tick":
                 changes = health.tick(state, now)
             case "restart":
@@ -300,12 +304,12 @@ def test_never_more_than_a_share_is_in_quarantine_and_changes_say_what_is_so(
                     held.add(which)
                 case BuildFreed(which):
                     held.discard(which)
-        assert len(shut) <= lab * SHARE
+        assert len(shut) <= lab * MAX_QUARANTINED_SHARE
         assert shut == {name for name, record in state.slots.items() if record.until is not None}
         assert held == {which for which, record in state.builds.items() if record.until is not None}
         due = health.next_change(state)
         assert (due is None) == (not shut and not held)
-    for change in health.in_force(state):
+    for change in health.changes_to_restore(state):
         match change:
             case Quarantined(name, _, _):
                 shut.remove(name)
@@ -324,7 +328,7 @@ def test_what_is_held_against_a_slot_that_is_gone_is_forgotten_after_a_day() -> 
     quarantine(state, "here/s0")
     fail(state, "j", "young/s0")
     there = {"here/s0"}
-    late = ended + FORGOTTEN_S + 1
+    late = ended + FORGET_AFTER_S + 1
     assert health.forget_gone(state, there, late) == [], "its quarantine goes on"
     health.tick(state, ended)
     assert health.forget_gone(state, there, late - 2) == []

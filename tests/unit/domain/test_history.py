@@ -19,7 +19,7 @@ from bus_schemas.events import (
     TakenOver,
 )
 from qgjob.domain.history import JobDoc, apply
-from qgjob.domain.lifecycle import TERMINAL, WAITING, is_legal, is_onwards
+from qgjob.domain.lifecycle import TERMINAL, WAITING, is_forward, is_legal
 from tests.support.histories import BEGIN, Ids, ended, lives, queued, said, started
 
 ONE = Ids()
@@ -66,7 +66,7 @@ def test_only_steps_of_the_lifecycle_are_taken(life: list[AnyEvent], dice: rando
         if attempt == doc.attempt and doc.state not in TERMINAL:
             retried = doc.settled and doc.state == "queued"
             announced = {state, doc.state} <= WAITING  # until then it stands there as queued
-            assert retried or announced or is_onwards(state, doc.state) or is_legal(state, doc.state)
+            assert retried or announced or is_forward(state, doc.state) or is_legal(state, doc.state)
 
 
 def test_an_ended_job_lives_again_when_somebody_asked_for_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobState
-from qgjob.domain.lifecycle import LIFECYCLE, STATES, TERMINAL, advance, is_legal, is_onwards, mermaid
+from qgjob.domain.lifecycle import LIFECYCLE, STATES, TERMINAL, advance, is_forward, is_legal, mermaid
 from qgjob.errors import IllegalTransitionError
 
 
@@ -18,8 +18,8 @@ def test_the_table_and_the_schemas_name_the_same_states() -> None:
 
 
 def test_onwards_is_one_way() -> None:
-    assert is_onwards("scheduled", "passed")
-    assert not any(is_onwards(b, a) and is_onwards(a, b) for a in STATES for b in STATES)
+    assert is_forward("scheduled", "passed")
+    assert not any(is_forward(b, a) and is_forward(a, b) for a in STATES for b in STATES)
 
 
 def test_only_a_request_leaves_an_end() -> None:

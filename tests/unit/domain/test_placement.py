@@ -97,8 +97,8 @@ def test_a_retry_avoids_the_slot_that_failed_it_if_another_will_do() -> None:
 def test_short_jobs_are_released_ahead_and_long_ones_are_not() -> None:
     world = World()
     world.add_slot("a/s0", ())
-    world.state.estimates.ran(GroupKey("any", "o", "v1"), "t", 0.01)
-    world.state.estimates.ran(GroupKey("any", "o", "v2"), "t", 60.0)
+    world.state.estimates.add_run(GroupKey("any", "o", "v1"), "t", 0.01)
+    world.state.estimates.add_run(GroupKey("any", "o", "v2"), "t", 60.0)
     for number in range(50):
         world.feed(JobArrived(job(number, app="v1")))
     assert len(world.released) == 20
@@ -112,7 +112,7 @@ def test_short_jobs_are_released_ahead_and_long_ones_are_not() -> None:
 def test_what_was_released_behind_a_test_that_hangs_is_for_others() -> None:
     world = World()
     world.add_slot("a/s0", ())
-    world.state.estimates.ran(GroupKey("any", "o", "v1"), "t", 0.01)
+    world.state.estimates.add_run(GroupKey("any", "o", "v1"), "t", 0.01)
     for number in range(4):
         world.feed(JobArrived(job(number)))
     world.take("a/s0")

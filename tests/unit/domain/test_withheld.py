@@ -148,7 +148,7 @@ def test_a_slot_on_probation_gets_one_job_at_a_time_however_short_they_are() -> 
     def outs(probing: bool) -> int:
         world = Guarded()
         for _ in range(50):
-            world.state.estimates.ran(job(1).group, "t", 0.001)
+            world.state.estimates.add_run(job(1).group, "t", 0.001)
         if probing:
             world.feed(SlotProbed("a/s0", True))
         world.add_slot("a/s0", LABELS)

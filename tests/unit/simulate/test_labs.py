@@ -8,7 +8,7 @@ import pytest
 
 from qgjob.errors import UsageError
 from qgjob.simulate.engine import ANY_TARGET, Lab
-from qgjob.simulate.labs import describe, read_labels, with_more
+from qgjob.simulate.labs import add_slots, describe, read_labels
 
 EMULATOR, DEVICE = frozenset({"emulator"}), frozenset({"device", "android-14"})
 
@@ -74,14 +74,14 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
 
 def test_more_slots_are_like_those_with_the_same_labels(tmp_path: Path) -> None:
     lab = read_labels(written(tmp_path, "lab.toml", TOML), 20.0)
-    more = with_more(lab, "2:android-14,device")
+    more = add_slots(lab, "2:android-14,device")
     assert more.lab.slots == (*lab.slots, DEVICE, DEVICE)
     assert more.lab.install_on(4) == 45.0
     assert more.name == "5 slots, 2 more with android-14, device"
-    assert with_more(Lab.uniform(3, 9.0), "1").lab == Lab((ANY_TARGET,) * 4, 9.0)
+    assert add_slots(Lab.uniform(3, 9.0), "1").lab == Lab((ANY_TARGET,) * 4, 9.0)
 
 
 @pytest.mark.parametrize("text", ["", "0", "x", "-1", "4;emulator", "4:a b", "4999"])
 def test_what_cannot_be_added_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--add"):
-        with_more(Lab.uniform(3, 9.0), text)
+        add_slots(Lab.uniform(3, 9.0), text)

@@ -15,7 +15,7 @@ from qgjob.simulate.engine import Lab
 from qgjob.simulate.generate import CiShape, ci_trace
 from qgjob.simulate.labs import NamedLab
 from qgjob.simulate.plot import draw, picture
-from qgjob.simulate.timeline import INSTALLING, colour, number_builds, stretches, usage
+from qgjob.simulate.timeline import INSTALLING, colour, number_builds, segments, usage
 from qgjob.simulate.trace import TraceJob
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -37,19 +37,21 @@ def test_names_are_words_and_never_markup() -> None:
 
 def test_a_stretch_is_what_a_slot_did_in_its_time() -> None:
     trace = [TraceJob(0.0, "v1", "a", 6.0), TraceJob(0.0, "v1", "b", 6.0), TraceJob(0.0, "v2", "c", 10.0)]
-    ran = simulated(trace, slots=1)[0].ran
-    numbers = number_builds(ran)
-    span = max(one.ended_s for one in ran)
-    found = [(one.begin, one.end, one.what) for one in stretches(ran, numbers, 0.0, span, round(span))]
-    assert found == [(0, 4, INSTALLING), (4, 16, 0), (16, 20, INSTALLING), (20, 30, 1)]
-    testing, installing = usage(ran, 0.0, span, round(span))
+    executions = simulated(trace, slots=1)[0].executions
+    numbers = number_builds(executions)
+    span = max(one.ended_s for one in executions)
+    drawn = [(one.begin, one.end, one.what) for one in segments(executions, numbers, 0.0, span, round(span))]
+    assert drawn == [(0, 4, INSTALLING), (4, 16, 0), (16, 20, INSTALLING), (20, 30, 1)]
+    testing, installing = usage(executions, 0.0, span, round(span))
     assert (sum(testing), sum(installing)) == (22.0, 8.0)
 
 
 def test_a_slot_that_was_mostly_idle_in_a_column_shows_nothing_there() -> None:
-    ran = simulated([TraceJob(0.0, "v1", "a", 0.0), TraceJob(96.0, "v1", "b", 4.0)], slots=1)[0].ran
-    found = list(stretches(ran, number_builds(ran), 0.0, 100.0, 10))
-    assert [(one.begin, one.what) for one in found] == []
+    executions = simulated([TraceJob(0.0, "v1", "a", 0.0), TraceJob(96.0, "v1", "b", 4.0)], slots=1)[
+        0
+    ].executions
+    drawn = list(segments(executions, number_builds(executions), 0.0, 100.0, 10))
+    assert [(one.begin, one.what) for one in drawn] == []
 
 
 def test_builds_next_to_each_other_differ() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.placement_policy import HELD_OUT, Case, Must, held_out, measure, musts
+from bench.placement_policy import HELD_OUT, Case, Goal, goals_of, held_out, measure
 from qgjob.simulate.generate import CiShape
 
 FIFO = {
@@ -20,7 +20,7 @@ GOOD = {**FIFO, "mean_wait_s": 120.0, "installs": 600.0, "makespan_over_bound": 
 
 def missed(case: Case, builds_per_slot: float, **worse: float) -> set[str]:
     figures = {"fifo": FIFO, "sticky": STICKY, "qgjob": {**GOOD, **worse}}
-    return {must.name for must in musts(case, builds_per_slot, figures) if not must.passes}
+    return {goal.name for goal in goals_of(case, builds_per_slot, figures) if not goal.passes}
 
 
 def test_a_busy_lab_is_held_against_first_come_first_served() -> None:
@@ -58,8 +58,8 @@ def test_a_backlog_must_end_soon_and_the_hard_trace_has_goals_of_its_own() -> No
 
 
 def test_what_is_zero_on_both_sides_passes() -> None:
-    assert Must("waits", 0.0, 0.0).passes
-    assert not Must("waits", 0.1, 0.0).passes
+    assert Goal("waits", 0.0, 0.0).passes
+    assert not Goal("waits", 0.1, 0.0).passes
 
 
 def test_the_held_out_shapes_are_the_same_each_time_and_within_their_bounds() -> None:
@@ -74,8 +74,8 @@ def test_the_held_out_shapes_are_the_same_each_time_and_within_their_bounds() ->
 
 def test_a_measured_trace_is_the_same_each_time_and_says_what_passes() -> None:
     case = Case("small", CiShape(jobs=300, slots=6, tests_per_push=12, seed=4))
-    found = measure(case)
-    assert {**measure(case), "processor_s": found["processor_s"]} == found
-    assert set(found["policies"]) == {"fifo", "sticky", "qgjob"}
-    assert found["passes"] == all(must["passes"] for must in found["musts"])
-    assert found["to_fifo"]["qgjob"]["installs"] < 1
+    measured = measure(case)
+    assert {**measure(case), "processor_s": measured["processor_s"]} == measured
+    assert set(measured["policies"]) == {"fifo", "sticky", "qgjob"}
+    assert measured["passes"] == all(goal["passes"] for goal in measured["goals"])
+    assert measured["to_fifo"]["qgjob"]["installs"] < 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qgjob.errors import UsageError
 from qgjob.simulate.baselines import POLICIES
 from qgjob.simulate.bounds import makespan_lower_bound, split_lower_bound
-from qgjob.simulate.engine import Lab, Ran, Simulation
+from qgjob.simulate.engine import Execution, Lab, Simulation
 from qgjob.simulate.generate import CiShape, ci_trace
 from qgjob.simulate.summary import Waits, summarize
 from qgjob.simulate.trace import TraceJob, read_trace, write_trace
@@ -34,7 +34,7 @@ jobs = st.lists(
 )
 
 
-def simulated(trace: list[TraceJob], lab: Lab, policy: str = "qgjob") -> list[Ran]:
+def simulated(trace: list[TraceJob], lab: Lab, policy: str = "qgjob") -> list[Execution]:
     return Simulation(trace, lab, POLICIES[policy](1), noise=0.3, seed=1).run()
 
 

@@ -23,7 +23,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class CommandDoc:
     """A command of the command line, or a group of them."""
 
     path: str
@@ -34,10 +34,10 @@ class Described:
     sections: tuple[Section, ...]
     examples: tuple[Example, ...]
     epilog: str
-    children: tuple[Described, ...] = ()
+    children: tuple[CommandDoc, ...] = ()
 
 
-def everything() -> Iterator[tuple[CommandEntry, Described]]:
+def all_commands() -> Iterator[tuple[CommandEntry, CommandDoc]]:
     """Every command, in the table's order; imports them all."""
     from typer.main import get_command
 
@@ -45,14 +45,14 @@ def everything() -> Iterator[tuple[CommandEntry, Described]]:
         yield entry, describe_entry(entry, get_command(entry.load()))
 
 
-def describe_entry(entry: CommandEntry, command: Any) -> Described:
+def describe_entry(entry: CommandEntry, command: Any) -> CommandDoc:
     """A command of the table."""
     if entry.parser is None:
         return describe(command, entry.name)
-    return of_parser(importlib.import_module(entry.parser).parser(), entry.name)
+    return describe_parser(importlib.import_module(entry.parser).parser(), entry.name)
 
 
-def describe(command: Any, path: str) -> Described:
+def describe(command: Any, path: str) -> CommandDoc:
     """A command of typer's, `path` being its name behind `qgjob`."""
     commands: dict[str, Any] = getattr(command, "commands", {})
     children = tuple(describe(child, f"{path} {name}") for name, child in commands.items())
@@ -70,7 +70,7 @@ def describe(command: Any, path: str) -> Described:
         rows.append((_written(option), _meaning(option)))
     panels["Options"].append(_HELP)
     sections += [Section(title, tuple(rows)) for title, rows in panels.items()]
-    return Described(
+    return CommandDoc(
         path=f"qgjob {path}",
         usage=_usage(command, path, arguments, is_group=bool(children)),
         text=_paragraphs(command.help or ""),
@@ -81,7 +81,7 @@ def describe(command: Any, path: str) -> Described:
     )
 
 
-def of_parser(parser: argparse.ArgumentParser, path: str) -> Described:
+def describe_parser(parser: argparse.ArgumentParser, path: str) -> CommandDoc:
     """Describe a service, which parses its own options."""
     rows: list[tuple[str, str]] = []
     for action in parser._actions:  # noqa: SLF001  (argparse tells its options nowhere else)
@@ -90,7 +90,7 @@ def of_parser(parser: argparse.ArgumentParser, path: str) -> Described:
         metavar = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
         text = action.help or ""
         rows.append((", ".join(action.option_strings) + metavar, text[:1].upper() + text[1:] + "."))
-    return Described(
+    return CommandDoc(
         path=f"qgjob {path}",
         usage=f"qgjob {path} [OPTIONS]",
         text=_paragraphs(parser.description or ""),

@@ -20,9 +20,9 @@ def globals_first(args: Sequence[str]) -> list[str]:
     """The arguments with the global options before the command, wherever they stood before `--`."""
     first: list[str] = []
     rest: list[str] = []
-    ours = iter(before_dashes(args))
-    for word in ours:
-        if word in GLOBAL_VALUES and (value := next(ours, None)) is not None:
+    words = iter(before_dashes(args))
+    for word in words:
+        if word in GLOBAL_VALUES and (value := next(words, None)) is not None:
             first += [word, value]
         elif word in GLOBAL_FLAGS or ("=" in word and word.partition("=")[0] in GLOBAL_VALUES):
             first.append(word)
@@ -31,7 +31,7 @@ def globals_first(args: Sequence[str]) -> list[str]:
     return [*first, *rest, *args[len(before_dashes(args)) :]]
 
 
-def asked_for_help(args: Sequence[str]) -> list[str]:
+def help_as_option(args: Sequence[str]) -> list[str]:
     """`help submit` is `submit --help`."""
     return [*args[1:], "--help"] if args and args[0] == "help" else list(args)
 
@@ -43,5 +43,5 @@ def is_given(args: Sequence[str], flag: str) -> bool:
 
 def is_verbose(args: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Whether tracebacks are wanted, before anything was read that could go wrong."""
-    said = GLOBAL_FLAGS.intersection(before_dashes(args))
-    return bool(said) or environ.get("QGJOB_VERBOSE", "").lower() in _YES
+    flags = GLOBAL_FLAGS.intersection(before_dashes(args))
+    return bool(flags) or environ.get("QGJOB_VERBOSE", "").lower() in _YES

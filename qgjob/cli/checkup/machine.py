@@ -1,4 +1,4 @@
-"""This machine: what runs the command, what it was told, and its disks."""
+"""This machine: the version of the command, which server it uses, and its disks."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ def client() -> Finding:
 def source(server: str, given: str | None, env: Mapping[str, str], up: RunningUp | None) -> Finding:
     """Which server is used, and where its address was set."""
     if env.get("QGJOB_SERVER") and given == env["QGJOB_SERVER"]:
-        said = "QGJOB_SERVER"
+        where = "QGJOB_SERVER"
     elif given:
-        said = "--server"
+        where = "--server"
     elif context_for(None, env):
-        said = "the context in use"
+        where = "the context in use"
     else:
-        said = "a `qgjob up` of yours" if up and up.server == server else "nothing was said: the default"
+        where = "a `qgjob up` of yours" if up and up.server == server else "nothing was said: the default"
     return Finding(
-        "address", "ok", f"{shown_server(server)} ({said})", facts={"server": shown_server(server)}
+        "address", "ok", f"{shown_server(server)} ({where})", facts={"server": shown_server(server)}
     )
 
 
 def disks(up: RunningUp | None) -> list[Finding]:
     """The disks on which this machine packs bundles, and keeps what a `qgjob up` of this user stores."""
-    found = [disk("disk", Path(tempfile.gettempdir()), "bundles are packed", "Free some of it.")]
+    findings = [disk("disk", Path(tempfile.gettempdir()), "bundles are packed", "Free some of it.")]
     if up is not None:
         what = "`qgjob up` keeps its streams"
         more = "Free some: a full disk stops submits and results (docs/troubleshooting.md: what may go)."
-        found.append(disk("store disk", Path(up.data_dir), what, more))
-    return found
+        findings.append(disk("store disk", Path(up.data_dir), what, more))
+    return findings
 
 
 def disk(name: str, path: Path, what: str, hint: str) -> Finding:

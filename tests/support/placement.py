@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from hypothesis import strategies as st
 
@@ -26,7 +26,9 @@ from qgjob.domain.placement.events import (
     SlotSeen,
     Tick,
 )
-from qgjob.domain.placement.model import GroupKey, Job, LabState
+from qgjob.domain.placement.model import Build, GroupKey, Job, LabState
+
+T = TypeVar("T")
 
 LABELS = ("emulator", "device", "android-14")
 
@@ -41,6 +43,7 @@ class World:
     labels: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     released: dict[str, Job] = field(default_factory=dict[str, Job])
     running: dict[str, tuple[str, Job]] = field(default_factory=dict[str, tuple[str, Job]])
+    installed: dict[str, frozenset[Build]] = field(default_factory=dict[str, "frozenset[Build]"])
     instances: dict[str, str] = field(default_factory=dict[str, str])
     holders: dict[str, str] = field(default_factory=dict[str, str])
     """Who last claimed a job, alive or not: what its chain says."""
@@ -78,7 +81,7 @@ class World:
             name,
             self.labels[name],
             True,
-            frozenset(),
+            self.installed.get(name, frozenset()),
             self.bound.get(name),
             running[1].job_id if running else None,
             self.instances.get(name, "-"),
@@ -95,6 +98,7 @@ class World:
                 del self.released[job.job_id]
                 self.running[name] = (name, job)
                 self.holders[job.job_id] = name
+                self.installed[name] = frozenset({group[1:]})
                 self.feed(JobStarted(job.job_id, job.attempt, name))
                 return
 
@@ -111,6 +115,7 @@ class World:
             self.released[job.job_id] = job
         self.bound.pop(name, None)
         self.labels.pop(name, None)
+        self.installed.pop(name, None)
         self.feed(SlotLost(name))
 
     def restart(self, name: str) -> None:
@@ -273,6 +278,11 @@ History = list[NewJob | Step]
 STEP_KINDS: tuple[StepKind, ...] = get_args(StepKind)
 
 
+def long_lists(elements: st.SearchStrategy[T], max_size: int) -> st.SearchStrategy[list[T]]:
+    """Lists of any length up to that. Hypothesis' own have five elements on average, in which little happens."""
+    return st.integers(0, max_size).flatmap(lambda size: st.lists(elements, min_size=size, max_size=size))
+
+
 def label_sets() -> st.SearchStrategy[tuple[str, ...]]:
     return st.sets(st.sampled_from(LABELS), max_size=2).map(lambda chosen: tuple(sorted(chosen)))
 
@@ -281,7 +291,7 @@ new_jobs = st.builds(
     NewJob, st.sampled_from(["v1", "v2", "v3"]), st.sampled_from(["o", "p"]), label_sets(), st.integers(1, 10)
 )
 other_steps = st.builds(Step, st.sampled_from(STEP_KINDS), st.integers(0, 5))
-histories: st.SearchStrategy[History] = st.lists(st.one_of(new_jobs, other_steps), max_size=120)
+histories: st.SearchStrategy[History] = long_lists(st.one_of(new_jobs, other_steps), 120)
 
 
 def play(history: History, world: World | None = None) -> tuple[World, set[str]]:

@@ -33,6 +33,8 @@ _LOOK_AT_HOLDS_S: Final = 15.0
 _AT_WORK: Final = frozenset({"preparing", "running"})
 _WAITING: Final = frozenset({"queued", "dispatched"})
 """States in which a slot is all that a job lacks."""
+LOST_AFTER_S: Final = 60.0
+"""How long a job at work must have had no slot that could run it: by then its lease is over."""
 
 
 async def wait(
@@ -204,7 +206,7 @@ class _HoldWatch:
 
 
 class _SlotWatch:
-    """Cancels jobs that no slot could run during the whole grace period."""
+    """Cancels jobs that no slot could run during the whole grace period, or could go on with."""
 
     def __init__(
         self, bus: Bus, heartbeats: live.Live[Heartbeat], grace_s: float | None, clock: Clock
@@ -213,6 +215,7 @@ class _SlotWatch:
         self._bus = bus
         self._heartbeats = heartbeats
         self._timer = None if grace_s is None else NoSlotTimer(grace_s)
+        self._lost_timer = NoSlotTimer(max(grace_s or 0.0, LOST_AFTER_S))
         self._slots = LiveSlots()
         self._loaded = False
         self._clock = clock
@@ -234,14 +237,18 @@ class _SlotWatch:
             return
         pace = min(_LOOK_AT_SLOTS_S, max(self._timer.grace_s / 4, 0.05))
         self._next = now + pace
-        waiting = [job for job in jobs if job.state in _WAITING and job.job_id not in self.cancelled]
-        if not waiting or not (self._loaded or await self._load()):
+        left = [job for job in jobs if job.state not in END_STATES and job.job_id not in self.cancelled]
+        if not left or not (self._loaded or await self._load()):
             return
-        overdue = self._timer.overdue(waiting, self._slots.slots(now), now)
         # Heartbeats may have been missed: the scheduler's own list has the last word.
-        if overdue and await self._load():
-            overdue = self._timer.overdue(waiting, self._slots.slots(now), self._clock.monotonic())
-            await self._cancel(overdue)
+        if self._overdue(self._timer, left, now) and await self._load():
+            await self._cancel(self._overdue(self._timer, left, self._clock.monotonic()))
+
+    def _overdue(self, timer: NoSlotTimer, jobs: list[JobView], now: float) -> dict[str, str]:
+        """What waits for too long for a slot, and what is at work on one that has been gone for too long."""
+        slots = self._slots.slots(now)
+        waiting = timer.overdue((job for job in jobs if job.state in _WAITING), slots, now)
+        return waiting | self._lost_timer.overdue((job for job in jobs if job.state in _AT_WORK), slots, now)
 
     def _listen(self, now: float) -> None:
         for item in self._heartbeats.take():

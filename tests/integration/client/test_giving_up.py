@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from qgjob.client import Client, Submitted, WaitOptions
 from qgjob.client.ids import new_ids
+from qgjob.client.watching import wait
 from qgjob.errors import ExitCode
 from tests.support.fake_scheduler import FakeScheduler
 from tests.support.servers import NatsServer
@@ -37,6 +40,30 @@ async def test_a_job_that_no_slot_could_run_is_cancelled(client: Client, schedul
     waited = await asyncio.wait_for(waiting, 10)
     assert scheduler.cancelled == [there.job_id]
     assert waited.no_slot == {there.job_id: "no slot has ios-17"}
+    assert waited.verdict == ExitCode.NO_SLOT
+
+
+async def test_a_job_whose_slot_is_gone_for_good_is_cancelled(
+    client: Client, scheduler: FakeScheduler, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(wait, "LOST_AFTER_S", 0.5)
+    here = scheduler.add_job(make_run(1, requires=("device",))[0], run_size=2)
+    lost = view(
+        **{**here.model_dump(), "job_id": new_ids("job", 1, NOW)[0], "requires": ("ios-17",), "position": 1}
+    )
+    scheduler.add_job(lost, run_size=2)
+    waiting = asyncio.create_task(client.wait(here.run_id, WaitOptions(no_slot_grace_s=0.1)))
+    scheduler.agents = [heartbeat("phones", ("device",)), heartbeat("mac", ("ios-17",))]
+    for job in (here, lost):
+        await scheduler.publish_event(started(job))
+    scheduler.agents.pop()
+    await wait_for(lambda: scheduler.cancelled)
+    await scheduler.publish_event(
+        ended(lost, "cancelled", message="no slot could run it: no slot has ios-17")
+    )
+    await scheduler.publish_event(ended(here, "passed"))
+    waited = await asyncio.wait_for(waiting, 10)
+    assert scheduler.cancelled == [lost.job_id]
     assert waited.verdict == ExitCode.NO_SLOT
 
 

@@ -22,7 +22,7 @@ from qgjob.domain.placement.events import (
 from qgjob.domain.placement.explain import gates_of
 from qgjob.domain.placement.model import GroupKey, Job, LabState
 from qgjob.domain.placement.rules import Pause, Rules
-from tests.support.placement import World, assert_consistent
+from tests.support.placement import World, assert_consistent, long_lists
 
 ORGS = ("o", "p")
 RUNS = (("r1", 1), ("r2", 2), ("r3", 5), ("", None))
@@ -101,9 +101,7 @@ others = st.tuples(
     st.sampled_from(["slot", "take", "finish", "cancel", "prioritise", "lose", "restart", "depose"]),
     st.integers(0, 50),
 )
-histories = st.lists(
-    st.one_of(new, new, others, others, st.tuples(st.just("rules"), rules)), min_size=5, max_size=100
-)
+histories = long_lists(st.one_of(new, new, others, others, st.tuples(st.just("rules"), rules)), 100)
 
 
 @settings(max_examples=100)

@@ -21,7 +21,7 @@ from qgjob.domain.placement.events import (
 )
 from qgjob.domain.placement.explain import explain
 from qgjob.domain.placement.model import AWAIT_REPORT_S, GroupKey, Withheld
-from tests.support.placement import LABELS, World, assert_consistent, job
+from tests.support.placement import LABELS, World, assert_consistent, job, long_lists
 
 Kind = Literal[
     "slot",
@@ -45,7 +45,7 @@ class Step(NamedTuple):
     number: int
 
 
-steps = st.lists(st.builds(Step, st.sampled_from(get_args(Kind)), st.integers(0, 5)), max_size=100)
+steps = long_lists(st.builds(Step, st.sampled_from(get_args(Kind)), st.integers(0, 5)), 100)
 
 
 class Limited(World):

@@ -18,7 +18,7 @@ from qgjob.domain.placement.events import (
     SlotWithheld,
 )
 from qgjob.domain.placement.model import AWAIT_REPORT_S, Withheld
-from tests.support.placement import LABELS, World, assert_consistent, job
+from tests.support.placement import LABELS, World, assert_consistent, job, long_lists
 
 PAUSED = Withheld("paused", "paused by ann")
 HELD = Withheld("build_held", "it fails everywhere")
@@ -56,7 +56,7 @@ class Step(NamedTuple):
     number: int
 
 
-steps = st.lists(st.builds(Step, st.sampled_from(get_args(Kind)), st.integers(0, 5)), max_size=100)
+steps = long_lists(st.builds(Step, st.sampled_from(get_args(Kind)), st.integers(0, 5)), 100)
 
 
 def play(history: list[Step]) -> Guarded:

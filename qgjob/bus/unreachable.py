@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import Any
 
@@ -47,6 +48,10 @@ def explain(error: BaseException, url: str) -> QgjobError:
         return UnreachableError(
             f"Nothing listens at {shown}.",
             hint="Start the system with `qgjob up`, or name a server with --server (or QGJOB_SERVER).",
+        )
+    if isinstance(error, socket.gaierror):
+        return UnreachableError(
+            f"The name in {shown} has no address: {error.strerror}.", hint="Check it, and the network."
         )
     if isinstance(error, TimeoutError | NoServersError | asyncio.TimeoutError):
         return UnreachableError(f"No answer from {shown} in time.", hint="Check the address and the network.")

@@ -99,6 +99,12 @@ def test_several_tests_after_one_option_as_an_unquoted_glob_gives_them(lonely: Q
     assert "none.py" in one_error(done.err)
 
 
+def test_a_name_without_an_address_is_5_and_says_so(lonely: Qgjob):
+    done = lonely("--server", "nats://lab.invalid:4222", "list")
+    assert (done.code, done.out) == (5, "")
+    assert "The name in nats://lab.invalid:4222 has no address: " in done.err
+
+
 @pytest.mark.parametrize(
     "args",
     [

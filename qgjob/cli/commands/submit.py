@@ -135,7 +135,10 @@ def submit(
         option("--env", "-e", metavar="K=V", help="A variable of the test; may be repeated.", panel=_HOW),
     ] = None,
     timeout: Annotated[
-        str, option("--timeout", metavar="DURATION", help="Limit of one attempt of a test: 90s, 15m, 2h.", panel=_HOW)
+        str,
+        option(
+            "--timeout", metavar="DURATION", help="Limit of one attempt of a test: 90s, 15m, 2h.", panel=_HOW
+        ),
     ] = "15m",
     silence_timeout: Annotated[
         str | None,

@@ -15,12 +15,13 @@ INSTALL_S = 20.0
 class SimulatedLab:
     """Slots that run tests of a minute, one at a time, with an install where the build is another."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, *, install_s: float = INSTALL_S) -> None:
+        self.install_s = install_s
         self.state, self.now = LabState(), 0.0
         self.ends: list[tuple[float, str, Job]] = []
         self.starts: list[tuple[float, Job]] = []
         self.builds: dict[str, Any] = {}
-        self.state.estimates.any_install.add(INSTALL_S)
+        self.state.estimates.any_install.add(install_s)
         for number in range(slots):
             self.feed(SlotSeen(f"a/s{number}", frozenset(), True, frozenset(), None, None))
 
@@ -29,7 +30,7 @@ class SimulatedLab:
         for effect in effects:
             if isinstance(effect, Release):
                 one, slot = effect.job, effect.slot
-                install_s = 0.0 if self.builds.get(slot) == one.group else INSTALL_S
+                install_s = 0.0 if self.builds.get(slot) == one.group else self.install_s
                 self.builds[slot] = one.group
                 self.starts.append((self.now, one))
                 self.ends.append((self.now + install_s + TEST_S, slot, one))

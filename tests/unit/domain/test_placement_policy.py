@@ -236,6 +236,23 @@ def test_a_slot_leaves_its_build_before_medium_waits_are_behind_but_not_while_th
         assert any(job is overtaken for _, job in lab.starts) == leaves
 
 
+@pytest.mark.parametrize(("first", "then"), [(2, 5), (4, 7), (8, 10), (1, 3)])
+def test_where_installs_cost_next_to_nothing_whatever_is_more_urgent_goes_first(
+    first: int, then: int
+) -> None:
+    """Also where slots work on both builds: with installs that cost something they would go on with theirs."""
+    lab = SimulatedLab(3, install_s=0.2)
+    for number in range(40):
+        lab.add(number, priority=first, app="old")
+    lab.step()
+    for number in range(40, 55):
+        lab.add(number, priority=then, app="new")
+    came = len(lab.starts)
+    while lab.ends:
+        lab.step()
+    assert [one.priority for _, one in lab.starts[came:]] == 15 * [then] + (40 - came) * [first]
+
+
 def test_without_a_usual_wait_each_urgent_job_gets_a_slot() -> None:
     lab = SimulatedLab(6)
     for number in range(5):

@@ -10,6 +10,7 @@ from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Slot
 from qgjob.domain.placement.policy.aged import continue_aged
 from qgjob.domain.placement.policy.candidates import choose_job
+from qgjob.domain.placement.policy.cheap import choose_cheap_install
 from qgjob.domain.placement.policy.due import due_installs
 from qgjob.domain.placement.policy.ending import choose_last_to_end, is_last_rounds
 from qgjob.domain.placement.policy.favoured import choose_favoured
@@ -42,12 +43,14 @@ def _choose_in_tier(view: View, pools: list[Pool], stays: list[Stay]) -> Choice 
     medium_stays = (stay for stay in stays if stay[0] <= 1)
     return (
         choose_favoured(view, pools, 1)
+        or choose_cheap_install(view, pools, 1)
         or (None if ending else choose_overtaken(view, pools, 1))
         or _choose_stay(view, medium_stays)
         or (None if ending else choose_overtaken(view, pools, 2))
         or _choose_aged_stay(view, stays)
         or (None if ending else next(due_installs(view, pools, 1, evict=True), None))
         or choose_favoured(view, pools, 2)
+        or choose_cheap_install(view, pools, 2)
         or _choose_stay(view, stays)
         or (None if last_rounds else _choose_due(view, pools))
         or (choose_last_to_end(view, pools) if ending else choose_install(view, pools))

@@ -15,6 +15,7 @@ from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool, merge
 from qgjob.domain.placement.model import Job
 from qgjob.domain.placement.policy.candidates import choose_job, slots_for_install, slots_with_build
+from qgjob.domain.placement.policy.cheap import choose_cheap_install
 from qgjob.domain.placement.policy.favoured import choose_favoured
 from qgjob.domain.placement.policy.ramp import Ramp, interpolate
 from qgjob.domain.placement.policy.view import Choice, View
@@ -71,7 +72,7 @@ def choose_urgent(view: View) -> Choice | None:
     if not pools:
         return None
     groups = merge((pool.by_priority[0] for pool in pools), _SCAN_LIMIT)
-    if choice := choose_favoured(view, pools, 0):
+    if choice := choose_favoured(view, pools, 0) or choose_cheap_install(view, pools, 0):
         return choice
     if first := view.fairness.favoured:
         groups.sort(key=lambda group: group.key.org_id not in first)

@@ -222,8 +222,8 @@ async def _quiet(client: Client) -> None:
     """Until no slot is busy any more; one may rest for a minute, having met nothing but kills."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
-        found = await client.agents()
-        if found and not any(slot.state == "busy" for agent in found for slot in agent.slots):
+        agents = await client.agents()
+        if agents and not any(slot.state == "busy" for agent in agents for slot in agent.slots):
             return
         await asyncio.sleep(0.25)
 
@@ -231,11 +231,11 @@ async def _quiet(client: Client) -> None:
 def _marked(folder: Path) -> list[psutil.Process]:
     """Supervisors and what they started, of this system alone."""
     marks = [agent_mark(path.name.removeprefix("agent-"), path) for path in folder.glob("agent-*")]
-    found: list[psutil.Process] = []
+    processes: list[psutil.Process] = []
     for pid in {pid for mark in marks for pid in marked(mark, parents())}:
         with contextlib.suppress(psutil.Error):
-            found.append(psutil.Process(pid))
-    return found
+            processes.append(psutil.Process(pid))
+    return processes
 
 
 def main(argv: list[str]) -> int:

@@ -50,7 +50,7 @@ async def _failover(led: str) -> dict[str, str | float]:
             await idle_slots(bus, 4, 60)
             async with _trickling(bus):
                 await asyncio.sleep(_CALM_S)
-                victim = _leads_the_cluster(cluster) if led == "cluster" else await cluster.leads(bus, led)
+                victim = _metadata_leader(cluster) if led == "cluster" else await cluster.leads(bus, led)
                 killed = time.time()
                 victim.kill()
                 await asyncio.sleep(_DISTURBED_S)
@@ -107,18 +107,18 @@ def _longest_gap(starts: list[float], killed: float, end: float) -> float:
 
 def _elections(server: NatsServer, since: float) -> list[float]:
     """When a server said that what placement needs has a leader."""
-    found: list[float] = []
+    times: list[float] = []
     for line in server.log.splitlines():
         if (match := _LED.match(line)) and (match[2] == "metadata" or match[3].rstrip("'").endswith(_NEEDED)):
             # The server writes local time, as which a time without a zone is taken.
             at = datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S.%f").timestamp()  # noqa: DTZ007
             if at > since:
-                found.append(at)
-    return found
+                times.append(at)
+    return times
 
 
-def _leads_the_cluster(cluster: NatsCluster) -> NatsServer:
+def _metadata_leader(cluster: NatsCluster) -> NatsServer:
     lines = (line for server in cluster.servers for line in server.log.splitlines())
-    said = [match for line in lines if (match := _LED.match(line)) and match[2] == "metadata"]
-    last = max(said, key=lambda match: match[1])
+    elections = [match for line in lines if (match := _LED.match(line)) and match[2] == "metadata"]
+    last = max(elections, key=lambda match: match[1])
     return next(server for server in cluster.servers if f"{server.name}/" in last[3])

@@ -29,22 +29,22 @@ async def settled(look: Look, *, patience_s: float) -> list[str]:
     """What a look still finds after a while: cleaning up goes on beside the jobs."""
     until = time.monotonic() + patience_s
     while True:
-        found = await look()
-        if not found or time.monotonic() > until:
-            return found
+        lines = await look()
+        if not lines or time.monotonic() > until:
+            return lines
         await asyncio.sleep(0.25)
 
 
 def processes_of(token: str) -> list[psutil.Process]:
     """Processes with the token in their environment or on their command line."""
-    found: list[psutil.Process] = []
+    processes: list[psutil.Process] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
             if process.environ().get(TOKEN) == token or token in process.cmdline():
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def processes(token: str) -> list[str]:
@@ -54,15 +54,15 @@ def processes(token: str) -> list[str]:
 
 def ports(token: str) -> list[str]:
     """TCP ports that they listen to."""
-    found: list[str] = []
+    lines: list[str] = []
     for process in processes_of(token):
         with contextlib.suppress(psutil.Error, OSError):
-            found += [
+            lines += [
                 f"port {listening.laddr.port} of process {process.pid}: {_line(process)}"
                 for listening in process.net_connections("tcp")
                 if listening.status == psutil.CONN_LISTEN
             ]
-    return found
+    return lines
 
 
 def work_folders(folder: Path) -> list[str]:
@@ -72,13 +72,13 @@ def work_folders(folder: Path) -> list[str]:
 
 def temporary(folder: Path, tmp: Path) -> list[str]:
     """Files of theirs in a TMPDIR that nobody else uses, half downloads, and links into the data folder."""
-    found = [f"temporary {path}" for path in tmp.glob("*") if not any(map(path.match, _KEPT))]
-    found += [f"download {path}" for path in folder.glob("agent-*/**/incoming/*")]
+    lines = [f"temporary {path}" for path in tmp.glob("*") if not any(map(path.match, _KEPT))]
+    lines += [f"download {path}" for path in folder.glob("agent-*/**/incoming/*")]
     for link in _LINKS.glob("qgjob-*"):
         with contextlib.suppress(OSError):
             if link.is_symlink() and link.readlink().is_relative_to(folder):
-                found.append(f"link {link}")
-    return found
+                lines.append(f"link {link}")
+    return lines
 
 
 def _line(process: psutil.Process) -> str:

@@ -24,28 +24,28 @@ WAITING = 1000
 
 
 class _Events:
-    """When each event of a job was heard, on this process's clock."""
+    """When each event of a job arrived here, on this process's clock."""
 
     def __init__(self) -> None:
-        self.heard: dict[tuple[str, str], float] = {}
+        self.arrived: dict[tuple[str, str], float] = {}
 
-    async def hear(self, msg: Msg) -> None:
+    async def on_event(self, msg: Msg) -> None:
         event = decode_event(msg.data)
-        self.heard[event.job_id, event.kind] = time.monotonic()
+        self.arrived[event.job_id, event.kind] = time.monotonic()
 
-    def have(self, kind: str, jobs: list[str]) -> bool:
-        return all((job_id, kind) in self.heard for job_id in jobs)
+    def all_have(self, kind: str, jobs: list[str]) -> bool:
+        return all((job_id, kind) in self.arrived for job_id in jobs)
 
 
 async def _measure(events: _Events, jobs: list[str], kind: str, act: Act) -> dict[str, float]:
     took: list[float] = []
     for job_id in jobs:
-        events.heard.pop((job_id, kind), None)
+        events.arrived.pop((job_id, kind), None)
         began = time.monotonic()
         answer = await act(job_id)
         assert job_id in {*answer.affected, *answer.later}, answer
-        await wait_for(lambda key=(job_id, kind): key in events.heard, 10, f"{kind} of {job_id}")
-        took.append((events.heard[job_id, kind] - began) * 1000)
+        await wait_for(lambda key=(job_id, kind): key in events.arrived, 10, f"{kind} of {job_id}")
+        took.append((events.arrived[job_id, kind] - began) * 1000)
     return {name: round(value, 1) for name, value in percentiles(took).items()}
 
 
@@ -58,15 +58,15 @@ async def verbs() -> dict[str, Any]:
     events, figures = _Events(), dict[str, Any]()
     async with running(agents=1, slots=2) as bus:
         client = Client(bus, SystemClock())
-        await bus.nc.subscribe("qg.live.events.>", cb=events.hear)
+        await bus.nc.subscribe("qg.live.events.>", cb=events.on_event)
         await submit(bus, done := planned(SAMPLES, runner="noop"))
         ended = [spec.job_id for spec in done.specs]
-        await wait_for(lambda: events.have("ended", ended), 60, "ended jobs")
+        await wait_for(lambda: events.all_have("ended", ended), 60, "ended jobs")
         await client.pause_queue()
         await submit(bus, planned(WAITING, runner="noop"))
         await submit(bus, queued := planned(SAMPLES, runner="noop"))
         waiting = [spec.job_id for spec in queued.specs]
-        await wait_for(lambda: events.have("queued", waiting), 60, "waiting jobs")
+        await wait_for(lambda: events.all_have("queued", waiting), 60, "waiting jobs")
         figures["retry"] = await _measure(events, ended, "retrying", client.retry)
         figures["reprioritise"] = await _measure(
             events, waiting, "reprioritised", lambda job_id: client.reprioritise(job_id, 9)
@@ -78,8 +78,8 @@ async def verbs() -> dict[str, Any]:
         took: list[dict[str, float]] = []
         left = {spec.job_id for spec in long.specs}
         while left:
-            await wait_for(lambda: any((i, "started") in events.heard for i in left), 60, "a running job")
-            job_id = next(i for i in left if (i, "started") in events.heard)
+            await wait_for(lambda: any((i, "started") in events.arrived for i in left), 60, "a running job")
+            job_id = next(i for i in left if (i, "started") in events.arrived)
             took.append(await _measure(events, [job_id], "cancelling", client.cancel))
             left.discard(job_id)
         figures["cancel_running"] = {

@@ -45,10 +45,10 @@ def read_toml(path: Path) -> TomlFile:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        said = str(error)
-        match = _AT.search(said)
+        message = str(error)
+        match = _AT.search(message)
         line = f" line {match.group(1)}" if match else ""
-        problem = _AT.sub("", said)
+        problem = _AT.sub("", message)
         raise UsageError(
             f"{path.name}{line}: this is no TOML: {problem}.", hint=f"The file is {path}."
         ) from None

@@ -7,37 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal
 
 from bus_schemas.cases import MAX_CASES, CaseRecord, CaseReport
 from bus_schemas.events import Attempt
-from bus_schemas.logs import StoredChunk
 from bus_schemas.queries import JobView, RunView
 from qgjob.client import Client
-from qgjob.client.requests.artifacts import of_jobs
 from qgjob.domain.wording import pluralize
-from qgjob.errors import QgjobError
-from qgjob.report.excerpt import JUNIT_LINES, failed_cases
-from qgjob.report.model import Picture, RunReport, worst_first
+from qgjob.report.excerpt import failed_cases
+from qgjob.report.model import RunReport, worst_first
+from qgjob.reporting.fetcher import Fetcher
 
-LOG_CHARACTERS: Final = 64 * 1024
-LOG_LINES: Final = 4000
-"""The end of each log that a report keeps: so much, and so many lines."""
-EXCERPT_CHARACTERS: Final = 16 * 1024
-"""The end of each log that lines are taken from."""
 MAX_LOGS: Final = 200
 MAX_REPORTS: Final = 2000
 MAX_OUTPUTS: Final = 50
 """Of how many jobs that failed the output is fetched for a report that shows a few lines of each."""
-MAX_PICTURE_BYTES: Final = 2**20
-PICTURES: Final = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
-_PICTURES_EACH: Final = 4
-_AT_ONCE: Final = 8
-_JUST_NOW_S: Final = 5.0
 _EXPLAIN_S: Final = 20.0
 """How long a verdict may wait for the words to it."""
 MAX_SHOWN_CASES: Final = 100_000
@@ -49,8 +37,6 @@ _MAX_ATTEMPTS: Final = 10
 _CASES_S: Final = 120.0
 
 EXPLAINED: Final = frozenset({"failed", "timed_out", "errored"})
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +66,7 @@ async def collect(client: Client, any_id: str, options: ReportOptions) -> RunRep
     title = (found.name if isinstance(found, RunView) else None) or any_id
     with_attempts = [job for job in jobs if job.attempts]
     bad = [job for job in with_attempts if _bad(job)]
-    fetcher = _Fetcher(client)
+    fetcher = Fetcher(client)
     with_logs = {"all": with_attempts, "failed": bad, "none": []}[options.logs][:MAX_LOGS]
     explained = await explain(client, jobs) if options.explained else None
     known = explained.reports if explained else {}
@@ -126,7 +112,7 @@ async def explain(
 
     Never raises: what cannot be had, or not soon, is left out.
     """
-    fetcher, details = _Fetcher(client), FailureDetails()
+    fetcher, details = Fetcher(client), FailureDetails()
 
     async def read(job: JobView) -> None:
         report = await fetcher.report(job.attempts[-1])
@@ -172,7 +158,7 @@ async def read_cases(
     `known`: reports of last attempts that were read already, by job. Never raises: what cannot be had, or not
     soon, is left out.
     """
-    fetcher, cases = _Fetcher(client), AllCases()
+    fetcher, cases = Fetcher(client), AllCases()
     wanted: list[JobView] = []
     room, room_bytes = MAX_SHOWN_CASES, MAX_SHOWN_BYTES
     for job in worst_first(jobs):
@@ -211,107 +197,3 @@ def _stored_cases(attempt: Attempt) -> int:
 
 def _bad(job: JobView) -> bool:
     return job.state != "passed" or job.flaky
-
-
-class _OutputEnd:
-    """The end of the output of one attempt, the test's and the agent's own."""
-
-    def __init__(self, attempt: int) -> None:
-        self._attempt = attempt
-        self.test_output = ""
-        self._agent_output = ""
-        self.complete = False
-
-    @property
-    def agent_lines(self) -> str:
-        """The agent's own lines, without slot and runner, which are shown elsewhere."""
-        lines = self._agent_output.splitlines(keepends=True)
-        return "".join(line for line in lines if not line.startswith("--- "))
-
-    def take(self, chunk: StoredChunk) -> None:
-        """Add a chunk of the job's."""
-        if chunk.attempt != self._attempt:
-            return
-        self.complete = self.complete or chunk.eof
-        for stream, text in chunk.parts:
-            if stream != "sys":
-                self.test_output = (self.test_output + text)[-EXCERPT_CHARACTERS:]
-            else:
-                self._agent_output = (self._agent_output + text)[-EXCERPT_CHARACTERS:]
-
-
-class _Fetcher:
-    """Fetches a little of many jobs, some at a time; what cannot be read is left out or said, never fatal."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._limit = asyncio.Semaphore(_AT_ONCE)
-
-    async def each(
-        self, jobs: Sequence[JobView], fetch: Callable[[JobView], Coroutine[Any, Any, T]]
-    ) -> dict[str, T]:
-        async def one(job: JobView) -> tuple[str, T]:
-            async with self._limit:
-                return job.job_id, await fetch(job)
-
-        return {job_id: found for job_id, found in await asyncio.gather(*map(one, jobs)) if found}
-
-    async def log(self, job: JobView) -> str:
-        """The end of the output."""
-        kept = ""
-        try:
-            async for chunk in self._client.logs(job.job_id, tail=LOG_LINES):
-                kept = (kept + "".join(text for _, text in chunk.parts))[-LOG_CHARACTERS:]
-        except QgjobError as error:
-            kept += f"\n[the rest of the output cannot be read: {error.message}]"
-        return kept
-
-    async def last_output(self, job: JobView) -> str:
-        """The end of what the last attempt's test wrote, or if that is nothing of what the agent says.
-
-        Of a job that has ended just now the last lines may still be on their way: they are waited for.
-        """
-        ended_s = self._client.clock.now() - (job.ended_at or 0.0)
-        end = _OutputEnd(job.attempts[-1].number)
-        for follow in (False, True) if ended_s < _JUST_NOW_S else (False,):
-            end = _OutputEnd(job.attempts[-1].number)
-            with contextlib.suppress(QgjobError):
-                given = self._client.logs(job.job_id, follow=follow, tail=JUNIT_LINES)
-                async with contextlib.aclosing(given) as chunks:
-                    async for chunk in chunks:
-                        end.take(chunk)
-            if end.complete:
-                break
-        return end.test_output if end.test_output.strip() else end.agent_lines
-
-    async def cases(self, job: JobView) -> Sequence[CaseRecord]:
-        """The cases of the last attempt's test report."""
-        report = await self.report(job.attempts[-1])
-        return report.cases if report else ()
-
-    async def report(self, attempt: Attempt) -> CaseReport | None:
-        """What an attempt's test report says; None when it cannot be had."""
-        try:
-            return await self._client.cases(attempt)
-        except QgjobError:  # kept for a time only
-            return None
-
-    async def attachments(self, job: JobView, folder: Path) -> Sequence[str]:
-        """Download the artifacts of the attempts to `folder`; their paths."""
-        paths: list[str] = []
-        for artifact in of_jobs([job]):
-            with contextlib.suppress(QgjobError):
-                paths.append((await self._client.download_artifact(artifact, folder)).as_posix())
-        return paths
-
-    async def pictures(self, job: JobView) -> Sequence[Picture]:
-        """Screenshots of the last attempt."""
-        pictures: list[Picture] = []
-        for artifact in job.attempts[-1].artifacts:
-            kind = PICTURES.get(artifact.name.rpartition(".")[2].lower())
-            if kind is None or artifact.blob.size > MAX_PICTURE_BYTES or len(pictures) == _PICTURES_EACH:
-                continue
-            with contextlib.suppress(QgjobError):
-                data = await self._client.small_file(artifact.blob, limit=MAX_PICTURE_BYTES)
-                pictures.append(Picture(artifact.name, kind, data))
-        return pictures

@@ -21,6 +21,8 @@ _MAX_STARTS: Final = 256
 """How many starts one `advance` simulates at most: a long pause is made up for little by little."""
 _MAX_BACKLOG: Final = 50_000
 """Of each queue: a backlog beyond that is not simulated, its waits tell nothing new."""
+_INSTALL_WEIGHT: Final = 0.01
+"""The weight of one start in the average of what starts take for an install, at least."""
 
 Labels = frozenset[str]
 
@@ -37,15 +39,49 @@ class FcfsQueue:
     waits: tuple[Waits, Waits, Waits] = field(default_factory=lambda: (Waits(), Waits(), Waits()))
     """By level."""
 
-    def usual_wait_s(self, level: int, quantile: float, now: float) -> float | None:
-        """A quantile of the last waits of a level, or how long its next job waits already if that is longer.
+    work_s: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    """By level: the expected seconds of the tests that would still wait."""
+    install_s: float = 0.0
+    """What the last starts took for an install, on average: 0 where the slot had the build."""
+
+    def usual_wait_s(self, level: int, quantile: float, now: float, slots: int) -> float | None:
+        """How long a job of a level usually waits: a quantile of the last waits, and of those to come.
 
         None before any job has started.
         """
-        usual_s, jobs = self.waits[level].quantile(quantile), self.jobs[level]
-        if usual_s is None:
-            return None
-        return max(usual_s, now - jobs[0][0]) if jobs else usual_s
+        usual_s = self.waits[level].quantile(quantile)
+        if usual_s is None or not self.jobs[level]:
+            return usual_s
+        return max(usual_s, self._coming_wait_s(level, quantile, now, slots))
+
+    def _coming_wait_s(self, level: int, quantile: float, now: float, slots: int) -> float:
+        """A quantile of the waits of those in the queue and of the last that started, by the queue alone.
+
+        Whoever is in the queue will wait for those ahead. The waits from the first to the last are taken to
+        change evenly; nothing more urgent is expected to arrive.
+        """
+        jobs = self.jobs[level]
+        ahead = sum(len(queue) for queue in self.jobs[: level + 1])
+        ahead_s = sum(self.work_s[: level + 1]) + ahead * self.install_s
+        first_s = now - jobs[0][0]
+        last_s = now - jobs[-1][0] + ahead_s / max(1, slots)
+        longer = (1.0 - quantile) * (len(jobs) + len(self.waits[level])) / len(jobs)
+        return max(first_s, last_s - (last_s - first_s) * min(1.0, longer))
+
+    def enqueue(self, job: Job, expected_s: float) -> None:
+        """A job arrived that may start."""
+        jobs = self.jobs[job.level]
+        if len(jobs) < _MAX_BACKLOG:
+            jobs.append((job.arrived_at, job.group, expected_s))
+            self.work_s[job.level] += expected_s
+
+    def start(self, level: int, install_s: float, starts_at: float) -> None:
+        """The next job of a level starts, after an install if one is needed (0: none)."""
+        arrived_at, _, expected_s = self.jobs[level].popleft()
+        self.work_s[level] = self.work_s[level] - expected_s if self.jobs[level] else 0.0
+        self.waits[level].add(starts_at - arrived_at)
+        weight = max(_INSTALL_WEIGHT, 1.0 / sum(map(len, self.waits)))
+        self.install_s += weight * (install_s - self.install_s)
 
 
 @dataclass(slots=True, eq=False)
@@ -73,9 +109,7 @@ class Shadow:
 
     def on_arrival(self, job: Job, labels: Labels, expected_s: float) -> bool:
         """A job arrived that may start. Returns whether it asks for new labels: then `resize` is needed."""
-        jobs = self.queue(job.group.capability, labels).jobs[job.level]
-        if len(jobs) < _MAX_BACKLOG:
-            jobs.append((job.arrived_at, job.group, expected_s))
+        self.queue(job.group.capability, labels).enqueue(job, expected_s)
         return not labels <= self.required
 
     def resize(self, slots: Iterable[Labels], now: float) -> None:
@@ -108,13 +142,13 @@ class Shadow:
                 if queue is None:
                     break
                 budget -= 1
-                arrived_at, group, expected_s = queue.jobs[level].popleft()
+                arrived_at, group, expected_s = queue.jobs[level][0]
                 free_at, number, installed = alike[0]
-                start = max(free_at, arrived_at)
-                if installed is None or installed[1:] != group[1:]:
-                    start += install_s(group.org_id, group.app_version_id)
-                queue.waits[level].add(start - arrived_at)
-                heapreplace(alike, (start + expected_s, number, group))
+                needs_install = installed is None or installed[1:] != group[1:]
+                takes_s = install_s(group.org_id, group.app_version_id) if needs_install else 0.0
+                starts_at = max(free_at, arrived_at) + takes_s
+                queue.start(level, takes_s, starts_at)
+                heapreplace(alike, (starts_at + expected_s, number, group))
 
     def _next_queue(self, kind: Labels) -> tuple[FcfsQueue | None, int]:
         """The queue and level of the next job that a slot of these labels takes; None when there is none."""

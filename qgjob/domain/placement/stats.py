@@ -55,6 +55,10 @@ class CapabilityStats:
         """Test work that arrived lately over what the slots can do, the installs not counted."""
         return self._recent_arrivals(now, test_s) / (_LOAD_WINDOW_TESTS * max(1, self.slots))
 
+    def usual_wait_s(self, level: int, quantile: float, now: float) -> float | None:
+        """A quantile of the waits of a level under FCFS; None while no wait is known."""
+        return self.fcfs.usual_wait_s(level, quantile, now, self.slots)
+
     def since_arrival_s(self, now: float) -> float:
         """Seconds since the last arrival."""
         return now - self._last_arrival_at

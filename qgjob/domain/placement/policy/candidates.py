@@ -9,7 +9,7 @@ from qgjob.domain.placement.groups import Group, Queue
 from qgjob.domain.placement.model import Job, LabState, Slot
 from qgjob.domain.placement.policy.view import Choice, View
 
-_LONGEST_FIRST: Final = 4.0
+_LONGEST_FIRST: Final = 9.0
 """At the end of a backlog the longest test goes first once the backlog takes less than so many times as
 long."""
 _SCAN_LIMIT: Final = 16

@@ -10,7 +10,7 @@ from qgjob.domain.placement.policy.candidates import choose_job, slots_for_insta
 from qgjob.domain.placement.policy.view import Choice, View
 
 _SCAN_LIMIT: Final = 32
-_LAST_ROUNDS: Final = 4.0
+_LAST_ROUNDS: Final = 6.0
 """The last rounds: the backlog takes no longer than so many installs and tests, one after the other."""
 _QUIET: Final = 4.0
 """Only the makespan counts once nothing arrived for so many times what the backlog takes."""
@@ -37,7 +37,7 @@ def choose_last_to_end(view: View, pools: list[Pool]) -> Choice | None:
             for _, number, group in by_work.first(_SCAN_LIMIT):
                 workers = view.workers(group)
                 left_s = view.work_s(group) + (group.running_s(view.now) if workers else 0.0)
-                if workers and left_s <= workers * (view.install_s(group) + view.test_s(group)):
+                if workers and left_s <= workers * (view.install_s(group) + view.test_s(group) / 2):
                     continue
                 if makespan_s is None:
                     ranked.append((workers > 0, -view.last_wait_s(group), number, group))

@@ -86,7 +86,7 @@ LONG_WAITS: Final = Thresholds(
     evict_unserved=(0.98, 1.5, 1.1, 0.39),
     evict_served=(1.0, 1.1, 1.2, 0.98),
     slack_medium=(0.89, 0.66, 1.1, 0.6),
-    slack_low=(0.65, 1.0, 0.75, 1.0),
+    slack_low=(0.65, 0.88, 0.75, 0.88),
     due_work=(0.75, 20.0, 1.0, 7.7),
     min_work=(7.5, 5.1),
     install_cost=(12.8, 49.1),
@@ -125,7 +125,7 @@ FEW_PER_SLOT: Final = 6.3
 
 def thresholds(stats: CapabilityStats, round_s: float, now: float) -> Thresholds:
     """The thresholds for the jobs of a capability; `round_s`: expected seconds of an install and a test."""
-    usual_s = stats.fcfs.usual_wait_s(1, _USUAL_QUANTILE, now)
+    usual_s = stats.usual_wait_s(1, _USUAL_QUANTILE, now)
     if usual_s is None:
         share = _COLD_START_SHARE
     else:

@@ -30,6 +30,9 @@ _MIN_INSTALLS: Final = 1.02
 _RUSH_SHARE: Final[Ramp] = (1.6, 0.0, 2.0, 0.8)
 """By load: the share of the time that the slots need for the urgent work alone which it may wait. Not all of
 it, or all who wait come close to the longest wait."""
+_RUSH_PATIENCE: Final[Ramp] = (1.6, 1.0, 2.0, 0.58)
+"""By load: the share of the usual wait that urgent jobs may use. In a rush more urgent work follows, and waits
+for what was put off."""
 _TRUST: Final[Ramp] = (1.2, 1.0, 1.24, 0.0)
 """By wait ratio: the share of the time left for which a slot that has the build is waited for. Tests may take
 longer than expected, and a job that finds out too late has an install still to wait for."""
@@ -112,10 +115,11 @@ def find_shortage(view: View, group: Group, usual_s: float, rush_s: float) -> Sh
     if waiting > _MAX_JOBS_PER_WORKER * (len(free_times) + 1):
         queue = group.top_queue(0)
         return None if queue is None else Shortage(queue.by_length(test_s, longest=False), waiting, 0.0)
+    share = thresholds.urgent_share * interpolate(view.load(group), _RUSH_PATIENCE)
     max_wait_s = max(
         _UNNOTICED_S,
         _MIN_INSTALLS * install_s,
-        min(thresholds.urgent_share * usual_s, install_s + thresholds.urgent_tests * test_s),
+        min(share * usual_s, install_s + thresholds.urgent_tests * test_s),
     )
     trust = interpolate(view.stats(group).wait_ratio(0), _TRUST)
     deadlines = _Deadlines(max_wait_s, trust, now + install_s, now + rush_s)

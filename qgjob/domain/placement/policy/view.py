@@ -94,7 +94,7 @@ class View:
         While few waits are known, at least `cold_start_rounds`.
         """
         stats = self.stats(of)
-        usual_s = stats.fcfs.usual_wait_s(level, quantile, self.now) or 0.0
+        usual_s = stats.usual_wait_s(level, quantile, self.now) or 0.0
         few = len(stats.fcfs.waits[level]) < FEW_PER_SLOT * max(1, stats.slots)
         return max(usual_s, self.thresholds(of).cold_start_rounds * self.round_s) if few else usual_s
 

@@ -1,0 +1,87 @@
+"""The shadow: what first come, first served would have made of the same jobs, and still will."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qgjob.domain.placement.shadow import Shadow
+from tests.support.placement import job
+
+ANY = frozenset[str]()
+ANY_CAPABILITY = job(0).group.capability
+INSTALL_S = 20.0
+
+
+def shadow_of(slots: int) -> Shadow:
+    """The shadow of a lab of alike slots, at time 0."""
+    shadow = Shadow()
+    shadow.queue(ANY_CAPABILITY, ANY)
+    shadow.resize([ANY] * slots, 0.0)
+    return shadow
+
+
+def arrive(shadow: Shadow, number: int, now: float, *, priority: int = 5, test_s: float = 60.0) -> None:
+    """So many jobs arrive at once, each of another build."""
+    for one in range(number):
+        shadow.on_arrival(job(one, app=f"{now}-{priority}-{one}", priority=priority, at=now), ANY, test_s)
+
+
+def advance(shadow: Shadow, now: float) -> None:
+    """Until now: at most some hundred starts."""
+    shadow.advance(now, lambda _org, _build: INSTALL_S)
+
+
+def test_whoever_stands_in_the_queue_counts_with_the_wait_that_is_to_come() -> None:
+    slots, number = 4, 200
+    shadow = shadow_of(slots)
+    queue = shadow.queue(ANY_CAPABILITY, ANY)
+    arrive(shadow, number, 0.0)
+    advance(shadow, 0.0)
+    for now in (100, 1000, 2000, 3000):
+        advance(shadow, now)
+        foreseen = queue.usual_wait_s(1, 1.0, now, slots)
+        assert foreseen == pytest.approx((number / slots - 1) * 80.0 + INSTALL_S, abs=160.0)
+    advance(shadow, 1e6)
+    assert queue.usual_wait_s(1, 1.0, 1e6, slots) == pytest.approx(foreseen, abs=160.0)
+
+
+def test_urgent_work_ahead_counts_and_less_urgent_work_does_not() -> None:
+    waits: list[float] = []
+    for priority in (9, 5, 2):
+        shadow = shadow_of(2)
+        arrive(shadow, 2, 0.0)
+        advance(shadow, 0.0)
+        arrive(shadow, 10, 1.0)
+        arrive(shadow, 40, 1.0, priority=priority)
+        waits.append(shadow.queue(ANY_CAPABILITY, ANY).usual_wait_s(1, 1.0, 1.0, 2) or 0.0)
+    ahead, behind_each_other, none = waits
+    assert none < behind_each_other
+    assert ahead == pytest.approx(behind_each_other)
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(st.tuples(st.floats(0, 500), st.integers(1, 20), st.sampled_from((2, 5, 9))), max_size=12),
+    st.floats(0, 1.0),
+)
+def test_usual_is_at_least_what_was_waited_and_what_is_waited(
+    slots: int, arrivals: list[tuple[float, int, int]], quantile: float
+) -> None:
+    shadow = shadow_of(slots)
+    queue = shadow.queue(ANY_CAPABILITY, ANY)
+    for at, number, priority in sorted(arrivals):
+        advance(shadow, at)
+        arrive(shadow, number, at, priority=priority)
+        for level in range(3):
+            usual_s, known_s = (
+                queue.usual_wait_s(level, quantile, at, slots),
+                queue.waits[level].quantile(quantile),
+            )
+            assert (usual_s is None) == (known_s is None)
+            if usual_s is not None and known_s is not None:
+                waited_s = at - queue.jobs[level][0][0] if queue.jobs[level] else 0.0
+                assert usual_s >= max(known_s, waited_s) - 1e-6
+    for level in range(3):
+        assert queue.work_s[level] == pytest.approx(60.0 * len(queue.jobs[level]))

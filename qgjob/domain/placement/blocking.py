@@ -92,7 +92,8 @@ def _next_yielding(state: LabState, now: float) -> dict[GroupKey, float]:
     yielding = {key: since for key, since in state.yielding.items() if key in able}
     if any(key in state.blocked and now - since < _TURN_S for key, since in yielding.items()):
         return yielding
-    longest = next((key for key in able if key not in yielding), None)
+    candidates = [key for key in able if key not in yielding]
+    longest = min(candidates, key=lambda key: state.groups_in_flight[key], default=None)
     if longest is not None:
         over_limit = bool(state.refused) and len(state.groups_in_flight) > state.max_groups
         leaving_helps = len(state.groups_in_flight) - len(able) < state.max_groups
@@ -123,8 +124,13 @@ def _any_waits_for_room(state: LabState) -> bool:
 
 
 def on_first_in_flight(state: LabState, key: GroupKey, now: float) -> None:
-    """The first job of a group is in flight."""
-    state.groups_in_flight[key] = now
+    """The first job of a group is in flight.
+
+    Its turn goes on where it takes the room again that it has just left, and begins otherwise.
+    """
+    if key not in state.room_left:
+        state.room_left.clear()
+    state.groups_in_flight[key] = state.room_left.pop(key, now)
     if not state.at_group_limit:
         update_group_limit(state)
     elif key in state.blocked and not _must_block(state, key):
@@ -136,7 +142,9 @@ def on_none_in_flight(state: LabState, key: GroupKey) -> None:
 
     A group that yields leaves its slot to them at once: if it went on, it would take it.
     """
-    del state.groups_in_flight[key]
+    since = state.groups_in_flight.pop(key)
+    if state.at_group_limit:
+        state.room_left[key] = since
     group = state.active.get(key)
     if state.at_group_limit and group is not None and group.waiting:
         _block(state, group)

@@ -155,11 +155,13 @@ class LabState:
     org_slots: dict[str, int] = field(default_factory=dict[str, int])
     """How many slots work for each organisation."""
     groups_in_flight: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
-    """The groups with jobs in flight, and since when; the longest first."""
+    """The groups with jobs in flight, and since when they have had room."""
     max_groups: int | None = None
     """How many groups may have jobs in flight; None: any number."""
     at_group_limit: bool = False
     """So many have: nothing starts of a group without jobs in flight."""
+    room_left: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
+    """Groups that left room which no other group has taken, and since when they had had it."""
     yielding: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
     """The groups of which nothing more starts until none of their jobs is in flight, as others wait for room;
     and since when."""

@@ -79,7 +79,7 @@ class Round:
 
 
 async def live(bus: Bus, jobs: Sequence[TraceJob]) -> Round:
-    """One round of ours."""
+    """One round of results."""
     ends: list[tuple[float, Ended]] = []
 
     async def on_event(msg: Msg) -> None:
@@ -103,17 +103,17 @@ async def live(bus: Bus, jobs: Sequence[TraceJob]) -> Round:
 
 
 async def measure(case: Case, rounds: int, *, quick: bool = False) -> dict[str, Any]:
-    """Rounds of one case: ours, and the pools, each with another trace; `quick`: the better pool only."""
+    """Rounds of one case: qgjob's, and the pools, each with another trace; `quick`: the better pool only."""
     pools = {"stealing": stealing} if quick else {"first come": first_come, "stealing": stealing}
-    ours: list[dict[str, float]] = []
+    own: list[dict[str, float]] = []
     others: dict[str, list[tuple[float, int]]] = {name: [] for name in pools}
     args = ("--driver", "process", "--install-seconds", str(case.install_s))
     async with running(agents=case.agents, slots=SLOTS // case.agents, agent_args=args) as bus:
-        new_lab = await _ours(bus, case, 0, seed=1)
+        new_lab = await _run_qgjob(bus, case, 0, seed=1)
         _say(case, "nothing known", {"qgjob": (new_lab["ratio"], new_lab["installs"])})
         for number in range(1, rounds + 1):
-            ours.append(await _ours(bus, case, number, seed=number))
-            figures = {"qgjob": (ours[-1]["ratio"], ours[-1]["installs"])}
+            own.append(await _run_qgjob(bus, case, number, seed=number))
+            figures = {"qgjob": (own[-1]["ratio"], own[-1]["installs"])}
             jobs, bound = trace_of(case, number, seed=number)
             for name, work in pools.items():
                 spent, installs = await Pool(bus, jobs, case.install_s).run(SLOTS, work)
@@ -122,12 +122,12 @@ async def measure(case: Case, rounds: int, *, quick: bool = False) -> dict[str, 
             _say(case, f"round {number}", figures)
     return {
         "target": case.target,
-        "ratio": _median(one["ratio"] for one in ours),
+        "ratio": _median(one["ratio"] for one in own),
         "new_lab": round(new_lab["ratio"], 3),
-        "installs": _median(one["installs"] for one in ours),
-        "most_installs": max(one["installs"] for one in ours),
-        "gap_ms": {name: _median(one[f"gap_{name}"] for one in ours) for name in ("p50", "p95", "max")},
-        "of_slot_time": {name: _median(one[name] for one in ours) for name in _SHARES},
+        "installs": _median(one["installs"] for one in own),
+        "most_installs": max(one["installs"] for one in own),
+        "gap_ms": {name: _median(one[f"gap_{name}"] for one in own) for name in ("p50", "p95", "max")},
+        "of_slot_time": {name: _median(one[name] for one in own) for name in _SHARES},
         **{
             name: {
                 "ratio": _median(ratio for ratio, _ in results),
@@ -145,11 +145,11 @@ def trace_of(case: Case, number: int, *, seed: int) -> tuple[list[TraceJob], flo
     """
     shape = LabShape(mean_s=case.mean_s, span=case.span, slots=SLOTS, seed=seed)
     jobs = [replace(job, app_version_id=f"r{number}-{job.app_version_id}") for job in lab_trace(shape)]
-    ours = [replace(job, org_id="bench") for job in jobs]
-    return jobs, split_lower_bound(ours, SLOTS, case.install_s)
+    in_org = [replace(job, org_id="bench") for job in jobs]
+    return jobs, split_lower_bound(in_org, SLOTS, case.install_s)
 
 
-async def _ours(bus: Bus, case: Case, number: int, *, seed: int) -> dict[str, float]:
+async def _run_qgjob(bus: Bus, case: Case, number: int, *, seed: int) -> dict[str, float]:
     jobs, bound = trace_of(case, number, seed=seed)
     done = await live(bus, jobs)
     return {"ratio": done.took_s / bound, **_account(done)}

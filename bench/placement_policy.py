@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One figure of ours and the most that it may be."""
+    """One figure of our policy, and the most that it may be."""
 
     name: str
     value: float
@@ -186,10 +186,10 @@ def goals_of(case: Case, builds_per_slot: float, figures: Mapping[str, Figures])
     than with `sticky`. The hard trace is held against both where its builds are few. A backlog (more work
     than its time has room for) must be done soon after its bound.
     """
-    ours, fifo, sticky = figures["qgjob"], figures["fifo"], figures["sticky"]
+    own, fifo, sticky = figures["qgjob"], figures["fifo"], figures["sticky"]
 
     def against(base: Figures, name: str, times: float) -> Goal:
-        return Goal(name, ours[name], round(times * base[name], 4), "fifo" if base is fifo else "sticky")
+        return Goal(name, own[name], round(times * base[name], 4), "fifo" if base is fifo else "sticky")
 
     busy = case.shape.load >= BUSY_LOAD and builds_per_slot >= BUSY_BUILDS_PER_SLOT
     goals: list[Goal] = []
@@ -203,20 +203,20 @@ def goals_of(case: Case, builds_per_slot: float, figures: Mapping[str, Figures])
             against(fifo, "mean_wait_s", mean),
         ]
     if not busy:
-        goals += [against(sticky, name, 1.0) for name in ours if name != "low_p95_s"]
+        goals += [against(sticky, name, 1.0) for name in own if name != "low_p95_s"]
     if case.hard:
         goals += [
             against(fifo, "low_p95_s", 1.0),
-            Goal("installs at all", ours["installs"], 4000),
-            Goal("mean wait at all", ours["mean_wait_s"], 600),
+            Goal("installs at all", own["installs"], 4000),
+            Goal("mean wait at all", own["mean_wait_s"], 600),
         ]
     if case.shape.load > 1:
-        goals.append(Goal("backlog's makespan", ours["makespan_over_bound"], 1.06))
+        goals.append(Goal("backlog's makespan", own["makespan_over_bound"], 1.06))
     return goals
 
 
-def _ratios(ours: Figures, base: Figures) -> dict[str, float | None]:
-    return {name: round(ours[name] / base[name], 3) if base[name] else None for name in ours}
+def _ratios(own: Figures, base: Figures) -> dict[str, float | None]:
+    return {name: round(own[name] / base[name], 3) if base[name] else None for name in own}
 
 
 def _show(

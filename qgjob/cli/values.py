@@ -54,11 +54,11 @@ def labels(values: Iterable[str], option_name: str = "--require") -> tuple[str, 
     """Labels, in order, each once; raises `UsageError`."""
     from bus_schemas.base import LABEL_RULE, is_label
 
-    found = tuple(dict.fromkeys(values))
-    for value in found:
+    names = tuple(dict.fromkeys(values))
+    for value in names:
         if not is_label(value):
             raise UsageError(f"{option_name} {value!r} is not a label.", hint=LABEL_RULE)
-    return found
+    return names
 
 
 def label_list(option_name: str, value: str) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ def grace(value: str) -> float | None:
 
 def environment(values: Iterable[str]) -> dict[str, str]:
     """`NAME=VALUE` pairs of `-e`; raises `UsageError`."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or not _ENV_NAME.match(name):
@@ -166,8 +166,8 @@ def environment(values: Iterable[str]) -> dict[str, str]:
             )
         if "\0" in text or len(text) > 32_768:
             raise UsageError(f"-e {name}: the value is too long (over 32,768 characters) or holds a NUL.")
-        found[name] = text
-    return found
+        variables[name] = text
+    return variables
 
 
 def secret_names(values: Iterable[str]) -> tuple[str, ...]:
@@ -186,15 +186,15 @@ def secret_names(values: Iterable[str]) -> tuple[str, ...]:
 
 def metadata(values: Iterable[str]) -> dict[str, str]:
     """`KEY=VALUE` pairs of `--meta`; raises `UsageError`."""
-    found: dict[str, str] = {}
+    meta: dict[str, str] = {}
     for value in values:
         key, equals, text = value.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"--meta {_short(value)!r} is not of the form KEY=VALUE.")
         if len(key) > 256 or len(text) > 4000:
             raise UsageError(f"--meta {_short(key)!r} is too long: 256 characters a key, 4,000 a value.")
-        found[key] = text
-    return found
+        meta[key] = text
+    return meta
 
 
 def one_line(option_name: str, value: str | None) -> str | None:

@@ -270,7 +270,7 @@ def _blame_build(health: Health, failure: Failure, now: float) -> list[Change]:
 
 
 def _slots_to_blame_build(failure: Failure) -> int:
-    """On how many slots a job has to fail before no slot counts as at fault."""
+    """On how many slots errors have to occur before the build, or the run, is at fault and not the slots."""
     return SLOTS_TO_HOLD_BUILD if failure.able >= SLOTS_TO_HOLD_BUILD else 2
 
 

@@ -61,9 +61,9 @@ FAILURE_DETAILS_ONLY: Final = ReportOptions(logs="none", cases=False, explained=
 
 async def collect(client: Client, any_id: str, options: ReportOptions) -> RunReport:
     """A report of a run or a job as it is now; raises `NotFoundError`."""
-    found = await client.get(any_id)
-    jobs = found.jobs if isinstance(found, RunView) else (found,)
-    title = (found.name if isinstance(found, RunView) else None) or any_id
+    view = await client.get(any_id)
+    jobs = view.jobs if isinstance(view, RunView) else (view,)
+    title = (view.name if isinstance(view, RunView) else None) or any_id
     with_attempts = [job for job in jobs if job.attempts]
     bad = [job for job in with_attempts if _bad(job)]
     fetcher = Fetcher(client)
@@ -83,7 +83,7 @@ async def collect(client: Client, any_id: str, options: ReportOptions) -> RunRep
     return RunReport(
         title=title,
         jobs=jobs,
-        run=found if isinstance(found, RunView) else None,
+        run=view if isinstance(view, RunView) else None,
         at=client.clock.now(),
         logs=explained.logs if explained else logs,
         cases=explained.cases if explained else cases,

@@ -36,8 +36,8 @@ def jobs_and_runs(ctx: typer.Context, incomplete: str) -> Words:
         return jobs(ctx, incomplete)
     if incomplete.startswith("r_"):
         return runs(ctx, incomplete)
-    found = _live(ctx, "list", {"limit": LATEST}, lambda answer: [*_runs(answer), *_jobs(answer)])
-    return _fitting(found, incomplete)
+    words = _live(ctx, "list", {"limit": LATEST}, lambda answer: [*_runs(answer), *_jobs(answer)])
+    return _fitting(words, incomplete)
 
 
 def jobs(ctx: typer.Context, incomplete: str) -> Words:
@@ -179,10 +179,10 @@ def _jobs(answer: Any) -> Words:
 
 
 def _runs(answer: Any) -> Words:
-    found: dict[str, list[str]] = {}
+    by_run: dict[str, list[str]] = {}
     for job in answer["jobs"]:
-        found.setdefault(job["run_id"], []).append(f"{job['org_id']} {job['app_version_id']}")
-    return [(run_id, f"{jobs[0]}, {pluralize(len(jobs), 'job')}") for run_id, jobs in found.items()]
+        by_run.setdefault(job["run_id"], []).append(f"{job['org_id']} {job['app_version_id']}")
+    return [(run_id, f"{jobs[0]}, {pluralize(len(jobs), 'job')}") for run_id, jobs in by_run.items()]
 
 
 def _each(answer: Any, field: str, of: str = "") -> Words:

@@ -203,14 +203,14 @@ class RunGates:
 
     def parked(self) -> dict[GroupKey, tuple[int, Job]]:
         """How many jobs are parked by group, and the oldest of them."""
-        found: dict[GroupKey, tuple[int, Job]] = {}
+        by_group: dict[GroupKey, tuple[int, Job]] = {}
         for gate in self._gates.values():
             for key, group in gate.groups.items():
                 if group.parked:
                     oldest = group.oldest_parked()
-                    count, other = found.get(key, (0, oldest))
-                    found[key] = count + group.parked, min(oldest, other)
-        return found
+                    count, other = by_group.get(key, (0, oldest))
+                    by_group[key] = count + group.parked, min(oldest, other)
+        return by_group
 
     def usage_of(self, run_id: str) -> Usage | None:
         """How much of its limit a run uses; None for a run without a gate now."""

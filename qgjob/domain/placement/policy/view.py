@@ -67,10 +67,10 @@ class View:
 
     def thresholds(self, of: Group | Pool) -> Thresholds:
         """The thresholds for a capability."""
-        found = self._thresholds.get(of.capability)
-        if found is None:
-            found = self._thresholds[of.capability] = thresholds(self.stats(of), self.round_s, self.now)
-        return found
+        cached = self._thresholds.get(of.capability)
+        if cached is None:
+            cached = self._thresholds[of.capability] = thresholds(self.stats(of), self.round_s, self.now)
+        return cached
 
     @property
     def round_s(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeVar, get_args
 
 from hypothesis import strategies as st
@@ -61,6 +61,7 @@ class World:
                     self.bound[slot] = group
                 case Release(job, slot, because):
                     assert because
+                    assert job.not_before is None or job.not_before <= self.now, "released before its time"
                     assert job.job_id not in self.released, "released twice"
                     assert job.job_id not in {j.job_id for _, j in self.running.values()}
                     wanted = self.state.groups[job.group].labels
@@ -102,11 +103,23 @@ class World:
                 self.feed(JobStarted(job.job_id, job.attempt, name))
                 return
 
-    def finish(self, name: str) -> None:
+    def finish(self, name: str, ran_s: float = 5.0) -> None:
         if name in self.running:
             _, job = self.running.pop(name)
             self.ended.append(job.job_id)
-            self.feed(JobEnded(job.job_id, job.attempt, name, 5.0, None, installed=False, good=True))
+            self.feed(JobEnded(job.job_id, job.attempt, name, ran_s, None, installed=False, good=True))
+
+    def fail(self, name: str) -> None:
+        """The slot's job is tried again elsewhere; its end is heard once more after that."""
+        if name in self.running:
+            _, job = self.running.pop(name)
+            end = JobEnded(job.job_id, job.attempt, name, 5.0, None, installed=False, good=False)
+            self.feed(end)
+            avoid = (*job.avoid, name)[-2:]
+            self.feed(
+                JobArrived(replace(job, attempt=job.attempt + 1, avoid=avoid, gone=False, parked=False))
+            )
+            self.feed(end)
 
     def lose(self, name: str) -> None:
         """The slot dies: the work stream will give its job again."""
@@ -264,7 +277,7 @@ class NewJob(NamedTuple):
     priority: int
 
 
-StepKind = Literal["slot", "lose", "take", "finish", "tick", "seen", "cancel", "restart", "depose"]
+StepKind = Literal["slot", "lose", "take", "finish", "tick", "seen", "cancel", "restart", "depose", "fail"]
 
 
 class Step(NamedTuple):
@@ -275,7 +288,9 @@ class Step(NamedTuple):
 
 
 History = list[NewJob | Step]
-STEP_KINDS: tuple[StepKind, ...] = get_args(StepKind)
+_WORK: tuple[StepKind, ...] = ("take", "finish")
+STEP_KINDS: tuple[StepKind, ...] = (*get_args(StepKind), "slot", "slot", *_WORK, *_WORK, *_WORK, *_WORK)
+"""As often as they come: most of what happens is work."""
 
 
 def long_lists(elements: st.SearchStrategy[T], max_size: int) -> st.SearchStrategy[list[T]]:
@@ -303,6 +318,7 @@ def play(history: History, world: World | None = None) -> tuple[World, set[str]]
             new = job(
                 number, app=step.app, org=step.org, labels=step.labels, priority=step.priority, at=world.now
             )
+            new.test = f"t{number % 9}"
             world.feed(JobArrived(new))
             continue
         name = f"a/s{step.number}"
@@ -328,7 +344,9 @@ def play(history: History, world: World | None = None) -> tuple[World, set[str]]
                 case "take":
                     world.take(name)
                 case "finish":
-                    world.finish(name)
+                    world.finish(name, ran_s=5.0 + number % 7)
+                case "fail":
+                    world.fail(name)
                 case "seen":
                     world.report(name)
                 case "restart":

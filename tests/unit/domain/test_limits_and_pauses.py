@@ -98,7 +98,7 @@ new = st.tuples(
     st.booleans(),
 )
 others = st.tuples(
-    st.sampled_from(["slot", "take", "finish", "cancel", "prioritise", "lose", "restart", "depose"]),
+    st.sampled_from(["slot", "take", "finish", "cancel", "prioritise", "lose", "restart", "depose", "tick"]),
     st.integers(0, 50),
 )
 histories = long_lists(st.one_of(new, new, others, others, st.tuples(st.just("rules"), rules)), 100)
@@ -139,6 +139,8 @@ def test_limits_hold_and_every_job_is_admitted_in_the_end(history: list[Any]) ->
                 lab.feed(JobWithdrawn(victim))
             case "prioritise" if waiting:
                 lab.feed(JobReprioritised(waiting[more[0] % len(waiting)], more[0] % 10 + 1))
+            case "tick":
+                lab.feed(Tick())
             case "slot":
                 lab.add_slot(f"s{more[0] % 4}", ("emulator", "android-14"))
             case "depose":
@@ -164,6 +166,7 @@ def test_limits_hold_and_every_job_is_admitted_in_the_end(history: list[Any]) ->
     lab.add_slot("last", ("emulator", "android-14"))
     for name in sorted(lab.labels):
         lab.report(name)
+    lab.feed(Tick())  # there is room now, but the time of some has not come
     lab.now += 10
     lab.feed(Tick())
     lab.run_dry()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -45,6 +49,20 @@ def test_equal_histories_give_equal_decisions(history: History) -> None:
     assert [e.job.job_id for e in one.log if isinstance(e, Release)] == [
         e.job.job_id for e in other.log if isinstance(e, Release)
     ]
+
+
+def test_decisions_are_the_same_in_every_process() -> None:
+    """Another leader that reads the same events must decide the same: sets have another order there."""
+
+    def decided(seed: str) -> str:
+        command = [sys.executable, "-m", "tests.support.decided"]
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+    with ThreadPoolExecutor() as threads:
+        one, other = threads.map(decided, ("1", "2"))
+    assert one.count("Release(") > 50
+    assert one == other
 
 
 def assert_indexed(state: LabState) -> None:

@@ -86,14 +86,14 @@ async def check_build(bus: Bus, request: SubmitRequest, *, now: float, until: fl
 
 
 async def expected_durations(bus: Bus, request: SubmitRequest) -> dict[str, float]:
-    """Expected seconds of the tests, where shards are to be balance_shards by them and they are known."""
+    """Expected seconds of the tests, where shards are to be balanced by them and they are known."""
     if not request.shards:
         return {}
     try:
         return await query.durations(bus, request.org_id, request.tests)
     except UnreachableError as error:
         # A submit needs no scheduler: then the files are dealt out evenly.
-        log.info("the shards are balance_shards without durations: %s", error)
+        log.info("the shards are balanced without durations: %s", error)
         return {}
 
 
@@ -102,7 +102,7 @@ def make_specs(
 ) -> list[JobSpec]:
     """The jobs of a request; raises `UsageError`, `NoTestsError` or `RefusedError` (too many).
 
-    `durations`: expected seconds of its tests, by which shards are balance_shards.
+    `durations`: expected seconds of its tests, by which shards are balanced.
     """
     checked_id("The organisation id", request.org_id)
     checked_id("The app version id", request.app_version_id)

@@ -83,6 +83,6 @@ class NoSlotTimer:
             if job.requires in reasons and now - self._since[job.requires] >= self.grace_s
         }
 
-    def pending(self) -> bool:
-        """Whether a job is waiting now that nothing could run."""
-        return bool(self._since)
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self._since = {}

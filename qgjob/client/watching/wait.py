@@ -242,7 +242,9 @@ class _SlotWatch:
             return
         # Heartbeats may have been missed: the scheduler's own list has the last word.
         if self._overdue(self._timer, left, now) and await self._load():
-            await self._cancel(self._overdue(self._timer, left, self._clock.monotonic()))
+            now = self._clock.monotonic()
+            self._listen(now)  # it may be there only since the connection is
+            await self._cancel(self._overdue(self._timer, left, now))
 
     def _overdue(self, timer: NoSlotTimer, jobs: list[JobView], now: float) -> dict[str, str]:
         """What waits for too long for a slot, and what is at work on one that has been gone for too long."""
@@ -252,17 +254,26 @@ class _SlotWatch:
 
     def _listen(self, now: float) -> None:
         for item in self._heartbeats.take():
-            if isinstance(item, Resync):
-                self._loaded = False
-            else:
+            if not isinstance(item, Resync):
                 self._slots.heard(item, now)
+            elif item.reason == "reconnected":
+                self._start_anew()
+            else:
+                self._loaded = False
+
+    def _start_anew(self) -> None:
+        """Forget for how long there was no slot: after an outage agents need time to be heard again."""
+        self._loaded = False
+        self._lost_timer.reset()
+        if self._timer is not None:
+            self._timer.reset()
 
     async def _load(self) -> bool:
         try:
             agents = await query.agents(self._bus)
         except UnreachableError as error:
             log.debug("which agents there are is not known just now: %s", error)
-            self._loaded = False
+            self._start_anew()
             return False
         self._slots.reset(agents, self._clock.monotonic())
         self._loaded = True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
 from qgjob.client import Client, Submitted, WaitOptions
 from qgjob.client.ids import new_ids
+from qgjob.client.requests import slots
 from qgjob.client.watching import wait
 from qgjob.errors import ExitCode
 from tests.support.fake_scheduler import FakeScheduler
@@ -47,15 +49,17 @@ async def test_a_job_whose_slot_is_gone_for_good_is_cancelled(
     client: Client, scheduler: FakeScheduler, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(wait, "LOST_AFTER_S", 0.5)
+    monkeypatch.setattr(slots, "HEARD_FOR_S", 0.1)
     here = scheduler.add_job(make_run(1, requires=("device",))[0], run_size=2)
     lost = view(
         **{**here.model_dump(), "job_id": new_ids("job", 1, NOW)[0], "requires": ("ios-17",), "position": 1}
     )
     scheduler.add_job(lost, run_size=2)
-    waiting = asyncio.create_task(client.wait(here.run_id, WaitOptions(no_slot_grace_s=0.1)))
     scheduler.agents = [heartbeat("phones", ("device",)), heartbeat("mac", ("ios-17",))]
     for job in (here, lost):
         await scheduler.publish_event(started(job))
+    waiting = asyncio.create_task(client.wait(here.run_id, WaitOptions(no_slot_grace_s=0.1)))
+    await wait_for(lambda: "agents" in scheduler.asked)
     scheduler.agents.pop()
     await wait_for(lambda: scheduler.cancelled)
     await scheduler.publish_event(
@@ -93,6 +97,42 @@ async def test_nothing_is_cancelled_while_nobody_can_tell_what_slots_there_are(
     await scheduler.stop()
     waited = await asyncio.wait_for(waiting, 20)
     assert waited.timed_out
+    assert scheduler.cancelled == []
+
+
+@pytest.mark.parametrize("away", ["server", "scheduler"])
+async def test_agents_have_the_whole_grace_to_be_heard_again_after_an_outage(
+    client: Client,
+    scheduler: FakeScheduler,
+    nats_server: NatsServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    away: str,
+):
+    """Their heartbeats have expired when the server is back, and agents need a moment to connect."""
+    caplog.set_level(logging.DEBUG, logger="qgjob.client.watching.wait")
+    monkeypatch.setattr(wait, "LOST_AFTER_S", 1.0)
+    monkeypatch.setattr(slots, "HEARD_FOR_S", 0.1)
+    at_work, waits = (scheduler.add_job(job, run_size=2) for job in make_run(2, requires=("device",)))
+    await scheduler.publish_event(started(at_work))
+    waiting = asyncio.create_task(client.wait(at_work.run_id, WaitOptions(no_slot_grace_s=1)))
+    await wait_for(lambda: "agents" in scheduler.asked)
+    if away == "server":
+        nats_server.kill()
+        await asyncio.sleep(1.5)  # for longer than the grace
+    else:
+        await scheduler.stop()
+        await wait_for(lambda: "which agents there are is not known just now" in caplog.text, 20)
+    scheduler.agents.clear()
+    asked = len(scheduler.asked)
+    if away == "server":
+        await nats_server.start()
+    else:
+        await scheduler.start()
+    await wait_for(lambda: "agents" in scheduler.asked[asked:], 20)
+    for job in (at_work, waits):
+        await scheduler.publish_event(ended(job, "passed"))
+    assert (await asyncio.wait_for(waiting, 10)).verdict == 0
     assert scheduler.cancelled == []
 
 

@@ -13,6 +13,7 @@ from qgjob.cli import values
 from qgjob.cli.choices import checked_choice
 from qgjob.cli.help.completing import one_of
 from qgjob.cli.options import option
+from qgjob.cli.output_file import write_whole
 from qgjob.cli.session import Session, run, session_of
 from qgjob.errors import UsageError
 
@@ -96,7 +97,7 @@ async def _main(
         session.out.write(data.decode())
     else:
         try:
-            output.write_bytes(data)
+            write_whole(output, data)
         except OSError as error:
             raise values.unwritable(f"--output {output}", error) from None
     if run_report.open:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qgjob.cli.display.output import Output
+from qgjob.cli.output_file import write_whole
 from qgjob.cli.waiting.ending import SHOWN_FAILURES, print_end
 from qgjob.cli.waiting.progress import progress_for
 from qgjob.client.models import Submitted, Waited, WaitOptions
@@ -40,24 +40,25 @@ async def wait_and_print(
 ) -> int:
     """Wait, write the report, print how it ended; returns the exit code."""
     watched: Watch | None = None
-    with progress_for(out, SystemClock()) as progress:
+    details: FailureDetails | None = None
+    try:
+        with progress_for(out, SystemClock()) as progress:
 
-        def on_change(watch: Watch) -> None:
-            nonlocal watched
-            watched = watch
-            progress(watch)
+            def on_change(watch: Watch) -> None:
+                nonlocal watched
+                watched = watch
+                progress(watch)
 
-        try:
             waited = await client.wait(any_id, waiting.options, known=known, on_change=on_change)
-        except asyncio.CancelledError:  # interrupted: at once, as CI may not leave time for more
-            if waiting.junit is not None and watched is not None:
-                _write_interrupted(waiting.junit, out, any_id, watched)
-            raise
-    details = await _failure_details(client, waited, waiting)
-    unwritten = await _write_report(client, out, waited, waiting, details)
+        details = await _failure_details(client, waited, waiting)
+        unwritten = await _write_report(client, out, waited, waiting, details)
+    except asyncio.CancelledError:  # interrupted: at once, as CI may not leave time for more
+        if waiting.junit is not None and watched is not None:
+            _write_interrupted(waiting.junit, out, any_id, watched, details)
+        raise
     print_end(out, waited, details, as_json=waiting.as_json, timeout_s=waiting.options.timeout_s)
     if unwritten is not None:  # print the result of the wait all the same
-        out.error(unwritten.message, hint=f"Write it again with: qgjob report {waited.id} --output FILE")
+        _print_unwritten(out, waited.id, unwritten)
         return int(waited.verdict) or int(ExitCode.ERROR)
     return int(waited.verdict)
 
@@ -70,16 +71,26 @@ async def report_cancelled(session: Session, any_id: str, waiting: WaitArguments
     async with session.client(note_slow=False) as client:
         waited = await client.wait(any_id, options)
         if waited.jobs:
-            await _write_report(
-                client, session.out, waited, waiting, await _failure_details(client, waited, waiting)
-            )
+            details = await _failure_details(client, waited, waiting)
+            unwritten = await _write_report(client, session.out, waited, waiting, details)
+            if unwritten is not None:
+                _print_unwritten(session.out, any_id, unwritten)
 
 
-def _write_interrupted(path: Path, out: Output, any_id: str, watched: Watch) -> None:
-    """Write what is known when a wait is interrupted; the words to it would have to be asked for."""
-    with contextlib.suppress(UsageError):
-        write_junit(path, Waited(id=any_id, run=watched.run, jobs=watched.jobs), None, None)
+def _write_interrupted(
+    path: Path, out: Output, any_id: str, watched: Watch, details: FailureDetails | None
+) -> None:
+    """Write what is known when a wait is interrupted; more would have to be asked for."""
+    try:
+        write_junit(path, Waited(id=any_id, run=watched.run, jobs=watched.jobs), details, None)
+    except UsageError as error:
+        _print_unwritten(out, any_id, error)
+    else:
         out.note(f"{path} says what had ended by then.")
+
+
+def _print_unwritten(out: Output, any_id: str, error: UsageError) -> None:
+    out.error(error.message, hint=f"Write it again with: qgjob report {any_id} --output FILE")
 
 
 async def _write_report(
@@ -125,7 +136,8 @@ def write_junit(
     from qgjob.report.junit import junit_xml
 
     try:
-        path.write_bytes(
+        write_whole(
+            path,
             junit_xml(
                 waited.jobs,
                 name=waited.run.name if waited.run else None,
@@ -133,7 +145,7 @@ def write_junit(
                 cases=details.cases if details else None,
                 logs=details.logs if details else None,
                 reports=all_cases.reports if all_cases else None,
-            )
+            ),
         )
     except OSError as error:
         raise UsageError(f"--junit {path} cannot be written: {error.strerror or error}.") from None

@@ -1,0 +1,39 @@
+"""Writes the file that an option names in one step: an interruption or a full disk leaves no half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Final
+
+_IN_PLACE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG})
+"""What a file may be written in spite of: of its folder's rights, or as a container's mount."""
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace the file by one with this content, or leave it as it was; raises `OSError`.
+
+    What is no file of its own (a pipe, a link as /dev/stdout is), and what cannot be replaced, is written
+    in place.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(data)
+        return
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with draft.open("xb") as file:
+            file.write(data)
+        if path.exists():
+            shutil.copymode(path, draft)
+        os.replace(draft, path)  # noqa: PTH105  (Path.replace would do the same)
+    except OSError as error:
+        if error.errno not in _IN_PLACE:
+            raise
+        path.write_bytes(data)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from qgjob.cli.output_file import write_whole
+
+OLD, NEW = b"<old/>", b"<testsuites>" + b" " * 100_000 + b"</testsuites>"
+
+
+def test_a_file_is_replaced_and_keeps_its_mode(tmp_path: Path):
+    path = tmp_path / "junit.xml"
+    for mode in (None, 0o640):
+        if mode:
+            path.chmod(mode)
+        write_whole(path, NEW)
+        assert path.read_bytes() == NEW
+        assert mode in (None, stat.S_IMODE(path.stat().st_mode))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_room_the_file_stays_as_it_was(tmp_path: Path):
+    path = tmp_path / "junit.xml"
+    path.write_bytes(OLD)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_whole(path, NEW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == OLD
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interruption_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "junit.xml"
+    path.write_bytes(OLD)
+
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, NEW)
+    assert path.read_bytes() == OLD
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_links_and_pipes_stay_what_they_are(tmp_path: Path):
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(tmp_path / "file")
+    os.mkfifo(pipe)
+    write_whole(link, NEW)
+    assert link.is_symlink()
+    assert (tmp_path / "file").read_bytes() == NEW
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, OLD)
+    assert os.read(reading, 100) == OLD
+    os.close(reading)
+
+
+def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "junit.xml"
+    path.write_bytes(OLD)
+
+    def busy(*_: object) -> None:
+        raise OSError(16, "Device or resource busy")  # as of a file that is mounted into a container
+
+    monkeypatch.setattr(os, "replace", busy)
+    write_whole(path, NEW)
+    assert path.read_bytes() == NEW
+    assert list(tmp_path.iterdir()) == [path]

@@ -22,6 +22,7 @@ def enqueue(state: LabState, job: Job, now: float) -> None:
 
 def dequeue(state: LabState, job: Job) -> None:
     """Take out a waiting job."""
+    state.stats.on_withdrawn(job)
     parked = job.parked
     moves = state.run_gates.leave(job) if job.max_parallel is not None else ()
     if not parked:

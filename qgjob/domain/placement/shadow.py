@@ -6,7 +6,7 @@ time there is to wait for a slot that has the build, and which jobs the policy m
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
@@ -32,10 +32,10 @@ class FcfsQueue:
     """The jobs of one capability under FCFS: those that would still wait, and the last waits."""
 
     labels: Labels
-    jobs: tuple[deque[tuple[float, GroupKey, float]], ...] = field(
-        default_factory=lambda: (deque(), deque(), deque())
+    jobs: tuple[OrderedDict[Job, float], ...] = field(
+        default_factory=lambda: (OrderedDict(), OrderedDict(), OrderedDict())
     )
-    """By level: the time of arrival, the group, and the expected seconds of the test."""
+    """By level: the jobs in their order, and the expected seconds of the test of each."""
     waits: tuple[Waits, Waits, Waits] = field(default_factory=lambda: (Waits(), Waits(), Waits()))
     """By level."""
 
@@ -63,8 +63,8 @@ class FcfsQueue:
         jobs = self.jobs[level]
         ahead = sum(len(queue) for queue in self.jobs[: level + 1])
         ahead_s = sum(self.work_s[: level + 1]) + ahead * self.install_s
-        first_s = now - jobs[0][0]
-        last_s = now - jobs[-1][0] + ahead_s / max(1, slots)
+        first_s = now - next(iter(jobs)).arrived_at
+        last_s = now - next(reversed(jobs)).arrived_at + ahead_s / max(1, slots)
         longer = (1.0 - quantile) * (len(jobs) + len(self.waits[level])) / len(jobs)
         return max(first_s, last_s - (last_s - first_s) * min(1.0, longer))
 
@@ -72,16 +72,25 @@ class FcfsQueue:
         """A job arrived that may start."""
         jobs = self.jobs[job.level]
         if len(jobs) < _MAX_BACKLOG:
-            jobs.append((job.arrived_at, job.group, expected_s))
+            jobs[job] = expected_s
             self.work_s[job.level] += expected_s
+
+    def withdraw(self, job: Job) -> None:
+        """A job will not start, if it would still wait here."""
+        expected_s = self.jobs[job.level].pop(job, None)
+        if expected_s is not None:
+            self._reduce_work(job.level, expected_s)
 
     def start(self, level: int, install_s: float, starts_at: float) -> None:
         """The next job of a level starts, after an install if one is needed (0: none)."""
-        arrived_at, _, expected_s = self.jobs[level].popleft()
-        self.work_s[level] = self.work_s[level] - expected_s if self.jobs[level] else 0.0
-        self.waits[level].add(starts_at - arrived_at)
+        job, expected_s = self.jobs[level].popitem(last=False)
+        self._reduce_work(level, expected_s)
+        self.waits[level].add(starts_at - job.arrived_at)
         weight = max(_INSTALL_WEIGHT, 1.0 / sum(map(len, self.waits)))
         self.install_s += weight * (install_s - self.install_s)
+
+    def _reduce_work(self, level: int, expected_s: float) -> None:
+        self.work_s[level] = self.work_s[level] - expected_s if self.jobs[level] else 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -142,11 +151,12 @@ class Shadow:
                 if queue is None:
                     break
                 budget -= 1
-                arrived_at, group, expected_s = queue.jobs[level][0]
+                job, expected_s = next(iter(queue.jobs[level].items()))
+                group = job.group
                 free_at, number, installed = alike[0]
                 needs_install = installed is None or installed[1:] != group[1:]
                 takes_s = install_s(group.org_id, group.app_version_id) if needs_install else 0.0
-                starts_at = max(free_at, arrived_at) + takes_s
+                starts_at = max(free_at, job.arrived_at) + takes_s
                 queue.start(level, takes_s, starts_at)
                 heapreplace(alike, (starts_at + expected_s, number, group))
 
@@ -154,14 +164,13 @@ class Shadow:
         """The queue and level of the next job that a slot of these labels takes; None when there is none."""
         for level in range(3):
             oldest: FcfsQueue | None = None
+            oldest_at = 0.0
             for queue in self.queues.values():
-                jobs = queue.jobs[level]
-                if (
-                    jobs
-                    and queue.labels <= kind
-                    and (oldest is None or jobs[0][0] < oldest.jobs[level][0][0])
-                ):
-                    oldest = queue
+                if not queue.jobs[level] or not queue.labels <= kind:
+                    continue
+                arrived_at = next(iter(queue.jobs[level])).arrived_at
+                if oldest is None or arrived_at < oldest_at:
+                    oldest, oldest_at = queue, arrived_at
             if oldest is not None:
                 return oldest, level
         return None, 0

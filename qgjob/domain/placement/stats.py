@@ -107,6 +107,12 @@ class Stats:
         if self.shadow.on_arrival(job, labels, state.expected_s(job)):
             self.slots_stale = True
 
+    def on_withdrawn(self, job: Job) -> None:
+        """A waiting job will not start: FCFS does not run it either."""
+        queue = self.shadow.queues.get(job.group.capability)
+        if queue is not None:
+            queue.withdraw(job)
+
     def advance(self, state: LabState, now: float) -> None:
         """Count slots again if they changed, and bring the shadow up to date."""
         if self.slots_stale or state.index.slots_changed:

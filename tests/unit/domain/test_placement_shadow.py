@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qgjob.domain.placement.events import JobReprioritised, JobWithdrawn
 from qgjob.domain.placement.shadow import Shadow
 from tests.support.placement import job
+from tests.support.simulated_lab import TEST_S, SimulatedLab
 
 ANY = frozenset[str]()
 ANY_CAPABILITY = job(0).group.capability
@@ -61,6 +63,26 @@ def test_urgent_work_ahead_counts_and_less_urgent_work_does_not() -> None:
     assert ahead == pytest.approx(behind_each_other)
 
 
+def test_who_was_cancelled_waits_under_fcfs_no_longer() -> None:
+    """The waits of a flood that was submitted by mistake would be usual for hours, and nothing ever due."""
+    lab = SimulatedLab(4)
+    for number in range(40):
+        lab.add(number, priority=5, app=f"v{number % 5}")
+    while lab.ends:
+        lab.step()
+    stats = lab.state.stats.of("any", frozenset())
+    before_s = stats.usual_wait_s(1, 0.95, lab.now) or 0.0
+    for number in range(100, 2100):
+        lab.add(number, priority=5, app=f"v{number % 5}")
+    for job_id in list(lab.state.jobs)[::2]:
+        lab.feed(JobReprioritised(job_id, 2))
+    for job_id in list(lab.state.jobs):
+        lab.feed(JobWithdrawn(job_id))
+    assert sum(map(len, stats.fcfs.jobs)) <= 8, "those that slots have taken"
+    assert stats.fcfs.work_s == [TEST_S * len(queue) for queue in stats.fcfs.jobs]
+    assert (stats.usual_wait_s(1, 0.95, lab.now) or 0.0) <= before_s
+
+
 @given(
     st.integers(1, 5),
     st.lists(st.tuples(st.floats(0, 500), st.integers(1, 20), st.sampled_from((2, 5, 9))), max_size=12),
@@ -81,7 +103,7 @@ def test_usual_is_at_least_what_was_waited_and_what_is_waited(
             )
             assert (usual_s is None) == (known_s is None)
             if usual_s is not None and known_s is not None:
-                waited_s = at - queue.jobs[level][0][0] if queue.jobs[level] else 0.0
+                waited_s = max((at - one.arrived_at for one in queue.jobs[level]), default=0.0)
                 assert usual_s >= max(known_s, waited_s) - 1e-6
     for level in range(3):
         assert queue.work_s[level] == pytest.approx(60.0 * len(queue.jobs[level]))

@@ -90,6 +90,25 @@ def test_an_organisation_with_a_weight_has_its_share_of_the_slots(
     assert sum(group.installs for group in lab.state.groups.values()) <= 16
 
 
+@pytest.mark.parametrize("priority", [9, 5, 2])
+@pytest.mark.parametrize(
+    ("slots", "weights"), [(8, {"a": 0.01}), (8, {"b": 10.0}), (10, {"c": 7.0, "a": 0.1})]
+)
+def test_an_organisation_whose_share_is_less_than_a_slot_has_one_and_not_more(
+    slots: int, weights: Mapping[str, float], priority: int
+) -> None:
+    lab = SimulatedLab(slots)
+    lab.feed(RulesChanged(Rules(weights=weights)))
+    for number, org in enumerate(org for org in "cba" if org in {"a", "b", *weights} for _ in range(300)):
+        lab.add(number, priority=priority, app=org, org=org)
+    while lab.now < 20 * ROUND_S:
+        lab.step()
+    assert begun(lab, "a")[0] <= 2 * ROUND_S
+    working = [slot.works_on.key.org_id for slot in lab.state.slots.values() if slot.works_on]
+    assert working.count("a") == 1
+    assert sum(group.installs for group in lab.state.groups.values()) <= 2 * slots
+
+
 def test_explain_names_no_organisation_whose_work_fits_no_slot_of_the_jobs() -> None:
     world = World()
     for number in range(2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import floor
 from typing import Final
 
 from qgjob.domain.placement.model import LabState, Slot
@@ -12,6 +13,8 @@ from qgjob.domain.placement.model import LabState, Slot
 _FLOOD: Final = 0.8
 """An organisation floods the lab when it has this share of all waiting jobs, and more than there are
 slots."""
+_ROUNDING: Final = 1e-9
+"""Three slots of three equal shares may be a hair less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +23,29 @@ class Fairness:
 
     favoured: frozenset[str] = frozenset()
     """They have fewer slots than they are guaranteed, and go first within a class."""
-    _slots: Mapping[str, int] = field(default_factory=dict[str, int])
+    _slots: Counter[str] = field(default_factory=Counter[str])
     """How many slots each has, including those that are idle between two jobs."""
     _guaranteed: Mapping[str, float] = field(default_factory=dict[str, float])
     """How many slots each is guaranteed; none where no other needs them."""
 
-    def can_spare(self, slot: Slot) -> bool:
-        """Whether the organisation that an idle slot worked for keeps what it is guaranteed without it."""
+    def turns(self) -> list[frozenset[str]]:
+        """The favoured organisations in the order of their turns: first those without any slot."""
+        without = frozenset(org for org in self.favoured if not self._slots[org])
+        return [orgs for orgs in (without, self.favoured - without) if orgs]
+
+    def can_spare(self, slot: Slot, favoured: str) -> bool:
+        """Whether the organisation that an idle slot worked for keeps what it is guaranteed without it.
+
+        For the first slot of another one it gives the fraction of a slot that it is guaranteed, too: each has
+        one more or less, and small shares would have none for ever.
+        """
         org = None if slot.bound is None else slot.bound.org_id
-        return org is None or org not in self._guaranteed or self._slots[org] - 1 >= self._guaranteed[org]
+        if org is None or org not in self._guaranteed:
+            return True
+        guaranteed = self._guaranteed[org]
+        if not self._slots[favoured]:
+            guaranteed = max(1.0, floor(guaranteed + _ROUNDING))
+        return self._slots[org] - 1 >= guaranteed
 
 
 _ALL_EQUAL: Final = Fairness()

@@ -17,12 +17,17 @@ def choose_favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
 
     Urgent work gets its first slot so; whether it needs another one is for its own rules.
     """
-    fairness = view.fairness
-    if not fairness.favoured:
-        return None
+    for orgs in view.fairness.turns():
+        if choice := _choose_of(view, pools, level, orgs):
+            return choice
+    return None
+
+
+def _choose_of(view: View, pools: list[Pool], level: int, orgs: frozenset[str]) -> Choice | None:
+    """The next job at a level of some organisations."""
     for pool in pools:
         for _, _, group in pool.by_priority[level]:
-            if group.key.org_id not in fairness.favoured:
+            if group.key.org_id not in orgs:
                 continue
             for slot in slots_with_build(view, group):
                 if choice := choose_job(view, slot, group, "the build is installed there", level=level):
@@ -33,7 +38,9 @@ def choose_favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
             ):
                 continue
             for slot in slots_for_install(view, group):
-                if view.waiting_level(slot) is not None and not fairness.can_spare(slot):
+                if view.waiting_level(slot) is not None and not view.fairness.can_spare(
+                    slot, group.key.org_id
+                ):
                     continue
                 because = "its organisation has less than its share"
                 if choice := choose_job(view, slot, group, because, level=level):

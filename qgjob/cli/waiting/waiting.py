@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -82,11 +85,23 @@ def _write_interrupted(
 ) -> None:
     """Write what is known when a wait is interrupted; more would have to be asked for."""
     try:
-        write_junit(path, Waited(id=any_id, run=watched.run, jobs=watched.jobs), details, None)
+        with _signals_ignored():
+            write_junit(path, Waited(id=any_id, run=watched.run, jobs=watched.jobs), details, None)
     except UsageError as error:
         _print_unwritten(out, any_id, error)
     else:
         out.note(f"{path} says what had ended by then.")
+
+
+@contextlib.contextmanager
+def _signals_ignored() -> Generator[None]:
+    """One signal seldom comes alone: a shell passes on what the CI sent to both."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_unwritten(out: Output, any_id: str, error: UsageError) -> None:

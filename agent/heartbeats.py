@@ -81,7 +81,7 @@ class Heartbeats:
         if self.twin is not None:
             return
         with contextlib.suppress(Exception):  # the server may be gone before us
-            await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", self._tell().encode())
+            await self._bus.nc.publish(subjects.live_agent(self._name), self._tell().encode())
             async with asyncio.timeout(_GOODBYE_S):
                 stored = await self._stored()  # a put that was cancelled may be stored
                 if stored is not None and _same_agent(_read(stored), self._tell()):
@@ -92,7 +92,7 @@ class Heartbeats:
         try:
             await self._put(payload)
             with contextlib.suppress(NatsError):  # only for display
-                await self._bus.nc.publish(f"{subjects.LIVE_AGENTS}.{self._key}", payload)
+                await self._bus.nc.publish(subjects.live_agent(self._name), payload)
         except QgjobError as error:
             log.warning("the heartbeat was not heard: %s", error)
 

@@ -160,6 +160,11 @@ def agent_all(agent: str) -> str:
     return f"qg.agent.{encode_token(agent)}.*"
 
 
+def live_agent(agent: str) -> str:
+    """Where an agent's heartbeats are heard."""
+    return f"{LIVE_AGENTS}.{encode_token(agent)}"
+
+
 def ctl(verb: str, org: str | None = None) -> str:
     """A request that only the leader answers."""
     return f"qg.ctl.{verb}.{encode_token(org or ANY_ORG)}"

@@ -95,7 +95,7 @@ class FakeScheduler:
 
     async def publish_heartbeat(self, heartbeat: Heartbeat) -> None:
         """An agent says how it is."""
-        await self.bus.nc.publish(f"{subjects.LIVE_AGENTS}.{heartbeat.agent}", heartbeat.encode())
+        await self.bus.nc.publish(subjects.live_agent(heartbeat.agent), heartbeat.encode())
         await self.bus.nc.flush()
 
     async def _on_request(self, msg: Msg) -> None:

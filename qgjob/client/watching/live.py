@@ -134,6 +134,13 @@ def _chunk(msg: Msg) -> StoredChunk:
     return StoredChunk.of(LogChunk.decode(msg.data), _sequence(msg))
 
 
+def _heartbeat(msg: Msg) -> Heartbeat:
+    heartbeat = Heartbeat.decode(msg.data)
+    if subjects.live_agent(heartbeat.agent) != msg.subject:
+        raise BadMessageError(f"{heartbeat.agent} does not belong there")
+    return heartbeat
+
+
 def events(bus: Bus, *, run_id: str | None = None, job_id: str | None = None) -> Live[LiveEvent]:
     """Events of one job, of one run, or all."""
     if job_id is not None:
@@ -152,7 +159,7 @@ def overview(bus: Bus) -> Live[Overview]:
 
 def agents(bus: Bus) -> Live[Heartbeat]:
     """Heartbeats of all agents."""
-    return Live(bus, f"{subjects.LIVE_AGENTS}.*", lambda msg: Heartbeat.decode(msg.data))
+    return Live(bus, f"{subjects.LIVE_AGENTS}.*", _heartbeat)
 
 
 def logs(bus: Bus, job_id: str) -> Live[StoredChunk]:

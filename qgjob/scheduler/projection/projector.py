@@ -291,9 +291,11 @@ class Projector:
     async def _write_heartbeats(self) -> None:
         came, self._heartbeats = self._heartbeats, {}
         heartbeats: list[Heartbeat] = []
-        for data in came.values():
+        for subject, data in came.items():
             with contextlib.suppress(BadMessageError):
-                heartbeats.append(Heartbeat.decode(data))
+                heartbeat = Heartbeat.decode(data)
+                if subjects.live_agent(heartbeat.agent) == subject:  # else one agent speaks for another
+                    heartbeats.append(heartbeat)
         if heartbeats:
             with contextlib.suppress(StoreUnavailableError):  # the next heartbeat comes in 5 s
                 await write_agents(self._store, heartbeats)

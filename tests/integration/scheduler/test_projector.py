@@ -14,6 +14,7 @@ from bus_schemas.events import subject_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.topology import ensure_topology
+from qgjob.client.watching import live
 from qgjob.store.connect import Store
 from qgjob.store.projection import Batch, Projection
 from qgjob.store.reader import Reader
@@ -246,13 +247,29 @@ async def test_agents(bus: Bus, store: Store) -> None:
     async with running(bus, store):
 
         async def written() -> bool:
-            await bus.nc.publish(f"{subjects.LIVE_AGENTS}.x", b"no heartbeat")
-            await bus.nc.publish(f"{subjects.LIVE_AGENTS}.{heartbeat.agent}", heartbeat.encode())
+            await bus.nc.publish(subjects.live_agent("x"), b"no heartbeat")
+            await bus.nc.publish(subjects.live_agent(heartbeat.agent), heartbeat.encode())
             return await store.client.hget(key, "host") == heartbeat.host
 
         await wait_for(written)
         await store.client.flushall()
         await wait_for(written)
+
+
+async def test_an_agent_that_speaks_for_another_is_not_believed(bus: Bus, store: Store) -> None:
+    """A machine with an account of its own may publish as itself only, and write there what it likes."""
+    (sample,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
+    own, forged = sample.model_copy(update={"agent": "rogue"}), sample.model_copy(update={"state": "gone"})
+    async with running(bus, store), live.agents(bus) as heard:
+
+        async def written() -> bool:
+            await bus.nc.publish(subjects.live_agent("rogue-2"), forged.encode())
+            await bus.nc.publish(subjects.live_agent("rogue"), own.encode())
+            return await store.client.hget(store.keys.agent("rogue"), "host") == own.host
+
+        await wait_for(written)
+        assert await store.client.hget(store.keys.agent(sample.agent), "host") is None
+        assert {beat.agent for beat in heard.take() if isinstance(beat, Heartbeat)} == {"rogue"}
 
 
 async def test_events_that_left_the_stream_are_not_waited_for(bus: Bus, store: Store) -> None:

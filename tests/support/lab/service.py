@@ -78,7 +78,7 @@ class LabService:
         """Publish the overview and each agent's heartbeat."""
         await self.bus.nc.publish(subjects.LIVE_OVERVIEW, asked.overview(self.model).encode())
         for beat in asked.heartbeats(self.model):
-            await self.bus.nc.publish(f"{subjects.LIVE_AGENTS}.{beat.agent}", beat.encode())
+            await self.bus.nc.publish(subjects.live_agent(beat.agent), beat.encode())
 
     async def step(self, seconds: float = 1.0) -> None:
         """Let time pass in the model and say what happened."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from nats.aio.msg import Msg
 
 from bus_schemas import subjects
-from bus_schemas.streams import BUNDLE_OBJECTS, SETTINGS_BUCKET, WORK, group_consumer
+from bus_schemas.streams import AGENTS_BUCKET, BUNDLE_OBJECTS, SETTINGS_BUCKET, WORK, group_consumer
 from qgjob.bus import kv
 from qgjob.bus.connect import open_bus
 from qgjob.bus.pull import ACK, Puller
@@ -146,6 +146,54 @@ async def test_nobody_hears_what_is_not_theirs(server: AccountsServer, role: str
         await bus.requests.round_trip()
         own = [subject for subject in heard if not subject.startswith("_INBOX.")]
         assert own == (["qg.agent.rack.bind"] if role == "agent" else [])
+
+
+async def test_a_machine_with_an_account_of_its_own_speaks_for_itself_alone(tmp_path: Path):
+    server = AccountsServer(tmp_path / "nats", alone="rogue")
+    await server.start()
+    heard: dict[str, list[str]] = {"lab": [], "agent": [], "rogue": []}
+
+    def listen(name: str) -> Callable[[Msg], Awaitable[None]]:
+        async def hear(msg: Msg) -> None:
+            heard[name].append(msg.subject)
+
+        return hear
+
+    def said_by(agent: str) -> list[str]:
+        return [
+            subjects.slot_next(agent, "s0"),
+            subjects.live_agent(agent),
+            kv.key_subject(AGENTS_BUCKET, agent),
+        ]
+
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            buses = {name: await stack.enter_async_context(open_bus(server.user(name))) for name in heard}
+            lab, rogue = buses["lab"], buses["rogue"]
+            await ensure_topology(lab)
+            await buses["agent"].nc.subscribe(">", cb=listen("agent"))
+            await lab.nc.subscribe(">", cb=listen("lab"))
+            await rogue.nc.subscribe("qg.agent.>", cb=listen("rogue"))
+            for bus in buses.values():
+                await bus.requests.round_trip()
+            to_agents = [subjects.agent_verb(name, "bind") for name in ("rack", "rogue")]
+            for subject in to_agents:
+                await lab.nc.publish(subject, b"")
+            for bus in (lab, rogue):
+                await bus.requests.round_trip()
+            for subject in (*said_by("rack"), subjects.agent_verb("rack", "cancel"), *said_by("rogue")):
+                await rogue.nc.publish(subject, b"")
+            await kv.put(rogue, AGENTS_BUCKET, "rogue", b"here")
+            assert await kv.get(rogue, AGENTS_BUCKET, "rogue") is not None
+            for bus in (rogue, *buses.values()):
+                await bus.requests.round_trip()
+    finally:
+        server.kill()
+    told = {name: [each for each in said if each[0] not in "_$"] for name, said in heard.items()}
+    assert told["agent"] == to_agents
+    assert told["rogue"] == [to_agents[1], subjects.agent_verb("rack", "cancel")]  # its own word, to nobody
+    assert [each for each in heard["lab"] if "rack" in each] == [to_agents[0]]
+    assert set(said_by("rogue")) <= set(heard["lab"])
 
 
 async def test_the_server_does_not_remember_each_request_for_work(

@@ -17,12 +17,31 @@ def with_passwords() -> str:
     return re.sub(r'^# ([A-Z]+_PASSWORD): ".*"$', r"\1: pw", SAMPLE.read_text(), flags=re.MULTILINE)
 
 
-class AccountsServer(NatsServer):
-    """Every user has the password `pw`; with `uploads` CI may upload builds."""
+def with_account_of(accounts: str, machine: str) -> str:
+    """A lab machine with an account of its own beside the others', made as the sample says."""
+    block = re.search(r"^  AGENTS \{.*?^  \}\n", accounts, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    lines = (
+        block[0].replace("AGENTS", machine.upper()).replace("user: agent", f"user: {machine}").splitlines()
+    )
+    imports = [number for number, line in enumerate(lines) if "account: LAB" in line]
+    for number in (*imports[:4], imports[-2]):
+        before, star, after = lines[number].partition("*")
+        assert star
+        lines[number] = before + machine + after
+    return accounts.replace(block[0], block[0] + "\n".join(lines) + "\n")
 
-    def __init__(self, folder: Path, *, uploads: bool = False, extra: tuple[str, ...] = ()) -> None:
+
+class AccountsServer(NatsServer):
+    """Every user has the password `pw`; with `uploads` CI may upload builds; `alone` is a machine's account."""
+
+    def __init__(
+        self, folder: Path, *, uploads: bool = False, alone: str | None = None, extra: tuple[str, ...] = ()
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         accounts = with_passwords()
+        if alone:
+            accounts = with_account_of(accounts, alone)
         if uploads:
             accounts = accounts.replace("# { service", "{ service")
             accounts = re.sub(

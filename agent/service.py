@@ -243,7 +243,11 @@ async def wait_for_streams(bus: Bus, name: str) -> None:
             raise
         except QgjobError as error:
             if not told:
-                log.warning("waiting for a scheduler, which makes the streams: %s", error)
+                log.warning(
+                    "waiting for a scheduler, which makes the streams; "
+                    "if one runs, these may be the credentials of another role: %s",
+                    error,
+                )
             told = True
             await asyncio.sleep(0.5)
         else:

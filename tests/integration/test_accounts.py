@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from nats.aio.msg import Msg
 
+from agent.service import wait_for_streams
 from bus_schemas import subjects
 from bus_schemas.streams import AGENTS_BUCKET, BUNDLE_OBJECTS, SETTINGS_BUCKET, WORK, group_consumer
 from qgjob.bus import kv
@@ -120,6 +121,19 @@ async def test_nobody_gets_at_what_is_not_theirs_not_by_the_servers_answers_eith
         assert [subject for subject in OF_OTHERS if subject in seen] == []
         assert await missing_streams(lab) == []
         assert (await stream_state(lab, "QG_EVENTS"))["messages"] == 1
+
+
+async def test_an_agent_with_the_credentials_of_another_role_says_so(
+    server: AccountsServer, caplog: pytest.LogCaptureFixture
+):
+    async with open_bus(server.user("lab")) as lab, open_bus(server.user("ci")) as bus:
+        await ensure_topology(lab)
+        waiting = asyncio.create_task(wait_for_streams(bus, "rack"))
+        await wait_for(
+            lambda: "the credentials of another role" in caplog.text, 10, "a word on what may be wrong"
+        )
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 @pytest.mark.parametrize("role", ["agent", "view"])

@@ -43,7 +43,7 @@ async def _tried(bus: Bus, name: str, what: str, attempt: Attempt) -> Finding:
     try:
         await attempt(bus)
     except NotAllowedError as error:
-        hint = "If they should: ask for credentials with that right (nats.conf shows which ones CI needs)."
+        hint = "If they should: ask for credentials with that right (deploy/accounts.conf has those of CI)."
         # Without this one nothing can be said about the lab; not everybody needs the others.
         status: Status = "wrong" if name == QUERY else "warning"
         return Finding(name, status, f"may not {what}: {error.message.rstrip('.')}", hint)

@@ -238,8 +238,13 @@ class _SlotWatch:
         pace = min(_LOOK_AT_SLOTS_S, max(self._timer.grace_s / 4, 0.05))
         self._next = now + pace
         left = [job for job in jobs if job.state not in END_STATES and job.job_id not in self.cancelled]
-        if not left or not (self._loaded or await self._load()):
+        if not left:
             return
+        # Nobody is heard: that may be the connection, and the time without an answer does not count.
+        if not (self._loaded and self._slots.slots(now)):
+            if not await self._load():
+                return
+            now = self._clock.monotonic()
         # Heartbeats may have been missed: the scheduler's own list has the last word.
         if self._overdue(self._timer, left, now) and await self._load():
             now = self._clock.monotonic()

@@ -67,7 +67,7 @@ async def run_agent(
                 bus, folder / "cache", needs_build=driver.needs_build, limit_bytes=settings.cache_bytes
             )
             await asyncio.to_thread(files.open, trash.take)
-            trash.empty()
+            await asyncio.to_thread(trash.make_room)
             packages = NpmPackages(
                 folder / "cache" / "npm", tools, NpmSettings.from_environ(os.environ, tools), mark=mark
             )

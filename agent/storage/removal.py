@@ -10,7 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from agent.storage.room import is_short
+
 FOLDER_MODE = 0o755
+_LOOK_S: Final = 0.5
 _MAX_PATH: Final = 2048
 """Half of what the kernel takes: a folder whose path is longer is moved up before it is looked into."""
 
@@ -54,6 +57,12 @@ class Trash:
             pass
         except OSError:  # another file system, or a folder that is not ours
             remove_tree(path)
+
+    def make_room(self) -> None:
+        """Begin to remove what is in it; jobs would fail on a full disk, there it is waited for. Blocking."""
+        emptying = self.empty()
+        while emptying.is_alive() and is_short(self._folder.parent):
+            emptying.join(_LOOK_S)
 
     def empty(self) -> threading.Thread:
         """Begin to remove what is in it; a process that ends meanwhile leaves the rest to the next one."""

@@ -24,6 +24,11 @@ def require_room(folder: Path, size: int) -> None:
         raise OSError(errno.ENOSPC, text)
 
 
+def is_short(folder: Path) -> bool:
+    """Whether the disk of a folder has no room for jobs."""
+    return shutil.disk_usage(folder).free < MIN_FREE_BYTES
+
+
 def room_while_writing(folder: Path) -> Callable[[int], None]:
     """To be called with the bytes written so far, now and then; raises like `require_room`."""
     seen = -_LOOK_EACH_BYTES

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from agent.storage import removal, room
 from agent.storage.removal import Trash, remove_tree
 
 
@@ -70,6 +72,26 @@ def test_trash_makes_room_at_once_and_goes_later(tmp_path: Path) -> None:
         assert not place.exists()
     assert len([*(tmp_path / "trash").rglob("a.txt")]) == 2
     Trash(tmp_path / "trash").empty().join(20)  # also what an agent left that was killed meanwhile
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_disk_without_room_for_jobs_has_the_trash_removed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trash, gate = Trash(tmp_path / "trash"), threading.Event()
+
+    def remove(path: Path) -> None:
+        gate.wait(20)
+        remove_tree(path)
+
+    monkeypatch.setattr(removal, "remove_tree", remove)
+    (tmp_path / "work").mkdir()
+    trash.take(tmp_path / "work")
+    trash.make_room()  # there is some: the gate is closed yet
+    assert (tmp_path / "trash").exists()
+    monkeypatch.setattr(room, "MIN_FREE_BYTES", 2**62)
+    threading.Timer(0.05, gate.set).start()
+    trash.make_room()
     assert [*tmp_path.iterdir()] == []
 
 

@@ -102,7 +102,9 @@ class Index:
     builds: dict[Build, dict[int, Group]] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """The groups with waiting jobs, by build and number."""
     waiting_by_org: dict[str, int] = field(default_factory=dict[str, int])
-    """How many jobs of each organisation wait that may start."""
+    """How many jobs of each organisation wait that may start,"""
+    capabilities_by_org: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """and by capability."""
     changed: dict[int, Group] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """Groups whose ranks may be wrong now, by number."""
     orphaned: dict[int, Group] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
@@ -167,8 +169,13 @@ class Index:
             pool.waiting[level] += now - then
         org, build = group.key.org_id, group.key[1:]
         total = self.waiting_by_org[org] = self.waiting_by_org.get(org, 0) + waiting - waited
+        by_capability = self.capabilities_by_org.setdefault(org, {})
+        capability = group.key.capability
+        by_capability[capability] = by_capability.get(capability, 0) + waiting - waited
+        if not by_capability[capability]:
+            del by_capability[capability]
         if not total:
-            del self.waiting_by_org[org]
+            del self.waiting_by_org[org], self.capabilities_by_org[org]
         if waiting:
             self._counted[group.number] = after
             self.builds.setdefault(build, {})[group.number] = group

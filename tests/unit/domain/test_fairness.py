@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from qgjob.domain.placement.events import JobArrived, RulesChanged
+from qgjob.domain.placement.events import JobArrived, RulesChanged, SlotSeen
 from qgjob.domain.placement.explain import explain
 from qgjob.domain.placement.rules import Rules
-from tests.support.placement import World, job
+from tests.support.placement import LABELS, World, job
 from tests.support.simulated_lab import INSTALL_S, TEST_S, SimulatedLab
 
 ROUND_S = INSTALL_S + TEST_S
@@ -107,6 +107,27 @@ def test_an_organisation_whose_share_is_less_than_a_slot_has_one_and_not_more(
     working = [slot.works_on.key.org_id for slot in lab.state.slots.values() if slot.works_on]
     assert working.count("a") == 1
     assert sum(group.installs for group in lab.state.groups.values()) <= 2 * slots
+
+
+@pytest.mark.parametrize(("weights", "others"), [({"q": 1.5}, 0), ({"z": 2.0}, 2000), ({}, 2000)])
+def test_a_share_is_of_the_slots_that_can_run_the_work(weights: Mapping[str, float], others: int) -> None:
+    """Of all slots it was more than the two that fit, and one organisation went first there for ever."""
+    lab = SimulatedLab(0)
+    emulator, device, _ = LABELS
+    for number in range(20):
+        labels = frozenset({device if number < 2 else emulator})
+        lab.feed(SlotSeen(f"a/s{number}", labels, True, frozenset(), None, None))
+    lab.feed(RulesChanged(Rules(weights=weights)))
+    for number in range(others):
+        lab.feed(JobArrived(job(number, org="q", labels=(emulator,))))
+    for number in range(others, others + 200):
+        org = "qp"[(number - others) // 100]
+        lab.feed(JobArrived(job(number, app=org, org=org, labels=(device,))))
+    while lab.now < 20 * ROUND_S:
+        lab.step()
+    on_devices = [one.group.org_id for _, one in lab.starts if one.group.capability == device]
+    assert on_devices.count("p") >= 20
+    assert on_devices.count("q") >= 20
 
 
 def test_explain_names_no_organisation_whose_work_fits_no_slot_of_the_jobs() -> None:

@@ -87,6 +87,7 @@ def assert_indexed(state: LabState) -> None:
     for name, pool in fresh.pools.items():
         assert state.index.pools[name].work_s == pytest.approx(pool.work_s, abs=1e-6)
     assert state.index.waiting_by_org == fresh.waiting_by_org
+    assert state.index.capabilities_by_org == fresh.capabilities_by_org
     assert {b: set(g) for b, g in state.index.builds.items()} == {b: set(g) for b, g in fresh.builds.items()}
     for group in state.groups.values():
         jobs = list(group.jobs())

@@ -55,8 +55,8 @@ def fairness_of(state: LabState) -> Fairness:
     """How many slots the organisations with waiting jobs are guaranteed, and which have fewer.
 
     Each is guaranteed its first slot, unless others have no second one. It is guaranteed its share of the
-    slots while another one floods the lab, or where an operator gave one of them another share: to share
-    evenly at all times costs too many installs.
+    slots that can run its work while another one floods the lab, or where an operator gave one of them
+    another share: to share evenly at all times costs too many installs.
     """
     waiting = state.index.waiting_by_org
     if len(waiting) < 2:
@@ -68,8 +68,8 @@ def fairness_of(state: LabState) -> Fairness:
     slots.update(busy)
     if floods or not state.weights.keys().isdisjoint({*waiting, *busy}):
         weights = {org: state.weights.get(org, 1.0) for org in {*waiting, *busy}}
-        slots_per_weight = len(state.slots) / sum(weights.values())
-        guaranteed = {org: slots_per_weight * weights[org] for org in waiting}
+        total = sum(weights.values())
+        guaranteed = {org: _able_slots(state, org) * weights[org] / total for org in waiting}
         if floods:
             del guaranteed[flooding]
         return Fairness(
@@ -78,3 +78,15 @@ def fairness_of(state: LabState) -> Fairness:
     if max(slots.values(), default=0) < 2:
         return _ALL_EQUAL
     return Fairness(frozenset(org for org in waiting if not slots[org]), slots, dict.fromkeys(waiting, 1.0))
+
+
+def _able_slots(state: LabState, org: str) -> int:
+    """How many slots can run the waiting work of an organisation: of its capabilities, that with the most.
+
+    A share of slots that cannot run it would never be reached: on those that can, it would go first for ever.
+    """
+    by_capability = state.stats.by_capability
+    return max(
+        stats.slots if (stats := by_capability.get(capability)) else 0
+        for capability in state.index.capabilities_by_org[org]
+    )

@@ -66,6 +66,7 @@ def apply_event(state: LabState, event: Event, now: float, effects: list[Effect]
             job_events.reprioritise(state, job_id, priority, now)
         case RulesChanged(rules):
             state.rules = rules
+            state.stats.holds_stale = True
             blocking.reevaluate(state)
         case SlotWithheld(name, why):
             slot_events.withhold(state, name, why)
@@ -75,6 +76,7 @@ def apply_event(state: LabState, event: Event, now: float, effects: list[Effect]
             state.held_builds.pop(build, None)
             if why is not None:
                 state.held_builds[build] = why
+            state.stats.holds_stale = True
             blocking.reevaluate(state, build[0])
         case GroupsLimited(max_groups, refused):
             assignment.unassign_unpulled(state, refused)

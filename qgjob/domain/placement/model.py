@@ -195,6 +195,10 @@ class LabState:
             group = self.groups[key] = Group(key, labels, self.index, self.index.next_number())
         return group
 
+    def is_held(self, key: GroupKey) -> bool:
+        """Whether a group is paused or its build held: nothing of it starts until somebody says so."""
+        return key[1:] in self.held_builds or self.rules.pauses_group(key)
+
     @property
     def weights(self) -> Mapping[str, float]:
         """The weight of each organisation that has not the usual one, 1."""

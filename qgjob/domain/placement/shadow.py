@@ -39,6 +39,8 @@ class FcfsQueue:
     waits: tuple[Waits, Waits, Waits] = field(default_factory=lambda: (Waits(), Waits(), Waits()))
     """By level."""
 
+    aside: dict[Job, float] = field(default_factory=dict["Job", float])
+    """Those whose turn came while their group was held, for as long as it is."""
     work_s: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     """By level: the expected seconds of the tests that would still wait."""
     install_s: float = 0.0
@@ -80,6 +82,22 @@ class FcfsQueue:
         expected_s = self.jobs[job.level].pop(job, None)
         if expected_s is not None:
             self._reduce_work(job.level, expected_s)
+        else:
+            self.aside.pop(job, None)
+
+    def set_aside(self, level: int) -> None:
+        """The next job of a level may not start for now: those behind it do not wait for it."""
+        job, expected_s = self.jobs[level].popitem(last=False)
+        self._reduce_work(level, expected_s)
+        if len(self.aside) < _MAX_BACKLOG:
+            self.aside[job] = expected_s
+
+    def take_back(self, is_held: Callable[[GroupKey], bool]) -> None:
+        """Those set aside whose group is not held any more are the next of their level."""
+        for job in [job for job in reversed(self.aside) if not is_held(job.group)]:
+            expected_s = self.jobs[job.level][job] = self.aside.pop(job)
+            self.jobs[job.level].move_to_end(job, last=False)
+            self.work_s[job.level] += expected_s
 
     def start(self, level: int, install_s: float, starts_at: float) -> None:
         """The next job of a level starts, after an install if one is needed (0: none)."""
@@ -142,8 +160,21 @@ class Shadow:
         if not alike:
             del self.slots[kind]
 
-    def advance(self, now: float, install_s: Callable[[str, str], float]) -> None:
-        """Simulate the starts until now; `install_s(org, build)`: expected seconds of an install."""
+    def take_back(self, is_held: Callable[[GroupKey], bool]) -> None:
+        """Other groups are held than before."""
+        for queue in self.queues.values():
+            queue.take_back(is_held)
+
+    def advance(
+        self,
+        now: float,
+        install_s: Callable[[str, str], float],
+        is_held: Callable[[GroupKey], bool] | None = None,
+    ) -> None:
+        """Simulate the starts until now; `install_s(org, build)`: expected seconds of an install.
+
+        `is_held`: whether nothing of a group may start, if there are such groups.
+        """
         budget = _MAX_STARTS
         for kind, alike in self.slots.items():
             while alike[0][0] <= now and budget:
@@ -153,6 +184,9 @@ class Shadow:
                 budget -= 1
                 job, expected_s = next(iter(queue.jobs[level].items()))
                 group = job.group
+                if is_held is not None and is_held(group):
+                    queue.set_aside(level)
+                    continue
                 free_at, number, installed = alike[0]
                 needs_install = installed is None or installed[1:] != group[1:]
                 takes_s = install_s(group.org_id, group.app_version_id) if needs_install else 0.0

@@ -85,6 +85,9 @@ class Stats:
     slots_stale: bool = True
     """Whether slots must be counted again: a capability is new, or a job asks for a new label."""
 
+    holds_stale: bool = False
+    """Whether groups were paused or resumed, or builds held or released, that the shadow does not know of."""
+
     def of(self, capability: str, labels: frozenset[str]) -> CapabilityStats:
         """The statistics of a capability, made when there are none; the oldest makes room."""
         stats = self.by_capability.get(capability)
@@ -121,7 +124,11 @@ class Stats:
             for stats in self.by_capability.values():
                 stats.slots = sum(stats.fcfs.labels <= labels for labels in available)
             self.shadow.resize(available, now)
-        self.shadow.advance(now, state.estimates.install)
+        if self.holds_stale:
+            self.holds_stale = False
+            self.shadow.take_back(state.is_held)
+        is_held = state.is_held if state.held_builds or state.rules.pauses else None
+        self.shadow.advance(now, state.estimates.install, is_held)
 
     def on_start(
         self,

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qgjob.domain.placement.events import JobReprioritised, JobWithdrawn
+from qgjob.domain.placement.events import BuildWithheld, JobReprioritised, JobWithdrawn, RulesChanged
+from qgjob.domain.placement.model import Withheld
+from qgjob.domain.placement.rules import Pause, Rules
 from qgjob.domain.placement.shadow import Shadow
 from tests.support.placement import job
 from tests.support.simulated_lab import TEST_S, SimulatedLab
@@ -14,6 +16,7 @@ from tests.support.simulated_lab import TEST_S, SimulatedLab
 ANY = frozenset[str]()
 ANY_CAPABILITY = job(0).group.capability
 INSTALL_S = 20.0
+HELD = Withheld("build_held", "it does not start")
 
 
 def shadow_of(slots: int) -> Shadow:
@@ -81,6 +84,34 @@ def test_who_was_cancelled_waits_under_fcfs_no_longer() -> None:
     assert sum(map(len, stats.fcfs.jobs)) <= 8, "those that slots have taken"
     assert stats.fcfs.work_s == [TEST_S * len(queue) for queue in stats.fcfs.jobs]
     assert (stats.usual_wait_s(1, 0.95, lab.now) or 0.0) <= before_s
+
+
+@pytest.mark.parametrize("held", [RulesChanged(Rules(pauses=(Pause("p"),))), BuildWithheld(("p", "x"), HELD)])
+def test_who_may_not_start_keeps_nobody_waiting_under_fcfs(held: RulesChanged | BuildWithheld) -> None:
+    """As what was cancelled: medium work would wait behind low work for as long as a large run is paused."""
+    lab = SimulatedLab(4)
+    for number in range(80):
+        lab.add(number, priority=5, app=f"v{number % 5}")
+    while lab.ends:
+        lab.step()
+    stats = lab.state.stats.of("any", frozenset())
+    before_s = stats.usual_wait_s(1, 0.95, lab.now) or 0.0
+    lab.feed(held)
+    for number in range(100, 1100):
+        lab.add(number, priority=5, app="x", org="p")
+    for number in range(1100, 1180):
+        lab.add(number, priority=2, app=f"v{number % 5}")
+    for _ in range(40):
+        lab.step()
+    assert (stats.usual_wait_s(1, 0.95, lab.now) or 0.0) <= before_s
+    for job_id in list(lab.state.jobs)[:10]:
+        lab.feed(JobWithdrawn(job_id))
+    lab.feed(RulesChanged(Rules()) if isinstance(held, RulesChanged) else held._replace(why=None))
+    lab.step()
+    assert not stats.fcfs.aside
+    assert 980 <= len(stats.fcfs.jobs[1]) <= 990
+    assert stats.fcfs.work_s[1] == TEST_S * len(stats.fcfs.jobs[1])
+    assert (stats.usual_wait_s(1, 0.95, lab.now) or 0.0) > 10 * before_s
 
 
 @given(

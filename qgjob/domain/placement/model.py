@@ -195,9 +195,14 @@ class LabState:
             group = self.groups[key] = Group(key, labels, self.index, self.index.next_number())
         return group
 
-    def is_held(self, key: GroupKey) -> bool:
-        """Whether a group is paused or its build held: nothing of it starts until somebody says so."""
-        return key[1:] in self.held_builds or self.rules.pauses_group(key)
+    def is_kept_back(self, job: Job) -> bool:
+        """Whether a job may not start by what people set: a pause, a held build, or a limit.
+
+        An organisation at its limit is so too for the moment in which one of its jobs has just ended.
+        """
+        key = job.group
+        in_flight = {key.org_id: self.org_in_flight.get(key.org_id, 0) + 1}
+        return job.parked or key[1:] in self.held_builds or self.rules.blocks(key, in_flight)
 
     @property
     def weights(self) -> Mapping[str, float]:

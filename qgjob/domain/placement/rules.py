@@ -45,8 +45,4 @@ class Rules:
         limit = self.limits.get(key.org_id)
         if limit is not None and org_in_flight.get(key.org_id, 0) >= limit:
             return True
-        return self.pauses_group(key)
-
-    def pauses_group(self, key: GroupKey) -> bool:
-        """Whether a group is paused."""
         return any(pause.covers(key) for pause in self.pauses)

@@ -40,7 +40,8 @@ class FcfsQueue:
     """By level."""
 
     aside: dict[Job, float] = field(default_factory=dict["Job", float])
-    """Those whose turn came while their group was held, for as long as it is."""
+    """Those whose turn came while they might not start, until they may. One that starts before that is not
+    compared: how long it waits is what people set."""
     work_s: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     """By level: the expected seconds of the tests that would still wait."""
     install_s: float = 0.0
@@ -83,7 +84,11 @@ class FcfsQueue:
         if expected_s is not None:
             self._reduce_work(job.level, expected_s)
         else:
-            self.aside.pop(job, None)
+            self.withdraw_aside(job)
+
+    def withdraw_aside(self, job: Job) -> bool:
+        """A job starts, or will not, if it was set aside. Returns whether it was."""
+        return self.aside.pop(job, None) is not None
 
     def set_aside(self, level: int) -> None:
         """The next job of a level may not start for now: those behind it do not wait for it."""
@@ -92,9 +97,9 @@ class FcfsQueue:
         if len(self.aside) < _MAX_BACKLOG:
             self.aside[job] = expected_s
 
-    def take_back(self, is_held: Callable[[GroupKey], bool]) -> None:
-        """Those set aside whose group is not held any more are the next of their level."""
-        for job in [job for job in reversed(self.aside) if not is_held(job.group)]:
+    def take_back(self, is_kept_back: Callable[[Job], bool]) -> None:
+        """Those set aside that may start by now are the next of their level."""
+        for job in [job for job in reversed(self.aside) if not is_kept_back(job)]:
             expected_s = self.jobs[job.level][job] = self.aside.pop(job)
             self.jobs[job.level].move_to_end(job, last=False)
             self.work_s[job.level] += expected_s
@@ -160,20 +165,20 @@ class Shadow:
         if not alike:
             del self.slots[kind]
 
-    def take_back(self, is_held: Callable[[GroupKey], bool]) -> None:
-        """Other groups are held than before."""
+    def take_back(self, is_kept_back: Callable[[Job], bool]) -> None:
+        """Other jobs are kept back than before."""
         for queue in self.queues.values():
-            queue.take_back(is_held)
+            queue.take_back(is_kept_back)
 
     def advance(
         self,
         now: float,
         install_s: Callable[[str, str], float],
-        is_held: Callable[[GroupKey], bool] | None = None,
+        is_kept_back: Callable[[Job], bool] | None = None,
     ) -> None:
         """Simulate the starts until now; `install_s(org, build)`: expected seconds of an install.
 
-        `is_held`: whether nothing of a group may start, if there are such groups.
+        `is_kept_back`: whether a job may not start now.
         """
         budget = _MAX_STARTS
         for kind, alike in self.slots.items():
@@ -184,7 +189,7 @@ class Shadow:
                 budget -= 1
                 job, expected_s = next(iter(queue.jobs[level].items()))
                 group = job.group
-                if is_held is not None and is_held(group):
+                if is_kept_back is not None and is_kept_back(job):
                     queue.set_aside(level)
                     continue
                 free_at, number, installed = alike[0]

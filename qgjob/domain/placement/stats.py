@@ -86,7 +86,7 @@ class Stats:
     """Whether slots must be counted again: a capability is new, or a job asks for a new label."""
 
     holds_stale: bool = False
-    """Whether groups were paused or resumed, or builds held or released, that the shadow does not know of."""
+    """Whether something was paused, held or limited, or is not any more, that the shadow does not know of."""
 
     def of(self, capability: str, labels: frozenset[str]) -> CapabilityStats:
         """The statistics of a capability, made when there are none; the oldest makes room."""
@@ -126,9 +126,8 @@ class Stats:
             self.shadow.resize(available, now)
         if self.holds_stale:
             self.holds_stale = False
-            self.shadow.take_back(state.is_held)
-        is_held = state.is_held if state.held_builds or state.rules.pauses else None
-        self.shadow.advance(now, state.estimates.install, is_held)
+            self.shadow.take_back(state.is_kept_back)
+        self.shadow.advance(now, state.estimates.install, state.is_kept_back)
 
     def on_start(
         self,
@@ -146,7 +145,9 @@ class Stats:
         `is_aged_start`: the start is charged to the credit of aged work. `oldest_s`: how long the oldest of
         all waits. `max_credit`: see `max_aged_credit`.
         """
-        self.of(group.key.capability, group.labels).waits[job.level].add(wait_s)
+        stats = self.of(group.key.capability, group.labels)
+        if not stats.fcfs.withdraw_aside(job):
+            stats.waits[job.level].add(wait_s)
         if is_aged_start:
             self.aged_credit -= 1.0
         elif age_s >= max(AGED_AFTER_S, _AS_OLD * oldest_s):  # one of the oldest started by itself

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qgjob.domain.placement.events import BuildWithheld, JobReprioritised, JobWithdrawn, RulesChanged
-from qgjob.domain.placement.model import Withheld
+from qgjob.domain.placement.events import (
+    BuildWithheld,
+    JobArrived,
+    JobReprioritised,
+    JobWithdrawn,
+    RulesChanged,
+)
+from qgjob.domain.placement.model import GroupKey, Job, Withheld
 from qgjob.domain.placement.rules import Pause, Rules
 from qgjob.domain.placement.shadow import Shadow
 from tests.support.placement import job
@@ -112,6 +118,33 @@ def test_who_may_not_start_keeps_nobody_waiting_under_fcfs(held: RulesChanged | 
     assert 980 <= len(stats.fcfs.jobs[1]) <= 990
     assert stats.fcfs.work_s[1] == TEST_S * len(stats.fcfs.jobs[1])
     assert (stats.usual_wait_s(1, 0.95, lab.now) or 0.0) > 10 * before_s
+
+
+@pytest.mark.parametrize("max_parallel", [None, 1])
+def test_what_a_limit_keeps_back_keeps_nobody_waiting_under_fcfs(max_parallel: int | None) -> None:
+    lab = SimulatedLab(4)
+    for number in range(80):
+        lab.add(number, priority=5, app=f"v{number % 5}")
+    while lab.ends:
+        lab.step()
+    stats = lab.state.stats.of("any", frozenset())
+    before_s = stats.usual_wait_s(1, 0.95, lab.now) or 0.0
+    if max_parallel is None:
+        lab.feed(RulesChanged(Rules(limits={"p": 1})))
+    key = GroupKey("any", "p", "x")
+    for number in range(100, 1100):
+        lab.feed(JobArrived(Job(f"j{number}", key, "t", 5, lab.now, number, max_parallel=max_parallel)))
+    for number in range(1100, 1300):
+        lab.add(number, priority=2, app=f"v{number % 5}")
+    waits: list[float] = []
+    for number in range(2000, 2010):
+        came = lab.now
+        lab.add(number, priority=5, app="late")
+        while not any(one.job_id == f"j{number}" for _, one in lab.starts):
+            lab.step()
+        waits.append(lab.now - came)
+    assert max(waits) <= 2 * before_s
+    assert (stats.usual_wait_s(1, 0.95, lab.now) or 0.0) <= 2 * before_s
 
 
 @given(

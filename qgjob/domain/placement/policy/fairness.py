@@ -11,8 +11,9 @@ from typing import Final
 from qgjob.domain.placement.model import LabState, Slot
 
 _FLOOD: Final = 0.8
-"""An organisation floods the lab when it has this share of all waiting jobs, and more than there are
-slots."""
+"""An organisation floods the lab when it has this share of all waiting jobs,"""
+_FLOOD_BACKLOG: Final = 10.0
+"""and so many for each slot. Behind fewer nobody waits long, and to let others go first costs installs."""
 _ROUNDING: Final = 1e-9
 """Three slots of three equal shares may be a hair less."""
 
@@ -62,7 +63,9 @@ def fairness_of(state: LabState) -> Fairness:
     if len(waiting) < 2:
         return _ALL_EQUAL
     flooding = max(waiting, key=lambda org: (waiting[org], org))
-    floods = waiting[flooding] >= _FLOOD * sum(waiting.values()) and waiting[flooding] > len(state.slots)
+    floods = waiting[flooding] >= _FLOOD * sum(waiting.values()) and waiting[flooding] > _FLOOD_BACKLOG * len(
+        state.slots
+    )
     busy = state.org_slots
     slots = Counter(slot.bound.org_id for slot in state.free.values() if slot.bound and not slot.assigned)
     slots.update(busy)

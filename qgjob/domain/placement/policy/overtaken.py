@@ -1,13 +1,15 @@
 """Builds that are overtaken: slots stay on builds to which ever more jobs come, while others wait too long.
 
 Where pushes end, a slot is done with its build some time, and goes on. Where jobs come to many builds all
-the time it never is: then it leaves its build for one that waits much longer, and that no slot works on.
+the time it never is: then it leaves its build for one that waits much longer, and that no slot works on. For
+low work that waits longer than any would under FCFS it also joins others.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Slot
 from qgjob.domain.placement.policy.candidates import choose_job, slots_for_install
@@ -16,6 +18,10 @@ from qgjob.domain.placement.policy.view import Choice, View
 _SCAN_LIMIT: Final = 8
 _YOUNG: Final = 0.5
 """A slot leaves a build whose oldest job of the level waits less than so much of what the other's does."""
+_MIN_WORK: Final = 2.0
+"""A slot that joins others must find so many installs of work."""
+_MAX_MEDIUM_WAIT_RATIO: Final = 1.0
+"""No slot joins others on low work while medium waits are longer than so many times those under FCFS."""
 
 
 class _Rule(NamedTuple):
@@ -47,7 +53,7 @@ def choose_overtaken(view: View, pools: list[Pool], level: int) -> Choice | None
             continue
         for _, _, group in pool.by_priority[level].first(_SCAN_LIMIT):
             queue = group.top_queue(level)
-            if queue is None or view.workers(group):
+            if queue is None or (view.workers(group) and not _may_join(view, group, level)):
                 continue
             job = queue.oldest()
             age_s = view.now - job.arrived_at
@@ -60,6 +66,13 @@ def choose_overtaken(view: View, pools: list[Pool], level: int) -> Choice | None
                 if choice := choose_job(view, slot, group, because, level=level, job=job):
                     return choice
     return None
+
+
+def _may_join(view: View, group: Group, level: int) -> bool:
+    """Whether one more slot may work on an overtaken build that others work on."""
+    if level < 2 or view.stats(group).wait_ratio(1) > _MAX_MEDIUM_WAIT_RATIO:
+        return False
+    return view.work_s(group) >= _MIN_WORK * view.install_s(group) * (view.workers(group) + 1)
 
 
 def _all_younger(view: View, slot: Slot, level: int, age_s: float) -> bool:

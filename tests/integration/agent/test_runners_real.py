@@ -121,8 +121,8 @@ async def test_pytest_gets_argv_appended(run: Run):
         ({"test_a.py": "import no_such_module"}, (), Verdict.FAILED, "No module named 'no_such_module'"),
         ({"test_a.py": "def test_a(: pass"}, (), Verdict.FAILED, "could not be collected: SyntaxError"),
         ({"test_a.py": "import os\ndef test_a(): os._exit(0)"}, (), Verdict.FAILED, "before it had run"),
-        ({"test_a.py": PYTEST}, ("--no-such-option",), Verdict.INFRASTRUCTURE, "pytest could not start"),
-        ({"test_a.py": PYTEST, "conftest.py": "1/0"}, (), Verdict.INFRASTRUCTURE, "pytest could not start"),
+        ({"test_a.py": PYTEST}, ("--no-such-option",), Verdict.FAILED, "pytest could not start"),
+        ({"test_a.py": PYTEST, "conftest.py": "1/0"}, (), Verdict.FAILED, "pytest could not start"),
         (
             {"test_a.py": "import os; os._exit(9)"},
             (),

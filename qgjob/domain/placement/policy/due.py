@@ -58,8 +58,7 @@ def due_installs(view: View, pools: list[Pool], level: int, *, evict: bool = Fal
             if level == 2 and not workers and view.is_ending(group):
                 older.append(entry)
             continue
-        min_work_s = limit.min_work * view.install_s(group) * (workers + 1)
-        if not workers or view.work_s(group, level + 1) >= min_work_s:
+        if not workers or view.has_work_for_one_more(group, limit.min_work, level + 1):
             late += [entry, *older]
             older.clear()
     late.sort(key=lambda entry: entry[:3])

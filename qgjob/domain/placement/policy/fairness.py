@@ -63,9 +63,8 @@ def fairness_of(state: LabState) -> Fairness:
     if len(waiting) < 2:
         return _ALL_EQUAL
     flooding = max(waiting, key=lambda org: (waiting[org], org))
-    floods = waiting[flooding] >= _FLOOD * sum(waiting.values()) and waiting[flooding] > _FLOOD_BACKLOG * len(
-        state.slots
-    )
+    many = waiting[flooding] > _FLOOD_BACKLOG * len(state.slots)
+    floods = many and waiting[flooding] >= _FLOOD * sum(waiting.values())
     busy = state.org_slots
     slots = Counter(slot.bound.org_id for slot in state.free.values() if slot.bound and not slot.assigned)
     slots.update(busy)

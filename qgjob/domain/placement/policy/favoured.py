@@ -32,10 +32,7 @@ def _choose_of(view: View, pools: list[Pool], level: int, orgs: frozenset[str]) 
             for slot in slots_with_build(view, group):
                 if choice := choose_job(view, slot, group, "the build is installed there", level=level):
                     return choice
-            workers = view.workers(group)
-            if workers and (
-                not level or view.work_s(group) < _MIN_WORK * view.install_s(group) * (workers + 1)
-            ):
+            if view.workers(group) and not (level and view.has_work_for_one_more(group, _MIN_WORK)):
                 continue
             for slot in slots_for_install(view, group):
                 if view.waiting_level(slot) is not None and not view.fairness.can_spare(

@@ -72,7 +72,7 @@ def _may_join(view: View, group: Group, level: int) -> bool:
     """Whether one more slot may work on an overtaken build that others work on."""
     if level < 2 or view.stats(group).wait_ratio(1) > _MAX_MEDIUM_WAIT_RATIO:
         return False
-    return view.work_s(group) >= _MIN_WORK * view.install_s(group) * (view.workers(group) + 1)
+    return view.has_work_for_one_more(group, _MIN_WORK)
 
 
 def _all_younger(view: View, slot: Slot, level: int, age_s: float) -> bool:

@@ -151,6 +151,11 @@ class View:
             return 0
         return busy
 
+    def has_work_for_one_more(self, group: Group, installs: float, levels: int = 3) -> bool:
+        """Whether so many installs of work wait for each slot of the group if one more joined them."""
+        least_s = installs * self.install_s(group) * (self.workers(group) + 1)
+        return self.work_s(group, levels) >= least_s
+
     def last_wait_s(self, group: Group, levels: int = 3) -> float:
         """How long the last job of the group's `levels` most urgent levels will have waited when it starts.
 

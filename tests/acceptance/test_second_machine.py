@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import os
 import secrets
-import signal
 import socket
-import subprocess
-from collections.abc import Generator
 from pathlib import Path
 
 import psutil
@@ -19,6 +15,7 @@ from qgjob.client import Client, ServerOptions, SubmitRequest, WaitOptions, open
 from qgjob.errors import NotAllowedError, UnreachableError
 from qgjob.local.ports import free_port
 from tests.acceptance.conftest import Qgjob, clean_env
+from tests.support.programs import running
 from tests.support.wait import wait_for
 
 NOT_ALLOWED = 4
@@ -45,28 +42,6 @@ def machine(folder: Path, name: str, token: str) -> Qgjob:
     file.touch(mode=0o600)
     file.write_text(token + "\n")
     return Qgjob(home, clean_env(home) | {"XDG_DATA_HOME": str(home / "data")})
-
-
-@contextlib.contextmanager
-def running(qgjob: Qgjob, *args: str) -> Generator[subprocess.Popen[bytes]]:
-    """A command that goes on, its words in `said`; SIGTERM ends it in order."""
-    with (qgjob.folder / "said").open("wb") as said:
-        process = subprocess.Popen(
-            [*qgjob.argv, *args],
-            cwd=qgjob.folder,
-            env=qgjob.env,
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield process
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, (qgjob.folder / "said").read_text()
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
 
 
 async def test_a_second_machine_joins_with_the_token_alone(tmp_path: Path, address: str) -> None:
@@ -114,5 +89,5 @@ async def test_a_second_machine_joins_with_the_token_alone(tmp_path: Path, addre
             (job,) = waited.jobs
             assert (job.state, job.attempts[-1].agent) == ("passed", "second")
             assert await agents(client), "the stranger is not among them"
-    said = "".join(path.read_text() for path in tmp_path.glob("*/said"))
+    said = "".join(path.read_text() for path in tmp_path.glob("*/*.said"))
     assert token not in said

@@ -23,7 +23,7 @@ from qgjob.local.ports import free_port
 from tests.acceptance.conftest import Qgjob, clean_env
 from tests.support.accounts import AccountsServer
 from tests.support.http import Http
-from tests.support.programs import running
+from tests.support.programs import running, wait_for_agent
 from tests.support.servers import ValkeyServer
 from tests.support.wait import wait_for
 
@@ -70,14 +70,7 @@ async def test_each_role_does_its_work(server: AccountsServer, tmp_path: Path, v
         running(view, "gateway", "--port", str(port)),
     ):
         http = Http(f"http://127.0.0.1:{port}")
-
-        async def there() -> bool:
-            with contextlib.suppress(OSError):
-                answer = await http.get("/api/agents")
-                return answer.status == 200 and [a["agent"] for a in answer.json["agents"]] == ["rack"]
-            return False
-
-        await wait_for(there, 30, "the agent, seen by the gateway of those who look")
+        await wait_for_agent(http, "rack")
         for each in (ci, view):
             each.file("t.sh", 'echo said; echo kept > "$QGJOB_ARTIFACTS_DIR/a.txt"\n')
         submit = ("submit", "--org-id", "acme", "--app-version-id", "v1", "--test", "t.sh")

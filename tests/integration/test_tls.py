@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from qgjob.local.ports import free_port
 from tests.acceptance.conftest import Qgjob, clean_env
 from tests.conftest import required_program
 from tests.support.http import Http
-from tests.support.programs import running
+from tests.support.programs import running, wait_for_agent
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.tls import Authority, TlsServer
 from tests.support.wait import wait_for
@@ -56,14 +55,7 @@ async def test_all_services_connect_as_the_commands_do(
         running(lab, "gateway", "--port", str(port)),
     ):
         http = Http(f"http://127.0.0.1:{port}")
-
-        async def there() -> bool:
-            with contextlib.suppress(OSError):
-                answer = await http.get("/api/agents")
-                return answer.status == 200 and [a["agent"] for a in answer.json["agents"]] == ["rack"]
-            return False
-
-        await wait_for(there, 30, "the agent, seen by the gateway")
+        await wait_for_agent(http, "rack")
         submit = ("submit", "--org-id", "acme", "--app-version-id", "v1", "--test", "t.py", "--wait")
         lab.file("t.py")
         done = await asyncio.to_thread(lab, *submit, "--", "true")

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Generator
 
 from tests.acceptance.conftest import Qgjob
+from tests.support.http import Http
+from tests.support.wait import wait_for
 
 
 @contextlib.contextmanager
@@ -31,3 +33,15 @@ def running(qgjob: Qgjob, *args: str) -> Generator[None]:
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+async def wait_for_agent(http: Http, agent: str) -> None:
+    """Until the gateway shows that agent and no other."""
+
+    async def there() -> bool:
+        with contextlib.suppress(OSError):
+            answer = await http.get("/api/agents")
+            return answer.status == 200 and [a["agent"] for a in answer.json["agents"]] == [agent]
+        return False
+
+    await wait_for(there, 30, f"{agent}, seen by the gateway")

@@ -16,6 +16,7 @@ from qgjob.domain.placement.events import (
 from qgjob.domain.placement.model import GroupKey, Job, Withheld
 from qgjob.domain.placement.rules import Pause, Rules
 from qgjob.domain.placement.shadow import Shadow
+from qgjob.domain.placement.stats import CapabilityStats
 from tests.support.placement import job
 from tests.support.simulated_lab import TEST_S, SimulatedLab
 
@@ -72,15 +73,20 @@ def test_urgent_work_ahead_counts_and_less_urgent_work_does_not() -> None:
     assert ahead == pytest.approx(behind_each_other)
 
 
-def test_who_was_cancelled_waits_under_fcfs_no_longer() -> None:
-    """The waits of a flood that was submitted by mistake would be usual for hours, and nothing ever due."""
+def after_medium_jobs(jobs: int) -> tuple[SimulatedLab, CapabilityStats, float]:
+    """A lab that has run so many jobs of five builds, its statistics, and the usual wait of such jobs."""
     lab = SimulatedLab(4)
-    for number in range(40):
+    for number in range(jobs):
         lab.add(number, priority=5, app=f"v{number % 5}")
     while lab.ends:
         lab.step()
     stats = lab.state.stats.of("any", frozenset())
-    before_s = stats.usual_wait_s(1, 0.95, lab.now) or 0.0
+    return lab, stats, stats.usual_wait_s(1, 0.95, lab.now) or 0.0
+
+
+def test_who_was_cancelled_waits_under_fcfs_no_longer() -> None:
+    """The waits of a flood that was submitted by mistake would be usual for hours, and nothing ever due."""
+    lab, stats, before_s = after_medium_jobs(40)
     for number in range(100, 2100):
         lab.add(number, priority=5, app=f"v{number % 5}")
     for job_id in list(lab.state.jobs)[::2]:
@@ -95,13 +101,7 @@ def test_who_was_cancelled_waits_under_fcfs_no_longer() -> None:
 @pytest.mark.parametrize("held", [RulesChanged(Rules(pauses=(Pause("p"),))), BuildWithheld(("p", "x"), HELD)])
 def test_who_may_not_start_keeps_nobody_waiting_under_fcfs(held: RulesChanged | BuildWithheld) -> None:
     """As what was cancelled: medium work would wait behind low work for as long as a large run is paused."""
-    lab = SimulatedLab(4)
-    for number in range(80):
-        lab.add(number, priority=5, app=f"v{number % 5}")
-    while lab.ends:
-        lab.step()
-    stats = lab.state.stats.of("any", frozenset())
-    before_s = stats.usual_wait_s(1, 0.95, lab.now) or 0.0
+    lab, stats, before_s = after_medium_jobs(80)
     lab.feed(held)
     for number in range(100, 1100):
         lab.add(number, priority=5, app="x", org="p")
@@ -122,13 +122,7 @@ def test_who_may_not_start_keeps_nobody_waiting_under_fcfs(held: RulesChanged | 
 
 @pytest.mark.parametrize("max_parallel", [None, 1])
 def test_what_a_limit_keeps_back_keeps_nobody_waiting_under_fcfs(max_parallel: int | None) -> None:
-    lab = SimulatedLab(4)
-    for number in range(80):
-        lab.add(number, priority=5, app=f"v{number % 5}")
-    while lab.ends:
-        lab.step()
-    stats = lab.state.stats.of("any", frozenset())
-    before_s = stats.usual_wait_s(1, 0.95, lab.now) or 0.0
+    lab, stats, before_s = after_medium_jobs(80)
     if max_parallel is None:
         lab.feed(RulesChanged(Rules(limits={"p": 1})))
     key = GroupKey("any", "p", "x")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
@@ -16,7 +14,7 @@ from tui.actions.bindings import Action, bindings
 from tui.actions.command_line import CommandError
 from tui.operations.background import BackgroundTasks
 from tui.operations.catalog import Operation
-from tui.platform.saving import new_file, saved_at
+from tui.platform.saving import dated, new_file, saved_at
 from tui.screens.live import LiveScreen
 from tui.screens.overview import OverviewScreen
 from tui.themes import ROUND
@@ -154,8 +152,7 @@ class DashboardApp(BackgroundTasks, inherit_bindings=False):
 
     def action_save_picture(self) -> None:
         """Save the screen as a picture in the current folder."""
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.store.clock.now()))
-        path = Path(f"qgjob-{stamp}.svg")
+        path = dated("qgjob", "svg", self.store.clock.now())
         try:
             with new_file(self, path) as file:
                 file.write(self.export_screenshot())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.actions.command_line import CommandError, parse_ago, parse_command, parse_moment
 from tui.operations import catalog
 from tui.platform.export import export_jobs
-from tui.platform.saving import new_file, saved_at
+from tui.platform.saving import dated, new_file, saved_at
 from tui.store.filter import FilterError, parse_filter
 from tui.store.orders import ORDERS
 from tui.themes import ROUND
@@ -81,8 +80,8 @@ class Commander:
     def _export(self, kind: str, *names: str) -> None:
         if kind not in {"csv", "json"}:
             raise CommandError("Jobs are exported as csv or json.")
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self._app.store.clock.now()))
-        path = Path(names[0] if names else f"qgjob-jobs-{stamp}.{kind}").expanduser()
+        named = Path(names[0]).expanduser() if names else None
+        path = named or dated("qgjob-jobs", kind, self._app.store.clock.now())
         known = self._app.store.jobs
         jobs = [job for job_id in self._app.index if (job := known.get(job_id)) is not None]
         try:

@@ -6,16 +6,14 @@ The modules that speak to the bus are imported when they are needed: the first s
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qgjob.errors import QgjobError
 from tui.draw.times import size
 from tui.navigator import Navigator
 from tui.operations.catalog import Operation
-from tui.platform.saving import new_file, saved_at
+from tui.platform.saving import dated, new_file, saved_at
 
 if TYPE_CHECKING:
     from qgjob.client import Client
@@ -123,8 +121,7 @@ class BackgroundTasks(Navigator):
         from tui.feed.log_feed import save_logs
 
         client = await (await self.feed()).client()
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.store.clock.now()))
-        path = Path(f"{job_ids[0] if len(job_ids) == 1 else 'qgjob-logs'}-{stamp}.log")
+        path = dated(job_ids[0] if len(job_ids) == 1 else "qgjob-logs", "log", self.store.clock.now())
         try:
             with new_file(self, path) as file:
                 written = await save_logs(client, job_ids, file)

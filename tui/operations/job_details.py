@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from textwrap import wrap
 from typing import Final
 
-from bus_schemas import subjects
-from bus_schemas.cases import MAX_REPORT_BYTES, CaseReport
+from bus_schemas.cases import CaseReport
 from bus_schemas.events import Attempt
-from bus_schemas.queries import GetAnswer, GetQuery, RunView
-from bus_schemas.streams import ARTIFACT_OBJECTS
-from qgjob.bus.objects import get_file
+from bus_schemas.queries import RunView
 from qgjob.client import Client
-from qgjob.client.requests.request import ask
 from qgjob.errors import QgjobError
 from tui.draw.clean import clean
 from tui.draw.spans import Line, fit
@@ -36,12 +30,9 @@ _MAX_REPORTS: Final = 5
 
 
 async def load_run_summaries(client: Client, run_ids: Sequence[str]) -> list[RunView]:
-    """What is known of runs, without their jobs; those of which nothing can be learnt are left out."""
-    asked = [
-        ask(client.bus, subjects.query("get"), GetQuery(id=run_id, limit=0), GetAnswer) for run_id in run_ids
-    ]
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    return [answer.run for answer in answers if isinstance(answer, GetAnswer) and answer.run is not None]
+    """What is known of runs, with one job at most; those of which nothing can be learnt are left out."""
+    answers = await asyncio.gather(*map(client.run_in_short, run_ids), return_exceptions=True)
+    return [answer for answer in answers if isinstance(answer, RunView)]
 
 
 async def load_explanation(client: Client, job_id: str) -> Text:
@@ -55,17 +46,10 @@ async def load_report(client: Client, job_id: str) -> Text:
     view = await client.job(job_id)
     reports: dict[int, CaseReport] = {}
     for attempt in view.attempts[-_MAX_REPORTS:]:
-        if attempt.report is not None and attempt.report.size <= MAX_REPORT_BYTES:
-            with contextlib.suppress(QgjobError):  # it is kept for a time only; the counts stay
-                reports[attempt.number] = await _load_case_report(client, attempt.report.digest)
+        with contextlib.suppress(QgjobError):  # it is kept for a time only; the counts stay
+            if (report := await client.cases(attempt)) is not None:
+                reports[attempt.number] = report
     return lambda width: _attempt_lines(view.job_id, view.attempts, reports, width)
-
-
-async def _load_case_report(client: Client, digest: str) -> CaseReport:
-    with tempfile.TemporaryDirectory(prefix="qgjob-tui-") as folder:
-        path = Path(folder) / "cases.json"
-        await get_file(client.bus, ARTIFACT_OBJECTS, digest, path)
-        return CaseReport.decode(path.read_bytes())
 
 
 def _attempt_lines(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -31,6 +32,11 @@ def new_file(app: App[Any], path: Path) -> Generator[TextIO]:
         file.close()
         raise
     app.deliver_text(file, save_filename=path.name)  # which closes it when the browser has it
+
+
+def dated(name: str, suffix: str, now: float) -> Path:
+    """A name for a file that is saved `now`, in seconds since 1970: `name-20260131-120000.suffix`."""
+    return Path(f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}.{suffix}")
 
 
 def saved_at(app: App[Any], path: Path) -> str:

@@ -11,15 +11,13 @@ from textual.widget import Widget
 from tui.actions.bindings import Action, bindings
 from tui.operations import catalog
 from tui.operations.catalog import Operation
-from tui.screens.live import LiveScreen
+from tui.screens.live import PANEL_FRAME, LiveScreen
 from tui.store.store import Changes, Store
 from tui.store.troubles import Trouble
 from tui.toasts import reply
 from tui.widgets.table import LineTable
 from tui.widgets.trouble_table import AdviceCard, TroubleTable
 
-_FRAME: Final = 4
-"""Cells that a card's border and padding take."""
 _CARD_SHARE: Final = 2
 
 
@@ -29,13 +27,8 @@ class AlertsScreen(LiveScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings("alerts")
     AUTO_FOCUS = "#troubles"
     DEFAULT_CSS = """
-    AlertsScreen #troubles, AlertsScreen #advice {
-        border: round $border-blurred; border-title-color: $foreground 70%; border-title-style: bold;
-        border-subtitle-color: $foreground 55%; padding: 0 1; background: $background;
-    }
     AlertsScreen #troubles { height: 1fr; }
     AlertsScreen #advice { height: 6; }
-    AlertsScreen #troubles:focus { border: round $primary; border-title-color: $primary; }
     """
 
     def __init__(self, store: Store, *, read_only: bool) -> None:
@@ -104,10 +97,8 @@ class AlertsScreen(LiveScreen):
     def _tell(self) -> None:
         trouble = self.table.trouble()
         self._advice.show(trouble)
-        wanted = self._advice.wanted_height(max(20, self.size.width - _FRAME))
-        height = min(max(3, wanted), max(3, self.size.height // _CARD_SHARE)) + 2
-        if self._advice.styles.height is None or self._advice.styles.height.value != height:
-            self._advice.styles.height = height
+        wanted = self._advice.wanted_height(max(20, self.size.width - PANEL_FRAME))
+        self._advice.set_lines(min(max(3, wanted), max(3, self.size.height // _CARD_SHARE)))
         can = trouble is not None and bool(trouble.held)
         if can != self._can_resume:
             self._can_resume = can

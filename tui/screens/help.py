@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import zip_longest
 from textwrap import wrap
-from typing import ClassVar, Final
+from typing import Final
 
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
-
-from tui.actions.bindings import SCOPE_TITLES, Scope, actions_of, bindings, key_text
+from tui.actions.bindings import SCOPE_TITLES, Scope, actions_of, key_text
 from tui.actions.command_line import COMMANDS
 from tui.draw.spans import Line, fit, pad, width_of
 from tui.draw.states import JOB_GLYPH, JOB_INK, SLOT_GLYPH, SLOT_INK, word
-from tui.widgets.canvas import Canvas
+from tui.screens.reading import Reading
 
 _KEYS = 12
 _FILTER = 21
@@ -40,95 +37,60 @@ _FILTERS = (
 )
 
 
-class HelpText(Canvas):
-    """The text, in two columns where there is room."""
+class HelpScreen(Reading):
+    """The help; `about` is the name of the screen whose keys are told first."""
 
-    DEFAULT_CSS = "HelpText { height: auto; }"
-
-    def __init__(self, about: str | None, *, read_only: bool) -> None:
-        super().__init__()
-        self._read_only = read_only
-        first: tuple[Scope, ...] = _OF_SCREEN.get(about, ())
-        self._left: tuple[Scope, ...] = (*first, *(scope for scope in _LEFT if scope not in first))
-        self._right: tuple[Scope, ...] = tuple(scope for scope in _RIGHT if scope not in first)
-
-    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
-        """As many lines as there are."""
-        return len(self.draw(width, 0))
-
-    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        """All of it."""
-        if width < _TWO_COLUMNS:
-            left = self._column(self._left + self._right, width)
-            return [*left, *self._commands(width), *self._legend(width), (), *self._filters(width)]
-        half = (width - 4) // 2
-        left = [*self._column(self._left, half), *self._filters(half)]
-        right = [*self._column(self._right, half), *self._commands(half), *self._legend(half)]
-        rows = max(len(left), len(right))
-        left += [()] * (rows - len(left))
-        right += [()] * (rows - len(right))
-        return [(*pad(a, half), ("    ", ""), *pad(b, half)) for a, b in zip(left, right, strict=True)]
-
-    def _column(self, scopes: tuple[Scope, ...], width: int) -> list[Line]:
-        lines: list[Line] = []
-        for scope in scopes:
-            lines.append(((SCOPE_TITLES[scope], "bold accent"),))
-            for action in actions_of(scope):
-                if action.mutates and self._read_only:
-                    continue
-                lines.extend(_entry(key_text(action), action.help, _KEYS, width))
-            lines.append(())
-        return lines
-
-    def _commands(self, width: int) -> list[Line]:
-        lines: list[Line] = [(("Commands", "bold accent"),)]
-        for command in COMMANDS:
-            lines.extend(_entry(f":{command.name} {command.arguments}", command.help, _FILTER, width))
-        return [*lines, ()]
-
-    def _legend(self, width: int) -> list[Line]:
-        jobs = [(f"{JOB_GLYPH[state]} {word(state)}", JOB_INK[state]) for state in JOB_GLYPH]
-        slots = [(f"{SLOT_GLYPH[state]} {state}", SLOT_INK[state]) for state in SLOT_GLYPH]
-        return [
-            (("Jobs and slots", "bold accent"),),
-            *_flow(jobs, width),
-            *_flow(slots, width),
-        ]
-
-    def _filters(self, width: int) -> list[Line]:
-        return [
-            (("Filters", "bold accent"),),
-            *(line for text, said in _FILTERS for line in _entry(text, said, _FILTER, width)),
-        ]
-
-
-class HelpScreen(ModalScreen[None]):
-    """The help."""
-
-    BINDINGS: ClassVar[list[BindingType]] = bindings("help")
-    CSS = """
-    HelpScreen { align: center middle; background: $background 60%; }
-    HelpScreen > VerticalScroll { width: 90%; max-width: 130; height: auto; max-height: 94%; padding: 1 2;
-                                  border: round $primary; background: $surface; border-title-color: $primary;
-                                  border-subtitle-color: $foreground 55%; border-title-style: bold; }
-    """
+    DEFAULT_CSS = "HelpScreen > VerticalScroll { max-width: 130; max-height: 94%; }"
 
     def __init__(self, about: str | None = None, *, read_only: bool) -> None:
-        super().__init__()
-        self._about = about
-        """The name of the screen whose keys are told first."""
-        self._read_only = read_only
+        super().__init__("Keys", partial(_help_lines, about, read_only))
 
-    def compose(self) -> ComposeResult:
-        """The text in a box."""
-        with VerticalScroll() as box:
-            box.border_title = "Keys"
-            box.border_subtitle = "esc closes"
-            yield HelpText(self._about, read_only=self._read_only)
 
-    def action_close(self) -> None:
-        """Close the help."""
-        self.dismiss()
+def _help_lines(about: str | None, read_only: bool, width: int) -> list[Line]:
+    """All of it, in two columns where there is room."""
+    first: tuple[Scope, ...] = _OF_SCREEN.get(about, ())
+    left: tuple[Scope, ...] = (*first, *(scope for scope in _LEFT if scope not in first))
+    right: tuple[Scope, ...] = tuple(scope for scope in _RIGHT if scope not in first)
+    if width < _TWO_COLUMNS:
+        keys = _keys((*left, *right), width, read_only=read_only)
+        return [*keys, *_commands(width), *_legend(width), (), *_filters(width)]
+    half = (width - 4) // 2
+    columns = (
+        [*_keys(left, half, read_only=read_only), *_filters(half)],
+        [*_keys(right, half, read_only=read_only), *_commands(half), *_legend(half)],
+    )
+    return [(*pad(a, half), ("    ", ""), *pad(b, half)) for a, b in zip_longest(*columns, fillvalue=())]
+
+
+def _keys(scopes: tuple[Scope, ...], width: int, *, read_only: bool) -> list[Line]:
+    lines: list[Line] = []
+    for scope in scopes:
+        lines.append(((SCOPE_TITLES[scope], "bold accent"),))
+        for action in actions_of(scope):
+            if not (action.mutates and read_only):
+                lines.extend(_entry(key_text(action), action.help, _KEYS, width))
+        lines.append(())
+    return lines
+
+
+def _commands(width: int) -> list[Line]:
+    lines: list[Line] = [(("Commands", "bold accent"),)]
+    for command in COMMANDS:
+        lines.extend(_entry(f":{command.name} {command.arguments}", command.help, _FILTER, width))
+    return [*lines, ()]
+
+
+def _legend(width: int) -> list[Line]:
+    jobs = [(f"{JOB_GLYPH[state]} {word(state)}", JOB_INK[state]) for state in JOB_GLYPH]
+    slots = [(f"{SLOT_GLYPH[state]} {state}", SLOT_INK[state]) for state in SLOT_GLYPH]
+    return [(("Jobs and slots", "bold accent"),), *_flow(jobs, width), *_flow(slots, width)]
+
+
+def _filters(width: int) -> list[Line]:
+    return [
+        (("Filters", "bold accent"),),
+        *(line for text, said in _FILTERS for line in _entry(text, said, _FILTER, width)),
+    ]
 
 
 def _entry(key: str, text: str, key_width: int, width: int) -> list[Line]:

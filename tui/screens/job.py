@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from tui.actions.bindings import bindings, mutating
+from tui.screens.live import PANEL_FRAME
 from tui.screens.log_keys import LogKeys
 from tui.store.index import JobIndex
 from tui.store.log import LogBuffer
@@ -16,22 +17,14 @@ from tui.store.store import Changes, Store
 from tui.toasts import reply
 from tui.widgets.job_card import JobCard
 
-_FRAME = 4
-"""Cells that the card's border and padding take."""
-
 
 class JobScreen(LogKeys):
     """A card and a log."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("job")
     DEFAULT_CSS = """
-    JobScreen #card, JobScreen #log {
-        border: round $border-blurred; padding: 0 1; border-title-color: $foreground 70%;
-        border-subtitle-color: $foreground 55%; border-title-style: bold; background: $background;
-    }
     JobScreen #card { height: 5; }
     JobScreen #log { height: 1fr; }
-    JobScreen #log:focus { border: round $primary; border-title-color: $primary; }
     """
 
     def __init__(self, store: Store, index: JobIndex, job_id: str, *, read_only: bool) -> None:
@@ -63,9 +56,7 @@ class JobScreen(LogKeys):
         super().update(changes)
         if changes.second or changes.link or self.job_id in changes.jobs:
             card = self._card
-            height = card.wanted_height(max(20, self.size.width - _FRAME)) + 2
-            if card.styles.height is None or card.styles.height.value != height:
-                card.styles.height = height
+            card.set_lines(card.wanted_height(max(20, self.size.width - PANEL_FRAME)))
             card.sync()
             self.check_selection()
             job = self.dashboard.store.jobs.get(self.job_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -25,7 +25,8 @@ from tui.widgets.status_bar import StatusBar
 if TYPE_CHECKING:
     from tui.app import DashboardApp
 
-
+PANEL_FRAME: Final = 4
+"""Cells that a panel's border and padding take of a line."""
 _MAX_CHECKED = 1000
 """Of more selected jobs everything is offered: to look at all of them at each draw would be slow."""
 
@@ -40,6 +41,13 @@ class LiveScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (64, "-narrow"), (150, "-wide")]  # noqa: RUF012  (as Textual declares it)
     VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-short"), (34, "-normal"), (50, "-tall")]  # noqa: RUF012
     ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    LiveScreen .panel {
+        border: round $border-blurred; border-title-color: $foreground 70%; border-title-style: bold;
+        border-subtitle-color: $foreground 55%; padding: 0 1; background: $background;
+    }
+    LiveScreen .panel:focus { border: round $primary; border-title-color: $primary; }
+    """
 
     main: Widget
     """The table or the log that keys go to when nothing else has the focus."""

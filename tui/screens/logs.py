@@ -20,12 +20,7 @@ class LogsScreen(LogKeys):
     """A log of several jobs."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("logs")
-    DEFAULT_CSS = """
-    LogsScreen #log {
-        border: round $primary; padding: 0 1; border-title-color: $primary; height: 1fr;
-        border-subtitle-color: $foreground 55%; border-title-style: bold; background: $background;
-    }
-    """
+    DEFAULT_CSS = "LogsScreen #log { height: 1fr; border: round $primary; border-title-color: $primary; }"
 
     def __init__(self, store: Store, job_ids: Sequence[str], *, read_only: bool) -> None:
         super().__init__("logs", store, read_only=read_only)

@@ -36,11 +36,6 @@ class OverviewScreen(LiveScreen):
     AUTO_FOCUS = "#jobs"
     DEFAULT_CSS = """
     OverviewScreen #panels { layout: grid; grid-size: 2; grid-rows: 7 5 1fr; }
-    OverviewScreen #panels > * {
-        border: round $border-blurred; border-title-color: $foreground 70%; border-title-style: bold;
-        border-subtitle-color: $foreground 55%; padding: 0 1; background: $background;
-    }
-    OverviewScreen #panels > *:focus { border: round $primary; border-title-color: $primary; }
     OverviewScreen #groups, OverviewScreen #jobs { column-span: 2; }
     OverviewScreen.-normal #panels { grid-rows: 12 9 1fr; }
     OverviewScreen.-tall #panels { grid-rows: 15 12 1fr; }

@@ -46,17 +46,17 @@ class Reading(ModalScreen[None]):
     """A text in a box, which may come later than the box."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("help")
-    CSS = """
+    DEFAULT_CSS = """
     Reading { align: center middle; background: $background 60%; }
     Reading > VerticalScroll { width: 90%; max-width: 120; height: auto; max-height: 90%; padding: 1 2;
                                border: round $primary; background: $surface; border-title-color: $primary;
                                border-subtitle-color: $foreground 55%; border-title-style: bold; }
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, text: Text = lambda _: [(("Asking …", "dim"),)]) -> None:
         super().__init__()
         self._title = title
-        self._text = ReadingText(lambda _: [(("Asking …", "dim"),)])
+        self._text = ReadingText(text)
 
     def compose(self) -> ComposeResult:
         """The text in a box."""

@@ -20,21 +20,13 @@ from tui.widgets.run_card import RunCard
 from tui.widgets.run_table import RunTable
 from tui.widgets.table import LineTable
 
-_PANEL = """
-    border: round $border-blurred; border-title-color: $foreground 70%; border-title-style: bold;
-    border-subtitle-color: $foreground 55%; padding: 0 1; background: $background;
-"""
-
 
 class RunsScreen(LiveScreen):
     """All runs."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("list", "runs")
     AUTO_FOCUS = "#runs"
-    DEFAULT_CSS = f"""
-    RunsScreen #runs {{ {_PANEL} height: 1fr; }}
-    RunsScreen #runs:focus {{ border: round $primary; border-title-color: $primary; }}
-    """
+    DEFAULT_CSS = "RunsScreen #runs { height: 1fr; }"
 
     def __init__(self, store: Store, text: str = "", *, read_only: bool) -> None:
         super().__init__("runs", store, read_only=read_only)
@@ -117,10 +109,9 @@ class RunScreen(LiveScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("run")
     AUTO_FOCUS = "#jobs"
-    DEFAULT_CSS = f"""
-    RunScreen #card {{ {_PANEL} height: 6; }}
-    RunScreen #jobs {{ {_PANEL} height: 1fr; }}
-    RunScreen #jobs:focus {{ border: round $primary; border-title-color: $primary; }}
+    DEFAULT_CSS = """
+    RunScreen #card { height: 6; }
+    RunScreen #jobs { height: 1fr; }
     """
 
     def __init__(self, store: Store, run_id: str, *, read_only: bool) -> None:

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from tui.actions.bindings import bindings
 from tui.operations import catalog
 from tui.operations.catalog import Operation
-from tui.screens.live import LiveScreen
+from tui.screens.live import PANEL_FRAME, LiveScreen
 from tui.store.store import Changes, Store
 from tui.toasts import reply
 from tui.widgets.lab_map import LabMap
@@ -20,8 +20,6 @@ from tui.widgets.slot_table import SlotTable
 from tui.widgets.table import LineTable
 
 _MAP_SHARE = 3
-_FRAME = 4
-"""Cells that the map's border and padding take."""
 
 
 class SlotsScreen(LiveScreen):
@@ -30,13 +28,8 @@ class SlotsScreen(LiveScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings("list", "slots")
     AUTO_FOCUS = "#slots"
     DEFAULT_CSS = """
-    SlotsScreen #map, SlotsScreen #slots {
-        border: round $border-blurred; border-title-color: $foreground 70%; border-title-style: bold;
-        border-subtitle-color: $foreground 55%; padding: 0 1; background: $background;
-    }
     SlotsScreen #map { height: 6; }
     SlotsScreen #slots { height: 1fr; }
-    SlotsScreen #slots:focus { border: round $primary; border-title-color: $primary; }
     """
 
     def __init__(self, store: Store, text: str = "", *, read_only: bool) -> None:
@@ -55,10 +48,8 @@ class SlotsScreen(LiveScreen):
         super().update(changes)
         if changes.lab or changes.second:
             lab_map = self._map
-            wanted = lab_map.wanted_height(max(20, self.size.width - _FRAME))
-            height = min(wanted, max(2, self.size.height // _MAP_SHARE)) + 2
-            if lab_map.styles.height is None or lab_map.styles.height.value != height:
-                lab_map.styles.height = height
+            wanted = lab_map.wanted_height(max(20, self.size.width - PANEL_FRAME))
+            lab_map.set_lines(min(wanted, max(2, self.size.height // _MAP_SHARE)))
             lab_map.say("Lab")
             lab_map.sync()
         self.table.sync()

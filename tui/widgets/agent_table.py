@@ -13,7 +13,7 @@ from tui.draw.times import age, count, span
 from tui.store.health import lows
 from tui.store.lab import AgentRecord
 from tui.store.store import Store
-from tui.widgets.columns import Column, Ids, ListIds
+from tui.widgets.columns import Column, ListIds
 from tui.widgets.table import LineTable
 
 if TYPE_CHECKING:
@@ -44,17 +44,12 @@ class AgentTable(LineTable):
     def __init__(self, store: Store, widget_id: str) -> None:
         super().__init__(widget_id)
         self._store = store
-        self._ids = ListIds()
         self._agents: dict[str, AgentRecord] = {}
         self._slots: dict[str, tuple[AgentRecord, SlotStatus]] = {}
         self._per_line = 1
         self._shape: tuple[int, Size, bool] | None = None
         self.unfolded = False
         """Show the slots' lines even if one has to scroll."""
-
-    def ids(self) -> Ids:
-        """The rows: agents, and slots while they are shown."""
-        return self._ids
 
     def job_of(self, row_id: str) -> str | None:
         """The job on a slot's row."""
@@ -105,7 +100,7 @@ class AgentTable(LineTable):
                 ids.extend(
                     f"{prefix}{_SEPARATOR}{i}" for i in range(0, len(record.beat.slots), self._per_line)
                 )
-        self._ids = ListIds(ids)
+        self.rows = ListIds(ids)
         busy, total = self._store.lab.busy_slots(self._store.clock.monotonic())
         text = f"{count(busy)} of {count(total)} slots busy" if total else ""
         self.say("2 Agents", text)

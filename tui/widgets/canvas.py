@@ -17,12 +17,15 @@ from tui.widgets.inks import Inks, inks_of, style_of
 
 
 class Canvas(Widget):
-    """Subclasses say in `draw` what there is to see; `sync` puts the difference on the screen."""
+    """Subclasses say in `draw` what there is to see; `sync` puts the difference on the screen.
+
+    One with an id is a panel of its screen: it has a border.
+    """
 
     ALLOW_SELECT = False
 
     def __init__(self, widget_id: str | None = None) -> None:
-        super().__init__(id=widget_id)
+        super().__init__(id=widget_id, classes="panel" if widget_id else None)
         self._drawn: list[Line] | None = None
         self._drawn_size = (0, 0)
         self._inks: Inks | None = None
@@ -48,6 +51,11 @@ class Canvas(Widget):
         self.border_title = Content(title)  # pyright: ignore[reportAttributeAccessIssue]
         self.border_subtitle = Content(subtitle)  # pyright: ignore[reportAttributeAccessIssue]
         self._saying = ()
+
+    def set_lines(self, lines: int) -> None:
+        """Make room for so many lines within the border; another height lays the whole screen out anew."""
+        if self.styles.height is None or self.styles.height.value != lines + 2:
+            self.styles.height = lines + 2
 
     def refresh(
         self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False

@@ -10,7 +10,7 @@ from tui.draw.spans import Line, fit
 from tui.draw.times import age, count, short_count
 from tui.store.store import Store, waiting_jobs
 from tui.store.troubles import unfit
-from tui.widgets.columns import Column, Ids, ListIds
+from tui.widgets.columns import Column, ListIds
 from tui.widgets.table import LineTable
 
 if TYPE_CHECKING:
@@ -39,14 +39,9 @@ class GroupTable(LineTable):
         super().__init__(widget_id)
         self._store = store
         self._groups: dict[str, GroupView] = {}
-        self._ids = ListIds()
         self._most = 0
         self._unfit: Mapping[str, int] = {}
         """What is needed and no slot has."""
-
-    def ids(self) -> Ids:
-        """The rows."""
-        return self._ids
 
     def group(self, row_id: str) -> GroupView | None:
         """The group of a row."""
@@ -57,7 +52,7 @@ class GroupTable(LineTable):
         overview, now = self._store.overview, self._store.clock.monotonic()
         groups = overview.groups if overview else ()
         self._groups = {_row_id(g): g for g in groups}
-        self._ids = ListIds(list(self._groups))
+        self.rows = ListIds(list(self._groups))
         told = overview is not None and not self._store.link.replay  # a tape does not tell of labels
         self._unfit = unfit(self._store.lab.present(now), overview) if overview and told else {}
         self._most = max((waiting_jobs(g) for g in groups), default=0)

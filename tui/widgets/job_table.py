@@ -15,7 +15,7 @@ from tui.draw.times import age, count, span
 from tui.store.index import JobIndex
 from tui.store.job import FAILURES, Job
 from tui.store.store import Store
-from tui.widgets.columns import Column, Ids
+from tui.widgets.columns import Column
 from tui.widgets.table import LineTable
 
 _COLUMNS = (
@@ -63,12 +63,8 @@ class JobTable(LineTable):
         super().__init__(widget_id)
         self._title = title
         self._store = store
-        self._index = index
+        self.rows = self._index = index
         self.marks: set[str] = set()
-
-    def ids(self) -> Ids:
-        """The rows."""
-        return self._index
 
     def selected(self) -> list[str]:
         """The marked jobs, else the one under the cursor."""

@@ -10,7 +10,7 @@ from tui.draw.spans import Line, fit
 from tui.draw.times import age, count
 from tui.store.runs import RunRecord
 from tui.store.store import Store
-from tui.widgets.columns import Column, Ids, ListIds
+from tui.widgets.columns import Column, ListIds
 from tui.widgets.table import LineTable
 
 _COLUMNS = (
@@ -33,24 +33,19 @@ class RunTable(LineTable):
     def __init__(self, store: Store, widget_id: str) -> None:
         super().__init__(widget_id)
         self._store = store
-        self._ids = ListIds()
         self._version = -1
         self.wanted = ""
         """Only runs whose id, name, build or organisation has this."""
-
-    def ids(self) -> Ids:
-        """The rows."""
-        return self._ids
 
     def sync(self) -> None:
         """Take the runs as they are now, and repaint what differs."""
         runs = self._store.jobs.runs
         if runs.version != self._version:
             self._version = runs.version
-            self._ids = ListIds([run.run_id for run in runs.latest() if self._is_wanted(run)])
+            self.rows = ListIds([run.run_id for run in runs.latest() if self._is_wanted(run)])
         under_way = sum(not run.ended_all for run in runs)
         title = f"Runs  /{self.wanted}" if self.wanted else "Runs"
-        self.say(title, f"{count(len(self._ids))} · {count(under_way)} under way")
+        self.say(title, f"{count(len(self.rows))} · {count(under_way)} under way")
         super().sync()
 
     def want(self, text: str) -> None:

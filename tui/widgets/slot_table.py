@@ -13,7 +13,7 @@ from tui.store.lab import AgentRecord
 from tui.store.slot_ends import KEPT
 from tui.store.store import Store
 from tui.widgets.agent_table import no_agents
-from tui.widgets.columns import Column, Ids, ListIds
+from tui.widgets.columns import Column, ListIds
 from tui.widgets.table import LineTable
 
 if TYPE_CHECKING:
@@ -45,16 +45,11 @@ class SlotTable(LineTable):
     def __init__(self, store: Store, widget_id: str) -> None:
         super().__init__(widget_id)
         self._store = store
-        self._ids = ListIds()
         self._slots: dict[str, tuple[AgentRecord, SlotStatus]] = {}
         self._shape: tuple[int, int, str, bool] | None = None
         self.wanted = ""
         self.trouble_first = False
         self.marks: set[str] = set()
-
-    def ids(self) -> Ids:
-        """The rows."""
-        return self._ids
 
     def slot(self, row_id: str) -> tuple[AgentRecord, SlotStatus] | None:
         """The slot of a row, and its agent."""
@@ -75,7 +70,7 @@ class SlotTable(LineTable):
 
     def mark_all(self) -> None:
         """Mark every slot that the filter lets through."""
-        self.marks = {self._ids[row] for row in range(len(self._ids))}
+        self.marks = {self.rows[row] for row in range(len(self.rows))}
         self.sync()
 
     def unmark(self) -> None:
@@ -110,7 +105,7 @@ class SlotTable(LineTable):
         if self.trouble_first:
             wrong = self._store.slot_ends.not_passed
             ids.sort(key=lambda name: _loudness(*self._slots[name], now, wrong(name)))
-        self._ids = ListIds(ids)
+        self.rows = ListIds(ids)
         self.marks &= set(self._slots)
 
     def _say_counts(self) -> None:
@@ -118,7 +113,7 @@ class SlotTable(LineTable):
         busy, total = self._store.lab.busy_slots(self._store.clock.monotonic())
         title = f"Slots  /{self.wanted}" if self.wanted else "Slots"
         number = "1 agent" if agents == 1 else f"{count(agents)} agents"
-        shown = f"{count(len(self._ids))} shown" if self.wanted else ""
+        shown = f"{count(len(self.rows))} shown" if self.wanted else ""
         marked = f"{count(len(self.marks))} marked" if self.marks else ""
         order = "trouble first" if self.trouble_first else ""
         busy_ones = f"{count(busy)} of {count(total)} busy"

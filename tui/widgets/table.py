@@ -15,14 +15,14 @@ from textual.strip import Strip
 
 from tui.actions.bindings import bindings
 from tui.draw.spans import Line, changed_cells, fit
-from tui.widgets.columns import GAP, Column, Ids, lay_out
+from tui.widgets.columns import GAP, Column, Ids, ListIds, lay_out
 from tui.widgets.tall import TallCanvas
 
 SCROLL_BAR = 2
 
 
 class LineTable(TallCanvas):
-    """The table. Subclasses give `columns`, `ids` and the cells of a row."""
+    """The table. Subclasses give `columns`, `rows` and the cells of a row."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("table")
     columns: ClassVar[tuple[Column, ...]] = ()
@@ -45,14 +45,11 @@ class LineTable(TallCanvas):
 
     def __init__(self, widget_id: str | None = None) -> None:
         super().__init__(widget_id)
+        self.rows: Ids = ListIds()
         self._pinned: str | None = None
         self._row = 0
 
     # --- What a subclass gives ---------------------------------------------------------------
-
-    def ids(self) -> Ids:
-        """The rows."""
-        raise NotImplementedError
 
     def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
         """A row: its cells, each as wide as its column, without the gaps between them."""
@@ -67,7 +64,7 @@ class LineTable(TallCanvas):
     @property
     def cursor_id(self) -> str | None:
         """The id of the row under the cursor, or None when there are no rows."""
-        ids = self.ids()
+        ids = self.rows
         self._settle()
         return ids[self._row] if len(ids) else None
 
@@ -83,7 +80,7 @@ class LineTable(TallCanvas):
 
     def move_to(self, row: int, *, pin: bool = True) -> None:
         """Put the cursor on a row and bring it into view."""
-        ids = self.ids()
+        ids = self.rows
         if not len(ids):
             return
         row = max(0, min(row, len(ids) - 1))
@@ -104,7 +101,7 @@ class LineTable(TallCanvas):
 
     def move_to_id(self, row_id: str) -> bool:
         """Put the cursor on a row by its id; returns whether it is there."""
-        row = self.ids().row_of(row_id)
+        row = self.rows.row_of(row_id)
         if row is not None:
             self.move_to(row)
         return row is not None
@@ -131,7 +128,7 @@ class LineTable(TallCanvas):
 
     def action_last(self) -> None:
         """To the last row."""
-        self.move_to(len(self.ids()) - 1)
+        self.move_to(len(self.rows) - 1)
 
     def action_open(self) -> None:
         """Open the row under the cursor."""
@@ -148,7 +145,7 @@ class LineTable(TallCanvas):
             self.title_clicked(self._column_at(offset.x))
             return
         row = offset.y - self.header_height + round(self.scroll_y)
-        if row < len(self.ids()):
+        if row < len(self.rows):
             self.move_to(row)
             if event.chain == 2:
                 self.action_open()
@@ -173,7 +170,7 @@ class LineTable(TallCanvas):
         left = width - sum(w + GAP for _, w in widths) + GAP
         rest = ((" " * left, ""),) if left > 0 else ()
         lines = [self._header(widths)] if self.header_height else []
-        ids = self.ids()
+        ids = self.rows
         if not len(ids):
             return [*lines, *self._nothing(width, height - len(lines))]
         top = round(self.scroll_y)
@@ -191,7 +188,7 @@ class LineTable(TallCanvas):
         if not self.is_attached:
             return  # what is drawn first is drawn from the rows as they are then
         self._settle()
-        self.stretch(len(self.ids()) + self.header_height)
+        self.stretch(len(self.rows) + self.header_height)
         super().sync()
 
     def changed(self, old: Line, new: Line, width: int) -> tuple[int, int] | None:
@@ -232,7 +229,7 @@ class LineTable(TallCanvas):
 
     def _settle(self) -> None:
         """Bring the cursor to where its row is now, and keep it at the same height if it was seen."""
-        ids = self.ids()
+        ids = self.rows
         count = len(ids)
         if not count:
             self._row = 0
@@ -256,7 +253,7 @@ class LineTable(TallCanvas):
                 self._scroll(row - self.page + 1)
 
     def _scroll(self, top: int) -> None:
-        self.stretch(len(self.ids()) + self.header_height)
+        self.stretch(len(self.rows) + self.header_height)
         self.scroll_to(y=top, animate=False, force=True)
 
     def _header(self, widths: Sequence[tuple[Column, int]]) -> Line:

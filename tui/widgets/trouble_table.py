@@ -13,7 +13,7 @@ from tui.draw.times import count
 from tui.store.link import STALE_AFTER_S
 from tui.store.troubles import Trouble, troubles_of
 from tui.widgets.canvas import Canvas
-from tui.widgets.columns import Column, Ids, ListIds
+from tui.widgets.columns import Column, ListIds
 from tui.widgets.table import LineTable
 
 if TYPE_CHECKING:
@@ -29,12 +29,7 @@ class TroubleTable(LineTable):
     def __init__(self, store: Store, widget_id: str) -> None:
         super().__init__(widget_id)
         self._store = store
-        self._ids = ListIds()
         self._troubles: dict[str, Trouble] = {}
-
-    def ids(self) -> Ids:
-        """The rows."""
-        return self._ids
 
     def trouble(self) -> Trouble | None:
         """The one under the cursor."""
@@ -43,8 +38,8 @@ class TroubleTable(LineTable):
     def sync(self) -> None:
         """Take the troubles as they are now, and repaint what differs."""
         self._troubles = {trouble.key: trouble for trouble in troubles_of(self._store)}
-        self._ids = ListIds(list(self._troubles))
-        self.say("What is wrong", count(len(self._ids)) if len(self._ids) else "")
+        self.rows = ListIds(list(self._troubles))
+        self.say("What is wrong", count(len(self.rows)) if len(self.rows) else "")
         super().sync()
 
     def empty(self) -> tuple[str, str]:

@@ -194,7 +194,7 @@ async def test_from_a_run_the_next_job_is_the_next_of_the_run() -> None:
     async with shown(played) as pilot:
         s = Stage(played, pilot)
         screen = await run_screen(s)
-        ids = screen.jobs.ids()
+        ids = screen.jobs.rows
         screen.jobs.move_to(0)
         await s.press("enter")
         await wait_for(lambda: isinstance(s.app.screen, JobScreen))

@@ -148,7 +148,7 @@ def test_slots_of_an_agent_that_is_only_remembered_do_not_count() -> None:
 
     def kept() -> str:
         table.sync()
-        return table.cells(table.ids()[0], end)[0][0][0].strip()
+        return table.cells(table.rows[0], end)[0][0][0].strip()
 
     beat("lab-1", "nfc", health=low)
     assert said() == ["lab-1 silent for 20s: it has 1 slot", "low battery: lab-1/s0 5%"]
@@ -264,12 +264,12 @@ def test_slots_of_an_agent_that_fell_silent_are_lost_wherever_they_are_told_of()
     table.sync()
     assert store.lab.busy_slots(clock.monotonic()) == (1, 2)
     table.want("lost")
-    assert len(table.ids()) == 0
+    assert len(table.rows) == 0
     clock.advance(LOST_AFTER_S + 1)
     table.sync()
-    assert [table.ids()[row] for row in range(len(table.ids()))] == ["lab-1/s0", "lab-2/s0"]
+    assert [table.rows[row] for row in range(len(table.rows))] == ["lab-1/s0", "lab-2/s0"]
     table.want("busy")
-    assert len(table.ids()) == 0
+    assert len(table.rows) == 0
     assert store.lab.busy_slots(clock.monotonic()) == (0, 2)
 
 

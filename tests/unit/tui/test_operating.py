@@ -41,7 +41,7 @@ async def test_of_all_jobs_of_a_run_those_are_tried_again_that_failed() -> None:
         await pilot.pause()
         screen = s.app.screen
         assert isinstance(screen, RunScreen)
-        ids = screen.jobs.ids()
+        ids = screen.jobs.rows
         jobs = [job for row in range(len(ids)) if (job := s.app.store.jobs.get(ids[row]))]
         failed = [job.job_id for job in jobs if job.state in FAILURES]
         assert 0 < len(failed) < sum(job.ended for job in jobs)

@@ -56,4 +56,4 @@ def test_what_does_not_pass_is_seen_in_the_row_of_its_slot_which_comes_first() -
     assert [ink for _, ink in drawn["lab-1/s2"]][1:] == ["dim", "bad", "lab"]
     table.trouble_first = True
     table._arrange()  # pyright: ignore[reportPrivateUsage]
-    assert [table.ids()[row] for row in range(3)] == ["lab-1/s2", "lab-1/s0", "lab-1/s1"]
+    assert [table.rows[row] for row in range(3)] == ["lab-1/s2", "lab-1/s0", "lab-1/s1"]

@@ -43,7 +43,7 @@ async def test_keys_behind_a_command_go_where_it_leads_and_it_is_done_once() -> 
         await wait_for(lambda: isinstance(s.app.screen, RunsScreen))
         runs = s.app.screen
         assert isinstance(runs, RunsScreen)
-        assert runs.table.ids().row_of(runs.table.cursor_id or "") == 2
+        assert runs.table.rows.row_of(runs.table.cursor_id or "") == 2
         type_at_once(s, ":pause acme\r\r")
         await wait_for(lambda: s.app.operations)
         await pilot.pause()

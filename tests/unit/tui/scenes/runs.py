@@ -26,7 +26,7 @@ async def run_screen(s: Stage) -> RunScreen:
 def run_asks(verb: str, *, ended: bool, typed: str = "") -> Callable[[Stage, str], Awaitable[None]]:
     async def asks_and_does(s: Stage, key: str) -> None:
         screen = await run_screen(s)
-        ids = screen.jobs.ids()
+        ids = screen.jobs.rows
         rows = (ids[row] for row in range(len(ids)))
         job_id = next(i for i in rows if (j := s.app.store.jobs.get(i)) and j.ended == ended)
         screen.jobs.move_to_id(job_id)

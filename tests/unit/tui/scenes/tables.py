@@ -61,10 +61,10 @@ async def slots_screen(s: Stage) -> SlotTable:
 
 async def list_filters(s: Stage, key: str) -> None:
     table = await slots_screen(s)
-    before = len(table.ids())
+    before = len(table.rows)
     await s.press(key)
     await s.press(*"lab-2", "enter")
-    await wait_for(lambda: 0 < len(table.ids()) < before)
+    await wait_for(lambda: 0 < len(table.rows) < before)
 
 
 async def list_copies(s: Stage, key: str) -> None:
@@ -105,7 +105,7 @@ async def trouble_comes_first(s: Stage, key: str) -> None:
     s.played.play(1)
     s.played.draw()
     await s.press(key)
-    await wait_for(lambda: table.ids()[0] == f"{s.played.model.lab[5].agent}/{s.played.model.lab[5].name}")
+    await wait_for(lambda: table.rows[0] == f"{s.played.model.lab[5].agent}/{s.played.model.lab[5].name}")
 
 
 def holds(verb: str) -> Callable[[Stage, str], Awaitable[None]]:

@@ -14,6 +14,22 @@ _IN_PLACE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUS
 """What a file may be written in spite of: of its folder's rights, or as a container's mount."""
 
 
+def remove_old(path: Path) -> None:
+    """Remove a file that an earlier call wrote, and that would be taken for this one's if this one fails.
+
+    What is no file of its own stays; what cannot be removed, as a container's mount, is emptied. Raises
+    `OSError`.
+    """
+    if path.is_symlink() or not path.is_file():
+        return
+    try:
+        path.unlink()
+    except OSError as error:
+        if error.errno not in _IN_PLACE:
+            raise
+        path.write_bytes(b"")
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Replace the file by one with this content, or leave it as it was; raises `OSError`.
 

@@ -45,13 +45,12 @@ class Submission:
         if waiting is None:
             return run(self._main())
         from qgjob.cli.waiting.detaching import detachable
-        from qgjob.cli.waiting.waiting import report_cancelled
 
         return detachable(
             self.session,
+            waiting,
             lambda: self._submitted.run_id if self._submitted else None,
             lambda: run(self._main()),
-            lambda run_id: run(report_cancelled(self.session, run_id, waiting)),
         )
 
     async def _main(self) -> int:

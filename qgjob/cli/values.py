@@ -225,6 +225,19 @@ def writable(option_name: str, path: Path | None) -> Path | None:
     return path
 
 
+def fresh(option_name: str, path: Path | None) -> Path | None:
+    """A file that can be written later and is gone by now: one of an earlier call would be taken for ours."""
+    from qgjob.cli.output_file import remove_old
+
+    checked = writable(option_name, path)
+    if checked is not None:
+        try:
+            remove_old(checked)
+        except OSError as error:
+            raise unwritable(f"{option_name} {checked}", error) from None
+    return checked
+
+
 def unwritable(what: str, error: OSError) -> QgjobError:
     """The error for a file that cannot be written after all: a full disk is not a usage error."""
     text = f"{what} cannot be written: {error.strerror or error}."

@@ -84,6 +84,35 @@ def test_other_commands_say_what_is_wrong(lonely: Qgjob, args: list[str]):
     one_error(done.err)
 
 
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        ([*SUBMIT, "--test", "none.py", "--wait"], 3),
+        ([*SUBMIT, "--test", "a.py", "--wait"], 5),
+        ([*SUBMIT, "--test", "a.py", "--wait", "--priority", "11"], 2),
+        (["wait", "r_00000000000000000000000000"], 5),
+    ],
+    ids=str,
+)
+def test_a_call_that_fails_at_once_leaves_no_report_of_an_earlier_one(
+    lonely: Qgjob, args: list[str], code: int
+):
+    lonely.file("a.py")
+    report = lonely.file("junit.xml", "<testsuites/>")
+    done = lonely(*args, "--junit", "junit.xml")
+    assert done.code == code, done.err
+    assert not report.exists()
+
+
+def test_a_report_stays_where_nothing_is_waited_for(lonely: Qgjob):
+    lonely.file("a.py")
+    report = lonely.file("junit.xml", "<testsuites/>")
+    lonely.file("qgjob.toml", 'junit = "junit.xml"\n')
+    for more in ((), ("--wait", "--no-such-option")):
+        assert lonely(*SUBMIT, "--test", "a.py", *more).code in {2, 5}
+        assert report.exists()
+
+
 @pytest.mark.parametrize("test", ["none.py", "none/*.py", "*.spec.ts", "empty"])
 def test_no_test_matches(lonely: Qgjob, test: str):
     (lonely.folder / "empty").mkdir()

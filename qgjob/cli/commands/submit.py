@@ -256,6 +256,8 @@ def submit(
     if not wait:
         _refuse_without_wait(ctx)
     opt.refuse_alone(ctx, junit)
+    if wait and cron is None:
+        values.fresh("--junit", junit)
     if app_version_id is None and app is None:
         raise UsageError(
             "Which build? Name it with --app-version-id V, or give its file with --app FILE.",
@@ -303,7 +305,7 @@ def submit(
                 rules=VerdictRules(fail_on_flaky=fail_on_flaky, allow_failures=allow_failures),
                 fail_fast=fail_fast,
             ),
-            junit=values.writable("--junit", junit),
+            junit=junit,
             junit_cases=junit_cases,
             as_json=as_json,
         )

@@ -43,11 +43,12 @@ def wait(
 ) -> None:
     """Wait for a job or a run; the exit code is the verdict. Ctrl-C asks whether to cancel."""
     from qgjob.cli.waiting.detaching import detachable
-    from qgjob.cli.waiting.waiting import WaitArguments, report_cancelled
+    from qgjob.cli.waiting.waiting import WaitArguments
     from qgjob.client.models import WaitOptions
     from qgjob.domain.verdict import VerdictRules
 
     opt.refuse_alone(ctx, junit)
+    values.fresh("--junit", junit)
     waiting = WaitArguments(
         options=WaitOptions(
             timeout_s=values.maybe_duration("--timeout", timeout),
@@ -55,17 +56,12 @@ def wait(
             rules=VerdictRules(fail_on_flaky=fail_on_flaky, allow_failures=allow_failures),
             fail_fast=fail_fast,
         ),
-        junit=values.writable("--junit", junit),
+        junit=junit,
         junit_cases=junit_cases,
         as_json=as_json,
     )
     session = session_of(ctx)
-    code = detachable(
-        session,
-        lambda: any_id,
-        lambda: run(_main(session, any_id, waiting)),
-        lambda _: run(report_cancelled(session, any_id, waiting)),
-    )
+    code = detachable(session, waiting, lambda: any_id, lambda: run(_main(session, any_id, waiting)))
     raise typer.Exit(code)
 
 

@@ -16,6 +16,8 @@ from qgjob.cli.ci import in_ci, in_known_ci
 from qgjob.cli.display.output import Output
 from qgjob.cli.display.progress_note import progress_note
 from qgjob.cli.session import Session, run
+from qgjob.cli.waiting.ending import end_line
+from qgjob.cli.waiting.waiting import WaitArguments, report_interrupted
 from qgjob.errors import ExitCode, QgjobError
 
 _SAME_WITHIN_S: Final = 5.0
@@ -23,15 +25,15 @@ _SAME_WITHIN_S: Final = 5.0
 
 def detachable(
     session: Session,
+    waiting: WaitArguments,
     resume: Callable[[], str | None],
     work: Callable[[], int],
-    on_cancelled: Callable[[str], None],
 ) -> int:
     """Run `work`; Ctrl-C asks whether to cancel the jobs or to detach from them, and returns 130.
 
     In CI nobody can answer, and the build that wanted the result is gone: there they are cancelled at a
     SIGTERM, and in a CI that we know also at a SIGINT. `resume` gives the id that is waited for, None
-    while nothing was submitted; `on_cancelled` is called with it when the jobs were cancelled.
+    while nothing was submitted.
     """
     out = session.out
     ci = in_ci(os.environ)
@@ -39,13 +41,20 @@ def detachable(
     try:
         return work()
     except KeyboardInterrupt:
-        any_id = resume()
+        any_id, state = resume(), waiting.state
+        if state.exit_code is not None:
+            return state.exit_code
         if any_id is None:
             out.note("Interrupted before the submit was confirmed; `qgjob list` shows whether it is there.")
+        elif state.ended is not None:
+            out.note(f"Interrupted when all had ended: {end_line(state.ended)}")
+            if ci:
+                _debounce_signals()
+                _complete_report(session, any_id, waiting)
         elif terminated.is_set() or in_known_ci(os.environ) or _wants_cancel(out):
             if ci:
                 _debounce_signals()
-            _cancel(session, any_id, on_cancelled)
+            _cancel(session, any_id, waiting)
         else:
             out.note("Detached; the jobs go on.")
             out.note(f"Wait again with: qgjob wait {any_id}  (or end them: qgjob cancel {any_id})")
@@ -90,7 +99,7 @@ def _wants_cancel(out: Output) -> bool:
         return False
 
 
-def _cancel(session: Session, any_id: str, on_cancelled: Callable[[str], None]) -> None:
+def _cancel(session: Session, any_id: str, waiting: WaitArguments) -> None:
     async def cancel() -> int:
         async with session.client() as client:
             left = progress_note(session.out, "cancelled")
@@ -106,5 +115,9 @@ def _cancel(session: Session, any_id: str, on_cancelled: Callable[[str], None]) 
         return
     jobs = "1 job was" if count == 1 else f"{count} jobs were"
     session.out.note(f"Interrupted: {jobs} cancelled of {any_id}.")
+    _complete_report(session, any_id, waiting)
+
+
+def _complete_report(session: Session, any_id: str, waiting: WaitArguments) -> None:
     with contextlib.suppress(KeyboardInterrupt, QgjobError):
-        on_cancelled(any_id)
+        run(report_interrupted(session, any_id, waiting))

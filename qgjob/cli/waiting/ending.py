@@ -43,7 +43,7 @@ def print_end(
                 out.state_line(job.state, f"{job.job_id} {job.title}" + (f" · {reason}" if reason else ""))
                 out.indented(excerpts.get(job.job_id, ""))
         if waited.jobs:
-            out.line(f"{waited.id} {_state(waited)}: {summary(waited.jobs)}")
+            out.line(end_line(waited))
     _note_rules(out, waited)
     _note_output(out, waited)
     if waited.timed_out:
@@ -56,6 +56,11 @@ def print_end(
             f"{jobs[0].upper()}{jobs[1:]} cancelled: {reason}.",
             hint="`qgjob agents list` shows what labels there are; --no-slot-grace waits longer.",
         )
+
+
+def end_line(waited: Waited) -> str:
+    """How it ended, in one line."""
+    return f"{waited.id} {_state(waited)}: {summary(waited.jobs)}"
 
 
 def _failure_excerpts(waited: Waited, details: FailureDetails) -> dict[str, str]:

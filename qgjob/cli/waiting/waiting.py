@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,16 @@ _ENDS_WITHIN_S: Final = 15.0
 """By then what was cancelled has ended, but for what a lost machine ran; CI may kill us before."""
 
 
+@dataclass(slots=True)
+class WaitState:
+    """How far a wait has come, for whoever interrupts it."""
+
+    ended: Waited | None = None
+    """Set once all jobs have ended: nothing is left to detach from, or to cancel."""
+    exit_code: int | None = None
+    """Set once the result is printed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitArguments:
     """The options of a command that waits."""
@@ -36,6 +46,7 @@ class WaitArguments:
     junit: Path | None = None
     junit_cases: bool = False
     as_json: bool = False
+    state: WaitState = field(default_factory=WaitState)
 
 
 async def wait_and_print(
@@ -53,6 +64,8 @@ async def wait_and_print(
                 progress(watch)
 
             waited = await client.wait(any_id, waiting.options, known=known, on_change=on_change)
+        if not waited.timed_out:
+            waiting.state.ended = waited
         details = await _failure_details(client, waited, waiting)
         unwritten = await _write_report(client, out, waited, waiting, details)
     except asyncio.CancelledError:  # interrupted: at once, as CI may not leave time for more
@@ -60,14 +73,16 @@ async def wait_and_print(
             _write_interrupted(waiting.junit, out, any_id, watched, details)
         raise
     print_end(out, waited, details, as_json=waiting.as_json, timeout_s=waiting.options.timeout_s)
+    code = int(waited.verdict)
     if unwritten is not None:  # print the result of the wait all the same
         _print_unwritten(out, waited.id, unwritten)
-        return int(waited.verdict) or int(ExitCode.ERROR)
-    return int(waited.verdict)
+        code = code or int(ExitCode.ERROR)
+    waiting.state.exit_code = code
+    return code
 
 
-async def report_cancelled(session: Session, any_id: str, waiting: WaitArguments) -> None:
-    """After a wait was interrupted and its jobs cancelled: write its JUnit report again, with their ends."""
+async def report_interrupted(session: Session, any_id: str, waiting: WaitArguments) -> None:
+    """After a wait was interrupted in CI: write its JUnit report again, as complete as it can be by now."""
     if waiting.junit is None:
         return
     options = WaitOptions(timeout_s=_ENDS_WITHIN_S, no_slot_grace_s=None)

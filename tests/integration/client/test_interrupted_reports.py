@@ -69,6 +69,7 @@ async def test_an_interruption_while_a_report_is_collected_leaves_one(
     waiting.cancel()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
+    assert options.state.ended is not None  # nothing is left to detach from
     failure = ET.parse(junit).find(".//failure")
     assert failure is not None
     assert text is None or text in (failure.text or "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qgjob.cli.output_file import write_whole
+from qgjob.cli.output_file import remove_old, write_whole
 
 OLD, NEW = b"<old/>", b"<testsuites>" + b" " * 100_000 + b"</testsuites>"
 
@@ -76,3 +76,24 @@ def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path: Path, monk
     write_whole(path, NEW)
     assert path.read_bytes() == NEW
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_old_file_is_removed_or_at_least_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, link, pipe = tmp_path / "junit.xml", tmp_path / "link", tmp_path / "pipe"
+    remove_old(path)
+    path.write_bytes(OLD)
+    link.symlink_to(path)
+    os.mkfifo(pipe)
+    remove_old(link)
+    remove_old(pipe)
+    assert (path.read_bytes(), link.is_symlink(), pipe.exists()) == (OLD, True, True)
+
+    def busy(*_: object) -> None:
+        raise OSError(16, "Device or resource busy")  # as of a file that is mounted into a container
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", busy)
+        remove_old(path)
+        assert path.read_bytes() == b""
+    remove_old(path)
+    assert not path.exists()

@@ -37,7 +37,6 @@ class Submission:
     ignore: Sequence[str] = ()
     as_json: bool = False
     cron: tuple[str, str | None] | None = None
-    _submitted: Submitted | None = None
 
     def execute(self) -> int:
         """Submit, and wait if asked to; returns the exit code."""
@@ -46,12 +45,7 @@ class Submission:
             return run(self._main())
         from qgjob.cli.waiting.detaching import detachable
 
-        return detachable(
-            self.session,
-            waiting,
-            lambda: self._submitted.run_id if self._submitted else None,
-            lambda: run(self._main()),
-        )
+        return detachable(self.session, waiting, lambda: run(self._main()))
 
     async def _main(self) -> int:
         from bus_schemas.queries import META_FOLDER
@@ -90,7 +84,7 @@ class Submission:
             from qgjob.cli.display.missing_parts import warn_about_missing
 
             await warn_about_missing(client, out, request)
-            submitted = self._submitted = await client.submit(request)
+            submitted = await client.submit(request, on_run_id=self._note_sent)
             if submitted.accepted_before and self.waiting is None:
                 submitted = await _with_current_states(client, out, submitted)
             self._print_submitted(submitted)
@@ -98,6 +92,7 @@ class Submission:
                 return 0
             from qgjob.cli.waiting.waiting import wait_and_print
 
+            self.waiting.state.is_stored = True
             return await wait_and_print(client, out, submitted.run_id, self.waiting, known=submitted)
 
     async def _bundle(self, client: Client) -> BlobRef:
@@ -109,6 +104,10 @@ class Submission:
             packed = await asyncio.to_thread(build_bundle, self.selection, target, ignore=self.ignore)
             with transfer(self.session.out, "tests") as progress:
                 return await client.upload_bundle(packed.path, progress=progress)
+
+    def _note_sent(self, run_id: str) -> None:
+        if self.waiting is not None:
+            self.waiting.state.any_id = run_id
 
     def _print_submitted(self, submitted: Submitted) -> None:
         out = self.session.out

@@ -15,6 +15,7 @@ import pytest
 
 from tests.acceptance.conftest import Done, Qgjob
 from tests.support.junit_format import problems
+from tests.support.proxy import Proxy
 from tests.support.wait import wait_for
 
 PASSING = "print('fine')\n"
@@ -250,6 +251,26 @@ async def test_in_ci_an_interrupted_wait_cancels_its_jobs(
     assert waiting.returncode == 130
     assert f"1 job was cancelled of {run_id}" in err
     await wait_for(lambda: qgjob("status", run_id, "--json").json["counts"] == {"cancelled": 1}, 20)
+
+
+async def test_in_ci_a_run_that_is_on_its_way_is_cancelled_as_well(qgjob: Qgjob, script: Script):
+    """Nobody would end it: who interrupted the submit knows no id, and the pipeline is gone."""
+    script("a.py", SLOW)
+    server = qgjob("config", "show", "--json").json["server"]["value"]
+    async with Proxy(int(server.rpartition(":")[2])) as proxy:
+        in_ci = replace(qgjob, env=qgjob.env | {"CI": "true", "QGJOB_SERVER": proxy.url})
+        proxy.deafen(b"qg.jobs.")
+        waiting = in_ci.start("submit", "--test", "a.py", "--wait", *RUN)
+
+        async def is_running() -> bool:
+            done = await asyncio.to_thread(qgjob, "list", "--org-id", qgjob.env["QGJOB_ORG_ID"], "--json")
+            return [job["state"] for job in done.json["jobs"]] == ["running"]
+
+        await wait_for(is_running, 20)
+        proxy.deaf = False
+        waiting.send_signal(signal.SIGTERM)
+        _, err = await asyncio.to_thread(waiting.communicate, timeout=10)
+    assert (waiting.returncode, "1 job was cancelled of r_" in err) == (130, True), err
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ class Proxy:
         self.held = asyncio.Event()
         """Something waits for a `cut`."""
         self._words, self._left = b"", 0
+        self._deafening = b""
 
     @property
     def url(self) -> str:
@@ -47,6 +48,10 @@ class Proxy:
     def hold(self, words: bytes, after: int) -> None:
         """Let wait what goes to the server once these words were said about so often."""
         self._words, self._left = words, after
+
+    def deafen(self, words: bytes) -> None:
+        """Be deaf once these words were said to the server."""
+        self._deafening = words
 
     def cut(self) -> None:
         """Drop every connection, and what waits to be sent; those to come are as in the beginning."""
@@ -82,6 +87,8 @@ class Proxy:
                 if answers and self.deaf:
                     self.swallowed += len(data)
                     continue
+                if self._deafening and not answers and self._deafening in data:
+                    self.deaf, self._deafening = True, b""
                 if self._words and not answers:
                     self._left -= data.count(self._words)
                     if self._left <= 0:

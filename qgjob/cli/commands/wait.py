@@ -43,7 +43,7 @@ def wait(
 ) -> None:
     """Wait for a job or a run; the exit code is the verdict. Ctrl-C asks whether to cancel."""
     from qgjob.cli.waiting.detaching import detachable
-    from qgjob.cli.waiting.waiting import WaitArguments
+    from qgjob.cli.waiting.waiting import WaitArguments, WaitState
     from qgjob.client.models import WaitOptions
     from qgjob.domain.verdict import VerdictRules
 
@@ -59,9 +59,10 @@ def wait(
         junit=junit,
         junit_cases=junit_cases,
         as_json=as_json,
+        state=WaitState(any_id, is_stored=True),
     )
     session = session_of(ctx)
-    code = detachable(session, waiting, lambda: any_id, lambda: run(_main(session, any_id, waiting)))
+    code = detachable(session, waiting, lambda: run(_main(session, any_id, waiting)))
     raise typer.Exit(code)
 
 

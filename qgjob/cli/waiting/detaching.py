@@ -18,22 +18,17 @@ from qgjob.cli.display.progress_note import progress_note
 from qgjob.cli.session import Session, run
 from qgjob.cli.waiting.ending import end_line
 from qgjob.cli.waiting.waiting import WaitArguments, report_interrupted
-from qgjob.errors import ExitCode, QgjobError
+from qgjob.errors import ExitCode, NotFoundError, QgjobError
 
 _SAME_WITHIN_S: Final = 5.0
 
 
-def detachable(
-    session: Session,
-    waiting: WaitArguments,
-    resume: Callable[[], str | None],
-    work: Callable[[], int],
-) -> int:
+def detachable(session: Session, waiting: WaitArguments, work: Callable[[], int]) -> int:
     """Run `work`; Ctrl-C asks whether to cancel the jobs or to detach from them, and returns 130.
 
     In CI nobody can answer, and the build that wanted the result is gone: there they are cancelled at a
-    SIGTERM, and in a CI that we know also at a SIGINT. `resume` gives the id that is waited for, None
-    while nothing was submitted.
+    SIGTERM, and in a CI that we know also at a SIGINT. What is on its way to the server is cancelled as well:
+    it may arrive.
     """
     out = session.out
     ci = in_ci(os.environ)
@@ -41,11 +36,11 @@ def detachable(
     try:
         return work()
     except KeyboardInterrupt:
-        any_id, state = resume(), waiting.state
+        state, any_id = waiting.state, waiting.state.any_id
         if state.exit_code is not None:
             return state.exit_code
         if any_id is None:
-            out.note("Interrupted before the submit was confirmed; `qgjob list` shows whether it is there.")
+            out.note("Interrupted before anything was submitted.")
         elif state.ended is not None:
             out.note(f"Interrupted when all had ended: {end_line(state.ended)}")
             if ci:
@@ -56,7 +51,10 @@ def detachable(
                 _debounce_signals()
             _cancel(session, any_id, waiting)
         else:
-            out.note("Detached; the jobs go on.")
+            if state.is_stored:
+                out.note("Detached; the jobs go on.")
+            else:
+                out.note("Interrupted before the submit was confirmed: the jobs may be there, and go on.")
             out.note(f"Wait again with: qgjob wait {any_id}  (or end them: qgjob cancel {any_id})")
         return int(ExitCode.DETACHED)
 
@@ -111,7 +109,10 @@ def _cancel(session: Session, any_id: str, waiting: WaitArguments) -> None:
         session.out.note(f"Interrupted again, before the cancel was confirmed: qgjob cancel {any_id}")
         return
     except QgjobError as error:
-        session.out.error(f"{any_id} could not be cancelled: {error.message}", error.hint)
+        if isinstance(error, NotFoundError) and not waiting.state.is_stored:
+            session.out.note(f"Interrupted before {any_id} was stored: nothing is left to cancel.")
+        else:
+            session.out.error(f"{any_id} could not be cancelled: {error.message}", error.hint)
         return
     jobs = "1 job was" if count == 1 else f"{count} jobs were"
     session.out.note(f"Interrupted: {jobs} cancelled of {any_id}.")

@@ -32,6 +32,10 @@ _ENDS_WITHIN_S: Final = 15.0
 class WaitState:
     """How far a wait has come, for whoever interrupts it."""
 
+    any_id: str | None = None
+    """What is waited for; None while nothing of it was sent."""
+    is_stored: bool = False
+    """Whether that is known to be there."""
     ended: Waited | None = None
     """Set once all jobs have ended: nothing is left to detach from, or to cancel."""
     exit_code: int | None = None

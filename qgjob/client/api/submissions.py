@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,14 +35,18 @@ class SubmitMethods(ClientBase):
         """A test bundle that was stored, by its SHA-256; None when there is none."""
         return await bundles.stored(self.bus, digest)
 
-    async def submit(self, request: SubmitRequest) -> Submitted:
+    async def submit(
+        self, request: SubmitRequest, *, on_run_id: Callable[[str], None] | None = None
+    ) -> Submitted:
         """Store a run: all of its jobs or none.
+
+        `on_run_id` is told the run's id before the first of it is sent.
 
         Raises `UsageError` (a value is wrong), `RefusedError` (the run key was used for another
         submit, a job is too large), `NotFoundError` (its build was uploaded, and its bytes are not kept
         until its jobs have started), `UnreachableError` (the server stayed away for 30 s).
         """
-        return await submit.submit(self.bus, request, clock=self.clock)
+        return await submit.submit(self.bus, request, clock=self.clock, on_run_id=on_run_id)
 
     async def submit_tests(
         self, request: SubmitRequest, *, folder: Path | None = None, progress: TransferProgress | None = None

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
@@ -34,7 +34,9 @@ MAX_SHARDS: Final = 400
 """All of them fit into one batch, so that a repeated submit never mixes two ways of dealing out."""
 
 
-async def submit(bus: Bus, request: SubmitRequest, *, clock: Clock) -> Submitted:
+async def submit(
+    bus: Bus, request: SubmitRequest, *, clock: Clock, on_run_id: Callable[[str], None] | None = None
+) -> Submitted:
     """See `Client.submit`."""
     now = clock.now()
     specs = make_specs(request, now, await expected_durations(bus, request))
@@ -56,6 +58,8 @@ async def submit(bus: Bus, request: SubmitRequest, *, clock: Clock) -> Submitted
         except NotFoundError:
             if not await was_stored(bus, run):
                 raise
+        if on_run_id is not None:
+            on_run_id(run.run_id)
         accepted_before = await publish_run(bus, run, clock=clock)
     except ValidationError as error:
         raise usage_error("The submit", error) from None

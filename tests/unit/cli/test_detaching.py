@@ -20,15 +20,23 @@ RUN_ID = "r_01m8qv2qjzf25cmhj2dkvfck2j"
 @pytest.mark.parametrize(
     ("state", "code", "says"),
     [
-        (WaitState(), ExitCode.DETACHED, "Detached; the jobs go on."),
+        (WaitState(), ExitCode.DETACHED, "Interrupted before anything was submitted."),
         (
-            WaitState(ended=Waited(id=RUN_ID, run=None, jobs=(view(state="failed"),))),
+            WaitState(RUN_ID),
+            ExitCode.DETACHED,
+            "Interrupted before the submit was confirmed: the jobs may be there, and go on.",
+        ),
+        (WaitState(RUN_ID, is_stored=True), ExitCode.DETACHED, "Detached; the jobs go on."),
+        (
+            WaitState(
+                RUN_ID, is_stored=True, ended=Waited(id=RUN_ID, run=None, jobs=(view(state="failed"),))
+            ),
             ExitCode.DETACHED,
             f"Interrupted when all had ended: {RUN_ID} failed: 1 failed",
         ),
-        (WaitState(exit_code=10), 10, ""),
+        (WaitState(RUN_ID, is_stored=True, exit_code=10), 10, ""),
     ],
-    ids=["at work", "all ended", "result printed"],
+    ids=["at first", "on its way", "at work", "all ended", "result printed"],
 )
 def test_an_interrupted_wait_says_what_is_left(
     state: WaitState, code: int, says: str, monkeypatch: pytest.MonkeyPatch
@@ -42,5 +50,5 @@ def test_an_interrupted_wait_says_what_is_left(
         raise KeyboardInterrupt
 
     waiting = WaitArguments(options=WaitOptions(), state=state)
-    assert detachable(session, waiting, lambda: RUN_ID, interrupted) == code
+    assert detachable(session, waiting, interrupted) == code
     assert stderr.getvalue().splitlines()[:1] == ([says] if says else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import Final, TypeVar
 
 from bus_schemas import subjects
@@ -68,10 +69,13 @@ async def _ask(
     loop = asyncio.get_running_loop()
     asked = loop.time()
     silent = False
+    headers = {subjects.REQUEST_ID: secrets.token_hex(8)} if subject.startswith(subjects.REQUESTS) else None
     while True:
         left = max(_RETRY_S, asked + patience - loop.time())
         try:
-            reply = await bus.requests.request(subject, message.encode(), timeout=min(timeout, left))
+            reply = await bus.requests.request(
+                subject, message.encode(), headers=headers, timeout=min(timeout, left)
+            )
         except NoRespondersError:
             if loop.time() < asked + (patience if heard else NO_SCHEDULER_S):
                 await asyncio.sleep(_RETRY_S)
@@ -89,5 +93,12 @@ async def _ask(
         # The store, or the leader, may have been started a moment ago.
         passing = problem.code == "unavailable" and subject.startswith(subjects.QUERIES)
         if not passing or loop.time() >= asked + NO_SCHEDULER_S:
-            raise _ERRORS[problem.code](problem.message, hint=problem.hint)
+            hint = problem.hint
+            if (
+                silent and problem.code == "not_found"
+            ):  # the scheduler that had heard it is not there any more
+                hint = (
+                    "It was asked for more than once, as no answer came: the first may have been carried out."
+                )
+            raise _ERRORS[problem.code](problem.message, hint=hint)
         await asyncio.sleep(_RETRY_S)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
-from bus_schemas.base import ErrorCode, Message, Problem
+from bus_schemas.base import Answer, ErrorCode, Problem
 from bus_schemas.control import CtlAnswer
 from qgjob.bus.connect import Bus
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError, RefusedError
@@ -23,7 +23,12 @@ log = logging.getLogger(__name__)
 MAX_WAITING: Final = 1000
 """Requests beyond these are turned away at once."""
 
-Verb = Callable[[bytes], Awaitable[Message]]
+_KEPT: Final = 5000
+_KEPT_S: Final = 60.0
+_KEPT_BYTES: Final = 4096
+"""An answer that is kept is no longer than that: of larger ones `Bulk` keeps what is needed."""
+
+Verb = Callable[[bytes], Awaitable[Answer]]
 """Carries out a request and answers it; a `QgjobError` that it raises becomes the answer's problem."""
 
 
@@ -36,6 +41,8 @@ class Control:
     ready: asyncio.Event
     """Set when the backlog has been read: before, a job that waits would be said to have ended."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _answers: dict[str, asyncio.Future[bytes]] = field(default_factory=dict[str, asyncio.Future[bytes]])
+    """By the request's id, for who asks again as the answer was late: a second delete would find nothing."""
 
     async def run(self) -> None:
         """Answer until cancelled."""
@@ -48,7 +55,7 @@ class Control:
 
     async def _on_request(self, msg: Msg) -> None:
         if len(self._tasks) >= MAX_WAITING:
-            await self._answer(msg, _problem(QgjobError("Too many requests at once; ask again.")))
+            await self._reply(msg, _problem(QgjobError("Too many requests at once; ask again.")).encode())
             return
         task = asyncio.ensure_future(self._serve(msg))
         self._tasks.add(task)
@@ -56,25 +63,52 @@ class Control:
 
     async def _serve(self, msg: Msg) -> None:
         await self.ready.wait()
+        request_id = (msg.headers or {}).get(subjects.REQUEST_ID)
+        if request_id is None:
+            data = self._fit(await self._carry_out(msg))
+        elif (first := self._answers.get(request_id)) is not None:
+            data = await asyncio.shield(first)
+        else:
+            data = await self._carry_out_once(msg, request_id)
+        await self._reply(msg, data)
+
+    async def _carry_out_once(self, msg: Msg, request_id: str) -> bytes:
+        loop = asyncio.get_running_loop()
+        first = self._answers[request_id] = loop.create_future()
+        kept_s = 0.0
+        try:
+            answer = await self._carry_out(msg)
+            data = self._fit(answer)
+            first.set_result(data)
+            is_final = answer.problem is None or answer.problem.code != "unavailable"
+            if is_final and len(data) <= _KEPT_BYTES and len(self._answers) <= _KEPT:
+                kept_s = _KEPT_S
+        finally:
+            first.cancel()
+            loop.call_later(kept_s, self._answers.pop, request_id, None)
+        return data
+
+    async def _carry_out(self, msg: Msg) -> Answer:
         name = msg.subject.split(".")[2]
-        answer: Message
         try:
             verb = self.verbs.get(name)
             if verb is None:
                 raise BadMessageError(f"There is no control verb {name!r}.")
-            answer = await verb(msg.data)
+            return await verb(msg.data)
         except QgjobError as error:
-            answer = _problem(error)
+            return _problem(error)
         except Exception:
             log.exception("the request %s failed", msg.subject)
-            answer = _problem(QgjobError("The scheduler met an error of its own; see its log."))
-        await self._answer(msg, answer)
+            return _problem(QgjobError("The scheduler met an error of its own; see its log."))
 
-    async def _answer(self, msg: Msg, answer: Message) -> None:
+    def _fit(self, answer: Answer) -> bytes:
+        data = answer.encode()
+        if len(data) > self.bus.max_payload:
+            data = _problem(_too_large(len(data), self.bus.max_payload)).encode()
+        return data
+
+    async def _reply(self, msg: Msg, data: bytes) -> None:
         if msg.reply:
-            data = answer.encode()
-            if len(data) > self.bus.max_payload:
-                data = _problem(_too_large(len(data), self.bus.max_payload)).encode()
             with contextlib.suppress(Exception):  # who asked will ask again
                 await self.bus.nc.publish(msg.reply, data)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from nats.aio.msg import Msg
 
 from bus_schemas import subjects
 from bus_schemas.queries import AgentsAnswer, Query
+from bus_schemas.rules import PauseRequest, QueueRules
 from qgjob.client import Client
 from qgjob.client.requests import control, request, slow
 from qgjob.errors import ExitCode, UnreachableError
@@ -55,3 +57,20 @@ async def test_a_server_that_stands_still_is_told_from_a_scheduler_that_does(
     finally:
         nats_server.resume()
     assert said == ["The server has not answered yet; still waiting."]
+
+
+async def test_a_request_that_is_sent_again_has_the_same_id(client: Client):
+    """By it the scheduler knows what it has carried out already."""
+    asked: list[str] = []
+
+    async def on_request(msg: Msg) -> None:
+        asked.append((msg.headers or {})[subjects.REQUEST_ID])
+        if len(asked) % 2 == 0:
+            await client.bus.nc.publish(msg.reply, QueueRules().encode())
+
+    async with client.bus.subscribed(subjects.CTL_ALL, on_request):
+        for _ in range(2):
+            message = PauseRequest(by="ann")
+            await request.ask(client.bus, subjects.ctl("queue_pause"), message, QueueRules, timeout=0.2)
+    assert asked[0] == asked[1]
+    assert asked[2] == asked[3] != asked[0]

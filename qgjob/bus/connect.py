@@ -84,9 +84,6 @@ class Bus:
     async def close(self) -> None:
         """Send what is buffered and close."""
         await self.requests.close()
-        if self.nc.is_connected:
-            with contextlib.suppress(Exception):  # going away: whatever it says, we close
-                await self.nc.flush(timeout=2)
         # In its own task: the library cannot tell its own cancel, at a lost connection, from ours.
         closing = asyncio.ensure_future(self.nc.close())
         await asyncio.wait({closing})
@@ -187,21 +184,11 @@ async def connect(options: ServerOptions) -> Bus:
     told = _Callbacks(options, len(urls))
     arguments = _arguments(options, urls, told)
     given = bool(options.creds or options.token or any(urlsplit(url).username for url in urls))
-    nc = Connection()
+    nc = Connection(options.connect_timeout_s)
     task = asyncio.ensure_future(nc.connect(**arguments))
     watch = asyncio.ensure_future(told.failed.wait())
     try:
-        done = await _first_of({task, watch}, options, told.errors)
-    except BaseException:  # also a cancel: leave no connection attempt behind
-        task.cancel()
-        raise
-    finally:
-        watch.cancel()
-    try:
-        if task not in done:
-            task.cancel()
-            with contextlib.suppress(BaseException):
-                await task
+        if task not in await _first_of({task, watch}, options, told.errors):
             last = told.errors[-1] if told.errors else TimeoutError()
             raise explain(cause_of(last, nc, given), options.url)
         try:
@@ -211,10 +198,14 @@ async def connect(options: ServerOptions) -> Bus:
         version = _checked_version(nc, options)
         requests = Requester(nc)
         await requests.open()
-    except BaseException:
+    except BaseException:  # also a cancel: leave no attempt behind
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         with contextlib.suppress(Exception):
             await nc.close()
         raise
+    finally:
+        watch.cancel()
     told.bus = Bus(nc, requests, version, nc.max_payload)
     if options.wait_for_server:  # a service: nobody sees that the waiting is over
         log.info("connected to %s: nats-server %s", shown_server(options.url), version)
@@ -232,7 +223,6 @@ def _arguments(options: ServerOptions, urls: list[str], told: _Callbacks) -> dic
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": _RECONNECT_WAIT_S,
         "ping_interval": _PING_INTERVAL_S,
-        "connect_timeout": options.connect_timeout_s,
         "pending_size": _PENDING_BYTES,
         "skip_subject_validation": True,
     }

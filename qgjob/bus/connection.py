@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Any, Final
 
 from nats.aio.client import Client as NatsClient
+from nats.aio.transport import Transport, WebSocketTransport
 from nats.errors import Error as NatsError
+from nats.errors import UnexpectedEOF
 
 from qgjob.bus.credentials import Renewed, User
+
+_FLUSH_S: Final = 2
 
 
 class NoTlsError(NatsError):
@@ -17,12 +23,75 @@ class NoTlsError(NatsError):
 
 
 class Connection(NatsClient):
-    """The client library's, with five changes.
+    """The client library's, with six changes.
 
-    It comes back from whatever a server says before it ends a connection, and closes those that were refused.
-    It never goes on without TLS where that was asked for, and reads its files again for each connection. It
-    reads headers faster: every message of a backlog has some.
+    It comes back from whatever a server says before it ends a connection. It leaves nothing open of one that
+    is lost, refused or given up, and waits for no server when it is closed. It never goes on without TLS
+    where that was asked for, and reads its files again for each connection. It reads headers faster: every
+    message of a backlog has some.
     """
+
+    def __init__(self, connect_timeout_s: float) -> None:
+        super().__init__()
+        self._connect_timeout_s = connect_timeout_s
+
+    async def connect(self, *args: Any, **options: Any) -> None:
+        """Connect; no step takes longer than the timeout, and a cancel ends it."""
+        # None: the library's `asyncio.wait_for` loses, in Python 3.11, a cancel that comes with an answer.
+        await super().connect(*args, **options, connect_timeout=None)  # pyright: ignore[reportArgumentType]
+
+    async def close(self) -> None:
+        """Send what is buffered, if the server takes it soon, and close."""
+        if self.is_connected:
+            with contextlib.suppress(Exception):  # going away: whatever it says, we close
+                async with asyncio.timeout(_FLUSH_S):
+                    await self.flush()
+        if (task := self._reconnection_task) is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        await self._hang_up()
+        await super().close()
+
+    async def _attempt_reconnect(self) -> None:
+        await self._hang_up()
+        await super()._attempt_reconnect()
+
+    async def _connect_to_server(self, s: Any) -> None:
+        await self._hang_up()  # the one before may have taken us, and not have answered from then on
+        async with self._attempt():
+            await super()._connect_to_server(s)
+
+    async def _process_connect_init(self) -> None:
+        async with self._attempt():
+            await super()._process_connect_init()
+            if not self.is_connected:  # the end came in place of an answer
+                raise UnexpectedEOF
+
+    @contextlib.asynccontextmanager
+    async def _attempt(self) -> AsyncGenerator[None]:
+        """A step on the way to a connection."""
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                yield
+        except BaseException:  # also a cancel
+            await self._hang_up()
+            raise
+
+    async def _hang_up(self) -> None:
+        """Leave nothing of the present connection: neither its socket nor the tasks that read and write.
+
+        At once: a close would wait until a server that is gone has taken what was sent.
+        """
+        tasks: list[asyncio.Task[None] | None]
+        tasks = [self._reading_task, self._ping_interval_task, self._flusher_task]
+        for task in tasks:
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        transport, self._transport = self._transport, None
+        if isinstance(transport, WebSocketTransport):
+            await _end_web_socket(transport)
+        elif writer := _writer(transport):
+            writer.transport.abort()
 
     @property
     def ssl_context(self) -> ssl.SSLContext:
@@ -53,16 +122,6 @@ class Connection(NatsClient):
         else:
             await super()._process_err(err_msg)
 
-    async def _process_connect_init(self) -> None:
-        try:
-            await super()._process_connect_init()
-        except BaseException:  # also a cancel: the library would leave the socket open
-            if self._transport is not None:
-                self._transport.close()
-                # After a failed TLS handshake the transport never reports its end: a close would hang.
-                self._transport = None
-            raise
-
     def _connect_command(self) -> bytes:
         """What goes first over an encrypted connection; a server may refuse it and hang up at once."""
         self._mark_tls()
@@ -81,7 +140,7 @@ class Connection(NatsClient):
 
     def _mark_tls(self) -> None:
         """The library does not, and each command would end with a warning of asyncio's about that."""
-        writer: asyncio.StreamWriter | None = getattr(self._transport, "_io_writer", None)
+        writer = _writer(self._transport)
         if writer is not None and writer.get_extra_info("ssl_object") is not None:
             setattr(writer.transport.get_protocol(), "_over_ssl", True)  # noqa: B010  (asyncio's own name)
 
@@ -94,3 +153,15 @@ class Connection(NatsClient):
             if colon and len(words) == 1 and words[0].isascii():  # else it is no header
                 headers[words[0].decode()] = value.strip().decode("utf-8", "replace")
         return headers
+
+
+def _writer(transport: Transport | None) -> asyncio.StreamWriter | None:
+    return getattr(transport, "_io_writer", None)
+
+
+async def _end_web_socket(transport: WebSocketTransport) -> None:
+    opened: Any = getattr(transport, "_ws", None)
+    if opened is not None and (below := opened._conn.transport) is not None:  # noqa: SLF001  (aiohttp's own)
+        below.abort()
+    session: Any = getattr(transport, "_client", None)
+    await session.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from qgjob.bus.connect import ServerOptions, connect, open_bus
-from qgjob.errors import UnreachableError, UsageError
+from qgjob.errors import NotAllowedError, UnreachableError, UsageError
 from qgjob.local.ports import free_port
 from tests.conftest import required_program
+from tests.support.peer import Peer
 from tests.support.servers import NatsServer
 from tests.support.tls import Authority
+from tests.support.wait import wait_for
 
 
 def test_no_command_imports_aiohttp() -> None:
@@ -63,3 +67,36 @@ async def test_a_web_socket_is_encrypted_where_it_says_so_and_no_file_of_tls_is_
                 await connect(ServerOptions(other))
     finally:
         server.kill()
+
+
+@pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning")  # of aiohttp, to nats-py
+async def test_nothing_is_left_of_a_web_socket_that_is_refused_or_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    url = f"ws://127.0.0.1:{port}"
+    config = tmp_path / "nats.conf"
+    config.write_text(
+        f"jetstream {{}}\nwebsocket {{ host: 127.0.0.1, port: {port}, no_tls: true, "
+        "authorization { token: right } }\n"
+    )
+    server = NatsServer(tmp_path / "nats", config=config)
+    await server.start()
+    before = asyncio.all_tasks()
+    try:
+        with pytest.raises(NotAllowedError):
+            await connect(ServerOptions(url, token="wrong"))
+        async with open_bus(ServerOptions(url, token="right", wait_for_server=True)) as bus:
+            await server.restart()
+            await wait_for(lambda: bus.reconnects, 10, "the next connection")
+            await bus.requests.round_trip()
+            server.pause()  # who closes waits for no answer
+    finally:
+        server.kill()
+    async with Peer(greets=False) as peer:
+        with pytest.raises(UnreachableError):
+            await connect(ServerOptions(peer.url.replace("nats://", "ws://"), connect_timeout_s=0.1))
+        await wait_for(lambda: not peer.open, 2, "the end of the connection")
+    await wait_for(lambda: asyncio.all_tasks() <= before, 2, "the end of all tasks")
+    gc.collect()
+    assert "Unclosed" not in caplog.text

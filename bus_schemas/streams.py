@@ -229,6 +229,11 @@ def intake_consumer(epoch: int, number: int) -> ApiConfig:
     }
 
 
+def lease_of(ack_wait_s: float) -> float:
+    """How long after its last renewal a job may go on."""
+    return ack_wait_s * 2 / 3
+
+
 def group_consumer(capability: str, org: str, app: str, ack_wait_s: float = ACK_WAIT_S) -> ApiConfig:
     """The consumer that hands out the released work of one group.
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from nats.errors import Error as NatsError
 
+from bus_schemas.streams import lease_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.pull import ACK, IN_PROGRESS
 from qgjob.errors import QgjobError
@@ -46,11 +47,6 @@ async def kept_lease(
         timer.cancel()
         for task in tasks:
             task.cancel()
-
-
-def lease_of(ack_wait_s: float) -> float:
-    """How long after its last renewal a job may go on."""
-    return ack_wait_s * 2 / 3
 
 
 async def _keep(

@@ -11,7 +11,6 @@ from typing import Final
 
 from agent.attempts.claim import Claim
 from agent.attempts.interruption import Interruption
-from agent.attempts.lease import lease_of
 from agent.attempts.outcome import Progress
 from agent.attempts.processes import SlotProcesses
 from agent.attempts.watching import watched
@@ -39,6 +38,7 @@ from agent.storage.removal import remove_tree
 from bus_schemas import events
 from bus_schemas.events import Phase, Preparing, Running
 from bus_schemas.jobs import JobMessage, JobSpec
+from bus_schemas.streams import lease_of
 from qgjob.bus.connect import Bus
 from qgjob.errors import QgjobError
 

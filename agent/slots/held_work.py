@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from agent.attempts.claim import nonce_of_holder
-from agent.attempts.lease import lease_of
 from bus_schemas.events import Ended
+from bus_schemas.streams import lease_of
 from qgjob.bus.chain import read_chain
 from qgjob.bus.connect import Bus
 from qgjob.bus.pull import NAK

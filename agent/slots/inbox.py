@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent.attempts.claim import new_nonce
-from agent.attempts.lease import lease_of
 from agent.slots.held_work import HeldWork, Note
 from bus_schemas.jobs import JobMessage
+from bus_schemas.streams import lease_of
 from qgjob.bus.chain import chain_subject
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import stream_message

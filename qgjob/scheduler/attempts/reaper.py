@@ -33,7 +33,7 @@ _EVERY_S = 5.0
 """Between two looks; several in the time of a lease, where that is short."""
 _SWEEP_EVERY = 3
 _PATIENCE_S = 10.0
-"""How long past the end of a lease a cancelled job may go without an end."""
+"""How long past the end of a lease a cancelled job may go without an end, where no slot is known."""
 
 
 @dataclass(slots=True)
@@ -47,6 +47,8 @@ class Reaper:
     cancels: Cancels
     dispatcher: Dispatcher
     ack_wait_s: float
+    _unheld_since: dict[str, float] = field(default_factory=dict[str, float])
+    """Since when no slot is known to have a released job (monotonic)."""
     _missing: set[str] = field(default_factory=set[str])
     _unknown_work: set[str] = field(default_factory=set[str])
 
@@ -63,21 +65,31 @@ class Reaper:
     async def _resend_cancels(self) -> None:
         """Send cancels to holders again, as one may be lost; end what nobody holds any more."""
         now = self.clock.monotonic()
+        self._unheld_since = {
+            job_id: self._unheld_since.get(job_id, now)
+            for job_id, released in self.lab.state.in_flight.items()
+            if released.slot is None
+        }
         for job_id, since in list(self.cancels.cancelling.items()):
             entry = self.backlog.entries.get(job_id)
             released = self.lab.state.in_flight.get(job_id)
-            if entry is not None and released is not None and released.slot is not None and since <= now:
-                await self.cancels.send_cancel(
-                    job_id, entry.attempt, released.slot, entry.cancel or "cancelled"
-                )
-            if now - since < self.ack_wait_s + _PATIENCE_S:
-                continue
+            holder = released.slot if released is not None else None
+            if entry is not None and holder is not None and since <= now:
+                await self.cancels.send_cancel(job_id, entry.attempt, holder, entry.cancel or "cancelled")
+            overdue = now - since >= self.ack_wait_s + _PATIENCE_S
             if entry is None:
-                del self.cancels.cancelling[job_id]
+                if overdue:
+                    del self.cancels.cancelling[job_id]
             elif entry.expired:
-                self.cancels.end_expired(entry)
-            elif released is None or released.slot is None:
+                if overdue:
+                    self.cancels.end_expired(entry)
+            elif holder is None and (overdue or (since <= now and self._is_abandoned(job_id))):
                 await self._end(entry, "cancelled", "cancelled", entry.cancel or "cancelled")
+
+    def _is_abandoned(self, job_id: str) -> bool:
+        """Whether the slot of a job is gone for so long that the lease has ended the job's processes."""
+        since = self._unheld_since.get(job_id)
+        return since is not None and self.clock.monotonic() - since >= streams.lease_of(self.ack_wait_s)
 
     async def _end_vanished(self) -> None:
         """End jobs that were twice found released but not in the work stream: their message is lost."""

@@ -16,6 +16,8 @@ Span = tuple[str, str]
 Line = tuple[Span, ...]
 
 ELLIPSIS: Final = "…"
+_LEAST_OF_BOTH: Final = 6
+"""Cells that are enough for two ends; in fewer the beginning says more."""
 
 
 def width_of(line: Line) -> int:
@@ -23,10 +25,13 @@ def width_of(line: Line) -> int:
     return sum(cell_len(text) for text, _ in line)
 
 
-def fit(text: str, width: int, *, right: bool = False, keep_end: bool = False) -> str:
+def fit(
+    text: str, width: int, *, right: bool = False, keep_end: bool = False, keep_both: bool = False
+) -> str:
     """A foreign text made harmless, cut or padded to exactly `width` cells.
 
-    `keep_end` cuts at the front: the end of a path says more than its beginning.
+    `keep_end` cuts at the front: the end of a path says more than its beginning. `keep_both` cuts in the
+    middle: names of builds and slots are told apart by their ends, and recognised by their beginnings.
     """
     if width <= 0:
         return ""
@@ -36,6 +41,9 @@ def fit(text: str, width: int, *, right: bool = False, keep_end: bool = False) -
         return " " * (width - size) + text if right else text + " " * (width - size)
     if size == width:
         return text
+    if keep_both and width > _LEAST_OF_BOTH:
+        begin = (width - 1) // 2
+        return set_cell_size(text, begin) + _end_of(text, width - begin)
     if keep_end:
         return _end_of(text, width)
     return set_cell_size(text, width - 1) + ELLIPSIS

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import re
 from collections.abc import Callable
 from typing import Final
@@ -19,13 +20,11 @@ from qgjob.bus import NatsError
 from qgjob.client import Client, Live, LiveEvent, Resync, ServerOptions, open_client
 from qgjob.errors import NotAllowedError, NotFoundError, QgjobError, UsageError
 from qgjob.waiting import set_within
+from tui.feed.job_pages import JobPages, Pace
 from tui.platform import gc_tuning
 from tui.store.link import Phase
 from tui.store.store import Store
 
-PAGE: Final = 500
-MAX_PAGES: Final = 200
-"""No more than 100,000 jobs are read; older ones come in when something happens to them."""
 _AT_WORK: Final[tuple[JobState, ...]] = ("running", "preparing", "dispatched")
 _PING_EVERY_S: Final = 2.0
 _PING_TIMEOUT_S: Final = 2
@@ -231,38 +230,42 @@ class Feed:
             self._resync_requested.set()
 
     async def _load_snapshot(self, client: Client, *, first: bool) -> None:
-        store = self._store
+        """What is waited for comes first: the newest jobs, those at work, the agents; then all others."""
+        store, pace = self._store, Pace()
         store.jobs.begin_snapshot()
-        (overview, agents), at_work, views = await asyncio.gather(
-            asyncio.gather(client.overview(), client.agents()),
-            asyncio.gather(*(client.jobs(state=state, limit=PAGE) for state in _AT_WORK)),
-            client.jobs(limit=PAGE),
+        newest = JobPages(client, pace)
+        at_work = [JobPages(client, pace, state) for state in _AT_WORK]
+        overview, latest, running = await asyncio.gather(
+            client.overview(), newest.next(), asyncio.gather(*(pages.next() for pages in at_work))
         )
+        agents = await client.agents()
         store.apply_overview(overview)
         for beat in agents:
             store.apply_heartbeat(beat, snapshot=True)
-        for some in at_work:
-            for view in some:
-                store.apply_view(view)
-        for page in range(MAX_PAGES):
-            if page:
-                views = await client.jobs(limit=PAGE, offset=page * PAGE)
-            news = [store.apply_view(view) for view in views]
-            if page == 0:
-                store.link.ever_answered = True
-                store.link.query_error = "" if overview.leader else "No scheduler leads just now."
-                if overview.leader:
-                    store.link.record_leader(store.clock.monotonic())
-                self._set_phase("live")
-                if self._on_page is not None:
-                    self._on_page()
-            if page % _FREEZE_EVERY_PAGES == 0:
-                gc_tuning.freeze()
-            if len(views) < PAGE:
-                break
-            await asyncio.sleep(_PAGE_PAUSE_S)
+        for view in itertools.chain(*running):
+            store.apply_view(view)
+        news = [store.apply_view(view) for view in latest]
+        store.link.ever_answered = True
+        store.link.query_error = "" if overview.leader else "No scheduler leads just now."
+        if overview.leader:
+            store.link.record_leader(store.clock.monotonic())
+        self._set_phase("live")
+        if self._on_page is not None:
+            self._on_page()
+        gc_tuning.freeze()
+        for pages in at_work:
+            while not pages.done:
+                for view in await pages.next():
+                    store.apply_view(view)
+        read = 1
+        while not newest.done:
             if not first and not any(news) and not store.jobs.missing_from_snapshot():
                 break  # everything older was known, and nothing of it was still open
+            await asyncio.sleep(_PAGE_PAUSE_S)
+            news = [store.apply_view(view) for view in await newest.next()]
+            read += 1
+            if read % _FREEZE_EVERY_PAGES == 0:
+                gc_tuning.freeze()
         gc_tuning.freeze()
         self._pending_lookups.update(store.jobs.missing_from_snapshot()[:_MAX_LOOKUPS])
         if self._pending_lookups:

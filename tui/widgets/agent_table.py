@@ -133,7 +133,7 @@ class AgentTable(LineTable):
         used = sum(len(text) for text, _ in cells)
         return (
             (f"{AGENT_GLYPH[state]} ", ink),
-            (fit(beat.agent, name_width), "bold" if state == "up" else "dim"),
+            (fit(beat.agent, name_width, keep_both=True), "bold" if state == "up" else "dim"),
             (" ", ""),
             *cells,
             (" " * (room - used), ""),
@@ -205,7 +205,7 @@ class AgentTable(LineTable):
             (f"{glyph} ", ink),
             (fit(f"{slot.name} {named}" if wide and named != slot.name else slot.name, name_width), ""),
             (" ", ""),
-            (fit(build, build_width), "dim"),
+            (fit(build, build_width, keep_both=True), "dim"),
             (" ", ""),
             (fit(text, rest, keep_end=state == "busy"), ink if state != "idle" else "faint"),
             (fit(time, 6, right=True), "dim"),

@@ -22,6 +22,8 @@ class Column:
     right: bool = False
     spare: int = 0
     """Above 0: given up when there is no room, the highest first."""
+    beside: int = 0
+    """Cells that the others must have to share, beside what they need, before this one is shown."""
 
 
 class Ids(Protocol):
@@ -55,7 +57,7 @@ class ListIds:
 def lay_out(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
     """Which columns there is room for, and how wide each is."""
     shown = list(columns)
-    while len(shown) > 1 and sum(c.width + GAP for c in shown) - GAP > width:
+    while len(shown) > 1 and sum(c.width + GAP for c in shown) - GAP + max(c.beside for c in shown) > width:
         spare = max(shown, key=lambda c: c.spare)
         if not spare.spare:
             break

@@ -91,7 +91,7 @@ class GroupTable(LineTable):
     def _cell(self, view: GroupView, key: str, width: int) -> Line:
         match key:
             case "build":
-                return ((fit(view.group.app_version_id, width), "bold"),)
+                return ((fit(view.group.app_version_id, width, keep_both=True), "bold"),)
             case "org":
                 return ((fit(view.group.org_id, width), "dim"),)
             case "needs":

@@ -144,14 +144,14 @@ class JobTable(LineTable):
                 ink = "bold" if job.active else "bad" if job.state in FAILURES else "wait"
                 return ((text, ink if job.test else "dim"),)
             case "build":
-                return ((fit(job.app_version_id, width), "" if job.active else "dim"),)
+                return ((fit(job.app_version_id, width, keep_both=True), "" if job.active else "dim"),)
             case "org":
                 return ((fit(job.org_id, width), "dim"),)
             case "priority":
                 number = str(job.priority) if job.priority else ""
                 return ((fit(number, width, right=True), priority_ink(job.priority)),)
             case "place":
-                return ((fit(job.slot_name, width), "" if job.active else "dim"),)
+                return ((fit(job.slot_name, width, keep_both=True), "" if job.active else "dim"),)
             case "attempt":
                 text = str(job.attempt) if job.attempt > 1 or job.attempts else ""
                 return ((fit(text, width, right=True), "prep" if job.attempt > 1 else "dim"),)
@@ -196,6 +196,8 @@ class JobTable(LineTable):
             parts.append(f"by {self._index.order}")
         if not self._index.complete:
             parts.append("looking …")
+        if self._store.link.snapshot_loading and known:
+            parts.append("older ones are read …")
         wanted = self._index.filter.text
         said = f"{self._title}  /{short(wanted, 60)}" if wanted else self._title
         self.say(said, " · ".join(parts))

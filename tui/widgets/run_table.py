@@ -78,7 +78,7 @@ class RunTable(LineTable):
                 named = fit(run.name or run.run_id, width, keep_end=not run.name)
                 return ((named, "" if run.ended_all else "bold"),)
             case "build":
-                return ((fit(run.build, width), "dim"),)
+                return ((fit(run.build, width, keep_both=True), "dim"),)
             case "org":
                 return ((fit(run.org_id, width), "dim"),)
             case "bar":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bus_schemas.agents import SlotStatus
 
 _COLUMNS = (
-    Column("slot", " SLOT", 13, share=2),
+    Column("slot", " SLOT", 13, share=3),
     Column("state", "STATE", 13),
     Column("beat", "BEAT", 5, right=True, spare=6),
     Column("device", "DEVICE", 10, share=1, spare=5),
@@ -32,7 +32,8 @@ _COLUMNS = (
     Column("done", "DONE", 5, right=True, spare=7),
     Column("installs", "INST", 4, right=True, spare=9),
     Column("last", "LAST", KEPT, spare=2),
-    Column("note", "NOTE", 24, share=3, spare=6),  # where it has no room, a slot without a job says it there
+    # Where it has no room, a slot without a job says it there.
+    Column("note", "NOTE", 24, share=3, spare=6, beside=16),
 )
 _LOUD: Final = ("lost", "quarantined", "draining", "paused", "reserved", "busy", "idle")
 
@@ -142,7 +143,7 @@ class SlotTable(LineTable):
         match key:
             case "slot":
                 mark = ("◆", "mark") if name in self.marks else (" ", "")
-                return (mark, (fit(name, width - 1), "bold" if state == "busy" else ""))
+                return (mark, (fit(name, width - 1, keep_both=True), "bold" if state == "busy" else ""))
             case "state":
                 # One that is held finishes what it runs: it works, and takes nothing more.
                 word = slot.hold.kind if state == "busy" and slot.hold is not None else state
@@ -150,13 +151,17 @@ class SlotTable(LineTable):
             case "beat":
                 return ((fit(age(record.age(monotonic)), width, right=True), _late(record, monotonic)),)
             case "device":
-                return ((fit(slot.device or slot.driver, width), "" if slot.device else "dim"),)
+                return (
+                    (fit(slot.device or slot.driver, width, keep_both=True), "" if slot.device else "dim"),
+                )
             case "health":
                 return _health(slot, width)
             case "labels":
                 return ((fit(" ".join(slot.labels), width), "dim"),)
             case "builds":
-                return ((fit(" ".join(b.app_version_id for b in slot.installed), width), "dim"),)
+                return (
+                    (fit(" ".join(b.app_version_id for b in slot.installed), width, keep_both=True), "dim"),
+                )
             case "job":
                 text = (job.title if job is not None else "") or slot.job_id or ""
                 return ((fit(text, width, keep_end=True), "busy"),)

@@ -16,6 +16,7 @@ from qgjob.clock import SystemClock
 from qgjob.errors import NotAllowedError, UsageError
 from tests.support.lab.model import LabModel
 from tests.support.lab.service import LabService
+from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 from tui.feed.feed import Feed
@@ -96,6 +97,23 @@ async def test_many_jobs_come_in_pages(lab: LabService, nats_server: NatsServer)
     async with feeding(nats_server.url) as (_, store):
         await wait_for(lambda: agrees(store, lab.model))
         assert len(store.jobs) > 1600
+
+
+async def test_over_a_slow_link_pages_are_as_large_as_are_answered_in_time(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    await lab.publish(lab.model.submit(400))
+    async with Proxy(nats_server.port) as proxy:
+        proxy.rate = 60_000  # a page of 500 jobs would take four seconds, with all else that is asked
+        async with feeding(proxy.url) as (feed, store):
+            await wait_for(lambda: agrees(store, lab.model), 20)
+            assert word(store) == "live"
+            assert feed.resyncs == 1
+            assert max(lab.listed) < 250
+    await lab.publish(lab.model.submit(1500))
+    async with feeding(nats_server.url) as (_, store):
+        await wait_for(lambda: agrees(store, lab.model))
+        assert max(lab.listed) > 250
 
 
 async def test_after_a_restart_of_the_server_everything_is_read_again(

@@ -33,6 +33,8 @@ class LabService:
         self.model = model
         self.asked: list[str] = []
         """The subjects of the questions that came, in order."""
+        self.listed: list[int] = []
+        """How many jobs each question for a list wanted."""
         self._subscriptions: list[Subscription] = []
         self._org_of: dict[str, str] = {}
 
@@ -100,6 +102,7 @@ class LabService:
 
     async def _list(self, data: bytes) -> Message:
         query = ListQuery.decode(data)
+        self.listed.append(query.limit)
         views = [
             view
             for view in self.model.views.values()

@@ -90,11 +90,12 @@ def test_cleaned_text_is_harmless_and_its_width_is_known(text: str) -> None:
         assert marks <= 3
 
 
-@given(hostile(), st.integers(0, 30), st.booleans(), st.booleans())
-@example("日本語", 3, False, True)
-@example("日本語", 2, False, False)
-def test_a_cell_is_exactly_as_wide_as_its_column(text: str, width: int, right: bool, keep_end: bool) -> None:
-    cell = fit(text, width, right=right, keep_end=keep_end)
+@given(hostile(), st.integers(0, 30), st.booleans(), st.sampled_from(["start", "end", "both"]))
+@example("日本語", 3, False, "end")
+@example("日本語", 2, False, "start")
+@example("日本語日本語", 8, False, "both")
+def test_a_cell_is_exactly_as_wide_as_its_column(text: str, width: int, right: bool, kept: str) -> None:
+    cell = fit(text, width, right=right, keep_end=kept == "end", keep_both=kept == "both")
     assert cell_len(cell) == width
     assert_harmless(cell)
 
@@ -116,6 +117,13 @@ def test_lines_are_cropped_and_filled_to_the_cell(
 def test_the_end_of_a_path_is_kept() -> None:
     assert fit("tests/checkout/test_pay.py", 14, keep_end=True) == "…t/test_pay.py"
     assert fit("tests/日本/test_語.py", 10, keep_end=True).endswith("_語.py")
+
+
+def test_names_that_differ_at_their_ends_are_told_apart() -> None:
+    assert fit("rack00-m00/emulator-5554", 16, keep_both=True) == "rack00-…tor-5554"
+    assert fit("1.4.0-rc1+build.00199", 8, keep_both=True) == "1.4…0199"
+    assert fit("1.4.0", 8, keep_both=True) == "1.4.0   "
+    assert fit("1.4.0-rc1", 5, keep_both=True) == "1.4.…"
 
 
 def test_colours_are_understood() -> None:

@@ -282,3 +282,9 @@ def test_columns_are_given_up_from_the_least_needed() -> None:
     assert [c.key for c, _ in lay_out(columns, 27)] == ["a", "b", "d"]
     assert [c.key for c, _ in lay_out(columns, 17)] == ["a", "d"]
     assert [c.key for c, _ in lay_out(columns, 3)] == ["a", "d"]
+
+
+def test_a_column_for_much_text_leaves_the_others_some_of_the_room() -> None:
+    columns = (Column("name", "NAME", 10, share=1), Column("note", "NOTE", 20, share=1, spare=1, beside=12))
+    assert lay_out(columns, 40) == [(columns[0], 40)]
+    assert lay_out(columns, 43) == [(columns[0], 16), (columns[1], 26)]

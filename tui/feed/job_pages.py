@@ -1,0 +1,57 @@
+"""Reads a list of jobs in pages that are as large as the link carries in a second.
+
+A slow link would carry a page of fixed size for longer than an answer is waited for: it would be asked for
+again, and the link be busier still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from bus_schemas.queries import JobState
+
+if TYPE_CHECKING:
+    from bus_schemas.queries import JobView
+    from qgjob.client import Client
+
+FIRST_PAGE: Final = 100
+_LARGEST: Final = 500
+_SMALLEST: Final = 20
+_PAGE_S: Final = 1.0
+MAX_JOBS: Final = 100_000
+"""No more are read; older ones come in when something happens to them."""
+
+
+class Pace:
+    """How large the next page is, by how long the last one took."""
+
+    def __init__(self) -> None:
+        self.size = FIRST_PAGE
+
+    def record(self, asked: int, came: int, took_s: float) -> None:
+        """A page came; of a short one only that it took long tells something."""
+        if came == asked or took_s > _PAGE_S:
+            fits = round(asked * _PAGE_S / max(took_s, 1e-3))
+            self.size = max(_SMALLEST, min(_LARGEST, fits))
+
+
+class JobPages:
+    """The jobs in a state, or all of them, newest first: `next` until it is `done`."""
+
+    def __init__(self, client: Client, pace: Pace, state: JobState | None = None) -> None:
+        self._client = client
+        self._pace = pace
+        self._state: JobState | None = state
+        self._read = 0
+        self.done = False
+
+    async def next(self) -> list[JobView]:
+        """The next page."""
+        size, loop = self._pace.size, asyncio.get_running_loop()
+        began = loop.time()
+        views = await self._client.jobs(state=self._state, limit=size, offset=self._read)
+        self._pace.record(size, len(views), loop.time() - began)
+        self._read += len(views)
+        self.done = len(views) < size or self._read >= MAX_JOBS
+        return views

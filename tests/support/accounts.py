@@ -13,8 +13,17 @@ SAMPLE = Path(__file__).parents[2] / "deploy" / "accounts.conf"
 
 
 def with_passwords() -> str:
-    """The sample; every user has the password `pw`."""
-    return re.sub(r'^# ([A-Z]+_PASSWORD): ".*"$', r"\1: pw", SAMPLE.read_text(), flags=re.MULTILINE)
+    """The sample with names and passwords instead of keys; every user has the password `pw`."""
+    return re.sub(
+        r"\{ nkey: \$([A-Z]+)_NKEY \}",
+        lambda user: f"{{ user: {user[1].lower()}, password: pw }}",
+        SAMPLE.read_text(),
+    )
+
+
+def with_keys(keys: str) -> str:
+    """The sample, with the lines that it shows replaced by those with keys."""
+    return re.sub(r'(^# [A-Z]+_NKEY: ".*"\n)+', lambda _: keys, SAMPLE.read_text(), flags=re.MULTILINE)
 
 
 def with_account_of(accounts: str, machine: str) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import signal
 from collections.abc import Coroutine
-from types import TracebackType
 from typing import Final, Self
 
 log = logging.getLogger(__name__)
@@ -49,9 +48,7 @@ class StopRequests:
         loop.add_signal_handler(signal.SIGQUIT, self._on_hurry_signal)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_signal_handler(signal.SIGQUIT)
 

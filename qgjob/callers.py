@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from qgjob.errors import RefusedError, UsageError
 
+LOOPBACK: Final = "127.0.0.1"
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _BACKLOG: Final = 1024
 
@@ -52,8 +53,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def split_address(address: str) -> tuple[str, int | None]:
-    """The host and the port of what `--listen` says, `HOST` or `HOST:PORT`; raises `UsageError`."""
+def place_of(address: str | None, port: int | None) -> tuple[str, int | None]:
+    """The host and port to listen at, of `--listen`, `HOST` or `HOST:PORT`, and `--port`.
+
+    Without an address it is loopback. Raises `UsageError` for one that is none, or with another port.
+    """
+    if not address:
+        return LOOPBACK, port
+    host, said = _split(address)
+    if None not in {said, port} and said != port:
+        raise UsageError(f"--listen says port {said} and --port says {port}.", hint="Name the port once.")
+    return host, port if said is None else said
+
+
+def _split(address: str) -> tuple[str, int | None]:
     text = address.strip()
     host, colon, port = text, "", ""
     if text.startswith("["):

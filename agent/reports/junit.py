@@ -20,6 +20,7 @@ from xml.parsers import expat
 from agent.reports.opening import open_report
 from agent.reports.text import MAX_MESSAGE, MAX_NAME, file_of, line_of, message_of, name_of, seconds_of
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
+from qgjob.domain.wording import first_of
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_FILES = 1000
@@ -94,9 +95,10 @@ def read_junits(path: Path, *, root: Path | None = None) -> JUnitReport | None:
     if len(cases) > MAX_CASES:
         problems.insert(0, f"of {len(cases)} cases in the JUnit reports {MAX_CASES} were kept")
     if unread:
-        names = unread[0] + (f" and {len(unread) - 1} more" if len(unread) > 1 else "")
         bounds = f"{MAX_BYTES // 1024**2} MiB and {MAX_CASES} cases"
-        problems.insert(0, f"of the JUnit reports {names} not read: together they may have {bounds}")
+        problems.insert(
+            0, f"of the JUnit reports {first_of(unread, 1)} not read: together they may have {bounds}"
+        )
     if len(others) > MAX_FILES:
         problems.append(f"of {len(others) + 1} JUnit reports {MAX_FILES + 1} were looked at")
     if not found and not problems:

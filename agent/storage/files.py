@@ -15,7 +15,7 @@ from agent.storage.bundles import BundleStore
 from agent.storage.cache import DEFAULT_LIMIT_BYTES, BlobCache
 from agent.storage.removal import remove_tree
 from agent.storage.room import require_room
-from agent.storage.transfer import Tell, Transferred, shown_size, throttled_progress
+from agent.storage.transfer import Tell, Transferred, throttled_progress
 from bus_schemas.builds import BuildRecord, build_key, serving_builds, serving_keys
 from bus_schemas.jobs import JobSpec
 from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUNDLE_OBJECTS
@@ -23,6 +23,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last
 from qgjob.bus.objects import get_file
+from qgjob.domain.wording import show_size
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 
 Say = Callable[[str], None]
@@ -103,7 +104,7 @@ class JobFiles:
                 )
             yield Build(org_id=spec.org_id, app_version_id=spec.app_version_id, app_id=app_id)
             return
-        say(f"fetching {record.file_name} ({shown_size(record.blob.size)})")
+        say(f"fetching {record.file_name} ({show_size(record.blob.size)})")
         async with contextlib.AsyncExitStack() as stack:
             async with throttled_progress(tell) as progress:
                 path = await stack.enter_async_context(self._builds.hold(record.blob.digest, progress))

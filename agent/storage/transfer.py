@@ -54,8 +54,3 @@ def progress_text(done: int, total: int) -> str:
     part, unit = (2**20, "MiB") if total >= 2**20 else (2**10, "KiB")
     percent = min(100, 100 * done // total) if total else 100
     return f"fetched {done / part:.1f} of {total / part:.1f} {unit} ({percent} %)"
-
-
-def shown_size(size: int) -> str:
-    """A size as people read it."""
-    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{max(1, size // 1024)} KiB"

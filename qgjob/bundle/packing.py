@@ -19,6 +19,7 @@ from qgjob.bundle.ignores import IgnoreRules
 from qgjob.bundle.limits import UNPACKED_LIMIT, UNPACKED_RATIO, UNPACKED_RATIO_FLOOR
 from qgjob.bundle.selection import Selection
 from qgjob.bundle.walk import Entry, named_entries, walk
+from qgjob.domain.wording import show_size
 from qgjob.errors import RefusedError, UsageError
 
 DEFAULT_LIMIT = 50 * 1024 * 1024
@@ -67,7 +68,7 @@ def _pack(root: Path, found: Iterable[Entry], out_path: Path, limit: int | None,
     if len(entries) > MAX_ENTRIES:
         raise too_big(root, entries, f"it has {len(entries)} files, and {MAX_ENTRIES} is the most")
     if sum(entry.size for entry in entries) > UNPACKED_LIMIT:
-        raise too_big(root, entries, f"unpacked it is over {_megabytes(UNPACKED_LIMIT)}")
+        raise too_big(root, entries, f"unpacked it is over {show_size(UNPACKED_LIMIT)}")
     try:
         with out_path.open("wb") as file:
             sink = _HashingSink(file, limit)
@@ -80,11 +81,11 @@ def _pack(root: Path, found: Iterable[Entry], out_path: Path, limit: int | None,
                 unpacked = zipped.tell()
                 buffered.detach()
         if unpacked > max(UNPACKED_RATIO_FLOOR, UNPACKED_RATIO * sink.size):
-            what = f"{_megabytes(unpacked)} unpack from {_megabytes(sink.size)}"
+            what = f"{show_size(unpacked)} unpack from {show_size(sink.size)}"
             raise too_big(root, entries, f"{what}, and agents take no more than {UNPACKED_RATIO} times")
     except _LimitReachedError:
         out_path.unlink()
-        raise too_big(root, entries, f"packed it is over {_megabytes(limit or 0)}") from None
+        raise too_big(root, entries, f"packed it is over {show_size(limit or 0)}") from None
     except BaseException:
         out_path.unlink(missing_ok=True)
         raise
@@ -165,9 +166,5 @@ def _biggest(entries: Sequence[Entry]) -> str:
         weights = sorted(((sum(sizes), len(sizes), name) for name, sizes in folders.items()), reverse=True)[
             :5
         ]
-        return ", ".join(f"{name} ({_megabytes(size)}, {count} files)" for size, count, name in weights)
-    return ", ".join(f"{name} ({_megabytes(size)})" for size, name in files)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / (1024 * 1024):.1f} MiB"
+        return ", ".join(f"{name} ({show_size(size)}, {count} files)" for size, count, name in weights)
+    return ", ".join(f"{name} ({show_size(size)})" for size, name in files)

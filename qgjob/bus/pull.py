@@ -16,7 +16,6 @@ import json
 import math
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from qgjob.bus.connect import Bus
@@ -109,9 +108,7 @@ class Puller:
         """See `start`."""
         return await self.start()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """See `close`."""
         await self.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from qgjob.domain.wording import shorten
 from qgjob.errors import UsageError
 
 
@@ -20,7 +21,8 @@ def checked_choice(name: str, value: str, choices: Iterable[str], hint: str | No
     known = tuple(choices)
     if value in known:
         return value
-    shown = value if len(value) <= 40 else value[:39] + "…"
     likely = nearest(value, known)
     meant = f"Did you mean {likely}? " if likely else ""
-    raise UsageError(f"{name} {shown!r} is unknown. {meant}It is one of {', '.join(known)}.", hint=hint)
+    raise UsageError(
+        f"{name} {shorten(value, 40)!r} is unknown. {meant}It is one of {', '.join(known)}.", hint=hint
+    )

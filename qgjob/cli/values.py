@@ -247,4 +247,6 @@ def unwritable(what: str, error: OSError) -> QgjobError:
 
 
 def _short(value: str) -> str:
-    return value if len(value) <= 40 else value[:39] + "…"
+    from qgjob.domain.wording import shorten
+
+    return shorten(value, 40)

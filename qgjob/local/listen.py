@@ -7,13 +7,10 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from qgjob.callers import split_address
+from qgjob.callers import LOOPBACK, place_of
 from qgjob.errors import UsageError
 from qgjob.tokenfile import read_token_file
-
-LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +49,8 @@ def listen_at(address: str | None, token_file: Path | None, port: int | None) ->
     Raises `UsageError` when they contradict each other, when the token cannot be used, and when other
     machines could reach it without one.
     """
-    host, said = split_address(address.removeprefix("nats://")) if address else (LOOPBACK, None)
-    if said is not None and port is not None and said != port:
-        raise UsageError(f"--listen says port {said} and --port says {port}.", hint="Name the port once.")
-    listen = Listen(host, said or port, token_file.expanduser().absolute() if token_file else None)
+    host, port = place_of(address.removeprefix("nats://") if address else None, port)
+    listen = Listen(host, port, token_file.expanduser().absolute() if token_file else None)
     loopback = _is_loopback(host)
     if listen.token is None and not loopback:
         raise UsageError(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from bus_schemas.cases import CaseRecord
+from qgjob.domain.wording import shorten
 from qgjob.report.plain import plain
 
 JUNIT_LINES: Final = 40
@@ -57,7 +58,7 @@ def _as_displayed(line: str) -> str:
     """A line without colours; of a redrawn progress bar, its last state."""
     drawn = [part for part in line.split("\r") if part.strip()]
     text = plain(drawn[-1] if drawn else "").replace("\n", " ").rstrip()
-    return text if len(text) <= _LINE else text[: _LINE - 1] + "…"
+    return shorten(text, _LINE)
 
 
 def _limited(lines: Iterable[str], count: int, max_bytes: int) -> Iterator[str]:

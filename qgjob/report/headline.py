@@ -7,7 +7,7 @@ from typing import Final
 
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
-from qgjob.domain.wording import pluralize
+from qgjob.domain.wording import first_of, pluralize, shorten
 from qgjob.report.model import RunReport, job_seconds, wait_seconds
 from qgjob.report.plain import plain
 
@@ -47,14 +47,13 @@ def counts_with_flaky(report: RunReport) -> dict[str, int]:
 
 def _facts(report: RunReport) -> list[str]:
     builds = sorted({f"{job.org_id} {job.app_version_id}" for job in report.jobs})
-    shown = ", ".join(builds[:3]) + (f" and {len(builds) - 3} more" if len(builds) > 3 else "")
     attempts = [attempt for job in report.jobs for attempt in job.attempts]
     starts = [a.started_at for a in attempts if a.started_at is not None]
     ends = [a.finished_at for a in attempts if a.finished_at is not None]
     waits = sorted(wait for wait in map(wait_seconds, report.jobs) if wait is not None)
     installs = sum(attempt.installed for attempt in attempts)
     return [
-        shown,
+        first_of(builds, 3),
         *([f"{show_duration(max(ends) - min(starts))} from start to end"] if starts and ends else []),
         f"{show_duration(sum(map(job_seconds, report.jobs)))} of tests",
         pluralize(installs, "install"),
@@ -77,7 +76,7 @@ def _meta(report: RunReport) -> list[str]:
 
 def _value(name: str, value: str) -> str:
     if value.startswith(("https://", "http://")):  # nothing else becomes a link
-        shown = value if len(value) <= 60 else value[:59] + "…"
+        shown = shorten(value, 60)
         return f'<a rel="noreferrer" href="{escape(plain(value))}">{_text(shown)}</a>'
     return _text(value[:_COMMIT_DIGITS] if name == "commit" else value)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bus_schemas.cases import CaseRecord
 from bus_schemas.events import END_STATES, Attempt, FileResult
 from bus_schemas.queries import JobView
+from qgjob.domain.wording import first_of
 from qgjob.report.excerpt import JUNIT_LINES, excerpt, failed_cases
 from qgjob.report.junit_document import KINDS, Case, Kind, Try, xml_text
 from qgjob.report.model import FAILURES, file_results, name_of
@@ -114,8 +115,7 @@ def output_lines(job: JobView, attachments: Sequence[str]) -> list[str]:
     lines = [f"job {job.job_id} of run {job.run_id}", *map(_attempt_line, job.attempts)]
     left = list(dict.fromkeys(artifact.name for attempt in job.attempts for artifact in attempt.artifacts))
     if left and not attachments:
-        more = f" and {len(left) - 20} more" if len(left) > 20 else ""
-        lines.append(f"left {', '.join(left[:20])}{more}: qgjob artifacts {job.job_id}")
+        lines.append(f"left {first_of(left, 20)}: qgjob artifacts {job.job_id}")
     return [*lines, *(f"[[ATTACHMENT|{path}]]" for path in attachments)]
 
 

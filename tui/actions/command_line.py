@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from qgjob.domain.durations import parse_duration
+from qgjob.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -96,12 +99,10 @@ def parse_moment(text: str, now: float) -> float:
 
 def parse_ago(text: str) -> float:
     """How long ago: `90`, `90s`, `15m`, `2h`, in seconds. Raises `CommandError`."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1.0)
     try:
-        seconds = float(number) * unit
-    except ValueError:
+        seconds = parse_duration(text)
+    except UsageError:
         raise CommandError(f"{text!r} is no duration: 90s, 15m, 2h.") from None
-    if not 0 < seconds <= 86_400:
+    if seconds > 86_400:
         raise CommandError("Events are kept for 24 h.")
     return seconds

@@ -58,12 +58,3 @@ def short_count(number: float) -> str:
         if number < 999.5:
             return f"{number:.0f}{unit}"
     return "lots"
-
-
-def size(number: float) -> str:
-    """A number of bytes: `812 B`, `3.4 MiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} GiB"

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from qgjob.domain.wording import show_size
 from qgjob.errors import QgjobError
-from tui.draw.times import size
 from tui.navigator import Navigator
 from tui.operations.catalog import Operation
 from tui.platform.saving import dated, new_file, saved_at
@@ -130,7 +130,7 @@ class BackgroundTasks(Navigator):
         except OSError as error:
             self.notify(f"The log was not saved: {error.strerror}.", severity="error", markup=False)
         else:
-            self.notify(f"Saved {size(written)} to {saved_at(self, path)}", markup=False)
+            self.notify(f"Saved {show_size(written)} to {saved_at(self, path)}", markup=False)
 
     # --- Operations ----------------------------------------------------------------------------
 

@@ -12,11 +12,12 @@ from bus_schemas.cases import CaseReport
 from bus_schemas.events import Attempt
 from bus_schemas.queries import RunView
 from qgjob.client import Client
+from qgjob.domain.wording import show_size
 from qgjob.errors import QgjobError
 from tui.draw.clean import clean
 from tui.draw.spans import Line, fit
 from tui.draw.states import JOB_INK, word
-from tui.draw.times import size, span
+from tui.draw.times import span
 from tui.screens.reading import Text
 from tui.widgets.explanation import explanation
 
@@ -86,7 +87,7 @@ def _attempt_lines(
             (
                 ("   ", ""),
                 (fit(artifact.name, max(10, width - 16), keep_end=True), ""),
-                (fit(size(artifact.blob.size), 12, right=True), "dim"),
+                (fit(show_size(artifact.blob.size), 12, right=True), "dim"),
             )
             for artifact in attempt.artifacts
         ]

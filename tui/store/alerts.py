@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from qgjob.domain.wording import first_of
 from tui.draw.times import count
 from tui.store.lab import LOST_AFTER_S
 from tui.store.troubles import Level, Trouble, troubles_of
@@ -53,7 +54,7 @@ def _told(some: list[Trouble]) -> str:
     """What is said of several of a kind; one by itself says all that there is to say."""
     if len(some) == 1:
         return some[0].text
-    names = _some([trouble.named for trouble in some])
+    names = first_of([trouble.named for trouble in some], _NAMED)
     match some[0].kind:
         case "lost":
             return f"{names} silent for more than {LOST_AFTER_S:g} s"
@@ -68,8 +69,3 @@ def _told(some: list[Trouble]) -> str:
             return f"{kind}: {names}"
         case _:
             return some[0].text
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

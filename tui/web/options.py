@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from qgjob.callers import is_loopback, split_address
+from qgjob.callers import LOOPBACK, is_loopback, place_of
 from qgjob.errors import UsageError
 from qgjob.tokenfile import read_token_file
 
 DEFAULT_PORT: Final = 8200
-LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +34,7 @@ def web_options(
     Raises `UsageError` when they contradict each other, when the token cannot be used, and when other
     machines could reach the pages without one.
     """
-    host, said = split_address(listen) if listen else (LOOPBACK, None)
-    if said is not None and port is not None and said != port:
-        raise UsageError(f"--listen says port {said} and --port says {port}.", hint="Name the port once.")
+    host, port = place_of(listen, port)
     token = None if token_file is None else read_token_file(token_file.expanduser())
     if token is None and not is_loopback(host):
         raise UsageError(
@@ -45,5 +42,5 @@ def web_options(
             hint="Make a token and give its file: (umask 077; python3 -c 'import secrets; "
             "print(secrets.token_urlsafe(32))' > web.token), then --token web.token.",
         )
-    chosen = DEFAULT_PORT if port is None else port
-    return WebOptions(host=host, port=said or chosen, token=token, allow_actions=allow_actions)
+    port = DEFAULT_PORT if port is None else port
+    return WebOptions(host=host, port=port, token=token, allow_actions=allow_actions)

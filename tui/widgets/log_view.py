@@ -11,9 +11,10 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from qgjob.domain.wording import show_size
 from tui.actions.bindings import bindings
 from tui.draw.spans import Span
-from tui.draw.times import count, size
+from tui.draw.times import count
 from tui.store.log import LogBuffer
 from tui.store.log_search import AllLines, LogMatches, shown_text
 from tui.toasts import reply
@@ -171,9 +172,9 @@ class LogView(LogViewport):
         """See `LogViewport`."""
         buffer = self.buffer
         dropped = f" · {count(buffer.first)} dropped" if buffer.first else ""
-        left_out = f" · {size(buffer.left_out)} left out by the agent" if buffer.left_out else ""
+        left_out = f" · {show_size(buffer.left_out)} left out by the agent" if buffer.left_out else ""
         jobs = f"{len(buffer.sources)} logs" if len(buffer.sources) > 1 else "Log"
-        title = f"{jobs} · {count(buffer.end)} lines · {size(buffer.seen_bytes)}{dropped}{left_out}"
+        title = f"{jobs} · {count(buffer.end)} lines · {show_size(buffer.seen_bytes)}{dropped}{left_out}"
         if self.matches is not None:
             found = self.matches.end - self.matches.first
             more = "" if self.matches.complete else "+"

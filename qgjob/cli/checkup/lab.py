@@ -11,7 +11,7 @@ from bus_schemas.queries import CheckView, ClockView, HealthAnswer, Overview
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
 from qgjob.domain.commands import queue_options, resume_build, resume_queue
-from qgjob.domain.wording import pluralize
+from qgjob.domain.wording import first_of, pluralize
 
 SKEW_WARNING_S: Final = 2.0
 SKEW_WRONG_S: Final = 30.0
@@ -28,6 +28,7 @@ _HINTS: Final = {
     "agents": "Start one on the machine with the devices: `qgjob agent`. `qgjob agents list`: who is there.",
     "queue": "`qgjob explain JOB` says why it waits; docs/troubleshooting.md, a stuck queue.",
 }
+_SHOWN: Final = 5
 _MAX_STORE: Final = "max_file_store"
 _FULL: Final = (
     "Free some of it, or raise that; then start nats-server again. docs/troubleshooting.md, a full disk."
@@ -68,12 +69,18 @@ def versions(answer: HealthAnswer, agents: Sequence[Heartbeat]) -> Finding:
     if others:
         hint = "Upgrade all parts; what an older part cannot read it leaves to others."
         return Finding(
-            "versions", "warning", f"schema {SCHEMA_VERSION} here, but {_some(others)}", hint, facts
+            "versions",
+            "warning",
+            f"schema {SCHEMA_VERSION} here, but {first_of(others, _SHOWN)}",
+            hint,
+            facts,
         )
     differing = [f"{name} {version}" for name, version, _ in known if version != __version__]
     if differing:
         hint = "They understand each other; upgrade when it suits."
-        return Finding("versions", "warning", f"{__version__} here, but {_some(differing)}", hint, facts)
+        return Finding(
+            "versions", "warning", f"{__version__} here, but {first_of(differing, _SHOWN)}", hint, facts
+        )
     parts = f"scheduler, {pluralize(len(agents), 'agent')} and this command"
     return Finding("versions", "ok", f"{parts}: {__version__}, schema {SCHEMA_VERSION}", facts=facts)
 
@@ -92,7 +99,7 @@ def clocks(views: Sequence[ClockView], here: ClockView | None) -> Finding:
     if off:
         gravest = max(abs(view.ahead_s) - view.bound_s for view in off)
         status: Status = "wrong" if gravest > SKEW_WRONG_S else "warning"
-        detail = _some([_skew(view) for view in off]) + ", as against the server's"
+        detail = first_of([_skew(view) for view in off], _SHOWN) + ", as against the server's"
         return Finding(
             "clocks", status, detail, "Let NTP keep those clocks (timedatectl, chronyc tracking).", facts
         )
@@ -114,7 +121,7 @@ def slots(agents: Sequence[Heartbeat]) -> list[Finding]:
         return [Finding("slots", "ok", f"{len(all_slots)} in order", facts=facts)]
     hint = "`qgjob agents list` says who holds them and why; `qgjob agents resume NAME` lets them work."
     status: Status = "wrong" if len(held) == len(all_slots) else "warning"
-    return [Finding("slots", status, f"of {len(all_slots)}, {_some(held)}", hint, facts)]
+    return [Finding("slots", status, f"of {len(all_slots)}, {first_of(held, _SHOWN)}", hint, facts)]
 
 
 def rules(overview: Overview) -> Iterator[Finding]:
@@ -134,8 +141,3 @@ def rules(overview: Overview) -> Iterator[Finding]:
 def _skew(view: ClockView) -> str:
     way = "ahead" if view.ahead_s > 0 else "late"
     return f"{view.name} is {abs(view.ahead_s):.1f} s {way} (±{view.bound_s:.1f} s)"
-
-
-def _some(parts: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(parts) - most} more" if len(parts) > most else ""
-    return ", ".join(parts[:most]) + more

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
-from qgjob.cli.display.output import size_text
 from qgjob.config import RunningUp, shown_server
 from qgjob.connecting import context_for
+from qgjob.domain.wording import show_size
 from qgjob.errors import QgjobError
 
 LOW_BYTES: Final = 5 * 2**30
@@ -64,7 +64,7 @@ def disk(name: str, path: Path, what: str, hint: str) -> Finding:
         return Finding(name, "wrong", f"{path}, where {what}, cannot be read: {error.strerror}.", hint)
     facts = {"path": str(path), "free": usage.free, "total": usage.total}
     status = disk_status(usage.free)
-    detail = f"{size_text(usage.free)} of {size_text(usage.total)} free where {what} ({path})"
+    detail = f"{show_size(usage.free)} of {show_size(usage.total)} free where {what} ({path})"
     return Finding(name, status, detail, None if status == "ok" else hint, facts)
 
 

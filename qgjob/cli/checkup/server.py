@@ -8,7 +8,7 @@ from typing import Any
 from qgjob.bus.connect import MIN_SERVER, Bus
 from qgjob.bus.requester import JsError
 from qgjob.cli.checkup.finding import Finding
-from qgjob.cli.display.output import size_text
+from qgjob.domain.wording import show_size
 from qgjob.errors import NotAllowedError, QgjobError
 
 _SLOW_S = 0.25
@@ -48,12 +48,12 @@ async def jetstream(bus: Bus) -> Finding:
 
 def storage(used: int, limit: int | None, streams: int | None = None) -> Finding:
     """How near the store is to its limit."""
-    held = f"{size_text(used)} stored" + (f" in {streams} streams" if streams is not None else "")
+    held = f"{show_size(used)} stored" + (f" in {streams} streams" if streams is not None else "")
     facts = {"used": used, "limit": limit}
     if limit is None:
         return Finding("jetstream", "ok", f"{held}; no limit but the server's disk", facts=facts)
     share = used / limit if limit else 1.0
-    detail = f"{held} of {size_text(limit)} ({100 * share:.0f} %)"
+    detail = f"{held} of {show_size(limit)} ({100 * share:.0f} %)"
     hint = "Raise max_file_store or the account's limit; docs/troubleshooting.md says what may go."
     if share > 0.95:
         return Finding("jetstream", "wrong", detail, hint, facts)

@@ -233,7 +233,7 @@ def _state(agent: Heartbeat, slot: SlotStatus) -> str:
 
 def _health(slot: SlotStatus) -> str:
     """`88 % 27 °C 5.1 GiB`: battery, temperature and free storage at the last look, as far as it tells."""
-    from qgjob.cli.display.output import size_text
+    from qgjob.domain.wording import show_size
 
     seen = slot.health
     if seen is None:
@@ -241,7 +241,7 @@ def _health(slot: SlotStatus) -> str:
     parts = (
         None if seen.battery_percent is None else f"{seen.battery_percent} %",
         None if seen.temperature_c is None else f"{seen.temperature_c:g} °C",
-        None if seen.free_mib is None else size_text(seen.free_mib * 1024**2),
+        None if seen.free_mib is None else show_size(seen.free_mib * 1024**2),
     )
     return " ".join(part for part in parts if part)
 

@@ -11,12 +11,12 @@ from typer.core import TyperCommand
 
 from qgjob.cli import options as opt
 from qgjob.cli import values
-from qgjob.cli.display.output import size_text
 from qgjob.cli.display.transfers import transfer
 from qgjob.cli.help import completing
 from qgjob.cli.options import option
 from qgjob.cli.session import Session, run, session_of
 from qgjob.clock import rfc3339
+from qgjob.domain.wording import show_size
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -113,7 +113,7 @@ async def _list(session: Session, org_id: str | None, *, as_json: bool) -> None:
                 record.app_version_id,
                 record.platform or "any",
                 record.app_id or "",
-                size_text(record.blob.size),
+                show_size(record.blob.size),
                 record.file_name,
                 rfc3339(record.uploaded_at) or "",
                 record.blob.digest[:12],

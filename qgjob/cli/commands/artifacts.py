@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qgjob.cli import options as opt
-from qgjob.cli.display.output import Output, clean, size_text
+from qgjob.cli.display.output import Output, clean
 from qgjob.cli.session import Session, run, session_of
 from qgjob.cli.values import unwritable
+from qgjob.domain.wording import show_size
 from qgjob.errors import ExitCode, NotFoundError, QgjobError, UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ async def _main(session: Session, any_id: str, folder: Path | None, *, as_json: 
     else:
         session.out.table(
             ["JOB", "ATTEMPT", "SIZE", "NAME"],
-            ([f.job_id, str(f.attempt), size_text(f.artifact.blob.size), f.artifact.name] for f in files),
+            ([f.job_id, str(f.attempt), show_size(f.artifact.blob.size), f.artifact.name] for f in files),
         )
     if left_out := left_out_text(jobs):
         session.out.note(left_out)

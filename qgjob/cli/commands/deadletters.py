@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from qgjob.cli import options as opt
-from qgjob.cli.display.output import clean, size_text
+from qgjob.cli.display.output import clean
 from qgjob.cli.help import completing
 from qgjob.cli.session import Session, run, session_of
-from qgjob.domain.wording import pluralize
+from qgjob.domain.wording import pluralize, shorten, show_size
 from qgjob.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,11 +91,11 @@ async def _list(session: Session, limit: int, *, as_json: bool) -> None:
             [
                 str(letter.number),
                 rfc3339(letter.at) or "",
-                _short(letter.stream, _SUBJECT),
-                _short(letter.subject, _SUBJECT),
-                size_text(letter.size),
-                _short(letter.reason, _REASON),
-                _short(text_of(letter), _BEGINNING),
+                shorten(clean(letter.stream), _SUBJECT),
+                shorten(clean(letter.subject), _SUBJECT),
+                show_size(letter.size),
+                shorten(clean(letter.reason), _REASON),
+                shorten(clean(text_of(letter)), _BEGINNING),
             ]
             for letter in letters
         ),
@@ -119,8 +119,8 @@ async def _show(session: Session, number: int, *, as_json: bool) -> None:
     out.say(f"from:      {letter.stream}{place}")
     out.say(f"subject:   {letter.subject}")
     out.say(f"why:       {letter.reason}")
-    cut = "" if letter.kept == letter.size else f", of which the first {size_text(letter.kept)} are kept"
-    out.say(f"payload:   {size_text(letter.size)}{cut}")
+    cut = "" if letter.kept == letter.size else f", of which the first {show_size(letter.kept)} are kept"
+    out.say(f"payload:   {show_size(letter.size)}{cut}")
     out.indented(text_of(letter))
 
 
@@ -154,8 +154,3 @@ def letter_json(letter: DeadLetterView) -> dict[str, Any]:
         "at": rfc3339(letter.at),
         "begins": text_of(letter)[:BEGINNING_BYTES],
     }
-
-
-def _short(text: str, most: int) -> str:
-    shown = clean(text)
-    return shown if len(shown) <= most else shown[: most - 1] + "…"

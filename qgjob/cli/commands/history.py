@@ -13,6 +13,7 @@ from qgjob.cli.help import completing
 from qgjob.cli.session import Session, run, session_of
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
+from qgjob.domain.wording import shorten
 
 if TYPE_CHECKING:
     from bus_schemas.history import HistoryAnswer, OutcomeRecord
@@ -96,5 +97,5 @@ def _row(record: OutcomeRecord, *, several: bool) -> list[str]:
         "" if record.duration_s is None else show_duration(record.duration_s),
         record.slot or "",
         record.job_id,
-        reason if len(reason) <= 100 else reason[:99] + "…",
+        shorten(reason, 100),
     ]

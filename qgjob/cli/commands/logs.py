@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from qgjob.cli import options as opt
-from qgjob.cli.display.output import Output, clean_log, size_text
+from qgjob.cli.display.output import Output, clean_log
 from qgjob.cli.session import Session, run, session_of
+from qgjob.domain.wording import show_size
 from qgjob.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class LogPrinter:
                 self._out.note(f"--- attempt {chunk.attempt} ---")  # the agent's own line on that was lost
         self._attempt = chunk.attempt
         if chunk.dropped:
-            self._out.note(f"… {size_text(chunk.dropped)} were left out here: the log is over its limit …")
+            self._out.note(f"… {show_size(chunk.dropped)} were left out here: the log is over its limit …")
         text = ""
         for stream, part in chunk.parts:
             if stream == "sys":

@@ -10,6 +10,7 @@ import typer
 from qgjob.cli import options as opt
 from qgjob.cli.display.progress_note import progress_note
 from qgjob.cli.session import Session, run, session_of
+from qgjob.domain.wording import first_of
 
 if TYPE_CHECKING:
     from bus_schemas.control import CtlAnswer
@@ -67,10 +68,9 @@ async def _main(session: Session, any_id: str, *, failed: bool, as_json: bool) -
 def left_out(any_id: str, answer: CtlAnswer) -> Iterator[str]:
     """How many jobs a retry left out, and which, as they are not kept any more."""
     if gone := answer.gone:
-        more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
         yield (
             f"{_of(len(gone), any_id)} left out, as what they were made of is not kept any more: "
-            f"{', '.join(gone[:_NAMED])}{more}."
+            f"{first_of(gone, _NAMED)}."
         )
     if answer.forgotten:
         yield f"{_of(answer.forgotten, any_id)} left out, as nothing of them is kept any more."

@@ -59,14 +59,6 @@ def clean_log(text: str) -> str:
     return _ESCAPE.sub(lambda match: match.group() if match.group(1) else "\\x1b", text)
 
 
-def size_text(size: int) -> str:
-    """A number of bytes: `812 B`, `3.4 KiB`, `48.1 MiB`, `5.2 GiB`."""
-    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size} B"
-
-
 class OutputError(QgjobError):
     """What stdout leads to does not take the output."""
 

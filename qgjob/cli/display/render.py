@@ -11,6 +11,7 @@ from qgjob.cli.display.output import Output
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
 from qgjob.domain.verdict import counts_of
+from qgjob.domain.wording import shorten
 
 _ORDER: Final = (
     "passed",
@@ -53,7 +54,7 @@ def why(job: JobView) -> str:
     text = job.message or (job.reason or "").replace("_", " ")
     if job.flaky:
         text = f"flaky: passed in attempt {len(job.attempts)}"
-    return text if len(text) <= 120 else text[:119] + "…"
+    return shorten(text, 120)
 
 
 def jobs_table(out: Output, jobs: Iterable[JobView], *, wide: bool = False) -> None:

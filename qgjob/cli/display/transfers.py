@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qgjob.cli.display.output import Output, size_text
+from qgjob.cli.display.output import Output
+from qgjob.domain.wording import show_size
 from qgjob.errors import QgjobError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ async def bring_build(
             version_name=None if app_version_id else version_name_of(path),
             progress=progress,
         )
-    size = size_text(record.blob.size)
+    size = show_size(record.blob.size)
     text = f"{size} uploaded" if progress.sent else f"{size}, there already"
     out.note(f"Build {record.app_version_id}: {path.name}, {text}.")
     return record

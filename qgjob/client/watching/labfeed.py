@@ -11,7 +11,6 @@ import logging
 from collections import OrderedDict, deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final, Self
 
 from bus_schemas.agents import Heartbeat
@@ -101,9 +100,7 @@ class LabFeed:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Unsubscribe."""
         await self._stack.aclose()
 

@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from bus_schemas import subjects
@@ -65,9 +64,7 @@ class Live(Generic[T]):
             await self._bus.requests.round_trip()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Unsubscribe."""
         self._bus.on_reconnect.remove(self._on_reconnect)
         if self._subscription:

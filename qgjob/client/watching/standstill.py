@@ -12,6 +12,7 @@ from qgjob.clock import rfc3339
 from qgjob.domain.commands import resume_queue
 from qgjob.domain.placement.model import GroupKey
 from qgjob.domain.placement.rules import Pause
+from qgjob.domain.wording import first_of
 
 _WORKING: Final = frozenset({"idle", "busy"})
 _SHOWN: Final = 3
@@ -31,10 +32,9 @@ def standstill(
         return f"Nothing of it starts: {_told(pause)}"
     held = _held_slots({frozenset(job.requires) for job in jobs}, slots)
     if held:
-        shown = ", ".join(f"{name} ({slot.state})" for name, slot in held[:_SHOWN])
-        more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
+        shown = first_of([f"{name} ({slot.state})" for name, slot in held], _SHOWN)
         return (
-            f"Nothing of it starts: all slots that could run it are held back: {shown}{more}. "
+            f"Nothing of it starts: all slots that could run it are held back: {shown}. "
             "Who did it, and why: qgjob agents list"
         )
     return None

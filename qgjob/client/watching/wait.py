@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable
-from types import TracebackType
 from typing import Final, Self
 
 from bus_schemas.agents import Heartbeat
@@ -107,9 +106,7 @@ class _BackgroundChecks:
         self._task.add_done_callback(lambda _: self._watch.nudge())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Cancel what still runs."""
         if self._task is not None:
             self._task.cancel()

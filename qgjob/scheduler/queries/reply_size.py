@@ -7,6 +7,7 @@ from typing import Final
 
 from bus_schemas.base import Message
 from bus_schemas.queries import JobView, Overview
+from qgjob.domain.wording import shorten
 
 _SHORT_TEXT: Final = 200
 _FEW_ATTEMPTS: Final = 5
@@ -53,4 +54,4 @@ def _shortened(job: JobView) -> JobView:
 
 
 def _short(text: str | None) -> str | None:
-    return text if text is None or len(text) <= _SHORT_TEXT else text[: _SHORT_TEXT - 1] + "…"
+    return text and shorten(text, _SHORT_TEXT)

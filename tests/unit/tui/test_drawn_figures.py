@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from bus_schemas.jobs import priority_class
 from bus_schemas.queries import Overview
 from qgjob.clock import ManualClock
+from qgjob.domain.wording import show_size
 from tests.support.lab.model import START
 from tui.draw.bars import area, bar, nice_maximum, rule, spark
 from tui.draw.spans import width_of
 from tui.draw.states import priority_ink
-from tui.draw.times import age, short_count, size, span
+from tui.draw.times import age, short_count, span
 from tui.store.store import Store
 from tui.widgets.queue_panel import QueuePanel
 
@@ -74,7 +75,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_sizes_and_counts() -> None:
-    assert (size(812), size(3_565_158), size(5 * 2**30)) == ("812 B", "3.4 MiB", "5.0 GiB")
+    assert (show_size(812), show_size(3_565_158), show_size(5 * 2**30)) == ("812 B", "3.4 MiB", "5.0 GiB")
     assert (short_count(999), short_count(1200), short_count(45_000), short_count(999_999)) == (
         "999",
         "1.2k",

@@ -48,6 +48,8 @@ class Heartbeats:
         self._key = encode_token(name)
         self._seq = 0
         self._changed = asyncio.Event()
+        self._unheard = False
+        """And it was said."""
         self.twin: RefusedError | None = None
         """Says who else has the name, once another agent has taken it."""
         self.taken = asyncio.Event()
@@ -94,7 +96,11 @@ class Heartbeats:
             with contextlib.suppress(NatsError):  # only for display
                 await self._bus.nc.publish(subjects.live_agent(self._name), payload)
         except QgjobError as error:
-            log.warning("the heartbeat was not heard: %s", error)
+            level = logging.DEBUG if self._unheard else logging.WARNING  # it may be for a day
+            log.log(level, "the heartbeat was not heard: %s", error)
+            self._unheard = True
+        else:
+            self._unheard = False
 
     async def _put(self, payload: bytes) -> None:
         while self.twin is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextlib
 import ssl
 from collections.abc import AsyncGenerator
@@ -16,6 +17,8 @@ from nats.errors import UnexpectedEOF
 from qgjob.bus.credentials import Renewed, User
 
 _FLUSH_S: Final = 2
+_KEPT_S: Final = 10.0
+"""How long a message waits for a server that is away: whoever sent it asks again, or says something newer."""
 
 
 class NoTlsError(NatsError):
@@ -23,17 +26,20 @@ class NoTlsError(NatsError):
 
 
 class Connection(NatsClient):
-    """The client library's, with six changes.
+    """The client library's, with seven changes.
 
     It comes back from whatever a server says before it ends a connection. It leaves nothing open of one that
     is lost, refused or given up, and waits for no server when it is closed. It never goes on without TLS
-    where that was asked for, and reads its files again for each connection. It reads headers faster: every
-    message of a backlog has some.
+    where that was asked for, and reads its files again for each connection. A server that was away for long
+    is not sent all that nobody waits for any more. It reads headers faster: every message of a backlog has
+    some.
     """
 
     def __init__(self, connect_timeout_s: float) -> None:
         super().__init__()
         self._connect_timeout_s = connect_timeout_s
+        self._sent_at: list[float] = []
+        """When each message was sent that waits for the server."""
 
     async def connect(self, *args: Any, **options: Any) -> None:
         """Connect; no step takes longer than the timeout, and a cancel ends it."""
@@ -52,8 +58,20 @@ class Connection(NatsClient):
         await self._hang_up()
         await super().close()
 
+    async def _send_command(self, cmd: bytes, priority: bool = False) -> None:
+        if not self.is_connected:
+            self._forget_old()
+            self._sent_at.append(asyncio.get_running_loop().time())
+        await super()._send_command(cmd, priority)
+
+    def _forget_old(self) -> None:
+        old = bisect.bisect_left(self._sent_at, asyncio.get_running_loop().time() - _KEPT_S)
+        self._pending_data_size -= sum(map(len, self._pending[:old]))
+        del self._pending[:old], self._sent_at[:old]
+
     async def _attempt_reconnect(self) -> None:
         await self._hang_up()
+        self._sent_at = [asyncio.get_running_loop().time()] * len(self._pending)
         await super()._attempt_reconnect()
 
     async def _connect_to_server(self, s: Any) -> None:
@@ -66,6 +84,7 @@ class Connection(NatsClient):
             await super()._process_connect_init()
             if not self.is_connected:  # the end came in place of an answer
                 raise UnexpectedEOF
+        self._forget_old()
 
     @contextlib.asynccontextmanager
     async def _attempt(self) -> AsyncGenerator[None]:

@@ -226,7 +226,7 @@ def assert_consistent(state: LabState) -> None:
             assert released.started or released.job.group == slot.bound, "held, but pulled by nobody"
     assert set(state.free) <= set(state.slots)
     works_for = [slot.works_on.key.org_id for slot in state.slots.values() if slot.works_on is not None]
-    assert state.org_slots == Counter(works_for)
+    assert state.index.orgs.slots == Counter(works_for)
     assert set(state.groups_in_flight) == {released.job.group for released in state.in_flight.values()}
     assert not state.at_group_limit or state.max_groups is not None
     for job_id, released in state.in_flight.items():

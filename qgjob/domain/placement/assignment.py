@@ -154,19 +154,13 @@ def refresh_worker(state: LabState, slot: Slot) -> None:
         return
     if slot.works_on is not None:
         slot.works_on.count_worker(slot.free_at, -1)
-        _count_org_slot(state, slot.works_on.key.org_id, -1)
+        state.index.orgs.count_slot(slot.works_on.key.org_id, -1)
         state.index.changed[slot.works_on.number] = slot.works_on
     slot.works_on, slot.free_at = group, free_at
     if group is not None:
         group.count_worker(free_at, 1)
-        _count_org_slot(state, group.key.org_id, 1)
+        state.index.orgs.count_slot(group.key.org_id, 1)
         state.index.changed[group.number] = group
-
-
-def _count_org_slot(state: LabState, org: str, by: int) -> None:
-    slots = state.org_slots[org] = state.org_slots.get(org, 0) + by
-    if not slots:
-        del state.org_slots[org]
 
 
 def is_overdue(slot: Slot, now: float) -> bool:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Final
 
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.index import Index
 from qgjob.domain.placement.model import GroupKey, LabState
 
 _TURN_S: Final = 120.0
@@ -169,7 +168,7 @@ def _blocked_by_rules(state: LabState, key: GroupKey) -> bool:
 
 def _block(state: LabState, group: Group) -> Group:
     """Move what waits in a group to a group of its own that the policy does not see."""
-    blocked = state.blocked[group.key] = Group(group.key, group.labels, Index(), group.number)
+    blocked = state.blocked[group.key] = Group(group.key, group.labels, {}, group.number)
     group.move_jobs_to(blocked)
     if not group.orphans:
         state.active.pop(group.key, None)

@@ -66,6 +66,7 @@ def apply_event(state: LabState, event: Event, now: float, effects: list[Effect]
             job_events.reprioritise(state, job_id, priority, now)
         case RulesChanged(rules):
             state.rules = rules
+            state.index.orgs.set_weights(rules.weights)
             state.stats.holds_stale = True
             blocking.reevaluate(state)
         case SlotWithheld(name, why):

@@ -225,7 +225,7 @@ def _changes(
         changes.append(f"Make it more urgent: qgjob reprioritise {job.job_id} 10")
     if orgs:
         org = job.group.org_id
-        weight = f"{2 * state.weights.get(org, 1.0):g}"
+        weight = f"{2 * state.index.orgs.weight(org):g}"
         changes.append(
             f"Give {org} a larger share: qgjob queue limit --org-id {quote(org)} --weight {weight}"
         )

@@ -12,7 +12,6 @@ from bus_schemas.jobs import priority_class
 from bus_schemas.subjects import PRIORITY_CLASSES
 
 if TYPE_CHECKING:
-    from qgjob.domain.placement.index import Index
     from qgjob.domain.placement.model import GroupKey, Job
 
 _PER_OCTAVE: Final = 4
@@ -109,9 +108,9 @@ class Group:
 
     __slots__ = (
         "busy",
+        "changed",
         "ends_s",
         "in_flight",
-        "index",
         "installs",
         "key",
         "labels",
@@ -123,10 +122,11 @@ class Group:
         "waiting",
     )
 
-    def __init__(self, key: GroupKey, labels: frozenset[str], index: Index, number: int) -> None:
+    def __init__(self, key: GroupKey, labels: frozenset[str], changed: dict[int, Group], number: int) -> None:
         self.key = key
         self.labels = labels
-        self.index = index
+        self.changed = changed
+        """Where it is noted, by number, that its ranks may be wrong now."""
         self.number = number
         """Ranks it among groups that are alike in all else: those known for longer are first."""
         self.queues: dict[int, Queue] = {}
@@ -159,7 +159,7 @@ class Group:
         queue.push(job)
         self.waiting += 1
         self.levels[job.level] += 1
-        self.index.changed[self.number] = self
+        self.changed[self.number] = self
 
     def remove(self, job: Job) -> None:
         """Take out a job; its entries in the queue are dropped when they come up."""
@@ -170,15 +170,15 @@ class Group:
             del self.queues[job.priority]
         self.waiting -= 1
         self.levels[job.level] -= 1
-        self.index.changed[self.number] = self
+        self.changed[self.number] = self
 
     def move_jobs_to(self, other: Group) -> None:
         """Move the waiting jobs to a group without any."""
         other.queues, self.queues = self.queues, {}
         other.levels, self.levels = self.levels, [0, 0, 0]
         other.waiting, self.waiting = self.waiting, 0
-        other.index.changed[other.number] = other
-        self.index.changed[self.number] = self
+        other.changed[other.number] = other
+        self.changed[self.number] = self
 
     def top_level(self) -> int | None:
         """The most urgent level at which jobs wait; None when none do."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qgjob.domain.estimates import TEST_PRIOR_S
+from qgjob.domain.placement.organisations import Organisations
 
 if TYPE_CHECKING:
     from qgjob.domain.estimates import Estimates
@@ -29,17 +32,22 @@ class Ranking:
         self._keys: dict[int, Key] = {}
         self._sorted: list[tuple[Key, int, Group]] = []
 
-    def put(self, group: Group, key: Key | None) -> None:
-        """Give a group another key, or with None take it out."""
+    def put(self, group: Group, key: Key | None) -> bool:
+        """Give a group another key, or with None take it out; False when it is the same as before."""
         old = self._keys.get(group.number)
         if old == key:
-            return
+            return False
         if old is not None:
             del self._sorted[bisect_left(self._sorted, (old, group.number))]  # pyright: ignore[reportArgumentType]  # a shorter tuple is less
             del self._keys[group.number]
         if key is not None:
             self._keys[group.number] = key
             insort(self._sorted, (key, group.number, group))
+        return True
+
+    def key_of(self, group: Group) -> Key | None:
+        """The key of a group; None when it is not ranked here."""
+        return self._keys.get(group.number)
 
     def __iter__(self) -> Iterator[tuple[Key, int, Group]]:
         return iter(self._sorted)
@@ -50,6 +58,49 @@ class Ranking:
     def first(self, count: int) -> list[tuple[Key, int, Group]]:
         """The first `count` groups, each behind its key and number."""
         return self._sorted[:count]
+
+
+class ByOrg:
+    """Groups ranked within each organisation, and the first group of each for which no slot works."""
+
+    __slots__ = ("_firsts", "_rankings", "without_slot")
+
+    def __init__(self) -> None:
+        self.without_slot = Ranking()
+        """The first groups of those without a slot."""
+        self._rankings: dict[str, Ranking] = {}
+        self._firsts: dict[str, Group] = {}
+        """By organisation: which of its groups is in `without_slot`."""
+
+    def put(self, group: Group, key: Key | None, orgs: Organisations) -> None:
+        """Give a group another key, or with None take it out."""
+        org = group.key.org_id
+        ranking = self._rankings.get(org)
+        if ranking is None:
+            ranking = self._rankings[org] = Ranking()
+        ranking.put(group, key)
+        if not ranking:
+            del self._rankings[org]
+        self.refresh(org, orgs)
+
+    def refresh(self, org: str, orgs: Organisations) -> None:
+        """Bring up to date which group is the first of an organisation, if no slot works for it."""
+        ranking = None if org in orgs.slots else self._rankings.get(org)
+        key, first = None, None
+        if ranking is not None:
+            ((key, _, first),) = ranking.first(1)
+        old = self._firsts.get(org)
+        if old is not None and old is not first:
+            self.without_slot.put(old, None)
+            del self._firsts[org]
+        if first is not None:
+            self._firsts[org] = first
+            self.without_slot.put(first, key)
+
+    def of(self, orgs: Iterable[str]) -> Iterator[Group]:
+        """The groups of some organisations in their order."""
+        rankings = [ranking for org in orgs if (ranking := self._rankings.get(org))]
+        return (group for _, _, group in heapq.merge(*rankings, key=itemgetter(0, 1)))
 
 
 def merge(rankings: Iterable[Ranking], count: int) -> list[Group]:
@@ -69,6 +120,8 @@ class Pool:
         default_factory=lambda: (Ranking(), Ranking(), Ranking())
     )
     """By level, the groups with jobs of it: the most urgent priority number first, then the longest wait."""
+    by_org: tuple[ByOrg, ByOrg, ByOrg] = field(default_factory=lambda: (ByOrg(), ByOrg(), ByOrg()))
+    """The same within each organisation."""
     by_age: Ranking = field(default_factory=Ranking)
     """The longest wait first, of whatever priority."""
     by_work: tuple[Ranking, Ranking, Ranking] = field(
@@ -101,10 +154,7 @@ class Index:
     """By capability; only those with waiting jobs."""
     builds: dict[Build, dict[int, Group]] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """The groups with waiting jobs, by build and number."""
-    waiting_by_org: dict[str, int] = field(default_factory=dict[str, int])
-    """How many jobs of each organisation wait that may start,"""
-    capabilities_by_org: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
-    """and by capability."""
+    orgs: Organisations = field(default_factory=Organisations)
     changed: dict[int, Group] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """Groups whose ranks may be wrong now, by number."""
     orphaned: dict[int, Group] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
@@ -132,6 +182,12 @@ class Index:
             for group in self.changed.values():
                 self._rank(group, estimates)
             self.changed.clear()
+        if self.orgs.turned:
+            for org in self.orgs.turned:
+                for capability in self.orgs.by_capability.get(org, ()):
+                    for by_org in self.pools[capability].by_org:
+                        by_org.refresh(org, self.orgs)
+            self.orgs.turned.clear()
 
     def _rank(self, group: Group, estimates: Estimates) -> None:
         capability = group.key.capability
@@ -144,11 +200,10 @@ class Index:
         self._count(group, pool, work_s)
         for level, by_priority in enumerate(pool.by_priority):
             queue = group.top_queue(level) if group.levels[level] else None
-            if queue is None:
-                by_priority.put(group, None)
-            else:
-                head = queue.oldest()
-                by_priority.put(group, (-head.priority, head.arrived_at, head.order))
+            head = None if queue is None else queue.oldest()
+            key = None if head is None else (-head.priority, head.arrived_at, head.order)
+            if by_priority.put(group, key):
+                pool.by_org[level].put(group, key, self.orgs)
         oldest = group.oldest()
         pool.by_age.put(group, None if oldest is None else (oldest.arrived_at, oldest.order, 0))
         top_level = group.top_level()
@@ -167,15 +222,8 @@ class Index:
         pool.work_s += after.work_s - before.work_s
         for level, (now, then) in enumerate(zip(after[:3], before[:3], strict=True)):
             pool.waiting[level] += now - then
-        org, build = group.key.org_id, group.key[1:]
-        total = self.waiting_by_org[org] = self.waiting_by_org.get(org, 0) + waiting - waited
-        by_capability = self.capabilities_by_org.setdefault(org, {})
-        capability = group.key.capability
-        by_capability[capability] = by_capability.get(capability, 0) + waiting - waited
-        if not by_capability[capability]:
-            del by_capability[capability]
-        if not total:
-            del self.waiting_by_org[org], self.capabilities_by_org[org]
+        self.orgs.count_waiting(group.key.org_id, group.key.capability, waiting - waited)
+        build = group.key[1:]
         if waiting:
             self._counted[group.number] = after
             self.builds.setdefault(build, {})[group.number] = group

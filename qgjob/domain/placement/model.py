@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -152,8 +151,6 @@ class LabState:
     """Builds of which nothing starts."""
     org_in_flight: dict[str, int] = field(default_factory=dict[str, int])
     """How many jobs of each organisation are in flight."""
-    org_slots: dict[str, int] = field(default_factory=dict[str, int])
-    """How many slots work for each organisation."""
     groups_in_flight: dict[GroupKey, float] = field(default_factory=dict[GroupKey, float])
     """The groups with jobs in flight, and since when they have had room."""
     max_groups: int | None = None
@@ -192,7 +189,7 @@ class LabState:
         group = self.groups.get(key)
         if group is None:
             labels = labels_of(key.capability)
-            group = self.groups[key] = Group(key, labels, self.index, self.index.next_number())
+            group = self.groups[key] = Group(key, labels, self.index.changed, self.index.next_number())
         return group
 
     def is_kept_back(self, job: Job) -> bool:
@@ -203,11 +200,6 @@ class LabState:
         key = job.group
         in_flight = {key.org_id: self.org_in_flight.get(key.org_id, 0) + 1}
         return job.parked or key[1:] in self.held_builds or self.rules.blocks(key, in_flight)
-
-    @property
-    def weights(self) -> Mapping[str, float]:
-        """The weight of each organisation that has not the usual one, 1."""
-        return self.rules.weights
 
     def expected_s(self, job: Job) -> float:
         """How long a job's test is expected to run."""

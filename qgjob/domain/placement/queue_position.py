@@ -49,8 +49,8 @@ def orgs_ahead(state: LabState, job: Job) -> list[str]:
     """The organisations whose jobs of its class go first on its slots: they have less than their share."""
     # As before a decision: there was none while no slot was free.
     state.index.refresh(state.estimates)
-    favoured = fairness_of(state).favoured
-    if job.group.org_id in favoured:
+    fairness = fairness_of(state)
+    if not fairness.favours_any or fairness.favours(job.group.org_id):
         return []
     required = labels_of(job.group.capability)
     offered = {slot.labels for slot in state.slots.values() if slot.available and required <= slot.labels}
@@ -58,7 +58,7 @@ def orgs_ahead(state: LabState, job: Job) -> list[str]:
         {
             key.org_id
             for key, group in state.active.items()
-            if key.org_id in favoured
+            if fairness.favours(key.org_id)
             and group.levels[job.level]
             and any(group.labels <= labels for labels in offered)
         }

@@ -18,7 +18,6 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.placement import blocking
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.index import Index
 from qgjob.domain.placement.model import Job
 from qgjob.scheduler.dispatch.dispatcher import group_ref
 from qgjob.scheduler.dispatch.holds import Holds
@@ -126,7 +125,7 @@ class OverviewPublisher:
         parked = state.run_gates.parked()
         groups = {**state.blocked, **state.groups}
         for key in parked.keys() - groups.keys():
-            groups[key] = Group(key, labels_of(key.capability), Index(), 0)
+            groups[key] = Group(key, labels_of(key.capability), {}, 0)
         rows: list[_Row] = []
         for key, group in groups.items():
             blocked = state.blocked.get(key, group)

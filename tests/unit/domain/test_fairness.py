@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
 
 from qgjob.domain.placement.events import JobArrived, RulesChanged, SlotSeen
 from qgjob.domain.placement.explain import explain
+from qgjob.domain.placement.model import LabState
+from qgjob.domain.placement.policy.fairness import fairness_of
 from qgjob.domain.placement.rules import Rules
 from tests.support.placement import LABELS, World, job
 from tests.support.simulated_lab import INSTALL_S, TEST_S, SimulatedLab
@@ -128,6 +132,53 @@ def test_a_share_is_of_the_slots_that_can_run_the_work(weights: Mapping[str, flo
     on_devices = [one.group.org_id for _, one in lab.starts if one.group.capability == device]
     assert on_devices.count("p") >= 20
     assert on_devices.count("q") >= 20
+
+
+def plainly_favoured(state: LabState) -> set[str]:
+    """Who has fewer slots than it is guaranteed, said as plainly as can be: of all groups and slots."""
+    waiting = Counter[str]()
+    able = Counter[str]()
+    for group in state.groups.values():
+        if group.waiting:
+            org, fits = group.key.org_id, sum(group.labels <= slot.labels for slot in state.slots.values())
+            waiting[org] += group.waiting
+            able[org] = max(able[org], fits)
+    busy = Counter(slot.works_on.key.org_id for slot in state.slots.values() if slot.works_on)
+    idle = Counter(slot.bound.org_id for slot in state.free.values() if slot.bound and not slot.assigned)
+    if len(waiting) < 2:
+        return set()
+    most, flooding = max((count, org) for org, count in waiting.items())
+    floods = most > 10 * len(state.slots) and most >= 0.8 * waiting.total()
+    present = {*waiting, *busy}
+    if not floods and not any(org in state.rules.weights for org in present):
+        several = any(count > 1 for count in (busy + idle).values())
+        return {org for org in waiting if several and not busy[org] + idle[org]}
+    weights = {org: state.rules.weights.get(org, 1.0) for org in present}
+    shares = {org: able[org] * weights[org] / sum(weights.values()) for org in waiting}
+    return {org for org in shares if busy[org] < shares[org] and not (floods and org == flooding)}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_of_many_organisations_those_are_favoured_that_have_less_than_they_are_guaranteed(seed: int) -> None:
+    chance = random.Random(seed)
+    world = World()
+    orgs = [f"o{number}" for number in range(chance.choice((3, 8, 40)))]
+    for number in range(chance.choice((3, 12))):
+        world.add_slot(f"a/s{number}", LABELS[: 1 + number % 2])
+    for number in range(300):
+        world.now += 1.0
+        if number % 60 == 20:
+            weighted = chance.sample(orgs, 2) if chance.random() < 0.5 else []
+            world.feed(RulesChanged(Rules(weights=dict.fromkeys(weighted, chance.choice((0.5, 4.0))))))
+        org = orgs[0] if seed % 2 and chance.random() < 0.9 else chance.choice(orgs)
+        app, labels = chance.choice(("v1", "v2", "v3")), LABELS[: chance.randrange(3)]
+        world.feed(JobArrived(job(number, org=org, app=app, labels=labels, at=world.now)))
+        name = chance.choice(sorted(world.labels))
+        world.perform(chance.choice(("take", "finish")), name)
+        world.state.index.refresh(world.state.estimates)
+        fairness, plain = fairness_of(world.state), plainly_favoured(world.state)
+        assert {org for org in orgs if fairness.favours(org)} == plain
+        assert {org for org in plain if fairness.slots(org)} <= set(fairness.maybe_with_slots)
 
 
 def test_explain_names_no_organisation_whose_work_fits_no_slot_of_the_jobs() -> None:

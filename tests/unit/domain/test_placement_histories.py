@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.placement.core import decide
-from qgjob.domain.placement.events import Bind, Effect, Event, Expire, JobArrived, Release, Tick
+from qgjob.domain.placement.events import Bind, Effect, Event, Expire, JobArrived, Release, RulesChanged, Tick
 from qgjob.domain.placement.index import Index
 from qgjob.domain.placement.model import AWAIT_REPORT_S, GroupKey, Job, LabState
+from qgjob.domain.placement.organisations import Organisations
+from qgjob.domain.placement.rules import Rules
 from tests.support.placement import LABELS, History, NewJob, World, histories, job, play
 
 
@@ -68,7 +70,11 @@ def test_decisions_are_the_same_in_every_process() -> None:
 def assert_indexed(state: LabState) -> None:
     """The index says the same as one made anew of all groups, and as a plain count."""
     state.index.refresh(state.estimates)
-    fresh = Index()
+    fresh, orgs = Index(), state.index.orgs
+    fresh.orgs.set_weights(state.rules.weights)
+    for slot in state.slots.values():
+        if slot.works_on is not None:
+            fresh.orgs.count_slot(slot.works_on.key.org_id, 1)
     for group in state.groups.values():
         fresh.changed[group.number] = group
     fresh.refresh(state.estimates)
@@ -79,6 +85,11 @@ def assert_indexed(state: LabState) -> None:
         assert list(incremental.by_age) == list(pool.by_age)
         for level in range(3):
             assert list(incremental.by_priority[level]) == list(pool.by_priority[level])
+            by_org, in_order = incremental.by_org[level], [group for *_, group in pool.by_priority[level]]
+            assert list(by_org.of(orgs.waiting)) == in_order
+            firsts = {group.key.org_id: group for group in reversed(in_order)}
+            without = {group.number for org, group in firsts.items() if org not in orgs.slots}
+            assert {entry[1] for entry in by_org.without_slot} == without
             assert {entry[1] for entry in incremental.by_work[level]} == {
                 entry[1] for entry in pool.by_work[level]
             }
@@ -86,8 +97,7 @@ def assert_indexed(state: LabState) -> None:
     state.index.refresh(state.estimates)  # what an unknown test is expected to take may have changed since
     for name, pool in fresh.pools.items():
         assert state.index.pools[name].work_s == pytest.approx(pool.work_s, abs=1e-6)
-    assert state.index.waiting_by_org == fresh.waiting_by_org
-    assert state.index.capabilities_by_org == fresh.capabilities_by_org
+    assert_orgs_counted(orgs, fresh.orgs)
     assert {b: set(g) for b, g in state.index.builds.items()} == {b: set(g) for b, g in fresh.builds.items()}
     for group in state.groups.values():
         jobs = list(group.jobs())
@@ -108,6 +118,20 @@ def assert_indexed(state: LabState) -> None:
             assert group.head() is min(jobs, key=lambda j: (-j.priority, j.arrived_at, j.order))
 
 
+def assert_orgs_counted(orgs: Organisations, fresh: Organisations) -> None:
+    """The sums say the same as those of a fresh count, and as plain ones."""
+    assert (orgs.waiting, orgs.by_capability) == (fresh.waiting, fresh.by_capability)
+    assert (orgs.slots, orgs.weighted) == (fresh.slots, fresh.weighted)
+    assert orgs.total_weight == sum(orgs.weight(org) for org in {*orgs.waiting, *orgs.slots})
+    assert orgs.all_waiting == sum(orgs.waiting.values())
+    assert orgs.with_several == sum(slots > 1 for slots in orgs.slots.values())
+    if orgs.waiting:
+        assert orgs.with_most_waiting() == max(orgs.waiting, key=lambda org: (orgs.waiting[org], org))
+    for most in (0.5, 1.0, 2.5):
+        fewer = {org for org, slots in orgs.slots.items() if slots < most * orgs.weight(org)}
+        assert set(orgs.with_fewer_slots(most)) == fewer
+
+
 class Checked(World):
     def feed(self, event: Event) -> None:
         super().feed(event)
@@ -115,9 +139,10 @@ class Checked(World):
 
 
 @settings(max_examples=60)
-@given(histories)
-def test_the_indices_are_right_whatever_happens(history: History) -> None:
+@given(histories, st.dictionaries(st.sampled_from("opq"), st.sampled_from([0.25, 3.0])))
+def test_the_indices_are_right_whatever_happens(history: History, weights: dict[str, float]) -> None:
     world = Checked()
+    world.feed(RulesChanged(Rules(weights=weights)))
     for number, step in enumerate(history):
         world.now += 0.5
         if isinstance(step, NewJob):

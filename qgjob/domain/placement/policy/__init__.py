@@ -12,7 +12,6 @@ from collections.abc import Callable
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.model import Job, LabState, Slot
 from qgjob.domain.placement.policy.aged import choose_aged
-from qgjob.domain.placement.policy.fairness import fairness_of
 from qgjob.domain.placement.policy.ordinary import choose_ordinary
 from qgjob.domain.placement.policy.urgent import choose_urgent
 from qgjob.domain.placement.policy.view import Choice, View
@@ -29,7 +28,6 @@ def choose(state: LabState, now: float) -> Choice | None:
     state.index.refresh(state.estimates)
     state.stats.advance(state, now)
     view = View.of(state, now)
-    view.fairness = fairness_of(state)
     choice = _choose_orphan(view) or choose_aged(view) or choose_urgent(view) or choose_ordinary(view)
     if choice is not None and choice[2] is not None:
         _record_start(view, choice[0], choice[1], choice[2])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from qgjob.domain.placement.groups import Group, Queue
+from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Job, LabState, Slot
 from qgjob.domain.placement.policy.view import Choice, View
 
@@ -39,16 +40,16 @@ def slots_with_build(view: View, group: Group) -> Iterator[Slot]:
         yield prefetching
 
 
-def slots_for_install(view: View, group: Group) -> Iterator[Slot]:
-    """The idle slots on which the group's build could be installed, the best first.
+def slots_for_install(view: View, of: Group | Pool) -> Iterator[Slot]:
+    """The idle slots on which a build of a group or a pool could be installed, the best first.
 
     A common slot before a scarce one that others may need; then one whose build nobody waits for; then the
     one that is idle for longest.
     """
-    scarcer = _scarcer_labels(view, group)
+    scarcer = _scarcer_labels(view, of)
     ranked: list[tuple[int, int, int, Slot]] = []
     for number, slot in enumerate(view.idle):
-        if not group.labels <= slot.labels:
+        if not of.labels <= slot.labels:
             continue
         scarcity = sum(labels <= slot.labels for labels in scarcer) if scarcer else 0
         level = view.waiting_level(slot)
@@ -61,12 +62,12 @@ def slots_for_install(view: View, group: Group) -> Iterator[Slot]:
         yield slot
 
 
-def _scarcer_labels(view: View, group: Group) -> list[frozenset[str]]:
-    """The labels of each capability, with or without waiting jobs, that fewer slots have than the group's."""
+def _scarcer_labels(view: View, of: Group | Pool) -> list[frozenset[str]]:
+    """The labels of each capability, with or without waiting jobs, that fewer slots have than this one's."""
     by_capability = view.state.stats.by_capability
     if len(by_capability) == 1:
         return []
-    slots = view.stats(group).slots
+    slots = view.stats(of).slots
     return [stats.fcfs.labels for stats in by_capability.values() if stats.slots < slots]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import floor
 from typing import Final
@@ -18,68 +17,92 @@ _ROUNDING: Final = 1e-9
 """Three slots of three equal shares may be a hair less."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fairness:
-    """How many slots organisations are guaranteed while others have more."""
+    """How many slots organisations are guaranteed while others have more, worked out for whom it is asked.
 
-    favoured: frozenset[str] = frozenset()
-    """They have fewer slots than they are guaranteed, and go first within a class."""
-    _slots: Counter[str] = field(default_factory=Counter[str])
-    """How many slots each has, including those that are idle between two jobs."""
-    _guaranteed: Mapping[str, float] = field(default_factory=dict[str, float])
-    """How many slots each is guaranteed; none where no other needs them."""
+    Each with waiting jobs is guaranteed its first slot, unless others have no second one. It is guaranteed
+    its share of the slots that can run its work while another one floods the lab, or where an operator gave
+    one of them another share: to share evenly at all times costs too many installs.
+    """
 
-    def turns(self) -> list[frozenset[str]]:
-        """The favoured organisations in the order of their turns: first those without any slot."""
-        without = frozenset(org for org in self.favoured if not self._slots[org])
-        return [orgs for orgs in (without, self.favoured - without) if orgs]
+    state: LabState
+    idle: Counter[str]
+    """How many slots are idle between two jobs of each."""
+    favours_any: bool = False
+    """Whether others may go before any organisation: there are several, and one has slots to give."""
+    shares: bool = False
+    """Whether each is guaranteed its share, not only its first slot."""
+    flooding: str | None = None
+    """Who floods the lab: it is guaranteed nothing."""
+    total_weight: float = 1.0
+    """Of all among whom the slots are shared."""
+    _guaranteed: dict[str, float] = field(default_factory=dict[str, float])
+    _maybe: list[str] | None = None
 
-    def can_spare(self, slot: Slot, favoured: str) -> bool:
+    def slots(self, org: str) -> int:
+        """How many slots an organisation has, including those that are idle between two jobs."""
+        return self.state.index.orgs.slots.get(org, 0) + self.idle[org]
+
+    def favours(self, org: str) -> bool:
+        """Whether an organisation has fewer slots than it is guaranteed: it goes first within a class."""
+        orgs = self.state.index.orgs
+        if not self.favours_any or org not in orgs.waiting or org == self.flooding:
+            return False
+        return orgs.slots.get(org, 0) < self._guarantee(org) if self.shares else not self.slots(org)
+
+    @property
+    def maybe_with_slots(self) -> list[str]:
+        """Those that may be favoured although they have a slot: nobody else is."""
+        if self._maybe is None:
+            orgs = self.state.index.orgs
+            self._maybe = []
+            if self.shares:
+                most = len(self.state.slots) / self.total_weight * (1.0 + _ROUNDING)
+                between = [org for org, count in self.idle.items() if count and org not in orgs.slots]
+                self._maybe = between + orgs.with_fewer_slots(most)
+        return self._maybe
+
+    def can_spare(self, slot: Slot, *, first: bool) -> bool:
         """Whether the organisation that an idle slot worked for keeps what it is guaranteed without it.
 
-        For the first slot of another one it gives the fraction of a slot that it is guaranteed, too: each has
-        one more or less, and small shares would have none for ever.
+        For the `first` slot of another one it gives the fraction of a slot that it is guaranteed, too: each
+        has one more or less, and small shares would have none for ever.
         """
         org = None if slot.bound is None else slot.bound.org_id
-        if org is None or org not in self._guaranteed:
+        if org is None or org not in self.state.index.orgs.waiting or org == self.flooding:
             return True
-        guaranteed = self._guaranteed[org]
-        if not self._slots[favoured]:
+        guaranteed = self._guarantee(org) if self.shares else 1.0
+        if first:
             guaranteed = max(1.0, floor(guaranteed + _ROUNDING))
-        return self._slots[org] - 1 >= guaranteed
+        return self.slots(org) - 1 >= guaranteed
 
-
-_ALL_EQUAL: Final = Fairness()
+    def _guarantee(self, org: str) -> float:
+        guaranteed = self._guaranteed.get(org)
+        if guaranteed is None:
+            weight = self.state.index.orgs.weight(org)
+            guaranteed = _able_slots(self.state, org) * weight / self.total_weight
+            self._guaranteed[org] = guaranteed
+        return guaranteed
 
 
 def fairness_of(state: LabState) -> Fairness:
-    """How many slots the organisations with waiting jobs are guaranteed, and which have fewer.
-
-    Each is guaranteed its first slot, unless others have no second one. It is guaranteed its share of the
-    slots that can run its work while another one floods the lab, or where an operator gave one of them
-    another share: to share evenly at all times costs too many installs.
-    """
-    waiting = state.index.waiting_by_org
-    if len(waiting) < 2:
-        return _ALL_EQUAL
-    flooding = max(waiting, key=lambda org: (waiting[org], org))
-    many = waiting[flooding] > _FLOOD_BACKLOG * len(state.slots)
-    floods = many and waiting[flooding] >= _FLOOD * sum(waiting.values())
-    busy = state.org_slots
-    slots = Counter(slot.bound.org_id for slot in state.free.values() if slot.bound and not slot.assigned)
-    slots.update(busy)
-    if floods or not state.weights.keys().isdisjoint({*waiting, *busy}):
-        weights = {org: state.weights.get(org, 1.0) for org in {*waiting, *busy}}
-        total = sum(weights.values())
-        guaranteed = {org: _able_slots(state, org) * weights[org] / total for org in waiting}
-        if floods:
-            del guaranteed[flooding]
-        return Fairness(
-            frozenset(org for org in guaranteed if busy.get(org, 0) < guaranteed[org]), slots, guaranteed
-        )
-    if max(slots.values(), default=0) < 2:
-        return _ALL_EQUAL
-    return Fairness(frozenset(org for org in waiting if not slots[org]), slots, dict.fromkeys(waiting, 1.0))
+    """What organisations with waiting jobs are guaranteed now; the index must be up to date."""
+    orgs = state.index.orgs
+    idle = Counter(slot.bound.org_id for slot in state.free.values() if slot.bound and not slot.assigned)
+    fairness = Fairness(state, idle)
+    if len(orgs.waiting) < 2:
+        return fairness
+    largest = orgs.with_most_waiting()
+    waiting = orgs.waiting[largest]
+    if waiting > _FLOOD_BACKLOG * len(state.slots) and waiting >= _FLOOD * orgs.all_waiting:
+        fairness.flooding = largest
+    fairness.shares = fairness.flooding is not None or orgs.weighted > 0
+    fairness.total_weight = orgs.total_weight
+    fairness.favours_any = (
+        fairness.shares or orgs.with_several > 0 or any(fairness.slots(org) > 1 for org in idle)
+    )
+    return fairness
 
 
 def _able_slots(state: LabState, org: str) -> int:
@@ -90,5 +113,5 @@ def _able_slots(state: LabState, org: str) -> int:
     by_capability = state.stats.by_capability
     return max(
         stats.slots if (stats := by_capability.get(capability)) else 0
-        for capability in state.index.capabilities_by_org[org]
+        for capability in state.index.orgs.by_capability[org]
     )

@@ -77,8 +77,8 @@ def choose_urgent(view: View) -> Choice | None:
     groups = merge((pool.by_priority[0] for pool in pools), _SCAN_LIMIT)
     if choice := choose_favoured(view, pools, 0) or choose_cheap_install(view, pools, 0):
         return choice
-    if first := view.fairness.favoured:
-        groups.sort(key=lambda group: group.key.org_id not in first)
+    if view.fairness.favours_any:
+        groups.sort(key=lambda group: not view.fairness.favours(group.key.org_id))
     for group in groups:
         for slot in slots_with_build(view, group):
             if choice := choose_job(view, slot, group, "urgent; the build is installed there", level=0):

@@ -10,7 +10,7 @@ from qgjob.domain.placement.assignment import is_overdue
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
-from qgjob.domain.placement.policy.fairness import Fairness
+from qgjob.domain.placement.policy.fairness import Fairness, fairness_of
 from qgjob.domain.placement.policy.thresholds import FEW_PER_SLOT, Thresholds, thresholds
 from qgjob.domain.placement.stats import CapabilityStats, max_aged_credit
 
@@ -33,6 +33,7 @@ class View:
 
     state: LabState
     now: float
+    fairness: Fairness
     idle: list[Slot] = field(default_factory=list[Slot])
     """Slots that hold nothing, the longest idle first."""
     holders: dict[Build, list[Slot]] = field(default_factory=dict[Build, list[Slot]])
@@ -40,7 +41,6 @@ class View:
     prefetching: dict[GroupKey, Slot] = field(default_factory=dict[GroupKey, Slot])
     """By group: the busy slot with the fewest jobs of those for which one more short job may be released
     ahead."""
-    fairness: Fairness = field(default_factory=Fairness)
     is_aged_start: bool = False
     """Whether the choice is charged to the share of the starts that aged work has."""
     _thresholds: dict[str, Thresholds] = field(default_factory=dict[str, Thresholds])
@@ -49,7 +49,7 @@ class View:
     @classmethod
     def of(cls, state: LabState, now: float) -> View:
         """The slots that can take a job now."""
-        view = cls(state, now)
+        view = cls(state, now, fairness_of(state))
         for slot in state.free.values():
             if not slot.assigned:
                 view.idle.append(slot)

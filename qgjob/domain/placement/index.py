@@ -152,6 +152,8 @@ class Index:
 
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool])
     """By capability; only those with waiting jobs."""
+    by_age: Ranking = field(default_factory=Ranking)
+    """Those of all pools, the longest wait first."""
     builds: dict[Build, dict[int, Group]] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """The groups with waiting jobs, by build and number."""
     orgs: Organisations = field(default_factory=Organisations)
@@ -205,7 +207,9 @@ class Index:
             if by_priority.put(group, key):
                 pool.by_org[level].put(group, key, self.orgs)
         oldest = group.oldest()
-        pool.by_age.put(group, None if oldest is None else (oldest.arrived_at, oldest.order, 0))
+        key = None if oldest is None else (oldest.arrived_at, oldest.order, 0)
+        if pool.by_age.put(group, key):
+            self.by_age.put(group, key)
         top_level = group.top_level()
         for level, by_work in enumerate(pool.by_work):
             by_work.put(group, (-work_s / (group.busy + 1), 0.0, 0) if level == top_level else None)

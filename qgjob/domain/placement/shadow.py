@@ -7,7 +7,7 @@ time there is to wait for a slot that has the build, and which jobs the policy m
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
 from typing import TYPE_CHECKING, Final
@@ -130,6 +130,10 @@ class Shadow:
     has."""
     required: Labels = frozenset()
     """The labels that any job asked for when the slots were resized last."""
+    _able: dict[Labels, list[FcfsQueue]] = field(default_factory=dict[Labels, list[FcfsQueue]])
+    """By the labels of a slot: the queues whose jobs it can run."""
+    _unused: set[Labels] = field(default_factory=set[Labels])
+    """Kinds of slots for which no job would wait, until one arrives."""
     _last_number: int = 0
 
     def queue(self, capability: str, labels: Labels) -> FcfsQueue:
@@ -137,17 +141,28 @@ class Shadow:
         queue = self.queues.get(capability)
         if queue is None:
             queue = self.queues[capability] = FcfsQueue(labels)
+            self._able.clear()
         return queue
+
+    def forget(self, capability: str) -> None:
+        """Nothing is simulated of a capability any more."""
+        del self.queues[capability]
+        self._able.clear()
 
     def on_arrival(self, job: Job, labels: Labels, expected_s: float) -> bool:
         """A job arrived that may start. Returns whether it asks for new labels: then `resize` is needed."""
         self.queue(job.group.capability, labels).enqueue(job, expected_s)
+        self._unused.difference_update([kind for kind in self._unused if labels <= kind])
         return not labels <= self.required
 
-    def resize(self, slots: Iterable[Labels], now: float) -> None:
-        """Have as many slots of each kind as the lab has; `slots` are the labels of each of its slots."""
+    def resize(self, slots: Mapping[Labels, int], now: float) -> None:
+        """Have as many slots of each kind as the lab has; `slots`: how many have these labels."""
         self.required = frozenset().union(*(queue.labels for queue in self.queues.values()))
-        counts = Counter(labels & self.required for labels in slots)
+        counts = Counter[Labels]()
+        for labels, count in slots.items():
+            counts[labels & self.required] += count
+        self._able.clear()
+        self._unused.clear()
         surplus = sorted(slot for kind in list(self.slots) for slot in self._take_surplus(kind, counts[kind]))
         for kind, count in counts.items():
             alike = self.slots.setdefault(kind, [])
@@ -169,6 +184,7 @@ class Shadow:
         """Other jobs are kept back than before."""
         for queue in self.queues.values():
             queue.take_back(is_kept_back)
+        self._unused.clear()
 
     def advance(
         self,
@@ -182,9 +198,12 @@ class Shadow:
         """
         budget = _MAX_STARTS
         for kind, alike in self.slots.items():
+            if kind in self._unused:
+                continue
             while alike[0][0] <= now and budget:
                 queue, level = self._next_queue(kind)
                 if queue is None:
+                    self._unused.add(kind)
                     break
                 budget -= 1
                 job, expected_s = next(iter(queue.jobs[level].items()))
@@ -201,11 +220,14 @@ class Shadow:
 
     def _next_queue(self, kind: Labels) -> tuple[FcfsQueue | None, int]:
         """The queue and level of the next job that a slot of these labels takes; None when there is none."""
+        able = self._able.get(kind)
+        if able is None:
+            able = self._able[kind] = [queue for queue in self.queues.values() if queue.labels <= kind]
         for level in range(3):
             oldest: FcfsQueue | None = None
             oldest_at = 0.0
-            for queue in self.queues.values():
-                if not queue.jobs[level] or not queue.labels <= kind:
+            for queue in able:
+                if not queue.jobs[level]:
                     continue
                 arrived_at = next(iter(queue.jobs[level])).arrived_at
                 if oldest is None or arrived_at < oldest_at:

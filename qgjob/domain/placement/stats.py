@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, field
 from math import exp
 from typing import TYPE_CHECKING, Final
@@ -85,6 +87,8 @@ class Stats:
     slots_stale: bool = True
     """Whether slots must be counted again: a capability is new, or a job asks for a new label."""
 
+    _fitting: dict[frozenset[str], list[int]] = field(default_factory=dict[frozenset[str], list[int]])
+    """By the labels of a slot: how many slots each capability has that it can run, sorted."""
     holds_stale: bool = False
     """Whether something was paused, held or limited, or is not any more, that the shadow does not know of."""
 
@@ -94,10 +98,23 @@ class Stats:
         if stats is None:
             if len(self.by_capability) >= _MAX_CAPABILITIES:
                 oldest = next(iter(self.by_capability))
-                del self.by_capability[oldest], self.shadow.queues[oldest]
+                del self.by_capability[oldest]
+                self.shadow.forget(oldest)
             stats = self.by_capability[capability] = CapabilityStats(self.shadow.queue(capability, labels))
             self.slots_stale = True
+            self._fitting.clear()
         return stats
+
+    def scarcity(self, labels: frozenset[str], slots: int) -> int:
+        """How many capabilities, with or without waiting jobs, need a slot with these labels more.
+
+        They have fewer than so many slots.
+        """
+        fitting = self._fitting.get(labels)
+        if fitting is None:
+            able = (stats for stats in self.by_capability.values() if stats.fcfs.labels <= labels)
+            fitting = self._fitting[labels] = sorted(stats.slots for stats in able)
+        return bisect_left(fitting, slots)
 
     def on_arrival(self, state: LabState, job: Job, now: float) -> None:
         """A job arrived, or the time of a delayed one has come."""
@@ -120,9 +137,11 @@ class Stats:
         """Count slots again if they changed, and bring the shadow up to date."""
         if self.slots_stale or state.index.slots_changed:
             self.slots_stale = state.index.slots_changed = False
-            available = [slot.labels for slot in state.slots.values() if slot.available]
+            self._fitting.clear()
+            available = Counter(slot.labels for slot in state.slots.values() if slot.available)
             for stats in self.by_capability.values():
-                stats.slots = sum(stats.fcfs.labels <= labels for labels in available)
+                required = stats.fcfs.labels
+                stats.slots = sum(count for labels, count in available.items() if required <= labels)
             self.shadow.resize(available, now)
         if self.holds_stale:
             self.holds_stale = False

@@ -25,7 +25,7 @@ def test_the_shadow_waits_as_first_come_first_served_does() -> None:
     ran = Simulation(jobs, Lab.uniform(6, 30.0), chooser, noise=0.0, seed=0).run()
     shadow = Shadow()
     shadow.queue("any", frozenset())
-    shadow.resize(Lab.uniform(6, 30.0).slots, 0.0)
+    shadow.resize({frozenset(): 6}, 0.0)
     for number, one in enumerate(jobs):
         shadow.advance(one.arrival_s, lambda _org, _app: 30.0)
         key = GroupKey("any", one.org_id, one.app_version_id)

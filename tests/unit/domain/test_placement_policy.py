@@ -398,3 +398,16 @@ def test_at_the_end_of_a_backlog_an_older_build_goes_before_a_further_slot_for_a
     assert {one.group.app_version_id for _, one in lab.starts} == {"young"}, "the slot stays on its build"
     lab.feed(SlotSeen("a/s1", frozenset(), True, frozenset(), None, None))
     assert lab.starts[-1][1].group.app_version_id == "old", "young is late, and old will be"
+
+
+@pytest.mark.parametrize("priority", [9, 5, 2])
+def test_a_job_does_not_wait_behind_many_builds_that_its_slot_cannot_run(priority: int) -> None:
+    """Their slots are gone; only so many of the first builds are looked at."""
+    world = World()
+    world.add_slot("a/s0", ("emulator",))
+    for number in range(40):
+        other = job(number, app=f"v{number}", labels=("device",), priority=priority, at=world.now)
+        world.feed(JobArrived(other))
+    world.now += 1.0
+    world.feed(JobArrived(job(99, app="v", labels=("emulator",), priority=priority, at=world.now)))
+    assert list(world.released) == ["j99"]

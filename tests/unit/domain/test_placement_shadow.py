@@ -30,7 +30,7 @@ def shadow_of(slots: int) -> Shadow:
     """The shadow of a lab of alike slots, at time 0."""
     shadow = Shadow()
     shadow.queue(ANY_CAPABILITY, ANY)
-    shadow.resize([ANY] * slots, 0.0)
+    shadow.resize({ANY: slots}, 0.0)
     return shadow
 
 

@@ -41,7 +41,7 @@ def choose_aged(view: View) -> Choice | None:
     arrived_before = view.now - AGED_AFTER_S
     oldest = [
         (key, number, group)
-        for pool in view.state.index.pools.values()
+        for pool in view.pools
         for key, number, group in pool.by_age.first(_GROUPS_PER_POOL)
         if key[0] <= arrived_before
     ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final
 
 from qgjob.domain.placement.groups import Group, Queue
@@ -46,29 +48,22 @@ def slots_for_install(view: View, of: Group | Pool) -> Iterator[Slot]:
     A common slot before a scarce one that others may need; then one whose build nobody waits for; then the
     one that is idle for longest.
     """
-    scarcer = _scarcer_labels(view, of)
-    ranked: list[tuple[int, int, int, Slot]] = []
-    for number, slot in enumerate(view.idle):
-        if not of.labels <= slot.labels:
-            continue
-        scarcity = sum(labels <= slot.labels for labels in scarcer) if scarcer else 0
-        level = view.waiting_level(slot)
-        if level is None and not scarcity:
+    by_scarcity: dict[int, list[list[tuple[int, Slot]]]] = {}
+    for labels, slots in view.idle_by_labels.items():
+        if of.labels <= labels:
+            scarcity = view.state.stats.scarcity(labels, view.stats(of).slots)
+            by_scarcity.setdefault(scarcity, []).append(slots)
+    for _, alike in sorted(by_scarcity.items(), key=itemgetter(0)):
+        wanted: list[tuple[int, int, Slot]] = []
+        for number, slot in alike[0] if len(alike) == 1 else heapq.merge(*alike, key=itemgetter(0)):
+            level = view.waiting_level(slot)
+            if level is None:
+                yield slot
+            else:
+                wanted.append((-level, number, slot))
+        wanted.sort(key=itemgetter(0, 1))
+        for *_, slot in wanted:
             yield slot
-        else:
-            ranked.append((scarcity, 0 if level is None else 3 - level, number, slot))
-    ranked.sort(key=lambda entry: entry[:3])
-    for *_, slot in ranked:
-        yield slot
-
-
-def _scarcer_labels(view: View, of: Group | Pool) -> list[frozenset[str]]:
-    """The labels of each capability, with or without waiting jobs, that fewer slots have than this one's."""
-    by_capability = view.state.stats.by_capability
-    if len(by_capability) == 1:
-        return []
-    slots = view.stats(of).slots
-    return [stats.fcfs.labels for stats in by_capability.values() if stats.slots < slots]
 
 
 def _next_job(view: View, slot: Slot, group: Group, level: int | None) -> Job | None:

@@ -21,8 +21,10 @@ def is_last_rounds(view: View, pools: list[Pool]) -> bool:
     return all(view.is_brief(pool) or view.backlog_s(pool) <= _LAST_ROUNDS * view.round_s for pool in pools)
 
 
-def choose_last_to_end(view: View, pools: list[Pool]) -> Choice | None:
+def choose_last_to_end(view: View, tier: list[Pool], pools: list[Pool]) -> Choice | None:
     """One more slot for the build that would be done last, where that makes it done sooner.
+
+    `tier`: all that ends together; `pools`: those of it that a free slot can run.
 
     So all builds end at about the same time; and the install costs nobody anything, as the slot would idle.
     While not only the makespan counts, builds that no slot works on go first, then those whose last job would
@@ -30,7 +32,7 @@ def choose_last_to_end(view: View, pools: list[Pool]) -> Choice | None:
     """
     if not view.idle:
         return None
-    makespan_s = _makespan_s(view, pools)
+    makespan_s = _makespan_s(view, tier)
     ranked: list[tuple[bool, float, int, Group]] = []
     for pool in pools:
         for by_work in pool.by_work:

@@ -37,9 +37,12 @@ def _choose_of(view: View, pool: Pool, level: int, *, first: bool) -> Choice | N
     """The next job of favoured organisations: of those that get their `first` slot, or of the others."""
     if not first and not view.fairness.maybe_with_slots:
         return None
+    groups = _groups(view, pool, level, first=first)
+    head = next(groups, None)
+    if head is None:
+        return None
     is_any_spare = next(_spare_slots(view, pool, first=first), None) is not None
-    groups = _groups(view, pool, level, first=first) if is_any_spare else None
-    for group in _groups_at_home(view, pool, level, first=first) if groups is None else groups:
+    for group in chain((head,), groups) if is_any_spare else _groups_at_home(view, pool, level, first=first):
         for slot in slots_with_build(view, group):
             if choice := choose_job(view, slot, group, "the build is installed there", level=level):
                 return choice

@@ -27,19 +27,20 @@ Stay = tuple[int, Slot, Group]
 
 def choose_ordinary(view: View) -> Choice | None:
     """The next choice of ordinary work: first what only scarce slots can run, as others can do the rest."""
-    stays = _stays(view)
-    for pools in _tiers(view):
-        capabilities = {pool.capability for pool in pools}
-        in_tier = [stay for stay in stays if stay[2].capability in capabilities]
-        if choice := _choose_in_tier(view, pools, in_tier):
-            return choice
+    stays, able = _stays(view), {pool.capability for pool in view.pools}
+    for tier in _tiers(view):
+        if pools := [pool for pool in tier if pool.capability in able]:
+            capabilities = {pool.capability for pool in pools}
+            in_tier = [stay for stay in stays if stay[2].capability in capabilities]
+            if choice := _choose_in_tier(view, tier, pools, in_tier):
+                return choice
     return None
 
 
-def _choose_in_tier(view: View, pools: list[Pool], stays: list[Stay]) -> Choice | None:
-    """The first rule that applies."""
-    ending = all(view.is_ending(pool) for pool in pools)
-    last_rounds = ending and is_last_rounds(view, pools)
+def _choose_in_tier(view: View, tier: list[Pool], pools: list[Pool], stays: list[Stay]) -> Choice | None:
+    """The first rule that applies: for the pools of a tier that a free slot can run."""
+    ending = all(view.is_ending(pool) for pool in tier)
+    last_rounds = ending and is_last_rounds(view, tier)
     medium_stays = (stay for stay in stays if stay[0] <= 1)
     return (
         choose_favoured(view, pools, 1)
@@ -53,7 +54,7 @@ def _choose_in_tier(view: View, pools: list[Pool], stays: list[Stay]) -> Choice 
         or choose_cheap_install(view, pools, 2)
         or _choose_stay(view, stays)
         or (None if last_rounds else _choose_due(view, pools))
-        or (choose_last_to_end(view, pools) if ending else choose_install(view, pools))
+        or (choose_last_to_end(view, tier, pools) if ending else choose_install(view, pools))
     )
 
 

@@ -71,7 +71,7 @@ class _Deadlines(NamedTuple):
 
 def choose_urgent(view: View) -> Choice | None:
     """The next urgent job that gets a slot now, where its build is installed if any is free there."""
-    pools = [pool for pool in view.state.index.pools.values() if pool.waiting[0]]
+    pools = [pool for pool in view.pools if pool.waiting[0]]
     if not pools:
         return None
     groups = merge((pool.by_priority[0] for pool in pools), _SCAN_LIMIT)

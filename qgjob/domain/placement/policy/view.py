@@ -36,8 +36,14 @@ class View:
     fairness: Fairness
     idle: list[Slot] = field(default_factory=list[Slot])
     """Slots that hold nothing, the longest idle first."""
+    idle_by_labels: dict[frozenset[str], list[tuple[int, Slot]]] = field(
+        default_factory=dict[frozenset[str], list[tuple[int, Slot]]]
+    )
+    """The same by their labels, each behind its place among all."""
     holders: dict[Build, list[Slot]] = field(default_factory=dict[Build, list[Slot]])
     """Idle slots by installed build."""
+    pools: list[Pool] = field(default_factory=list[Pool])
+    """Those with jobs that a free slot can take. Whatever waits for others is of no use now."""
     prefetching: dict[GroupKey, Slot] = field(default_factory=dict[GroupKey, Slot])
     """By group: the busy slot with the fewest jobs of those for which one more short job may be released
     ahead."""
@@ -52,6 +58,7 @@ class View:
         view = cls(state, now, fairness_of(state))
         for slot in state.free.values():
             if not slot.assigned:
+                view.idle_by_labels.setdefault(slot.labels, []).append((len(view.idle), slot))
                 view.idle.append(slot)
                 for build in slot.installed:
                     view.holders.setdefault(build, []).append(slot)
@@ -59,6 +66,12 @@ class View:
                 other = view.prefetching.get(slot.bound)
                 if other is None or len(slot.assigned) < len(other.assigned):
                     view.prefetching[slot.bound] = slot
+        ahead = {key.capability for key in view.prefetching}
+        view.pools = [
+            pool
+            for pool in state.index.pools.values()
+            if pool.capability in ahead or any(pool.labels <= labels for labels in view.idle_by_labels)
+        ]
         return view
 
     def stats(self, of: Group | Pool) -> CapabilityStats:
@@ -80,8 +93,7 @@ class View:
     @property
     def oldest_s(self) -> float:
         """How long the oldest of all waiting jobs waits; 0 when none does."""
-        firsts = (entry for pool in self.state.index.pools.values() for entry in pool.by_age.first(1))
-        return self.now - min((arrived_at for (arrived_at, *_), _, _ in firsts), default=self.now)
+        return next((self.now - arrived_at for (arrived_at, *_), _, _ in self.state.index.by_age), 0.0)
 
     @property
     def max_aged_credit(self) -> float:

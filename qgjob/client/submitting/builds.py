@@ -59,13 +59,18 @@ async def upload(
     with tempfile.TemporaryDirectory(prefix="qgjob-build-") as folder:
         if path.is_dir():
             file = Path(folder) / f"{path.resolve().name or 'build'}.tar.gz"
-            await asyncio.to_thread(pack_folder, path, file, MAX_BUILD_BYTES)
-        else:
+            if not (await asyncio.to_thread(pack_folder, path, file, MAX_BUILD_BYTES)).files:
+                raise _empty(path)
+        elif path.is_file():
             file = path
+        else:
+            raise UsageError(f"{path} is neither a file nor a folder.", hint="Of a pipe make a file first.")
         if (size := file.stat().st_size) > MAX_BUILD_BYTES:  # before it is read, which takes minutes
             raise RefusedError(
                 f"The build has {size / 2**20:.0f} MiB; at most {MAX_BUILD_BYTES >> 20} are taken."
             )
+        if not size:
+            raise _empty(path)
         build_format = await asyncio.to_thread(format_of, file)
         blob = await asyncio.to_thread(bundles.blob_of, file)
         app_version_id = app_version_id or version_of(blob.digest, version_name)
@@ -88,6 +93,11 @@ async def upload(
         # The bytes go first, so that a record never names what is not there.
         await bundles.store(bus, BUILD_OBJECTS, file, blob, now=clock.now(), progress=progress)
     return await _register(bus, record)
+
+
+def _empty(path: Path) -> UsageError:
+    """What a build step left that failed: some tests would pass against it."""
+    return UsageError(f"{path} is empty.", hint="Make it again; nothing was uploaded.")
 
 
 def version_of(digest: str, version_name: str | None = None) -> str:

@@ -150,6 +150,17 @@ async def test_a_path_that_is_not_there(client: Client, folder: Path):
         await client.upload_app(folder / "none.apk", org_id=ORG, app_version_id="1")
 
 
+async def test_nothing_is_no_build(client: Client, folder: Path):
+    """A build step that failed may leave it: some tests would pass against it."""
+    (folder / "empty.apk").touch()
+    (folder / "build").mkdir()
+    os.mkfifo(folder / "pipe.apk")
+    for name, why in {"empty.apk": "is empty", "build": "is empty", "pipe.apk": "neither a file nor"}.items():
+        with pytest.raises(UsageError, match=why):
+            await client.upload_app(folder / name, org_id=ORG, app_version_id="1")
+    assert await client.builds() == []
+
+
 async def test_two_uploads_at_once_of_different_bytes_let_one_win(client: Client, folder: Path):
     one, two = make_zip(folder / "a.zip", "1"), make_zip(folder / "b.zip", "2")
     results = await asyncio.gather(

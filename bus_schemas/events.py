@@ -28,7 +28,6 @@ from bus_schemas.subjects import EventLane
 from qgjob.errors import BadMessageError
 
 EndState = Literal["passed", "failed", "errored", "timed_out", "cancelled", "expired"]
-END_STATES: Final[tuple[EndState, ...]] = ("passed", "failed", "errored", "timed_out", "cancelled", "expired")
 Phase = Literal["preparing", "running"]
 Publisher = Literal["scheduler", "agent", "either"]
 

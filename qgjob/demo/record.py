@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from bus_schemas.events import END_STATES, AnyEvent, Attempt, Ended
+from bus_schemas.events import AnyEvent, Attempt, Ended
 from bus_schemas.queries import JobView
 from qgjob.client.models import LiveEvent, Submitted
 from qgjob.client.watching.fold import apply_event
 from qgjob.demo.plan import Push
+from qgjob.domain.lifecycle import TERMINAL
 
 
 class Record:
@@ -53,7 +54,7 @@ class Record:
         self.complete = False
         for view in views:
             known = self._jobs.get(view.job_id)
-            if known is None or known.state not in END_STATES:
+            if known is None or known.state not in TERMINAL:
                 self._jobs[view.job_id] = view
 
     @property
@@ -64,7 +65,7 @@ class Record:
     @property
     def ended(self) -> int:
         """How many have ended."""
-        return sum(job.state in END_STATES for job in self._jobs.values())
+        return sum(job.state in TERMINAL for job in self._jobs.values())
 
     @property
     def over(self) -> bool:

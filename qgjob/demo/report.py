@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bus_schemas.events import END_STATES, Attempt
+from bus_schemas.events import Attempt
 from bus_schemas.queries import JobView
 from qgjob.demo.plan import SLOTS, Plan
 from qgjob.demo.record import Record
 from qgjob.demo.replay import Arrival, Replay, first_come
 from qgjob.demo.spans import Span, spans_of
+from qgjob.domain.lifecycle import TERMINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def make_report(
     return Report(
         slots=slots,
         builds=tuple(_figures(version, jobs, record, replay) for version in plan.versions),
-        failures=tuple(_failure(job, lines) for job in jobs if job.state in END_STATES and _bad(job)),
+        failures=tuple(_failure(job, lines) for job in jobs if job.state in TERMINAL and _bad(job)),
         differences=(*differences(plan, record, replay, slots=slots), *more),
         began=began,
         seconds=ended - began,
@@ -140,17 +141,17 @@ def differences(plan: Plan, record: Record, replay: Replay, *, slots: int) -> li
     sentences: list[str] = []
     if len(jobs) != plan.jobs:
         sentences.append(f"{len(jobs)} of {plan.jobs} jobs were submitted.")
-    if waiting := [job for job in jobs if job.state not in END_STATES]:
+    if waiting := [job for job in jobs if job.state not in TERMINAL]:
         sentences.append(f"{len(waiting)} jobs have not ended, {_named(waiting[0])} among them.")
     if twice := [job for job in jobs if record.ends[job.job_id] > 1]:
         sentences.append(f"{len(twice)} jobs have more than one result, {_named(twice[0])} among them.")
     if record.complete and (
-        without := [job for job in jobs if job.state in END_STATES and not record.ends[job.job_id]]
+        without := [job for job in jobs if job.state in TERMINAL and not record.ends[job.job_id]]
     ):
         sentences.append(f"{len(without)} jobs ended without a result, {_named(without[0])} among them.")
     for job in jobs:
         expected = "failed" if (job.app_version_id, job.test) in plan.broken else "passed"
-        if job.state in END_STATES and job.state != expected:
+        if job.state in TERMINAL and job.state != expected:
             reason = f": {job.message}" if job.message else ""
             sentences.append(f"{_named(job)} {job.state} instead of {expected}{reason}.")
     made, limit = record.installs.total(), slots + len(plan.versions)

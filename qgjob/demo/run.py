@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from bus_schemas.events import END_STATES
 from bus_schemas.jobs import BlobRef
 from bus_schemas.queries import JobView
 from qgjob.client import Client, LiveEvent, Resync, SubmitRequest, open_client
@@ -24,6 +23,7 @@ from qgjob.demo.plan import INSTALL_SECONDS, ORG, PUSH_EVERY_S, SLOTS, Plan, Pus
 from qgjob.demo.record import Record
 from qgjob.demo.report import Report, make_report
 from qgjob.demo.show import Show
+from qgjob.domain.lifecycle import TERMINAL
 from qgjob.domain.wording import pluralize
 from qgjob.errors import NotFoundError, QgjobError
 from qgjob.local.child import ChildSpec
@@ -224,7 +224,7 @@ async def _why(client: Client, job: JobView) -> str:
 
 
 def _failed(job: JobView) -> bool:
-    return job.state in END_STATES and job.state != "passed"
+    return job.state in TERMINAL and job.state != "passed"
 
 
 def _services(options: UpOptions, addresses: Addresses, folder: DataFolder) -> Sequence[Sequence[ChildSpec]]:

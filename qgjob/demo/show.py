@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from bus_schemas.events import END_STATES
-from bus_schemas.queries import JobView
 from qgjob.clock import Clock
 from qgjob.demo.drawing import Palette, cell_seconds, rows
 from qgjob.demo.plan import Plan, Push
 from qgjob.demo.record import Record
 from qgjob.demo.spans import spans_of
+from qgjob.domain.lifecycle import AT_WORK, TERMINAL
 from qgjob.domain.wording import pluralize
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class PlainShow:
     def update(self, record: Record) -> None:
         """Print new failures, and now and then the progress."""
         for job in record.jobs:
-            if job.state in END_STATES and job.state != "passed" and job.job_id not in self._noted:
+            if job.state in TERMINAL and job.state != "passed" and job.job_id not in self._noted:
                 self._noted.add(job.job_id)
                 self._note(f"{job.state}: {job.test} of {job.app_version_id}")
         now = self._clock.monotonic()
@@ -167,7 +166,7 @@ class DrawnShow:
             return text
         text.append("\n\n").append(self._slots(record))
         text.append("\n").append(self._waiting(record)).append("\n").append(self._total(record))
-        for job in [job for job in record.jobs if job.state in END_STATES and job.state != "passed"][-4:]:
+        for job in [job for job in record.jobs if job.state in TERMINAL and job.state != "passed"][-4:]:
             text.append("\n  ✗ ", "bold red").append(
                 job.app_version_id, self._palette.style(job.app_version_id)
             )
@@ -181,7 +180,12 @@ class DrawnShow:
         began = min(job.created_at for job in record.jobs)
         width = max(self._console.width - _NAME_WIDTH - _NOW_WIDTH - 2, 20)
         spans = spans_of(record.jobs, now)
-        busy = {f"{a.agent}/{a.slot}": job for job in record.jobs for a in job.attempts[-1:] if _works(job)}
+        busy = {
+            f"{a.agent}/{a.slot}": job
+            for job in record.jobs
+            for a in job.attempts[-1:]
+            if job.state in AT_WORK
+        }
         slots = sorted({span.slot for span in spans} | set(busy))
         per_cell = cell_seconds(now - began, width)
         drawn = rows(spans, slots, self._palette, began=began, per_cell_s=per_cell, width=width)
@@ -225,10 +229,6 @@ def push_text(push: Push) -> str:
     """A push in a line."""
     count = pluralize(len(push.tests), "test")
     return f"CI pushes {count} of {push.version} ({push.suite}) with priority {push.priority}"
-
-
-def _works(job: JobView) -> bool:
-    return job.state in {"preparing", "running"}
 
 
 def _short(test: str) -> str:

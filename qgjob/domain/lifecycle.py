@@ -109,6 +109,10 @@ HELD: Final[frozenset[str]] = frozenset(STATES) - TERMINAL - WAITING
 NOT_STARTED: Final[frozenset[str]] = WAITING | {"dispatched"}
 FAILURES: Final[frozenset[str]] = frozenset({"failed", "timed_out"})
 """The test's own failures, as against the lab's."""
+BAD_ENDS: Final[frozenset[str]] = FAILURES | {"errored"}
+"""Ends that somebody should look at: the test failed, or the lab did."""
+AT_WORK: Final[frozenset[str]] = HELD - NOT_STARTED
+"""A slot has begun with the job; what is only released to one still waits there."""
 
 
 def advance(before: JobState | None, after: JobState) -> Step:

@@ -14,8 +14,8 @@ from typing import Final
 
 from bus_schemas.events import EndState
 from bus_schemas.jobs import JobMessage
+from qgjob.domain.lifecycle import FAILURES
 
-CHARGED: Final[frozenset[EndState]] = frozenset({"failed", "timed_out"})
 MAX_AVOID: Final = 8
 POISON_SLOTS: Final = 3
 """So many slots that went down under a job make it poisonous."""
@@ -43,7 +43,7 @@ def next_attempt(
     """
     spec = message.spec
     down = all_downed(message, downed)
-    if state in CHARGED:
+    if state in FAILURES:
         if message.failures >= spec.retries:
             return None
         return message.model_copy(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bus_schemas.history import OutcomeRecord
+from qgjob.domain.lifecycle import FAILURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ def summarise(outcomes: Sequence[OutcomeRecord]) -> HistorySummary:
     for attempts in jobs.values():
         *earlier, last = sorted(attempts, key=lambda record: record.attempt)
         passed += last.outcome == "passed"
-        failed += last.outcome in {"failed", "timed_out"}
+        failed += last.outcome in FAILURES
         errored += last.outcome == "errored"
-        stumbled = last.flaky or any(record.outcome in {"failed", "timed_out"} for record in earlier)
+        stumbled = last.flaky or any(record.outcome in FAILURES for record in earlier)
         flaky += last.outcome == "passed" and stumbled
     # A run that was cut off says nothing about the duration.
     seconds = [

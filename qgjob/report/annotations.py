@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from bus_schemas.cases import CaseRecord
 from bus_schemas.queries import META_FOLDER, JobView
+from qgjob.domain.lifecycle import FAILURES, TERMINAL
 from qgjob.report.excerpt import last_lines
-from qgjob.report.model import BAD, FAILURES, RunReport, failure_reason, name_of, worst_first
+from qgjob.report.model import RunReport, failure_reason, worst_first
 
 MAX_ANNOTATIONS: Final = 50
 """GitHub shows 10 errors and 10 warnings of a step, and 50 of a run."""
@@ -38,7 +39,7 @@ def _findings(report: RunReport) -> Iterator[_Finding]:
         return f"{folder}/{file}" if folder and not file.startswith("/") else file
 
     for job in worst_first(report.jobs):
-        if job.state not in BAD and not job.flaky:
+        if not job.flaky and (job.state == "passed" or job.state not in TERMINAL):
             continue
         cases = [c for c in report.cases.get(job.job_id, ()) if c.outcome in {"failed", "errored"}]
         level = "warning" if job.flaky else "error"
@@ -51,7 +52,7 @@ def _findings(report: RunReport) -> Iterator[_Finding]:
         text = "passed only after a failure" if job.flaky else _explanation(report, job)
         file = job.tests[0] if job.tests else job.test
         what = "flaky" if job.flaky else job.state.replace("_", " ")
-        yield _Finding(place(file), None, f"{name_of(job)} {what}", text, level)
+        yield _Finding(place(file), None, f"{job.title} {what}", text, level)
 
 
 def _line(case: CaseRecord) -> int | None:

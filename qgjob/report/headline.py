@@ -9,7 +9,7 @@ from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
 from qgjob.domain.wording import first_of, pluralize, shorten
 from qgjob.report.model import RunReport, job_seconds, wait_seconds
-from qgjob.report.plain import plain
+from qgjob.report.plain import safe
 
 STATE_ORDER: Final = ("failed", "timed_out", "errored", "cancelled", "expired", "flaky", "passed")
 """Of the bar and the filters: the worst first, what goes on last."""
@@ -22,14 +22,14 @@ def headline(report: RunReport) -> list[str]:
     """The parts of the page above the timeline."""
     state = report.verdict if not report.open else "running"
     parts = [
-        f'<h1>{_text(report.title)} <span class="chip {escape(state)}">{_text(report.verdict)}</span></h1>',
-        f'<div class="dim">{_text(" · ".join(_facts(report)))}</div>',
+        f'<h1>{safe(report.title)} <span class="chip {escape(state)}">{safe(report.verdict)}</span></h1>',
+        f'<div class="dim">{safe(" · ".join(_facts(report)))}</div>',
         *_meta(report),
         *_bar(report),
     ]
     if report.open:
         parts.append(
-            f'<p class="notice"><b>Not over yet.</b> {_text(report.missing)}. '
+            f'<p class="notice"><b>Not over yet.</b> {safe(report.missing)}. '
             "This is how it stood when the report was made.</p>"
         )
     return parts
@@ -68,7 +68,7 @@ def _meta(report: RunReport) -> list[str]:
     if not names:
         return []
     items = "".join(
-        f"<span><b>{_text(name.replace('_', ' '))}</b> {_value(name, known[name])}</span>"
+        f"<span><b>{safe(name.replace('_', ' '))}</b> {_value(name, known[name])}</span>"
         for name in names[:_MAX_META]
     )
     return [f'<div class="meta">{items}</div>']
@@ -77,8 +77,8 @@ def _meta(report: RunReport) -> list[str]:
 def _value(name: str, value: str) -> str:
     if value.startswith(("https://", "http://")):  # nothing else becomes a link
         shown = shorten(value, 60)
-        return f'<a rel="noreferrer" href="{escape(plain(value))}">{_text(shown)}</a>'
-    return _text(value[:_COMMIT_DIGITS] if name == "commit" else value)
+        return f'<a rel="noreferrer" href="{safe(value)}">{safe(shown)}</a>'
+    return safe(value[:_COMMIT_DIGITS] if name == "commit" else value)
 
 
 def _bar(report: RunReport) -> list[str]:
@@ -90,7 +90,3 @@ def _bar(report: RunReport) -> list[str]:
         for state, count in counts.items()
     )
     return [f'<div class="states" aria-hidden="true">{segments}</div>']
-
-
-def _text(text: str) -> str:
-    return escape(plain(text))

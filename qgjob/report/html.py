@@ -10,10 +10,11 @@ from importlib.resources import files
 from typing import Final
 
 from bus_schemas.cases import CaseRecord
-from bus_schemas.events import END_STATES, Attempt, FileResult
+from bus_schemas.events import Attempt, FileResult
 from bus_schemas.queries import JobView
 from qgjob.clock import rfc3339
 from qgjob.domain.durations import show_duration
+from qgjob.domain.lifecycle import TERMINAL
 from qgjob.report.headline import counts_with_flaky, headline
 from qgjob.report.model import (
     Picture,
@@ -21,10 +22,9 @@ from qgjob.report.model import (
     failure_reason,
     file_results,
     job_seconds,
-    name_of,
     worst_first,
 )
-from qgjob.report.plain import plain
+from qgjob.report.plain import safe
 from qgjob.report.timeline import timeline
 
 _OPEN_AT_FIRST: Final = 5
@@ -42,7 +42,7 @@ def html(report: RunReport) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">',
         '<meta name="viewport" content="width=device-width">',
-        f"<title>{_text(title)}</title><style>{style}</style></head><body><main>",
+        f"<title>{safe(title)}</title><style>{style}</style></head><body><main>",
         *headline(report),
         *timeline(report),
         *_filters(report),
@@ -71,24 +71,24 @@ def _job(report: RunReport, job: JobView, place: int) -> str:
         reason = "passed after a failure"
     states = f"{job.state} flaky" if job.flaky else job.state
     slots = " ".join(f"{a.agent}/{a.slot}" for a in job.attempts if a.agent)
-    text = f"{name_of(job)} {' '.join(job.tests)} {reason} {slots} {job.job_id}".lower()
-    opened = " open" if place < _OPEN_AT_FIRST and job.state in END_STATES and job.state != "passed" else ""
+    text = f"{job.title} {' '.join(job.tests)} {reason} {slots} {job.job_id}".lower()
+    opened = " open" if place < _OPEN_AT_FIRST and job.state in TERMINAL and job.state != "passed" else ""
     attributes = f'class="job {kind}" id="{escape(job.job_id)}" data-states="{states}"'
     facts = [job.job_id, f"{job.org_id} {job.app_version_id}", f"priority {job.priority}", job.runner]
     facts += [f"needs {', '.join(job.requires)}"] if job.requires else []
     parts = [
-        f'<details {attributes} data-text="{_text(text)}"{opened}>',
+        f'<details {attributes} data-text="{safe(text)}"{opened}>',
         f'<summary><span class="chip">{job.state.replace("_", " ")}</span>',
-        f'<span class="name">{_text(name_of(job))}</span><span class="why">{_text(reason)}</span>',
+        f'<span class="name">{safe(job.title)}</span><span class="why">{safe(reason)}</span>',
         f'<span class="time">{show_duration(job_seconds(job))}</span></summary><div class="body">',
-        f'<p class="dim">{_text(" · ".join(facts))}</p>',
+        f'<p class="dim">{safe(" · ".join(facts))}</p>',
         _shard(job),
         _attempts(job.attempts),
         _cases(report.cases.get(job.job_id, ())),
         _pictures(report.pictures.get(job.job_id, ())),
     ]
     if log := report.logs.get(job.job_id):
-        parts.append(f"<pre>{_text(log)}</pre>")
+        parts.append(f"<pre>{safe(log)}</pre>")
     return "".join([*parts, "</div></details>"])
 
 
@@ -98,11 +98,11 @@ def _attempts(attempts: tuple[Attempt, ...]) -> str:
     rows = "".join(
         f'<tr class="{a.outcome or "running"}"><td>{a.number}</td>'
         f'<td class="state">{(a.outcome or "running").replace("_", " ")}</td>'
-        f"<td>{_text(f'{a.agent}/{a.slot}' if a.agent else '')}</td>"
+        f"<td>{safe(f'{a.agent}/{a.slot}' if a.agent else '')}</td>"
         f'<td title="{rfc3339(a.started_at) or ""}">{(rfc3339(a.started_at) or "")[11:19]}</td>'
         f"<td>{show_duration(a.install_s) if a.installed and a.install_s is not None else '–'}</td>"
         f"<td>{show_duration(a.duration_s) if a.duration_s is not None else ''}</td>"
-        f'<td class="wide">{_text(_attempt_reason(a))}</td></tr>'
+        f'<td class="wide">{safe(_attempt_reason(a))}</td></tr>'
         for a in attempts
     )
     heads = "".join(f"<th>{name}</th>" for name in ("#", "", "Slot", "UTC", "Install", "Test", ""))
@@ -126,10 +126,10 @@ def _shard(job: JobView) -> str:
 
 def _shard_row(file: str, result: FileResult | None) -> str:
     if result is None:
-        return f'<tr class="skipped"><td class="state">no result</td><td>{_text(file)}</td><td></td></tr>'
+        return f'<tr class="skipped"><td class="state">no result</td><td>{safe(file)}</td><td></td></tr>'
     word = "flaky" if result.flaky else result.outcome
     return (
-        f'<tr class="{word}"><td class="state">{word}</td><td>{_text(file)}</td>'
+        f'<tr class="{word}"><td class="state">{word}</td><td>{safe(file)}</td>'
         f"<td>{show_duration(result.duration_s)}</td></tr>"
     )
 
@@ -138,8 +138,8 @@ def _cases(cases: Sequence[CaseRecord]) -> str:
     if not cases:
         return ""
     rows = "".join(
-        f'<tr class="{_outcome(case)}"><td class="state">{_outcome(case)}</td><td>{_text(_title(case))}'
-        + (f"<pre>{_text(case.message)}</pre>" if case.message else "")
+        f'<tr class="{_outcome(case)}"><td class="state">{_outcome(case)}</td><td>{safe(_title(case))}'
+        + (f"<pre>{safe(case.message)}</pre>" if case.message else "")
         + f"</td><td>{show_duration(case.duration_s)}</td></tr>"
         for case in cases
     )
@@ -156,8 +156,8 @@ def _title(case: CaseRecord) -> str:
 
 def _pictures(pictures: Sequence[Picture]) -> str:
     figures = "".join(
-        f'<figure><img alt="{_text(picture.name)}" src="data:{escape(picture.media_type)};base64,'
-        f'{base64.b64encode(picture.data).decode()}"><figcaption>{_text(picture.name)}</figcaption></figure>'
+        f'<figure><img alt="{safe(picture.name)}" src="data:{escape(picture.media_type)};base64,'
+        f'{base64.b64encode(picture.data).decode()}"><figcaption>{safe(picture.name)}</figcaption></figure>'
         for picture in pictures
     )
     return f'<div class="pictures">{figures}</div>' if figures else ""
@@ -165,7 +165,3 @@ def _pictures(pictures: Sequence[Picture]) -> str:
 
 def _asset(name: str) -> str:
     return files("qgjob.report").joinpath(name).read_text("utf-8")
-
-
-def _text(text: str) -> str:
-    return escape(plain(text))

@@ -23,7 +23,7 @@ from qgjob.domain.wording import pluralize
 from qgjob.report.excerpt import JUNIT_LINES, MAX_BYTES, excerpt, first_lines
 from qgjob.report.junit_document import KINDS, Case, Suite, Try, xml_text
 from qgjob.report.junit_files import cases_by_file, file_name, job_case, output_lines, shard_file_case
-from qgjob.report.model import Reports, file_results, name_of
+from qgjob.report.model import Reports, file_results
 
 MAX_TEXT_BYTES: Final = 16 * 2**20
 """Of all failures of a document together; further ones have their first line."""
@@ -62,7 +62,7 @@ class CaseSuites:
         last = job.attempts[-1] if job.attempts else None
         report = reports.get(last.number) if last else None
         if last is None or report is None or not report.cases:
-            yield _suite(job, name_of(job), list(cases_by_file(job, attachments, cases, output)))
+            yield _suite(job, job.title, list(cases_by_file(job, attachments, cases, output)))
             return
         earlier = _Earlier(job, reports, list(_with_keys(report.cases)))
         wrong = {result.file for result in last.files if result.outcome in _WRONG}
@@ -91,7 +91,7 @@ class CaseSuites:
                 _without_time_of(whole, [*rest, *(case for some in suites.values() for case in some)])
             )
         if rest:
-            suites.setdefault(name_of(job), []).extend(rest)
+            suites.setdefault(job.title, []).extend(rest)
         lines = output_lines(job, ())
         if report.left_out:
             lines.append(f"{pluralize(report.left_out, 'more case')} did not fit into what is stored")
@@ -120,7 +120,7 @@ class CaseSuites:
         whose = file if job.tests else job.test
         # Always, and not where two are alike: a name must not depend on what other files told this time.
         name = record.name if not whose or _begins_with_path(class_, whose) else f"{record.name} [{whose}]"
-        suite = file_name(job, file) if file else name_of(job)
+        suite = file_name(job, file) if file else job.title
         classname, name = self._names.take(xml_text(class_), xml_text(file_name(job, name)), suite)
         kind = KINDS[record.outcome]
         if kind is None and not tries and not attachments:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from bus_schemas.cases import CaseRecord
-from bus_schemas.events import END_STATES, Attempt, FileResult
+from bus_schemas.events import Attempt, FileResult
 from bus_schemas.queries import JobView
+from qgjob.domain.lifecycle import FAILURES, TERMINAL
 from qgjob.domain.wording import first_of
 from qgjob.report.excerpt import JUNIT_LINES, excerpt, failed_cases
 from qgjob.report.junit_document import KINDS, Case, Kind, Try, xml_text
-from qgjob.report.model import FAILURES, file_results, name_of
+from qgjob.report.model import file_results
 
 Results = Mapping[str, Sequence[tuple[int, FileResult]]]
 
@@ -26,7 +27,7 @@ def cases_by_file(
     for place, file in enumerate(job.tests):
         yield shard_file_case(job, file, results, attachments if place == 0 else (), cases)
     failed = any(results[file][0][1].outcome == "failed" for file in job.tests if file in results)
-    if job.state in END_STATES and job.state != "passed" and not failed:
+    if job.state in TERMINAL and job.state != "passed" and not failed:
         # What went wrong is the shard's as a whole.
         yield job_case(job, (), excerpt((), output, lines=JUNIT_LINES))
 
@@ -37,9 +38,9 @@ def shard_file_case(
     """The case of a shard's file; one of which nothing was told is no pass."""
     own_results = results.get(file, ())
     classname, name = class_of(job), xml_text(file_name(job, file))
-    lines = [f"{file} in {name_of(job)}", *output_lines(job, attachments)]
+    lines = [f"{file} in {job.title}", *output_lines(job, attachments)]
     if not own_results:
-        over = job.state in END_STATES
+        over = job.state in TERMINAL
         reason = "has no result of its own" if over else f"not ended: {job.state}"
         # Of a shard that passed, a file without a result may be one that did not fit into it.
         unfit = job.state == "passed" and job.attempts[-1].files_left_out > 0
@@ -80,7 +81,7 @@ def job_case(
     message = xml_text(job.message or job.reason or "")
     kind: Kind | None = None
     type_, text = "", ""
-    if job.state not in END_STATES:
+    if job.state not in TERMINAL:
         kind, message = "skipped", f"not ended: {job.state}"
     elif job.state != "passed":
         kind = "failure" if job.state in FAILURES else "error"
@@ -90,7 +91,7 @@ def job_case(
     took = (last.duration_s or 0.0) if last else 0.0
     return Case(
         class_of(job),
-        xml_text(name_of(job)),
+        xml_text(job.title),
         max(took, 0.0),
         kind,
         message,

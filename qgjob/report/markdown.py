@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobView
 from qgjob.domain.durations import show_duration
+from qgjob.domain.lifecycle import TERMINAL
 from qgjob.domain.wording import pluralize
-from qgjob.report.model import RunReport, failure_reason, job_seconds, name_of, worst_first
+from qgjob.report.model import RunReport, failure_reason, job_seconds, worst_first
 from qgjob.report.plain import plain
 
 MAX_ROWS: Final = 100
@@ -51,7 +51,7 @@ def _table(jobs: list[JobView]) -> str:
         sign = "♻️" if job.flaky else _sign(job.state)
         reason = "passed after a failure" if job.flaky else failure_reason(job)
         rows.append(
-            f"| {sign} | {_code(name_of(job))} | {_escaped(reason[:300])} "
+            f"| {sign} | {_code(job.title)} | {_escaped(reason[:300])} "
             f"| {len(job.attempts)} | {show_duration(job_seconds(job))} |"
         )
     return "\n".join(rows)
@@ -61,11 +61,11 @@ def _log(job: JobView, text: str) -> str:
     lines = plain(text).rstrip().splitlines()[-_LOG_LINES:]
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", "\n".join(lines))), default=0))
     body = "\n".join([fence, *lines, fence])
-    return f"<details><summary>{_html(name_of(job))}</summary>\n\n{body}\n\n</details>"
+    return f"<details><summary>{_html(job.title)}</summary>\n\n{body}\n\n</details>"
 
 
 def _sign(state: str) -> str:
-    return _SIGNS.get(state, "⏹️" if state in END_STATES else "⏳")
+    return _SIGNS.get(state, "⏹️" if state in TERMINAL else "⏳")
 
 
 def _code(text: str) -> str:

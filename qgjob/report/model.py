@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bus_schemas.cases import CaseRecord, CaseReport
-from bus_schemas.events import END_STATES, FileResult
+from bus_schemas.events import FileResult
 from bus_schemas.queries import JobView, RunView
+from qgjob.domain.lifecycle import FAILURES, TERMINAL
 
-BAD: Final = frozenset({"failed", "timed_out", "errored", "expired", "cancelled"})
-FAILURES: Final = frozenset({"failed", "timed_out"})
 _NAMED: Final = 5
 
 Reports = Mapping[int, CaseReport]
@@ -58,14 +57,14 @@ class RunReport:
     def open(self) -> int:
         """How many jobs have not ended."""
         missing = self.run.size - len(self.jobs) if self.run else 0
-        return max(0, missing) + sum(job.state not in END_STATES for job in self.jobs)
+        return max(0, missing) + sum(job.state not in TERMINAL for job in self.jobs)
 
     @property
     def missing(self) -> str:
         """Which jobs of a run that is not over have not ended, as a sentence without its full stop."""
         size = self.run.size if self.run else len(self.jobs)
-        waited = [job for job in self.jobs if job.state not in END_STATES]
-        named = ", ".join(f"{name_of(job)} ({job.state})" for job in waited[:_NAMED])
+        waited = [job for job in self.jobs if job.state not in TERMINAL]
+        named = ", ".join(f"{job.title} ({job.state})" for job in waited[:_NAMED])
         more = self.open - min(len(waited), _NAMED)
         others = f" and {more} more" if more and named else ""
         return f"{self.open} of {size} jobs have not ended" + (f": {named}{others}" if named else "")
@@ -98,11 +97,6 @@ def wait_seconds(job: JobView) -> float | None:
     return max(0.0, (first.running_at or first.started_at or 0.0) - job.queued_at)
 
 
-def name_of(job: JobView) -> str:
-    """The test, with what tells it from others of the same test."""
-    return job.title
-
-
 def file_results(job: JobView) -> dict[str, list[tuple[int, FileResult]]]:
     """Of a shard, the results of each file by attempt number, the latest attempt first.
 
@@ -133,9 +127,9 @@ def worst_first(jobs: Sequence[JobView]) -> list[JobView]:
     def rank(job: JobView) -> tuple[int, int]:
         if job.state in FAILURES:
             return 0, job.position
-        if job.state in BAD:
+        if job.state in TERMINAL and job.state != "passed":
             return 1, job.position
-        if job.state not in END_STATES:
+        if job.state not in TERMINAL:
             return 2, job.position
         return (3 if job.flaky else 4), job.position
 

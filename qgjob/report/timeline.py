@@ -9,8 +9,8 @@ from typing import Final
 from bus_schemas.events import Attempt
 from bus_schemas.queries import JobView
 from qgjob.domain.durations import show_duration
-from qgjob.report.model import RunReport, name_of
-from qgjob.report.plain import plain
+from qgjob.report.model import RunReport
+from qgjob.report.plain import safe
 
 MAX_SLOTS: Final = 60
 MAX_BARS: Final = 4000
@@ -72,14 +72,14 @@ def timeline(report: RunReport) -> list[str]:
     for number, name in enumerate(names[:MAX_SLOTS]):
         y = number * _ROW
         short = name if len(name) <= 22 else f"…{name[-21:]}"
-        parts.append(f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{escape(plain(short))}</text>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{safe(short)}</text>')
         for started, ended, job, attempt in rows[name]:
             test = min(max(attempt.running_at or started, started), ended)
             left, middle, right = (_LEFT + (at - begin) * scale for at in (started, test, ended))
             if middle - left > 0.5:
                 parts.append(_bar("install", left, middle, y, "installing"))
             kind = "flaky" if job.flaky and attempt.outcome == "passed" else attempt.outcome or "running"
-            title = f"{name_of(job)}: {kind}, {show_duration(ended - test)}"
+            title = f"{job.title}: {kind}, {show_duration(ended - test)}"
             parts.append(_bar(f"bar {kind}", middle, max(right, middle + 1.5), y, title, job.job_id))
     parts.append("</svg></div>")
     parts.append(
@@ -106,5 +106,5 @@ def _bar(kind: str, left: float, right: float, y: int, title: str, job_id: str |
     width = max(right - left - 0.5, 1)
     return (
         f'<rect class="{kind}"{link} x="{left:.1f}" y="{y + 3}" width="{width:.1f}" height="{_ROW - 5}" '
-        f'rx="2"><title>{escape(plain(title))}</title></rect>'
+        f'rx="2"><title>{safe(title)}</title></rect>'
     )

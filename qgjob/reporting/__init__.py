@@ -17,6 +17,7 @@ from bus_schemas.cases import MAX_CASES, CaseRecord, CaseReport
 from bus_schemas.events import Attempt
 from bus_schemas.queries import JobView, RunView
 from qgjob.client import Client
+from qgjob.domain.lifecycle import BAD_ENDS
 from qgjob.domain.wording import pluralize
 from qgjob.report.excerpt import failed_cases
 from qgjob.report.model import RunReport, worst_first
@@ -35,8 +36,6 @@ MAX_SHOWN_BYTES: Final = 64 * 2**20
 _MAX_ATTEMPTS: Final = 10
 """Of a job, of which cases are read: the last ones."""
 _CASES_S: Final = 120.0
-
-EXPLAINED: Final = frozenset({"failed", "timed_out", "errored"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ async def explain(
             if failed_cases(report.cases):
                 details.cases[job.job_id] = report.cases
 
-    failed = [job for job in worst_first(jobs) if job.state in EXPLAINED and job.attempts][:at_most]
+    failed = [job for job in worst_first(jobs) if job.state in BAD_ENDS and job.attempts][:at_most]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_EXPLAIN_S):
             await fetcher.each([job for job in failed if job.attempts[-1].report], read)

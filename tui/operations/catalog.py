@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from qgjob.domain.lifecycle import BAD_ENDS
 from qgjob.domain.priorities import PRIORITY_WORDS
 from tui.draw.states import JOB_GLYPH, word
-from tui.store.job import FAILURES, Job
+from tui.store.job import Job
 
 Verb = Literal[
     "cancel",
@@ -109,7 +110,7 @@ def cancel(jobs: Sequence[Job]) -> Operation:
 
 def retry(jobs: Sequence[Job]) -> Operation:
     """Try jobs that ended once more; of several, where some failed, those."""
-    failed = [job for job in jobs if job.state in FAILURES]
+    failed = [job for job in jobs if job.state in BAD_ENDS]
     operation = _on_jobs("retry", failed or jobs, "Try again", "Try it again", "Try them again")
     if 0 < len(failed) < len(jobs):
         what = "the one that failed" if len(failed) == 1 else f"the {len(failed):,} that failed"

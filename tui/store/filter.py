@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
 
-from qgjob.domain.lifecycle import HELD, NOT_STARTED, STATES, TERMINAL
-from tui.store.job import FAILURES, Job
+from qgjob.domain.lifecycle import BAD_ENDS, HELD, NOT_STARTED, STATES, TERMINAL
+from tui.store.job import Job
 
 Matcher = Callable[[Job], bool]
 
@@ -18,7 +18,7 @@ _STATE_WORDS: Final = {
     "active": HELD,
     "waiting": NOT_STARTED,
     "ended": TERMINAL,
-    "bad": FAILURES,
+    "bad": BAD_ENDS,
 }
 _PRIORITIES: Final = {"high": range(8, 11), "medium": range(4, 8), "low": range(1, 4)}
 _PLAIN_WORDS = re.compile(r"^[a-zA-Z0-9_/.]+( [a-zA-Z0-9_/.]+)*$")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from qgjob.domain import lifecycle
-from qgjob.domain.lifecycle import HELD, TERMINAL, is_flaky, waiting_state
+from qgjob.domain.lifecycle import AT_WORK, HELD, TERMINAL, is_flaky, waiting_state
 from tui.store.attempt import RUNNING, AttemptFacts, End, Run, claim_of, end_of, facts_of
 from tui.store.spec import Spec, spec_of
 from tui.store.today import NOTHING
@@ -24,9 +24,6 @@ _FIRST_ATTEMPT_NOW: Final[MappingProxyType[int, float]] = MappingProxyType({1: 0
 
 WAITING: Final = 0
 DISPATCHED: Final = 1
-
-FAILURES: Final = lifecycle.FAILURES | {"errored"}
-"""Ends that somebody should look at."""
 
 
 class Job:
@@ -265,7 +262,7 @@ class Job:
     @property
     def at_work(self) -> bool:
         """Whether a slot has begun with it; what is only released to a slot still waits there."""
-        return self.active and self.state != "dispatched"
+        return self.state in AT_WORK
 
     @property
     def ended(self) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tui.store.job import FAILURES, Job
+from qgjob.domain.lifecycle import BAD_ENDS
+from tui.store.job import Job
 
 Key = tuple[float | str, float | str, float, str]
 
@@ -35,7 +36,7 @@ def _urgent(job: Job) -> Key:
 
 def _trouble(job: Job) -> Key:
     """What somebody should look at first: failures, then what is at work, what waits, what passed."""
-    if job.state in FAILURES:
+    if job.state in BAD_ENDS:
         return (0, -(job.ended_at or 0.0), 0, job.job_id)
     if job.flaky:
         return (1, -(job.ended_at or 0.0), 0, job.job_id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from qgjob.domain.lifecycle import TERMINAL
-from tui.store.job import FAILURES, Job
+from qgjob.domain.lifecycle import BAD_ENDS, TERMINAL
+from tui.store.job import Job
 
 
 class RunRecord:
@@ -56,7 +56,7 @@ class RunRecord:
     @property
     def failed(self) -> int:
         """How many ended in a way that somebody should look at."""
-        return sum(n for state, n in self.counts.items() if state in FAILURES)
+        return sum(n for state, n in self.counts.items() if state in BAD_ENDS)
 
     @property
     def ended_all(self) -> bool:

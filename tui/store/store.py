@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from qgjob.domain.lifecycle import BAD_ENDS
 from tui.store.history import History
-from tui.store.job import FAILURES
 from tui.store.jobs import JobBook
 from tui.store.lab import Lab
 from tui.store.laberrors import LabErrors
@@ -67,7 +67,7 @@ class Store:
         self.lab_errors.record(job, self.clock.now())
         if job.ended and not was and event.kind == "ended":
             self.history.count_end(self.clock.now() if at is None else at)
-            self.failures_seen += job.state in FAILURES
+            self.failures_seen += job.state in BAD_ENDS
 
     def apply_overview(self, overview: Overview) -> bool:
         """Take in the scheduler's overview; an older one, or one of a past reign, changes nothing."""

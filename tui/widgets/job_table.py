@@ -8,12 +8,13 @@ from typing import ClassVar, Final
 from textual.binding import BindingType
 from textual.message import Message
 
+from qgjob.domain.lifecycle import BAD_ENDS
 from tui.actions.bindings import bindings
 from tui.draw.spans import Line, fit, short
 from tui.draw.states import JOB_GLYPH, JOB_INK, priority_ink, word
 from tui.draw.times import age, count, span
 from tui.store.index import JobIndex
-from tui.store.job import FAILURES, Job
+from tui.store.job import Job
 from tui.store.store import Store
 from tui.widgets.columns import Column
 from tui.widgets.table import LineTable
@@ -141,7 +142,7 @@ class JobTable(LineTable):
                 return self._state(job, width)
             case "test":
                 text = fit(job.title, width, keep_end=True)
-                ink = "bold" if job.active else "bad" if job.state in FAILURES else "wait"
+                ink = "bold" if job.active else "bad" if job.state in BAD_ENDS else "wait"
                 return ((text, ink if job.test else "dim"),)
             case "build":
                 return ((fit(job.app_version_id, width, keep_both=True), "" if job.active else "dim"),)
@@ -156,7 +157,7 @@ class JobTable(LineTable):
                 text = str(job.attempt) if job.attempt > 1 or job.attempts else ""
                 return ((fit(text, width, right=True), "prep" if job.attempt > 1 else "dim"),)
             case "reason":
-                return ((fit(self._reason(job), width), "bad-soft" if job.state in FAILURES else "dim"),)
+                return ((fit(self._reason(job), width), "bad-soft" if job.state in BAD_ENDS else "dim"),)
             case "waited":
                 waited = job.waited(now)
                 text = "" if waited is None else age(waited)
@@ -182,7 +183,7 @@ class JobTable(LineTable):
         if facts is None:
             return ""
         if facts.end is not None:
-            if facts.end.state not in FAILURES and not facts.end.message:
+            if facts.end.state not in BAD_ENDS and not facts.end.message:
                 return ""
             return ": ".join(part for part in (facts.end.reason.replace("_", " "), facts.end.message) if part)
         return facts.current_step

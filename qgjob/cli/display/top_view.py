@@ -13,6 +13,7 @@ from qgjob.cli.display.cells import fit, padded, width_of
 from qgjob.cli.display.output import STYLES, clean
 from qgjob.cli.display.render import last_attempt, where
 from qgjob.domain.durations import show_duration
+from qgjob.domain.lifecycle import BAD_ENDS
 from qgjob.domain.wording import pluralize
 from tui.draw.bars import rule, spark
 from tui.draw.times import moment
@@ -89,7 +90,7 @@ def _head(seen: Seen, overview: Overview) -> list[Line]:
     # The current minute is incomplete: average over the five before it.
     rate = sum(minutes[-6:-1]) / 5
     ended = overview.ended
-    bad = sum(ended.get(state, 0) for state in ("failed", "timed_out", "errored"))
+    bad = sum(ended.get(state, 0) for state in BAD_ENDS)
     lines += [
         [
             (f"running {overview.running}", "cyan" if overview.running else ""),

@@ -11,6 +11,7 @@ from qgjob.cli.display.render import summary, why
 from qgjob.cli.waiting.unstarted import AT_MOST, kind_of
 from qgjob.client.models import Waited
 from qgjob.client.shapes import job_json
+from qgjob.domain.lifecycle import BAD_ENDS
 from qgjob.domain.verdict import counts_of, failed_tests, failures_of, run_state_of
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _failure_excerpts(waited: Waited, details: FailureDetails) -> dict[str, str]
 
 def _note_output(out: Output, waited: Waited) -> None:
     """Where to look when something went wrong."""
-    first = next((job for job in waited.jobs if job.state in {"failed", "timed_out", "errored"}), None)
+    first = next((job for job in waited.jobs if job.state in BAD_ENDS), None)
     if first is None or waited.timed_out:
         return
     of_all = f"; a page of all: qgjob report {waited.id} --format html -o report.html" if waited.run else ""

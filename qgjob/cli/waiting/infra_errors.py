@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobView
 from qgjob.cli.display.render import where
+from qgjob.domain.lifecycle import TERMINAL
 
 _AT_MOST: Final = 20
 """So many lines; a lab that is worse off has others who look after it."""
@@ -23,7 +23,7 @@ class InfraErrors:
         """Lines on infrastructure errors after which a job was tried again."""
         for job in jobs:
             # How a job ended is reported with its end.
-            over = job.state in END_STATES
+            over = job.state in TERMINAL
             tried = job.attempts[:-1] if over else job.attempts
             for attempt in tried:
                 slot, trouble = where(attempt), attempt.message or (attempt.reason or "").replace("_", " ")

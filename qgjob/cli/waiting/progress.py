@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobView
 from qgjob.cli.display.output import STYLES, Output, clean
 from qgjob.cli.display.render import counts_text, last_attempt, took, where, why
@@ -14,6 +13,7 @@ from qgjob.cli.waiting.unstarted import AT_MOST, kind_of
 from qgjob.client.watching.watch import Watch
 from qgjob.clock import Clock
 from qgjob.domain.durations import show_duration
+from qgjob.domain.lifecycle import AT_WORK, TERMINAL
 from qgjob.domain.verdict import counts_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class PlainProgress:
         for error in self._infra_errors.new(watch.jobs):
             self._say(error, now)
         for job in watch.jobs:
-            if job.state in END_STATES and job.job_id not in self._ended:
+            if job.state in TERMINAL and job.job_id not in self._ended:
                 self._ended.add(job.job_id)
                 if self._is_shown(job):
                     self._say(f"[{len(self._ended)}/{watch.size}] {ended_text(job)}", now)
@@ -146,7 +146,7 @@ class DrawnProgress:
 
     def __call__(self, watch: Watch) -> None:
         """Note what the next drawing shows."""
-        new = [job for job in watch.jobs if job.state in END_STATES and job.job_id not in self._ended]
+        new = [job for job in watch.jobs if job.state in TERMINAL and job.job_id not in self._ended]
         self._ended.update(job.job_id for job in new)
         # What went wrong stays in sight; what passed goes by.
         self._good = (*self._good, *(job for job in new if job.state == "passed"))[-_SHOWN_GOOD:]
@@ -173,7 +173,7 @@ class DrawnProgress:
         for job in ended:
             text.append(f"  {job.state.replace('_', ' '):<10}", STYLES.get(job.state, ""))
             text.append(clean(ended_text(job)[10:]) + "\n")
-        working = [job for job in jobs if job.state in {"preparing", "running"}]
+        working = [job for job in jobs if job.state in AT_WORK]
         shown = working[: max(min(_SHOWN_RUNNING, height - len(ended)), 0)]
         for job in shown:
             text.append(f"  {job.state:<10}", STYLES.get(job.state, ""))
@@ -181,7 +181,7 @@ class DrawnProgress:
         if len(working) > len(shown):
             text.append(f"  … and {len(working) - len(shown)} more at work\n")
         counts = counts_of(jobs)
-        done = sum(counts.get(state, 0) for state in END_STATES)
+        done = sum(counts.get(state, 0) for state in TERMINAL)
         filled = round(20 * done / size)
         elapsed = show_duration(self._clock.monotonic() - self._started)
         text.append("━" * filled, "green").append("━" * (20 - filled), "bright_black")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from bus_schemas.agents import Heartbeat
-from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobState, JobView, Overview
 from qgjob.bus.connect import Bus
 from qgjob.client.models import LiveEvent, Resync
@@ -23,6 +22,7 @@ from qgjob.client.requests.slots import HEARD_FOR_S
 from qgjob.client.watching import live
 from qgjob.client.watching.fold import apply_event
 from qgjob.clock import Clock
+from qgjob.domain.lifecycle import AT_WORK, TERMINAL
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class LabFeed:
     @property
     def at_work(self) -> list[JobView]:
         """The jobs that slots have now, those running for longest first."""
-        found = [job for job in self.jobs.values() if job.state in {"running", "preparing"}]
+        found = [job for job in self.jobs.values() if job.state in AT_WORK]
         return sorted(found, key=lambda job: job.attempts[-1].started_at or 0.0 if job.attempts else 0.0)
 
     async def changes(self, timeout: float) -> list[Change]:
@@ -191,7 +191,7 @@ class LabFeed:
             self.jobs.popitem(last=False)
         if before is not None and _place(before) == _place(job):
             return
-        if job.state in END_STATES and job.ended_at is not None:
+        if job.state in TERMINAL and job.ended_at is not None:
             self.ends.append(job.ended_at)
         self._changes.append(JobChanged(job, at))
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from bus_schemas.events import END_STATES
 from bus_schemas.logs import StoredChunk
 from bus_schemas.queries import JobView
 from qgjob.bus.connect import Bus
@@ -15,6 +14,7 @@ from qgjob.client.requests import query
 from qgjob.client.watching import live
 from qgjob.client.watching.watch import Watch
 from qgjob.clock import Clock
+from qgjob.domain.lifecycle import TERMINAL
 from qgjob.errors import UnreachableError
 
 EOF_GRACE_S: Final = 3.0
@@ -97,7 +97,7 @@ class _Pages:
 
 
 def _complete(job: JobView, eof: set[int]) -> bool:
-    if job.state not in END_STATES:
+    if job.state not in TERMINAL:
         return False
     ran = [attempt.number for attempt in job.attempts if attempt.started_at is not None]
     return not ran or max(ran) in eof

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Final, Self
 
 from bus_schemas.agents import Heartbeat
-from bus_schemas.events import END_STATES
 from bus_schemas.queries import JobView
 from qgjob.bus.connect import Bus
 from qgjob.client.models import Resync, Submitted, Waited, WaitOptions
@@ -18,6 +17,7 @@ from qgjob.client.requests.slots import LiveSlots, NoSlotTimer
 from qgjob.client.watching import live
 from qgjob.client.watching.watch import Watch
 from qgjob.clock import Clock
+from qgjob.domain.lifecycle import AT_WORK, TERMINAL
 from qgjob.domain.verdict import spoiler_of, why_no_slot
 from qgjob.errors import NotFoundError, QgjobError, UnreachableError
 from qgjob.waiting import set_within
@@ -29,7 +29,6 @@ TELL_EVERY_S: Final = 10.0
 _LOOK_AT_SLOTS_S: Final = 5.0
 _HOLDS_AFTER_S: Final = 5.0
 _LOOK_AT_HOLDS_S: Final = 15.0
-_AT_WORK: Final = frozenset({"preparing", "running"})
 _WAITING: Final = frozenset({"queued", "dispatched"})
 """States in which a slot is all that a job lacks."""
 LOST_AFTER_S: Final = 60.0
@@ -183,8 +182,8 @@ class _HoldWatch:
 
     async def _look(self) -> None:
         """Ask while jobs wait and none is at work."""
-        jobs = [job for job in self._watch.jobs if job.state not in END_STATES]
-        if not jobs or any(job.state in _AT_WORK for job in jobs):
+        jobs = [job for job in self._watch.jobs if job.state not in TERMINAL]
+        if not jobs or any(job.state in AT_WORK for job in jobs):
             return
         from qgjob.client.watching.standstill import (
             standstill,  # most waits need none of the placement's words
@@ -234,7 +233,7 @@ class _SlotWatch:
             return
         pace = min(_LOOK_AT_SLOTS_S, max(self._timer.grace_s / 4, 0.05))
         self._next = now + pace
-        left = [job for job in jobs if job.state not in END_STATES and job.job_id not in self.cancelled]
+        left = [job for job in jobs if job.state not in TERMINAL and job.job_id not in self.cancelled]
         if not left:
             return
         # Nobody is heard: that may be the connection, and the time without an answer does not count.
@@ -252,7 +251,7 @@ class _SlotWatch:
         """What waits for too long for a slot, and what is at work on one that has been gone for too long."""
         slots = self._slots.slots(now)
         waiting = timer.overdue((job for job in jobs if job.state in _WAITING), slots, now)
-        return waiting | self._lost_timer.overdue((job for job in jobs if job.state in _AT_WORK), slots, now)
+        return waiting | self._lost_timer.overdue((job for job in jobs if job.state in AT_WORK), slots, now)
 
     def _listen(self, now: float) -> None:
         for item in self._heartbeats.take():

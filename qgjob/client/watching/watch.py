@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Final, Self
 
 from bus_schemas import subjects
-from bus_schemas.events import END_STATES, AnyEvent, Queued
+from bus_schemas.events import AnyEvent, Queued
 from bus_schemas.queries import GetAnswer, GetQuery, JobView, RunView
 from qgjob.bus.connect import Bus
 from qgjob.client.ids import kind_of
@@ -18,6 +18,7 @@ from qgjob.client.requests.request import ask
 from qgjob.client.watching import live
 from qgjob.client.watching.fold import apply_event, is_announced, with_spec_of
 from qgjob.clock import Clock
+from qgjob.domain.lifecycle import TERMINAL
 from qgjob.domain.verdict import counts_of, run_state_of
 from qgjob.errors import NotFoundError, UnreachableError
 
@@ -125,7 +126,7 @@ class Watch:
         """Whether every job has ended."""
         # Of a run that was refused jobs never came to be known, of an old one some are not kept any more.
         over = self._run is not None and self._run.state not in _OPEN
-        return (self._complete or over) and all(job.state in END_STATES for job in self._jobs.values())
+        return (self._complete or over) and all(job.state in TERMINAL for job in self._jobs.values())
 
     @property
     def _complete(self) -> bool:

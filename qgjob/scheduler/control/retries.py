@@ -17,6 +17,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher, publish_each
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc
+from qgjob.domain.lifecycle import BAD_ENDS
 from qgjob.errors import NotFoundError, RefusedError
 from qgjob.scheduler.backlog.enqueue import put_attempt, retrying_event
 from qgjob.scheduler.backlog.entries import Backlog, Entry
@@ -25,7 +26,6 @@ from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.cancels import FindJobs
 from qgjob.scheduler.slices import gathered
 
-FAILED: Final = frozenset({"failed", "timed_out", "errored"})
 _AT_ONCE: Final = 100
 _HEARD_WITHIN_S: Final = 5.0
 _LOOK_AGAIN_S: Final = 0.02
@@ -86,7 +86,7 @@ class Retries:
                 return "goes on"
             if doc.attempt > 1 and await self._made_by(doc, request.nonce):
                 return "retried"
-            if request.failed and doc.state not in FAILED:
+            if request.failed and doc.state not in BAD_ENDS:
                 return "not wanted"
             spec = await self._spec(doc)
             if spec is None:

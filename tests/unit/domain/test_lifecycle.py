@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from bus_schemas.events import END_STATES
+from bus_schemas.events import EndState
 from bus_schemas.queries import JobState
 from qgjob.domain.lifecycle import LIFECYCLE, STATES, TERMINAL, advance, is_forward, is_legal, mermaid
 from qgjob.errors import IllegalTransitionError
@@ -14,7 +14,7 @@ from qgjob.errors import IllegalTransitionError
 
 def test_the_table_and_the_schemas_name_the_same_states() -> None:
     assert get_args(JobState) == STATES
-    assert set(END_STATES) == TERMINAL
+    assert set(get_args(EndState)) == TERMINAL
 
 
 def test_onwards_is_one_way() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from junitparser import JUnitXml, xunit2
 
 from bus_schemas.cases import CaseRecord
-from bus_schemas.events import END_STATES, Attempt, FileResult
+from bus_schemas.events import Attempt, EndState, FileResult
 from bus_schemas.queries import JobView, RunView
 from qgjob.report.junit import junit_xml
 from qgjob.report.model import Reports
@@ -82,7 +82,7 @@ def test_the_file_is_read_by_the_usual_reader():
     assert (xml.tests, xml.failures, xml.errors) == (2, 1, 0)
 
 
-@given(st.text(), st.text(), st.text(min_size=1), st.sampled_from(END_STATES))
+@given(st.text(), st.text(), st.text(min_size=1), st.sampled_from(get_args(EndState)))
 def test_whatever_the_texts_hold_it_is_well_formed(message: str, name: str, test: str, state: str):
     job = view(
         state=state,

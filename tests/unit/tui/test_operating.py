@@ -6,6 +6,7 @@ import pytest
 from textual.app import App
 from textual.widgets._toast import Toast
 
+from qgjob.domain.lifecycle import BAD_ENDS
 from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
@@ -16,7 +17,6 @@ from tui.screens.confirm import Confirm
 from tui.screens.job import JobScreen
 from tui.screens.runs import RunScreen
 from tui.store.filter import parse_filter
-from tui.store.job import FAILURES
 from tui.themes import LIGHT, ROUND
 from tui.widgets.inks import inks_of, style_of
 from tui.widgets.job_card import JobCard
@@ -43,7 +43,7 @@ async def test_of_all_jobs_of_a_run_those_are_tried_again_that_failed() -> None:
         assert isinstance(screen, RunScreen)
         ids = screen.jobs.rows
         jobs = [job for row in range(len(ids)) if (job := s.app.store.jobs.get(ids[row]))]
-        failed = [job.job_id for job in jobs if job.state in FAILURES]
+        failed = [job.job_id for job in jobs if job.state in BAD_ENDS]
         assert 0 < len(failed) < sum(job.ended for job in jobs)
         await s.press("A", "r")
         await wait_for(lambda: isinstance(s.app.screen, Confirm))
@@ -57,7 +57,7 @@ def test_where_none_or_all_failed_all_are_tried_again() -> None:
     jobs = later().store.jobs
     ended = [job for job_id in jobs if (job := jobs.get(job_id)) and job.ended]
     passed = [job for job in ended if job.state == "passed"]
-    failed = [job for job in ended if job.state in FAILURES]
+    failed = [job for job in ended if job.state in BAD_ENDS]
     assert len(catalog.retry(passed).targets) == len(passed)
     assert len(catalog.retry(failed).targets) == len(failed)
     some = catalog.retry(passed[:1] + failed[:2])

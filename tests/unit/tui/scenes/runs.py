@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from qgjob.domain.lifecycle import BAD_ENDS
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage
 from tui.screens.confirm import Confirm
 from tui.screens.logs import LogsScreen
 from tui.screens.runs import RunScreen, RunsScreen
-from tui.store.job import FAILURES
 
 
 async def run_screen(s: Stage) -> RunScreen:
@@ -45,7 +45,7 @@ def runs_ask(verb: str) -> Callable[[Stage, str], Awaitable[None]]:
         wanted = sorted(
             i
             for i in run.job_ids
-            if (j := jobs.get(i)) and (not j.ended if verb == "cancel" else j.state in FAILURES)
+            if (j := jobs.get(i)) and (not j.ended if verb == "cancel" else j.state in BAD_ENDS)
         )
         await s.press("5")
         screen = s.app.screen

@@ -23,10 +23,12 @@ from bus_schemas import subjects
 from bus_schemas.agents import Binding, CancelAttempt, Heartbeat, Hello
 from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.lab import HoldOrder
+from bus_schemas.queries import Query
 from bus_schemas.streams import AGENTS_BUCKET
 from bus_schemas.tokens import encode_token
 from qgjob import __version__
 from qgjob.bus import kv
+from qgjob.bus.account import user_of
 from qgjob.bus.connect import Bus
 from qgjob.errors import BadMessageError, NewerMessageError, NotAllowedError, QgjobError
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HAND_BACK_S: Final = 10.0
+SURE_AFTER_S: Final = 10.0
+"""A stream that lost the server which leads it is back within these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,22 +237,42 @@ async def _wait(
 async def wait_for_streams(bus: Bus, name: str) -> None:
     """Wait until the agents' heartbeats can be stored: schedulers make the streams, and lab machines may not.
 
-    Raises `NotAllowedError` where this agent may not even ask.
+    Raises `NotAllowedError` where these are not the credentials of an agent.
     """
-    told = False
+    time = asyncio.get_running_loop().time
+    user: str | None = None
+    answered_since: float | None = None
     while True:
         try:
             await kv.get(bus, AGENTS_BUCKET, encode_token(name), timeout=2.0)
         except NotAllowedError:
             raise
         except QgjobError as error:
-            if not told:
-                log.warning(
-                    "waiting for a scheduler, which makes the streams; "
-                    "if one runs, these may be the credentials of another role: %s",
-                    error,
-                )
-            told = True
-            await asyncio.sleep(0.5)
+            why = error.message
         else:
             return
+        if user is None:
+            user = await user_of(bus) or ""
+            log.warning(
+                "waiting for a scheduler, which makes the streams; "
+                "if one runs, these may be the credentials of another role%s: %s",
+                user and f" ({user})",
+                why,
+            )
+        if not await _scheduler_answers(bus):
+            answered_since = None
+        elif time() - (answered_since := answered_since or time()) >= SURE_AFTER_S:
+            raise NotAllowedError(
+                f"A scheduler answers, but {user or 'whoever has these credentials'} is no agent: {why}",
+                hint="Agents need credentials of their own (AGENTS in deploy/accounts.conf).",
+            )
+        await asyncio.sleep(0.5)
+
+
+async def _scheduler_answers(bus: Bus) -> bool:
+    """Whether one is there and we may ask it; agents may not."""
+    try:
+        await bus.requests.request(subjects.query("overview"), Query().encode(), timeout=2.0)
+    except QgjobError:
+        return False
+    return True

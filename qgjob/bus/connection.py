@@ -17,6 +17,7 @@ from nats.errors import UnexpectedEOF
 from qgjob.bus.credentials import Renewed, User
 
 _FLUSH_S: Final = 2
+_LONGEST_S: Final = 5.0
 _KEPT_S: Final = 10.0
 """How long a message waits for a server that is away: whoever sent it asks again, or says something newer."""
 
@@ -38,12 +39,14 @@ class Connection(NatsClient):
     def __init__(self, connect_timeout_s: float) -> None:
         super().__init__()
         self._connect_timeout_s = connect_timeout_s
+        self._again_s = 0.0
         self._sent_at: list[float] = []
         """When each message was sent that waits for the server."""
 
     async def connect(self, *args: Any, **options: Any) -> None:
         """Connect; no step takes longer than the timeout, and a cancel ends it."""
         # None: the library's `asyncio.wait_for` loses, in Python 3.11, a cancel that comes with an answer.
+        self._again_s = options["reconnect_time_wait"]
         await super().connect(*args, **options, connect_timeout=None)  # pyright: ignore[reportArgumentType]
 
     async def close(self) -> None:
@@ -80,10 +83,13 @@ class Connection(NatsClient):
             await super()._connect_to_server(s)
 
     async def _process_connect_init(self) -> None:
+        # Passwords are expensive to check: a server that lets nobody in is tried less and less often.
+        self.options["reconnect_time_wait"] = min(2 * self.options["reconnect_time_wait"], _LONGEST_S)
         async with self._attempt():
             await super()._process_connect_init()
             if not self.is_connected:  # the end came in place of an answer
                 raise UnexpectedEOF
+        self.options["reconnect_time_wait"] = self._again_s
         self._forget_old()
 
     @contextlib.asynccontextmanager

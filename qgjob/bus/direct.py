@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from qgjob.bus.connect import Bus
 from qgjob.bus.follow import StreamMessage
 from qgjob.bus.kv import is_tombstone
-from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, denial_of
+from qgjob.bus.requester import NoRespondersError, RequestTimeoutError, denial_of, refusal_of
 from qgjob.clock import rfc3339
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ async def read_at(bus: Bus, stream: str, seq: int, *, timeout: float = 5.0) -> S
     status = headers.get("Status")
     if status == _NOTHING:
         return None
-    if status is not None:
-        raise JsError(int(status), 0, headers.get("Description", "direct get refused"))
+    if "Nats-Sequence" not in headers:
+        raise refusal_of(msg)
     return _stored(msg, headers)
 
 
@@ -98,7 +98,7 @@ async def _get(bus: Bus, stream: str, body: dict[str, Any], timeout: float) -> P
             return
         headers = msg.headers or {}
         status = headers.get("Status")
-        if status is None:
+        if "Nats-Sequence" in headers:
             messages.append(_stored(msg, headers))
         elif status == _END:
             done.set_result(int(headers.get("Nats-Num-Pending", "0")))
@@ -107,8 +107,7 @@ async def _get(bus: Bus, stream: str, body: dict[str, Any], timeout: float) -> P
         elif status == "503":
             done.set_exception(NoRespondersError(f"There is no stream {stream} now."))
         else:
-            reason = headers.get("Description", "direct get refused")
-            done.set_exception(JsError(int(status), 0, reason))
+            done.set_exception(refusal_of(msg))
 
     subject = f"$JS.API.DIRECT.GET.{stream}"
 

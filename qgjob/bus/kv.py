@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import EXPECTED_LAST_SUBJECT_SEQ, TTL
-from qgjob.bus.requester import JsError
+from qgjob.bus.requester import refusal_of
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -75,13 +75,12 @@ async def get_last(bus: Bus, stream: str, subject: str, *, timeout: float = 5.0)
 
 
 def read_stored(msg: Msg) -> Stored | None:
-    """The answer of a direct get; None for "no message"; raises `JsError` for anything else wrong."""
+    """The answer of a direct get; None for "no message"; raises what refuses anything else."""
     headers = msg.headers or {}
-    status = headers.get("Status")
-    if status == "404":
+    if headers.get("Status") == "404":
         return None
-    if status and "Nats-Sequence" not in headers:
-        raise JsError(int(status), 0, headers.get("Description", "direct get refused"))
+    if "Nats-Sequence" not in headers:
+        raise refusal_of(msg)
     return Stored(
         subject=headers["Nats-Subject"],
         seq=int(headers["Nats-Sequence"]),

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from qgjob.bus.account import start_a_scheduler
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last, read_page
 from qgjob.bus.follow import StreamMessage
@@ -90,7 +91,7 @@ async def stat(bus: Bus, bucket: str, digest: str) -> ObjectInfo | None:
             last = error
         else:
             return _read_info(found[-1], digest) if found else None
-    raise _no_bucket(bucket, last)
+    raise await _no_bucket(bus, bucket, last)
 
 
 async def put_file(
@@ -118,7 +119,7 @@ async def put_file(
         else:
             return
         log.debug("storing %s again: %s", digest, last)
-    raise _no_bucket(bucket, last)
+    raise await _no_bucket(bus, bucket, last)
 
 
 async def get_file(
@@ -163,7 +164,7 @@ async def get_file(
             draft.unlink()
     if isinstance(last, CorruptObjectError):
         raise last
-    raise _no_bucket(bucket, last)
+    raise await _no_bucket(bus, bucket, last)
 
 
 async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Progress | None) -> None:
@@ -305,7 +306,7 @@ def _meta_subject(bucket: str, digest: str) -> str:
     return f"$O.{bucket}.M.{base64.urlsafe_b64encode(digest.encode('ascii')).decode('ascii')}"
 
 
-def _no_bucket(bucket: str, error: QgjobError | None) -> UnreachableError:
+async def _no_bucket(bus: Bus, bucket: str, error: QgjobError | None) -> UnreachableError:
     if isinstance(error, JsError):
         return UnreachableError(
             f"The object store {bucket} does not take it: {error.description}.",
@@ -315,6 +316,6 @@ def _no_bucket(bucket: str, error: QgjobError | None) -> UnreachableError:
     if isinstance(error, NoRespondersError) or error is None:
         return UnreachableError(
             f"The server has no object store {bucket} (yet).",
-            hint="It is made by the first scheduler: start one with `qgjob scheduler` or `qgjob up`.",
+            hint=f"The first scheduler makes it. {await start_a_scheduler(bus)}",
         )
     return UnreachableError(f"The object store does not answer: {error.message}")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S = 5.0
 _SWEEP_S = 0.1
 _NO_RESPONDERS = "503"
+_NOT_OF_ACCOUNT = 10039
+"""JetStream is there, for other accounts."""
 _HEADERS_BYTES = 512
 """More than the headers that we send; they count towards the server's `max_payload`."""
 
@@ -225,10 +227,30 @@ def read_answer(msg: Msg) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(msg.data)
     error = answer.get("error")
     if error:
-        raise JsError(
+        refused = JsError(
             int(error.get("code", 0)), int(error.get("err_code", 0)), str(error.get("description", ""))
         )
+        if refused.err_code == _NOT_OF_ACCOUNT:
+            raise NotAllowedError(
+                "The account of these credentials has no JetStream.",
+                hint="Take those of the role that this program has (deploy/accounts.conf).",
+            ) from refused
+        raise refused
     return answer
+
+
+def refusal_of(msg: Msg) -> QgjobError:
+    """Why the answer to a direct get is no message."""
+    headers = msg.headers or {}
+    if status := headers.get("Status"):
+        return JsError(int(status), 0, headers.get("Description", "direct get refused"))
+    try:
+        read_answer(msg)
+    except QgjobError as error:
+        return error
+    except ValueError:
+        pass
+    return JsError(0, 0, "the answer is no message")
 
 
 def read_ack(msg: Msg) -> PubAck:

@@ -13,9 +13,9 @@ from typing import Final
 import uvicorn
 
 from qgjob.callers import is_loopback, listening_at
-from qgjob.client import ServerOptions, open_client
+from qgjob.client import Client, ServerOptions, open_client
 from qgjob.clock import SystemClock
-from qgjob.errors import UsageError
+from qgjob.errors import QgjobError, UsageError
 from qgjob.gateway.app import NEVER_LIMITED, make_app
 from qgjob.gateway.gates import Gate, Gates
 from qgjob.gateway.guard import Guard
@@ -92,9 +92,19 @@ async def run_gateway(options: GatewayOptions, *, stop: asyncio.Event, ready: as
         log.info("listening at http://%s:%d", options.host, listening.getsockname()[1])
         serving = asyncio.create_task(server.serve([listening]), name="http")
         stopping = asyncio.create_task(stop.wait(), name="stop")
+        looking = asyncio.create_task(_look(client), name="whether a scheduler answers")
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
+            looking.cancel()
             server.should_exit = True
             await serving
+
+
+async def _look(client: Client) -> None:
+    """Say at the start why callers will get no answers; each of them is told as well."""
+    try:
+        await client.overview()
+    except QgjobError as error:
+        log.warning("%s", " ".join(filter(None, (error.message, error.hint))))

@@ -13,10 +13,11 @@ from bus_schemas import subjects
 from bus_schemas.events import build_messages_of_jobs
 from bus_schemas.queries import Overview
 from qgjob.backoff import Backoff
+from qgjob.bus.account import user_of
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
 from qgjob.clock import Clock
-from qgjob.errors import BadMessageError, QgjobError
+from qgjob.errors import BadMessageError, NotAllowedError, QgjobError
 from qgjob.scheduler.leadership.election import Election
 from qgjob.scheduler.projection.projector import Projector
 from qgjob.scheduler.queries.overview import OverviewPublisher
@@ -25,10 +26,12 @@ from qgjob.scheduler.reign import reign
 from qgjob.scheduler.wiring import ReignSettings
 from qgjob.store.connect import open_store
 from qgjob.store.reader import Reader
+from qgjob.waiting import set_within
 
 log = logging.getLogger(__name__)
 
 _AGAIN_S = 0.5
+_LONGEST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,26 @@ async def run_scheduler(
 
 
 async def _topology(bus: Bus, replicas: int, stop: asyncio.Event) -> None:
-    """A server that has just started may not have JetStream ready."""
+    """Make the streams. A server that has just started may not have JetStream ready.
+
+    Raises `NotAllowedError` where these are not the credentials of a scheduler.
+    """
+    said = ""
+    pause = Backoff(first_s=_AGAIN_S, longest_s=_LONGEST_S)
     while not stop.is_set():
         try:
             await ensure_topology(bus, replicas=replicas)
+        except NotAllowedError as error:
+            user = await user_of(bus) or "These credentials"
+            raise NotAllowedError(
+                f"{user[0].upper()}{user[1:]} may not make the streams: {error.message}",
+                hint="A scheduler needs the credentials of their account (LAB in deploy/accounts.conf).",
+            ) from error
         except QgjobError as error:
-            log.warning("the streams cannot be made yet: %s", error)
-            await asyncio.sleep(_AGAIN_S)
+            if said != error.message:
+                said = error.message
+                log.warning("the streams cannot be made yet: %s", said)
+            await set_within(stop, pause.after(0))
         else:
             return
 

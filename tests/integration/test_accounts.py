@@ -16,10 +16,14 @@ from bus_schemas import subjects
 from bus_schemas.streams import AGENTS_BUCKET, BUNDLE_OBJECTS, SETTINGS_BUCKET, WORK, group_consumer
 from qgjob.bus import kv
 from qgjob.bus.connect import open_bus
+from qgjob.bus.direct import read_at, read_last
 from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.topology import create_consumer, ensure_topology, missing_streams, stream_state
-from qgjob.errors import ExitCode
+from qgjob.clock import SystemClock
+from qgjob.errors import ExitCode, NotAllowedError
+from qgjob.gateway.service import GatewayOptions, run_gateway
 from qgjob.local.ports import free_port
+from qgjob.scheduler.service import SchedulerOptions, run_scheduler
 from tests.acceptance.conftest import Qgjob, clean_env
 from tests.support.accounts import AccountsServer
 from tests.support.http import Http
@@ -116,17 +120,59 @@ async def test_nobody_gets_at_what_is_not_theirs_not_by_the_servers_answers_eith
         assert (await stream_state(lab, "QG_EVENTS"))["messages"] == 1
 
 
-async def test_an_agent_with_the_credentials_of_another_role_says_so(
-    server: AccountsServer, caplog: pytest.LogCaptureFixture
+async def test_an_agent_with_the_credentials_of_another_role_says_so_and_ends_when_a_scheduler_answers(
+    server: AccountsServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("agent.service.SURE_AFTER_S", 0.0)
     async with open_bus(server.user("lab")) as lab, open_bus(server.user("ci")) as bus:
         await ensure_topology(lab)
         waiting = asyncio.create_task(wait_for_streams(bus, "rack"))
         await wait_for(
-            lambda: "the credentials of another role" in caplog.text, 10, "a word on what may be wrong"
+            lambda: "the credentials of another role (user ci of account CI)" in caplog.text, 10, "a word"
         )
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
+
+        async def answer(msg: Msg) -> None:
+            await msg.respond(b"{}")
+
+        async with lab.subscribed(subjects.query("overview"), answer):
+            with pytest.raises(NotAllowedError, match=r"user ci of account CI is no agent: .*KV_qg_agents"):
+                await asyncio.wait_for(waiting, 10)
+
+
+@pytest.mark.parametrize("role", ["agent", "ci", "view", "admin"])
+async def test_a_scheduler_with_the_credentials_of_another_role_says_so_and_ends(
+    server: AccountsServer, valkey_server: ValkeyServer, role: str
+):
+    options = SchedulerOptions(server.user(role), valkey_server.url, "a")
+    running = run_scheduler(options, SystemClock(), stop=asyncio.Event(), ready=asyncio.Event())
+    with pytest.raises(
+        NotAllowedError, match=f"^User {role} of account .* may not make the streams"
+    ) as caught:
+        await asyncio.wait_for(running, 10)
+    assert "LAB" in str(caught.value.hint)
+
+
+async def test_a_gateway_whose_credentials_bring_no_answers_says_whose_they_are(
+    server: AccountsServer, caplog: pytest.LogCaptureFixture
+):
+    stop, ready = asyncio.Event(), asyncio.Event()
+    options = GatewayOptions(server=server.user("agent"), port=free_port())
+    serving = asyncio.create_task(run_gateway(options, stop=stop, ready=ready))
+    try:
+        await wait_for(lambda: "another role: user agent of account AGENTS" in caplog.text, 10, "a word")
+    finally:
+        stop.set()
+        await serving
+
+
+async def test_the_system_account_is_told_that_it_has_no_streams(server: AccountsServer):
+    async with open_bus(server.user("admin")) as bus:
+        with pytest.raises(NotAllowedError, match="no JetStream"):
+            await wait_for_streams(bus, "rack")
+        with pytest.raises(NotAllowedError, match="no JetStream"):
+            await read_last(bus, "QG_JOBS", ["qg.jobs.>"])
+        with pytest.raises(NotAllowedError, match="no JetStream"):
+            await read_at(bus, "QG_JOBS", 1)
 
 
 @pytest.mark.parametrize("role", ["agent", "view"])

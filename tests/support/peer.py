@@ -30,8 +30,8 @@ class Peer:
         self._reads = reads
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.came = 0
-        """How many connections there were."""
+        self.came: list[float] = []
+        """When each connection came, by the event loop's clock."""
         self.open = 0
         """How many of them the other side has not closed."""
 
@@ -61,7 +61,7 @@ class Peer:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self.came += 1
+        self.came.append(asyncio.get_running_loop().time())
         self.open += 1
         try:
             with contextlib.suppress(OSError, asyncio.CancelledError):

@@ -6,14 +6,11 @@ import time
 from typing import Any
 
 from qgjob.bus.connect import MIN_SERVER, Bus
-from qgjob.bus.requester import JsError
 from qgjob.cli.checkup.finding import Finding
 from qgjob.domain.wording import show_size
 from qgjob.errors import NotAllowedError, QgjobError
 
 _SLOW_S = 0.25
-_NOT_OF_ACCOUNT = 10039
-"""JetStream is there, for other accounts."""
 
 
 async def connection(bus: Bus) -> Finding:
@@ -37,11 +34,9 @@ async def jetstream(bus: Bus) -> Finding:
     """Whether JetStream answers, and what it holds for this account."""
     try:
         account = await bus.requests.api("INFO", timeout=3)
-    except NotAllowedError:
+    except NotAllowedError:  # also where the account has none
         return Finding("jetstream", "unknown", "these credentials may not ask for it; the scheduler does")
     except QgjobError as error:
-        if isinstance(error, JsError) and error.err_code == _NOT_OF_ACCOUNT:
-            return Finding("jetstream", "unknown", "this account has none; the scheduler's has")
         return Finding("jetstream", "wrong", error.message.rstrip("."), error.hint)
     return storage(int(account["storage"]), _limit(account), int(account["streams"]))
 

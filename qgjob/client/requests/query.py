@@ -193,7 +193,8 @@ async def health(bus: Bus) -> HealthAnswer:
             bus, subjects.query("health"), Query(), HealthAnswer, timeout=HEALTH_TIMEOUT_S + 1.0
         )
     except UnreachableError as error:
-        scheduler = CheckView(name="scheduler", ok=False, detail=error.message)
+        detail = " ".join(filter(None, (error.message, error.hint)))
+        scheduler = CheckView(name="scheduler", ok=False, detail=detail)
         return HealthAnswer(ok=False, checks=(server, scheduler))
     return answer.model_copy(update={"checks": (server, *answer.checks)})
 

@@ -80,7 +80,7 @@ async def _ask(
             if loop.time() < asked + (patience if heard else NO_SCHEDULER_S):
                 await asyncio.sleep(_RETRY_S)
                 continue
-            raise no_scheduler_error(subject, sent=silent) from None
+            raise await no_scheduler_error(bus, subject, sent=silent) from None
         except RequestTimeoutError:
             heard = silent = True
             if loop.time() < asked + patience:

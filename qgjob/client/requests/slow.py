@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from bus_schemas import subjects
+from qgjob.bus.account import start_a_scheduler
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import RequestTimeoutError
 from qgjob.errors import QgjobError, UnreachableError
@@ -31,12 +32,11 @@ async def no_answer_error(bus: Bus, subject: str) -> UnreachableError:
     )
 
 
-def no_scheduler_error(subject: str, *, sent: bool) -> UnreachableError:
+async def no_scheduler_error(bus: Bus, subject: str, *, sent: bool) -> UnreachableError:
     """The error for a request that nobody takes; `sent`: to one who took it, and has not answered."""
     return UnreachableError(
         "The server is there, but no scheduler answers.",
-        hint=f"{_late_effect_hint(subject) if sent else ''}"
-        "Start one with `qgjob scheduler` (or the whole system with `qgjob up`).",
+        hint=f"{_late_effect_hint(subject) if sent else ''}{await start_a_scheduler(bus)}",
     )
 
 

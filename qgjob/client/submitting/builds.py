@@ -18,6 +18,7 @@ from bus_schemas.streams import BUILD_OBJECTS, BUILDS_BUCKET, BUILDS_KEPT_S
 from bus_schemas.tokens import encode_token
 from qgjob.backoff import Backoff
 from qgjob.bus import kv, objects
+from qgjob.bus.account import start_a_scheduler
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
 from qgjob.bus.publish import lost_compare
@@ -118,7 +119,7 @@ async def _registered(bus: Bus, key: str) -> BuildRecord | None:
     try:
         stored = await kv.get(bus, BUILDS_BUCKET, key)
     except NoRespondersError:
-        raise _no_registry() from None
+        raise await _no_registry(bus) from None
     return None if stored is None or stored.deleted else BuildRecord.decode(stored.data)
 
 
@@ -189,7 +190,7 @@ async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecor
                     with contextlib.suppress(BadMessageError):
                         found.append(BuildRecord.decode(entry.data))
     except NoRespondersError:
-        raise _no_registry() from None
+        raise await _no_registry(bus) from None
     return sorted(found, key=lambda record: record.uploaded_at, reverse=True)
 
 
@@ -226,8 +227,8 @@ def _check_same(stored: BuildRecord, ours: BuildRecord) -> None:
         )
 
 
-def _no_registry() -> UnreachableError:
+async def _no_registry(bus: Bus) -> UnreachableError:
     return UnreachableError(
         "The server has no registry of builds (yet).",
-        hint="It is made by the first scheduler: start one with `qgjob scheduler` or `qgjob up`.",
+        hint=f"The first scheduler makes it. {await start_a_scheduler(bus)}",
     )

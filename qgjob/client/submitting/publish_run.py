@@ -16,6 +16,7 @@ from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage, JobSpec, RunMarker, priority_class
 from bus_schemas.streams import EVENTS_KEPT_S, JOB_ROOM_BYTES, RUN_MARKER_TTL_S
 from qgjob.bus import kv
+from qgjob.bus.account import start_a_scheduler
 from qgjob.bus.connect import Bus
 from qgjob.bus.publish import (
     MAX_BATCH_BYTES,
@@ -198,7 +199,7 @@ class _Publisher:
                 await self._again(_not_stored(error.description))
             except NoRespondersError:
                 self._deadline = min(self._deadline, self._clock.monotonic() + NO_STREAM_S)
-                await self._again(_no_stream())
+                await self._again(await _no_stream(self._bus))
             except RequestTimeoutError as error:
                 messages = after_a_lost_answer or messages
                 await self._again(_not_stored(error.message.rstrip(".")))
@@ -271,8 +272,8 @@ def _not_stored(why: str) -> UnreachableError:
     )
 
 
-def _no_stream() -> UnreachableError:
+async def _no_stream(bus: Bus) -> UnreachableError:
     return UnreachableError(
         "The server is there, but qgjob's streams are not.",
-        hint="They are made by the first scheduler: start one with `qgjob scheduler` or `qgjob up`.",
+        hint=f"The first scheduler makes them. {await start_a_scheduler(bus)}",
     )

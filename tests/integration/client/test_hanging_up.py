@@ -60,7 +60,7 @@ async def test_each_attempt_to_reconnect_closes_the_one_before(
         async with open_bus(options) as bus:
             proxy.to = peer.port
             proxy.cut()
-            await wait_for(lambda: peer.came > 5, 10, "several attempts")
+            await wait_for(lambda: len(peer.came) > 5, 10, "several attempts")
             await wait_for(lambda: peer.open <= 1, 2, "the end of those before the last")
             proxy.to = shared_nats.port
             proxy.cut()

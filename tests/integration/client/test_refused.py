@@ -15,6 +15,8 @@ import pytest
 
 from qgjob.bus.connect import ServerOptions, connect, open_bus
 from qgjob.errors import NotAllowedError, QgjobError, UnreachableError
+from tests.support.peer import Peer
+from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 
@@ -75,6 +77,24 @@ async def test_a_service_says_where_it_is_connected(
     async with open_bus(ServerOptions(shared_nats.url, wait_for_server=True)) as bus:
         version = bus.server_version
     assert f"connected to {shared_nats.url}: nats-server {version}" in caplog.messages
+
+
+async def test_a_server_that_refuses_a_service_is_tried_less_and_less_often(
+    shared_nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("qgjob.bus.connect._RECONNECT_WAIT_S", 0.01)
+    async with (
+        Proxy(shared_nats.port) as proxy,
+        Peer(refuses=True, hangs_up=True) as peer,
+        open_bus(ServerOptions(proxy.url, wait_for_server=True)) as bus,
+    ):
+        proxy.to = peer.port
+        proxy.cut()
+        await wait_for(lambda: len(peer.came) > 5, 10, "several attempts")
+        assert peer.came[5] - peer.came[4] > 0.2
+        proxy.to = shared_nats.port
+        await wait_for(lambda: bus.connected, 10, "the connection")
+        assert bus.nc.options["reconnect_time_wait"] == 0.01
 
 
 async def test_a_service_whose_credentials_are_refused_for_a_while_comes_back(

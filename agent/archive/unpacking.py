@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Generator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any, BinaryIO, Self, cast
+from typing import IO, Any, BinaryIO, Self, TypeGuard, cast
 
 from agent.archive.directory import count_entries
 from agent.archive.writer import CHUNK, DEFAULT_LIMITS, Checkpoint, Limits, Writer, shown
@@ -31,6 +31,7 @@ _LONG_NUMBER = re.compile(rb"\d{32}")
 _MAX_HEADERS = 8
 """Headers that belong to one member: each is read within the one before."""
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_OF_THE_DISK = {*_NO_SPACE, errno.EROFS, errno.EIO}
 
 
 def unpack(
@@ -75,6 +76,11 @@ def unpack(
 def is_disk_full(error: OSError) -> bool:
     """Whether a write failed because the disk is full."""
     return error.errno in _NO_SPACE
+
+
+def is_of_the_disk(error: Exception) -> TypeGuard[OSError]:
+    """Whether the disk is full, read-only or broken, which any other job would meet there too."""
+    return isinstance(error, OSError) and error.errno in _OF_THE_DISK
 
 
 def disk_reason(error: OSError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from agent.archive import disk_reason, is_of_the_disk
 from agent.attempts.artifacts import Kept
 from agent.attempts.claim import Claim
 from agent.errors import JobError
@@ -84,7 +85,10 @@ def of_error(error: Exception) -> EndVerdict:
             return EndVerdict("errored", error.reason, error.message, error.retryable)
         case QgjobError():
             return EndVerdict("errored", "agent_error", error.message)
-        case _:  # a full disk, a bug in a driver: it ends this attempt, not the agent
+        case OSError() if is_of_the_disk(error):
+            text = f"the agent cannot use its disk: {error.strerror}: {error.filename}"
+            return EndVerdict("errored", disk_reason(error), text)
+        case _:  # a bug in a driver: it ends this attempt, not the agent
             text = f"the agent met an error: {error or type(error).__name__}"
             return EndVerdict("errored", "agent_error", text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,14 +62,18 @@ class MarkerDevice(Device):
         self._ledger.load()
 
     async def health(self) -> Health:
-        """See `Device.health`: well while there is room on the disk."""
+        """See `Device.health`: well while there is room on the disk, and it can be written to."""
         try:
             free = shutil.disk_usage(self._folder).free
         except OSError as error:
             text = f"the slot's folder {self._folder} is gone: {error.strerror}"
             return Health(ok=False, silent=True, detail=text)
-        tight = f"less than {MIN_FREE_BYTES // 1024**2} MiB of disk left" if free < MIN_FREE_BYTES else None
-        return Health(ok=tight is None, detail=tight, free_mib=free // 1024**2)
+        wrong = None
+        if free < MIN_FREE_BYTES:
+            wrong = f"less than {MIN_FREE_BYTES // 1024**2} MiB of disk left"
+        elif not os.access(self._folder, os.W_OK):  # a file system with errors becomes read-only
+            wrong = f"the slot's folder {self._folder} cannot be written to"
+        return Health(ok=wrong is None, detail=wrong, free_mib=free // 1024**2)
 
     def installed(self) -> Sequence[InstalledApp]:
         """See `Device.installed`."""

@@ -34,6 +34,7 @@ MACHINE_REASONS: Final = frozenset(
         "secret_missing",
         "no_device",
         "disk_full",
+        "disk_error",
     }
 )
 """Reasons of errors that say what a machine or slot lacks: no build would have fared better there."""

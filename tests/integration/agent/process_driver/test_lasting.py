@@ -6,6 +6,8 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from agent.drivers.process import ProcessDevice
 from agent.errors import JobError
 from agent.supervision.processes import parents
+from tests.support.mounts import OWN_MOUNTS, skip_without_mounts
 from tests.support.processbuilds import MakeBuild, folders, get, install, new_device
 from tests.support.wait import wait_for
 
@@ -104,6 +107,28 @@ async def test_health_looks_at_the_disk(
     monkeypatch.setattr("agent.drivers.marker.MIN_FREE_BYTES", 1 << 60)
     assert "of disk left" in ((await device.recover()).detail or "")
     shutil.rmtree(tmp_path / "slot")
+
+
+_READ_ONLY = """
+import asyncio, pathlib, subprocess, sys
+from agent.drivers.marker import MarkerDevice, SlotSpec
+from qgjob.clock import SystemClock
+disk = pathlib.Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(disk)], check=True)
+device = MarkerDevice(SlotSpec(name="s0", folder=disk / "s0"), SystemClock())
+asyncio.run(device.open())
+for mode in ("ro", "rw"):
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(disk)], check=True)
+    health = asyncio.run(device.health())
+    print(health.ok, health.detail)
+"""
+
+
+def test_a_slot_on_a_read_only_disk_is_not_well_until_it_can_be_written_to(tmp_path: Path):
+    skip_without_mounts()
+    argv = [*OWN_MOUNTS, sys.executable, "-c", _READ_ONLY, str(tmp_path)]
+    said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    assert said.splitlines() == [f"False the slot's folder {tmp_path}/s0 cannot be written to", "True None"]
 
 
 async def test_a_slots_folder_that_was_removed_is_made_again(

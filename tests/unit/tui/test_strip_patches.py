@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 from rich.segment import Segment
 from textual._compositor import ChopsUpdate
+from textual._styles_cache import StylesCache
 from textual.strip import Strip
 
 from tests.unit.tui.scenes.stage import Stage, stage
@@ -18,9 +19,11 @@ from tui.platform import strip_patches
 @pytest.fixture(autouse=True)
 def letting_go() -> Iterator[None]:
     before, written = Strip.divide, ChopsUpdate.render_segments
+    colours = StylesCache.get_inner_outer
     strip_patches.apply_patches()
     yield
     Strip.divide, ChopsUpdate.render_segments = before, written
+    StylesCache.get_inner_outer = colours
     gc.enable()
     gc.set_debug(0)
     gc.garbage.clear()
@@ -34,6 +37,22 @@ def left_lines() -> int:
     gc.set_debug(0)
     gc.garbage.clear()
     return found
+
+
+async def test_what_a_closed_screen_has_drawn_is_gone() -> None:
+    def drawn() -> int:
+        gc.collect()
+        return sum(isinstance(thing, StylesCache) for thing in gc.get_objects())
+
+    async with stage().app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        before = drawn()
+        await pilot.press("question_mark")
+        await pilot.pause()
+        assert drawn() > before + 2
+        await pilot.press("escape")
+        await pilot.pause()
+        assert drawn() == before
 
 
 async def test_lines_that_others_took_the_place_of_are_gone() -> None:

@@ -14,11 +14,11 @@ from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made, usage_error
 from qgjob.client.ids import derived_id
 from qgjob.client.models import SubmitRequest
-from qgjob.client.requests.control import whoami
+from qgjob.client.requests.control import TIMEOUT_S, whoami
 from qgjob.client.requests.request import ask
 from qgjob.client.submitting.submit import check_build, expected_durations, make_specs
 from qgjob.clock import Clock
-from qgjob.errors import RefusedError
+from qgjob.errors import NotFoundError, RefusedError
 
 _FIELDS: Final = re.compile(r"\S+(?: \S+){4}")
 _ROOM: Final = 64 * 1024
@@ -66,18 +66,27 @@ async def add(
             f"The schedule takes {size} bytes; the server takes {bus.max_payload - _ROOM} at most.",
             hint="Make several schedules of fewer tests each.",
         )
-    answer = await ask(bus, subjects.ctl("cron_add", request.org_id), plan, CronAnswer)
+    answer = await ask(bus, subjects.ctl("cron_add", request.org_id), plan, CronAnswer, patience=TIMEOUT_S)
     return answer.schedules[0], answer.replaced
 
 
 async def list_all(bus: Bus, *, org_id: str | None = None) -> list[CronView]:
     """See `Client.schedules`."""
-    answer = await ask(bus, subjects.ctl("cron_list", org_id), CronList(org_id=org_id), CronAnswer)
+    answer = await ask(
+        bus, subjects.ctl("cron_list", org_id), CronList(org_id=org_id), CronAnswer, patience=TIMEOUT_S
+    )
     return list(answer.schedules)
 
 
 async def delete(bus: Bus, schedule_id: str, *, by: str | None = None) -> CronView:
     """See `Client.delete_schedule`."""
     request = checked_made("The schedule's id", CronDelete, id=schedule_id, by=by or whoami())
-    answer = await ask(bus, subjects.ctl("cron_delete"), request, CronAnswer)
+    there = [view for view in await list_all(bus) if view.schedule_id == schedule_id]
+    try:
+        answer = await ask(bus, subjects.ctl("cron_delete"), request, CronAnswer, patience=TIMEOUT_S)
+    except NotFoundError:
+        if not there:
+            raise
+        # A leader deleted it, and was replaced before it could say so: its successor was asked once more.
+        return there[0]
     return answer.schedules[0]

@@ -17,16 +17,10 @@ from pathlib import Path
 from typing import IO
 from xml.parsers import expat
 
-from agent.reports.opening import open_report
+from agent.reports.opening import MAX_BYTES, MAX_CASES, MAX_DEPTH, MAX_FILES, MAX_TRIES, open_report
 from agent.reports.text import MAX_MESSAGE, MAX_NAME, file_of, line_of, message_of, name_of, seconds_of
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
 from qgjob.domain.wording import first_of
-
-MAX_BYTES = 32 * 1024 * 1024
-MAX_FILES = 1000
-MAX_CASES = 100_000
-MAX_DEPTH = 64
-MAX_TRIES = 100
 
 _CHUNK = 1 << 16
 _STATUSES = {"failure": CaseStatus.FAILED, "error": CaseStatus.ERROR, "skipped": CaseStatus.SKIPPED}

@@ -1,4 +1,4 @@
-"""Opens a report file safely: a test may have put anything in its place."""
+"""Opens a report file safely, as a test may have put anything in its place; and what is read at most."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""Of all that one reader reads for an attempt."""
+MAX_FILES: Final = 1000
+MAX_CASES: Final = 100_000
+MAX_TRIES: Final = 100
+"""Of a case: the last ones."""
+MAX_DEPTH: Final = 64
+"""Of elements or suites within one another."""
 
 
 def open_report(path: Path) -> IO[bytes]:

@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from agent.reports.opening import open_report
+from agent.reports.opening import MAX_BYTES, MAX_CASES, MAX_DEPTH, MAX_TRIES, open_report
 from agent.reports.text import file_of, line_of, message_of, name_of, seconds_of
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
-
-MAX_BYTES: Final = 32 * 1024 * 1024
-MAX_CASES: Final = 100_000
-MAX_DEPTH: Final = 64
-MAX_TRIES: Final = 100
 
 _RESULTS: Final = {
     "passed": CaseStatus.PASSED,

@@ -8,15 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-from agent.reports.opening import open_report
+from agent.reports.opening import MAX_BYTES, MAX_CASES, MAX_FILES, MAX_TRIES, open_report
 from agent.reports.text import file_of, message_of, name_of, seconds_of
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
 
-MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_LINE: Final = 256 * 1024
-MAX_FILES: Final = 1000
-MAX_CASES: Final = 100_000
-MAX_TRIES: Final = 100
 
 _ENDS: Final = {
     "test:pass": CaseStatus.PASSED,

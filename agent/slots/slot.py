@@ -17,7 +17,7 @@ from agent.slots.held_work import HeldWork
 from agent.slots.holding import SKEW, Holding
 from agent.slots.inbox import Delivery, Inbox
 from bus_schemas import streams, subjects
-from bus_schemas.agents import Binding, DeviceHealth, InstalledBuild, SlotNext, SlotState, SlotStatus
+from bus_schemas.agents import Binding, DeviceHealth, SlotNext, SlotState, SlotStatus
 from bus_schemas.holds import SlotHold
 from bus_schemas.jobs import JobMessage
 from qgjob import __version__
@@ -167,7 +167,7 @@ class SlotWorker:
             device=self.who.device,
             state=self.state,
             labels=self.runner.labels,
-            installed=self._installed(),
+            installed=self.runner.installed(),
             job_id=message.spec.job_id if message else None,
             since=self._since,
             installs=self.runner.installs,
@@ -284,7 +284,7 @@ class SlotWorker:
             driver=self.runner.driver,
             device=self.who.device,
             labels=self.runner.labels,
-            installed=self._installed(),
+            installed=self.runner.installed(),
             bound=self._binding.group if self._binding else None,
             job_id=message.spec.job_id if message else None,
             attempt=message.attempt if message else None,
@@ -300,12 +300,9 @@ class SlotWorker:
     def _ack_wait_s(self) -> float:
         return self._binding.ack_wait_s if self._binding else streams.ACK_WAIT_S
 
-    def _installed(self) -> tuple[InstalledBuild, ...]:
-        return self.runner.installed()
-
     async def _run_job(self, delivery: Delivery) -> None:
         message = delivery.message
-        before = self._installed()
+        before = self.runner.installed()
         self.runner.prepare_for_next()
         self._message, self._since = message, time.time()
         self._on_change()
@@ -324,7 +321,7 @@ class SlotWorker:
             self._message, self._since = None, time.time()
             self.jobs_done += 1
             self._on_change()
-        if self._installed() != before:
+        if self.runner.installed() != before:
             self._report_due = True
 
     async def _report_and_prefetch(self) -> None:

@@ -69,6 +69,20 @@ async def read_all(
             return
 
 
+async def read_between(
+    bus: Bus, stream: str, pattern: str, start: int, end: int, *, max_bytes: int
+) -> list[StreamMessage]:
+    """All messages that match, from the place `start` to before `end`; raises like `read_page`."""
+    found: list[StreamMessage] = []
+    while start < end:
+        page = await read_page(bus, stream, pattern, start_seq=start, limit=end - start, max_bytes=max_bytes)
+        found += (message for message in page.messages if message.seq < end)
+        if not page.messages or not page.pending:
+            break
+        start = page.messages[-1].seq + 1
+    return found
+
+
 async def read_last(
     bus: Bus, stream: str, patterns: Sequence[str], *, timeout: float = 5.0
 ) -> list[StreamMessage]:

@@ -52,7 +52,7 @@ class LazyGroup(TyperGroup):
             return None
         command = get_command(entry.load())
         command.name = entry.name
-        if entry.parser is None:
+        if entry.service is None:
             dress(command, entry.name)
         return command
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
+import importlib
 from typing import Any, Final
 
-from qgjob.cli.session import Session
+import typer
 
-PASSED_ON: Final[dict[str, Any]] = {
+from qgjob.cli.session import session_of
+
+_PASSED_ON: Final[dict[str, Any]] = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
     "help_option_names": [],
@@ -16,19 +17,24 @@ PASSED_ON: Final[dict[str, Any]] = {
 """Settings of such a command, `--help` included."""
 
 
-def wants_help(args: Sequence[str], parser: Callable[[], argparse.ArgumentParser], name: str) -> bool:
-    """Whether a service is asked for its help, which is printed then as that of all commands is."""
-    if not {"-h", "--help"}.intersection(args):
-        return False
-    from qgjob.cli.display.output import Output
-    from qgjob.cli.help.command_docs import describe_parser
-    from qgjob.cli.help.help_text import help_text
+def service_app(name: str, module: str) -> typer.Typer:
+    """The command of a service, whose module has `parser` and `main` and is imported when it is called.
 
-    Output().line(help_text(describe_parser(parser(), name)))
-    return True
+    Its help is printed as that of all commands is, and the global options are among those passed on.
+    """
+    app = typer.Typer(add_completion=False)
 
+    @app.command(name, context_settings=_PASSED_ON, add_help_option=False)
+    def service(ctx: typer.Context) -> None:
+        program = importlib.import_module(module)
+        if {"-h", "--help"}.intersection(ctx.args):
+            from qgjob.cli.help.command_docs import describe_parser
+            from qgjob.cli.help.help_text import help_text
 
-def with_globals(session: Session, args: Sequence[str]) -> list[str]:
-    """The arguments of a service, with what the global options said of the server."""
-    options = (f"--{name.replace('_', '-')}={value}" for name, value in session.global_options().items())
-    return [*args, *options]
+            session_of(ctx).out.line(help_text(describe_parser(program.parser(), name)))
+            return
+        said = session_of(ctx).global_options()
+        options = (f"--{option.replace('_', '-')}={value}" for option, value in said.items())
+        raise typer.Exit(program.main([*ctx.args, *options]))
+
+    return app

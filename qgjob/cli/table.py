@@ -17,18 +17,22 @@ OTHER: Final = "Other"
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """A command: its module in `qgjob.cli.commands` has a `typer.Typer` named `app`."""
+    """A command: a module in `qgjob.cli.commands` with a `typer.Typer` named `app`, or a service."""
 
     name: str
     panel: str
     help: str
     module: str | None = None
     """Its module in `qgjob.cli.commands`, where that is not called as the command is."""
-    parser: str | None = None
-    """The module of a service that reads its own options: it has a function `parser`."""
+    service: str | None = None
+    """The module of a service that reads its own options: it has functions `parser` and `main`."""
 
     def load(self) -> typer.Typer:
         """Import it."""
+        if self.service is not None:
+            from qgjob.cli.services import service_app
+
+            return service_app(self.name, self.service)
         app: typer.Typer = importlib.import_module(f"qgjob.cli.commands.{self.module or self.name}").app
         return app
 
@@ -58,24 +62,9 @@ COMMANDS: Final = (
     CommandEntry("doctor", LAB, "Find out what is wrong, and what to do about it."),
     CommandEntry("up", SYSTEM, "Run the whole system on this machine."),
     CommandEntry("demo", SYSTEM, "Run sample tests on a temporary system."),
-    CommandEntry(
-        "agent",
-        SYSTEM,
-        "Run an agent: the slots of this lab machine.",
-        parser="agent.__main__",
-    ),
-    CommandEntry(
-        "scheduler",
-        SYSTEM,
-        "Run a replica of the scheduler.",
-        parser="qgjob.scheduler.__main__",
-    ),
-    CommandEntry(
-        "gateway",
-        SYSTEM,
-        "Serve the HTTP API.",
-        parser="qgjob.gateway.__main__",
-    ),
+    CommandEntry("agent", SYSTEM, "Run an agent: the slots of this lab machine.", service="agent.__main__"),
+    CommandEntry("scheduler", SYSTEM, "Run a replica of the scheduler.", service="qgjob.scheduler.__main__"),
+    CommandEntry("gateway", SYSTEM, "Serve the HTTP API.", service="qgjob.gateway.__main__"),
     CommandEntry("simulate", OTHER, "Replay a trace of jobs on a lab of any size."),
     CommandEntry("context", OTHER, "Store labs by name, and switch between them."),
     CommandEntry("config", OTHER, "Show the settings in effect, and their origin."),

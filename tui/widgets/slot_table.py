@@ -138,7 +138,7 @@ class SlotTable(LineTable):
 
     def _cell(self, name: str, record: AgentRecord, slot: SlotStatus, key: str, width: int) -> Line:
         monotonic = self._store.clock.monotonic()
-        state = _state(record, slot, monotonic)
+        state = record.slot_state(slot, monotonic)
         job = self._store.jobs.get(slot.job_id) if slot.job_id and state == "busy" else None
         match key:
             case "slot":
@@ -182,15 +182,11 @@ class SlotTable(LineTable):
                 return ((fit(_note(slot), width), "bad-soft" if state == "quarantined" else "dim"),)
 
 
-def _state(record: AgentRecord, slot: SlotStatus, monotonic: float) -> str:
-    return record.slot_state(slot, monotonic)
-
-
 def _loudness(
     record: AgentRecord, slot: SlotStatus, monotonic: float, wrong: int
 ) -> tuple[int, bool, int, int]:
     """What is held before what works, and of that first where least passed."""
-    rank = _LOUD.index(_state(record, slot, monotonic))
+    rank = _LOUD.index(record.slot_state(slot, monotonic))
     low = bool(lows(slot.health))
     group = min(rank, _LOUD.index("paused" if low else "busy"))
     return (group, not low, -wrong, rank)
@@ -228,5 +224,5 @@ def _text(name: str, record: AgentRecord, slot: SlotStatus, monotonic: float) ->
     builds = " ".join(build.app_version_id for build in slot.installed)
     low = " ".join(f"low {vital.kind}" for vital in lows(slot.health))
     held = slot.hold.kind if slot.hold is not None else ""
-    state = _state(record, slot, monotonic)
+    state = record.slot_state(slot, monotonic)
     return f"{name} {state} {held} {slot.device or ''} {slot.driver} {' '.join(slot.labels)} {builds} {low}"

@@ -47,9 +47,9 @@ def all_commands() -> Iterator[tuple[CommandEntry, CommandDoc]]:
 
 def describe_entry(entry: CommandEntry, command: Any) -> CommandDoc:
     """A command of the table."""
-    if entry.parser is None:
+    if entry.service is None:
         return describe(command, entry.name)
-    return describe_parser(importlib.import_module(entry.parser).parser(), entry.name)
+    return describe_parser(importlib.import_module(entry.service).parser(), entry.name)
 
 
 def describe(command: Any, path: str) -> CommandDoc:

@@ -51,7 +51,7 @@ def print_end(
         limit = timeout_s or 0.0
         how = "the jobs go on" if waited.jobs else "nothing is known of it, as nobody answered"
         out.error(f"Not ended after {limit:g} s; {how}.", hint=f"Wait again with: qgjob wait {waited.id}")
-    for reason, count in _cancel_reasons(waited).items():
+    for reason, count in Counter(waited.no_slot.values()).items():
         jobs = "a job was" if count == 1 else f"{count} jobs were"
         out.error(
             f"{jobs[0].upper()}{jobs[1:]} cancelled: {reason}.",
@@ -116,10 +116,3 @@ def waited_json(waited: Waited) -> dict[str, Any]:
 def _state(waited: Waited) -> str:
     run = waited.run
     return run.state if isinstance(run, RunView) else run_state_of(waited.jobs)
-
-
-def _cancel_reasons(waited: Waited) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for reason in waited.no_slot.values():
-        counts[reason] = counts.get(reason, 0) + 1
-    return counts

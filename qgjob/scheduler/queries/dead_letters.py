@@ -23,7 +23,7 @@ from bus_schemas.deadletters import (
 )
 from bus_schemas.streams import DEAD
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_at, read_page
+from qgjob.bus.direct import read_at, read_between
 from qgjob.bus.follow import StreamMessage
 from qgjob.bus.topology import delete_message, stream_state
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
@@ -85,7 +85,8 @@ async def read_letters(bus: Bus, query: DeadLettersQuery, room: int) -> DeadLett
     wide = query.limit
     while below > first and len(found) < query.limit:
         start = max(first, below - wide)
-        found[:0] = await _between(bus, start, below)
+        letters = await read_between(bus, DEAD, subjects.DEAD_ALL, start, below, max_bytes=_PAGE_BYTES)
+        found[:0] = (_view(letter, BEGINNING_BYTES) for letter in letters)
         below, wide = start, min(2 * wide, _WIDEST)  # where many were dropped the others lie far apart
     shown = found[::-1][: query.limit]
     more = below > first or len(found) > len(shown)
@@ -104,20 +105,6 @@ async def _one(bus: Bus, number: int) -> StreamMessage:
             hint="`qgjob deadletters list` shows them; they are kept for 7 days.",
         )
     return message
-
-
-async def _between(bus: Bus, start: int, end: int) -> list[DeadLetterView]:
-    """Views of the letters from `start` to before `end`, each with the beginning of its payload."""
-    found: list[DeadLetterView] = []
-    while start < end:
-        page = await read_page(
-            bus, DEAD, subjects.DEAD_ALL, start_seq=start, limit=end - start, max_bytes=_PAGE_BYTES
-        )
-        found += [_view(m, BEGINNING_BYTES) for m in page.messages if m.seq < end]
-        if not page.messages or not page.pending:
-            break
-        start = page.messages[-1].seq + 1
-    return found
 
 
 def _view(message: StreamMessage, most: int | None = None) -> DeadLetterView:

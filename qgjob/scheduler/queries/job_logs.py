@@ -9,7 +9,7 @@ from bus_schemas.logs import LogChunk, LogsAnswer, LogsQuery, StoredChunk
 from bus_schemas.streams import LOGS
 from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import MAX_BATCH, read_last, read_page
+from qgjob.bus.direct import read_between, read_last, read_page
 from qgjob.bus.follow import StreamMessage
 from qgjob.domain.tail import last_lines
 from qgjob.errors import BadMessageError
@@ -56,7 +56,7 @@ async def _tail(bus: Bus, pattern: str, job_id: str, lines: int) -> Sequence[Sto
     look, size = _FIRST_LOOK, 0
     while before > begin:
         start = max(begin, before - look)
-        found = await _between(bus, pattern, start, before)
+        found = await read_between(bus, LOGS, pattern, start, before, max_bytes=bus.max_payload)
         held[:0] = _chunks(bus, found, job_id)
         size += sum(len(message.data) for message in found)
         kept, enough = last_lines(held, lines)
@@ -64,25 +64,6 @@ async def _tail(bus: Bus, pattern: str, job_id: str, lines: int) -> Sequence[Sto
             return kept
         before, look = start, look * _FURTHER
     return held
-
-
-async def _between(bus: Bus, pattern: str, start: int, before: int) -> list[StreamMessage]:
-    """All messages that match, from a place up to another one without it."""
-    found: list[StreamMessage] = []
-    while start < before:
-        page = await read_page(
-            bus,
-            LOGS,
-            pattern,
-            start_seq=start,
-            limit=min(MAX_BATCH, before - start),
-            max_bytes=bus.max_payload,
-        )
-        found += (message for message in page.messages if message.seq < before)
-        if not page.messages or not page.pending:
-            break
-        start = page.messages[-1].seq + 1
-    return found
 
 
 def _chunks(bus: Bus, messages: Iterable[StreamMessage], job_id: str) -> tuple[StoredChunk, ...]:

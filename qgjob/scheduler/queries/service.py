@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bus_schemas import subjects
@@ -53,6 +54,17 @@ ANSWER_WITHIN_S: Final = 4.5
 _ROOM: Final = 4096
 _SUGGEST_WITHIN_S: Final = 1.5
 _LEAVE_S: Final = 2.0
+_ANSWERS: Final[dict[str, Callable[..., Message]]] = {
+    "list": ListAnswer,
+    "logs": LogsAnswer,
+    "overview": partial(Overview, at=0.0),
+    "agents": AgentsAnswer,
+    "history": HistoryAnswer,
+    "durations": DurationsAnswer,
+    "dead_letters": DeadLettersAnswer,
+    "health": partial(HealthAnswer, ok=False),
+}
+"""What says of a problem that there is no answer, by the query's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,22 +287,5 @@ class QueryService:
 def _problem(msg: Msg, code: ErrorCode, message: str, hint: str | None = None) -> bytes:
     """An answer of the right type for the query, with a problem instead of content."""
     problem = Problem(code=code, message=message[:4000], hint=hint)
-    match msg.subject.split(".")[2]:
-        case "list":
-            return ListAnswer(problem=problem).encode()
-        case "logs":
-            return LogsAnswer(problem=problem).encode()
-        case "overview":
-            return Overview(problem=problem, at=0.0).encode()
-        case "agents":
-            return AgentsAnswer(problem=problem).encode()
-        case "history":
-            return HistoryAnswer(problem=problem).encode()
-        case "durations":
-            return DurationsAnswer(problem=problem).encode()
-        case "dead_letters":
-            return DeadLettersAnswer(problem=problem).encode()
-        case "health":
-            return HealthAnswer(problem=problem, ok=False).encode()
-        case _:
-            return GetAnswer(problem=problem).encode()
+    answer = _ANSWERS.get(msg.subject.split(".")[2], GetAnswer)
+    return answer(problem=problem).encode()

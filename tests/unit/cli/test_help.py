@@ -59,8 +59,8 @@ def test_every_example_is_read_by_its_command(path: str, monkeypatch: pytest.Mon
     entry = next(entry for entry in COMMANDS if entry.name == path.split(maxsplit=1)[0])
     for line, _ in EXAMPLES[path]:
         args = arguments(line)
-        if entry.parser is not None:
-            importlib.import_module(entry.parser).parser().parse_args(args[1:])
+        if entry.service is not None:
+            importlib.import_module(entry.service).parser().parse_args(args[1:])
             continue
         name = args.pop(0)
         command: Any = get_command(entry.load())

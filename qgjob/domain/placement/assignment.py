@@ -174,6 +174,6 @@ def refresh_group(state: LabState, group: Group) -> None:
     if group.waiting or group.orphans:
         state.active[group.key] = group
         return
-    state.active.pop(group.key, None)
+    state.active.drop(group.key)
     if not group.in_flight and not group.slots:
         state.groups.pop(group.key, None)

@@ -35,11 +35,12 @@ def blocked_group(state: LabState, key: GroupKey) -> Group | None:
 
 def reevaluate(state: LabState, org_id: str | None = None) -> None:
     """Block and unblock groups, all or an organisation's, after something changed that decides on it."""
-    for key in [key for key in state.blocked if org_id in {None, key.org_id}]:
+    for key in state.blocked.keys_of(org_id):
         if not _must_block(state, key):
             _unblock(state, key)
-    for key, group in list(state.active.items()):
-        if group.waiting and org_id in {None, key.org_id} and _must_block(state, key):
+    for key in state.active.keys_of(org_id):
+        group = state.active[key]
+        if group.waiting and _must_block(state, key):
             _block(state, group)
 
 
@@ -171,13 +172,14 @@ def _block(state: LabState, group: Group) -> Group:
     blocked = state.blocked[group.key] = Group(group.key, group.labels, {}, group.number)
     group.move_jobs_to(blocked)
     if not group.orphans:
-        state.active.pop(group.key, None)
+        state.active.drop(group.key)
         if not group.in_flight and not group.slots:
             state.groups.pop(group.key, None)
     return blocked
 
 
 def _unblock(state: LabState, key: GroupKey) -> None:
-    blocked, group = state.blocked.pop(key), state.group(key)
+    blocked, group = state.blocked[key], state.group(key)
+    del state.blocked[key]
     blocked.move_jobs_to(group)
     state.active[key] = group

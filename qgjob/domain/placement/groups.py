@@ -244,6 +244,34 @@ class Group:
         self.ends_s = self.ends_s + by * free_at if self.busy else 0.0
 
 
+class GroupsByOrg(dict["GroupKey", Group]):
+    """Groups by key, those of an organisation at hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of: dict[str, dict[GroupKey, None]] = {}
+
+    def __setitem__(self, key: GroupKey, group: Group) -> None:
+        super().__setitem__(key, group)
+        self._of.setdefault(key.org_id, {})[key] = None
+
+    def __delitem__(self, key: GroupKey) -> None:
+        super().__delitem__(key)
+        keys = self._of[key.org_id]
+        del keys[key]
+        if not keys:
+            del self._of[key.org_id]
+
+    def drop(self, key: GroupKey) -> None:
+        """Take out a group, if it is here."""
+        if key in self:
+            del self[key]
+
+    def keys_of(self, org: str | None) -> list[GroupKey]:
+        """The keys of an organisation's groups; None: of all."""
+        return list(self if org is None else self._of.get(org, ()))
+
+
 def level_of(priority: int) -> int:
     """0 for high, 1 for medium, 2 for low."""
     return _LEVELS[priority]

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from bus_schemas.jobs import labels_of
 from qgjob.domain.estimates import Estimates
-from qgjob.domain.placement.groups import Group, level_of
+from qgjob.domain.placement.groups import Group, GroupsByOrg, level_of
 from qgjob.domain.placement.index import Index
 from qgjob.domain.placement.rules import Rules
 from qgjob.domain.placement.run_gates import RunGates
@@ -136,9 +136,9 @@ class LabState:
     index: Index = field(default_factory=Index)
     stats: Stats = field(default_factory=Stats)
     groups: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
-    active: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
+    active: GroupsByOrg = field(default_factory=GroupsByOrg)
     """Groups with waiting or orphaned jobs."""
-    blocked: dict[GroupKey, Group] = field(default_factory=dict[GroupKey, Group])
+    blocked: GroupsByOrg = field(default_factory=GroupsByOrg)
     """The waiting jobs of groups of which nothing may start: they are paused, their build is held, their
     organisation is at its limit, there is no room for them, or they yield."""
     run_gates: RunGates = field(default_factory=RunGates)

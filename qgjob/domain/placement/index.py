@@ -97,6 +97,10 @@ class ByOrg:
             self._firsts[org] = first
             self.without_slot.put(first, key)
 
+    def ranked(self, orgs: Iterable[str]) -> int:
+        """How many of some organisations have groups here."""
+        return sum(org in self._rankings for org in orgs)
+
     def of(self, orgs: Iterable[str]) -> Iterator[Group]:
         """The groups of some organisations in their order."""
         rankings = [ranking for org in orgs if (ranking := self._rankings.get(org))]

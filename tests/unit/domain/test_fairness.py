@@ -178,7 +178,7 @@ def test_of_many_organisations_those_are_favoured_that_have_less_than_they_are_g
         world.state.index.refresh(world.state.estimates)
         fairness, plain = fairness_of(world.state), plainly_favoured(world.state)
         assert {org for org in orgs if fairness.favours(org)} == plain
-        assert {org for org in plain if fairness.slots(org)} <= set(fairness.maybe_with_slots)
+        assert fairness.favoured_with_slots == {org for org in plain if fairness.slots(org)}
 
 
 def test_explain_names_no_organisation_whose_work_fits_no_slot_of_the_jobs() -> None:

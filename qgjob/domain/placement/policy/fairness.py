@@ -38,7 +38,7 @@ class Fairness:
     total_weight: float = 1.0
     """Of all among whom the slots are shared."""
     _guaranteed: dict[str, float] = field(default_factory=dict[str, float])
-    _maybe: list[str] | None = None
+    _with_slots: frozenset[str] | None = None
 
     def slots(self, org: str) -> int:
         """How many slots an organisation has, including those that are idle between two jobs."""
@@ -52,16 +52,17 @@ class Fairness:
         return orgs.slots.get(org, 0) < self._guarantee(org) if self.shares else not self.slots(org)
 
     @property
-    def maybe_with_slots(self) -> list[str]:
-        """Those that may be favoured although they have a slot: nobody else is."""
-        if self._maybe is None:
-            orgs = self.state.index.orgs
-            self._maybe = []
+    def favoured_with_slots(self) -> frozenset[str]:
+        """Those that are favoured although they have a slot."""
+        if self._with_slots is None:
+            maybe: list[str] = []
             if self.shares:
-                most = len(self.state.slots) / self.total_weight * (1.0 + _ROUNDING)
-                between = [org for org, count in self.idle.items() if count and org not in orgs.slots]
-                self._maybe = between + orgs.with_fewer_slots(most)
-        return self._maybe
+                orgs = self.state.index.orgs
+                maybe = [org for org, count in self.idle.items() if count and org not in orgs.slots]
+                most = len(self.state.slots) / self.total_weight
+                maybe += orgs.with_fewer_slots(most * (1.0 + _ROUNDING))
+            self._with_slots = frozenset(org for org in maybe if self.favours(org))
+        return self._with_slots
 
     def can_spare(self, slot: Slot, *, first: bool) -> bool:
         """Whether the organisation that an idle slot worked for keeps what it is guaranteed without it.

@@ -14,8 +14,8 @@ from qgjob.domain.placement.policy.view import Choice, View
 
 _MIN_WORK: Final = 4.0
 """A slot that joins others must find so many installs of work."""
-_FEW: Final = 32
-"""The groups of so few organisations are looked for among these; those of more are among the first of all."""
+_DENSE: Final = 8
+"""Where one group in so many is of a favoured organisation, one of the first of all is likely to be."""
 
 
 def choose_favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
@@ -35,7 +35,7 @@ def choose_favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
 
 def _choose_of(view: View, pool: Pool, level: int, *, first: bool) -> Choice | None:
     """The next job of favoured organisations: of those that get their `first` slot, or of the others."""
-    if not first and not view.fairness.maybe_with_slots:
+    if not first and not view.fairness.favoured_with_slots:
         return None
     groups = _groups(view, pool, level, first=first)
     head = next(groups, None)
@@ -71,9 +71,11 @@ def _groups(view: View, pool: Pool, level: int, *, first: bool) -> Iterator[Grou
     """The groups of the organisations whose turn it is, in their order."""
     by_org = pool.by_org[level]
     if not first:
-        orgs = view.fairness.maybe_with_slots
-        groups = by_org.of(orgs) if len(orgs) <= _FEW else (group for *_, group in pool.by_priority[level])
-        yield from (group for group in groups if _is_its_turn(view, group, first=False))
+        orgs = view.fairness.favoured_with_slots
+        if by_org.ranked(orgs) * _DENSE < len(pool.by_priority[level]):
+            yield from by_org.of(orgs)
+        else:
+            yield from (group for *_, group in pool.by_priority[level] if group.key.org_id in orgs)
         return
     firsts = (group for _, _, group in by_org.without_slot if _is_its_turn(view, group, first=True))
     first_of_all = next(firsts, None)

@@ -30,8 +30,9 @@ from qgjob.domain.placement.events import (
 )
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.model import Job, LabState, Released, Slot
+from qgjob.domain.placement.stats import aged_credit_of
 
-__all__ = ["apply_event", "decide", "dispatch", "release_window"]
+__all__ = ["apply_event", "decide", "dispatch", "release_window", "take_over"]
 
 
 def decide(
@@ -45,6 +46,16 @@ def decide(
     apply_event(state, event, now, effects)
     dispatch(state, now, effects, choose=choose)
     return state, effects
+
+
+def take_over(state: LabState, now: float) -> None:
+    """Go on with a backlog that another has placed before: what its aged work is owed is told by its age.
+
+    Who began with nothing would put it off for half an hour anew: for ever, where leaders change more often.
+    """
+    index = state.index
+    index.refresh(state.estimates)
+    state.stats.aged_credit = aged_credit_of(index.oldest_s(now), len(state.slots), index.test_s)
 
 
 def apply_event(state: LabState, event: Event, now: float, effects: list[Effect]) -> None:

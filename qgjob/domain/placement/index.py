@@ -177,6 +177,10 @@ class Index:
         self._last_number += 1
         return self._last_number
 
+    def oldest_s(self, now: float) -> float:
+        """How long the oldest of all waiting jobs waits; 0 when none does."""
+        return next((now - arrived_at for (arrived_at, *_), _, _ in self.by_age), 0.0)
+
     def refresh(self, estimates: Estimates) -> None:
         """Rank every group that changed; all, when tests turn out to take another time."""
         test_s = estimates.any_test.value

@@ -180,3 +180,9 @@ class Stats:
 def max_aged_credit(slots: int, test_s: float) -> float:
     """How many starts the oldest aged work is owed at most; `test_s`: mean seconds of a test."""
     return max(1.0, slots * AGED_SHARE * AGED_MAX_DEFERRAL_S / max(test_s, 1e-3))
+
+
+def aged_credit_of(waited_s: float, slots: int, test_s: float) -> float:
+    """How many starts work is owed of which the oldest waits for `waited_s`, when none were counted."""
+    most = max_aged_credit(slots, test_s)
+    return most * min(1.0, max(0.0, waited_s - AGED_AFTER_S) / AGED_MAX_DEFERRAL_S)

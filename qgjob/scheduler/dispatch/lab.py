@@ -54,5 +54,6 @@ class Lab:
 
     def start(self) -> None:
         """Recovery is done: place from now on."""
+        core.take_over(self.state, self.clock.now())
         self.open = True
         self.feed(Tick())

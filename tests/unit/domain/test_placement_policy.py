@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.estimates import TEST_PRIOR_S
+from qgjob.domain.placement.core import take_over
 from qgjob.domain.placement.events import JobArrived, Release, SlotSeen, Tick
 from qgjob.domain.placement.model import GroupKey, Job
 from qgjob.domain.placement.stats import (
@@ -67,6 +68,25 @@ def test_aged_work_gets_one_start_in_ten_and_no_more() -> None:
     late = [one for at, one in lab.starts if at > AGED_AFTER_S + AGED_MAX_DEFERRAL_S]
     assert 0.08 <= sum(one.priority == 2 for one in late) / len(late) <= 0.11
     assert not [one for at, one in lab.starts if at < AGED_AFTER_S and one.priority == 2 and at > 0]
+
+
+def test_aged_work_has_its_share_although_leaders_change_all_the_time() -> None:
+    lab = SimulatedLab(2)
+    for number in range(100):
+        lab.add(number, priority=2, app="old")
+    number, next_leader_at = 100, 0.0
+    while lab.now < AGED_AFTER_S + AGED_MAX_DEFERRAL_S + 400 * TEST_S / 2:
+        if lab.now >= next_leader_at:
+            lab.state.stats.aged_credit = 0.0  # nobody tells the next one
+            take_over(lab.state, lab.now)
+            next_leader_at = lab.now + AGED_MAX_DEFERRAL_S / 4
+        while lab.state.depths[0] < 10:
+            lab.add(number, priority=9, app="new")
+            number += 1
+        lab.step()
+    late = [one for at, one in lab.starts if at > AGED_AFTER_S + AGED_MAX_DEFERRAL_S]
+    assert 0.08 <= sum(one.priority == 2 for one in late) / len(late) <= 0.15
+    assert not [one for at, one in lab.starts if 0 < at < AGED_AFTER_S and one.priority == 2]
 
 
 def test_aged_work_gets_what_it_is_owed_as_soon_as_only_low_work_waits() -> None:

@@ -93,7 +93,7 @@ class View:
     @property
     def oldest_s(self) -> float:
         """How long the oldest of all waiting jobs waits; 0 when none does."""
-        return next((self.now - arrived_at for (arrived_at, *_), _, _ in self.state.index.by_age), 0.0)
+        return self.state.index.oldest_s(self.now)
 
     @property
     def max_aged_credit(self) -> float:

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 TELL_EVERY_S: Final = 10.0
 """How often it is told how things are while nothing changes: CI ends what is silent for long."""
+BEGIN_WITHIN_S: Final = 30.0
+"""How long nobody may answer at first, as at a submit: whether there is such a run is not known yet."""
+_BEGIN_AGAIN_S: Final = 0.5
 _LOOK_AT_SLOTS_S: Final = 5.0
 _HOLDS_AFTER_S: Final = 5.0
 _LOOK_AT_HOLDS_S: Final = 15.0
@@ -52,7 +55,7 @@ async def wait(
         try:
             # A silent server holds the first question for longer than there may be time.
             async with asyncio.timeout(options.timeout_s):
-                await stack.enter_async_context(watch)
+                await _begin(stack, watch, clock, on_change)
                 heartbeats = await stack.enter_async_context(live.agents(bus))
         except TimeoutError:
             return Waited(id=any_id, run=watch.run, jobs=watch.jobs, timed_out=True, rules=options.rules)
@@ -86,6 +89,26 @@ async def wait(
                     async with asyncio.timeout(pause):
                         await watch.changes()
                         changed = True
+
+
+async def _begin(
+    stack: contextlib.AsyncExitStack, watch: Watch, clock: Clock, on_change: Callable[[Watch], None] | None
+) -> None:
+    """Enter the watch; a scheduler or store that is just being restarted is waited for, as it is later on."""
+    give_up_at = clock.monotonic() + BEGIN_WITHIN_S
+    while True:
+        try:
+            await stack.enter_async_context(watch)
+        except UnreachableError as error:
+            if clock.monotonic() >= give_up_at:
+                raise
+            watch.problem = error.message
+            if on_change is not None:
+                on_change(watch)
+            await asyncio.sleep(_BEGIN_AGAIN_S)
+        else:
+            watch.problem = None
+            return
 
 
 class _BackgroundChecks:

@@ -202,8 +202,27 @@ async def test_without_a_scheduler_an_unknown_run_cannot_be_waited_for(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(request, "NO_SCHEDULER_S", 0.2)
+    monkeypatch.setattr(wait_module, "BEGIN_WITHIN_S", 0.5)
     with pytest.raises(UnreachableError, match="no scheduler answers"):
         await client.wait(new_ids("run", 1, NOW)[0])
+
+
+async def test_a_wait_that_begins_while_the_scheduler_is_restarted_waits_for_it(
+    client: Client, scheduler: FakeScheduler, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(request, "NO_SCHEDULER_S", 0.1)
+    job = scheduler.add_job(make_run(1)[0])
+    scheduler.jobs[job.job_id] = job.model_copy(update={"state": "passed"})
+    await scheduler.stop()
+    problems: list[str | None] = []
+    waiting = asyncio.create_task(
+        client.wait(job.run_id, on_change=lambda watch: problems.append(watch.problem))
+    )
+    await wait_for(lambda: problems, what="the problem to be told")
+    await scheduler.start()
+    assert (await asyncio.wait_for(waiting, 20)).verdict == 0
+    assert "no scheduler answers" in (problems[0] or "")
+    assert problems[-1] is None
 
 
 async def test_what_happened_while_the_server_was_away_is_caught_up(

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from bus_schemas.events import EndState
 from bus_schemas.queries import JobView, RunState
 from qgjob.domain.history import has_begun
 from qgjob.domain.lifecycle import FAILURES, NOT_STARTED, TERMINAL
@@ -15,14 +14,14 @@ from qgjob.errors import ExitCode
 
 
 class _Verdict(NamedTuple):
-    ends: frozenset[EndState]
+    ends: frozenset[str]
     state: RunState
     code: ExitCode
 
 
 _VERDICTS: Final[tuple[_Verdict, ...]] = (
     _Verdict(frozenset({"errored"}), "errored", ExitCode.INFRASTRUCTURE),
-    _Verdict(frozenset({"failed", "timed_out"}), "failed", ExitCode.FAILED),
+    _Verdict(FAILURES, "failed", ExitCode.FAILED),
     _Verdict(frozenset({"cancelled", "expired"}), "cancelled", ExitCode.CANCELLED),
     _Verdict(frozenset({"passed"}), "passed", ExitCode.OK),
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from bus_schemas.base import LABEL_RULE, is_label
+from qgjob.domain.wording import pluralize
 from qgjob.errors import UsageError
 from qgjob.simulate.engine import ANY_TARGET, Lab
 
@@ -85,8 +86,7 @@ def add_slots(lab: Lab, added: str) -> NamedLab:
 
 def describe(lab: Lab) -> str:
     """`24 slots`, or `24 slots: 16 emulator, 8 device`."""
-    number = len(lab.slots)
-    total = f"{number} slot{'' if number == 1 else 's'}"
+    total = pluralize(len(lab.slots), "slot")
     kinds = Counter(lab.slots)
     if set(kinds) == {ANY_TARGET}:
         return total

@@ -60,11 +60,11 @@ def test_builds_next_to_each_other_differ() -> None:
 
 
 def test_a_large_simulation_makes_no_large_picture() -> None:
-    results = simulated(ci_trace(CiShape(jobs=4000, slots=24, seed=2)), 24, ("fifo", "qgjob"))
+    results = simulated(ci_trace(CiShape(jobs=4000, slots=24, seed=2)), 24, ("fifo", "sticky"))
     svg = picture(results, png=False)
     assert len(svg) < 3_000_000
     words = [text.text or "" for text in ET.fromstring(svg).iter(f"{SVG}text")]
-    assert any(word.startswith("qgjob, 24 slots: ") for word in words)
+    assert any(word.startswith("sticky, 24 slots: ") for word in words)
     assert {"high: share that waited at most …", "installing", "idle"} <= set(words)
     image = Image.open(BytesIO(picture(results, png=True)))
     assert (image.format, image.width) == ("PNG", 2800)

@@ -91,6 +91,7 @@ class Connection(NatsClient):
                 raise UnexpectedEOF
         self.options["reconnect_time_wait"] = self._again_s
         self._forget_old()
+        self._sent_at.clear()
 
     @contextlib.asynccontextmanager
     async def _attempt(self) -> AsyncGenerator[None]:

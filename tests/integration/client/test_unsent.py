@@ -34,7 +34,7 @@ async def test_a_server_that_was_away_is_not_sent_what_nobody_waits_for_any_more
         await wait_for(lambda: not bus.connected)
         await bus.nc.publish(subject, b"long ago")
         with monkeypatch.context() as patch:
-            patch.setattr("qgjob.bus.connection._KEPT_S", 0.0)
+            patch.setattr("qgjob.bus.connection._KEPT_S", -1.0)
             await bus.nc.publish(subject, b"lately")
         await bus.nc.publish(subject, b"just now")
         proxy.to = shared_nats.port

@@ -9,11 +9,11 @@ from qgjob.domain.placement.model import Job, LabState
 from qgjob.domain.placement.run_gates import Move
 
 
-def enqueue(state: LabState, job: Job, now: float) -> None:
-    """Let a job wait that may start by now."""
+def enqueue(state: LabState, job: Job, now: float, *, counted: bool = False) -> None:
+    """Let a job wait that may start by now; `counted`: the load knows it."""
     if job.expected_s is None:
         job.expected_s = state.estimates.known_of(job.group.org_id, job.files or (job.test,))
-    state.stats.on_arrival(state, job, now)
+    state.stats.on_arrival(state, job, now, counted=counted)
     if job.max_parallel is None:
         _add_to_group(state, job)
     else:

@@ -10,8 +10,11 @@ from qgjob.domain.placement.events import Effect, Expire, JobEnded
 from qgjob.domain.placement.model import AWAIT_REPORT_S, Job, LabState, Released, Slot
 
 
-def on_arrived(state: LabState, job: Job, now: float) -> None:
-    """Add a new job, or a later attempt of a known one; an earlier attempt is ignored."""
+def on_arrived(state: LabState, job: Job, now: float, *, counted: bool = False) -> None:
+    """Add a new job, or a later attempt of a known one; an earlier attempt is ignored.
+
+    `counted`: it waited before, and the load knows it.
+    """
     waiting, released = state.jobs.get(job.job_id), state.in_flight.get(job.job_id)
     known = waiting or (released.job if released else None)
     if known is not None:
@@ -32,7 +35,7 @@ def on_arrived(state: LabState, job: Job, now: float) -> None:
             state.delayed = [e for e in state.delayed if not e[3].gone]
             heapify(state.delayed)
         return
-    backlog.enqueue(state, job, now)
+    backlog.enqueue(state, job, now, counted=counted)
 
 
 def reprioritise(state: LabState, job_id: str, priority: int, now: float) -> None:
@@ -42,7 +45,7 @@ def reprioritise(state: LabState, job_id: str, priority: int, now: float) -> Non
         return
     withdraw(state, job_id)
     fresh = replace(job, priority=priority, delayed=False, gone=False, parked=False)
-    on_arrived(state, fresh, now)
+    on_arrived(state, fresh, now, counted=not job.delayed)
 
 
 def withdraw(state: LabState, job_id: str) -> None:

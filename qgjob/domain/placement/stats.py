@@ -116,12 +116,17 @@ class Stats:
             fitting = self._fitting[labels] = sorted(stats.slots for stats in able)
         return bisect_left(fitting, slots)
 
-    def on_arrival(self, state: LabState, job: Job, now: float) -> None:
-        """A job arrived, or the time of a delayed one has come."""
+    def on_arrival(self, state: LabState, job: Job, now: float, *, counted: bool = False) -> None:
+        """A job arrived, or the time of a delayed one has come.
+
+        `counted`: it arrived before, and waits in another place now.
+        """
         estimates, capability = state.estimates, job.group.capability
         known = self.by_capability.get(capability)
         labels = labels_of(capability) if known is None else known.fcfs.labels
-        self.of(capability, labels).on_arrival(now, estimates.any_test.value)
+        stats = self.of(capability, labels)
+        if not counted:
+            stats.on_arrival(now, estimates.any_test.value)
         if job.expected_s is None and not estimates.any_test.count:
             return  # with nothing known of any test, FCFS cannot be simulated
         if self.shadow.on_arrival(job, labels, state.expected_s(job)):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qgjob.domain.estimates import TEST_PRIOR_S
 from qgjob.domain.placement.core import take_over
-from qgjob.domain.placement.events import JobArrived, Release, SlotSeen, Tick
+from qgjob.domain.placement.events import JobArrived, JobReprioritised, Release, SlotSeen, Tick
 from qgjob.domain.placement.model import GroupKey, Job
 from qgjob.domain.placement.stats import (
     AGED_AFTER_S,
@@ -431,3 +431,18 @@ def test_a_job_does_not_wait_behind_many_builds_that_its_slot_cannot_run(priorit
     world.now += 1.0
     world.feed(JobArrived(job(99, app="v", labels=("emulator",), priority=priority, at=world.now)))
     assert list(world.released) == ["j99"]
+
+
+def test_jobs_with_another_priority_are_no_further_arrivals() -> None:
+    """They would look like a rush, in which urgent work gets slots later."""
+    lab = SimulatedLab(2)
+    for number in range(10):
+        lab.add(number, priority=5, app=f"v{number}")
+    lab.step()
+    measured, waiting = lab.state.stats.by_capability["any"], sorted(lab.state.jobs)
+    load, since_s = measured.load(lab.now, TEST_S), measured.since_arrival_s(lab.now)
+    for priority in (9, 2, 5):
+        for job_id in waiting:
+            lab.feed(JobReprioritised(job_id, priority))
+    assert measured.load(lab.now, TEST_S) == load
+    assert measured.since_arrival_s(lab.now) == since_s

@@ -117,6 +117,8 @@ def on_ended(state: LabState, event: JobEnded, now: float) -> None:
         return
     if event.ran_s is not None and event.good:
         files = event.files if job.files else None
+        if job.expected_s is not None:
+            state.stats.shadow.on_ended(job.expected_s, event.ran_s, state.jobs, now)
         state.estimates.add_run(job.group, job.test, event.ran_s, files=files)
     if event.installed:
         state.installs += 1

@@ -7,9 +7,9 @@ time there is to wait for a slot that has the build, and which jobs the policy m
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from heapq import heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import TYPE_CHECKING, Final
 
 from qgjob.domain.placement.waits import Waits
@@ -21,6 +21,13 @@ _MAX_STARTS: Final = 256
 """How many starts one `advance` simulates at most: a long pause is made up for little by little."""
 _MAX_BACKLOG: Final = 50_000
 """Of each queue: a backlog beyond that is not simulated, its waits tell nothing new."""
+_MISJUDGED: Final = 2.0
+"""Tests that take less than one in so many of their expected seconds, or more than so many times as long, are
+misjudged."""
+_MIN_RAN: Final = 20
+"""Fewer ends say nothing about that."""
+_RAN_WEIGHT: Final = 0.02
+"""The weight of one end in it, at least."""
 _INSTALL_WEIGHT: Final = 0.01
 """The weight of one start in the average of what starts take for an install, at least."""
 
@@ -28,10 +35,39 @@ Labels = frozenset[str]
 
 
 @dataclass(slots=True, eq=False)
+class Lengths:
+    """How long tests take and were expected to. With tests that take too long FCFS has a queue for ever."""
+
+    expected_s: float = 0.0
+    """The means of the last that ended."""
+    ran_s: float = 0.0
+    ended: int = 0
+
+    def add(self, expected_s: float, ran_s: float) -> bool:
+        """A test ended. Returns whether it shows that those so far were misjudged, or are not any more."""
+        before = self._misjudged
+        self.ended += 1
+        weight = max(_RAN_WEIGHT, 1.0 / self.ended)
+        self.expected_s += weight * (expected_s - self.expected_s)
+        self.ran_s += weight * (ran_s - self.ran_s)
+        return self._misjudged != before
+
+    def real_s(self, expected_s: float) -> float:
+        """How long tests of so many expected seconds take, where tests are misjudged altogether."""
+        return expected_s * self.ran_s / self.expected_s if self._misjudged else expected_s
+
+    @property
+    def _misjudged(self) -> bool:
+        too_long = self.expected_s > _MISJUDGED * self.ran_s
+        return self.ended >= _MIN_RAN and (too_long or self.ran_s > _MISJUDGED * self.expected_s > 0.0)
+
+
+@dataclass(slots=True, eq=False)
 class FcfsQueue:
     """The jobs of one capability under FCFS: those that would still wait, and the last waits."""
 
     labels: Labels
+    lengths: Lengths = field(default_factory=Lengths)
     jobs: tuple[OrderedDict[Job, float], ...] = field(
         default_factory=lambda: (OrderedDict(), OrderedDict(), OrderedDict())
     )
@@ -65,7 +101,7 @@ class FcfsQueue:
         """
         jobs = self.jobs[level]
         ahead = sum(len(queue) for queue in self.jobs[: level + 1])
-        ahead_s = sum(self.work_s[: level + 1]) + ahead * self.install_s
+        ahead_s = self.lengths.real_s(sum(self.work_s[: level + 1])) + ahead * self.install_s
         first_s = now - next(iter(jobs)).arrived_at
         last_s = now - next(reversed(jobs)).arrived_at + ahead_s / max(1, slots)
         longer = (1.0 - quantile) * (len(jobs) + len(self.waits[level])) / len(jobs)
@@ -112,6 +148,13 @@ class FcfsQueue:
         weight = max(_INSTALL_WEIGHT, 1.0 / sum(map(len, self.waits)))
         self.install_s += weight * (install_s - self.install_s)
 
+    def restart(self, waiting: Container[str]) -> None:
+        """Forget the waits so far, and who does not wait any more."""
+        self.waits = (Waits(), Waits(), Waits())
+        for level, jobs in enumerate(self.jobs):
+            for job in [job for job in jobs if job.job_id not in waiting]:
+                self._reduce_work(level, jobs.pop(job))
+
     def _reduce_work(self, level: int, expected_s: float) -> None:
         self.work_s[level] = self.work_s[level] - expected_s if self.jobs[level] else 0.0
 
@@ -128,6 +171,7 @@ class Shadow:
     slots: dict[Labels, list[tuple[float, int, GroupKey | None]]] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """A heap of the slots that are alike: when the slot is free, its number, and the group whose build it
     has."""
+    lengths: Lengths = field(default_factory=Lengths)
     required: Labels = frozenset()
     """The labels that any job asked for when the slots were resized last."""
     _able: dict[Labels, list[FcfsQueue]] = field(default_factory=dict[Labels, list[FcfsQueue]])
@@ -140,7 +184,7 @@ class Shadow:
         """The queue of a capability, made when there is none."""
         queue = self.queues.get(capability)
         if queue is None:
-            queue = self.queues[capability] = FcfsQueue(labels)
+            queue = self.queues[capability] = FcfsQueue(labels, self.lengths)
             self._able.clear()
         return queue
 
@@ -180,6 +224,20 @@ class Shadow:
         if not alike:
             del self.slots[kind]
 
+    def on_ended(self, expected_s: float, ran_s: float, waiting: Container[str], now: float) -> None:
+        """A test ended; `waiting`: the ids of the jobs that wait.
+
+        Where it shows that the tests so far were misjudged FCFS begins anew, with what waits now.
+        """
+        if not self.lengths.add(expected_s, ran_s):
+            return
+        for queue in self.queues.values():
+            queue.restart(waiting)
+        for kind, alike in self.slots.items():
+            self.slots[kind] = [(min(free_at, now), number, group) for free_at, number, group in alike]
+            heapify(self.slots[kind])
+        self._unused.clear()
+
     def take_back(self, is_kept_back: Callable[[Job], bool]) -> None:
         """Other jobs are kept back than before."""
         for queue in self.queues.values():
@@ -216,7 +274,7 @@ class Shadow:
                 takes_s = install_s(group.org_id, group.app_version_id) if needs_install else 0.0
                 starts_at = max(free_at, job.arrived_at) + takes_s
                 queue.start(level, takes_s, starts_at)
-                heapreplace(alike, (starts_at + expected_s, number, group))
+                heapreplace(alike, (starts_at + self.lengths.real_s(expected_s), number, group))
 
     def _next_queue(self, kind: Labels) -> tuple[FcfsQueue | None, int]:
         """The queue and level of the next job that a slot of these labels takes; None when there is none."""

@@ -165,3 +165,25 @@ def test_usual_is_at_least_what_was_waited_and_what_is_waited(
                 assert usual_s >= max(known_s, waited_s) - 1e-6
     for level in range(3):
         assert queue.work_s[level] == pytest.approx(60.0 * len(queue.jobs[level]))
+
+
+@pytest.mark.parametrize("priority", [5, 2])
+@pytest.mark.parametrize("slots", [2, 4])
+def test_a_lone_job_does_not_wait_for_hours_because_tests_were_expected_to_take_ten_times_as_long(
+    slots: int, priority: int
+) -> None:
+    """Under FCFS as it was believed in each waited behind a queue that was not there."""
+    lab, number, lone = SimulatedLab(slots), 0, None
+    while lone is None or lone.job_id in lab.state.jobs:
+        waiting = len(lab.state.jobs) - (lone is not None)
+        while waiting < slots:  # for one build more keeps coming than its slots can do
+            one = Job(f"j{number}", GroupKey("any", "o", "v"), f"t{number}", priority, lab.now, number)
+            one.expected_s = 10 * TEST_S
+            lab.feed(JobArrived(one))
+            number, waiting = number + 1, len(lab.state.jobs) - (lone is not None)
+        if lone is None and lab.now >= 30 * TEST_S:
+            lone = Job("lone", GroupKey("any", "o", "w"), "t", priority, lab.now, 10**6)
+            lone.expected_s = 10 * TEST_S
+            lab.feed(JobArrived(lone))
+        lab.step()
+        assert lone is None or lab.now - lone.arrived_at <= 15 * TEST_S

@@ -83,12 +83,17 @@ class Connection(NatsClient):
             await super()._connect_to_server(s)
 
     async def _process_connect_init(self) -> None:
-        # Passwords are expensive to check: a server that lets nobody in is tried less and less often.
-        self.options["reconnect_time_wait"] = min(2 * self.options["reconnect_time_wait"], _LONGEST_S)
-        async with self._attempt():
-            await super()._process_connect_init()
-            if not self.is_connected:  # the end came in place of an answer
-                raise UnexpectedEOF
+        try:
+            async with self._attempt():
+                await super()._process_connect_init()
+                if not self.is_connected:  # the end came in place of an answer
+                    raise UnexpectedEOF
+        except (NatsError, OSError) as error:
+            # Passwords are expensive to check: a server that lets nobody in is tried less and less often.
+            if not isinstance(error, TimeoutError):
+                longer = min(2 * self.options["reconnect_time_wait"], _LONGEST_S)
+                self.options["reconnect_time_wait"] = longer
+            raise
         self.options["reconnect_time_wait"] = self._again_s
         self._forget_old()
         self._sent_at.clear()

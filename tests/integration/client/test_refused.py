@@ -97,6 +97,21 @@ async def test_a_server_that_refuses_a_service_is_tried_less_and_less_often(
         assert bus.nc.options["reconnect_time_wait"] == 0.01
 
 
+async def test_a_server_that_is_silent_is_tried_again_at_once(
+    shared_nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("qgjob.bus.connect._RECONNECT_WAIT_S", 0.01)
+    async with Proxy(shared_nats.port) as proxy, Peer(greets=False) as peer:
+        options = ServerOptions(proxy.url, wait_for_server=True, connect_timeout_s=0.5)
+        async with open_bus(options) as bus:
+            proxy.to = peer.port
+            proxy.cut()
+            await wait_for(lambda: len(peer.came) > 2, 10, "several attempts")
+            assert bus.nc.options["reconnect_time_wait"] == 0.01
+            proxy.to = shared_nats.port
+            await wait_for(lambda: bus.connected, 10, "the connection")
+
+
 async def test_a_service_whose_credentials_are_refused_for_a_while_comes_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

@@ -31,6 +31,7 @@ _PING_TIMEOUT_S: Final = 2
 _DENIED_SUBSCRIPTION: Final = re.compile('subscription to "([^"]+)"')
 _RETRY_S: Final = (0.25, 0.5, 1.0, 2.0)
 _ASK_AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0)
+_SECOND_LOOK_S: Final = 5.0
 _CONCURRENT_LOOKUPS: Final = 8
 """How many single jobs are asked for at a time."""
 _MAX_LOOKUPS: Final = 1000
@@ -55,6 +56,10 @@ class Feed:
         self._resync_reason = ""
         self._lost_at = 0.0
         self._last_seq = 0
+        self._first_seq = 0
+        """Of the first event that was heard since the connection was there; 0: none was."""
+        self._covered: int | None = None
+        """The last event that the last snapshot told of, if it said so."""
         self._pending_lookups: set[str] = set()
         self._lookup_requested = asyncio.Event()
         self.resyncs = 0
@@ -124,6 +129,8 @@ class Feed:
             away = max(0, round(now - self._lost_at))
             self._set_phase("loading")
             self.request_resync(f"Reconnected after {away} s; everything was read again.")
+            # Where nothing happens, nothing tells that what was read was behind.
+            asyncio.get_running_loop().call_later(_SECOND_LOOK_S, self._resync_requested.set)
         else:
             self._lost_at = now
             self._set_phase("reconnecting", "The connection was lost.")
@@ -183,6 +190,10 @@ class Feed:
     def _check_sequence(self, seq: int) -> None:
         """Every stored event comes here: a number left out is a gap, a smaller one another stream."""
         last, self._last_seq = self._last_seq, seq
+        if last <= 0:
+            self._first_seq = seq
+            if self._is_snapshot_behind():
+                self._resync_requested.set()
         if last < 0 and seq <= -last:
             self._store.reset()
             self.request_resync("The server's events begin anew; everything was read again.")
@@ -194,6 +205,10 @@ class Feed:
             if last - seq >= 1000:
                 self._store.reset()
                 self.request_resync("The server's events begin anew; everything was read again.")
+
+    def _is_snapshot_behind(self) -> bool:
+        """Whether events are in neither: after a restart of the server the scheduler is behind for a time."""
+        return self._covered is not None and self._covered < self._first_seq - 1
 
     # --- Snapshots ---------------------------------------------------------------------------
 
@@ -216,11 +231,12 @@ class Feed:
                     self._store.link.query_error = error.message
                     self._set_phase("live")
             else:
-                failures = 0
                 self.resyncs += 1
                 if why:
                     self._store.link.add_notice(why)
-                continue
+                if not self._is_snapshot_behind():
+                    failures = 0
+                    continue
             finally:
                 self._store.link.snapshot_loading = False
                 self._store.link.changed = True
@@ -231,7 +247,7 @@ class Feed:
 
     async def _load_snapshot(self, client: Client, *, first: bool) -> None:
         """What is waited for comes first: the newest jobs, those at work, the agents; then all others."""
-        store, pace = self._store, Pace()
+        store, pace, self._covered = self._store, Pace(), None
         store.jobs.begin_snapshot()
         newest = JobPages(client, pace)
         at_work = [JobPages(client, pace, state) for state in _AT_WORK]
@@ -267,6 +283,8 @@ class Feed:
             if read % _FREEZE_EVERY_PAGES == 0:
                 gc_tuning.freeze()
         gc_tuning.freeze()
+        told = [pages.as_of for pages in (newest, *at_work) if pages.as_of is not None]
+        self._covered = min(told, default=None)
         self._pending_lookups.update(store.jobs.missing_from_snapshot()[:_MAX_LOOKUPS])
         if self._pending_lookups:
             self._lookup_requested.set()

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from bus_schemas.queries import JobState
+from qgjob.client.requests import query
 
 if TYPE_CHECKING:
     from bus_schemas.queries import JobView
@@ -45,13 +46,18 @@ class JobPages:
         self._state: JobState | None = state
         self._read = 0
         self.done = False
+        self.as_of: int | None = None
+        """Every event up to this place is in what was read; None: nobody says."""
 
     async def next(self) -> list[JobView]:
         """The next page."""
         size, loop = self._pace.size, asyncio.get_running_loop()
         began = loop.time()
-        views = await self._client.jobs(state=self._state, limit=size, offset=self._read)
+        answer = await query.page_of_jobs(self._client.bus, self._state, limit=size, offset=self._read)
+        views = list(answer.jobs)
         self._pace.record(size, len(views), loop.time() - began)
         self._read += len(views)
-        self.done = len(views) < size or self._read >= MAX_JOBS
+        self.done = not views or self._read >= MAX_JOBS or not (answer.more or len(views) == size)
+        if answer.as_of is not None:
+            self.as_of = min(self.as_of or answer.as_of, answer.as_of)
         return views

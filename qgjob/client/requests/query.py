@@ -143,6 +143,12 @@ async def jobs(
     return list(found.values())[:limit]
 
 
+async def page_of_jobs(bus: Bus, state: JobState | None, *, limit: int, offset: int) -> ListAnswer:
+    """Jobs in a state, or all, newest first, up to the event that it names; may be shorter than asked for."""
+    question = checked_made("The list", ListQuery, state=state, limit=limit, offset=offset)
+    return await ask(bus, subjects.query("list"), question, ListAnswer)
+
+
 async def overview(bus: Bus) -> Overview:
     """Queues, groups and counts at a glance."""
     return await ask(bus, subjects.query("overview"), Query(), Overview)

@@ -12,6 +12,7 @@ import pytest
 from bus_schemas import subjects
 from bus_schemas.events import Queued
 from qgjob.bus.connect import ServerOptions
+from qgjob.bus.topology import stream_state
 from qgjob.clock import SystemClock
 from qgjob.errors import NotAllowedError, UsageError
 from tests.support.lab.model import LabModel
@@ -133,6 +134,28 @@ async def test_after_a_restart_of_the_server_everything_is_read_again(
         assert any("Reconnected after" in notice for notice in store.link.notices)
         await lab.step()
         await wait_for(lambda: agrees(store, lab.model))
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_what_neither_was_heard_nor_was_in_the_snapshot_after_a_reconnect_is_read_again(
+    lab: LabService, nats_server: NatsServer, *, quiet: bool
+) -> None:
+    """The query service was away as well, and what it shows is behind at first."""
+    await lab.publish(lab.model.submit(8))
+    async with Proxy(nats_server.port) as proxy, feeding(proxy.url) as (feed, store):
+        await wait_for(lambda: feed.resyncs == 1 and agrees(store, lab.model))
+        seq = (await stream_state(lab.bus, "QG_EVENTS"))["last_seq"]
+        lab.behind = (list(lab.model.views.values()), seq)
+        proxy.deaf = True
+        for _ in range(20):
+            await lab.step(2)
+        proxy.cut()
+        proxy.deaf = False
+        await wait_for(lambda: feed.resyncs == 2, 20)
+        lab.behind = None
+        if not quiet:
+            await lab.publish(lab.model.submit(1))
+        await wait_for(lambda: agrees(store, lab.model), 20)
 
 
 async def test_a_gap_in_the_events_is_found_and_filled(lab: LabService, nats_server: NatsServer) -> None:

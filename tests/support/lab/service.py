@@ -11,9 +11,9 @@ from bus_schemas.base import Message, Problem
 from bus_schemas.control import CancelRequest, CtlAnswer, Refusal, merge_answers
 from bus_schemas.events import AnyEvent, subject_of
 from bus_schemas.logs import LogChunk, LogsQuery
-from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, ListAnswer, ListQuery
+from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, JobView, ListAnswer, ListQuery
 from qgjob.bus.connect import Bus
-from qgjob.bus.topology import ensure_topology
+from qgjob.bus.topology import ensure_topology, stream_state
 from qgjob.scheduler.queries.job_logs import read_logs
 from tests.support.lab import asked
 from tests.support.lab.model import LabModel
@@ -35,6 +35,8 @@ class LabService:
         """The subjects of the questions that came, in order."""
         self.listed: list[int] = []
         """How many jobs each question for a list wanted."""
+        self.behind: tuple[list[JobView], int] | None = None
+        """The jobs as lists show them while they are behind, and the last event that they know of."""
         self._subscriptions: list[Subscription] = []
         self._org_of: dict[str, str] = {}
 
@@ -105,13 +107,15 @@ class LabService:
         self.listed.append(query.limit)
         views = [
             view
-            for view in self.model.views.values()
+            for view in (self.behind[0] if self.behind else self.model.views.values())
             if (query.state is None or view.state == query.state)
             and (query.org_id is None or view.org_id == query.org_id)
             and (query.run_id is None or view.run_id == query.run_id)
         ]
         views.sort(key=lambda view: (-view.created_at, view.position))
-        return ListAnswer(jobs=tuple(views[query.offset : query.offset + query.limit]), total=len(views))
+        as_of = self.behind[1] if self.behind else (await stream_state(self.bus, "QG_EVENTS"))["last_seq"]
+        page = tuple(views[query.offset : query.offset + query.limit])
+        return ListAnswer(jobs=page, total=len(views), as_of=as_of)
 
     async def _get(self, data: bytes) -> Message:
         query = GetQuery.decode(data)

@@ -183,7 +183,7 @@ class Index:
 
     def refresh(self, estimates: Estimates) -> None:
         """Rank every group that changed; all, when tests turn out to take another time."""
-        test_s = estimates.any_test.value
+        test_s = max(estimates.any_test.value, 1e-3)
         if not 1 / _RERANK_FACTOR < test_s / self.test_s < _RERANK_FACTOR:
             self.test_s = test_s
             for groups in self.builds.values():

@@ -265,3 +265,13 @@ def test_jobs_for_later_that_were_cancelled_or_changed_are_not_kept_until_their_
             world.feed(JobWithdrawn(later.job_id))
     assert len(world.state.delayed) < 100
     assert [one.job_id for *_, one in world.state.delayed if not one.gone] == ["j0"]
+
+
+def test_tests_that_take_no_time_are_placed() -> None:
+    world = World()
+    world.state.estimates.any_test.add(0.0)
+    world.add_slot("a/s0", ())
+    for number in range(2):
+        world.feed(JobArrived(job(number)))
+    world.run_dry()
+    assert released(world) == ["j0", "j1"]

@@ -86,12 +86,13 @@ class FcfsQueue:
     def usual_wait_s(self, level: int, quantile: float, now: float, slots: int) -> float | None:
         """How long a job of a level usually waits: a quantile of the last waits, and of those to come.
 
-        None before any job has started.
+        None before any job has arrived. In a backlog no low job starts for hours: what it will have waited by
+        then is known all the same.
         """
         usual_s = self.waits[level].quantile(quantile)
-        if usual_s is None or not self.jobs[level]:
+        if not self.jobs[level]:
             return usual_s
-        return max(usual_s, self._coming_wait_s(level, quantile, now, slots))
+        return max(usual_s or 0.0, self._coming_wait_s(level, quantile, now, slots))
 
     def _coming_wait_s(self, level: int, quantile: float, now: float, slots: int) -> float:
         """A quantile of the waits of those in the queue and of the last that started, by the queue alone.

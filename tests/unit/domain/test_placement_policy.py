@@ -446,3 +446,35 @@ def test_jobs_with_another_priority_are_no_further_arrivals() -> None:
             lab.feed(JobReprioritised(job_id, priority))
     assert measured.load(lab.now, TEST_S) == load
     assert measured.since_arrival_s(lab.now) == since_s
+
+
+def test_low_work_of_a_backlog_comes_after_medium_work() -> None:
+    lab = SimulatedLab(4)
+    for number in range(360):
+        lab.add(number, priority=5, app=f"medium{number % 18}")
+    for number in range(360, 480):
+        lab.add(number, priority=2, app=f"low{number % 6}")
+    while lab.ends:
+        lab.step()
+    priorities = [one.priority for _, one in lab.starts]
+    assert priorities.index(2) > 300
+
+
+def test_low_builds_share_the_end_of_a_backlog_so_that_the_old_one_is_done_first() -> None:
+    lab = SimulatedLab(8)
+    for number in range(800):
+        lab.add(number, priority=5, app=f"medium{number % 8}")
+    for number in range(800, 860):
+        lab.add(number, priority=2, app="old")
+    for _ in range(240):
+        lab.step()
+    for number in range(860, 1160):
+        lab.add(number, priority=2, app=f"young{number % 10}")
+    while lab.ends:
+        lab.step()
+    longest = {"old": 0.0, "young": 0.0}
+    for at, one in lab.starts:
+        app = one.group.app_version_id.rstrip("0123456789")
+        if app in longest:
+            longest[app] = max(longest[app], at - one.arrived_at)
+    assert longest["old"] < longest["young"]

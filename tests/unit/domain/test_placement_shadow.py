@@ -59,6 +59,19 @@ def test_whoever_stands_in_the_queue_counts_with_the_wait_that_is_to_come() -> N
     assert queue.usual_wait_s(1, 1.0, 1e6, slots) == pytest.approx(foreseen, abs=160.0)
 
 
+def test_what_low_jobs_wait_is_known_before_any_of_them_starts() -> None:
+    slots, number = 4, 100
+    shadow = shadow_of(slots)
+    queue = shadow.queue(ANY_CAPABILITY, ANY)
+    assert queue.usual_wait_s(2, 1.0, 0.0, slots) is None
+    arrive(shadow, number, 0.0)
+    arrive(shadow, number, 0.0, priority=2)
+    advance(shadow, 0.0)
+    foreseen = queue.usual_wait_s(2, 1.0, 0.0, slots)
+    assert not queue.waits[2]
+    assert foreseen == pytest.approx(2 * number / slots * 80.0, rel=0.1)
+
+
 def test_urgent_work_ahead_counts_and_less_urgent_work_does_not() -> None:
     waits: list[float] = []
     for priority in (9, 5, 2):
@@ -159,10 +172,10 @@ def test_usual_is_at_least_what_was_waited_and_what_is_waited(
                 queue.usual_wait_s(level, quantile, at, slots),
                 queue.waits[level].quantile(quantile),
             )
-            assert (usual_s is None) == (known_s is None)
-            if usual_s is not None and known_s is not None:
-                waited_s = max((at - one.arrived_at for one in queue.jobs[level]), default=0.0)
-                assert usual_s >= max(known_s, waited_s) - 1e-6
+            waited = [at - one.arrived_at for one in queue.jobs[level]]
+            assert (usual_s is None) == (known_s is None and not waited)
+            if usual_s is not None:
+                assert usual_s >= max([known_s or 0.0, *waited]) - 1e-6
     for level in range(3):
         assert queue.work_s[level] == pytest.approx(60.0 * len(queue.jobs[level]))
 

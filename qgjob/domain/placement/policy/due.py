@@ -41,28 +41,64 @@ class _Limits:
 def due_installs(view: View, pools: list[Pool], level: int, *, evict: bool = False) -> Iterator[Choice]:
     """Installs of builds that are due at a level: first those that no slot works on, then the latest.
 
-    With `evict` before slots go on with the low work of their build. At the end of a backlog a low build that
-    no slot works on is due as soon as one is of which less old work waits: by the time it is late itself, all
-    slots are on long builds.
+    With `evict` before slots go on with the low work of their build. At the end of a backlog low builds share
+    the slots (`_by_need`), and one that no slot works on is due as soon as one is of which less old work
+    waits: by the time it is late itself, all slots are on long builds.
     """
     if not view.idle or not any(pool.waiting[level] for pool in pools):
         return
     limits = {pool.capability: _Limits.of(view, pool, level, evict=evict) for pool in pools}
-    late: list[tuple[bool, float, int, Group]] = []
-    older: list[tuple[bool, float, int, Group]] = []
+    late: list[Group] = []
+    older: list[Group] = []
+    last_waits_s: dict[int, float] = {}
     for group in merge((pool.by_priority[level] for pool in pools), _SCAN_LIMIT):
         limit, workers = limits[group.capability], view.workers(group)
-        last_wait_s = view.last_wait_s(group, level + 1)
-        entry = (workers > 0, -last_wait_s, group.number, group)
+        last_wait_s = last_waits_s[group.number] = view.last_wait_s(group, level + 1)
         if last_wait_s <= (limit.served_s if workers else limit.unserved_s):
             if level == 2 and not workers and view.is_ending(group):
-                older.append(entry)
+                older.append(group)
             continue
         if not workers or view.has_work_for_one_more(group, limit.min_work, level + 1):
-            late += [entry, *older]
+            late += [group, *older]
             older.clear()
-    late.sort(key=lambda entry: entry[:3])
-    for *_, group in late:
+    if level == 2 and all(view.is_ending(pool) for pool in pools):
+        late = _by_need(view, late, limits)
+    else:
+        late.sort(
+            key=lambda group: (view.workers(group) > 0, -view.last_wait_s(group, level + 1), group.number)
+        )
+    for group in late:
         for slot in slots_for_install(view, group):
             if choice := choose_job(view, slot, group, "it is due; the build is installed first"):
                 yield choice
+
+
+def _by_need(view: View, groups: list[Group], limits: dict[str, _Limits]) -> list[Group]:
+    """The builds in the order in which they get a slot, so that all end in time and none much sooner.
+
+    Each needs so many slots as do its work before its oldest job has waited too long. Slots are shared out in
+    proportion to that by D'Hondt's method: the next one goes where the need divided by the slots so far and
+    this one is largest. But slots seldom change: a build without any does not come after a younger one.
+    """
+    shares: list[tuple[float, int, Group]] = []
+    largest = 0.0
+    for group in sorted(groups, key=_by_age, reverse=True):
+        workers = view.workers(group)
+        share = _needed_slots(view, group, limits[group.capability]) / (workers + 1)
+        largest = max(largest, share)
+        shares.append((share if workers else largest, len(shares), group))
+    shares.sort(key=lambda entry: entry[:2], reverse=True)
+    return [group for *_, group in shares]
+
+
+def _needed_slots(view: View, group: Group, limit: _Limits) -> float:
+    """How many slots have to work on a build from now on so that its jobs start before they are late."""
+    install_s, oldest = view.install_s(group), group.oldest()
+    age_s = view.now - oldest.arrived_at if oldest else 0.0
+    work_s = view.work_s(group) + (group.running_s(view.now) if view.workers(group) else 0.0)
+    return work_s / max(limit.unserved_s - age_s - install_s, install_s + view.test_s(group))
+
+
+def _by_age(group: Group) -> tuple[float, int]:
+    oldest = group.oldest()
+    return (oldest.arrived_at if oldest else 0.0, -group.number)

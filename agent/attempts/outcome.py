@@ -86,7 +86,8 @@ def of_error(error: Exception) -> EndVerdict:
         case QgjobError():
             return EndVerdict("errored", "agent_error", error.message)
         case OSError() if is_of_the_disk(error):
-            text = f"the agent cannot use its disk: {error.strerror}: {error.filename}"
+            where = f": {error.filename}" if error.filename else ""  # a write names no file
+            text = f"the agent cannot use its disk: {error.strerror}{where}"
             return EndVerdict("errored", disk_reason(error), text)
         case _:  # a bug in a driver: it ends this attempt, not the agent
             text = f"the agent met an error: {error or type(error).__name__}"

@@ -20,6 +20,9 @@ def test_what_the_disk_does_is_the_machines_fault_and_no_builds(number: int, wor
     assert (verdict.state, verdict.word, verdict.retryable) == ("errored", word, True)
     assert verdict.text == f"the agent cannot use its disk: {os.strerror(number)}: /var/lib/qgjob/work"
     assert word in MACHINE_REASONS
+    assert (
+        of_error(OSError(number, "Told by a write")).text == "the agent cannot use its disk: Told by a write"
+    )
 
 
 def test_another_error_of_the_system_is_told_as_it_is() -> None:

@@ -259,11 +259,11 @@ async def wait_for_streams(bus: Bus, name: str) -> None:
                 user and f" ({user})",
                 why,
             )
-        if not await _scheduler_answers(bus):
+        if not user or not await _scheduler_answers(bus):  # without accounts there is no other role
             answered_since = None
         elif time() - (answered_since := answered_since or time()) >= SURE_AFTER_S:
             raise NotAllowedError(
-                f"A scheduler answers, but {user or 'whoever has these credentials'} is no agent: {why}",
+                f"A scheduler answers, but {user} is no agent: {why}",
                 hint="Agents need credentials of their own (AGENTS in deploy/accounts.conf).",
             )
         await asyncio.sleep(0.5)

@@ -15,7 +15,7 @@ from agent.service import wait_for_streams
 from bus_schemas import subjects
 from bus_schemas.streams import AGENTS_BUCKET, BUNDLE_OBJECTS, SETTINGS_BUCKET, WORK, group_consumer
 from qgjob.bus import kv
-from qgjob.bus.connect import open_bus
+from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.direct import read_at, read_last
 from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.topology import create_consumer, ensure_topology, missing_streams, stream_state
@@ -28,7 +28,7 @@ from tests.acceptance.conftest import Qgjob, clean_env
 from tests.support.accounts import AccountsServer
 from tests.support.http import Http
 from tests.support.programs import running, wait_for_agent
-from tests.support.servers import ValkeyServer
+from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for
 
 ASKS = {
@@ -137,6 +137,27 @@ async def test_an_agent_with_the_credentials_of_another_role_says_so_and_ends_wh
         async with lab.subscribed(subjects.query("overview"), answer):
             with pytest.raises(NotAllowedError, match=r"user ci of account CI is no agent: .*KV_qg_agents"):
                 await asyncio.wait_for(waiting, 10)
+
+
+async def test_without_accounts_an_agent_waits_for_its_streams_though_a_scheduler_answers(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """They may be without a leader for a while; nobody's credentials are wrong."""
+    monkeypatch.setattr("agent.service.SURE_AFTER_S", 0.0)
+    options = ServerOptions(nats_server.url)
+    async with open_bus(options) as lab, open_bus(options) as bus:
+
+        async def answer(msg: Msg) -> None:
+            await msg.respond(b"{}")
+
+        async with lab.subscribed(subjects.query("overview"), answer):
+            await lab.requests.round_trip()
+            waiting = asyncio.create_task(wait_for_streams(bus, "rack"))
+            await wait_for(lambda: "waiting for a scheduler" in caplog.text, 10, "a word")
+            said = bus.nc.stats["out_msgs"]
+            await wait_for(lambda: waiting.done() or bus.nc.stats["out_msgs"] > said + 1, 10, "another look")
+            await ensure_topology(lab)
+            await asyncio.wait_for(waiting, 10)
 
 
 @pytest.mark.parametrize("role", ["agent", "ci", "view", "admin"])

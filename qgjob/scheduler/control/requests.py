@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,8 +42,8 @@ class Control:
     ready: asyncio.Event
     """Set when the backlog has been read: before, a job that waits would be said to have ended."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    _answers: dict[str, asyncio.Future[bytes]] = field(default_factory=dict[str, asyncio.Future[bytes]])
-    """By the request's id, for who asks again as the answer was late: a second delete would find nothing."""
+    _answers: dict[bytes, asyncio.Future[bytes]] = field(default_factory=dict[bytes, asyncio.Future[bytes]])
+    """By request, for who asks again as the answer was late: a second delete would find nothing."""
 
     async def run(self) -> None:
         """Answer until cancelled."""
@@ -63,18 +64,18 @@ class Control:
 
     async def _serve(self, msg: Msg) -> None:
         await self.ready.wait()
-        request_id = (msg.headers or {}).get(subjects.REQUEST_ID)
-        if request_id is None:
+        key = _key(msg)
+        if key is None:
             data = self._fit(await self._carry_out(msg))
-        elif (first := self._answers.get(request_id)) is not None:
+        elif (first := self._answers.get(key)) is not None:
             data = await asyncio.shield(first)
         else:
-            data = await self._carry_out_once(msg, request_id)
+            data = await self._carry_out_once(msg, key)
         await self._reply(msg, data)
 
-    async def _carry_out_once(self, msg: Msg, request_id: str) -> bytes:
+    async def _carry_out_once(self, msg: Msg, key: bytes) -> bytes:
         loop = asyncio.get_running_loop()
-        first = self._answers[request_id] = loop.create_future()
+        first = self._answers[key] = loop.create_future()
         kept_s = 0.0
         try:
             answer = await self._carry_out(msg)
@@ -85,7 +86,7 @@ class Control:
                 kept_s = _KEPT_S
         finally:
             first.cancel()
-            loop.call_later(kept_s, self._answers.pop, request_id, None)
+            loop.call_later(kept_s, self._answers.pop, key, None)
         return data
 
     async def _carry_out(self, msg: Msg) -> Answer:
@@ -111,6 +112,19 @@ class Control:
         if msg.reply:
             with contextlib.suppress(Exception):  # who asked will ask again
                 await self.bus.nc.publish(msg.reply, data)
+
+
+def _key(msg: Msg) -> bytes | None:
+    """What a request that is sent again has in common with the first: all of it; None where it has no id.
+
+    The id alone is the caller's word: it may be long, and somebody else's request may have the same.
+    """
+    request_id = (msg.headers or {}).get(subjects.REQUEST_ID)
+    if request_id is None:
+        return None
+    digest = hashlib.sha256(msg.data)
+    digest.update(f" {msg.subject} {request_id}".encode(errors="replace"))
+    return digest.digest()
 
 
 def _too_large(size: int, limit: int) -> RefusedError:

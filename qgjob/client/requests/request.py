@@ -94,11 +94,9 @@ async def _ask(
         passing = problem.code == "unavailable" and subject.startswith(subjects.QUERIES)
         if not passing or loop.time() >= asked + NO_SCHEDULER_S:
             hint = problem.hint
-            if (
-                silent and problem.code == "not_found"
-            ):  # the scheduler that had heard it is not there any more
+            if silent and problem.code == "not_found" and headers:  # who had heard it is not there any more
                 hint = (
-                    "It was asked for more than once, as no answer came: the first may have been carried out."
+                    "It was asked for more than once without an answer; the first may have been carried out."
                 )
             raise _ERRORS[problem.code](problem.message, hint=hint)
         await asyncio.sleep(_RETRY_S)

@@ -8,13 +8,23 @@ from nats.aio.msg import Msg
 from bus_schemas import subjects
 from bus_schemas.base import Problem
 from bus_schemas.crons import CronAnswer, CronView
-from bus_schemas.queries import AgentsAnswer, Query
+from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, Query
 from bus_schemas.rules import PauseRequest, QueueRules
 from qgjob.client import Client
 from qgjob.client.requests import control, request, slow
 from qgjob.errors import ExitCode, NotFoundError, UnreachableError
 from tests.support.fake_scheduler import FakeScheduler
 from tests.support.servers import NatsServer
+
+SCHEDULE = CronView(
+    schedule_id="c_1",
+    org_id="acme",
+    expression="@hourly",
+    by="ann",
+    created_at=1.0,
+    app_version_id="1",
+    tests=1,
+)
 
 
 @pytest.fixture
@@ -82,25 +92,47 @@ async def test_a_request_that_is_sent_again_has_the_same_id(client: Client):
 @pytest.mark.parametrize("there", [True, False])
 async def test_a_schedule_that_is_gone_when_it_is_to_be_deleted_was_deleted(client: Client, there: bool):
     """The leader that did it was replaced before it could say so, and its successor is asked once more."""
-    view = CronView(
-        schedule_id="c_1",
-        org_id="acme",
-        expression="@hourly",
-        by="ann",
-        created_at=1.0,
-        app_version_id="1",
-        tests=1,
-    )
 
     async def on_request(msg: Msg) -> None:
-        answer = CronAnswer(schedules=(view,) if there else ())
+        answer = CronAnswer(schedules=(SCHEDULE,) if there else ())
         if msg.subject.startswith("qg.ctl.cron_delete"):
             answer = CronAnswer(problem=Problem(code="not_found", message="There is no schedule c_1."))
         await client.bus.nc.publish(msg.reply, answer.encode())
 
     async with client.bus.subscribed(subjects.CTL_ALL, on_request):
         if there:
-            assert await client.delete_schedule("c_1") == view
+            assert await client.delete_schedule("c_1") == SCHEDULE
         else:
             with pytest.raises(NotFoundError):
                 await client.delete_schedule("c_1")
+
+
+async def test_a_schedule_is_deleted_where_one_answer_holds_not_all_of_them(client: Client):
+    async def on_request(msg: Msg) -> None:
+        answer = CronAnswer(schedules=(SCHEDULE,))
+        if msg.subject.startswith("qg.ctl.cron_list"):
+            answer = CronAnswer(problem=Problem(code="refused", message="The answer is too large."))
+        await client.bus.nc.publish(msg.reply, answer.encode())
+
+    async with client.bus.subscribed(subjects.CTL_ALL, on_request):
+        assert await client.delete_schedule("c_1") == SCHEDULE
+
+
+async def test_a_question_that_was_asked_twice_changes_nothing(client: Client):
+    """Nobody is told that something may have been carried out, but what the scheduler has to say."""
+    asked = 0
+
+    async def on_question(msg: Msg) -> None:
+        nonlocal asked
+        asked += 1
+        problem = Problem(code="not_found", message="There is no such job.", hint="Did you mean j_1?")
+        if asked > 1:
+            await client.bus.nc.publish(msg.reply, GetAnswer(problem=problem).encode())
+
+    async with client.bus.subscribed(subjects.QUERY_ALL, on_question):
+        question = GetQuery(id="j_2")
+        with pytest.raises(NotFoundError) as caught:
+            await request.ask(
+                client.bus, subjects.query("get"), question, GetAnswer, timeout=0.5, patience=30
+            )
+    assert caught.value.hint == "Did you mean j_1?"

@@ -73,7 +73,7 @@ async def wait_and_print(
         details = await _failure_details(client, waited, waiting)
         unwritten = await _write_report(client, out, waited, waiting, details)
     except asyncio.CancelledError:  # interrupted: at once, as CI may not leave time for more
-        if waiting.junit is not None and watched is not None:
+        if waiting.junit is not None and watched is not None and watched.jobs:
             _write_interrupted(waiting.junit, out, any_id, watched, details)
         raise
     print_end(out, waited, details, as_json=waiting.as_json, timeout_s=waiting.options.timeout_s)
@@ -92,11 +92,10 @@ async def report_interrupted(session: Session, any_id: str, waiting: WaitArgumen
     options = WaitOptions(timeout_s=_ENDS_WITHIN_S, no_slot_grace_s=None)
     async with session.client(note_slow=False) as client:
         waited = await client.wait(any_id, options)
-        if waited.jobs:
-            details = await _failure_details(client, waited, waiting)
-            unwritten = await _write_report(client, session.out, waited, waiting, details)
-            if unwritten is not None:
-                _print_unwritten(session.out, any_id, unwritten)
+        details = await _failure_details(client, waited, waiting)
+        unwritten = await _write_report(client, session.out, waited, waiting, details)
+        if unwritten is not None:
+            _print_unwritten(session.out, any_id, unwritten)
 
 
 def _write_interrupted(
@@ -130,8 +129,11 @@ def _print_unwritten(out: Output, any_id: str, error: UsageError) -> None:
 async def _write_report(
     client: Client, out: Output, waited: Waited, waiting: WaitArguments, details: FailureDetails | None
 ) -> UsageError | None:
-    """Write the JUnit report that was asked for; the error where it cannot be written."""
-    if waiting.junit is None:
+    """Write the JUnit report that was asked for; the error where it cannot be written.
+
+    One without a test would be taken for a pass: where nothing is known there is none.
+    """
+    if waiting.junit is None or not waited.jobs:
         return None
     try:
         all_cases = await _read_all_cases(client, out, waited, details) if waiting.junit_cases else None

@@ -15,10 +15,14 @@ from qgjob import reporting
 from qgjob.cli.display.output import Output
 from qgjob.cli.output_file import write_whole
 from qgjob.cli.waiting import waiting as waiting_module
+from qgjob.cli.waiting.progress import PlainProgress
 from qgjob.cli.waiting.waiting import WaitArguments, wait_and_print
 from qgjob.client import Client, WaitOptions
+from qgjob.client.ids import new_ids
+from qgjob.client.requests import request
+from qgjob.errors import ExitCode
 from tests.support.fake_scheduler import FakeScheduler
-from tests.support.views import ended, make_run, started
+from tests.support.views import NOW, ended, make_run, started
 
 
 @pytest.fixture
@@ -77,3 +81,29 @@ async def test_an_interruption_while_a_report_is_collected_leaves_one(
     assert heard == []
     signal.raise_signal(signal.SIGTERM)
     assert heard == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+async def test_a_wait_in_which_nobody_answered_leaves_no_report_without_a_test(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+):
+    """CI would take it for a pass."""
+    monkeypatch.setattr(request, "NO_SCHEDULER_S", 0.1)
+    told = asyncio.Event()
+
+    def tell(*_: object) -> None:
+        told.set()
+
+    monkeypatch.setattr(PlainProgress, "__call__", tell)
+    junit, stderr = folder / "junit.xml", io.StringIO()
+    arguments = WaitArguments(options=WaitOptions(timeout_s=60 if interrupted else 1), junit=junit)
+    waiting = asyncio.create_task(
+        wait_and_print(client, Output(io.StringIO(), stderr), new_ids("run", 1, NOW)[0], arguments)
+    )
+    await asyncio.wait_for(told.wait(), 20)
+    if interrupted:
+        waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled() or waiting.result() == ExitCode.WAIT_TIMEOUT
+    assert not junit.exists()
+    assert "says what had ended" not in stderr.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
@@ -12,15 +13,16 @@ from typing import Final
 
 _IN_PLACE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG})
 """What a file may be written in spite of: of its folder's rights, or as a container's mount."""
+_LOOK_BYTES: Final = 256
 
 
 def remove_old(path: Path) -> None:
     """Remove a file that an earlier call wrote, and that would be taken for this one's if this one fails.
 
-    What is no file of its own stays; what cannot be removed, as a container's mount, is emptied. Raises
-    `OSError`.
+    What is no file of its own, and what nobody would take for a report, stays; what cannot be removed, as a
+    container's mount, is emptied. Raises `OSError`.
     """
-    if path.is_symlink() or not path.is_file():
+    if path.is_symlink() or not path.is_file() or not _may_be_xml(path):
         return
     try:
         path.unlink()
@@ -28,6 +30,16 @@ def remove_old(path: Path) -> None:
         if error.errno not in _IN_PLACE:
             raise
         path.write_bytes(b"")
+
+
+def _may_be_xml(path: Path) -> bool:
+    """Whether a file begins as XML does: any other was named by mistake, and its owner needs it."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(_LOOK_BYTES)
+    except OSError:
+        return True
+    return beginning.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in {b"", b"<"}
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -95,5 +95,15 @@ def test_an_old_file_is_removed_or_at_least_emptied(tmp_path: Path, monkeypatch:
         patched.setattr(Path, "unlink", busy)
         remove_old(path)
         assert path.read_bytes() == b""
+    for beginning in (b"", b"\xef\xbb\xbf\n  "):
+        path.write_bytes(beginning + OLD)
+        remove_old(path)
+        assert not path.exists()
+
+
+def test_what_is_no_report_is_not_removed(tmp_path: Path):
+    """It was named by mistake, and no CI would take it for a report."""
+    path = tmp_path / "test_login.py"
+    path.write_bytes(b"import pytest\n")
     remove_old(path)
-    assert not path.exists()
+    assert path.read_bytes() == b"import pytest\n"

@@ -96,6 +96,7 @@ class Feed:
     def request_resync(self, why: str = "") -> None:
         """Take a new snapshot of everything; `why` is said when it is done."""
         self._resync_reason = why or self._resync_reason
+        self._store.jobs.begin_gap()
         self._resync_requested.set()
 
     # --- One connection ----------------------------------------------------------------------
@@ -113,7 +114,7 @@ class Feed:
                 self._client = client
                 self._connected.set()
                 self._set_phase("loading")
-                self._resync_requested.set()
+                self.request_resync()
                 group.create_task(self._follow_events(events), name="events")
                 group.create_task(self._follow_overview(overview), name="overview")
                 group.create_task(self._follow_agents(agents), name="agents")
@@ -193,7 +194,7 @@ class Feed:
         if last <= 0:
             self._first_seq = seq
             if self._is_snapshot_behind():
-                self._resync_requested.set()
+                self.request_resync()
         if last < 0 and seq <= -last:
             self._store.reset()
             self.request_resync("The server's events begin anew; everything was read again.")
@@ -220,7 +221,7 @@ class Feed:
             why, self._resync_reason = self._resync_reason, ""
             self._store.link.snapshot_loading = True
             try:
-                await self._load_snapshot(client, first=self.resyncs == 0)
+                await self._load_snapshot(client)
             except NotAllowedError as error:
                 self._store.link.query_error = error.message
                 self._set_phase("live")
@@ -235,6 +236,8 @@ class Feed:
                 if why:
                     self._store.link.add_notice(why)
                 if not self._is_snapshot_behind():
+                    if not self._resync_requested.is_set():
+                        self._store.jobs.end_gap()
                     failures = 0
                     continue
             finally:
@@ -245,7 +248,7 @@ class Feed:
             await set_within(self._resync_requested, delay)
             self._resync_requested.set()
 
-    async def _load_snapshot(self, client: Client, *, first: bool) -> None:
+    async def _load_snapshot(self, client: Client) -> None:
         """What is waited for comes first: the newest jobs, those at work, the agents; then all others."""
         store, pace, self._covered = self._store, Pace(), None
         store.jobs.begin_snapshot()
@@ -275,7 +278,7 @@ class Feed:
                     store.apply_view(view)
         read = 1
         while not newest.done:
-            if not first and not any(news) and not store.jobs.missing_from_snapshot():
+            if not any(news) and not store.jobs.missing_from_snapshot():
                 break  # everything older was known, and nothing of it was still open
             await asyncio.sleep(_PAGE_PAUSE_S)
             news = [store.apply_view(view) for view in await newest.next()]

@@ -59,5 +59,5 @@ class JobPages:
         self._read += len(views)
         self.done = not views or self._read >= MAX_JOBS or not (answer.more or len(views) == size)
         if answer.as_of is not None:
-            self.as_of = min(self.as_of or answer.as_of, answer.as_of)
+            self.as_of = answer.as_of if self.as_of is None else min(self.as_of, answer.as_of)
         return views

@@ -37,6 +37,8 @@ class JobBook:
         """How many went since the jobs were put into a dict of their own size."""
         self._due: list[tuple[float, str]] = []
         self._snapshot_number = 0
+        self._since_gap: set[str] | None = None
+        """Those that came since something may have been missed; None: nothing may have been."""
         self.runs = RunBook()
         self.today = Today()
         self.changed: set[str] = set()
@@ -66,7 +68,10 @@ class JobBook:
         return job
 
     def apply_view(self, view: JobView, now: float) -> bool:
-        """Take in a job of a snapshot; returns whether it told anything new."""
+        """Take in a job of a snapshot; returns whether it told anything new.
+
+        What came since a gap is new as well: older ones that fell into the gap may lie behind it.
+        """
         job = self._jobs.get(view.job_id)
         new = job is None
         if job is None:
@@ -77,7 +82,16 @@ class JobBook:
         if new or before != (job.state, job.attempt, job.spec is None, job.updated_at):
             self._mark_changed(job)
             return True
-        return False
+        return self._since_gap is not None and job.job_id in self._since_gap
+
+    def begin_gap(self) -> None:
+        """Something may have been missed just now."""
+        if self._since_gap is None:
+            self._since_gap = set()
+
+    def end_gap(self) -> None:
+        """All that was missed has been read."""
+        self._since_gap = None
 
     def begin_snapshot(self) -> None:
         """From here on, `missing_from_snapshot` tells which jobs no snapshot has spoken of."""
@@ -95,6 +109,8 @@ class JobBook:
         """Forget a job that nobody knows any more."""
         job = self._jobs.pop(job_id, None)
         if job is not None:
+            if self._since_gap is not None:
+                self._since_gap.discard(job_id)
             self._removed += 1
             self.runs.drop(job)
             self.changed.add(job_id)
@@ -103,6 +119,7 @@ class JobBook:
         """Forget everything: these are another system's jobs."""
         self.changed.update(self._jobs)
         self._jobs.clear()
+        self._since_gap = None if self._since_gap is None else set()
         self._oldest.clear()
         self._scan_from = self._max - self._scan_finds
         self._due.clear()
@@ -130,6 +147,8 @@ class JobBook:
         if len(self._jobs) >= self._max:
             self._evict()
         self._jobs[job.job_id] = job
+        if self._since_gap is not None:
+            self._since_gap.add(job.job_id)
         return job
 
     def _mark_changed(self, job: Job) -> None:

@@ -21,6 +21,7 @@ from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 from tui.feed.feed import Feed
+from tui.feed.job_pages import FIRST_PAGE
 from tui.operations import catalog
 from tui.operations.execute import execute
 from tui.store.store import Store
@@ -155,6 +156,45 @@ async def test_what_neither_was_heard_nor_was_in_the_snapshot_after_a_reconnect_
         lab.behind = None
         if not quiet:
             await lab.publish(lab.model.submit(1))
+        await wait_for(lambda: agrees(store, lab.model), 20)
+
+
+async def test_a_reading_that_failed_after_a_gap_is_done_again_to_its_end(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    """All of its first page is known the second time, and what comes behind is not."""
+    await lab.end_all()
+    async with Proxy(nats_server.port) as proxy, feeding(proxy.url) as (feed, store):
+        await wait_for(lambda: feed.resyncs == 1 and agrees(store, lab.model))
+        proxy.deaf = True
+        await lab.publish(lab.model.submit(FIRST_PAGE + 50))
+        lab.refuses_behind = FIRST_PAGE
+        proxy.cut()
+        proxy.deaf = False
+        await wait_for(lambda: "busy" in store.link.query_error)
+        lab.refuses_behind = None
+        await wait_for(lambda: agrees(store, lab.model), 20)
+
+
+async def test_a_push_that_comes_after_a_gap_hides_nothing_of_it(
+    lab: LabService, nats_server: NatsServer
+) -> None:
+    """It fills the first page, and was heard."""
+    await lab.end_all()
+    async with Proxy(nats_server.port) as proxy, feeding(proxy.url) as (feed, store):
+        await wait_for(lambda: feed.resyncs == 1 and agrees(store, lab.model))
+        known = len(store.jobs)
+        await lab.fall_silent()
+        proxy.deaf = True
+        await lab.publish(lab.model.submit(50))
+        proxy.cut()
+        proxy.deaf = False
+        await wait_for(lambda: word(store) == "no scheduler")
+        lab.model.now += 1
+        await lab.publish(lab.model.submit(FIRST_PAGE))
+        await wait_for(lambda: len(store.jobs) == known + FIRST_PAGE)
+        await lab.answer()
+        await lab.publish_state()
         await wait_for(lambda: agrees(store, lab.model), 20)
 
 

@@ -14,6 +14,7 @@ from bus_schemas.logs import LogChunk, LogsQuery
 from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, JobView, ListAnswer, ListQuery
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import ensure_topology, stream_state
+from qgjob.domain.lifecycle import TERMINAL
 from qgjob.scheduler.queries.job_logs import read_logs
 from tests.support.lab import asked
 from tests.support.lab.model import LabModel
@@ -37,6 +38,8 @@ class LabService:
         """How many jobs each question for a list wanted."""
         self.behind: tuple[list[JobView], int] | None = None
         """The jobs as lists show them while they are behind, and the last event that they know of."""
+        self.refuses_behind: int | None = None
+        """Lists from there on are not answered but refused."""
         self._subscriptions: list[Subscription] = []
         self._org_of: dict[str, str] = {}
 
@@ -89,6 +92,11 @@ class LabService:
         await self.publish(self.model.step(seconds))
         await self.publish_state()
 
+    async def end_all(self) -> None:
+        """Let time pass until every job has ended."""
+        while any(view.state not in TERMINAL for view in self.model.views.values()):
+            await self.step(5)
+
     def _answering(self, answer: Answer) -> Callable[[Msg], Awaitable[None]]:
         async def on_question(msg: Msg) -> None:
             self.asked.append(msg.subject)
@@ -105,6 +113,8 @@ class LabService:
     async def _list(self, data: bytes) -> Message:
         query = ListQuery.decode(data)
         self.listed.append(query.limit)
+        if self.refuses_behind is not None and query.offset >= self.refuses_behind:
+            return ListAnswer(problem=Problem(code="unavailable", message="The store is busy."))
         views = [
             view
             for view in (self.behind[0] if self.behind else self.model.views.values())

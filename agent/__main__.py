@@ -28,13 +28,12 @@ def main(argv: list[str] | None = None) -> int:
 def run(settings: AgentSettings) -> int:
     """Run an agent with these settings."""
     from agent.assembly import run_agent
-    from agent.stopping import StopRequests, stopped_early
+    from agent.stopping import StopRequests
     from qgjob.serve import serve
 
     async def service(stop: Any, ready: Any) -> None:
         with StopRequests(stop) as requests:
-            agent = run_agent(settings, stop=stop, ready=ready, hurry=requests.hurry)
-            await stopped_early(agent, stop=stop, ready=ready)
+            await run_agent(settings, stop=stop, ready=ready, hurry=requests.hurry)
 
     return serve(service)
 

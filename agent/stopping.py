@@ -5,29 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine
 from typing import Final, Self
 
 log = logging.getLogger(__name__)
-
-
-async def stopped_early(
-    agent: Coroutine[None, None, None], *, stop: asyncio.Event, ready: asyncio.Event
-) -> None:
-    """Run the agent; one that is told to stop before it is ready, such as without a server, just ends."""
-    task = asyncio.ensure_future(agent)
-    stopped = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done() and not ready.is_set():
-            task.cancel()
-            await asyncio.wait((task,))
-            if task.cancelled():
-                return
-        await task
-    finally:
-        stopped.cancel()
-        task.cancel()
 
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)

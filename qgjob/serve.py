@@ -15,7 +15,7 @@ from qgjob.errors import ExitCode, QgjobError
 from qgjob.ready import announce_ready
 
 Service = Callable[[asyncio.Event, asyncio.Event], Coroutine[Any, Any, None]]
-"""Runs until its first event is set; sets its second when it is ready."""
+"""Runs until its first event is set, or is cancelled then where it has not set its second: it is ready."""
 
 
 def serve(service: Service) -> int:
@@ -67,10 +67,19 @@ async def _serve(service: Service) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     announcing = asyncio.create_task(_announce(ready))
+    serving = asyncio.ensure_future(service(stop, ready))
+    stopped = asyncio.ensure_future(stop.wait())
     try:
-        await service(stop, ready)
+        await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done() and not ready.is_set():  # it may wait for a server, and has nothing to finish
+            serving.cancel()
+            await asyncio.wait((serving,))
+            if serving.cancelled():
+                return
+        await serving
     finally:
-        announcing.cancel()
+        for task in (announcing, stopped, serving):
+            task.cancel()
 
 
 async def _announce(ready: asyncio.Event) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from qgjob.bus import connect
 from qgjob.bus.connect import ServerOptions
 from qgjob.local.ports import free_port
+from tests.support.peer import Peer
 from tests.support.wait import wait_for
 
 
@@ -37,3 +41,24 @@ async def test_who_gives_up_waiting_leaves_nobody_behind_who_tries_on(
     await wait_for(lambda: "no NATS server answers" in caplog.text, 10, "it to wait")
     waiting.cancel()
     await wait_for(lambda: asyncio.all_tasks() <= before, 10, "all of it to end")
+
+
+@pytest.mark.parametrize("program", ["scheduler", "gateway", "agent"])
+async def test_a_service_that_waits_for_the_server_ends_when_it_is_told_to(
+    tmp_path: Path, program: str
+) -> None:
+    options = ("--data-dir", str(tmp_path)) if program == "agent" else ()
+    module = "agent" if program == "agent" else f"qgjob.{program}"
+    async with Peer(greets=False) as peer:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, "--server", peer.url, *options),
+            env={**os.environ, "PORT": "0"},
+        )
+        try:
+            await wait_for(lambda: peer.came, 20, "it to look for the server")
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 10) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()

@@ -25,7 +25,7 @@ def remove_old(path: Path) -> None:
     if path.is_symlink() or not path.is_file() or not _may_be_xml(path):
         return
     try:
-        path.unlink()
+        path.unlink(missing_ok=True)  # another command may do the same
     except OSError as error:
         if error.errno not in _IN_PLACE:
             raise

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qgjob.cli import output_file
 from qgjob.cli.output_file import remove_old, write_whole
 
 OLD, NEW = b"<old/>", b"<testsuites>" + b" " * 100_000 + b"</testsuites>"
@@ -88,7 +89,7 @@ def test_an_old_file_is_removed_or_at_least_emptied(tmp_path: Path, monkeypatch:
     remove_old(pipe)
     assert (path.read_bytes(), link.is_symlink(), pipe.exists()) == (OLD, True, True)
 
-    def busy(*_: object) -> None:
+    def busy(*_: object, **__: object) -> None:
         raise OSError(16, "Device or resource busy")  # as of a file that is mounted into a container
 
     with monkeypatch.context() as patched:
@@ -107,3 +108,18 @@ def test_what_is_no_report_is_not_removed(tmp_path: Path):
     path.write_bytes(b"import pytest\n")
     remove_old(path)
     assert path.read_bytes() == b"import pytest\n"
+
+
+def test_two_commands_may_remove_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "junit.xml"
+    path.write_bytes(OLD)
+    look = output_file._may_be_xml  # pyright: ignore[reportPrivateUsage]
+
+    def look_while_the_other_removes_it(path: Path) -> bool:
+        found = look(path)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(output_file, "_may_be_xml", look_while_the_other_removes_it)
+    remove_old(path)
+    assert not path.exists()

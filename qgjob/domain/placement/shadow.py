@@ -23,7 +23,9 @@ _MAX_BACKLOG: Final = 50_000
 """Of each queue: a backlog beyond that is not simulated, its waits tell nothing new."""
 _MISJUDGED: Final = 2.0
 """Tests that take less than one in so many of their expected seconds, or more than so many times as long, are
-misjudged."""
+misjudged,"""
+_RIGHT_AGAIN: Final = 1.25
+"""until it is less than so many times: where it is about the same all the time, nothing changes."""
 _MIN_RAN: Final = 20
 """Fewer ends say nothing about that."""
 _RAN_WEIGHT: Final = 0.02
@@ -42,24 +44,26 @@ class Lengths:
     """The means of the last that ended."""
     ran_s: float = 0.0
     ended: int = 0
+    misjudged: bool = False
+    """Whether tests take much less than expected altogether, or much longer."""
 
     def add(self, expected_s: float, ran_s: float) -> bool:
         """A test ended. Returns whether it shows that those so far were misjudged, or are not any more."""
-        before = self._misjudged
         self.ended += 1
         weight = max(_RAN_WEIGHT, 1.0 / self.ended)
         self.expected_s += weight * (expected_s - self.expected_s)
         self.ran_s += weight * (ran_s - self.ran_s)
-        return self._misjudged != before
+        before, self.misjudged = self.misjudged, self._are_misjudged()
+        return self.misjudged != before
 
     def real_s(self, expected_s: float) -> float:
         """How long tests of so many expected seconds take, where tests are misjudged altogether."""
-        return expected_s * self.ran_s / self.expected_s if self._misjudged else expected_s
+        return expected_s * self.ran_s / self.expected_s if self.misjudged else expected_s
 
-    @property
-    def _misjudged(self) -> bool:
-        too_long = self.expected_s > _MISJUDGED * self.ran_s
-        return self.ended >= _MIN_RAN and (too_long or self.ran_s > _MISJUDGED * self.expected_s > 0.0)
+    def _are_misjudged(self) -> bool:
+        times = _RIGHT_AGAIN if self.misjudged else _MISJUDGED
+        too_long = self.expected_s > times * self.ran_s
+        return self.ended >= _MIN_RAN and (too_long or self.ran_s > times * self.expected_s > 0.0)
 
 
 @dataclass(slots=True, eq=False)

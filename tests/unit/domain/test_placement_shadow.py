@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ from qgjob.domain.placement.events import (
 )
 from qgjob.domain.placement.model import GroupKey, Job, Withheld
 from qgjob.domain.placement.rules import Pause, Rules
-from qgjob.domain.placement.shadow import Shadow
+from qgjob.domain.placement.shadow import Lengths, Shadow
 from qgjob.domain.placement.stats import CapabilityStats
 from tests.support.placement import job
 from tests.support.simulated_lab import TEST_S, SimulatedLab
@@ -200,3 +202,23 @@ def test_a_lone_job_does_not_wait_for_hours_because_tests_were_expected_to_take_
             lab.feed(JobArrived(lone))
         lab.step()
         assert lone is None or lab.now - lone.arrived_at <= 15 * TEST_S
+
+
+@pytest.mark.parametrize("times", [0.4, 0.5, 0.6, 1.0, 1.8, 2.0, 2.2])
+def test_the_shadow_seldom_begins_anew_where_tests_take_about_half_or_twice_what_was_expected(
+    times: float,
+) -> None:
+    """Each time it forgets all waits, of which some tens must be known."""
+    chance, lengths, anew = random.Random(1), Lengths(), 0
+    for _ in range(5000):
+        expected_s = chance.lognormvariate(3.0, 0.7)
+        anew += lengths.add(expected_s, times * expected_s * chance.lognormvariate(0.0, 0.3))
+    assert anew <= 1
+
+
+def test_tests_that_take_as_long_as_expected_again_are_not_misjudged_any_more() -> None:
+    lengths = Lengths()
+    assert [lengths.add(60.0, 6.0) for _ in range(20)].count(True) == 1
+    assert lengths.real_s(60.0) == pytest.approx(6.0)
+    assert [lengths.add(60.0, 60.0) for _ in range(200)].count(True) == 1
+    assert lengths.real_s(60.0) == 60.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from tests.support.placement import LABELS, STEP_KINDS, History, NewJob, Step, play
+from tests.support.unrest import Unrest
 
 _HISTORIES = 15
 _STEPS = 150
@@ -28,4 +29,8 @@ def history(seed: int) -> History:
 if __name__ == "__main__":
     for seed in range(_HISTORIES):
         world, _ = play(history(seed))
-        print(seed, *(repr(effect) for effect in world.log))
+        lab = Unrest(seed)
+        for _ in range(_STEPS):
+            lab.step()
+        for log in (world.log, lab.world.log):
+            print(seed, *(repr(effect) for effect in log))

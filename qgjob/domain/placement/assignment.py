@@ -70,11 +70,11 @@ def unbind_all(state: LabState, groups: Iterable[GroupKey]) -> None:
 
 def unassign_unpulled(state: LabState, groups: Iterable[GroupKey]) -> None:
     """No slot can pull from these groups yet: jobs assigned to one that did not start become orphans."""
-    for key in groups:
+    for key in sorted(groups):
         group = state.groups.get(key)
         if group is None:
             continue
-        for slot in [state.slots[name] for name in group.slots]:
+        for slot in [state.slots[name] for name in sorted(group.slots)]:
             orphan_unstarted(state, slot)
             if not slot.assigned:
                 slot.bound = None

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.placement import blocking
+from qgjob.domain.placement.core import apply_event
 from qgjob.domain.placement.events import (
+    Effect,
     Event,
     GroupsLimited,
     GroupsUnbound,
@@ -373,3 +375,16 @@ def test_a_group_whose_test_takes_long_does_not_hold_up_the_turns_of_others() ->
         world.feed(JobArrived(job(number, app="v0", at=world.now)))
     work_on(world, 300)
     assert "j2" in world.ended
+
+
+def test_slots_of_groups_that_are_not_served_are_free_in_the_same_order_in_every_process() -> None:
+    """A set of groups has another order in each."""
+    world = World()
+    for number in range(20):
+        world.add_slot(f"a/s{number:02}", ())
+        world.feed(JobArrived(job(number, app=f"v{number:02}", at=world.now)))
+    out = sorted(world.state.groups_in_flight)
+    assert len(out) == 20
+    effects: list[Effect] = []
+    apply_event(world.state, GroupsLimited(20, frozenset(out)), world.now, effects)
+    assert list(world.state.free) == sorted(world.state.slots)

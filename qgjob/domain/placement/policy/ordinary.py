@@ -59,8 +59,15 @@ def _choose_in_tier(view: View, tier: list[Pool], pools: list[Pool], stays: list
 
 
 def _stays(view: View) -> list[Stay]:
-    """The slots that have a build for which jobs wait: the most urgent first, then the longest idle."""
-    stays = [(level, slot, group) for slot in view.idle for level, group in view.waiting_groups(slot)]
+    """The slots that have a build for which jobs wait: the most urgent first, then the longest idle.
+
+    Of several builds that a slot has, the one known for longest.
+    """
+    stays = [
+        (level, slot, group)
+        for slot in view.idle
+        for level, group in sorted(view.waiting_groups(slot), key=lambda entry: entry[1].number)
+    ]
     for key, slot in view.prefetching.items():
         group = view.state.active.get(key)
         if group is not None and (level := group.top_level()) is not None:

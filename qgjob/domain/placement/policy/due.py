@@ -39,11 +39,12 @@ class _Limits:
 
 
 def due_installs(view: View, pools: list[Pool], level: int, *, evict: bool = False) -> Iterator[Choice]:
-    """Installs of builds that are due at a level: first those that no slot works on, then the latest.
+    """Installs of builds that are due at a level.
 
-    With `evict` before slots go on with the low work of their build. At the end of a backlog low builds share
-    the slots (`_by_need`), and one that no slot works on is due as soon as one is of which less old work
-    waits: by the time it is late itself, all slots are on long builds.
+    Medium builds that no slot works on first, then the latest; low ones share the slots (`_by_need`). With
+    `evict` before slots go on with the low work of their build. At the end of a backlog a low build that no
+    slot works on is due as soon as one is of which less old work waits: by the time it is late itself, all
+    slots are on long builds.
     """
     if not view.idle or not any(pool.waiting[level] for pool in pools):
         return
@@ -61,7 +62,7 @@ def due_installs(view: View, pools: list[Pool], level: int, *, evict: bool = Fal
         if not workers or view.has_work_for_one_more(group, limit.min_work, level + 1):
             late += [group, *older]
             older.clear()
-    if level == 2 and all(view.is_ending(pool) for pool in pools):
+    if level == 2:
         late = _by_need(view, late, limits)
     else:
         late.sort(

@@ -65,9 +65,7 @@ def due_installs(view: View, pools: list[Pool], level: int, *, evict: bool = Fal
     if level == 2:
         late = _by_need(view, late, limits)
     else:
-        late.sort(
-            key=lambda group: (view.workers(group) > 0, -view.last_wait_s(group, level + 1), group.number)
-        )
+        late.sort(key=lambda group: (view.workers(group) > 0, -last_waits_s[group.number], group.number))
     for group in late:
         for slot in slots_for_install(view, group):
             if choice := choose_job(view, slot, group, "it is due; the build is installed first"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Generator
 from typing import Self
 
 
@@ -49,6 +50,14 @@ class Proxy:
     def deafen(self, words: bytes) -> None:
         """Be deaf once these words were said to the server."""
         self._deafening = words
+
+    @contextlib.contextmanager
+    def outage(self) -> Generator[None]:
+        """Be deaf, and drop every connection at the end: what was answered meanwhile is lost."""
+        self.deaf = True
+        yield
+        self.cut()
+        self.deaf = False
 
     def cut(self) -> None:
         """Drop every connection, and what waits to be sent; those to come are as in the beginning."""

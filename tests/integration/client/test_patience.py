@@ -7,24 +7,15 @@ from nats.aio.msg import Msg
 
 from bus_schemas import subjects
 from bus_schemas.base import Problem
-from bus_schemas.crons import CronAnswer, CronView
+from bus_schemas.crons import CronAnswer
 from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, Query
 from bus_schemas.rules import PauseRequest, QueueRules
 from qgjob.client import Client
 from qgjob.client.requests import control, request, slow
 from qgjob.errors import ExitCode, NotFoundError, UnreachableError
 from tests.support.fake_scheduler import FakeScheduler
+from tests.support.samples import CRON_VIEW
 from tests.support.servers import NatsServer
-
-SCHEDULE = CronView(
-    schedule_id="c_1",
-    org_id="acme",
-    expression="@hourly",
-    by="ann",
-    created_at=1.0,
-    app_version_id="1",
-    tests=1,
-)
 
 
 @pytest.fixture
@@ -94,28 +85,28 @@ async def test_a_schedule_that_is_gone_when_it_is_to_be_deleted_was_deleted(clie
     """The leader that did it was replaced before it could say so, and its successor is asked once more."""
 
     async def on_request(msg: Msg) -> None:
-        answer = CronAnswer(schedules=(SCHEDULE,) if there else ())
+        answer = CronAnswer(schedules=(CRON_VIEW,) if there else ())
         if msg.subject.startswith("qg.ctl.cron_delete"):
-            answer = CronAnswer(problem=Problem(code="not_found", message="There is no schedule c_1."))
+            answer = CronAnswer(problem=Problem(code="not_found", message="There is no such schedule."))
         await client.bus.nc.publish(msg.reply, answer.encode())
 
     async with client.bus.subscribed(subjects.CTL_ALL, on_request):
         if there:
-            assert await client.delete_schedule("c_1") == SCHEDULE
+            assert await client.delete_schedule(CRON_VIEW.schedule_id) == CRON_VIEW
         else:
             with pytest.raises(NotFoundError):
-                await client.delete_schedule("c_1")
+                await client.delete_schedule(CRON_VIEW.schedule_id)
 
 
 async def test_a_schedule_is_deleted_where_one_answer_holds_not_all_of_them(client: Client):
     async def on_request(msg: Msg) -> None:
-        answer = CronAnswer(schedules=(SCHEDULE,))
+        answer = CronAnswer(schedules=(CRON_VIEW,))
         if msg.subject.startswith("qg.ctl.cron_list"):
             answer = CronAnswer(problem=Problem(code="refused", message="The answer is too large."))
         await client.bus.nc.publish(msg.reply, answer.encode())
 
     async with client.bus.subscribed(subjects.CTL_ALL, on_request):
-        assert await client.delete_schedule("c_1") == SCHEDULE
+        assert await client.delete_schedule(CRON_VIEW.schedule_id) == CRON_VIEW
 
 
 async def test_a_question_that_was_asked_twice_changes_nothing(client: Client):

@@ -97,16 +97,14 @@ async def test_a_submit_whose_answers_are_lost_is_stored_once(
     monkeypatch.setattr(publish_run, "_ANSWER_TIMEOUT_S", 0.3)
     async with Proxy(nats_server.port) as proxy, open_client(ServerOptions(proxy.url)) as far:
         seq = int((await stream_state(client.bus, streams.JOBS))["last_seq"])
-        proxy.deaf = True
-        submitting = asyncio.create_task(far.submit(request(count)))
 
         async def something_is_stored() -> bool:
             return int((await stream_state(client.bus, streams.JOBS))["last_seq"]) > seq
 
-        await wait_for(something_is_stored)
-        await wait_for(lambda: proxy.swallowed, what="the answer")
-        proxy.cut()
-        proxy.deaf = False
+        with proxy.outage():
+            submitting = asyncio.create_task(far.submit(request(count)))
+            await wait_for(something_is_stored)
+            await wait_for(lambda: proxy.swallowed, what="the answer")
         submitted = await submitting
     assert not submitted.accepted_before
     assert len(await jobs_in(client)) == count

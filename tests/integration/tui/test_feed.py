@@ -147,11 +147,9 @@ async def test_what_neither_was_heard_nor_was_in_the_snapshot_after_a_reconnect_
         await wait_for(lambda: feed.resyncs == 1 and agrees(store, lab.model))
         seq = (await stream_state(lab.bus, "QG_EVENTS"))["last_seq"]
         lab.behind = (list(lab.model.views.values()), seq)
-        proxy.deaf = True
-        for _ in range(20):
-            await lab.step(2)
-        proxy.cut()
-        proxy.deaf = False
+        with proxy.outage():
+            for _ in range(20):
+                await lab.step(2)
         await wait_for(lambda: feed.resyncs == 2, 20)
         lab.behind = None
         if not quiet:
@@ -166,11 +164,9 @@ async def test_a_reading_that_failed_after_a_gap_is_done_again_to_its_end(
     await lab.end_all()
     async with Proxy(nats_server.port) as proxy, feeding(proxy.url) as (feed, store):
         await wait_for(lambda: feed.resyncs == 1 and agrees(store, lab.model))
-        proxy.deaf = True
-        await lab.publish(lab.model.submit(FIRST_PAGE + 50))
-        lab.refuses_behind = FIRST_PAGE
-        proxy.cut()
-        proxy.deaf = False
+        with proxy.outage():
+            await lab.publish(lab.model.submit(FIRST_PAGE + 50))
+            lab.refuses_behind = FIRST_PAGE
         await wait_for(lambda: "busy" in store.link.query_error)
         lab.refuses_behind = None
         await wait_for(lambda: agrees(store, lab.model), 20)
@@ -185,10 +181,8 @@ async def test_a_push_that_comes_after_a_gap_hides_nothing_of_it(
         await wait_for(lambda: feed.resyncs == 1 and agrees(store, lab.model))
         known = len(store.jobs)
         await lab.fall_silent()
-        proxy.deaf = True
-        await lab.publish(lab.model.submit(50))
-        proxy.cut()
-        proxy.deaf = False
+        with proxy.outage():
+            await lab.publish(lab.model.submit(50))
         await wait_for(lambda: word(store) == "no scheduler")
         lab.model.now += 1
         await lab.publish(lab.model.submit(FIRST_PAGE))

@@ -149,7 +149,7 @@ def _too_big_build(root: Path, entries: Sequence[Entry], what: str) -> RefusedEr
 def _too_big_bundle(root: Path, entries: Sequence[Entry], what: str) -> RefusedError:
     return RefusedError(
         f"the test bundle of {root} is too big: {what}; the biggest in it: {_biggest(entries)}",
-        hint="List what the tests do not need in .qgjobignore (the syntax is .gitignore's), "
+        hint="List what the tests do not need, such as builds, in .qgjobignore (the syntax is .gitignore's), "
         "or put a qgjob.toml beside the tests to make that folder the root.",
     )
 

@@ -52,6 +52,8 @@ class Submission:
 
         out = self.session.out
         async with self.session.client(note_slow=False) as client:
+            # Before the build, which may be large: tests that cannot be packed are known at once.
+            bundle = await self._bundle(client)
             version = self.request.app_version_id
             if self.app_file is not None:
                 from qgjob.cli.display.transfers import bring_build
@@ -65,7 +67,6 @@ class Submission:
                     platform=self.request.platform,
                 )
                 version = build.app_version_id
-            bundle = await self._bundle(client)
             folder = self.selection.folder
             request = dataclasses.replace(
                 self.request,

@@ -29,6 +29,15 @@ def test_submit_brings_its_build_and_says_which_version_it_is(qgjob: Qgjob, scri
     assert "has other bytes already" in refused.err
 
 
+def test_tests_that_cannot_be_packed_are_refused_before_their_build_is_sent(qgjob: Qgjob, script: Script):
+    test = script("a.py", PASSING)
+    make_apk(qgjob.folder / "app.apk", version_name="9.9")
+    (qgjob.folder / "outside").symlink_to("/etc/hostname")
+    refused = qgjob("submit", "--test", test, "--app", "app.apk", "--app-version-id", "unsent", *RUN)
+    assert (refused.code, "outside is a link that leaves the bundle" in refused.err) == (2, True), refused.err
+    assert "unsent" not in qgjob("app", "list").out
+
+
 def test_without_a_build_submit_says_what_to_give(qgjob: Qgjob, script: Script):
     done = qgjob("submit", "--test", script("a.py", PASSING), env=UNNAMED)
     assert (done.code, done.out) == (2, "")

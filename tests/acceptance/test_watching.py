@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from qgjob.local.ports import free_port
 from tests.acceptance.conftest import Qgjob
 from tests.support.terminal import Terminal
 from tests.support.wait import wait_for
@@ -122,6 +123,12 @@ def test_the_doctor_finds_nothing_wrong_with_a_system_that_works(qgjob: Qgjob):
     names = {finding["name"] for finding in document["findings"]}
     assert names >= {"server", "jetstream", "http", "submit", "control", "store", "leader", "projector"}
     assert names >= {"agents", "slots", "versions", "clocks", "disk", "store disk"}
+
+
+def test_the_doctor_of_another_lab_does_not_look_at_the_disk_of_ones_own(qgjob: Qgjob):
+    done = qgjob("doctor", "--json", "--server", f"nats://127.0.0.1:{free_port('127.0.0.1')}")
+    assert done.code == 5
+    assert "store disk" not in {finding["name"] for finding in done.json["findings"]}
 
 
 def test_the_doctor_of_no_system_says_what_to_start(lonely: Qgjob):

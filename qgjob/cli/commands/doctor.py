@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bus_schemas.queries import ClockView, HealthAnswer
     from qgjob.cli.checkup.finding import Finding
     from qgjob.client import Client
-    from qgjob.config import RunningUp
 
 app = typer.Typer(add_completion=False)
 
@@ -81,7 +80,9 @@ async def examine(
     options = session.server_options("qgjob doctor")
     up = running_up(os.environ)
     findings = [machine.client(), machine.source(options.url, session.server, os.environ, up)]
-    asked = asyncio.to_thread(machine.http, http or _gateway(up, options.url))
+    if up is not None and up.server != options.url:
+        up = None  # another lab's server: the gateway and the disk of our own tell nothing of it
+    asked = asyncio.to_thread(machine.http, http or (up.http if up else None))
     gateway = asyncio.create_task(asked)
     code = ExitCode.OK
     try:
@@ -99,10 +100,6 @@ async def examine(
     if code == ExitCode.OK and worst(findings) == "wrong":
         code = ExitCode.ERROR
     return findings, code
-
-
-def _gateway(up: RunningUp | None, server: str) -> str | None:
-    return up.http if up is not None and up.server == server else None
 
 
 async def _of_the_lab(client: Client, org_id: str) -> list[Finding]:

@@ -107,12 +107,13 @@ def findings(results: Sequence[Result]) -> list[str]:
 
 def _differences(new: Result, old: Result) -> str:
     mean_new, mean_old = _wait(new, "all", "mean"), _wait(old, "all", "mean")
-    urgent_new, urgent_old = (show_duration(_wait(one, "high", "p95")) for one in (new, old))
     change = _percent(mean_new, mean_old)
     parts = [
         f"a job waits {show_duration(mean_new)} instead of {show_duration(mean_old)} on average{change}",
-        f"urgent p95 {urgent_new} instead of {urgent_old}",
     ]
+    if any(one.job.level == "high" for one in old.executions):
+        urgent_new, urgent_old = (show_duration(_wait(one, "high", "p95")) for one in (new, old))
+        parts.append(f"urgent p95 {urgent_new} instead of {urgent_old}")
     installs_new, installs_old = (one.mean(lambda s: s.installs) for one in (new, old))
     parts.append(f"{installs_new:,.0f} installs instead of {installs_old:,.0f}")
     sooner = old.mean(lambda s: s.makespan_s) - new.mean(lambda s: s.makespan_s)

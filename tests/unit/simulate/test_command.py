@@ -61,6 +61,16 @@ def test_policies_and_labs_are_compared(capsys: pytest.CaptureFixture[str], trac
     ]
 
 
+def test_nothing_is_said_of_urgent_jobs_where_there_are_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for priority, said in (("5", False), ("high", True)):
+        trace = tmp_path / f"{priority}.csv"
+        trace.write_text(f"arrival_s,app_version_id,test,duration_s,priority\n0,v1,t,9,{priority}\n")
+        (finding,) = document(capsys, str(trace), "--slots", "1,2")["findings"]
+        assert ("urgent" in finding) is said
+
+
 def test_seeds_give_means_and_their_spread(capsys: pytest.CaptureFixture[str], trace: str) -> None:
     common = ("--generate", "100", "--slots", "6", "--policy", "lava")
     each = [document(capsys, *common, "--seed", str(seed)) for seed in (3, 4, 5)]

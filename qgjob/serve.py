@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from qgjob.errors import ExitCode, QgjobError
+from qgjob.errors import QgjobError, UsageError
+from qgjob.logs import set_up_logging
 from qgjob.ready import announce_ready
 
 Service = Callable[[asyncio.Event, asyncio.Event], Coroutine[Any, Any, None]]
@@ -20,16 +21,11 @@ Service = Callable[[asyncio.Event, asyncio.Event], Coroutine[Any, Any, None]]
 
 def serve(service: Service) -> int:
     """Run a service until SIGTERM or SIGINT; returns the exit code."""
-    said = os.environ.get("LOG_LEVEL") or "info"
-    level = logging.getLevelNamesMapping().get(said.upper())
-    logging.basicConfig(
-        level=level or logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    if level is None:
-        logging.getLogger(__name__).error("LOG_LEVEL is %r, and not debug, info, warning or error.", said)
-        return int(ExitCode.USAGE)
+    try:
+        set_up_logging(os.environ, sys.stderr)
+    except UsageError as error:
+        logging.getLogger(__name__).error("%s", error.message)  # noqa: TRY400
+        return int(error.exit_code)
     # Services allocate many short-lived objects; a collection every 700 of them costs a tenth of a core.
     gc.collect()
     gc.freeze()

@@ -50,9 +50,21 @@ class Recording:
         try:
             if await held.end(outcome.state, outcome.result, retryable=outcome.retryable) != "lost":
                 await acknowledge(self._bus, ack)
+                self._log_end(held, outcome)
         except QgjobError as error:
             # Neither a result nor an ack: the message is redelivered when the lease has run out.
             log.warning("%s: %s: %s", self._slot, job_id, error)
         except Exception:  # one job's trouble must not end the agent, and with it all its other jobs
             log.exception("%s: %s", self._slot, job_id)
         note.clear()  # not when cancelled: the next agent in this folder hands it back
+
+    def _log_end(self, held: Claim, outcome: Outcome) -> None:
+        """A line for each attempt, without what the test said: the lab itself forgets jobs after a day."""
+        spec, result = held.message.spec, outcome.result
+        why = f" ({result.reason})" if result.reason else ""
+        took = "" if result.duration_s is None else f", {result.duration_s:.1f} s"
+        log.info(
+            "%s: %s attempt %d, %r of %s %s: %s%s%s",
+            self._slot, spec.job_id, result.number, spec.title, spec.org_id, spec.app_version_id,
+            outcome.state, why, took,
+        )  # fmt: skip

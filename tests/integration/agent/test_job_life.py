@@ -25,6 +25,7 @@ from qgjob.errors import RefusedError
 from qgjob.local.system import LocalSystem, UpOptions
 from qgjob.reporting import explain
 from tests.support.pipeline import idle_slots
+from tests.support.wait import wait_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -135,6 +136,10 @@ async def test_a_secret_reaches_the_test_and_not_the_log(lab: Lab) -> None:
     job = await lab.python(code, secrets=("API_KEY",))
     assert last(job).exit_code == len(SECRET)
     assert await lab.text(job, ("out",)) == "key *** end\n***\n"
+    log = lab.folder / "up" / "logs" / "agent-local.log"
+    line = f"local/s0: {job.job_id} attempt 1, 't' of acme v1: failed (test_failed), "
+    await wait_for(lambda: line in log.read_text(), 10, "the agent to log the end")
+    assert SECRET not in log.read_text()
 
 
 async def test_a_secret_that_a_test_names_a_file_after_is_not_in_the_log_either(lab: Lab) -> None:

@@ -62,6 +62,7 @@ class AppServer(SupervisedServer):
     async def _start_once(self, log: _Log, timeout_s: float) -> bool:
         """Whether it became ready; False when it ended instead."""
         manifest = self._manifest
+        limit_s = min(timeout_s, manifest.ready_timeout_s)
         launch = LaunchSpec(
             argv=tuple(word.replace("{port}", str(self._port)) for word in manifest.start),
             env={**self._environment, manifest.port_env: str(self._port)},
@@ -72,12 +73,14 @@ class AppServer(SupervisedServer):
                 launch,
                 log.write,
                 self._answers,
-                timeout_s=min(timeout_s, manifest.ready_timeout_s),
+                timeout_s=limit_s,
                 look_every_s=_LOOK_EVERY_S,
             )
         except TimeoutError:
             wanted = f"GET {manifest.http_path}" if manifest.http_path else "a connection"
-            raise self._failure(f"it did not answer {wanted} on port {self._port} in time", log) from None
+            raise self._failure(
+                f"it did not answer {wanted} on port {self._port} within {limit_s:g} s", log
+            ) from None
 
     async def _answers(self) -> bool:
         with contextlib.suppress(OSError, TimeoutError):

@@ -55,7 +55,7 @@ DAEMON = "import os, time\nif os.fork() == 0:\n os.setsid()\n time.sleep(1000)\n
         (
             starting(DAEMON + "time.sleep(1000)", ready_timeout_s=0.3),
             "build_start_failed",
-            "did not answer GET /healthz",
+            "within 0.3 s",
         ),
         (
             {"qgjob-app.json": json.dumps({"start": ["no-such-program"]})},

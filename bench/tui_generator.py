@@ -14,7 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from bus_schemas import subjects
@@ -54,7 +54,6 @@ LOG_JOB = "j_bench-log"
 SUITES = ("checkout", "login", "search", "profile", "cart", "payment")
 EVENTS_A_JOB = 5
 TICKS_PER_SECOND = 20
-SLOTS_AN_AGENT = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,18 @@ class Load:
 
     jobs: int = 100_000
     slots: int = 1000
+    agents: int = 200
     events_per_s: int = 500
     lines_per_s: int = 5000
+
+    @property
+    def slots_an_agent(self) -> int:
+        """How many slots each agent has."""
+        return self.slots // self.agents
+
+    def agent_of(self, slot: str) -> str:
+        """The agent that a slot belongs to."""
+        return f"lab-{int(slot[1:]) // self.slots_an_agent}"
 
 
 class Generator:
@@ -78,6 +87,10 @@ class Generator:
         self._numbers = itertools.count(load.jobs)
         self._slots = deque(f"s{i}" for i in range(load.slots))
         self._at_work: deque[tuple[JobSpec, str, float]] = deque()
+        self._busy: dict[str, str] = {}
+        """The job on each slot that has one."""
+        self._changed: set[str] = set()
+        """Agents whose slots took or ended something since their last heartbeat."""
         self._log_seq = itertools.count()
         self._line = itertools.count()
 
@@ -105,8 +118,8 @@ class Generator:
         began = spec.created_at + 60
         attempt = Attempt(
             number=1,
-            agent=f"lab-{number % 40}",
-            slot=f"s{number % SLOTS_AN_AGENT}",
+            agent=self.load.agent_of(f"s{number % self.load.slots}"),
+            slot=f"s{number % self.load.slots}",
             started_at=began,
             running_at=began + 5,
             finished_at=began + 30,
@@ -167,9 +180,9 @@ class Generator:
 
     def heartbeat(self, number: int) -> Heartbeat:
         """One agent with its share of the slots."""
-        busy = {slot: spec.job_id for spec, slot, _ in self._at_work}
         build = InstalledBuild(org_id="acme", app_version_id="v1.0")
-        names = [f"s{number * SLOTS_AN_AGENT + i}" for i in range(SLOTS_AN_AGENT)]
+        first = number * self.load.slots_an_agent
+        names = [f"s{first + i}" for i in range(self.load.slots_an_agent)]
         return Heartbeat(
             agent=f"lab-{number}",
             host="bench",
@@ -182,10 +195,10 @@ class Generator:
                     name=name,
                     driver="none",
                     device=f"pixel-{name}",
-                    state="busy" if name in busy else "idle",
+                    state="busy" if name in self._busy else "idle",
                     labels=("android-14", "device"),
                     installed=(build,),
-                    job_id=busy.get(name),
+                    job_id=self._busy.get(name),
                     since=self.began,
                     jobs_done=100,
                 )
@@ -205,7 +218,9 @@ class Generator:
             if not self._slots:
                 yield from self._end(*self._at_work.popleft(), now)
             slot = self._slots.popleft()
-            agent = f"lab-{int(slot[1:]) // SLOTS_AN_AGENT}"
+            agent = self.load.agent_of(slot)
+            self._busy[slot] = spec.job_id
+            self._changed.add(agent)
             yield Released(**about(spec, 1, now), group="g")
             yield Started(
                 **about(spec, 1, now),
@@ -220,10 +235,12 @@ class Generator:
 
     def _end(self, spec: JobSpec, slot: str, started_at: float, now: float) -> Iterator[AnyEvent]:
         self._slots.append(slot)
+        del self._busy[slot]
+        self._changed.add(self.load.agent_of(slot))
         state = "failed" if spec.position % 25 == 7 else "passed"
         result = Attempt(
             number=1,
-            agent=f"lab-{int(slot[1:]) // SLOTS_AN_AGENT}",
+            agent=self.load.agent_of(slot),
             slot=slot,
             started_at=started_at,
             running_at=started_at,
@@ -253,7 +270,7 @@ class Generator:
         answers: dict[str, Callable[[bytes], Message]] = {
             "qg.query.overview.*": lambda _: self.overview(),
             "qg.query.agents.*": lambda _: AgentsAnswer(
-                agents=tuple(self.heartbeat(i) for i in range(self.load.slots // SLOTS_AN_AGENT))
+                agents=tuple(self.heartbeat(i) for i in range(self.load.agents))
             ),
             "qg.query.list.*": self._list,
             "qg.query.get.*": self._get,
@@ -277,10 +294,12 @@ class Generator:
                 log = self.chunk(int(due_lines))
                 due_lines -= int(due_lines)
                 futures.append(await self.bus.requests.send(subjects.logs("acme", LOG_JOB, 1), log.encode()))
-            agents = self.load.slots // SLOTS_AN_AGENT
-            for number in range(agents):
-                if tick % (5 * TICKS_PER_SECOND) == number * 2 % (5 * TICKS_PER_SECOND):
+            for number in range(self.load.agents):
+                due = tick % (5 * TICKS_PER_SECOND) == number * 2 % (5 * TICKS_PER_SECOND)
+                changed = tick % (TICKS_PER_SECOND // 4) == 0 and f"lab-{number}" in self._changed
+                if due or changed:
                     beat = self.heartbeat(number)
+                    self._changed.discard(beat.agent)
                     await self.bus.nc.publish(f"{subjects.LIVE_AGENTS}.{beat.agent}", beat.encode())
             if tick % (TICKS_PER_SECOND // 4) == 0:
                 await self.bus.nc.publish(subjects.LIVE_OVERVIEW, self.overview().encode())
@@ -322,7 +341,7 @@ async def main(url: str, load: Load) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
-    for name, value in (("jobs", 100_000), ("slots", 1000), ("events-per-s", 500), ("lines-per-s", 5000)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    asked = parser.parse_args()
-    asyncio.run(main(asked.url, Load(asked.jobs, asked.slots, asked.events_per_s, asked.lines_per_s)))
+    for field in fields(Load):
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=int, default=field.default)
+    asked = vars(parser.parse_args())
+    asyncio.run(main(asked.pop("url"), Load(**asked)))

@@ -8,27 +8,23 @@ thing sent at intervals is a PING to the server, so that silence and death can b
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import re
 from collections.abc import Callable
 from typing import Final
 
 from bus_schemas.agents import Heartbeat
 from bus_schemas.queries import JobState, Overview
-from qgjob.bus import NatsError
 from qgjob.client import Client, Live, LiveEvent, Resync, ServerOptions, open_client
 from qgjob.errors import NotAllowedError, NotFoundError, QgjobError, UsageError
 from qgjob.waiting import set_within
+from tui.feed import signs_of_life
 from tui.feed.job_pages import JobPages, Pace
 from tui.platform import gc_tuning
-from tui.store.link import Phase
+from tui.store.link import BEHIND_AFTER_S, Phase
 from tui.store.store import Store
 
 _AT_WORK: Final[tuple[JobState, ...]] = ("running", "preparing", "dispatched")
-_PING_EVERY_S: Final = 2.0
-_PING_TIMEOUT_S: Final = 2
-_DENIED_SUBSCRIPTION: Final = re.compile('subscription to "([^"]+)"')
+_MAX_REST_S: Final = 5.0
 _RETRY_S: Final = (0.25, 0.5, 1.0, 2.0)
 _ASK_AGAIN_S: Final = (1.0, 2.0, 5.0, 10.0)
 _SECOND_LOOK_S: Final = 5.0
@@ -111,6 +107,7 @@ class Feed:
                 asyncio.TaskGroup() as group,
             ):
                 self._last_seq = -abs(self._last_seq)
+                self._store.link.begin_anew(self._store.clock.monotonic())
                 self._client = client
                 self._connected.set()
                 self._set_phase("loading")
@@ -120,12 +117,13 @@ class Feed:
                 group.create_task(self._follow_agents(agents), name="agents")
                 group.create_task(self._resync_loop(client), name="snapshots")
                 group.create_task(self._lookup_loop(client), name="single jobs")
-                group.create_task(self._ping(client), name="ping")
+                group.create_task(signs_of_life.watch(client, self._store), name="signs of life")
         finally:
             undo()
 
     def _on_connection(self, up: bool) -> None:
         now = self._store.clock.monotonic()
+        self._store.link.begin_anew(now)
         if up:
             away = max(0, round(now - self._lost_at))
             self._set_phase("loading")
@@ -167,11 +165,15 @@ class Feed:
             await live.ready()
             for item in live.take():
                 if not isinstance(item, Resync):
+                    link, now = self._store.link, self._store.clock.monotonic()
                     self._store.apply_overview(item)
-                    self._store.link.record_leader(self._store.clock.monotonic())
-                    if self._store.link.query_error:
+                    if link.query_error and not link.hears_leader(now):
                         self._resync_requested.set()  # a scheduler is there again
+                    link.record_leader(now)
             self._record_activity()
+            lag = self._store.link.lag_s(self._store.clock.monotonic())
+            if lag >= BEHIND_AFTER_S:  # each tells all that the last one did, in tens of thousands of bytes
+                await live.rest(min(lag, _MAX_REST_S))
 
     async def _follow_agents(self, live: Live[Heartbeat]) -> None:
         while True:
@@ -210,6 +212,9 @@ class Feed:
     def _is_snapshot_behind(self) -> bool:
         """Whether events are in neither: after a restart of the server the scheduler is behind for a time."""
         return self._covered is not None and self._covered < self._first_seq - 1
+
+    def _record_activity(self) -> None:
+        self._store.link.record_activity(self._store.clock.monotonic())
 
     # --- Snapshots ---------------------------------------------------------------------------
 
@@ -250,14 +255,16 @@ class Feed:
 
     async def _load_snapshot(self, client: Client) -> None:
         """What is waited for comes first: the newest jobs, those at work, the agents; then all others."""
-        store, pace, self._covered = self._store, Pace(), None
+        store, self._covered = self._store, None
+        pace = Pace(lambda: store.link.lag_s(store.clock.monotonic()))
         store.jobs.begin_snapshot()
         newest = JobPages(client, pace)
         at_work = [JobPages(client, pace, state) for state in _AT_WORK]
         overview, latest, running = await asyncio.gather(
             client.overview(), newest.next(), asyncio.gather(*(pages.next() for pages in at_work))
         )
-        agents = await client.agents()
+        # Those of a large lab are hundreds of thousands of bytes, and each speaks within five seconds.
+        agents = [] if pace.slow else await client.agents()
         store.apply_overview(overview)
         for beat in agents:
             store.apply_heartbeat(beat, snapshot=True)
@@ -268,6 +275,8 @@ class Feed:
         store.link.query_error = "" if overview.leader else "No scheduler leads just now."
         if overview.leader:
             store.link.record_leader(store.clock.monotonic())
+        else:
+            store.link.leader_seen_at = None
         self._set_phase("live")
         if self._on_page is not None:
             self._on_page()
@@ -316,26 +325,3 @@ class Feed:
             return  # the next snapshot asks again
         else:
             self._store.apply_view(view)
-
-    # --- Signs of life -----------------------------------------------------------------------
-
-    async def _ping(self, client: Client) -> None:
-        told: set[str] = set()
-        while True:
-            if client.connected:
-                # What fails here is seen as silence, and as a reconnect soon.
-                with contextlib.suppress(QgjobError, OSError, NatsError):
-                    await client.bus.requests.round_trip(timeout=_PING_TIMEOUT_S)
-                    self._record_activity()
-            # Who asks for what is not allowed is told so; what is not heard would only be missed. Credentials
-            # that may not publish into their own inbox are refused each ping, which is an answer as well.
-            found = {match[1] for text in client.bus.denied if (match := _DENIED_SUBSCRIPTION.search(text))}
-            for subject in sorted(found - told):
-                told.add(subject)
-                self._store.link.add_notice(
-                    f"These credentials may not hear {subject}: it is shown as it was."
-                )
-            await asyncio.sleep(_PING_EVERY_S)
-
-    def _record_activity(self) -> None:
-        self._store.link.record_activity(self._store.clock.monotonic())

@@ -7,10 +7,12 @@ again, and the link be busier still.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from bus_schemas.queries import JobState
 from qgjob.client.requests import query
+from qgjob.client.requests.request import ANSWER_TIMEOUT_S
 
 if TYPE_CHECKING:
     from bus_schemas.queries import JobView
@@ -27,8 +29,20 @@ MAX_JOBS: Final = 100_000
 class Pace:
     """How large the next page is, by how long the last one took."""
 
-    def __init__(self) -> None:
+    def __init__(self, lag_s: Callable[[], float]) -> None:
+        self._lag_s = lag_s
+        """How long what comes was on its way."""
         self.size = FIRST_PAGE
+
+    @property
+    def slow(self) -> bool:
+        """Whether a first page was too much for a second."""
+        return self.size < FIRST_PAGE
+
+    @property
+    def timeout_s(self) -> float:
+        """How long to wait for a page: it comes behind everything that the server has for us already."""
+        return ANSWER_TIMEOUT_S + self._lag_s()
 
     def record(self, asked: int, came: int, took_s: float) -> None:
         """A page came; of a short one only that it took long tells something."""
@@ -53,7 +67,9 @@ class JobPages:
         """The next page."""
         size, loop = self._pace.size, asyncio.get_running_loop()
         began = loop.time()
-        answer = await query.page_of_jobs(self._client.bus, self._state, limit=size, offset=self._read)
+        answer = await query.page_of_jobs(
+            self._client.bus, self._state, limit=size, offset=self._read, timeout=self._pace.timeout_s
+        )
         views = list(answer.jobs)
         self._pace.record(size, len(views), loop.time() - began)
         self._read += len(views)

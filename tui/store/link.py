@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -11,6 +12,8 @@ Phase = Literal["connecting", "loading", "live", "reconnecting"]
 Level = Literal["good", "busy", "bad"]
 
 STALE_AFTER_S: Final = 5.0
+BEHIND_AFTER_S: Final = 3.0
+"""Figures as old as that are said to be old."""
 LEADERLESS_AFTER_S: Final = 6.0
 """A leader says every two seconds how things are, and one that is lost has a successor within two."""
 
@@ -38,6 +41,10 @@ class Link:
     """When the server last showed a sign of life."""
     activity_since: float = float("-inf")
     """When it showed one again after it had shown none for a while."""
+    _pings: deque[float] = field(default_factory=deque[float])
+    """When those were sent that are not answered yet, the oldest first."""
+    _ping_took_s: float = 0.0
+    """How long the last answer took."""
     ever_answered: bool = False
     """Whether the query service has ever answered."""
     snapshot_loading: bool = False
@@ -71,6 +78,35 @@ class Link:
             self.activity_since = now
         self.last_activity = now
 
+    def record_ping(self, sent_at: float) -> None:
+        """Something was sent to the server that comes back: behind all that it has for us."""
+        self._pings.append(sent_at)
+
+    def record_pong(self, sent_at: float, now: float) -> None:
+        """It came back; those before it, if they are not lost, have as well."""
+        self._ping_took_s = now - sent_at
+        while self._pings and self._pings[0] <= sent_at:
+            self._pings.popleft()
+
+    def begin_anew(self, now: float) -> None:
+        """The connection is another one: what was on its way will not come."""
+        self._pings.clear()
+        self._ping_took_s = 0.0
+        self.activity_since = now
+
+    def lag_s(self, now: float) -> float:
+        """How old is what the server sent and now arrives, in seconds.
+
+        Answers to pings queue up behind everything else, so this needs no comparison of clocks.
+        """
+        return max(self._ping_took_s, now - self._pings[0] if self._pings else 0.0)
+
+    def behind_warning(self, now: float) -> str:
+        """What there is to say while the link carries less than the lab tells; else nothing."""
+        if self.phase not in {"loading", "live"} or self.replay or (lag := self.lag_s(now)) < BEHIND_AFTER_S:
+            return ""
+        return f"The link is too slow for all that happens: what is shown is {age(lag)} old."
+
     def connected_for(self, now: float) -> float:
         """For how long all that was said was heard, in seconds: who is silent for longer may have spoken."""
         if self.phase == "reconnecting" or now - self.last_activity >= STALE_AFTER_S:
@@ -80,6 +116,10 @@ class Link:
     def record_leader(self, now: float) -> None:
         """A scheduler that leads was heard."""
         self.leader_seen_at = now
+
+    def hears_leader(self, now: float) -> bool:
+        """Whether one was heard of late: then it schedules, whatever else it cannot answer."""
+        return self.leader_seen_at is not None and now - self.leader_seen_at < LEADERLESS_AFTER_S
 
     def leaderless_warning(self, now: float) -> str:
         """What there is to say while no scheduler is heard to lead, though the server is; else nothing.
@@ -117,9 +157,13 @@ class Link:
                 return LinkStatus("bad", "reconnecting", lasts)
             case _ if silence >= STALE_AFTER_S:
                 return LinkStatus("bad", f"stale for {int(silence)} s")
+            case _ if self.behind_warning(now):
+                return LinkStatus("bad", f"behind by {int(self.lag_s(now))} s", self.progress)
             case "loading":
                 return LinkStatus("busy", "loading")
             case "live":
+                if self.query_error and self.hears_leader(now):
+                    return LinkStatus("bad", "no job list", self.progress)
                 if self.query_error or self.leaderless_warning(now):
                     return LinkStatus("bad", "no scheduler", self.progress)
                 return LinkStatus("good", "live", self.progress)

@@ -64,7 +64,7 @@ class StatusBar(Canvas):
         used = sum(len(text) for text, _ in (*left, *right))
         room = width - used - 2
         if room > 8:
-            wrong = store.link.reason or store.link.query_error or unled
+            wrong = store.link.behind_warning(now) or store.link.reason or store.link.query_error or unled
             said = wrong or store.link.server
             left.append((fit(said, min(room, len(said))), "bad" if wrong else "dim"))
         return [ends(tuple(left), tuple(right), width)]

@@ -26,7 +26,7 @@ from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.client.checks import checked_made
 from qgjob.client.ids import kind_of
-from qgjob.client.requests.request import ask
+from qgjob.client.requests.request import ANSWER_TIMEOUT_S, ask
 from qgjob.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
@@ -143,10 +143,12 @@ async def jobs(
     return list(found.values())[:limit]
 
 
-async def page_of_jobs(bus: Bus, state: JobState | None, *, limit: int, offset: int) -> ListAnswer:
+async def page_of_jobs(
+    bus: Bus, state: JobState | None, *, limit: int, offset: int, timeout: float = ANSWER_TIMEOUT_S
+) -> ListAnswer:
     """Jobs in a state, or all, newest first, up to the event that it names; may be shorter than asked for."""
     question = checked_made("The list", ListQuery, state=state, limit=limit, offset=offset)
-    return await ask(bus, subjects.query("list"), question, ListAnswer)
+    return await ask(bus, subjects.query("list"), question, ListAnswer, timeout=timeout)
 
 
 async def overview(bus: Bus) -> Overview:

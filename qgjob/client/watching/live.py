@@ -56,9 +56,7 @@ class Live(Generic[T]):
 
     async def __aenter__(self) -> Self:
         """Subscribe, and wait until the server has heard of it."""
-        self._subscription = await self._bus.nc.subscribe(
-            self._subject, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        await self._subscribe()
         self._bus.on_reconnect.append(self._on_reconnect)
         with contextlib.suppress(QgjobError):  # a lost connection: the reconnect yields a Resync
             await self._bus.requests.round_trip()
@@ -67,9 +65,7 @@ class Live(Generic[T]):
     async def __aexit__(self, *_: object) -> None:
         """Unsubscribe."""
         self._bus.on_reconnect.remove(self._on_reconnect)
-        if self._subscription:
-            with contextlib.suppress(Exception):  # the connection may be going away
-                await self._subscription.unsubscribe()
+        await self._unsubscribe()
 
     def __aiter__(self) -> Self:
         """Return itself."""
@@ -98,6 +94,23 @@ class Live(Generic[T]):
         """What has come already, without waiting, oldest first."""
         count = len(self._items) if limit is None else min(limit, len(self._items))
         return [self._items.popleft() for _ in range(count)]
+
+    async def rest(self, seconds: float) -> None:
+        """Have nothing sent for a time: for messages of which the next tells all that one left out told."""
+        await self._unsubscribe()
+        await asyncio.sleep(seconds)
+        await self._subscribe()
+
+    async def _subscribe(self) -> None:
+        self._subscription = await self._bus.nc.subscribe(
+            self._subject, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+
+    async def _unsubscribe(self) -> None:
+        if self._subscription:
+            with contextlib.suppress(Exception):  # the connection may be going away
+                await self._subscription.unsubscribe()
+        self._subscription = None
 
     def _put(self, item: T | Resync) -> None:
         if len(self._items) >= MAX_WAITING:

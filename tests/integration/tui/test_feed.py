@@ -11,6 +11,7 @@ import pytest
 
 from bus_schemas import subjects
 from bus_schemas.events import Queued
+from bus_schemas.queries import Overview
 from qgjob.bus.connect import ServerOptions
 from qgjob.bus.topology import stream_state
 from qgjob.clock import SystemClock
@@ -168,6 +169,11 @@ async def test_a_reading_that_failed_after_a_gap_is_done_again_to_its_end(
             await lab.publish(lab.model.submit(FIRST_PAGE + 50))
             lab.refuses_behind = FIRST_PAGE
         await wait_for(lambda: "busy" in store.link.query_error)
+        asked = len(lab.asked)
+        for _ in range(10):
+            await lab.publish_state()  # a leader that speaks as ever is no reason to ask it again at once
+        await wait_for(lambda: store.overview is not None and store.overview.at == lab.model.now)
+        assert len(lab.asked) == asked
         lab.refuses_behind = None
         await wait_for(lambda: agrees(store, lab.model), 20)
 
@@ -190,6 +196,46 @@ async def test_a_push_that_comes_after_a_gap_hides_nothing_of_it(
         await lab.answer()
         await lab.publish_state()
         await wait_for(lambda: agrees(store, lab.model), 20)
+
+
+async def test_over_a_link_that_is_too_slow_it_says_how_old_is_what_comes(
+    lab: LabService, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("tui.store.link", "tui.feed.feed"):
+        monkeypatch.setattr(f"{module}.BEHIND_AFTER_S", 1.0)
+    async with Proxy(nats_server.port) as proxy, feeding(proxy.url) as (feed, store):
+        await wait_for(lambda: feed.resyncs == 1 and agrees(store, lab.model))
+        proxy.rate = 20_000
+        heard = published = 0
+        apply = store.apply_overview
+
+        def count(overview: Overview) -> bool:
+            nonlocal heard
+            heard += 1
+            return apply(overview)
+
+        async def behind() -> bool:
+            nonlocal published
+            for _ in range(10):
+                await lab.step(0.01)
+                published += 1
+            return word(store).startswith("behind by")
+
+        monkeypatch.setattr(store, "apply_overview", count)
+        await wait_for(behind, 20)
+        await wait_for(lambda: heard > 0)
+        for _ in range(10):
+            await behind()
+        proxy.rate = 0
+        await wait_for(lambda: word(store) == "live", 20)
+        await wait_for(lambda: agrees(store, lab.model))
+
+        async def up_to_date() -> bool:
+            await lab.publish_state()  # as a leader does every two seconds, whatever happens
+            return store.overview is not None and store.overview.at == lab.model.now
+
+        await wait_for(up_to_date)
+        assert heard < published, "of what is said again anew not all was sent"
 
 
 async def test_a_gap_in_the_events_is_found_and_filled(lab: LabService, nats_server: NatsServer) -> None:

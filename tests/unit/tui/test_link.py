@@ -28,6 +28,8 @@ def test_the_link_says_where_it_stands() -> None:
     assert said(113) == "live"
     link.query_error = "The server is there, but no scheduler answers."
     assert said(113) == "no scheduler"
+    link.record_leader(113)
+    assert said(114) == "no job list", "it leads, so it schedules"
     link.set_phase("reconnecting", 120, "The connection was lost.")
     assert said(131) == "reconnecting 11 s"
     for number in range(50):
@@ -58,6 +60,31 @@ def test_the_link_says_that_nobody_leads_once_no_leader_was_heard_for_a_while() 
     assert said(133) == "live"
     assert said(137) == "live"
     assert said(140) == "no scheduler"
+
+
+def test_a_link_that_is_too_slow_says_how_far_behind_it_is() -> None:
+    link = Link(server="nats://x", since=100.0, last_activity=100.0)
+    link.set_phase("live", 100)
+
+    def said(now: float) -> str:
+        link.record_activity(now)  # something comes all the time
+        return link.status(now).word
+
+    link.record_ping(100.0)
+    link.record_pong(100.0, 100.1)
+    link.record_ping(102.0)
+    assert said(103) == "live"
+    link.record_ping(104.0)
+    assert said(106) == "behind by 4 s", "the answer to the first one is on its way for so long"
+    link.record_pong(102.0, 107.0)
+    assert said(107) == "behind by 5 s", "so long it took"
+    assert "5s old" in link.behind_warning(107)
+    link.record_ping(107.0)
+    link.record_pong(107.0, 107.2)
+    assert (said(108), link.behind_warning(108)) == ("live", ""), "those before it were answered or are lost"
+    link.record_ping(110.0)
+    link.begin_anew(120)
+    assert (said(120), link.connected_for(124)) == ("live", 4.0), "another connection"
 
 
 def beat(at: float, state: str = "up", agent: str = "lab-1") -> Heartbeat:

@@ -49,10 +49,10 @@ def fit(
     return set_cell_size(text, width - 1) + ELLIPSIS
 
 
-def short(text: str, most: int) -> str:
-    """A foreign text made harmless, cut to at most so many cells."""
+def short(text: str, most: int, *, keep_end: bool = False, keep_both: bool = False) -> str:
+    """A foreign text made harmless, cut to at most so many cells; how, see `fit`."""
     text = clean(text)
-    return fit(text, min(most, cell_len(text)))
+    return fit(text, min(most, cell_len(text)), keep_end=keep_end, keep_both=keep_both)
 
 
 def _end_of(text: str, width: int) -> str:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from qgjob.domain.lifecycle import BAD_ENDS
 from qgjob.domain.priorities import PRIORITY_WORDS
+from tui.draw.spans import short
 from tui.draw.states import JOB_GLYPH, word
 from tui.store.job import Job
 
@@ -27,6 +28,8 @@ Verb = Literal[
 SLOT_VERBS: Final[tuple[Verb, ...]] = ("agents drain", "agents pause", "agents resume", "agents quarantine")
 AsksFor = Literal["", "note", "priority"]
 
+_TITLE: Final = 48
+"""Cells for the name of a job, which with its state fits into a line of the question."""
 MANY: Final = 100
 """From so many on, the number has to be typed."""
 
@@ -181,5 +184,7 @@ def _on_jobs(verb: Verb, jobs: Sequence[Job], word_for: str, one: str, several: 
         targets=tuple(job.job_id for job in jobs),
         title=f"{word_for} this job?" if single else f"{word_for} {len(jobs):,} jobs?",
         confirm_label=one if single else several,
-        lines=tuple(f"{JOB_GLYPH[j.state]} {j.title}  ({word(j.state)})" for j in jobs),
+        lines=tuple(
+            f"{JOB_GLYPH[j.state]} {short(j.title, _TITLE, keep_end=True)}  ({word(j.state)})" for j in jobs
+        ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from tui.draw.spans import short
 from tui.draw.times import age, count
 from tui.store.health import lows
 from tui.store.lab import LOST_AFTER_S
@@ -60,8 +61,28 @@ def troubles_of(store: Store) -> list[Trouble]:
 
 def _link(store: Store) -> Iterator[Trouble]:
     link = store.link
+    now = store.clock.monotonic()
     silent = link.query_error if link.phase == "live" else ""
-    if said := silent or link.leaderless_warning(store.clock.monotonic()):
+    if behind := link.behind_warning(now):
+        yield Trouble(
+            "behind",
+            "warn",
+            "",
+            behind,
+            "What you do counts as ever, but look twice before you act on what you see. Compressed, all of "
+            "it takes a tenth: ssh -C -L 4222:localhost:4222 LAB, and "
+            "qgjob --server nats://localhost:4222 tui",
+        )
+    elif silent and link.hears_leader(now):
+        yield Trouble(
+            "store",
+            "bad",
+            "",
+            f"the jobs cannot be read: {silent}",
+            "Jobs go on, and what happens to them is shown; of older ones nothing is known here. `qgjob "
+            "health` says whether Redis or Valkey answers (`qgjob up`: logs/valkey.log in its data folder).",
+        )
+    elif said := silent or link.leaderless_warning(now):
         yield Trouble(
             "leader",
             "bad",
@@ -76,8 +97,9 @@ def _link(store: Store) -> Iterator[Trouble]:
 def _agents(store: Store) -> Iterator[Trouble]:
     now = store.clock.monotonic()
     if store.link.connected_for(now) > LOST_AFTER_S:  # else it may be we who hear nothing
+        on_its_way = store.link.lag_s(now)
         for record in store.lab.agents():
-            if record.state(now) == "lost":
+            if record.state(now - on_its_way) == "lost":
                 silence = age(record.age(now))
                 yield Trouble(
                     "lost",
@@ -118,6 +140,8 @@ def _agents(store: Store) -> Iterator[Trouble]:
                 )
 
 
+_NAME: Final = 24
+"""Cells that a name may take where the reason behind it says more."""
 _LOW: Final = {
     "battery": "Plug the device in, or look at its cable: it will rest before it is empty.",
     "storage": "Free some storage on the device: installs will fail.",
@@ -127,14 +151,15 @@ _LOW: Final = {
 def _work(store: Store) -> Iterator[Trouble]:
     for errors in store.lab_errors.by_build(store.jobs, store.clock.now()):
         org, build = errors.org_id, errors.app_version_id
-        jobs = f"{count(errors.jobs)} jobs of {build} ({org})"
+        named = f"{short(build, _NAME, keep_both=True)} ({short(org, _NAME, keep_both=True)})"
+        jobs = f"{count(errors.jobs)} jobs of {named}"
         yield Trouble(
             "errors",
             "bad",
             f"{org} {build}",
             f"{jobs} errored in the last 10 min{f': {errors.why}' if errors.why else ''}",
             "It is not their tests that failed. Open them and read what one says; when it is mended, mark "
-            "them all with `A` and try them again with `r`.",
+            f"them all with `A` and try them again with `r`. The build is {build}.",
             named=jobs,
             jobs=errors.jobs,
             filter=f"state:errored build:{shlex.quote(build)} org:{shlex.quote(org)}",

@@ -30,8 +30,10 @@ def no_agents(link: Link) -> tuple[str, str]:
     """Why no agent is shown, and what would change that."""
     if link.replay:
         return ("No slot was at work yet.", "")  # a tape knows slots by the jobs that they took
-    if link.phase in {"connecting", "loading"}:
+    if link.phase in {"connecting", "loading"} or link.snapshot_loading:
         return ("", "")
+    if link.query_error:
+        return ("No agent was heard so far.", "")
     return ("No agent is alive.", "qgjob agent")
 
 

@@ -15,6 +15,8 @@ from tui.widgets.canvas import Canvas
 
 MAX_ATTEMPTS = 5
 MAX_REASON_LINES = 3
+_PLACE = 28
+"""Cells that the name of a slot may take of an attempt's line."""
 
 
 class JobCard(Canvas):
@@ -157,12 +159,13 @@ class JobCard(Canvas):
     def _told(self, facts: AttemptFacts, now: float) -> str:
         end = facts.end
         place = f"{facts.agent}/{facts.slot}" if facts.agent else "not started"
-        parts = [place]
+        parts = [short(place, _PLACE, keep_both=True)]
         started, running = facts.started_at, facts.running_at
         if facts.installed and running is not None and started is not None:
             parts.append(f"install {span(running - started)}")
         if end is not None:
-            parts.append(word(end.state))
+            why = end.reason.replace("_", " ")
+            parts.append(f"{word(end.state)}: {why}" if end.state == "errored" and why else word(end.state))
             if end.duration_s:
                 parts.append(span(end.duration_s))
             if end.takeovers:

@@ -126,6 +126,8 @@ class JobTable(LineTable):
             return ("No job matches the filter.", "esc takes it off")
         if link.phase in {"connecting", "loading"}:
             return (link.reason or f"Connecting to {link.server} …", link.hint)
+        if link.query_error:
+            return ("The jobs could not be read.", link.query_error)
         return ("No jobs yet.", "qgjob submit --org-id acme --app-version-id 1.0 --test 'tests/*.py'")
 
     def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:

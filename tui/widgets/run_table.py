@@ -56,7 +56,10 @@ class RunTable(LineTable):
 
     def empty(self) -> tuple[str, str]:
         """Why there are no rows."""
-        return ("No run matches.", "esc takes the filter off") if self.wanted else ("No runs yet.", "")
+        if self.wanted:
+            return ("No run matches.", "esc takes the filter off")
+        link = self._store.link
+        return ("The runs could not be read.", link.query_error) if link.query_error else ("No runs yet.", "")
 
     def cells(self, row_id: str, widths: Sequence[tuple[Column, int]]) -> Sequence[Line]:
         """A run."""

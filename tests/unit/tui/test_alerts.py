@@ -64,6 +64,13 @@ def test_many_jobs_of_a_build_that_the_lab_failed_are_an_alert_while_they_are_ne
     (trouble,) = troubles_of(store)
     assert trouble.text == "5 jobs of v1 (acme) errored in the last 10 min: no such file"
     assert trouble.filter == "state:errored build:v1 org:acme"
+    long = "2.4.1-rc1-of-the-twenty-first-of-november-abcdef"
+    for number in range(3):
+        store.apply_view(errored(number, build=long))
+    told = troubles_of(store)[1]
+    assert told.text == "3 jobs of 2.4.1-rc1-o…ember-abcdef (acme) errored in the last 10 min: no such file"
+    assert f"build:{long} " in told.filter
+    assert long in told.advice
     clock.advance(600)
     assert alerts_of(store) == []
 
@@ -273,3 +280,19 @@ def test_jobs_that_wait_where_no_agent_is_alive_are_an_alert_once_that_is_known(
     store.link.replay = ""
     store.apply_overview(overview(at=START + 1, slots_busy=0, waiting=3, delayed=3))
     assert alerts_of(store) == [], "their time has not come"
+
+
+async def test_jobs_that_cannot_be_read_are_not_taken_for_none_nor_for_a_lab_that_stands_still() -> None:
+    played = PlayedDashboard(LabModel(agents=0))
+    played.live()
+    link = played.store.link
+    link.query_error = "The store is away."
+    link.record_leader(played.clock.monotonic())
+    (trouble,) = troubles_of(played.store)
+    assert trouble.text == "the jobs cannot be read: The store is away."
+    assert "nothing starts" not in trouble.advice
+    async with shown(played) as pilot:
+        await pilot.pause()
+        assert "The jobs could not be read." in text_of(played)
+        await pilot.press("5")
+        await wait_for(lambda: "The runs could not be read." in text_of(played))

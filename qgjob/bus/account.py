@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from qgjob.bus.connect import Bus
 from qgjob.errors import QgjobError
 
+if TYPE_CHECKING:
+    from qgjob.bus.connect import Bus
+
+USER_INFO: Final = "$SYS.REQ.USER.INFO"
+START_A_SCHEDULER: Final = "Start one with `qgjob scheduler` (or the whole system with `qgjob up`)."
 _GLOBAL: Final = "$G"
 _TIMEOUT_S: Final = 1.0
 
@@ -16,7 +20,7 @@ _TIMEOUT_S: Final = 1.0
 async def user_of(bus: Bus) -> str | None:
     """`user ci of account CI`; None where the server has no accounts, or does not say."""
     with contextlib.suppress(QgjobError, ValueError, KeyError, TypeError):
-        answer = await bus.requests.request("$SYS.REQ.USER.INFO", timeout=_TIMEOUT_S)
+        answer = await bus.requests.request(USER_INFO, timeout=_TIMEOUT_S)
         found: dict[str, Any] = json.loads(answer.data)["data"]
         if found["account"] != _GLOBAL:
             return f"user {found['user']} of account {found.get('account_name') or found['account']}"
@@ -25,6 +29,6 @@ async def user_of(bus: Bus) -> str | None:
 
 async def start_a_scheduler(bus: Bus) -> str:
     """What to do where nothing of a scheduler's is seen: none runs, or none for these credentials."""
-    hint = "Start one with `qgjob scheduler` (or the whole system with `qgjob up`)."
     user = await user_of(bus)
-    return f"{hint} If one runs, these are the credentials of another role: {user}." if user else hint
+    other = f" If one runs, these are the credentials of another role: {user}." if user else ""
+    return f"{START_A_SCHEDULER}{other}"

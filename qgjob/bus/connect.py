@@ -20,8 +20,10 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
+from qgjob.bus.account import USER_INFO, user_of
 from qgjob.bus.connection import Connection, NoTlsError
 from qgjob.bus.credentials import Renewed, credentials, tls_context
+from qgjob.bus.denial import Denial
 from qgjob.bus.requester import Requester
 from qgjob.bus.unreachable import cause_of, explain
 from qgjob.config import ServerOptions, shown_server
@@ -53,7 +55,7 @@ class Bus:
     reconnects: int = 0
     on_reconnect: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
     on_disconnect: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
-    on_denied: list[Callable[[str], None]] = field(default_factory=list[Callable[[str], None]])
+    on_denied: list[Callable[[Denial], None]] = field(default_factory=list[Callable[[Denial], None]])
     on_slow: list[Callable[[str], None]] = field(default_factory=list[Callable[[str], None]])
     """Told in a sentence whom a request waits for that takes long."""
     answers_within_s: float = math.inf
@@ -109,6 +111,7 @@ class _Callbacks:
         self._servers = servers
         self._where = shown_server(options.url)
         self._refused_again = False
+        self._user: asyncio.Future[str | None] | None = None
         self.errors: list[BaseException] = []
         """The latest."""
         self.failed = asyncio.Event()
@@ -128,9 +131,7 @@ class _Callbacks:
         elif "permissions violation" in text:
             self.bus.denied.append(str(error))
             del self.bus.denied[:-100]
-            self.bus.requests.denied(str(error))
-            for told in tuple(self.bus.on_denied):
-                told(str(error))
+            self._tell_denied(self.bus, str(error))
         elif _is_callback_error(error):
             log.error("a message could not be dealt with", exc_info=error)
         elif isinstance(error, SlowConsumerError):
@@ -141,11 +142,28 @@ class _Callbacks:
             self._refused_again = self._refused_again or refused
             log.log(level, "connection to %s: %s", self._where, error)
 
+    def _tell_denied(self, bus: Bus, text: str) -> None:
+        """Tell who waits for an answer, once it is known whose credentials these are."""
+
+        def tell(user: str | None) -> None:
+            denial = Denial(text, user)
+            bus.requests.denied(denial)
+            for told in tuple(bus.on_denied):
+                told(denial)
+
+        if Denial(text).names(USER_INFO):  # that may be denied as well
+            tell(None)
+            return
+        if self._user is None:
+            self._user = asyncio.ensure_future(user_of(bus))
+        self._user.add_done_callback(lambda found: tell(None if found.cancelled() else found.result()))
+
     async def reconnected(self) -> None:
         """Called when the connection is up again, maybe to another server."""
         if self.bus is None:
             return
         self.bus.reconnects += 1
+        self._user = None
         self._refused_again = False
         at = self.bus.nc.connected_url
         log.info("reconnected to %s", at.netloc.rpartition("@")[2] if at else self._where)

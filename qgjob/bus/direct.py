@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from qgjob.bus.connect import Bus
+from qgjob.bus.denial import Denial
 from qgjob.bus.follow import StreamMessage
 from qgjob.bus.kv import is_tombstone
-from qgjob.bus.requester import NoRespondersError, RequestTimeoutError, denial_of, refusal_of
+from qgjob.bus.requester import NoRespondersError, RequestTimeoutError, refusal_of
 from qgjob.clock import rfc3339
 
 if TYPE_CHECKING:
@@ -125,9 +126,9 @@ async def _get(bus: Bus, stream: str, body: dict[str, Any], timeout: float) -> P
 
     subject = f"$JS.API.DIRECT.GET.{stream}"
 
-    def on_denied(text: str) -> None:
-        if not done.done() and (error := denial_of(subject, text)):
-            done.set_exception(error)
+    def on_denied(denial: Denial) -> None:
+        if not done.done() and denial.names(subject):
+            done.set_exception(denial.of_publish(subject))
 
     inbox = bus.nc.new_inbox()
     subscription = await bus.nc.subscribe(inbox, cb=on_message, pending_msgs_limit=0, pending_bytes_limit=0)

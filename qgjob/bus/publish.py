@@ -24,6 +24,8 @@ MAX_BATCH_BYTES: Final = 8 * 2**20
 # Reasons of nats-server's errors.json that callers tell apart.
 WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164, 10201})
 TOO_MANY_BATCHES: Final = frozenset({10176, 10210, 10211})
+_NOT_THAT_STREAM: Final = 10060
+_OTHER_STREAM: Final = {"Nats-Expected-Stream": "QG_STORES_NOTHING"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,15 @@ async def publish_batch(bus: Bus, messages: Sequence[OutMsg], *, timeout: float 
         )
         return read_ack(answer)
     raise AssertionError("unreachable")
+
+
+async def try_publish(bus: Bus, subject: str, *, timeout: float = 3.0) -> None:
+    """Raise what keeps us from storing a message there; the stream refuses this one, so nothing is stored."""
+    try:
+        await bus.requests.publish(subject, b"", headers=_OTHER_STREAM, timeout=timeout)
+    except JsError as error:
+        if error.err_code != _NOT_THAT_STREAM:
+            raise
 
 
 def split(messages: Sequence[OutMsg]) -> list[list[OutMsg]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
+from qgjob.bus.denial import Denial
 from qgjob.errors import ExitCode, NotAllowedError, QgjobError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
@@ -181,13 +182,13 @@ class Requester:
             ) from None
         return read_answer(answer)
 
-    def denied(self, text: str) -> None:
+    def denied(self, denial: Denial) -> None:
         """Fail the requests that wait for an answer from a subject that the server denied."""
         for token, (future, _, subject) in list(self._waiting.items()):
-            if error := denial_of(subject, text):
+            if denial.names(subject):
                 self._waiting.pop(token, None)
                 if not future.done():
-                    future.set_exception(error)
+                    future.set_exception(denial.of_publish(subject))
 
     async def _on_answer(self, msg: Msg) -> None:
         entry = self._waiting.pop(msg.subject[self._cut :], None)
@@ -211,15 +212,6 @@ class Requester:
             if not future.done():
                 future.set_exception(RequestTimeoutError(f"No answer from {subject} in time."))
         self._timer = self._loop.call_later(_SWEEP_S, self._sweep) if self._waiting else None
-
-
-def denial_of(subject: str, text: str) -> NotAllowedError | None:
-    """The error for a subject, if the server's permission error names it."""
-    if f'"{subject.lower()}"' not in text.lower():
-        return None
-    return NotAllowedError(
-        f"These credentials may not publish to {subject}.", hint="Ask for credentials with that permission."
-    )
 
 
 def read_answer(msg: Msg) -> dict[str, Any]:

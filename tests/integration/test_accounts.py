@@ -180,7 +180,9 @@ async def test_a_gateway_whose_credentials_bring_no_answers_says_whose_they_are(
     options = GatewayOptions(server=server.user("agent"), port=free_port())
     serving = asyncio.create_task(run_gateway(options, stop=stop, ready=ready))
     try:
-        await wait_for(lambda: "another role: user agent of account AGENTS" in caplog.text, 10, "a word")
+        await wait_for(
+            lambda: "no scheduler answers user agent of account AGENTS" in caplog.text, 10, "a word"
+        )
     finally:
         stop.set()
         await serving

@@ -228,13 +228,13 @@ class Feed:
             try:
                 await self._load_snapshot(client)
             except NotAllowedError as error:
-                self._store.link.query_error = error.message
+                self._store.link.set_query_error(error.message, not_allowed=True)
                 self._set_phase("live")
                 failures = len(_ASK_AGAIN_S)
             except QgjobError as error:
                 self._resync_reason = why or self._resync_reason
                 if client.connected:
-                    self._store.link.query_error = error.message
+                    self._store.link.set_query_error(error.message)
                     self._set_phase("live")
             else:
                 self.resyncs += 1
@@ -272,7 +272,7 @@ class Feed:
             store.apply_view(view)
         news = [store.apply_view(view) for view in latest]
         store.link.ever_answered = True
-        store.link.query_error = "" if overview.leader else "No scheduler leads just now."
+        store.link.set_query_error("" if overview.leader else "No scheduler leads just now.")
         if overview.leader:
             store.link.record_leader(store.clock.monotonic())
         else:

@@ -51,6 +51,8 @@ class Link:
     """Whether the older jobs of a snapshot are still read: live before all of them are there."""
     query_error: str = ""
     """Set while nobody answers queries, with the reason."""
+    not_allowed: bool = False
+    """Whether that is because these credentials may not ask."""
     leader_seen_at: float | None = None
     """When a leader was last heard; None before the first."""
     notices: list[str] = field(default_factory=list[str])
@@ -70,6 +72,12 @@ class Link:
         self.hint = hint
         if phase == "live":
             self.record_activity(now)
+        self.changed = True
+
+    def set_query_error(self, sentence: str, *, not_allowed: bool = False) -> None:
+        """Why nobody answers queries; empty: somebody does."""
+        self.query_error = sentence
+        self.not_allowed = not_allowed
         self.changed = True
 
     def record_activity(self, now: float) -> None:
@@ -165,5 +173,6 @@ class Link:
                 if self.query_error and self.hears_leader(now):
                     return LinkStatus("bad", "no job list", self.progress)
                 if self.query_error or self.leaderless_warning(now):
-                    return LinkStatus("bad", "no scheduler", self.progress)
+                    word = "not allowed" if self.not_allowed else "no scheduler"
+                    return LinkStatus("bad", word, self.progress)
                 return LinkStatus("good", "live", self.progress)

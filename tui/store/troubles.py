@@ -23,6 +23,13 @@ AGED_S: Final = 3600.0
 Level = Literal["bad", "warn"]
 Held = Literal["", "slot", "build", "queue"]
 
+_NO_SCHEDULER: Final = (
+    "What runs goes on and nothing is lost, but nothing starts. `qgjob health` says what is wrong, "
+    "the scheduler's log why (`qgjob up`: logs/scheduler.log in its data folder). A second "
+    "`qgjob scheduler`, on any machine, takes over within seconds."
+)
+_NOT_ALLOWED: Final = "Open the dashboard with the credentials of a role that may look (docs/deploy.md)."
+
 
 class Trouble(NamedTuple):
     """One of them."""
@@ -88,9 +95,7 @@ def _link(store: Store) -> Iterator[Trouble]:
             "bad",
             "",
             said,
-            "What runs goes on and nothing is lost, but nothing starts. `qgjob health` says what is wrong, "
-            "the scheduler's log why (`qgjob up`: logs/scheduler.log in its data folder). A second "
-            "`qgjob scheduler`, on any machine, takes over within seconds.",
+            _NOT_ALLOWED if link.not_allowed else _NO_SCHEDULER,
         )
 
 

@@ -1,7 +1,7 @@
 """What these credentials may do, tried without any effect.
 
-A publish that expects another stream is refused by the stream, if the server lets it come that far; a
-control request about a job that cannot be is answered "no such job".
+What would be stored is refused by the stream, if the server lets it come that far; a control request about a
+job that cannot be is answered "no such job".
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from bus_schemas.explain import ExplainAnswer, ExplainRequest
 from bus_schemas.queries import Query
 from bus_schemas.streams import BUILD_OBJECTS, BUNDLE_OBJECTS
 from qgjob.bus.connect import Bus
-from qgjob.bus.requester import JsError, NoRespondersError, RequestTimeoutError, denial_of
+from qgjob.bus.denial import Denial
+from qgjob.bus.publish import try_publish
+from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.cli.checkup.finding import Finding, Status
 from qgjob.errors import NotAllowedError, QgjobError
 
-_OTHER_STREAM: Final = {"Nats-Expected-Stream": "QG_DOCTOR_STORES_NOTHING"}
 _TIMEOUT_S: Final = 3.0
 QUERY: Final = "query"
 
@@ -56,20 +57,12 @@ async def _tried(bus: Bus, name: str, what: str, attempt: Attempt) -> Finding:
 
 async def _submit(bus: Bus, org_id: str) -> None:
     token = secrets.token_hex(8)
-    await _refused_by_stream(bus, subjects.run_marker(org_id, f"r_{token}"))
-    await _refused_by_stream(bus, f"$O.{BUNDLE_OBJECTS}.M.doctor-{token}")
+    await try_publish(bus, subjects.run_marker(org_id, f"r_{token}"), timeout=_TIMEOUT_S)
+    await try_publish(bus, f"$O.{BUNDLE_OBJECTS}.M.doctor-{token}", timeout=_TIMEOUT_S)
 
 
 async def _upload(bus: Bus) -> None:
-    await _refused_by_stream(bus, f"$O.{BUILD_OBJECTS}.M.doctor-{secrets.token_hex(8)}")
-
-
-async def _refused_by_stream(bus: Bus, subject: str) -> None:
-    try:
-        await bus.requests.publish(subject, b"", headers=_OTHER_STREAM, timeout=_TIMEOUT_S)
-    except JsError as error:
-        if error.err_code != 10060:  # "expected stream does not match": all is well
-            raise
+    await try_publish(bus, f"$O.{BUILD_OBJECTS}.M.doctor-{secrets.token_hex(8)}", timeout=_TIMEOUT_S)
 
 
 async def _query(bus: Bus) -> None:
@@ -84,20 +77,10 @@ async def _control(bus: Bus) -> None:
 
 async def _follow(bus: Bus) -> None:
     subject = subjects.LIVE_EVENTS
-    denied: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def on_denied(text: str) -> None:
-        if denial_of(subject, text) and not denied.done():
-            denied.set_result(text)
 
     async def ignore(_: object) -> None: ...
 
-    bus.on_denied.append(on_denied)
-    try:
-        subscription = await bus.nc.subscribe(subject, cb=ignore)
+    async with bus.subscribed(subject, ignore):
         await bus.requests.round_trip(timeout=_TIMEOUT_S)
-        if denied.done():
+        if any(Denial(text).names(subject) for text in bus.denied):
             raise NotAllowedError(f"These credentials may not subscribe to {subject}.")
-        await subscription.unsubscribe()
-    finally:
-        bus.on_denied.remove(on_denied)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final
 
 from bus_schemas import subjects
-from qgjob.bus.account import start_a_scheduler
+from qgjob.bus.account import START_A_SCHEDULER, user_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import RequestTimeoutError
 from qgjob.errors import QgjobError, UnreachableError
@@ -34,9 +34,11 @@ async def no_answer_error(bus: Bus, subject: str) -> UnreachableError:
 
 async def no_scheduler_error(bus: Bus, subject: str, *, sent: bool) -> UnreachableError:
     """The error for a request that nobody takes; `sent`: to one who took it, and has not answered."""
+    user = await user_of(bus)
+    whom = f" {user}: none runs, or that role may not ask" if user else ""
     return UnreachableError(
-        "The server is there, but no scheduler answers.",
-        hint=f"{_late_effect_hint(subject) if sent else ''}{await start_a_scheduler(bus)}",
+        f"The server is there, but no scheduler answers{whom}.",
+        hint=f"{_late_effect_hint(subject) if sent else ''}{START_A_SCHEDULER}",
     )
 
 

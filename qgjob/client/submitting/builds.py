@@ -21,14 +21,22 @@ from qgjob.bus import kv, objects
 from qgjob.bus.account import start_a_scheduler
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_all
-from qgjob.bus.publish import lost_compare
+from qgjob.bus.publish import lost_compare, try_publish
 from qgjob.bus.requester import JsError, NoRespondersError
 from qgjob.client.checks import checked_id, usage_error
 from qgjob.client.models import TransferProgress
 from qgjob.client.submitting import bundles
 from qgjob.client.submitting.archives import format_of
 from qgjob.clock import Clock, rfc3339
-from qgjob.errors import BadMessageError, NotFoundError, RefusedError, UnreachableError, UsageError
+from qgjob.errors import (
+    BadMessageError,
+    NotAllowedError,
+    NotFoundError,
+    QgjobError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
 
 MAX_BUILD_BYTES: Final = 2 * 2**30
 _NOT_IN_VERSION: Final = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -88,7 +96,12 @@ async def upload(
             )
         except ValidationError as error:
             raise usage_error("The build", error) from None
-        before = await find(bus, org_id, app_version_id, platform)
+        try:
+            before = await find(bus, org_id, app_version_id, platform)
+        except UnreachableError:
+            # By the roles of deploy/accounts.conf who only looks may not read there either.
+            await _check_may_register(bus, record)
+            raise
         if before is not None:
             _check_same(before, record)
         # The bytes go first, so that a record never names what is not there.
@@ -192,6 +205,17 @@ async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecor
     except NoRespondersError:
         raise await _no_registry(bus) from None
     return sorted(found, key=lambda record: record.uploaded_at, reverse=True)
+
+
+async def _check_may_register(bus: Bus, record: BuildRecord) -> None:
+    """Raise `NotAllowedError` where the server says that these credentials may not."""
+    key = build_key(record.org_id, record.app_version_id, record.platform)
+    try:
+        await try_publish(bus, kv.key_subject(BUILDS_BUCKET, key))
+    except NotAllowedError:
+        raise
+    except QgjobError:
+        return
 
 
 async def _register(bus: Bus, record: BuildRecord) -> BuildRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from qgjob.bus.objects import put_file
 from qgjob.bus.topology import ensure_topology
 from qgjob.client import Client, SubmitRequest, WaitOptions, open_client
 from qgjob.client.requests.artifacts import JobArtifact
-from qgjob.errors import NotAllowedError, QgjobError
+from qgjob.errors import NotAllowedError, QgjobError, UnreachableError
 from qgjob.scheduler.queries.dead_letters import DeadLetters, read_letters
 from tests.support.accounts import AccountsServer
 from tests.support.fake_scheduler import FakeScheduler
@@ -111,6 +111,36 @@ async def test_builds_need_a_right_of_their_own(ci: Client, tmp_path: Path, fold
             assert client.bus.denied == []
     finally:
         server.kill()
+
+
+@pytest.mark.parametrize(
+    ("role", "asked", "sentence"),
+    [
+        ("view", "cancel", r"User view of account VIEW may not send control requests \(publish to qg\.ctl\."),
+        ("view", "upload_bundle", r"User view of account VIEW may not submit runs \(publish to .*bundle"),
+        ("view", "upload_app", r"User view of account VIEW may not upload builds \(publish to \$KV\."),
+        ("ci", "upload_app", r"User ci of account CI may not upload builds \(publish to \$O\."),
+        (
+            "agent",
+            "jobs",
+            r"no scheduler answers user agent of account AGENTS: none runs, or that role may not",
+        ),
+    ],
+)
+async def test_who_has_the_credentials_of_another_role_is_told_whose_and_what_is_missing(
+    scheduler: FakeScheduler, guarded: AccountsServer, folder: Path, role: str, asked: str, sentence: str
+):
+    del scheduler
+    (folder / "app").write_bytes(b"x")
+    async with open_client(guarded.user(role)) as client:
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "cancel": lambda: client.cancel("j_1"),
+            "upload_bundle": lambda: client.upload_bundle(folder / "app"),
+            "upload_app": lambda: client.upload_app(folder / "app", org_id="acme", app_version_id="1"),
+            "jobs": client.jobs,
+        }
+        with pytest.raises(UnreachableError if role == "agent" else NotAllowedError, match=sentence):
+            await calls[asked]()
 
 
 async def test_dead_letters_are_seen_and_dropped_by_asking(guarded: AccountsServer):

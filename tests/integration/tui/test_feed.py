@@ -16,6 +16,7 @@ from qgjob.bus.connect import ServerOptions
 from qgjob.bus.topology import stream_state
 from qgjob.clock import SystemClock
 from qgjob.errors import NotAllowedError, UsageError
+from tests.support.accounts import AccountsServer
 from tests.support.lab.model import LabModel
 from tests.support.lab.service import LabService
 from tests.support.proxy import Proxy
@@ -360,6 +361,31 @@ async def test_cancel_says_what_came_of_it(lab: LabService, nats_server: NatsSer
         assert outcome.refused == {"There is no job j_nobody.": ["j_nobody"]}
         assert not outcome.unanswered
         await wait_for(lambda: (j := store.jobs.get(waiting)) and j.state == "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("role", "denied", "shown", "said"),
+    [
+        ("agent", "", "no scheduler", "no scheduler answers user agent of account AGENTS"),
+        ("view", "qg.query.>", "not allowed", "User view of account VIEW may not look at the lab"),
+    ],
+)
+async def test_credentials_of_another_role_are_named(
+    tmp_path: Path, role: str, denied: str, shown: str, said: str
+) -> None:
+    server = AccountsServer(tmp_path / "nats")
+    accounts = tmp_path / "nats" / "accounts.conf"
+    if denied:
+        accounts.write_text(
+            accounts.read_text().replace('deny: ["qg.jobs.>"', f'deny: ["{denied}", "qg.jobs.>"')
+        )
+    await server.start()
+    try:
+        async with feeding(server.address(role)) as (_, store):
+            await wait_for(lambda: word(store) == shown, 10)
+            assert said in store.link.query_error
+    finally:
+        server.kill()
 
 
 async def test_credentials_of_a_producer_are_told_once_what_they_do_not_hear(

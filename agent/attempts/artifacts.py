@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from agent.config.settings import MIB, ArtifactLimits
+from agent.config.settings import ArtifactLimits
 from agent.launch import JobDirs
 from bus_schemas.artifacts import MAX_NAME_BYTES, Artifact, is_safe_name
 from bus_schemas.jobs import BlobRef
 from bus_schemas.streams import ARTIFACT_OBJECTS
 from qgjob.bus import objects
 from qgjob.bus.connect import Bus
+from qgjob.domain.wording import show_size
 from qgjob.errors import QgjobError
 
 KEEPING_S: Final = 120.0
@@ -81,9 +82,9 @@ def gather(dirs: JobDirs, limits: ArtifactLimits) -> Gathered:
         if len(gathered.kept) >= limits.count:
             gathered.left_out.append(f"{name}: more than {limits.count} files")
         elif size > limits.file_bytes:
-            gathered.left_out.append(f"{name}: {size / MIB:.1f} MiB, over {limits.file_bytes / MIB:g} MiB")
+            gathered.left_out.append(f"{name}: {show_size(size)}, over {show_size(limits.file_bytes)}")
         elif total + size > limits.total_bytes:
-            gathered.left_out.append(f"{name}: all of them are over {limits.total_bytes / MIB:g} MiB")
+            gathered.left_out.append(f"{name}: all of them are over {show_size(limits.total_bytes)}")
         else:
             gathered.kept.append(Found(_unique(name, names), path, size))
             total += size

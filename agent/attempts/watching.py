@@ -15,6 +15,7 @@ from agent.launch import EndReason, JobDirs
 from agent.output.logs import LogShipper
 from agent.storage.room import MIN_FREE_BYTES
 from bus_schemas.jobs import JobSpec
+from qgjob.domain.wording import show_size
 
 LOOK_EVERY_S: Final = 5.0
 """When the disk has less, whoever wrote much is ended before everybody suffers."""
@@ -85,13 +86,13 @@ async def _watch_disk(root: Path, at_first: Room | None, interruption: Interrupt
 
 
 def _over_limit(used: Room, free: Room, limit: int) -> str | None:
-    written = f"{used.bytes / MIB:.0f} MiB"
+    written = f"{show_size(used.bytes)}"
     if used.bytes > limit:
-        return f"the test wrote {written} to the disk, more than the {limit / MIB:g} allowed"
+        return f"the test wrote {written} to the disk, more than the {show_size(limit)} allowed"
     if used.files > MAX_FILES:
         return f"the test made more than {MAX_FILES:,} files"
     if free.bytes < MIN_FREE_BYTES and used.bytes > _MUCH:
-        return f"the disk has {free.bytes / MIB:.0f} MiB left, and the test wrote {written}"
+        return f"the disk has {show_size(free.bytes)} left, and the test wrote {written}"
     if free.files < MIN_FREE_FILES and used.files > _MANY:
         return f"the disk has room for {free.files:,} more files, and the test made {used.files:,}"
     return None

@@ -28,6 +28,7 @@ from agent.drivers.timed_install import timed_install
 from agent.errors import JobError
 from agent.storage.room import MIN_FREE_BYTES
 from qgjob.clock import Clock
+from qgjob.domain.wording import show_size
 from qgjob.errors import UsageError
 
 
@@ -70,7 +71,7 @@ class MarkerDevice(Device):
             return Health(ok=False, silent=True, detail=text)
         wrong = None
         if free < MIN_FREE_BYTES:
-            wrong = f"less than {MIN_FREE_BYTES // 1024**2} MiB of disk left"
+            wrong = f"less than {show_size(MIN_FREE_BYTES)} of disk left"
         elif not os.access(self._folder, os.W_OK):  # a file system with errors becomes read-only
             wrong = f"the slot's folder {self._folder} cannot be written to"
         return Health(ok=wrong is None, detail=wrong, free_mib=free // 1024**2)

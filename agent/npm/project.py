@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from agent.errors import JobError
+from qgjob.domain.wording import show_size
 
 LOCKS: Final = ("npm-shrinkwrap.json", "package-lock.json")
 
@@ -55,7 +56,7 @@ def _refuse_local(lock: Path, shown: str) -> None:
 
     try:
         if lock.stat().st_size > _MAX_LOCK_BYTES:
-            raise broken(f"it is larger than {_MAX_LOCK_BYTES // 1024**2} MiB")
+            raise broken(f"it is larger than {show_size(_MAX_LOCK_BYTES)}")
         document: Any = json.loads(lock.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise broken("it is no JSON document") from error

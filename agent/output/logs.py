@@ -23,6 +23,7 @@ from bus_schemas.logs import LogChunk
 from bus_schemas.streams import LOGS
 from qgjob.bus.connect import Bus
 from qgjob.bus.direct import read_last
+from qgjob.domain.wording import show_size
 from qgjob.errors import QgjobError
 
 log = logging.getLogger(__name__)
@@ -123,8 +124,8 @@ class LogShipper:
         complete = not tail.dropped
         tail.add(name, data)
         if complete and tail.dropped:
-            shown = f"{self._limit / 2**20:.3g} MiB"
-            self._add("sys", f"\nThe log is over its limit of {shown}: from here on only its end is kept.\n")
+            limit = show_size(self._limit)
+            self._add("sys", f"\nThe log is over its limit of {limit}: from here on only its end is kept.\n")
 
     def _finish_text(self) -> None:
         for name, decoder in self._decoders.items():

@@ -20,7 +20,7 @@ from xml.parsers import expat
 from agent.reports.opening import MAX_BYTES, MAX_CASES, MAX_DEPTH, MAX_FILES, MAX_TRIES, open_report
 from agent.reports.text import MAX_MESSAGE, MAX_NAME, file_of, line_of, message_of, name_of, seconds_of
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
-from qgjob.domain.wording import first_of
+from qgjob.domain.wording import first_of, show_size
 
 _CHUNK = 1 << 16
 _STATUSES = {"failure": CaseStatus.FAILED, "error": CaseStatus.ERROR, "skipped": CaseStatus.SKIPPED}
@@ -89,7 +89,7 @@ def read_junits(path: Path, *, root: Path | None = None) -> JUnitReport | None:
     if len(cases) > MAX_CASES:
         problems.insert(0, f"of {len(cases)} cases in the JUnit reports {MAX_CASES} were kept")
     if unread:
-        bounds = f"{MAX_BYTES // 1024**2} MiB and {MAX_CASES} cases"
+        bounds = f"{show_size(MAX_BYTES)} and {MAX_CASES} cases"
         problems.insert(
             0, f"of the JUnit reports {first_of(unread, 1)} not read: together they may have {bounds}"
         )
@@ -128,7 +128,7 @@ def _parse(file: IO[bytes]) -> tuple[list[_Attempt], str | None]:
         while data := file.read(_CHUNK):
             taken += len(data)
             if taken > MAX_BYTES:
-                raise _RefusedError(f"it is larger than {MAX_BYTES // 1024**2} MiB")
+                raise _RefusedError(f"it is larger than {show_size(MAX_BYTES)}")
             reader.parser.Parse(data, False)
         reader.parser.Parse(b"", True)
     except _RefusedError as error:

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from agent.reports.opening import MAX_BYTES, MAX_CASES, MAX_DEPTH, MAX_TRIES, open_report
 from agent.reports.text import file_of, line_of, message_of, name_of, seconds_of
 from agent.runners.base import CaseResult, CaseStatus, CaseTry
+from qgjob.domain.wording import show_size
 
 _RESULTS: Final = {
     "passed": CaseStatus.PASSED,
@@ -44,7 +45,7 @@ def read_playwright(path: Path, *, root: Path | None = None) -> PlaywrightReport
     except OSError as error:
         return PlaywrightReport(problem=f"the JSON report cannot be read: {error.strerror}")
     if len(data) > MAX_BYTES:
-        return PlaywrightReport(problem=f"the JSON report is larger than {MAX_BYTES // 1024**2} MiB")
+        return PlaywrightReport(problem=f"the JSON report is larger than {show_size(MAX_BYTES)}")
     try:
         document: Any = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -11,10 +11,10 @@ def pluralize(number: int, what: str) -> str:
 
 
 def show_size(size: float) -> str:
-    """A number of bytes: `812 B`, `3.4 KiB`, `48.1 MiB`, `5.2 GiB`."""
+    """A number of bytes: `812 B`, `3.4 KiB`, `48.1 MiB`; a whole number as `50 MiB`, as limits are."""
     for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if size >= unit:
-            return f"{size / unit:.1f} {name}"
+            return f"{size // unit:.0f} {name}" if size % unit == 0 else f"{size / unit:.1f} {name}"
     return f"{size:.0f} B"
 
 

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qgjob.callers import is_for_this_machine, is_foreign, same_secret
+from qgjob.domain.wording import show_size
 from qgjob.gateway.problems import problem
 from qgjob.gateway.tempo import in_time
 
@@ -69,7 +70,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         size += len(message.get("body", b""))
         if size > _MAX_BODY_BYTES:
-            raise HTTPException(413, f"The body of a request has at most {_MAX_BODY_BYTES >> 20} MiB.")
+            raise HTTPException(413, f"The body of a request has at most {show_size(_MAX_BODY_BYTES)}.")
         return message
 
     return counting

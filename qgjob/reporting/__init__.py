@@ -18,7 +18,7 @@ from bus_schemas.events import Attempt
 from bus_schemas.queries import JobView, RunView
 from qgjob.client import Client
 from qgjob.domain.lifecycle import BAD_ENDS
-from qgjob.domain.wording import pluralize
+from qgjob.domain.wording import pluralize, show_size
 from qgjob.report.excerpt import failed_cases
 from qgjob.report.model import RunReport, worst_first
 from qgjob.reporting.fetcher import Fetcher
@@ -144,7 +144,7 @@ class AllCases:
         """Why some are not there, as a sentence without its full stop; empty when all are."""
         parts = [f"those of {pluralize(self.lost, 'job')} could not be read"] if self.lost else []
         if self.over:
-            limits = f"{MAX_SHOWN_CASES:,} cases or {MAX_SHOWN_BYTES // 2**20} MiB of reports"
+            limits = f"{MAX_SHOWN_CASES:,} cases or {show_size(MAX_SHOWN_BYTES)} of reports"
             parts.append(f"those of {pluralize(self.over, 'job')} are over the limit of {limits}")
         return f"Not all cases are shown: {', '.join(parts)}; there each file is one case" if parts else ""
 

@@ -40,7 +40,7 @@ async def test_dead_letters_are_listed_shown_and_dropped(qgjob: Qgjob) -> None:
     assert max(map(len, run("list").out.splitlines())) < 260
     assert "1 older one" in run("list", "--limit", "1").err
     shown = run("show", number)
-    assert "payload:   97.7 KiB, of which the first 64.0 KiB are kept" in shown.out
+    assert "payload:   97.7 KiB, of which the first 64 KiB are kept" in shown.out
     assert "sequence 7" in shown.out
     assert base64.b64decode(run("show", number, "--json").json["data"]) == HOSTILE[:65_536]
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
 from agent.drivers.adb.errors import AdbError, AdbServerError, DeviceGoneError, DeviceSilentError
+from qgjob.domain.wording import show_size
 
 HOST: Final = "127.0.0.1"
 MAX_OUTPUT_BYTES: Final = 8 * 2**20
@@ -65,7 +66,7 @@ class Connection:
             while piece := await self.reader.read(_CHUNK):
                 parts.append(piece)
                 if (size := size + len(piece)) > limit:
-                    raise DeviceSilentError(f"{self._whose} answers with more than {limit >> 20} MiB")
+                    raise DeviceSilentError(f"{self._whose} answers with more than {show_size(limit)}")
         except OSError as error:
             raise DeviceGoneError(f"the link to {self._whose} broke: {error}") from error
         return b"".join(parts)

@@ -28,6 +28,7 @@ from qgjob.client.models import TransferProgress
 from qgjob.client.submitting import bundles
 from qgjob.client.submitting.archives import format_of
 from qgjob.clock import Clock, rfc3339
+from qgjob.domain.wording import show_size
 from qgjob.errors import (
     BadMessageError,
     NotAllowedError,
@@ -76,7 +77,7 @@ async def upload(
             raise UsageError(f"{path} is neither a file nor a folder.", hint="Of a pipe make a file first.")
         if (size := file.stat().st_size) > MAX_BUILD_BYTES:  # before it is read, which takes minutes
             raise RefusedError(
-                f"The build has {size / 2**20:.0f} MiB; at most {MAX_BUILD_BYTES >> 20} are taken."
+                f"The build has {show_size(size)}; at most {show_size(MAX_BUILD_BYTES)} are taken."
             )
         if not size:
             raise _empty(path)

@@ -11,6 +11,7 @@ from bus_schemas.streams import BUNDLE_OBJECTS
 from qgjob.bus import objects
 from qgjob.bus.connect import Bus
 from qgjob.client.models import TransferProgress
+from qgjob.domain.wording import show_size
 from qgjob.errors import RefusedError, UsageError
 
 MAX_BUNDLE_BYTES: Final = 50 * 2**20
@@ -24,7 +25,7 @@ async def upload(bus: Bus, file: Path, *, now: float, progress: TransferProgress
     blob = blob_of(file)
     if blob.size > MAX_BUNDLE_BYTES:
         raise RefusedError(
-            f"The test bundle has {blob.size / 2**20:.1f} MiB; at most {MAX_BUNDLE_BYTES >> 20} are taken.",
+            f"The test bundle has {show_size(blob.size)}; at most {show_size(MAX_BUNDLE_BYTES)} are taken.",
             hint="Leave out what the tests do not need with a .qgjobignore.",
         )
     await store(bus, BUNDLE_OBJECTS, file, blob, now=now, progress=progress)

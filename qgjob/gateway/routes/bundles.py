@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from qgjob.client.submitting.bundles import MAX_BUNDLE_BYTES
+from qgjob.domain.wording import show_size
 from qgjob.gateway.answers import KnownRoute, ServedOf, document
 
 router = APIRouter(prefix="/api/bundles", tags=["jobs"], route_class=KnownRoute)
@@ -45,7 +46,7 @@ async def _receive(request: Request, file: IO[bytes]) -> None:
                     )
             size += len(part)
             if size > MAX_BUNDLE_BYTES:
-                raise HTTPException(413, f"A test bundle has at most {MAX_BUNDLE_BYTES >> 20} MiB.")
+                raise HTTPException(413, f"A test bundle has at most {show_size(MAX_BUNDLE_BYTES)}.")
             await asyncio.to_thread(file.write, part)
     except ClientDisconnect:
         raise HTTPException(400, "The body broke off.") from None

@@ -304,7 +304,7 @@ async def test_a_build_that_is_too_large_is_refused_before_it_is_read(client: Cl
     path = folder / "enormous.tar.gz"
     with path.open("wb") as file:
         file.truncate(MAX_BUILD_BYTES + 1)
-    with pytest.raises(RefusedError, match="at most 2048 are taken"):  # and not that it is no archive
+    with pytest.raises(RefusedError, match="at most 2 GiB are taken"):  # and not that it is no archive
         await client.upload_app(path, org_id=ORG, app_version_id="1")
 
 

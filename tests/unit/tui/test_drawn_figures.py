@@ -75,7 +75,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_sizes_and_counts() -> None:
-    assert (show_size(812), show_size(3_565_158), show_size(5 * 2**30)) == ("812 B", "3.4 MiB", "5.0 GiB")
+    assert (show_size(812), show_size(3_565_158), show_size(5 * 2**30)) == ("812 B", "3.4 MiB", "5 GiB")
     assert (short_count(999), short_count(1200), short_count(45_000), short_count(999_999)) == (
         "999",
         "1.2k",

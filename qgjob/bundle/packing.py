@@ -120,7 +120,10 @@ class _LimitReachedError(Exception):
 
 
 class _HashingSink:
-    """Counts and hashes what goes into a file, and stops at the limit."""
+    """Counts and hashes what goes into a file; stops at the limit, and when somebody has removed the file.
+
+    Packing runs in a thread, which cannot be ended: removing its folder is how a cancel tells it.
+    """
 
     def __init__(self, file: IO[bytes], limit: int | None) -> None:
         self._file = file
@@ -132,6 +135,8 @@ class _HashingSink:
         self.size += len(data)
         if self._limit is not None and self.size > self._limit:
             raise _LimitReachedError
+        if not Path(self._file.name).exists():
+            raise UsageError(f"{self._file.name} was removed while it was written.")
         self.digest.update(data)
         return self._file.write(data)
 

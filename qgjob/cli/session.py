@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,7 +74,39 @@ def session_of(ctx: typer.Context) -> Session:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a command's coroutine to its end."""
+    """Run a command's coroutine to its end.
+
+    A SIGTERM, unless somebody else takes it, cancels it like a Ctrl-C, so that it leaves no file behind; then
+    the process dies of the signal all the same. A second one kills at once.
+    """
     import asyncio
 
-    return asyncio.run(main)
+    terminated = False
+
+    async def terminable() -> T:
+        nonlocal terminated
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def terminate() -> None:
+            nonlocal terminated
+            if terminated:
+                _die_of_sigterm()
+            terminated = True
+            if task is not None:
+                task.cancel()
+
+        main_thread = threading.current_thread() is threading.main_thread()
+        if main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            loop.add_signal_handler(signal.SIGTERM, terminate)
+        return await main
+
+    try:
+        return asyncio.run(terminable())
+    finally:
+        if terminated:
+            _die_of_sigterm()
+
+
+def _die_of_sigterm() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The clock that is passed to whatever needs the time, so that tests and the simulator can set it."""
+"""The clock that is passed to whatever needs the time, so that tests can set it."""
 
 from __future__ import annotations
 
@@ -29,33 +29,6 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return the seconds of the machine's monotonic clock."""
         return time.monotonic()
-
-
-class ManualClock:
-    """A clock that stands still until it is told to go on."""
-
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self._now = now
-        self._monotonic = 0.0
-
-    def now(self) -> float:
-        """Return the seconds since the epoch, UTC."""
-        return self._now
-
-    def monotonic(self) -> float:
-        """Return the seconds by which the clock was advanced so far."""
-        return self._monotonic
-
-    def advance(self, seconds: float) -> None:
-        """Let this many seconds pass on both clocks; raises ValueError for a negative number."""
-        if seconds < 0:
-            raise ValueError("time does not run backwards; set_now() moves the wall clock alone")
-        self._now += seconds
-        self._monotonic += seconds
-
-    def set_now(self, now: float) -> None:
-        """Set the wall clock alone, as an administrator or NTP does: no time passes."""
-        self._now = now
 
 
 def rfc3339(at: float | None) -> str | None:

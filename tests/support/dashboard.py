@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from bus_schemas.events import AnyEvent
 from bus_schemas.explain import ExplainAnswer, SlotsWhy
 from bus_schemas.logs import StoredChunk
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.lab import asked
 from tests.support.lab.model import START, LabModel
 from tests.support.lab.output import chunks_of

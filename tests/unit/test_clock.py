@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from qgjob.clock import Clock, ManualClock, SystemClock
+from qgjob.clock import Clock, SystemClock
+from tests.support.clock import ManualClock
 
 
 def test_the_system_clock_is_the_machine_s() -> None:

@@ -21,8 +21,8 @@ from qgjob.cli.help.completing import uploaded
 from qgjob.client import Client, SubmitRequest
 from qgjob.client.submitting import bundles
 from qgjob.client.submitting.builds import MAX_BUILD_BYTES
-from qgjob.clock import ManualClock
 from qgjob.errors import NotFoundError, RefusedError, UsageError
+from tests.support.clock import ManualClock
 
 ORG = "acme.*> ü"
 

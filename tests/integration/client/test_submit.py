@@ -23,8 +23,8 @@ from qgjob.client.requests.request import ask as ask_scheduler
 from qgjob.client.submitting import publish_run
 from qgjob.client.submitting.publish_run import PlannedRun, cut
 from qgjob.client.submitting.submit import digest_of, make_specs, submit
-from qgjob.clock import ManualClock
 from qgjob.errors import RefusedError, UnreachableError
+from tests.support.clock import ManualClock
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for

@@ -19,7 +19,7 @@ from bus_schemas.lab import HoldOrder
 from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
 from qgjob.client import Client
-from qgjob.clock import ManualClock, SystemClock
+from qgjob.clock import SystemClock
 from qgjob.errors import NotFoundError, RefusedError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.dispatch.dispatcher import Dispatcher
@@ -28,6 +28,7 @@ from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
 from qgjob.scheduler.dispatch.slots import SILENT_S, Slots
 from qgjob.scheduler.leadership.fence import Fence
+from tests.support.clock import ManualClock
 from tests.support.faulty_runners import PLUGINS
 from tests.support.pipeline import EventRecorder, counts_reached, idle_slots, overview, slot_named, system
 from tests.support.runs import planned, submit

@@ -6,7 +6,6 @@ import pytest
 
 from qgjob.bus.connect import Bus
 from qgjob.client.ids import new_ids
-from qgjob.clock import ManualClock
 from qgjob.domain.history import JobDoc
 from qgjob.domain.placement.core import apply_event
 from qgjob.domain.placement.events import JobArrived, JobWithdrawn
@@ -15,6 +14,7 @@ from qgjob.errors import NotFoundError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.control.explainer import Explainer
 from qgjob.scheduler.queries.lookup import KnownJobs
+from tests.support.clock import ManualClock
 from tests.support.placement import job
 
 

@@ -17,10 +17,11 @@ from qgjob.bus import objects
 from qgjob.bus.connect import Bus
 from qgjob.client import Client, SubmitRequest
 from qgjob.client.submitting.submit import make_specs
-from qgjob.clock import ManualClock, SystemClock
+from qgjob.clock import SystemClock
 from qgjob.scheduler.intake import file_retention
 from qgjob.scheduler.intake.crons import Crons
 from qgjob.scheduler.intake.file_retention import FileRetention
+from tests.support.clock import ManualClock
 from tests.support.scheduling import scheduling
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.wait import wait_for

@@ -9,11 +9,11 @@ from bus_schemas.streams import EVENTS_KEPT_S, PRIORITIES_BUCKET
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.publisher import Publisher
-from qgjob.clock import ManualClock
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.priorities import Priorities
 from qgjob.scheduler.queries.lookup import KnownJobs
+from tests.support.clock import ManualClock
 
 NOW = 1_790_000_000.0
 

@@ -10,8 +10,8 @@ from agent.attempts.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver, DriverContext, Presence
 from agent.slots.roster import DeviceRoster
 from agent.slots.slot import SlotWorker
-from qgjob.clock import ManualClock
 from qgjob.errors import UsageError
+from tests.support.clock import ManualClock
 
 
 class Bare(Driver):

@@ -13,7 +13,7 @@ from qgjob.cli.waiting.ending import print_end
 from qgjob.cli.waiting.progress import HEARTBEAT_S, DrawnProgress, PlainProgress, progress_for
 from qgjob.client.models import Waited
 from qgjob.client.watching.watch import Watch
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.views import view
 
 

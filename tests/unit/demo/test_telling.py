@@ -11,9 +11,9 @@ from rich.console import Console
 
 from qgjob.cli.commands.demo import tell_report
 from qgjob.cli.display.output import Output
-from qgjob.clock import ManualClock
 from qgjob.demo.report import make_report
 from qgjob.demo.show import DrawnShow, PlainShow
+from tests.support.clock import ManualClock
 from tests.unit.demo.things import World
 
 

@@ -6,11 +6,11 @@ import logging
 
 import pytest
 
-from qgjob.clock import ManualClock
 from qgjob.errors import ExitCode, NotFoundError
 from qgjob.gateway.gates import Gate, Limit, TooOftenError
 from qgjob.gateway.limits import Rate
 from qgjob.gateway.throttle import caller_of
+from tests.support.clock import ManualClock
 
 
 @pytest.fixture

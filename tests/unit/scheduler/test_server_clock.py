@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from qgjob.clock import ManualClock
 from qgjob.scheduler.leadership import server_clock
 from qgjob.scheduler.leadership.server_clock import ServerClock
+from tests.support.clock import ManualClock
 
 
 async def test_an_answer_to_the_last_of_several_questions_is_of_its_time(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from qgjob.clock import ManualClock
 from qgjob.domain.placement.events import JobArrived, SlotSeen
 from qgjob.domain.placement.model import GroupKey, Job
 from qgjob.domain.placement.stats import AGED_AFTER_S, AGED_MAX_DEFERRAL_S, max_aged_credit
 from qgjob.scheduler.dispatch.lab import Lab
+from tests.support.clock import ManualClock
 
 
 @pytest.mark.parametrize(

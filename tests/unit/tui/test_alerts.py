@@ -7,7 +7,7 @@ import pytest
 from bus_schemas.agents import GroupRef, Heartbeat, SlotStatus
 from bus_schemas.holds import BuildHold
 from bus_schemas.queries import GroupView, JobView, Overview, PauseView
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import START, LabModel
 from tests.support.wait import wait_for

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bus_schemas.agents import Heartbeat, SlotStatus
 from bus_schemas.queries import JobView, LeaderView, Overview
 from qgjob.client.watching.fold import apply_event
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.lab.histories import Seen, histories
 from tui.store.job import Job
 from tui.store.store import Store

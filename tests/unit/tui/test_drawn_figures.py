@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bus_schemas.jobs import priority_class
 from bus_schemas.queries import Overview
-from qgjob.clock import ManualClock
 from qgjob.domain.wording import show_size
+from tests.support.clock import ManualClock
 from tests.support.lab.model import START
 from tui.draw.bars import area, bar, nice_maximum, rule, spark
 from tui.draw.spans import width_of

@@ -8,7 +8,7 @@ from sys import getsizeof
 import pytest
 
 from bus_schemas.queries import JobView
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.lab.model import START
 from tui.store.job import Job
 from tui.store.oldest import Evictable

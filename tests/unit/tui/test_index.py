@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus_schemas.events import Released, Started
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.lab.histories import Seen, histories
 from tests.support.lab.model import LabModel
 from tui.store.filter import parse_filter

@@ -11,7 +11,7 @@ from bus_schemas.agents import DeviceHealth, GroupRef, Heartbeat, SlotStatus
 from bus_schemas.events import Ended, Retrying, Running
 from bus_schemas.holds import SlotHold
 from bus_schemas.queries import GroupView, Overview
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.lab.model import START, LabModel
 from tui.draw.times import moment
 from tui.store.alerts import alerts_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bus_schemas.agents import Heartbeat, SlotStatus
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tui.store.lab import Lab
 from tui.store.link import Link
 from tui.store.store import Store

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus_schemas.events import AnyEvent, Ended
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import START, LabModel
 from tests.support.wait import wait_for

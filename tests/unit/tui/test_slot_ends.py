@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from bus_schemas.agents import Heartbeat, SlotStatus
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.lab.model import START, LabModel
 from tui.store.slot_ends import KEPT
 from tui.store.store import Store

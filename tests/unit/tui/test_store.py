@@ -7,7 +7,7 @@ import sys
 
 from bus_schemas.events import Released
 from bus_schemas.queries import Overview
-from qgjob.clock import ManualClock
+from tests.support.clock import ManualClock
 from tests.support.lab.model import START, LabModel
 from tui.store.attempt import AttemptFacts, End, Run
 from tui.store.job import Job

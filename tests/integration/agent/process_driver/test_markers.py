@@ -10,8 +10,9 @@ import pytest
 from agent.drivers.base import Build, DriverContext
 from agent.drivers.marker import MarkerDevice, NoneDriver, SlotSpec
 from agent.drivers.process import ProcessDriver
-from qgjob.clock import ManualClock, SystemClock
+from qgjob.clock import SystemClock
 from qgjob.errors import UsageError
+from tests.support.clock import ManualClock
 from tests.support.processbuilds import MakeBuild, folders, install, new_device
 
 

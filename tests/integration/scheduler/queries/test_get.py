@@ -12,12 +12,12 @@ from bus_schemas.events import Refused
 from bus_schemas.jobs import JobMessage
 from bus_schemas.queries import HealthAnswer, ListAnswer, ListQuery, Query
 from qgjob.bus.connect import Bus
-from qgjob.clock import ManualClock
 from qgjob.scheduler.projection.projector import Projector
 from qgjob.scheduler.queries.lookup import FoundRun, Lookup
 from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import Store
 from qgjob.store.reader import Reader
+from tests.support.clock import ManualClock
 from tests.support.eventlog import record, record_at_once, submit
 from tests.support.histories import Ids, ended, lifetime, queued, said, spec_of, started
 from tests.support.questions import ONE, answers, ask, caught_up, get, problem, working

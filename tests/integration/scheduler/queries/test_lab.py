@@ -13,7 +13,6 @@ from bus_schemas.tokens import encode_token
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError
-from qgjob.clock import ManualClock
 from qgjob.scheduler.leadership.election import KEY
 from qgjob.scheduler.projection.projector import Projector
 from qgjob.scheduler.queries import health_check
@@ -21,6 +20,7 @@ from qgjob.scheduler.queries.health_check import HealthCheck
 from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import Store
 from qgjob.store.reader import Reader
+from tests.support.clock import ManualClock
 from tests.support.eventlog import record
 from tests.support.histories import lifetime
 from tests.support.questions import ONE, answers, ask, get, problem, working

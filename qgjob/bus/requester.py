@@ -152,7 +152,11 @@ class Requester:
         token = format(self._counter, "x")
         future: asyncio.Future[Msg] = self._loop.create_future()
         self._wait_for(token, future, timeout, self._prefix + token)
-        await self._nc.publish(self._prefix + token, b"")
+        try:
+            await self._nc.publish(self._prefix + token, b"")
+        except NatsError as error:
+            self._waiting.pop(token, None)
+            raise UnreachableError(f"The connection is lost: {error}.") from error
         # Credentials that may not publish there are told so, which is an answer as well.
         with contextlib.suppress(NotAllowedError):
             await future

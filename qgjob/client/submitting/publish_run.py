@@ -212,7 +212,7 @@ class _Publisher:
             try:
                 stored = await kv.get_last(self._bus, streams.JOBS, self._subject)
             except (RequestTimeoutError, NoRespondersError, JsError) as error:
-                await self._again(error)
+                await self._again(_not_stored(error.message.rstrip(".")))
                 continue
             if stored is None or stored.deleted:
                 return None

@@ -27,7 +27,7 @@ from qgjob.scheduler.leadership.election import DeposedError, Election, Mandate
 from qgjob.scheduler.leadership.recovery import QUEUED_THROUGH_KEY, recover
 from qgjob.scheduler.leadership.server_clock import ServerClock
 from qgjob.scheduler.queries.overview import OverviewPublisher
-from qgjob.scheduler.wiring import Parts, ReignSettings, wire
+from qgjob.scheduler.wiring import Parts, ReignSettings
 from qgjob.store.reader import Reader
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ async def reign(
                 inheritance = await recover(bus, mandate.epoch)
                 server = ServerClock(bus, clock)
                 await server.synchronise()
-                parts = wire(
+                parts = Parts(
                     bus, server, mandate, inheritance, settings=settings, find_jobs=find_jobs, reader=reader
                 )
                 await _load(parts)

@@ -23,7 +23,7 @@ from qgjob.scheduler.control.bulk import Bulk, Operation, for_each
 from qgjob.scheduler.control.cancels import Cancels, FindJobs
 from qgjob.scheduler.control.explainer import Explainer
 from qgjob.scheduler.control.priorities import Priorities
-from qgjob.scheduler.control.requests import Control
+from qgjob.scheduler.control.requests import Control, Verb
 from qgjob.scheduler.control.retries import Retries
 from qgjob.scheduler.dispatch.bindings_first import BindingsFirst
 from qgjob.scheduler.dispatch.dispatcher import Dispatcher
@@ -60,207 +60,203 @@ class ReignSettings:
     """How long a run may stay incomplete before it is refused as a whole."""
 
 
-@dataclass(slots=True)
 class Parts:
-    """The duties of a reign, wired together."""
+    """The duties of a reign, made from what it found and wired together.
 
-    lab: Lab
-    backlog: Backlog
-    dispatcher: Dispatcher
-    intake: Intake
-    chains: Chains
-    slots: Slots
-    cancels: Cancels
-    bulk: Bulk
-    superseding: Superseding
-    priorities: Priorities
-    rulebook: RuleBook
-    crons: Crons
-    file_retention: FileRetention
-    holds: Holds
-    control: Control
-    reaper: Reaper
-    lost_jobs: LostJobs
-    dead_letters: DeadLetters
-    overview: OverviewPublisher
-    learning: Learning
-    events: Publisher
-    inheritance: Inheritance
-    ready: asyncio.Event
+    Some need each other: what is made later is reached through a method, called only when all are made.
+    """
 
+    def __init__(
+        self,
+        bus: Bus,
+        clock: Clock,
+        mandate: Mandate,
+        found: Inheritance,
+        *,
+        settings: ReignSettings,
+        find_jobs: FindJobs,
+        reader: Reader,
+    ) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._mandate = mandate
+        self._settings = settings
+        self._find_jobs = find_jobs
+        self._bindings_first = BindingsFirst()
+        self.inheritance = found
+        self.backlog = Backlog()
+        self.ready = asyncio.Event()
+        self.events = Publisher(bus, after=self._bindings_first.until_jobs_started, gather_s=GATHER_S)
+        self.rulebook = RuleBook(bus, clock, self._feed)
+        self.crons = Crons(bus, clock)
+        self.file_retention = FileRetention(bus, clock, self.crons.plans)
+        self.dispatcher = self._make_dispatcher()
+        self.lab = Lab(clock, self.dispatcher.bind, self.dispatcher.release, self._on_expire)
+        self.dead_letters = DeadLetters(bus, lambda: setattr(self.lab, "changed", True))
+        agents: dict[str, set[str]] = {}
+        self.holds = Holds(bus, clock, mandate.epoch, self.lab.state, self.lab.feed, agents)
+        self.slots = Slots(bus, clock, self.lab, self.dispatcher, self.holds, agents)
+        self.cancels = Cancels(
+            bus, clock, self.lab, self.backlog, find_jobs, self._wait_for_arrival, self._on_already_ended
+        )
+        self.priorities = Priorities(
+            bus,
+            clock,
+            self.backlog,
+            self.events,
+            self.lab.feed,
+            find_jobs,
+            self._wait_for_arrival,
+            self.ready,
+        )
+        self.bulk = self._make_bulk()
+        self.control = Control(bus, self._verbs(), self.ready)
+        runs = Runs(bus)
+        self.superseding = Superseding(bus, runs, self.bulk.verb("cancel"), self.ready)
+        self.intake = self._make_intake(runs)
+        self.chains = self._make_chains()
+        self._inherit()
+        self.reaper = Reaper(
+            bus, clock, self.lab, self.backlog, self.cancels, self.dispatcher, settings.ack_wait_s
+        )
+        self.lost_jobs = LostJobs(bus, clock, self.backlog, reader, self.ready)
+        self.learning = Learning(bus, clock, self.lab.state.estimates)
+        self.overview = self._make_overview()
 
-def wire(
-    bus: Bus,
-    clock: Clock,
-    mandate: Mandate,
-    found: Inheritance,
-    *,
-    settings: ReignSettings,
-    find_jobs: FindJobs,
-    reader: Reader,
-) -> Parts:
-    """Make all duties of a reign from what it found."""
-    backlog = Backlog()
-    bindings_first = BindingsFirst()
-    events = Publisher(bus, after=bindings_first.until_jobs_started, gather_s=GATHER_S)
-    ready = asyncio.Event()
+    def _make_dispatcher(self) -> Dispatcher:
+        ack_wait_s, found = self._settings.ack_wait_s, self.inheritance
+        return Dispatcher(
+            bus=self._bus,
+            clock=self._clock,
+            epoch=self._mandate.epoch,
+            fence=Fence(found.fence, copies=found.copies),
+            backlog=self.backlog,
+            events=self.events,
+            ack_wait_s=ack_wait_s,
+            on_already_ended=lambda entry, ended: self._drop_ended(entry, ended.state),
+            on_gone=lambda release: self._feed(unknown_end(release.job.job_id, release.job.attempt)),
+            consumers=GroupConsumers(self._bus, self._clock, ack_wait_s, self._in_use, self._feed),
+            bound_group=self._bound_group,
+            bindings_first=self._bindings_first,
+        )
 
-    def drop_ended(entry: Entry, state: str) -> None:
-        log.info("%s attempt %d has ended before (%s)", entry.job_id, entry.attempt, state)
-        backlog.drop(entry.job_id, entry.attempt)
-        lab.feed(unknown_end(entry.job_id, entry.attempt))
+    def _make_bulk(self) -> Bulk:
+        retries = Retries(self._bus, self._clock, self.backlog, self.events, self._find_jobs)
+        handlers = {
+            "cancel": for_each(self.cancels.cancel),
+            "retry": for_each(retries.retry),
+            "reprioritise": for_each(self.priorities.reprioritise),
+        }
+        return Bulk(self._bus, self._clock, handlers, self.ready)
 
-    def in_use() -> dict[GroupKey, bool]:
-        return lab.in_use()
+    def _verbs(self) -> dict[str, Verb]:
+        """Who answers which control request."""
+        explainer = Explainer(self._bus, self._clock, self.lab.state, self.backlog, self._find_jobs)
+        return {
+            **{name: self.bulk.verb(name) for name in self.bulk.verbs},
+            "queue_pause": self.rulebook.pause,
+            "queue_resume": self.rulebook.resume,
+            "queue_limit": self.rulebook.limit,
+            "cron_add": self.crons.add,
+            "cron_list": self.crons.list,
+            "cron_delete": self.crons.delete,
+            "dead_letters_drop": self.dead_letters.drop,
+            "slots": self.holds.control,
+            "build_resume": self.holds.resume_build,
+            "explain": explainer.explain,
+        }
 
-    def limited(event: Event) -> None:
-        lab.feed(event)
+    def _make_intake(self, runs: Runs) -> Intake:
+        return Intake(
+            bus=self._bus,
+            clock=self._clock,
+            backlog=self.backlog,
+            runs=runs,
+            events=self.events,
+            feed=self.lab.feed,
+            on_job=self.cancels.on_job,
+            has_ended=self._has_ended,
+            on_spec=self.file_retention.on_spec,
+            watermark=Watermark(self.inheritance.queued_through),
+            horizon=self.inheritance.jobs_horizon,
+            open_run_s=self._settings.open_run_s,
+            priority_of=self.priorities.priority_of,
+            superseding=self.superseding,
+            before_next_batch=self._bindings_first.until_bindings_sent,
+            on_caught_up=self.ready.set,
+        )
 
-    def bound(slot: str) -> GroupKey | None:
-        known = lab.state.slots.get(slot)
+    def _make_chains(self) -> Chains:
+        return Chains(
+            bus=self._bus,
+            clock=self._clock,
+            backlog=self.backlog,
+            events=self.events,
+            feed=self.lab.feed,
+            on_ended=self._on_ended,
+            quarantine=self.holds.quarantine,
+            on_retry=self.cancels.on_retry,
+            on_started=self._bindings_first.on_started,
+            released=self.lab.state.in_flight,
+            horizon=self.inheritance.chains_horizon,
+            counted_through=self.inheritance.chains_counted_through,
+            backlog_ready=self.ready,
+        )
+
+    def _make_overview(self) -> OverviewPublisher:
+        return OverviewPublisher(
+            bus=self._bus,
+            clock=self._clock,
+            lab=self.lab,
+            mandate=self._mandate,
+            ended=lambda: dict(self.chains.ended),
+            dead_letters=lambda: self.dead_letters.count,
+            rules=lambda: self.rulebook.rules,
+            holds=self.holds,
+        )
+
+    def _inherit(self) -> None:
+        """Take over what earlier reigns released, and what was being cancelled."""
+        for entry in self.inheritance.entries:
+            self.backlog.add(entry)
+        self._feed(*self.inheritance.released)
+        for job_id in self.inheritance.cancelling:
+            self.cancels.cancelling[job_id] = self._clock.monotonic()
+
+    # --- Who tells whom what: these are made later than who calls them ---
+
+    def _feed(self, *events: Event) -> None:
+        self.lab.feed(*events)
+
+    def _in_use(self) -> dict[GroupKey, bool]:
+        return self.lab.in_use()
+
+    def _bound_group(self, slot: str) -> GroupKey | None:
+        known = self.lab.state.slots.get(slot)
         return known.bound if known else None
 
-    consumers = GroupConsumers(bus, clock, settings.ack_wait_s, in_use, limited)
-    dispatcher = Dispatcher(
-        bus=bus,
-        clock=clock,
-        epoch=mandate.epoch,
-        fence=Fence(found.fence, copies=found.copies),
-        backlog=backlog,
-        events=events,
-        ack_wait_s=settings.ack_wait_s,
-        on_already_ended=lambda entry, ended: drop_ended(entry, ended.state),
-        on_gone=lambda release: lab.feed(unknown_end(release.job.job_id, release.job.attempt)),
-        consumers=consumers,
-        bound_group=bound,
-        bindings_first=bindings_first,
-    )
+    def _on_expire(self, expire: Expire) -> None:
+        self.cancels.on_expired(expire)
 
-    def on_expire(expire: Expire) -> None:  # `cancels` is made from the lab
-        cancels.on_expired(expire)
+    def _has_ended(self, entry: Entry) -> bool:
+        return self.chains.has_ended(entry)
 
-    lab = Lab(clock, dispatcher.bind, dispatcher.release, on_expire)
+    async def _wait_for_arrival(self, any_id: str, operation: Operation) -> None:
+        arrival = Arrival(self._bus, self.backlog, self.intake, self.inheritance.intake, self._find_jobs)
+        await arrival.wait(any_id, operation)
 
-    def on_already_ended(entry: Entry) -> None:
-        if backlog.drop(entry.job_id, entry.attempt) is not None:
-            dispatcher.acknowledge_ended(entry)
-        lab.feed(unknown_end(entry.job_id, entry.attempt))
+    def _drop_ended(self, entry: Entry, state: str) -> None:
+        """A job turned out to have ended when it was to be released."""
+        log.info("%s attempt %d has ended before (%s)", entry.job_id, entry.attempt, state)
+        self.backlog.drop(entry.job_id, entry.attempt)
+        self._feed(unknown_end(entry.job_id, entry.attempt))
 
-    async def wait_for_arrival(any_id: str, operation: Operation) -> None:
-        await Arrival(bus, backlog, intake, found.intake, find_jobs).wait(any_id, operation)
+    def _on_already_ended(self, entry: Entry) -> None:
+        """A job turned out to have ended when it was to be cancelled."""
+        if self.backlog.drop(entry.job_id, entry.attempt) is not None:
+            self.dispatcher.acknowledge_ended(entry)
+        self._feed(unknown_end(entry.job_id, entry.attempt))
 
-    cancels = Cancels(bus, clock, lab, backlog, find_jobs, wait_for_arrival, on_already_ended)
-    priorities = Priorities(bus, clock, backlog, events, lab.feed, find_jobs, wait_for_arrival, ready)
-    rulebook = RuleBook(bus, clock, lab.feed)
-    crons = Crons(bus, clock)
-    file_retention = FileRetention(bus, clock, crons.plans)
-    retries = Retries(bus, clock, backlog, events, find_jobs)
-    bulk_handlers = {
-        "cancel": for_each(cancels.cancel),
-        "retry": for_each(retries.retry),
-        "reprioritise": for_each(priorities.reprioritise),
-    }
-    bulk = Bulk(bus, clock, bulk_handlers, ready)
-    agents: dict[str, set[str]] = {}
-    holds = Holds(bus, clock, mandate.epoch, lab.state, lab.feed, agents)
-
-    def on_ended(entry: Entry) -> None:
-        cancels.on_ended(entry)
-        dispatcher.acknowledge_ended(entry)
-
-    dead_letters = DeadLetters(bus, lambda: setattr(lab, "changed", True))
-    verbs = {
-        **{name: bulk.verb(name) for name in bulk_handlers},
-        "queue_pause": rulebook.pause,
-        "queue_resume": rulebook.resume,
-        "queue_limit": rulebook.limit,
-        "cron_add": crons.add,
-        "cron_list": crons.list,
-        "cron_delete": crons.delete,
-        "dead_letters_drop": dead_letters.drop,
-        "slots": holds.control,
-        "build_resume": holds.resume_build,
-        "explain": Explainer(bus, clock, lab.state, backlog, find_jobs).explain,
-    }
-
-    def has_ended(entry: Entry) -> bool:  # `chains` is made after the intake
-        return chains.has_ended(entry)
-
-    runs = Runs(bus)
-    superseding = Superseding(bus, runs, bulk.verb("cancel"), ready)
-    intake = Intake(
-        bus=bus,
-        clock=clock,
-        backlog=backlog,
-        runs=runs,
-        events=events,
-        feed=lab.feed,
-        on_job=cancels.on_job,
-        has_ended=has_ended,
-        on_spec=file_retention.on_spec,
-        watermark=Watermark(found.queued_through),
-        horizon=found.jobs_horizon,
-        open_run_s=settings.open_run_s,
-        priority_of=priorities.priority_of,
-        superseding=superseding,
-        before_next_batch=bindings_first.until_bindings_sent,
-        on_caught_up=ready.set,
-    )
-    chains = Chains(
-        bus=bus,
-        clock=clock,
-        backlog=backlog,
-        events=events,
-        feed=lab.feed,
-        on_ended=on_ended,
-        quarantine=holds.quarantine,
-        on_retry=cancels.on_retry,
-        on_started=bindings_first.on_started,
-        released=lab.state.in_flight,
-        horizon=found.chains_horizon,
-        counted_through=found.chains_counted_through,
-        backlog_ready=ready,
-    )
-    slots = Slots(bus, clock, lab, dispatcher, holds, agents)
-    for entry in found.entries:
-        backlog.add(entry)
-    inherited: list[Event] = list(found.released)
-    lab.feed(*inherited)
-    for job_id in found.cancelling:
-        cancels.cancelling[job_id] = clock.monotonic()
-    reaper = Reaper(bus, clock, lab, backlog, cancels, dispatcher, settings.ack_wait_s)
-    overview = OverviewPublisher(
-        bus=bus,
-        clock=clock,
-        lab=lab,
-        mandate=mandate,
-        ended=lambda: dict(chains.ended),
-        dead_letters=lambda: dead_letters.count,
-        rules=lambda: rulebook.rules,
-        holds=holds,
-    )
-    return Parts(
-        lab=lab,
-        backlog=backlog,
-        dispatcher=dispatcher,
-        intake=intake,
-        chains=chains,
-        slots=slots,
-        cancels=cancels,
-        bulk=bulk,
-        superseding=superseding,
-        priorities=priorities,
-        rulebook=rulebook,
-        crons=crons,
-        file_retention=file_retention,
-        holds=holds,
-        control=Control(bus, verbs, ready),
-        reaper=reaper,
-        lost_jobs=LostJobs(bus, clock, backlog, reader, ready),
-        dead_letters=dead_letters,
-        overview=overview,
-        learning=Learning(bus, clock, lab.state.estimates),
-        events=events,
-        inheritance=found,
-        ready=ready,
-    )
+    def _on_ended(self, entry: Entry) -> None:
+        self.cancels.on_ended(entry)
+        self.dispatcher.acknowledge_ended(entry)

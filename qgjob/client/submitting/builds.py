@@ -59,35 +59,19 @@ async def upload(
     progress: TransferProgress | None = None,
 ) -> BuildRecord:
     """See `Client.upload_app`."""
-    from qgjob.bundle import pack_folder
-
     checked_id("The organisation id", org_id)
     if app_version_id is not None:
         checked_id("The app version id", app_version_id)
     if not path.exists():
         raise UsageError(f"{path} does not exist.")
     with tempfile.TemporaryDirectory(prefix="qgjob-build-") as folder:
-        if path.is_dir():
-            file = Path(folder) / f"{path.resolve().name or 'build'}.tar.gz"
-            if not (await asyncio.to_thread(pack_folder, path, file, MAX_BUILD_BYTES)).files:
-                raise _empty(path)
-        elif path.is_file():
-            file = path
-        else:
-            raise UsageError(f"{path} is neither a file nor a folder.", hint="Of a pipe make a file first.")
-        if (size := file.stat().st_size) > MAX_BUILD_BYTES:  # before it is read, which takes minutes
-            raise RefusedError(
-                f"The build has {show_size(size)}; at most {show_size(MAX_BUILD_BYTES)} are taken."
-            )
-        if not size:
-            raise _empty(path)
+        file = await _packed(path, Path(folder))
         build_format = await asyncio.to_thread(format_of, file)
         blob = await asyncio.to_thread(bundles.blob_of, file)
-        app_version_id = app_version_id or version_of(blob.digest, version_name)
         try:
             record = BuildRecord(
                 org_id=org_id,
-                app_version_id=app_version_id,
+                app_version_id=app_version_id or version_of(blob.digest, version_name),
                 platform=platform,
                 app_id=app_id,
                 blob=blob,
@@ -97,17 +81,31 @@ async def upload(
             )
         except ValidationError as error:
             raise usage_error("The build", error) from None
-        try:
-            before = await find(bus, org_id, app_version_id, platform)
-        except UnreachableError:
-            # By the roles of deploy/accounts.conf who only looks may not read there either.
-            await _check_may_register(bus, record)
-            raise
-        if before is not None:
-            _check_same(before, record)
+        await _check_unchanged(bus, record)
         # The bytes go first, so that a record never names what is not there.
         await bundles.store(bus, BUILD_OBJECTS, file, blob, now=clock.now(), progress=progress)
     return await _register(bus, record)
+
+
+async def _packed(path: Path, scratch: Path) -> Path:
+    """The build as one file, a folder packed into `scratch`; refused when it is empty or too large."""
+    from qgjob.bundle import pack_folder
+
+    if path.is_dir():
+        file = scratch / f"{path.resolve().name or 'build'}.tar.gz"
+        if not (await asyncio.to_thread(pack_folder, path, file, MAX_BUILD_BYTES)).files:
+            raise _empty(path)
+    elif path.is_file():
+        file = path
+    else:
+        raise UsageError(f"{path} is neither a file nor a folder.", hint="Of a pipe make a file first.")
+    if (size := file.stat().st_size) > MAX_BUILD_BYTES:  # before it is read, which takes minutes
+        raise RefusedError(
+            f"The build has {show_size(size)}; at most {show_size(MAX_BUILD_BYTES)} are taken."
+        )
+    if not size:
+        raise _empty(path)
+    return file
 
 
 def _empty(path: Path) -> UsageError:
@@ -206,6 +204,18 @@ async def list_builds(bus: Bus, *, org_id: str | None = None) -> list[BuildRecor
     except NoRespondersError:
         raise await _no_registry(bus) from None
     return sorted(found, key=lambda record: record.uploaded_at, reverse=True)
+
+
+async def _check_unchanged(bus: Bus, record: BuildRecord) -> None:
+    """Raise when the version stands for other bytes already, or may not be registered at all."""
+    try:
+        before = await find(bus, record.org_id, record.app_version_id, record.platform)
+    except UnreachableError:
+        # By the roles of deploy/accounts.conf who only looks may not read there either.
+        await _check_may_register(bus, record)
+        raise
+    if before is not None:
+        _check_same(before, record)
 
 
 async def _check_may_register(bus: Bus, record: BuildRecord) -> None:

@@ -47,7 +47,7 @@ async def _tried(bus: Bus, name: str, what: str, attempt: Attempt) -> Finding:
         hint = "If they should: ask for credentials with that right (deploy/accounts.conf has those of CI)."
         # Without this one nothing can be said about the lab; not everybody needs the others.
         status: Status = "wrong" if name == QUERY else "warning"
-        return Finding(name, status, f"may not {what}: {error.message.rstrip('.')}", hint)
+        return Finding(name, status, error.message.rstrip("."), hint)
     except (RequestTimeoutError, NoRespondersError):
         return Finding(name, "unknown", f"whether these credentials may {what} cannot be told now")
     except QgjobError as error:

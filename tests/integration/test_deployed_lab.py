@@ -32,11 +32,10 @@ class DeployedServer(NatsServer):
 def keys_made(folder: Path) -> str:
     """What the program prints that the page shows; the seeds are in the folder then."""
     page = (ROOT / "docs" / "deploy.md").read_text()
-    shown = re.search(r"python - ([a-z ]+) <<'END'\n(.*?)^ *END$", page, re.DOTALL | re.MULTILINE)
+    shown = re.search(r"python - ([a-z ]+) <<'END'\n(.*?)^END$", page, re.DOTALL | re.MULTILINE)
     assert shown is not None
     assert tuple(shown[1].split()) == ROLES
-    program = re.sub(r"^  ", "", shown[2], flags=re.MULTILINE)
-    argv = [sys.executable, "-c", program, *ROLES]
+    argv = [sys.executable, "-c", shown[2], *ROLES]
     return subprocess.run(argv, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 

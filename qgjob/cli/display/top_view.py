@@ -102,7 +102,7 @@ def _head(seen: Seen, overview: Overview) -> list[Line]:
         [
             ("ends a minute ", "dim"),
             (spark(minutes, MINUTES, max(1.0, *minutes)), "green"),
-            (f" {rate:.1f} (of {MINUTES} min)", "dim"),
+            (f" {rate:.1f} (mean of the last 5 of {MINUTES} min)", "dim"),
         ],
     ]
     if overview.dead_letters:

@@ -90,7 +90,9 @@ class Crons:
         request = CronDelete.decode(data)
         found = [plan for plan in await self.plans() if plan.schedule_id == request.id]
         if not found:
-            raise NotFoundError(f"There is no schedule {request.id}.", hint="`qgjob cron list` shows them.")
+            raise NotFoundError(
+                f"There is no schedule {request.id}.", hint="`qgjob cron list` shows their ids (c_…)."
+            )
         for plan in found:
             subject = subjects.cron_plan(plan.org_id, plan.schedule_id)
             await self.bus.requests.api(f"STREAM.PURGE.{streams.CRON}", {"filter": subject})

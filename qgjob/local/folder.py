@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from qgjob.errors import QgjobError, RefusedError
+from qgjob.errors import RefusedError, UsageError
 
 # After a SIGKILL of an `up` its nats-server still holds the lock for the moment it takes to die.
 _PATIENCE_S = 5.0
@@ -53,14 +53,14 @@ class DataFolder:
         A child that inherits the descriptor holds the folder too, so that nobody starts a second
         server over a store that a dying one still has open.
 
-        Raises RefusedError, naming the holder, when another `up` has the folder, and QgjobError
+        Raises RefusedError, naming the holder, when another `up` has the folder, and UsageError
         when the folder cannot be written.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.path / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise QgjobError(
+            raise UsageError(
                 f"The data folder {self.path} cannot be used: {error.strerror}.",
                 hint="Give another one with --data-dir.",
             ) from error

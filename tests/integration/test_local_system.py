@@ -13,7 +13,7 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from qgjob.errors import QgjobError, RefusedError
+from qgjob.errors import RefusedError, UsageError
 from qgjob.local.child import ChildError, ChildSpec
 from qgjob.local.folder import DataFolder
 from qgjob.local.ports import free_port
@@ -85,7 +85,7 @@ async def test_a_port_that_was_asked_for_is_taken_or_refused(tmp_path: Path, sha
 
 async def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(QgjobError, match=r"The data folder .* cannot be used"):
+    with pytest.raises(UsageError, match=r"The data folder .* cannot be used"):
         async with LocalSystem(alone(tmp_path / "file" / "below")):
             pytest.fail("it ran without a folder")
 

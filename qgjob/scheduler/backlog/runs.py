@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage, RunMarker
@@ -37,38 +37,56 @@ class OpenRun:
     )
 
 
+class _Known(NamedTuple):
+    """A run's marker, and its sequence; 0 when another one has taken its place since."""
+
+    marker: RunMarker | None
+    seq: int
+
+
+_UNKNOWN: Final = _Known(None, 0)
+
+
 @dataclass(slots=True)
 class Runs:
     """Markers by run, read once, and the runs that are open."""
 
     bus: Bus
     open: dict[RunKey, OpenRun] = field(default_factory=dict[RunKey, OpenRun])
-    _known: dict[RunKey, RunMarker | None] = field(default_factory=dict[RunKey, RunMarker | None])
+    _known: dict[RunKey, _Known] = field(default_factory=dict[RunKey, _Known])
 
     async def learn(self, keys: Iterable[RunKey]) -> None:
         """Read the markers that are not known yet, all at once."""
         new = [key for key in dict.fromkeys(keys) if key not in self._known]
         if not new:
             return
-        for key, (marker, _) in zip(new, await asyncio.gather(*map(self.read, new)), strict=True):
-            self._known[key] = marker
+        for key, (marker, seq) in zip(new, await asyncio.gather(*map(self.read, new)), strict=True):
+            self._known[key] = _Known(marker, seq)
         while len(self._known) > _MAX_KNOWN:
             del self._known[next(iter(self._known))]
 
     def marker(self, key: RunKey) -> RunMarker | None:
         """The marker as it was when it was read, if there was one."""
-        return self._known.get(key)
+        return self._known.get(key, _UNKNOWN).marker
+
+    async def completed_at(self, key: RunKey) -> int:
+        """The sequence of the marker that made a whole run complete; 0 without one."""
+        known = self._known.get(key, _UNKNOWN)
+        if known.seq and known.marker is not None and known.marker.state == "complete":
+            return known.seq
+        _, seq = await self.read(key)
+        return seq
 
     def is_complete(self, key: RunKey) -> bool:
         """Whether all of a run is known to be in the backlog."""
-        marker = self._known.get(key)
+        marker = self.marker(key)
         return marker is not None and marker.state == "complete"
 
     def completed(self, key: RunKey) -> OpenRun | None:
         """A run's last batch was seen; returns it with its jobs that waited for that."""
-        marker = self._known.get(key)
+        marker = self.marker(key)
         if marker is not None:
-            self._known[key] = marker.model_copy(update={"state": "complete"})
+            self._known[key] = _Known(marker.model_copy(update={"state": "complete"}), 0)
         return self.open.get(key)
 
     async def read(self, key: RunKey) -> tuple[RunMarker | None, int]:

@@ -70,30 +70,36 @@ class Superseding:
         Returns which run is superseded by which; hand it to `end` once these jobs are in the backlog.
         What somebody asked to try once more is wanted, however old its run is.
         """
-        over: list[tuple[str, str]] = []
+        by_key: dict[tuple[str, str], dict[RunKey, None]] = {}
         for message in messages:
             spec = message.spec
-            key = (spec.org_id, spec.run_id)
-            if spec.concurrency_key is None or message.asked is not None or key in self._seen:
-                continue
-            over += await self._arrived(key, spec.concurrency_key)
-            self._seen[key] = None
-            while len(self._seen) > _MAX_KNOWN:
-                del self._seen[next(iter(self._seen))]
-        return over
+            run = (spec.org_id, spec.run_id)
+            if spec.concurrency_key is not None and message.asked is None and run not in self._seen:
+                by_key.setdefault((spec.org_id, spec.concurrency_key), {})[run] = None
+        # All keys at once: a new leader reads the runs of thousands before it places a job.
+        over = await asyncio.gather(*(self._arrived(*key, runs) for key, runs in by_key.items()))
+        self._seen.update(run for runs in by_key.values() for run in runs.items())
+        while len(self._seen) > _MAX_KNOWN:
+            del self._seen[next(iter(self._seen))]
+        return [pair for pairs in over for pair in pairs]
 
     def end(self, over: Iterable[tuple[str, str]]) -> None:
         """Have runs cancelled that others have superseded."""
         for pair in over:
             self._over.put_nowait(pair)
 
-    async def _arrived(self, run: RunKey, key: str) -> list[tuple[str, str]]:
-        org_id, run_id = run
-        _, seq = await self.runs.read(run)
-        newest = await self._newest(org_id, key, _Newest(run_id, seq))
+    async def _arrived(self, org_id: str, key: str, runs: Iterable[RunKey]) -> list[tuple[str, str]]:
+        over: list[tuple[str, str]] = []
+        for run in runs:
+            newest = await self._newest(org_id, key, _Newest(run[1], await self.runs.completed_at(run)))
+            over += self._note(org_id, key, run[1], newest.run_id)
+        return over
+
+    def _note(self, org_id: str, key: str, run_id: str, newest: str) -> list[tuple[str, str]]:
+        """Keep what lives of a key; returns which of its runs is superseded by which."""
         live = self._live.setdefault((org_id, key), set())
         live.add(run_id)
-        over = [(known, newest.run_id) for known in live if known != newest.run_id]
+        over = [(known, newest) for known in live if known != newest]
         live.difference_update(older for older, _ in over)
         if not live:
             del self._live[org_id, key]

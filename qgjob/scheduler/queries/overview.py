@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.placement import blocking
 from qgjob.domain.placement.groups import Group
-from qgjob.domain.placement.model import Job
+from qgjob.domain.placement.model import GroupKey, Job
 from qgjob.scheduler.dispatch.dispatcher import group_ref
 from qgjob.scheduler.dispatch.holds import Holds
 from qgjob.scheduler.dispatch.lab import Lab
@@ -29,16 +29,29 @@ log = logging.getLogger(__name__)
 
 _EVERY_S = 0.25
 _STILL_EVERY = 8
+_REST_SHARE = 20.0
+"""But so many times as long as it takes lies between two: with a hundred thousand groups it takes a while."""
 _MAX_GROUPS = 200
 _MAX_HOLDS = 200
+
+
+Parked = Mapping[GroupKey, tuple[int, Job]]
+"""How many jobs of a group wait at the gates of their runs, and the oldest of them."""
 
 
 class _Row(NamedTuple):
     """A group with all that waits in it."""
 
     group: Group
+    blocked: Group | None
     waiting: int
-    oldest: Job | None
+    parked: Job | None
+    """The oldest at the gates of their runs."""
+
+    def oldest(self) -> Job | None:
+        """The one that waits longest of all."""
+        blocked = None if self.blocked is None else self.blocked.oldest()
+        return min(_jobs(self.group.oldest(), blocked, self.parked), default=None)
 
 
 @dataclass(slots=True)
@@ -60,10 +73,11 @@ class OverviewPublisher:
         """Publish until cancelled."""
         while True:
             self._rounds += 1
+            began = self.clock.monotonic()
             if self.lab.changed or self._rounds % _STILL_EVERY == 0:
                 self.lab.changed = False
                 await self._publish()
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(max(_EVERY_S, _REST_SHARE * (self.clock.monotonic() - began)))
 
     async def _publish(self) -> None:
         try:
@@ -81,11 +95,12 @@ class OverviewPublisher:
         """The overview of this moment."""
         state, now = self.lab.state, self.clock.now()
         busy = sum(1 for slot in state.slots.values() if slot.assigned)
-        rows = self._rows()
+        parked = state.run_gates.parked()
+        rows = self._rows(parked)
         delayed = sum(1 for *_, job in state.delayed if not job.gone)
         may_start = sum(group.waiting for group in state.groups.values())
         rules = self.rules()
-        oldest = min(_jobs(*(row.oldest for row in rows)), default=None)
+        oldest = self._oldest(parked)
         return Overview(
             at=now,
             leader=LeaderView(
@@ -119,20 +134,28 @@ class OverviewPublisher:
             ),
         )
 
-    def _rows(self) -> list[_Row]:
+    def _oldest(self, parked: Parked) -> Job | None:
+        """The job that waits longest: the groups are kept by age, of which there may be thousands."""
+        state = self.lab.state
+        state.index.refresh(state.estimates)
+        first = next((group.oldest() for _, _, group in state.index.by_age), None)
+        blocked = (group.oldest() for group in state.blocked.values())
+        return min(_jobs(first, *blocked, *(job for _, job in parked.values())), default=None)
+
+    def _rows(self, parked: Parked) -> list[_Row]:
         """Every group with all that waits in it, what may not start now included."""
         state = self.lab.state
-        parked = state.run_gates.parked()
         groups = {**state.blocked, **state.groups}
         for key in parked.keys() - groups.keys():
             groups[key] = Group(key, labels_of(key.capability), {}, 0)
         rows: list[_Row] = []
         for key, group in groups.items():
-            blocked = state.blocked.get(key, group)
+            blocked = state.blocked.get(key)
+            if blocked is group:  # nothing of it is out, or may start
+                blocked = None
             count, oldest = parked.get(key, (0, None))
-            waiting = count + group.waiting + (0 if blocked is group else blocked.waiting)
-            first = min(_jobs(group.oldest(), blocked.oldest(), oldest), default=None)
-            rows.append(_Row(group, waiting, first))
+            waiting = count + group.waiting + (0 if blocked is None else blocked.waiting)
+            rows.append(_Row(group, blocked, waiting, oldest))
         return sorted(rows, key=lambda row: (-row.waiting, -row.group.in_flight, row.group.key))
 
     def _view(self, row: _Row, now: float) -> GroupView:
@@ -147,7 +170,7 @@ class OverviewPublisher:
             released=group.in_flight,
             running=running,
             slots=tuple(sorted(group.slots)),
-            oldest_wait_s=_waited_s(row.oldest, now),
+            oldest_wait_s=_waited_s(row.oldest(), now),
             installs=group.installs,
             expected_end=end if end is not None and end <= END_OF_TIMES - 1 else None,
         )

@@ -23,6 +23,8 @@ def planned(
     test: str = "t{}.py",
     bundle: BlobRef | None = None,
     requires: tuple[str, ...] = (),
+    org: str = "bench",
+    concurrency_key: str | None = None,
 ) -> PlannedRun:
     """A run of jobs, without a bundle unless one is given."""
     now = time.time()
@@ -31,7 +33,7 @@ def planned(
         JobSpec(
             job_id=job_id,
             run_id=run_id,
-            org_id="bench",
+            org_id=org,
             app_version_id=app,
             test=test.format(position),
             position=position,
@@ -39,6 +41,7 @@ def planned(
             argv=argv,
             bundle=bundle,
             requires=requires,
+            concurrency_key=concurrency_key,
             created_at=now,
         )
         for position, job_id in enumerate(new_ids("job", count, now))
@@ -47,11 +50,11 @@ def planned(
 
 
 def as_run(specs: list[JobSpec]) -> PlannedRun:
-    """The run of these jobs, which have its id."""
+    """The run of these jobs, which have its id and organisation."""
     run_id, now = specs[0].run_id, specs[0].created_at
     return PlannedRun(
         run_id=run_id,
-        org_id="bench",
+        org_id=specs[0].org_id,
         specs=specs,
         digest=run_id.encode().hex().zfill(64)[-64:],
         name=None,

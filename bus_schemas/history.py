@@ -73,3 +73,5 @@ class Learned(Message):
     installs: tuple[tuple[str, str, Seconds, Count], ...] = ()
     """(organisation, build, seconds, samples)."""
     any_install: tuple[Seconds, Count] | None = None
+    aged_credit: float | None = Field(default=None, allow_inf_nan=False)
+    """How many starts the oldest aged work is owed; negative: it had that many in advance."""

@@ -165,7 +165,7 @@ async def _start_placement(parts: Parts, opened: asyncio.Event, clock: Clock, ep
     began = clock.monotonic()
     reports = asyncio.sleep(_REPORTS_WITHIN_S if parts.inheritance.released else 0)
     await asyncio.gather(parts.ready.wait(), reports)
-    parts.lab.start()
+    parts.lab.start(parts.learning.aged_credit)
     took, waiting = clock.monotonic() - began, len(parts.lab.state.jobs)
     log.info("epoch %d: jobs are placed after %.2f s, %d wait", epoch, took, waiting)
     await asyncio.sleep(0)  # let releases that were placed be published first

@@ -120,7 +120,7 @@ class Parts:
             bus, clock, self.lab, self.backlog, self.cancels, self.dispatcher, settings.ack_wait_s
         )
         self.lost_jobs = LostJobs(bus, clock, self.backlog, reader, self.ready)
-        self.learning = Learning(bus, clock, self.lab.state.estimates)
+        self.learning = Learning(bus, clock, self.lab.state.estimates, self.lab.state.stats)
         self.overview = self._make_overview()
 
     def _make_dispatcher(self) -> Dispatcher:

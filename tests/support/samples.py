@@ -271,6 +271,7 @@ SAMPLES: tuple[Message, ...] = (
         tests=(("acme", "tests/test_login.py", 12.5, 4),),
         installs=(("acme", "shop v1.2", 43.0, 1),),
         any_install=(30.0, 9),
+        aged_credit=2.5,
     ),
     RECORD,
     history.HistoryQuery(test="tests/test_login.py", org_id="acme", limit=20),

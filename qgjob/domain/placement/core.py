@@ -48,14 +48,17 @@ def decide(
     return state, effects
 
 
-def take_over(state: LabState, now: float) -> None:
-    """Go on with a backlog that another has placed before: what its aged work is owed is told by its age.
+def take_over(state: LabState, now: float, aged_credit: float | None = None) -> None:
+    """Go on with a backlog that another has placed before; `aged_credit`: what its aged work was owed then.
 
-    Who began with nothing would put it off for half an hour anew: for ever, where leaders change more often.
+    If nobody has told, its age does. Who began with nothing would put it off for half an hour anew: for ever,
+    where leaders change more often.
     """
     index = state.index
     index.refresh(state.estimates)
-    state.stats.aged_credit = aged_credit_of(index.oldest_s(now), len(state.slots), index.test_s)
+    if aged_credit is None:
+        aged_credit = aged_credit_of(index.oldest_s(now), len(state.slots), index.test_s)
+    state.stats.aged_credit = aged_credit
 
 
 def apply_event(state: LabState, event: Event, now: float, effects: list[Effect]) -> None:

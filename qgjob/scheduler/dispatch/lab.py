@@ -52,8 +52,8 @@ class Lab:
             if group.in_flight or group.slots
         }
 
-    def start(self) -> None:
-        """Recovery is done: place from now on."""
-        core.take_over(self.state, self.clock.now())
+    def start(self, aged_credit: float | None = None) -> None:
+        """Recovery is done: place from now on. `aged_credit`: see `take_over`."""
+        core.take_over(self.state, self.clock.now(), aged_credit)
         self.open = True
         self.feed(Tick())

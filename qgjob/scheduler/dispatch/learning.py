@@ -1,4 +1,4 @@
-"""Persists learned durations in a bucket, so that neither a wiped store nor a new leader loses them."""
+"""Persists what was learned in a bucket, so that neither a wiped store nor a new leader loses it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from qgjob.bus import kv
 from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.estimates import Estimates
+from qgjob.domain.placement.stats import Stats
 from qgjob.errors import BadMessageError, QgjobError
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ class Learning:
     bus: Bus
     clock: Clock
     estimates: Estimates
+    stats: Stats
+    aged_credit: float | None = None
+    """What aged work was owed in earlier reigns; None: nobody has told."""
 
     async def load(self) -> None:
         """Read what earlier reigns learned; what cannot be read is learned anew."""
@@ -41,6 +45,7 @@ class Learning:
             log.warning("what was learned of durations is learned anew: %s", error)
             return
         self.estimates.load(learned.tests, learned.installs, learned.any_install)
+        self.aged_credit = learned.aged_credit
 
     async def run(self) -> None:
         """Write changes now and then, until cancelled."""
@@ -72,4 +77,5 @@ class Learning:
             tests=tuple(tests[-rows:]),
             installs=tuple(installs[-rows:]),
             any_install=(any_install.value, any_install.count),
+            aged_credit=self.stats.aged_credit,
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
+from itertools import islice
 from math import exp
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +33,7 @@ _LOAD_WINDOW_TESTS: Final = 20.0
 _MIN_WAITS: Final = 40
 """Fewer waits than that say nothing about their quantiles."""
 _MAX_CAPABILITIES: Final = 256
-"""How many capabilities are remembered."""
+"""How many capabilities are remembered, apart from those for which jobs wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -82,6 +84,7 @@ class Stats:
 
     shadow: Shadow = field(default_factory=Shadow)
     by_capability: dict[str, CapabilityStats] = field(default_factory=dict[str, CapabilityStats])
+    """The one of which a job arrived or started last is the last."""
     aged_credit: float = 0.0
     """Starts that the oldest aged work is owed; negative: it had that many in advance."""
     slots_stale: bool = True
@@ -93,17 +96,27 @@ class Stats:
     """Whether something was paused, held or limited, or is not any more, that the shadow does not know of."""
 
     def of(self, capability: str, labels: frozenset[str]) -> CapabilityStats:
-        """The statistics of a capability, made when there are none; the oldest makes room."""
+        """The statistics of a capability, made when there are none."""
         stats = self.by_capability.get(capability)
         if stats is None:
-            if len(self.by_capability) >= _MAX_CAPABILITIES:
-                oldest = next(iter(self.by_capability))
-                del self.by_capability[oldest]
-                self.shadow.forget(oldest)
             stats = self.by_capability[capability] = CapabilityStats(self.shadow.queue(capability, labels))
             self.slots_stale = True
             self._fitting.clear()
         return stats
+
+    def _of_used(self, capability: str, labels: frozenset[str]) -> CapabilityStats:
+        """The statistics of a capability of which a job arrives or starts."""
+        stats = self.of(capability, labels)
+        self.by_capability[capability] = self.by_capability.pop(capability)
+        return stats
+
+    def _forget_unused(self, waiting: Container[str]) -> None:
+        """Forget what was used least recently; `waiting`: the capabilities for which jobs wait."""
+        surplus = len(self.by_capability) - _MAX_CAPABILITIES
+        unused = (capability for capability in self.by_capability if capability not in waiting)
+        for capability in list(islice(unused, max(0, surplus))):
+            del self.by_capability[capability]
+            self.shadow.forget(capability)
 
     def scarcity(self, labels: frozenset[str], slots: int) -> int:
         """How many capabilities, with or without waiting jobs, need a slot with these labels more.
@@ -124,7 +137,7 @@ class Stats:
         estimates, capability = state.estimates, job.group.capability
         known = self.by_capability.get(capability)
         labels = labels_of(capability) if known is None else known.fcfs.labels
-        stats = self.of(capability, labels)
+        stats = self._of_used(capability, labels)
         if not counted:
             stats.on_arrival(now, estimates.any_test.value)
         if job.expected_s is None and not estimates.any_test.count:
@@ -142,6 +155,7 @@ class Stats:
         """Count slots again if they changed, and bring the shadow up to date."""
         if self.slots_stale or state.index.slots_changed:
             self.slots_stale = state.index.slots_changed = False
+            self._forget_unused(state.index.pools)
             self._fitting.clear()
             available = Counter(slot.labels for slot in state.slots.values() if slot.available)
             for stats in self.by_capability.values():
@@ -169,7 +183,7 @@ class Stats:
         `is_aged_start`: the start is charged to the credit of aged work. `oldest_s`: how long the oldest of
         all waits. `max_credit`: see `max_aged_credit`.
         """
-        stats = self.of(group.key.capability, group.labels)
+        stats = self._of_used(group.key.capability, group.labels)
         if not stats.fcfs.withdraw_aside(job):
             stats.waits[job.level].add(wait_s)
         if is_aged_start:

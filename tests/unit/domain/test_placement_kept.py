@@ -7,13 +7,15 @@ from collections.abc import Iterable
 
 import pytest
 
+from qgjob.domain.placement.core import decide
+from qgjob.domain.placement.events import JobArrived, SlotSeen, unknown_end
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool
-from qgjob.domain.placement.model import Slot
+from qgjob.domain.placement.model import LabState, Slot
 from qgjob.domain.placement.policy import favoured, ordinary, urgent
 from qgjob.domain.placement.policy.candidates import choose_job, slots_for_install, slots_with_build
 from qgjob.domain.placement.policy.view import Choice, View
-from tests.support.placement import World
+from tests.support.placement import World, job
 from tests.support.unrest import Unrest
 from tests.unit.domain.test_fairness import plainly_favoured
 from tests.unit.domain.test_placement_histories import assert_indexed
@@ -118,3 +120,17 @@ def test_nothing_is_left_of_what_is_gone(seed: int) -> None:
         *(orgs.total_weight, orgs.weighted, index.pools, index.builds, index.changed, state.run_gates),
     )
     assert not any(left)
+
+
+def test_of_many_sets_of_labels_those_that_are_used_are_remembered() -> None:
+    state = LabState()
+    known, first = state.stats.by_capability, dict[str, object]()
+    decide(state, SlotSeen("a/s", frozenset({"common"}), True, frozenset(), None, None), 0.0)
+    for number, label in enumerate(["waits", *(n for m in range(260) for n in ("common", f"rare{m}"))]):
+        decide(state, JobArrived(job(number, labels=[label])), 0.0)
+        first.setdefault(label, known[label])
+        if label != "waits":
+            decide(state, unknown_end(f"j{number}", 1), 0.0)
+    assert known["waits"] is first["waits"], "its job waits all the time"
+    assert known["common"] is first["common"], "jobs ask for it all the time"
+    assert len(known) < 260

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Key = tuple[float, float, int]
 
 _RERANK_FACTOR: Final = 1.5
-"""All groups are ranked again when the mean test takes so many times as long as then, or as short."""
+"""Groups whose work is guessed are ranked again when the mean test takes so many times as long, or less."""
 
 
 class Ranking:
@@ -110,7 +110,7 @@ class ByOrg:
 def merge(rankings: Iterable[Ranking], count: int) -> list[Group]:
     """The first `count` groups of several rankings together."""
     firsts = [entry for ranking in rankings for entry in ranking.first(count)]
-    firsts.sort(key=lambda entry: entry[:2])
+    firsts.sort(key=itemgetter(0, 1))
     return [group for _, _, group in firsts[:count]]
 
 
@@ -136,6 +136,11 @@ class Pool:
     """How many jobs wait, by level."""
     work_s: float = 0.0
     """Expected seconds of their tests."""
+
+
+def _is_guessed(group: Group, estimates: Estimates) -> bool:
+    """Whether a group's work is guessed from tests of others: what its own take is in its rank already."""
+    return group.key not in estimates.groups and any(queue.unknown for queue in group.queues.values())
 
 
 class _Counted(NamedTuple):
@@ -182,12 +187,14 @@ class Index:
         return next((now - arrived_at for (arrived_at, *_), _, _ in self.by_age), 0.0)
 
     def refresh(self, estimates: Estimates) -> None:
-        """Rank every group that changed; all, when tests turn out to take another time."""
+        """Rank every group that changed, and when tests take another time those that it is guessed from."""
         test_s = max(estimates.any_test.value, 1e-3)
         if not 1 / _RERANK_FACTOR < test_s / self.test_s < _RERANK_FACTOR:
             self.test_s = test_s
             for groups in self.builds.values():
-                self.changed.update(groups)
+                self.changed.update(
+                    (n, group) for n, group in groups.items() if _is_guessed(group, estimates)
+                )
         if self.changed:
             for group in self.changed.values():
                 self._rank(group, estimates)

@@ -120,6 +120,8 @@ def on_ended(state: LabState, event: JobEnded, now: float) -> None:
         if job.expected_s is not None:
             state.stats.shadow.on_ended(job.expected_s, event.ran_s, state.jobs, now)
         state.estimates.add_run(job.group, job.test, event.ran_s, files=files)
+        if group := state.groups.get(job.group):
+            state.index.changed[group.number] = group
     if event.installed:
         state.installs += 1
         if group := state.groups.get(job.group):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from copy import copy
+from itertools import tee
 from operator import itemgetter
 from typing import Final
 
@@ -48,6 +50,14 @@ def slots_for_install(view: View, of: Group | Pool) -> Iterator[Slot]:
     A common slot before a scarce one that others may need; then one whose build nobody waits for; then the
     one that is idle for longest.
     """
+    found = view.slots_for_install.get(of.capability)
+    if found is None:
+        (found,) = tee(_rank_for_install(view, of), 1)
+        view.slots_for_install[of.capability] = found
+    return copy(found)  # from the first, and each is looked at once for all groups that ask
+
+
+def _rank_for_install(view: View, of: Group | Pool) -> Iterator[Slot]:
     by_scarcity: dict[int, list[list[tuple[int, Slot]]]] = {}
     for labels, slots in view.idle_by_labels.items():
         if of.labels <= labels:

@@ -46,7 +46,8 @@ def due_installs(view: View, pools: list[Pool], level: int, *, evict: bool = Fal
     slot works on is due as soon as one is of which less old work waits: by the time it is late itself, all
     slots are on long builds.
     """
-    if not view.idle or not any(pool.waiting[level] for pool in pools):
+    pools = [pool for pool in pools if pool.waiting[level]]
+    if not view.idle or not pools:
         return
     limits = {pool.capability: _Limits.of(view, pool, level, evict=evict) for pool in pools}
     late: list[Group] = []

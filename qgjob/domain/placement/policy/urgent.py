@@ -45,6 +45,24 @@ _DEFER_INSTALLS: Final = (0.048, 0.048, 0.16)
 """and so many installs."""
 
 
+class Patience(NamedTuple):
+    """How long urgent jobs of a pool may wait now."""
+
+    usual_s: float
+    """The share of the usual wait under FCFS that they may use."""
+    rush_s: float
+    """How long some of them have to wait from now on at best, as there are so many."""
+    trust: float
+    """The share of the time left for which the slots that work on a build are waited for."""
+
+    @classmethod
+    def of(cls, view: View, pool: Pool) -> Patience:
+        """As it is now."""
+        share = view.thresholds(pool).urgent_share * interpolate(view.load(pool), _RUSH_PATIENCE)
+        trust = interpolate(view.stats(pool).wait_ratio(0), _TRUST)
+        return cls(share * usual_urgent_wait_s(view, pool), rush_wait_s(view, pool), trust)
+
+
 class Shortage(NamedTuple):
     """What the urgent jobs of a build lack."""
 
@@ -87,10 +105,10 @@ def choose_urgent(view: View) -> Choice | None:
 
 
 def _choose_urgent_install(view: View, pools: list[Pool], groups: list[Group]) -> Choice | None:
-    waits = {pool.capability: (usual_urgent_wait_s(view, pool), rush_wait_s(view, pool)) for pool in pools}
+    patience = {pool.capability: Patience.of(view, pool) for pool in pools}
     because = "urgent; the build is installed first"
     for group in groups:
-        shortage = find_shortage(view, group, *waits[group.capability])
+        shortage = find_shortage(view, group, patience[group.capability])
         if shortage is None:
             continue
         for slot in slots_for_install(view, group):
@@ -102,12 +120,8 @@ def _choose_urgent_install(view: View, pools: list[Pool], groups: list[Group]) -
     return None
 
 
-def find_shortage(view: View, group: Group, usual_s: float, rush_s: float) -> Shortage | None:
-    """What the urgent jobs of a group lack; None when the slots that work on it start enough of them in time.
-
-    `usual_s`: how long urgent jobs may wait under FCFS; `rush_s`: how long some of them have to wait from now
-    on at best, as there are so many.
-    """
+def find_shortage(view: View, group: Group, patience: Patience) -> Shortage | None:
+    """What the urgent jobs of a group lack; None when its slots start enough of them in time."""
     install_s, test_s, now = view.install_s(group), view.test_s(group), view.now
     thresholds = view.thresholds(group)
     free_times = [max(free_at, now) for free_at in view.free_times(group)]
@@ -115,14 +129,12 @@ def find_shortage(view: View, group: Group, usual_s: float, rush_s: float) -> Sh
     if waiting > _MAX_JOBS_PER_WORKER * (len(free_times) + 1):
         queue = group.top_queue(0)
         return None if queue is None else Shortage(queue.by_length(test_s, longest=False), waiting, 0.0)
-    share = thresholds.urgent_share * interpolate(view.load(group), _RUSH_PATIENCE)
     max_wait_s = max(
         _UNNOTICED_S,
         _MIN_INSTALLS * install_s,
-        min(share * usual_s, install_s + thresholds.urgent_tests * test_s),
+        min(patience.usual_s, install_s + thresholds.urgent_tests * test_s),
     )
-    trust = interpolate(view.stats(group).wait_ratio(0), _TRUST)
-    deadlines = _Deadlines(max_wait_s, trust, now + install_s, now + rush_s)
+    deadlines = _Deadlines(max_wait_s, patience.trust, now + install_s, now + patience.rush_s)
     jobs = sorted(
         group.jobs(0),
         key=lambda job: (view.state.expected_s(job), job.arrived_at, job.order),
@@ -130,7 +142,7 @@ def find_shortage(view: View, group: Group, usual_s: float, rush_s: float) -> Sh
     max_late = int(thresholds.urgent_late_share * waiting)
     shortage, hopeless = _simulate(view, jobs, free_times, deadlines)
     if hopeless > max_late:  # then a start as soon as an install would be done is early enough
-        relaxed = deadlines._replace(early_enough=now + max(install_s, rush_s))
+        relaxed = deadlines._replace(early_enough=now + max(install_s, patience.rush_s))
         shortage, _ = _simulate(view, jobs, free_times, relaxed)
     return shortage if shortage is not None and (shortage.late > max_late or not free_times) else None
 

@@ -47,6 +47,8 @@ class View:
     prefetching: dict[GroupKey, Slot] = field(default_factory=dict[GroupKey, Slot])
     """By group: the busy slot with the fewest jobs of those for which one more short job may be released
     ahead."""
+    slots_for_install: dict[str, Iterator[Slot]] = field(default_factory=dict[str, Iterator[Slot]])
+    """By capability, as far as they were asked for: see `candidates`."""
     is_aged_start: bool = False
     """Whether the choice is charged to the share of the starts that aged work has."""
     _thresholds: dict[str, Thresholds] = field(default_factory=dict[str, Thresholds])

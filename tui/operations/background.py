@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MAX_UNNAMED_RUNS: Final = 500
 _RUNS_PER_BATCH: Final = 16
+_LOOK_AGAIN_S: Final = 0.25
 _PATIENCE_S: Final = 2.0
 """So long nothing is said while no answer comes."""
 
@@ -65,11 +66,17 @@ class BackgroundTasks(Navigator):
             reading.fail(error.message)
 
     def look_up_run(self, run_id: str) -> None:
-        """Ask for what events do not tell of a run: its name and metadata."""
+        """Ask for what events do not tell of a run: its name and metadata, and jobs that are not known."""
         if self._options is not None:
             self.run_worker(self._look_up_run(run_id), group="run", exclusive=True)
 
     async def _look_up_run(self, run_id: str) -> None:
+        await self._look_up_runs([run_id])
+        while self.store.link.snapshot_loading:  # noqa: ASYNC110  (the store is plain data, and tells nobody)
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        run = self.store.jobs.runs.get(run_id)
+        if run is not None and 0 < run.size <= run.known:
+            return
         client = await (await self.feed()).client()
         try:
             view = await client.run(run_id)
@@ -77,7 +84,6 @@ class BackgroundTasks(Navigator):
             return  # what the events told is shown
         for job in view.jobs:
             self.store.apply_view(job)
-        self.store.jobs.runs.update(run_id, view.org_id, size=view.size, name=view.name or "", meta=view.meta)
 
     def look_up_runs(self) -> None:
         """Ask for the names of the latest runs of which no event told: one looks for them by name."""

@@ -195,8 +195,12 @@ async def test_runs_are_found_by_names_that_no_event_told(lab: LabService, nats_
         lab.model.run_names[unnamed] = "nightly of the shop"
         app.open_runs("nightly")
         await wait_for(lambda: "nightly of the shop" in text(app))
+        await wait_for(lambda: not app.store.link.snapshot_loading)
+        lab.looked_up.clear()
         await pilot.press("enter")
         await wait_for(lambda: app.screen.name == "run")
+        await wait_for(lambda: not [worker for worker in app.workers if worker.group == "run"])
+        assert lab.looked_up == [(unnamed, 1)], "its jobs are known: nobody asks for thousands of them again"
 
 
 async def test_without_a_connection_nothing_is_done_later_by_surprise(

@@ -34,6 +34,8 @@ class LabService:
         self.model = model
         self.asked: list[str] = []
         """The subjects of the questions that came, in order."""
+        self.looked_up: list[tuple[str, int | None]] = []
+        """The ids of which all was asked, and how many jobs of each."""
         self.listed: list[int] = []
         """How many jobs each question for a list wanted."""
         self.behind: tuple[list[JobView], int] | None = None
@@ -129,6 +131,7 @@ class LabService:
 
     async def _get(self, data: bytes) -> Message:
         query = GetQuery.decode(data)
+        self.looked_up.append((query.id, query.limit))
         if query.id in self.model.views:
             return GetAnswer(job=self.model.views[query.id])
         run = asked.run_view(self.model, query.id)

@@ -76,7 +76,7 @@ class OverviewScreen(LiveScreen):
         """Draw what changed; what is not displayed costs nothing."""
         super().update(changes)
         second = changes.second
-        if changes.overview or changes.lab or second:
+        if changes.link or second:  # all agents are looked through for them
             self._due[self._alerts] = None
         if changes.overview or second:
             self._due.update({self._queue: None, self._groups: None})

@@ -40,9 +40,13 @@ class AgentRecord:
             return "lost"
         return self.beat.state
 
+    def speaks(self, monotonic: float) -> bool:
+        """Whether what it last said of its slots is believed."""
+        return self.state(monotonic) in {"up", "draining"}
+
     def slot_state(self, slot: SlotStatus, monotonic: float) -> str:
         """A slot's state; what a silent agent last said of it is no longer believed."""
-        return slot.state if self.state(monotonic) in {"up", "draining"} else "lost"
+        return slot.state if self.speaks(monotonic) else "lost"
 
 
 class Lab:
@@ -50,7 +54,8 @@ class Lab:
 
     def __init__(self) -> None:
         self._agents: dict[str, AgentRecord] = {}
-        self._sorted: list[AgentRecord] | None = None
+        self._names: list[str] | None = None
+        """Sorted; None once an agent came or went."""
         self.changed = True
         self.version = 0
         """Goes up with every change."""
@@ -60,9 +65,9 @@ class Lab:
 
     def agents(self) -> list[AgentRecord]:
         """All agents, by name, `rack-2` before `rack-10`."""
-        if self._sorted is None:
-            self._sorted = [self._agents[name] for name in sorted(self._agents, key=_natural_order)]
-        return self._sorted
+        if self._names is None:
+            self._names = sorted(self._agents, key=_natural_order)
+        return [self._agents[name] for name in self._names]
 
     def present(self, monotonic: float) -> list[AgentRecord]:
         """Those that there still are, as far as one knows: not all who are remembered."""
@@ -78,6 +83,8 @@ class Lab:
         if known is not None and _version(beat) <= _version(known.beat):
             return False
         self._agents[beat.agent] = AgentRecord(beat, monotonic - age_s)
+        if known is None:
+            self._names = None
         self._mark_changed()
         return True
 
@@ -87,22 +94,27 @@ class Lab:
             limit = FORGET_GONE_S if record.beat.state == "gone" else FORGET_AFTER_S
             if record.age(monotonic) > limit:
                 del self._agents[name]
+                self._names = None
                 self._mark_changed()
 
     def clear(self) -> None:
         """Forget all of them."""
         self._agents.clear()
+        self._names = None
         self._mark_changed()
 
     def _mark_changed(self) -> None:
         self.changed = True
         self.version += 1
-        self._sorted = None
 
     def busy_slots(self, monotonic: float) -> tuple[int, int]:
         """How many slots work, and how many there are."""
-        states = [r.slot_state(slot, monotonic) for r in self.present(monotonic) for slot in r.beat.slots]
-        return states.count("busy"), len(states)
+        busy = total = 0
+        for record in self.present(monotonic):
+            total += len(record.beat.slots)
+            if record.speaks(monotonic):
+                busy += sum(slot.state == "busy" for slot in record.beat.slots)
+        return busy, total
 
 
 def _natural_order(name: str) -> tuple[list[tuple[int, str]], str]:

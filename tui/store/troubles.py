@@ -117,9 +117,12 @@ def _agents(store: Store) -> Iterator[Trouble]:
                     slots=f"{record.name}/",
                 )
     for record in store.lab.present(now):
+        speaks = record.speaks(now)
         for slot in record.beat.slots:
+            if slot.state != "quarantined" and slot.health is None:
+                continue  # as nearly all of a large lab, which is looked through every second
             name = f"{record.name}/{slot.name}"
-            if record.slot_state(slot, now) == "quarantined":
+            if speaks and slot.state == "quarantined":
                 why = slot.note or (slot.hold.note if slot.hold else None) or ""
                 yield Trouble(
                     "quarantine",
@@ -242,7 +245,8 @@ def unfit(agents: list[AgentRecord], overview: Overview) -> dict[str, int]:
     """How many jobs wait for labels that no slot has, by those labels; nothing while no slot is known."""
     from bus_schemas.jobs import labels_of
 
-    slots = {frozenset(slot.labels) for record in agents for slot in record.beat.slots}
+    labels = {slot.labels for record in agents for slot in record.beat.slots}
+    slots = [set(some) for some in labels]
     waiting: dict[str, int] = {}
     for view in overview.groups:
         needs = labels_of(view.group.capability)

@@ -110,10 +110,12 @@ class Link:
         return max(self._ping_took_s, now - self._pings[0] if self._pings else 0.0)
 
     def behind_warning(self, now: float) -> str:
-        """What there is to say while the link carries less than the lab tells; else nothing."""
+        """What there is to say while less arrives, or is read, than the lab tells; else nothing."""
         if self.phase not in {"loading", "live"} or self.replay or (lag := self.lag_s(now)) < BEHIND_AFTER_S:
             return ""
-        return f"The link is too slow for all that happens: what is shown is {age(lag)} old."
+        return (
+            f"What is shown is {age(lag)} old: the link, or this machine, is too slow for all that happens."
+        )
 
     def connected_for(self, now: float) -> float:
         """For how long all that was said was heard, in seconds: who is silent for longer may have spoken."""

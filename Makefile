@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit explore check provision format bench chaos docs docs-serve screenshots lock clean
+.PHONY: help demo test unit explore check types layers-and-links compiled provision format bench chaos docs docs-serve screenshots lock clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -26,7 +26,7 @@ demo: $(RUNTIME) ## Run the whole system on this machine with real sample tests
 	@$(BIN)/qgjob demo $(ARGS)
 
 test: $(DEV) ## Run the checks, then all tests
-	@$(MAKE) --no-print-directory -j2 check provision
+	@$(MAKE) --no-print-directory -j3 check provision compiled
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 unit: $(DEV) ## Run the tests that need no server
@@ -38,9 +38,17 @@ explore: $(DEV) ## Try new examples in the tests of properties, and more of them
 check: $(DEV) ## Lint, formatting, types, layers, the docs' links
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2) types layers-and-links
+
+types: $(DEV)
 	@$(BIN)/pyright
+
+layers-and-links: $(DEV) # Together they take less time than the types do
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m scripts.site
+
+compiled: $(DEV) # Else each of the processes that run tests would compile all of them, at the same time
+	@$(BIN)/python -m pytest -q --collect-only >/dev/null 2>&1 || true
 
 provision: $(DEV) # What tests of real parts need; most of the time is spent waiting for downloads
 	@$(BIN)/python scripts/provision.py

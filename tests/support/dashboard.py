@@ -10,11 +10,12 @@ from textual.pilot import Pilot
 from bus_schemas.events import AnyEvent
 from bus_schemas.explain import ExplainAnswer, SlotsWhy
 from bus_schemas.logs import StoredChunk
+from bus_schemas.queries import Overview
 from tests.support.clock import ManualClock
 from tests.support.lab import asked
 from tests.support.lab.model import START, LabModel
 from tests.support.lab.output import chunks_of
-from tests.support.pictures import grid_of
+from tests.support.pictures import lines_of
 from tests.support.wait import wait_for
 from tui.app import DashboardApp
 from tui.operations.catalog import Operation
@@ -66,8 +67,7 @@ class PlayedDashboard:
             self.clock.advance(1)
             for event in events:
                 self.apply_event(event)
-            self.publish_state()
-            overview = asked.overview(self.model)
+            overview = self.publish_state()
             self.store.history.sample(
                 self.clock.monotonic(), overview.depths, overview.running, self.store.waiting_by_capability()
             )
@@ -77,11 +77,13 @@ class PlayedDashboard:
         self.seq += 1
         self.store.apply_event(event, self.seq)
 
-    def publish_state(self) -> None:
-        """The overview and the heartbeats of this moment."""
-        self.store.apply_overview(asked.overview(self.model))
+    def publish_state(self) -> Overview:
+        """The overview, which is returned, and the heartbeats of this moment."""
+        overview = asked.overview(self.model)
+        self.store.apply_overview(overview)
         for beat in asked.heartbeats(self.model):
             self.store.apply_heartbeat(beat)
+        return overview
 
     def open_failed_run(self) -> None:
         """Show a run some of whose jobs failed, with what a CI build says of it."""
@@ -154,7 +156,7 @@ async def shown(
 
 def text_of(played: PlayedDashboard) -> str:
     """What the whole screen says."""
-    return "\n".join(grid_of(played.app.export_screenshot()).text)
+    return "\n".join(lines_of(played.app))
 
 
 def keys_shown(app: DashboardApp) -> list[Key]:

@@ -12,8 +12,10 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from rich.cells import cell_len
+from textual.app import App
 
 _CELL_WIDTH = 12.2
 _LINE_HEIGHT = 24.4
@@ -44,6 +46,12 @@ class Grid:
         ]
         legend = [f"{name} = {style}" for style, name in names.items()]
         return "\n".join([*(f"|{text}|" for text in self.text), "", *runs, "", *legend]) + "\n"
+
+
+def lines_of(app: App[Any]) -> list[str]:
+    """The text of each line of the screen: a picture of it takes twenty times as long to make and to read."""
+    strips = app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
+    return [strip.text if strip.text.strip() else "" for strip in strips]
 
 
 def grid_of(svg: str) -> Grid:

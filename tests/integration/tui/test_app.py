@@ -13,7 +13,7 @@ from bus_schemas.logs import LogChunk
 from qgjob.bus.connect import ServerOptions
 from tests.support.lab.output import chunks_of
 from tests.support.lab.service import LabService
-from tests.support.pictures import grid_of
+from tests.support.pictures import lines_of
 from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 from tui.app import DashboardApp
@@ -36,7 +36,7 @@ async def dashboard(
 
 
 def text(app: DashboardApp) -> str:
-    return "\n".join(grid_of(app.export_screenshot()).text)
+    return "\n".join(lines_of(app))
 
 
 def toasts(app: DashboardApp) -> list[str]:

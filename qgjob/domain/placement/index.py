@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from qgjob.domain.estimates import TEST_PRIOR_S
+from qgjob.domain.placement.eviction import eviction_loss_s
 from qgjob.domain.placement.organisations import Organisations
 
 if TYPE_CHECKING:
@@ -132,6 +133,9 @@ class Pool:
         default_factory=lambda: (Ranking(), Ranking(), Ranking())
     )
     """By the most urgent level of each group: the most work for each slot first, with one slot more."""
+    losses: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
+    """By number, the groups that slots work on: what each loses by one slot less (`eviction_loss_s`), and how
+    many slots it has."""
     waiting: list[int] = field(default_factory=lambda: [0, 0, 0])
     """How many jobs wait, by level."""
     work_s: float = 0.0
@@ -228,6 +232,11 @@ class Index:
         top_level = group.top_level()
         for level, by_work in enumerate(pool.by_work):
             by_work.put(group, (-work_s / (group.busy + 1), 0.0, 0) if level == top_level else None)
+        if group.waiting and group.busy:
+            install_s = estimates.install(group.key.org_id, group.key.app_version_id)
+            pool.losses[group.number] = eviction_loss_s(group, group.busy, work_s, install_s), group.busy
+        else:
+            pool.losses.pop(group.number, None)
         if not pool.by_age:
             del self.pools[capability]
 

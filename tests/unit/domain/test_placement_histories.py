@@ -93,10 +93,13 @@ def assert_indexed(state: LabState) -> None:
             assert {entry[1] for entry in incremental.by_work[level]} == {
                 entry[1] for entry in pool.by_work[level]
             }
+        assert set(incremental.losses) == set(pool.losses)
     state.index.changed.update({group.number: group for group in state.groups.values()})
     state.index.refresh(state.estimates)  # what an unknown test is expected to take may have changed since
     for name, pool in fresh.pools.items():
         assert state.index.pools[name].work_s == pytest.approx(pool.work_s, abs=1e-6)
+        for number, (loss_s, slots) in state.index.pools[name].losses.items():
+            assert (pytest.approx(loss_s), slots) == pool.losses[number]
     assert_orgs_counted(orgs, fresh.orgs)
     assert {b: set(g) for b, g in state.index.builds.items()} == {b: set(g) for b, g in fresh.builds.items()}
     for group in state.groups.values():

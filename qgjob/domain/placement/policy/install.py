@@ -32,6 +32,8 @@ class InstallCosts:
     waiting: int
     """How many jobs wait in the pool."""
     slots: int
+    min_gain: float = 0.0
+    """What each install must save in any case, as many times its own seconds of waiting."""
 
     @classmethod
     def of(cls, view: View, pool: Pool) -> InstallCosts:
@@ -39,8 +41,11 @@ class InstallCosts:
         thresholds = view.thresholds(pool)
         load_factor = interpolate(view.load(pool), thresholds.load_factor)
         usual_s = view.usual_wait_s(pool, 1, _USUAL_QUANTILE)
+        min_gain = interpolate(view.load(pool), thresholds.min_gain)
         unhurried_s = load_factor * thresholds.unhurried_share * usual_s
-        return cls(thresholds, load_factor, unhurried_s, sum(pool.waiting), max(1, view.stats(pool).slots))
+        return cls(
+            thresholds, load_factor, unhurried_s, sum(pool.waiting), max(1, view.stats(pool).slots), min_gain
+        )
 
 
 def choose_install(view: View, pools: list[Pool]) -> Choice | None:
@@ -92,6 +97,7 @@ def install_gain_s(view: View, group: Group, costs: InstallCosts, level: int) ->
     cost_s = install_s / costs.slots * others * thresholds.install_cost[level - 1] * costs.load_factor
     if not workers:
         return group.waiting * (work_s + (_UNSERVED - 1.0) * install_s) / 2 - cost_s
+    cost_s += costs.min_gain * install_s
     left_s = work_s + group.running_s(view.now)
     sooner_s = left_s / workers - (left_s + install_s) / (workers + 1)
     gain_s = group.waiting * sooner_s / 2 - cost_s

@@ -53,8 +53,11 @@ class Thresholds:
     """The work for each slot that a served build must have to get another one when it is not due."""
     install_cost: Pair
     """How many times its own time such an install costs those who wait for other builds."""
+    min_gain: Ramp
+    """By load: what such an install must save in any case, as many times its own seconds of waiting. Devices
+    wear, and the slot may soon be wanted for urgent work."""
     load_factor: Ramp
-    """By load: the share of the two figures above that counts."""
+    """By load: the share of `min_work` and `install_cost` that counts."""
     unhurried_share: float
     """A medium build whose last job would wait less than so many usual waits gets no further slot; times the
     load factor."""
@@ -73,6 +76,7 @@ SHORT_WAITS: Final = Thresholds(
     due_work=(0.75, 1.1, 1.0, 0.57),
     min_work=(5.7, 7.7),
     install_cost=(54.6, 41.2),
+    min_gain=(0.4, 0.0, 1.2, 0.0),
     load_factor=(0.4, 0.05, 0.82, 1.0),
     unhurried_share=0.78,
     cold_start_rounds=0.0,
@@ -90,6 +94,7 @@ LONG_WAITS: Final = Thresholds(
     due_work=(0.75, 20.0, 1.0, 7.7),
     min_work=(7.5, 5.1),
     install_cost=(12.8, 49.1),
+    min_gain=(0.4, 0.0, 1.2, 80.0),
     load_factor=(0.4, 0.05, 1.2, 1.0),
     unhurried_share=0.0,
     cold_start_rounds=7.3,

@@ -2,8 +2,8 @@
 
 The slots that work on a build are expected to be free at certain times. They are simulated to take its urgent
 jobs, the shortest first; a job that would start too late that way asks for one more install. A slot whose
-build nobody waits for makes it at once. One that others wait for makes it when no better slot is likely to
-come free before it would be too late.
+build nobody waits for makes it at once. One that others wait for makes it when too few slots that are easier
+to spare are likely to come free before it would be too late.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool, merge
-from qgjob.domain.placement.model import Job
+from qgjob.domain.placement.model import Job, Slot
 from qgjob.domain.placement.policy.candidates import choose_job, slots_for_install, slots_with_build
 from qgjob.domain.placement.policy.cheap import choose_cheap_install
 from qgjob.domain.placement.policy.favoured import choose_favoured
@@ -38,11 +38,11 @@ _TRUST: Final[Ramp] = (1.2, 1.0, 1.24, 0.0)
 longer than expected, and a job that finds out too late has an install still to wait for."""
 _MAX_JOBS_PER_WORKER: Final = 8
 """With more urgent jobs than that for each slot of the build, all are taken to be late."""
-_DEFER_TURNS: Final = (1.6, 3.2, 6.4)
-"""By the level of those who wait for a slot's build: the slot is taken from them so many turns before it
-would be too late, for each install that is needed. A turn is the mean time until another slot comes free,"""
-_DEFER_INSTALLS: Final = (0.048, 0.048, 0.16)
-"""and so many installs."""
+_SPARE_SLOTS: Final = 2.0
+"""A slot is taken from those who wait for its build only when no more than so many better ones are expected
+to come free in time for each install that is needed,"""
+_SPARE_INSTALLS: Final = 0.05
+"""and so many installs of time to spare."""
 
 
 class Patience(NamedTuple):
@@ -113,7 +113,7 @@ def _choose_urgent_install(view: View, pools: list[Pool], groups: list[Group]) -
             continue
         for slot in slots_for_install(view, group):
             level = view.waiting_level(slot)
-            if level is not None and (not level or shortage.slack_s > _defer_s(view, group, level, shortage)):
+            if level is not None and (not level or _better_come_free(view, group, slot, shortage)):
                 continue
             if choice := choose_job(view, slot, group, because, level=0, job=shortage.job):
                 return choice
@@ -197,7 +197,16 @@ def rush_wait_s(view: View, pool: Pool) -> float:
     return share * work_s / max(1, view.stats(pool).slots)
 
 
-def _defer_s(view: View, group: Group, level: int, shortage: Shortage) -> float:
-    """With less slack than that, a slot is taken from work of the level that waits for its build."""
-    turn_s = view.state.estimates.any_test.value / max(1, view.stats(group).slots)
-    return _DEFER_TURNS[level] * shortage.late * turn_s + _DEFER_INSTALLS[level] * view.install_s(group)
+def _better_come_free(view: View, group: Group, slot: Slot, shortage: Shortage) -> bool:
+    """Whether enough slots whose loss costs less than this one's are expected to come free in time.
+
+    Of those that come free until then, the share that is better is that of all slots.
+    """
+    left_s = shortage.slack_s - _SPARE_INSTALLS * view.install_s(group)
+    slots = view.stats(group).slots
+    come_free = left_s * slots / max(view.state.estimates.any_test.value, 1e-3)
+    if come_free <= _SPARE_SLOTS * shortage.late:
+        return False
+    loss_s = max(view.eviction_loss_s(other) for _, other in view.waiting_groups(slot))
+    better = slots - 1 - view.slots_with_loss(group, loss_s)
+    return better * come_free > slots * _SPARE_SLOTS * shortage.late

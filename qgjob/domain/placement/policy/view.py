@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from qgjob.domain.placement.assignment import is_overdue
+from qgjob.domain.placement.eviction import eviction_loss_s
 from qgjob.domain.placement.groups import Group
 from qgjob.domain.placement.index import Pool
 from qgjob.domain.placement.model import Build, GroupKey, Job, LabState, Slot
@@ -181,6 +182,23 @@ class View:
         if not workers:
             return age_s + self.install_s(group) + work_s
         return age_s + (work_s + group.running_s(self.now)) / workers
+
+    def eviction_loss_s(self, group: Group) -> float:
+        """The seconds that a group's waiting jobs would wait longer in sum without a slot that is idle."""
+        return eviction_loss_s(group, group.busy + 1, self.work_s(group), self.install_s(group))
+
+    def slots_with_loss(self, of: Group | Pool, loss_s: float) -> int:
+        """How many busy slots that can run a group's jobs are missed as much as that or more.
+
+        Where others need fewer labels, it is not known which of their slots can: these are not counted.
+        """
+        return sum(
+            slots
+            for pool in self.state.index.pools.values()
+            if of.labels <= pool.labels
+            for loss, slots in pool.losses.values()
+            if loss >= loss_s
+        )
 
     def waiting_level(self, slot: Slot) -> int | None:
         """The most urgent level at which jobs wait for a build that the slot has; None when none do."""

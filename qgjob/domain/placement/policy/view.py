@@ -54,6 +54,8 @@ class View:
     """Whether the choice is charged to the share of the starts that aged work has."""
     _thresholds: dict[str, Thresholds] = field(default_factory=dict[str, Thresholds])
     """By capability."""
+    _slots_with_loss: dict[tuple[str, float], int] = field(default_factory=dict[tuple[str, float], int])
+    """By capability and loss: see `slots_with_loss`."""
 
     @classmethod
     def of(cls, state: LabState, now: float) -> View:
@@ -192,13 +194,17 @@ class View:
 
         Where others need fewer labels, it is not known which of their slots can: these are not counted.
         """
-        return sum(
-            slots
-            for pool in self.state.index.pools.values()
-            if of.labels <= pool.labels
-            for loss, slots in pool.losses.values()
-            if loss >= loss_s
-        )
+        key = (of.capability, loss_s)
+        slots = self._slots_with_loss.get(key)
+        if slots is None:  # many builds ask about the same slot
+            slots = self._slots_with_loss[key] = sum(
+                count
+                for pool in self.state.index.pools.values()
+                if of.labels <= pool.labels
+                for loss, count in pool.losses.values()
+                if loss >= loss_s
+            )
+        return slots
 
     def waiting_level(self, slot: Slot) -> int | None:
         """The most urgent level at which jobs wait for a build that the slot has; None when none do."""

@@ -86,7 +86,7 @@ async def _watch_disk(root: Path, at_first: Room | None, interruption: Interrupt
 
 
 def _over_limit(used: Room, free: Room, limit: int) -> str | None:
-    written = f"{show_size(used.bytes)}"
+    written = show_size(used.bytes)
     if used.bytes > limit:
         return f"the test wrote {written} to the disk, more than the {show_size(limit)} allowed"
     if used.files > MAX_FILES:

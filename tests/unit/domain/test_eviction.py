@@ -62,6 +62,6 @@ def gain_s(waiting: int, min_gain: float) -> float | None:
 
 
 def test_an_install_must_save_more_than_a_little() -> None:
-    assert gain_s(6, 0.0) == pytest.approx(6 / 2 * ((7 * TEST_S + 0) - (7 * TEST_S + INSTALL_S) / 2), rel=0.1)
+    assert gain_s(6, 0.0) == pytest.approx(6 / 2 * (7 * TEST_S - (7 * TEST_S + INSTALL_S) / 2), rel=0.1)
     assert gain_s(6, 60.0) is None
     assert gain_s(20, 60.0) == (gain_s(20, 0.0) or 0.0) - 60.0 * INSTALL_S

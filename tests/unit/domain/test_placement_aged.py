@@ -172,12 +172,17 @@ def test_aged_work_waits_a_while_for_slots_that_are_through_with_its_build_soon(
     assert sum(one.job_id in lab.state.jobs for one in urgent) == 1
 
 
-def test_low_work_gets_a_further_slot_when_its_last_job_would_wait_longer_than_any_usually_does() -> None:
-    lab = SimulatedLab(1)
+def _waits_long(lab: SimulatedLab, *, low_s: float) -> None:
+    """As if medium jobs had waited for an hour under FCFS, so that thresholds are those for long waits."""
     fcfs = lab.state.stats.of("any", frozenset()).fcfs
     for _ in range(100):
-        fcfs.waits[1].add(3600.0)  # its thresholds are for long waits
-        fcfs.waits[2].add(1000.0)
+        fcfs.waits[1].add(3600.0)
+        fcfs.waits[2].add(low_s)
+
+
+def test_low_work_gets_a_further_slot_when_its_last_job_would_wait_longer_than_any_usually_does() -> None:
+    lab = SimulatedLab(1)
+    _waits_long(lab, low_s=1000.0)
     for number in range(14):  # the slot is through with them in another 14 minutes
         old = Job(f"j{number}", GroupKey("any", "o", "old"), "t", 2, -900.0, number, expected_s=TEST_S)
         lab.feed(JobArrived(old))
@@ -189,10 +194,7 @@ def test_low_work_gets_a_further_slot_when_its_last_job_would_wait_longer_than_a
 
 def test_at_the_end_of_a_backlog_an_older_build_goes_before_a_further_slot_for_a_younger_one() -> None:
     lab = SimulatedLab(1)
-    fcfs = lab.state.stats.of("any", frozenset()).fcfs
-    for _ in range(100):
-        fcfs.waits[1].add(3600.0)  # its thresholds are for long waits
-        fcfs.waits[2].add(2000.0)
+    _waits_long(lab, low_s=2000.0)
     for number in range(41):
         lab.add(number, priority=2, app="young")
     for number in (41, 42):

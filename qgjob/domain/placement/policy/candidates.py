@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from copy import copy
 from itertools import tee
 from operator import itemgetter
 from typing import Final
@@ -50,11 +49,10 @@ def slots_for_install(view: View, of: Group | Pool) -> Iterator[Slot]:
     A common slot before a scarce one that others may need; then one whose build nobody waits for; then the
     one that is idle for longest.
     """
-    found = view.slots_for_install.get(of.capability)
-    if found is None:
-        (found,) = tee(_rank_for_install(view, of), 1)
-        view.slots_for_install[of.capability] = found
-    return copy(found)  # from the first, and each is looked at once for all groups that ask
+    found = view.slots_for_install.get(of.capability) or _rank_for_install(view, of)
+    # All that ask begin with the first, and each slot is looked at once.
+    view.slots_for_install[of.capability], slots = tee(found)
+    return slots
 
 
 def _rank_for_install(view: View, of: Group | Pool) -> Iterator[Slot]:

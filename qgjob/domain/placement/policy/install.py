@@ -32,7 +32,7 @@ class InstallCosts:
     waiting: int
     """How many jobs wait in the pool."""
     slots: int
-    min_gain: float = 0.0
+    min_gain: float
     """What each install must save in any case, as many times its own seconds of waiting."""
 
     @classmethod

@@ -85,6 +85,8 @@ async def test_each_role_does_its_work(server: AccountsServer, tmp_path: Path, v
             assert "said" in (await asyncio.to_thread(looking, "logs", job)).out
             assert "a.txt" in (await asyncio.to_thread(looking, "artifacts", job, "--download", "here")).out
             assert (looking.folder / "here").is_dir()
+            assert "passed" in (await asyncio.to_thread(looking, "explain", job)).out
+            assert "no schedules" in (await asyncio.to_thread(looking, "cron", "list")).err
         for changing in (("retry", job), submit):
             refused = await asyncio.to_thread(view, *changing)
             assert refused.code == ExitCode.NOT_ALLOWED, refused

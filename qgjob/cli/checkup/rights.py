@@ -1,7 +1,7 @@
 """What these credentials may do, tried without any effect.
 
-What would be stored is refused by the stream, if the server lets it come that far; a control request about a
-job that cannot be is answered "no such job".
+What would be stored is refused by the stream, if the server lets it come that far; an empty control request
+is answered that it cannot be read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bus_schemas import subjects
-from bus_schemas.explain import ExplainAnswer, ExplainRequest
+from bus_schemas.control import CtlAnswer
 from bus_schemas.queries import Query
 from bus_schemas.streams import BUILD_OBJECTS, BUNDLE_OBJECTS
 from qgjob.bus.connect import Bus
@@ -70,9 +70,9 @@ async def _query(bus: Bus) -> None:
 
 
 async def _control(bus: Bus) -> None:
-    question = ExplainRequest(job_id="j_doctor")
-    reply = await bus.requests.request(subjects.ctl("explain", None), question.encode(), timeout=_TIMEOUT_S)
-    ExplainAnswer.decode(reply.data)
+    # Whoever may only look may send some requests, but not this one.
+    reply = await bus.requests.request(subjects.ctl("cancel"), b"", timeout=_TIMEOUT_S)
+    CtlAnswer.decode(reply.data)
 
 
 async def _follow(bus: Bus) -> None:

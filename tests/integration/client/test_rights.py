@@ -143,6 +143,27 @@ async def test_who_has_the_credentials_of_another_role_is_told_whose_and_what_is
             await calls[asked]()
 
 
+async def test_who_looks_is_told_of_every_request_that_changes_something(guarded: AccountsServer):
+    """Each is named in the accounts: one that is forgotten goes nowhere, and seems to meet no scheduler."""
+    async with open_client(guarded.user("view")) as client:
+        changes: list[Awaitable[object]] = [
+            client.cancel("j_1"),
+            client.retry("j_1"),
+            client.reprioritise("j_1", 9),
+            client.pause_queue(),
+            client.resume_queue(),
+            client.limit_org("acme", max_running=1),
+            client.hold("drain", "lab-1"),
+            client.resume_build("acme", "v1"),
+            client.drop_dead_letters(1),
+            client.bus.requests.request(subjects.ctl("cron_add", "acme")),
+            client.bus.requests.request(subjects.ctl("cron_delete")),  # the client asks for the list first
+        ]
+        for refused in await asyncio.gather(*changes, return_exceptions=True):
+            assert isinstance(refused, NotAllowedError), refused
+            assert "User view of account VIEW may not send control requests" in refused.message
+
+
 async def test_dead_letters_are_seen_and_dropped_by_asking(guarded: AccountsServer):
     async with open_bus(guarded.user("lab")) as bus, open_client(guarded.user("ci")) as client:
         await ensure_topology(bus)

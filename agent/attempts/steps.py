@@ -42,7 +42,6 @@ from bus_schemas.streams import lease_of
 from qgjob.bus.connect import Bus
 from qgjob.errors import QgjobError
 
-START_TIMEOUT_S: Final = 60.0
 DRIVER_GRACE_S: Final = 15.0
 TIMED_OUT: Final = "install_timeout"
 
@@ -226,12 +225,13 @@ class Steps:
 
     async def _start_app(self) -> RunningApp:
         device, app_id = self.slot.device, self.slot.installed_as(self._spec)
+        limit = self.slot.limits.install_timeout_s  # an install starts it too
         try:
-            async with asyncio.timeout(START_TIMEOUT_S + DRIVER_GRACE_S):  # the driver itself keeps the limit
-                return await device.start_app(app_id, timeout_s=START_TIMEOUT_S)
+            async with asyncio.timeout(limit + DRIVER_GRACE_S):  # the driver itself keeps the limit
+                return await device.start_app(app_id, timeout_s=limit)
         except TimeoutError as error:
             driver_failed(device, error)
-            text = f"the app was not started within {START_TIMEOUT_S:g} s"
+            text = f"the app was not started within {limit:g} s"
             raise JobError(text, reason="start_timeout", retryable=True) from None
 
     # -- run --

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import shutil
 import threading
@@ -36,8 +37,6 @@ from agent.storage.removal import remove_tree
 from agent.storage.room import require_room, room_while_writing
 from agent.supervision.sweep import slot_mark
 from qgjob.clock import Clock
-
-DEFAULT_START_S = 60.0
 
 
 class ProcessDevice(MarkerDevice):
@@ -118,7 +117,7 @@ class ProcessDevice(MarkerDevice):
             await asyncio.to_thread(remove_tree, incoming)
         try:
             progress("starting the build")
-            await self._start(entry, DEFAULT_START_S)
+            await self._start(entry, math.inf)  # the install has a limit
         except BaseException:
             await self.stop_app(build.app_id)
             await asyncio.to_thread(remove_tree, self._place(entry))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.attempts.attempt import AttemptRunner
 from agent.attempts.identity import Identity
+from agent.config.settings import JobLimits
 from agent.drivers.marker import MarkerDevice, SlotSpec
 from agent.npm.packages import NpmPackages, NpmSettings
 from agent.runners.kit import Kit
@@ -19,7 +20,7 @@ from qgjob.clock import SystemClock
 from tests.support import faulty_runners
 
 
-async def runner_in(bus: Bus, folder: Path, work: Path) -> AttemptRunner:
+async def runner_in(bus: Bus, folder: Path, work: Path, limits: JobLimits | None = None) -> AttemptRunner:
     """Runs attempts on a slot without a device; `work` is where they have their folders."""
     slot = SlotSpec(name="s0", folder=folder / "s0", labels=frozenset({"none"}), install_seconds=0.0)
     device = MarkerDevice(slot, SystemClock())
@@ -40,4 +41,5 @@ async def runner_in(bus: Bus, folder: Path, work: Path) -> AttemptRunner:
         runners=Runners.load(tools, environment),
         kit=Kit(tools, packages, folder / "appium", "test-appium:"),
         work_dir=work,
+        limits=limits,
     )

@@ -16,6 +16,7 @@ from agent.attempts.attempt import AttemptRunner
 from agent.attempts.claim import Claim, claim
 from agent.attempts.outcome import Outcome
 from agent.attempts.steps import Steps
+from agent.config.settings import JobLimits
 from agent.drivers import guarded
 from agent.drivers.base import InstalledApp
 from agent.errors import FetchError
@@ -99,9 +100,8 @@ async def test_a_driver_that_never_starts_the_app_does_not_keep_its_slot(
     async def hangs(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(steps, "START_TIMEOUT_S", 0.05)
     monkeypatch.setattr(steps, "DRIVER_GRACE_S", 0.05)
-    runner = await runner_in(bus, tmp_path, tmp_path / "work")
+    runner = await runner_in(bus, tmp_path, tmp_path / "work", JobLimits(install_timeout_s=1.0))
     doubts: list[str] = []
     runner.device.on_doubt = doubts.append
     monkeypatch.setattr(runner.device, "start_app", hangs)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.drivers.app_server import AppServer
 from agent.drivers.base import Build
 from agent.drivers.process import ProcessDevice
 from agent.supervision.processes import marked, parents
@@ -98,6 +99,18 @@ async def test_a_build_that_does_not_start_is_the_builds_fault(
     assert folders(tmp_path) == 0
     assert not marked(mark, parents())
     assert (device.installs.made, device.installs.failed) == (1, 1)
+
+
+async def test_a_server_has_the_time_that_its_build_says(
+    device: ProcessDevice, make_build: MakeBuild, monkeypatch: pytest.MonkeyPatch
+):
+    async def never(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    build = make_build("v1", starting("serve", ready_timeout_s=240))
+    monkeypatch.setattr(AppServer, "_start_process", never)
+    late = await install(device, build, timeout_s=300)
+    assert "within 240 s" in (late.detail or "")
 
 
 async def test_a_build_that_cannot_be_unpacked_leaves_the_former_one(

@@ -27,7 +27,7 @@ from qgjob.client.ids import derived_id
 from qgjob.client.submitting.publish_run import PlannedRun, publish_run
 from qgjob.clock import Clock
 from qgjob.domain.cron import next_due
-from qgjob.errors import BadMessageError, NotFoundError, QgjobError, RefusedError
+from qgjob.errors import BadMessageError, NotFoundError, QgjobError, RefusedError, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -229,5 +229,10 @@ def _refusal(plan: CronPlan, error: JsError) -> QgjobError:
             f"The server takes no schedule {plan.expression!r}.{zone}",
             hint="It has five fields (minute hour day month weekday) or six (a second before them), "
             "or is @hourly, @daily, @weekly, @monthly, @every 30m; and it must be due some day.",
+        )
+    if error.code == 503:  # as of a run: it is the server's state, not the schedule
+        return UnreachableError(
+            f"The server did not store the schedule: {error.description}.",
+            hint="Is its disk full, or its cluster without a leader? `qgjob doctor` says more.",
         )
     return RefusedError(f"The server refused the schedule: {error.description}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -28,12 +29,14 @@ from agent.supervision.sweep import agent_mark, slot_mark, sweep_leftovers
 from bus_schemas.events import build_messages_of_jobs
 from qgjob.bus.connect import open_bus
 from qgjob.clock import SystemClock
-from qgjob.errors import RefusedError, UsageError
+from qgjob.errors import QgjobError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from agent.config.settings import AgentSettings
 
 log = logging.getLogger(__name__)
+
+_DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
 async def run_agent(
@@ -46,7 +49,8 @@ async def run_agent(
     """Run an agent until `stop` is set; with `hurry` running jobs are then handed back at once.
 
     Raises `RefusedError` when another agent has the folder or the name, `UsageError` when the folder cannot
-    be used, and what a driver raises when this machine cannot have its devices.
+    be used (`QgjobError` where the disk is to blame), and what a driver raises when this machine cannot have
+    its devices.
     """
     folder = settings.data_dir
     with _owned(folder):
@@ -127,7 +131,9 @@ def _owned(folder: Path) -> Generator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
-        raise UsageError(
+        # systemd does not start again what has a wrong option, and a disk may be well again.
+        kind = QgjobError if error.errno in _DISK_FAULTS else UsageError
+        raise kind(
             f"The data folder {folder} cannot be used: {error.strerror}.",
             hint="Give another one with --data-dir.",
         ) from None

@@ -15,7 +15,7 @@ from agent.attempts.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver, Presence
 from agent.slots.device_monitor import DeviceMonitor
 from agent.slots.slot import SlotWorker
-from qgjob.errors import QgjobError, UsageError
+from qgjob.errors import QgjobError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class DeviceRoster:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self, add_slot: AddSlot) -> None:
-        """Add a slot for each device there is. Raises what `discover` raises, a fault as `UsageError`."""
+        """Add a slot for each device there is. Raises what `discover` raises, a fault as `QgjobError`."""
         for presence in await self._discovered():
             self._on_presence(presence, add_slot)
         if self._monitors:
@@ -66,7 +66,7 @@ class DeviceRoster:
             raise
         except Exception as error:  # a driver may be the lab's own
             log.exception("finding the devices of driver %s", self._driver.name)
-            raise UsageError(
+            raise QgjobError(
                 f"the driver {self._driver.name} cannot find its devices: {type(error).__name__}: {error}"
             ) from error
 

@@ -19,6 +19,7 @@ from bus_schemas.events import Started
 from qgjob.client import Client
 from qgjob.client.requests import query
 from qgjob.clock import SystemClock
+from qgjob.errors import ExitCode
 from tests.support.pipeline import EventRecorder, system
 from tests.support.runs import planned, submit
 from tests.support.wait import wait_for
@@ -93,6 +94,8 @@ def test_systemd_takes_the_unit(tmp_path: Path, name: str) -> None:
         pytest.skip("no systemd-analyze here")
     unit = (DEPLOY / name).read_text()
     assert "StartLimitIntervalSec=0" in unit, "however often it fails, it is started again"
+    if name != "nats.service":
+        assert f"RestartPreventExitStatus={ExitCode.USAGE}\n" in unit, "but not with a wrong option"
     for program in ("/opt/qgjob/bin/qgjob", "/usr/local/bin/nats-server"):
         unit = unit.replace(f"ExecStart={program}", f"ExecStart={sys.executable}")
     unit = unit.replace("User=qgjob", "User=root").replace("User=nats", "User=root")

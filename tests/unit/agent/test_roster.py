@@ -10,7 +10,7 @@ from agent.attempts.attempt import AttemptRunner
 from agent.drivers.base import Device, Driver, DriverContext, Presence
 from agent.slots.roster import DeviceRoster
 from agent.slots.slot import SlotWorker
-from qgjob.errors import UsageError
+from qgjob.errors import ExitCode, QgjobError
 from tests.support.clock import ManualClock
 
 
@@ -56,8 +56,11 @@ class Faulty(Bare):
 
 async def test_a_driver_with_a_fault_says_whose_it_is(tmp_path: Path) -> None:
     roster = DeviceRoster(Faulty(DriverContext(folder=tmp_path, clock=ManualClock())), never)
-    with pytest.raises(UsageError, match="the driver faulty cannot find its devices: KeyError: 'cable'"):
+    with pytest.raises(
+        QgjobError, match="the driver faulty cannot find its devices: KeyError: 'cable'"
+    ) as caught:
         await roster.begin(nowhere)
+    assert caught.value.exit_code is ExitCode.ERROR, "no wrong option: it may find them at the next start"
     await roster.close()
 
 

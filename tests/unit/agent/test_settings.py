@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from agent.config.options import settings_of
 from agent.config.secrets import checked_secrets, read_secrets
 from agent.config.settings import AgentSettings
 from qgjob.connecting import FILES
-from qgjob.errors import UsageError
+from qgjob.errors import ExitCode, QgjobError, UsageError
 from qgjob.local.listen import listen_at
 from qgjob.tokenfile import read_token
 
@@ -112,6 +113,19 @@ async def test_a_data_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
     settings = AgentSettings(name="a", data_dir=tmp_path / "file" / "x")
     with pytest.raises(UsageError, match="cannot be used: Not a directory"):
         await run_agent(settings, stop=asyncio.Event(), ready=asyncio.Event())
+
+
+async def test_a_full_disk_is_no_wrong_option_after_which_systemd_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    settings = AgentSettings(name="a", data_dir=tmp_path / "x")
+    with pytest.raises(QgjobError, match="cannot be used: No space left") as caught:
+        await run_agent(settings, stop=asyncio.Event(), ready=asyncio.Event())
+    assert caught.value.exit_code is ExitCode.ERROR
 
 
 def test_files_with_secrets_must_be_closed(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ from bus_schemas.queries import (
     Query,
 )
 from bus_schemas.rules import LimitRequest, PauseRequest, PriorityMark, QueueRules, ResumeRequest
+from bus_schemas.timings import TimingsAnswer, TimingsRequest
 
 MESSAGES: tuple[type[Message], ...] = (
     JobMessage,
@@ -120,5 +121,7 @@ MESSAGES: tuple[type[Message], ...] = (
     AgentsAnswer,
     HealthAnswer,
     Query,
+    TimingsRequest,
+    TimingsAnswer,
 )
 """Every message that travels on the bus: each has golden JSON and a JSON Schema."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 from bus_schemas.agents import SlotState
@@ -16,24 +18,29 @@ from qgjob.domain.lifecycle import TERMINAL
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
     from bus_schemas.queries import CheckView, Overview
+    from bus_schemas.timings import HistogramView, TimingsAnswer
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+Labels = tuple[tuple[str, str], ...]
 
 
 class Sample(NamedTuple):
     """A value, and the labels that tell it from others of its metric."""
 
     value: float
-    labels: tuple[tuple[str, str], ...] = ()
+    labels: Labels = ()
 
 
 def exposition(
     checks: Sequence[CheckView],
     overview: Overview | None,
     agents: Sequence[Heartbeat] | None,
+    timings: TimingsAnswer | None,
     refused: Mapping[str, int],
 ) -> str:
-    """The whole answer; of overview and agents nothing where nobody tells of them.
+    """The whole answer; of overview, agents and timings nothing where nobody tells of them.
 
     `refused`: how often each limit of this gateway refused somebody.
     """
@@ -57,6 +64,8 @@ def exposition(
         parts += _of_overview(overview)
     if agents is not None:
         parts += _of_agents(agents)
+    if timings is not None:
+        parts += _of_timings(timings)
     return "".join(parts)
 
 
@@ -93,14 +102,44 @@ def _of_agents(agents: Sequence[Heartbeat]) -> list[str]:
     ]
 
 
+def _of_timings(timings: TimingsAnswer) -> list[str]:
+    return [
+        _histogram(
+            "job_wait_seconds",
+            "How long attempts waited, from when they could start until a slot had them.",
+            ((view, (("priority", name),)) for name, view in sorted(timings.waits.items())),
+        ),
+        *(
+            _histogram(name, words, [(view, ())])
+            for name, words, view in (
+                ("test_duration_seconds", "How long tests ran, the install not included.", timings.tests),
+                ("install_duration_seconds", "How long installs took that were made.", timings.installs),
+                ("placement_duration_seconds", "How long the scheduler took to place.", timings.rounds),
+            )
+            if view is not None
+        ),
+    ]
+
+
 def _metric(name: str, kind: str, words: str, samples: Iterable[Sample]) -> str:
     lines = [f"# HELP qgjob_{name} {words}", f"# TYPE qgjob_{name} {kind}"]
-    for value, labels in samples:
-        said = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
-        lines.append(
-            f"qgjob_{name}{{{said}}} {float(value):.15g}" if said else f"qgjob_{name} {float(value):.15g}"
-        )
+    return "\n".join(lines + [_line(name, *sample) for sample in samples]) + "\n"
+
+
+def _histogram(name: str, words: str, views: Iterable[tuple[HistogramView, Labels]]) -> str:
+    lines = [f"# HELP qgjob_{name} {words}", f"# TYPE qgjob_{name} histogram"]
+    for view, labels in views:
+        counts = list(accumulate(view.counts))  # each bucket has what the smaller ones have
+        for bound, count in zip((*view.bounds, inf), counts, strict=False):
+            le = "+Inf" if bound == inf else f"{bound:g}"
+            lines.append(_line(f"{name}_bucket", count, (*labels, ("le", le))))
+        lines += [_line(f"{name}_sum", view.sum_s, labels), _line(f"{name}_count", counts[-1], labels)]
     return "\n".join(lines) + "\n"
+
+
+def _line(name: str, value: float, labels: Labels) -> str:
+    said = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels)
+    return f"qgjob_{name}{{{said}}} {float(value):.15g}" if said else f"qgjob_{name} {float(value):.15g}"
 
 
 def _escaped(text: str) -> str:

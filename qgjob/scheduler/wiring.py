@@ -164,6 +164,7 @@ class Parts:
             "slots": self.holds.control,
             "build_resume": self.holds.resume_build,
             "explain": explainer.explain,
+            "timings": self.lab.timings.tell,
         }
 
     def _make_intake(self, runs: Runs) -> Intake:
@@ -201,6 +202,7 @@ class Parts:
             horizon=self.inheritance.chains_horizon,
             counted_through=self.inheritance.chains_counted_through,
             backlog_ready=self.ready,
+            timings=self.lab.timings,
         )
 
     def _make_overview(self) -> OverviewPublisher:

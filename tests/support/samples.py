@@ -19,6 +19,7 @@ from bus_schemas.deadletters import (
 )
 from bus_schemas.history import Learned
 from bus_schemas.jobs import BlobRef, JobMessage, JobSpec, RunMarker
+from bus_schemas.timings import HistogramView, TimingsAnswer, TimingsRequest
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -87,6 +88,8 @@ VIEW = queries.JobView(
     created_at=1_790_000_000.0,
     attempts=(ATTEMPT,),
 )
+_SECONDS = HistogramView(bounds=(0.5, 60.0), counts=(2, 0, 1), sum_s=100.5)
+TIMINGS = TimingsAnswer(waits={"high": _SECONDS}, tests=_SECONDS)
 HEARTBEAT = agents.Heartbeat(
     agent="lab-1",
     host="mac-mini",
@@ -238,6 +241,8 @@ SAMPLES: tuple[Message, ...] = (
     ),
     DeadLettersDrop(number=8, by="ann@desk"),
     DeadLettersDropped(dropped=1),
+    TimingsRequest(),
+    TIMINGS,
     CaseReport(
         job_id="j_01",
         attempt=1,

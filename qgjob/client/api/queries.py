@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bus_schemas.holds import SlotHold
     from bus_schemas.jobs import BlobRef
     from bus_schemas.queries import HealthAnswer, JobState, JobView, Overview, RunView
+    from bus_schemas.timings import TimingsAnswer
     from qgjob.client.models import TransferProgress
     from qgjob.client.requests import artifacts, deadletters, lab, query
     from qgjob.client.requests.artifacts import JobArtifact
@@ -116,6 +117,10 @@ class QueryMethods(ClientBase):
         Of a run, the first of its jobs that waits.
         """
         return await lab.explain(self.bus, any_id)
+
+    async def timings(self) -> TimingsAnswer:
+        """How long things took since the present leader took the lead, as histograms."""
+        return await lab.timings(self.bus)
 
     async def history(self, test: str, *, org_id: str | None = None, limit: int = 50) -> HistoryAnswer:
         """The last outcomes of a test, newest first, of one organisation or of all.

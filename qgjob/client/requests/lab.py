@@ -1,4 +1,4 @@
-"""Slots and builds that are held back from work, and why a job waits; the leader answers."""
+"""Slots and builds that are held back, why a job waits, how long things took; the leader answers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bus_schemas.base import Message
 from bus_schemas.control import CtlAnswer
 from bus_schemas.explain import ExplainAnswer, ExplainRequest
 from bus_schemas.lab import BuildResumeRequest, HoldVerb, SlotsAnswer, SlotsRequest
+from bus_schemas.timings import TimingsAnswer, TimingsRequest
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
 from qgjob.client.ids import kind_of
@@ -17,7 +18,7 @@ from qgjob.client.requests.query import no_such_id, run_in_short
 from qgjob.client.requests.request import ask
 from qgjob.errors import NotFoundError
 
-A = TypeVar("A", SlotsAnswer, ExplainAnswer, CtlAnswer)
+A = TypeVar("A", SlotsAnswer, ExplainAnswer, CtlAnswer, TimingsAnswer)
 
 
 async def hold(
@@ -68,6 +69,11 @@ async def explain(bus: Bus, any_id: str) -> ExplainAnswer:
     if not run.jobs:
         raise NotFoundError(f"Nothing is known yet of the jobs of {any_id}.", hint="Try again in a moment.")
     return await _ask(bus, "explain", None, ExplainRequest(job_id=run.jobs[0].job_id), ExplainAnswer)
+
+
+async def timings(bus: Bus) -> TimingsAnswer:
+    """See `Client.timings`."""
+    return await _ask(bus, "timings", None, TimingsRequest(), TimingsAnswer)
 
 
 async def _ask(bus: Bus, verb: str, org_id: str | None, request: Message, answer: type[A]) -> A:

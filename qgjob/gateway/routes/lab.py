@@ -66,12 +66,15 @@ async def detailed(client: ClientOf) -> Response:
 
 @vital.get("/metrics", summary="The lab as figures for Prometheus", response_class=Response)
 async def metrics(served: ServedOf) -> Response:
-    """Health, queue, slots and what became of jobs; of what nobody answers for, nothing is said."""
+    """Health, queue, slots, durations, what became of jobs; of what nobody answers for, nothing is said."""
     client = served.client
-    found, overview, agents = await asyncio.gather(
-        _health(client), _within_time(client, client.overview), _within_time(client, client.agents)
+    found, overview, agents, timings = await asyncio.gather(
+        _health(client),
+        _within_time(client, client.overview),
+        _within_time(client, client.agents),
+        _within_time(client, client.timings),
     )
-    text = exposition(found.checks, overview, agents, served.gates.refused())
+    text = exposition(found.checks, overview, agents, timings, served.gates.refused())
     return Response(text, 200, media_type=MEDIA_TYPE)
 
 

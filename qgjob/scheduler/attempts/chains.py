@@ -32,6 +32,7 @@ from qgjob.scheduler.backlog.enqueue import put_attempt
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.dispatch.dispatcher import ACK_AFTER_S
 from qgjob.scheduler.dispatch.quarantine import Quarantine
+from qgjob.scheduler.dispatch.timings import Timings
 from qgjob.scheduler.queries.test_history import outcomes_of
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Chains:
     """Up to this sequence all counted in an earlier reign: operators may have pardoned since."""
     backlog_ready: asyncio.Event
     """Set when all that waited at the start is in the backlog."""
+    timings: Timings = field(default_factory=Timings)
     ended_before_intake: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
     """Attempts whose end was read before what waits of them: it would wait for ever."""
     ended: dict[str, int] = field(default_factory=dict[str, int])
@@ -161,6 +163,8 @@ class Chains:
             self.on_started(slot)
             if isinstance(event, TakenOver) and not again:
                 events += self.quarantine.taken_over(event, lambda: self._labels(event.job_id))
+            elif not again and (placed := self.released.get(event.job_id)) is not None:
+                self.timings.started(placed.job, self.clock.now())
         elif isinstance(event, Ended):
             self._handle_end(event, events, again=again)
             if event.next is not None and _is_next_attempt(event, event.next):
@@ -174,6 +178,7 @@ class Chains:
         """Do what is done once for an end, however often it is read."""
         if event.final:
             self.ended[event.state] = self.ended.get(event.state, 0) + 1
+        self.timings.ended(event.result)
         for message in outcomes_of(event):
             self.events.post(message)
         # Without an await in between: a slot that is put into quarantine gets nothing more.

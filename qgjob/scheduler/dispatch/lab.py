@@ -9,6 +9,7 @@ from qgjob.clock import Clock
 from qgjob.domain.placement import core
 from qgjob.domain.placement.events import Bind, Effect, Event, Expire, Release, Tick
 from qgjob.domain.placement.model import GroupKey, LabState
+from qgjob.scheduler.dispatch.timings import Timings
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class Lab:
     on_release: Callable[[Release], None]
     on_expire: Callable[[Expire], None]
     state: LabState = field(default_factory=LabState)
+    timings: Timings = field(default_factory=Timings)
     open: bool = False
     """Whether jobs are placed: not before recovery has found what is released already."""
     changed: bool = True
@@ -27,7 +29,7 @@ class Lab:
 
     def feed(self, *events: Event) -> None:
         """Take events in, decide once, and hand out the effects."""
-        now = self.clock.now()
+        now, began = self.clock.now(), self.clock.monotonic()
         effects: list[Effect] = []
         for event in events:
             core.apply_event(self.state, event, now, effects)
@@ -35,6 +37,7 @@ class Lab:
             core.dispatch(self.state, now, effects)
         if effects or any(not isinstance(event, Tick) for event in events):
             self.changed = True
+            self.timings.rounds.add(self.clock.monotonic() - began)
         for effect in effects:
             match effect:
                 case Bind():

@@ -260,6 +260,10 @@ class TestGateway:
         assert figures["qgjob_agents"] == 1
         assert figures['qgjob_check_ok{check="nats"}'] == 1
         assert figures['qgjob_jobs_waiting{priority="high"}'] == 0
+        for seen in ('job_wait_seconds_count{priority="medium"}', "test_duration_seconds_count"):
+            assert figures[f"qgjob_{seen}"] >= 1
+        for seen in ("install_duration", "placement_duration"):
+            assert figures[f"qgjob_{seen}_seconds_count"] >= 1
 
     async def test_queues_agents_and_health_are_told(self, http: Http):
         agents = (await http.get("/api/agents")).json["agents"]

@@ -6,9 +6,10 @@ import re
 
 from bus_schemas.queries import CheckView, Overview
 from qgjob.gateway.metrics import exposition
-from tests.support.samples import HEARTBEAT
+from tests.support.samples import HEARTBEAT, TIMINGS
 
-_SAMPLE = re.compile(r'qgjob_[a-z_]+(\{[a-z]+="([^"\\\n]|\\[\\"n])*"\})? [0-9.e+]+')
+_LABEL = r'[a-z]+="([^"\\\n]|\\[\\"n])*"'
+_SAMPLE = re.compile(rf"qgjob_[a-z_]+(\{{{_LABEL}(,{_LABEL})*\}})? [0-9.e+]+")
 OVERVIEW = Overview(
     at=1_790_000_000.0,
     depths={"high": 1, "medium": 20, "low": 0},
@@ -20,7 +21,8 @@ OVERVIEW = Overview(
 
 
 def lines_of(*checks: CheckView, overview: Overview | None = OVERVIEW) -> list[str]:
-    text = exposition(checks, overview, [HEARTBEAT] if overview else None, {"requests": 3, "jobs": 0})
+    told = ([HEARTBEAT], TIMINGS) if overview else (None, None)
+    text = exposition(checks, overview, *told, {"requests": 3, "jobs": 0})
     assert text.endswith("\n")
     return text.splitlines()
 
@@ -32,7 +34,8 @@ def test_every_line_is_a_sample_of_a_metric_that_was_announced():
             typed.add(line.split()[2])
         elif not line.startswith("# HELP "):
             assert _SAMPLE.fullmatch(line), line
-            assert re.split(r"[{ ]", line)[0] in typed
+            name = re.split(r"[{ ]", line)[0]
+            assert name in typed or re.sub("_(bucket|sum|count)$", "", name) in typed
 
 
 def test_the_figures_are_those_of_the_overview_and_the_agents():
@@ -50,6 +53,20 @@ def test_the_figures_are_those_of_the_overview_and_the_agents():
         'qgjob_http_refused_total{limit="requests"} 3',
         'qgjob_http_refused_total{limit="jobs"} 0',
     } <= set(lines)
+
+
+def test_a_histogram_has_in_each_bucket_what_the_smaller_ones_have():
+    text = "\n".join((*lines_of(), ""))
+    assert (
+        "# TYPE qgjob_job_wait_seconds histogram\n"
+        'qgjob_job_wait_seconds_bucket{priority="high",le="0.5"} 2\n'
+        'qgjob_job_wait_seconds_bucket{priority="high",le="60"} 2\n'
+        'qgjob_job_wait_seconds_bucket{priority="high",le="+Inf"} 3\n'
+        'qgjob_job_wait_seconds_sum{priority="high"} 100.5\n'
+        'qgjob_job_wait_seconds_count{priority="high"} 3\n'
+    ) in text
+    assert "\nqgjob_test_duration_seconds_count 3\n" in text
+    assert "install_duration" not in text, "of which nobody told"
 
 
 def test_of_what_nobody_answers_for_nothing_is_said():

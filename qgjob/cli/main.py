@@ -116,6 +116,8 @@ def run(args: list[str]) -> int:
     try:
         code = _run(args)
         sys.stdout.flush()
+    except KeyboardInterrupt:  # at its very begin or end
+        return int(ExitCode.DETACHED)
     except BrokenPipeError:  # the reader of our output closed the pipe
         _forget_output()
         return _BROKEN_PIPE

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from nats.errors import ConnectionClosedError
@@ -128,6 +129,14 @@ def test_a_command_whose_output_nobody_reads_ends_as_sigpipe_ends_one(command: s
     done = subprocess.run(argv, stdout=writing, stderr=subprocess.PIPE, text=True, env=env, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_ctrl_c_before_a_command_has_begun_shows_no_traceback(tmp_path: Path):
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    qgjob = str(Path(sys.executable).with_name("qgjob"))
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([qgjob, "list"], capture_output=True, text=True, env=env, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_every_name_of_the_client_is_there_and_no_other():

@@ -19,6 +19,7 @@ from agent.drivers.registry import make_driver
 from agent.npm.packages import NpmPackages, NpmSettings
 from agent.runners.kit import Kit
 from agent.runners.registry import Runners
+from agent.runners.tool_watch import ToolWatch
 from agent.runners.toolchain import Toolchain
 from agent.service import Agent, AgentOptions, wait_for_streams
 from agent.slots.roster import DeviceRoster
@@ -62,6 +63,7 @@ async def run_agent(
         await asyncio.to_thread(trash.take, folder / "work")  # left behind by an agent that was killed
         await asyncio.to_thread(sweep_short_tmps)
         tools = await asyncio.to_thread(Toolchain.discover, os.environ)
+        watch = ToolWatch(tools, os.environ, SystemClock())
         runners = Runners.load(tools, os.environ)
         driver = _driver(settings, tools, mark)  # before the server is waited for: it may not exist
         build_messages_of_jobs()
@@ -87,7 +89,11 @@ async def run_agent(
                     files=files,
                     runners=runners,
                     kit=Kit(
-                        tools, packages, folder / "appium" / device.name, f"{mark}#appium:{device.name}:"
+                        tools,
+                        packages,
+                        folder / "appium" / device.name,
+                        f"{mark}#appium:{device.name}:",
+                        watch,
                     ),
                     work_dir=folder / "work" / device.name,
                     mark=slot_mark(mark, device.name),

@@ -15,6 +15,7 @@ from agent.errors import RunnerError
 from agent.npm.packages import NpmPackages
 from agent.runners.base import AnyRunner, AppiumSession, Need, Runner
 from agent.runners.node import node_of
+from agent.runners.tool_watch import ToolWatch
 from agent.runners.toolchain import AppiumTool, Toolchain, missing_tool
 
 _SDK = frozenset({"ANDROID_HOME", "ANDROID_SDK_ROOT"})
@@ -32,6 +33,7 @@ class Kit:
     packages: NpmPackages
     folder: Path
     mark: str
+    watch: ToolWatch | None = None
     _appium: AppiumServer | None = None
 
     @contextlib.asynccontextmanager
@@ -52,6 +54,8 @@ class Kit:
         if not isinstance(runner, Runner):
             yield
             return
+        if self.watch is not None:
+            await self.watch.renew()
         wants = runner.appium is Need.REQUIRED or (
             runner.appium is Need.OFFERED and labels & _REACHED_BY_APPIUM
         )

@@ -147,7 +147,7 @@ def playwright_result(exit_: Exit, dirs: JobDirs, name: str) -> RunResult:
         verdict, word = Verdict.INFRASTRUCTURE, "tool_missing"
         reason = (
             f"this machine has no {browser}, the browser that this Playwright wants: run `npx playwright "
-            "install` there as the agent's user, and start the agent again"
+            "install` there as the agent's user"
         )
     elif not cases:
         reason = f"{name} ran no test: {within(report.error or exit_.describe(), folders_of(dirs.bundle))}"

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from agent.errors import RunnerError
@@ -30,9 +30,11 @@ class AppiumTool:
     home: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Toolchain:
     """What was found; None where there is nothing. `pytest_python` is a Python that has pytest.
+
+    Read it anew for each job: what is installed or removed meanwhile is noticed.
 
     `appium_python` is one that has the Appium client too, if there is one. `npm` is the program that Node
     runs. `environment` is what every job's environment starts from, `PATH` included.
@@ -50,7 +52,7 @@ class Toolchain:
 
     @classmethod
     def discover(cls, environ: Mapping[str, str]) -> Toolchain:
-        """Look around this machine. Blocking, some 50 ms: once, when the agent starts.
+        """Look around this machine. Blocking, some 50 ms.
 
         - `QGJOB_AGENT_PYTHON`, else `python3` on PATH, else the agent's own; pytest is run with the first
           of these that has it (and for `appium-pytest` the Appium client too, if one has).
@@ -86,6 +88,11 @@ class Toolchain:
             or shutil.which(str(Path.home() / ".maestro/bin/maestro")),
             environment=_environment(environ, path),
         )
+
+    def take(self, found: Toolchain) -> None:
+        """Be what was found now, for all who hold this one."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(found, each.name))
 
 
 def _pythons(environ: Mapping[str, str], path: str) -> list[tuple[str, frozenset[str]]]:
@@ -165,6 +172,6 @@ def _environment(environ: Mapping[str, str], path: str) -> dict[str, str]:
 
 
 def missing_tool(text: str, hint: str) -> RunnerError:
-    """The error for a tool that this machine lacks; who has installed it has to start the agent again."""
-    hint += " The agent looks for it when it starts."
+    """The error for a tool that this machine lacks; `ToolWatch` finds it once it is installed."""
+    hint += " The agent finds it within half a minute."
     return RunnerError(text, reason="tool_missing", retryable=True, hint=hint)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 
 from agent.errors import RunnerError
 from agent.launch import JobDirs
+from agent.npm.packages import NpmPackages, NpmSettings
 from agent.runners.base import Verdict
+from agent.runners.kit import Kit
 from agent.runners.pytest_runner import PytestRunner
+from agent.runners.tool_watch import AGAIN_S, ToolWatch
 from agent.runners.toolchain import Toolchain
+from tests.support.clock import ManualClock
 from tests.support.runnerjobs import TOOLS, add, ended, job
 
 
@@ -18,6 +24,38 @@ def test_pytest_without_a_python_that_has_it(dirs: JobDirs):
     add(dirs, "test_a.py")
     with pytest.raises(RunnerError, match="no Python on this machine has pytest"):
         PytestRunner(Toolchain(python="/py")).prepare(job("test_a.py"), dirs)
+
+
+async def test_a_pytest_that_is_installed_or_removed_while_the_agent_runs_is_noticed(
+    dirs: JobDirs, tmp_path: Path
+):
+    add(dirs, "test_a.py")
+    python = tmp_path / "bin" / "python3"
+
+    def install(packages: str) -> None:
+        python.parent.mkdir(exist_ok=True)
+        python.write_text(f"#!/bin/sh\necho {python}\necho {packages}\n")
+        python.chmod(0o755)
+
+    install("")
+    environ, clock = {"QGJOB_AGENT_PYTHON": str(python)}, ManualClock()
+    tools = Toolchain.discover(environ)
+    packages = NpmPackages(tmp_path / "npm", tools, NpmSettings(environment={}), mark="test:")
+    kit = Kit(tools, packages, tmp_path / "appium", "test:", ToolWatch(tools, environ, clock))
+    runner = PytestRunner(tools)
+
+    async def python_of_the_next_job() -> str:
+        async with kit.equipped(runner, dirs.bundle, "test_a.py", org_id="o", labels=frozenset(), say=print):
+            return runner.prepare(job("test_a.py"), dirs).argv[0]
+
+    assert await python_of_the_next_job() == sys.executable, "which has pytest for these tests"
+    install("pytest")
+    assert await python_of_the_next_job() == sys.executable, "it was looked a moment ago"
+    clock.advance(AGAIN_S)
+    assert await python_of_the_next_job() == str(python)
+    install("")
+    clock.advance(AGAIN_S)
+    assert await python_of_the_next_job() == sys.executable
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,20 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from nats.aio.client import Client as NatsClient
+from nats.aio.subscription import Subscription
 from nats.aio.transport import Transport, WebSocketTransport
+from nats.errors import (
+    ConnectionClosedError,
+    ConnectionDrainingError,
+    OutboundBufferLimitError,
+    UnexpectedEOF,
+)
 from nats.errors import Error as NatsError
-from nats.errors import UnexpectedEOF
 
 from qgjob.bus.credentials import Renewed, User
+from qgjob.errors import UnreachableError
+
+_LOST: Final = (ConnectionClosedError, ConnectionDrainingError, OutboundBufferLimitError)
 
 _FLUSH_S: Final = 2
 _LONGEST_S: Final = 5.0
@@ -26,14 +35,23 @@ class NoTlsError(NatsError):
     """TLS was asked for, and the server has none."""
 
 
+class LostConnectionError(UnreachableError, NatsError):
+    """The connection has ended, or takes nothing more while the server is away."""
+
+    def __init__(self, error: NatsError) -> None:
+        super().__init__(
+            f"The connection to the server was lost: {error}.", hint="`qgjob doctor` looks at it."
+        )
+
+
 class Connection(NatsClient):
-    """The client library's, with seven changes.
+    """The client library's, with eight changes.
 
     It comes back from whatever a server says before it ends a connection. It leaves nothing open of one that
     is lost, refused or given up, and waits for no server when it is closed. It never goes on without TLS
     where that was asked for, and reads its files again for each connection. A server that was away for long
-    is not sent all that nobody waits for any more. It reads headers faster: every message of a backlog has
-    some.
+    is not sent all that nobody waits for any more. Whoever speaks to a connection that has ended is told so
+    by an error of ours. It reads headers faster: every message of a backlog has some.
     """
 
     def __init__(self, connect_timeout_s: float) -> None:
@@ -48,6 +66,20 @@ class Connection(NatsClient):
         # None: the library's `asyncio.wait_for` loses, in Python 3.11, a cancel that comes with an answer.
         self._again_s = options["reconnect_time_wait"]
         await super().connect(*args, **options, connect_timeout=None)  # pyright: ignore[reportArgumentType]
+
+    async def subscribe(self, *args: Any, **options: Any) -> Subscription:
+        """Subscribe; raises `LostConnectionError`."""
+        try:
+            return await super().subscribe(*args, **options)
+        except _LOST as error:
+            raise LostConnectionError(error) from error
+
+    async def publish(self, *args: Any, **options: Any) -> None:
+        """Publish; raises `LostConnectionError`."""
+        try:
+            await super().publish(*args, **options)
+        except _LOST as error:
+            raise LostConnectionError(error) from error
 
     async def close(self) -> None:
         """Send what is buffered, if the server takes it soon, and close."""

@@ -173,17 +173,8 @@ def _run(args: list[str]) -> int:
             room = "`qgjob doctor` shows how much room the disks of this machine have."
             out.error(f"{what}.", None if error.errno in _NOT_OURS else room)
             return int(ExitCode.ERROR)
-        if _is_lost_connection(error):
-            out.error(f"The connection to the server was lost: {error}.", "`qgjob doctor` looks at it.")
-            return int(ExitCode.UNREACHABLE)
         return _unexpected(out, error, verbose=verbose)
     return result if isinstance(result, int) else int(ExitCode.OK)
-
-
-def _is_lost_connection(error: Exception) -> bool:
-    """Whether the client library raised it, as where a connection ends just before a subscription."""
-    library = sys.modules.get("nats.errors")
-    return library is not None and isinstance(error, library.Error)
 
 
 def named_source(message: str, args: Sequence[str], variable: str | None = None) -> str:

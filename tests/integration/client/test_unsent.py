@@ -7,7 +7,9 @@ import secrets
 import pytest
 from nats.aio.msg import Msg
 
-from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.connect import ServerOptions, connect, open_bus
+from qgjob.bus.direct import read_page
+from qgjob.errors import UnreachableError
 from qgjob.local.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
@@ -40,3 +42,18 @@ async def test_a_server_that_was_away_is_not_sent_what_nobody_waits_for_any_more
         proxy.to = shared_nats.port
         await wait_for(lambda: b"just now" in heard, 10, "the last message")
         assert heard == [b"lately", b"just now"]
+
+
+async def test_a_connection_that_has_ended_says_so_to_whoever_uses_it(shared_nats: NatsServer) -> None:
+    async def hear(_: Msg) -> None: ...
+
+    bus = await connect(ServerOptions(shared_nats.url))
+    await bus.close()
+    for use in (
+        bus.subscribed("unsent.later", hear).__aenter__(),
+        bus.nc.publish("unsent.later", b""),
+        read_page(bus, "QG_EVENTS", "qg.events.>"),
+        bus.requests.request("unsent.later"),
+    ):
+        with pytest.raises(UnreachableError):
+            await use

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from nats.errors import ConnectionClosedError
 
 from bus_schemas.agents import GroupRef
 from bus_schemas.queries import GroupView, LeaderView, Overview
@@ -205,17 +204,3 @@ def test_every_time_of_an_overview_is_written_as_one():
     stamp = "2023-11-14T22:13:20.000Z"
     assert (document["at"], document["leader"]["since"]) == (stamp, stamp)
     assert [group["expected_end"] for group in document["groups"]] == [stamp, None]
-
-
-def test_a_connection_that_the_library_lost_is_no_bug_of_ours(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    """Not every call of the library is wrapped: a subscription may meet a connection that has just ended."""
-
-    class Lost:
-        def main(self, **_: object) -> None:
-            raise ConnectionClosedError
-
-    monkeypatch.setattr("qgjob.cli.main.build", Lost)
-    assert run(["list"]) == 5
-    assert "Error: The connection to the server was lost: nats: connection closed." in capsys.readouterr().err

@@ -7,9 +7,17 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
+from nats.aio.msg import Msg
+
+from bus_schemas.jobs import JobMessage
+from qgjob.bus.connect import Bus
 from qgjob.client import Client
 from qgjob.client.submitting.publish_run import PlannedRun
+from qgjob.scheduler.backlog.runs import Runs
+from qgjob.scheduler.intake.superseding import Superseding
 from tests.support.lab_system import job_in_state, lab, run_of
 from tests.support.runs import submit
 from tests.support.wait import wait_for
@@ -59,6 +67,33 @@ async def test_the_older_run_is_cancelled_also_by_a_leader_that_inherits_both(tm
         await job_in_state(client, quick.specs[0].job_id, "cancelled", "passed")
         await client.retry(quick.run_id)
         await wait_for(lambda: _passed(client, quick), 30, "a superseded run that was asked for again")
+
+
+async def test_who_takes_over_looks_up_the_runs_of_all_keys_at_once(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, thousands of them under load outlasted the reign that asked."""
+    inherited = [keyed(1, f"key-{number}") for number in range(30)]
+    asked, all_asked = set[str](), asyncio.Event()
+
+    async def cancel(_: bytes) -> None: ...
+
+    request = bus.requests.request
+
+    async def held_back(subject: str, *args: Any, **more: Any) -> Msg:
+        if subject.startswith("$JS.API.DIRECT.GET.KV_qg_newest."):
+            asked.add(subject)
+            if len(asked) == len(inherited):
+                all_asked.set()
+            await all_asked.wait()
+        return await request(subject, *args, **more)
+
+    monkeypatch.setattr(bus.requests, "request", held_back)
+    superseding = Superseding(bus, Runs(bus), cancel, asyncio.Event())
+    async with asyncio.timeout(20):
+        assert await superseding.learn(JobMessage(spec=run.specs[0]) for run in inherited) == []
+    newer = keyed(1, "key-7")
+    assert await superseding.learn([JobMessage(spec=newer.specs[0])]) == [(inherited[7].run_id, newer.run_id)]
 
 
 async def _runs(client: Client, run: PlannedRun) -> bool:

@@ -377,7 +377,7 @@ async def test_credentials_of_another_role_are_named(
     accounts = tmp_path / "nats" / "accounts.conf"
     if denied:
         accounts.write_text(
-            accounts.read_text().replace('deny: ["qg.jobs.>"', f'deny: ["{denied}", "qg.jobs.>"')
+            accounts.read_text().replace('"qg.jobs.>", "$O.>"', f'"{denied}", "qg.jobs.>", "$O.>"')
         )
     await server.start()
     try:

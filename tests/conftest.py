@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import random
@@ -35,6 +36,33 @@ settings.register_profile(
     "new", deadline=None, derandomize=False, max_examples=1000, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "the same everywhere"))
+
+GC_THRESHOLD = (5000, 20, 20)
+
+
+def pytest_configure() -> None:
+    """Nothing of what is imported for all tests is garbage: to look for some takes a fifth of that time."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Nor does it become garbage: at each full collection it would be looked at again."""
+    put_aside()
+
+
+def put_aside() -> None:
+    """Exempt what there is from garbage collection, and collect the rest less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
+    gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage_collection() -> None:
+    """Also where tests of the module before have tuned it."""
+    if gc.get_threshold() != GC_THRESHOLD:
+        put_aside()
 
 
 def required_program(name: str) -> str:

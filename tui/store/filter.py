@@ -10,9 +10,11 @@ from fnmatch import translate
 from typing import Final
 
 from qgjob.domain.lifecycle import BAD_ENDS, HELD, NOT_STARTED, STATES, TERMINAL
+from tui.store.attempt import AttemptFacts
 from tui.store.job import Job
 
 Matcher = Callable[[Job], bool]
+ByText = Callable[[Callable[[Job], str], Callable[[str], bool]], Matcher]
 
 _STATE_WORDS: Final = {
     "active": HELD,
@@ -130,7 +132,7 @@ def _field(field: str, value: str) -> Matcher:
         return _FLAGS[value]
     read = _TEXTS[field]
     wanted = value.casefold()
-    by_text = _each if field == "job" else _by_text
+    by_text = _each if field == "job" else _PLACES.get(field, _by_text)
     if "*" in wanted:
         pattern = re.compile(translate(wanted))
         return by_text(read, lambda text: pattern.match(text) is not None)
@@ -159,6 +161,25 @@ class _Verdicts(dict[str, bool]):
 def _by_text(read: Callable[[Job], str], test: Callable[[str], bool]) -> Matcher:
     verdicts = _Verdicts(test)
     return lambda job: verdicts[read(job)]
+
+
+def _by_place(of_attempt: Callable[[AttemptFacts], str]) -> ByText:
+    """As `_by_text`; a job that is tried again passes by where it was before, too."""
+
+    def by_place(read: Callable[[Job], str], test: Callable[[str], bool]) -> Matcher:
+        verdicts = _Verdicts(test)
+        return lambda job: (
+            verdicts[read(job)]
+            or (job.attempt > 1 and any(verdicts[of_attempt(facts)] for facts in job.attempts))
+        )
+
+    return by_place
+
+
+_PLACES: Final = {
+    "agent": _by_place(lambda facts: facts.agent),
+    "slot": _by_place(lambda facts: f"{facts.agent}/{facts.slot}"),
+}
 
 
 def _each(read: Callable[[Job], str], test: Callable[[str], bool]) -> Matcher:

@@ -270,12 +270,17 @@ class Job:
         return self.state in TERMINAL
 
     def waited(self, now: float) -> float | None:
-        """How long the job waited for its first start, or waits so far, in seconds."""
+        """How long the job waited for its first start, or waits so far, in seconds.
+
+        One that is to be tried again waits since the attempt before has ended.
+        """
         begin = self.queued_at or self.created_at
         if not begin:
             return None
-        first = self.find_attempt(1)
-        start = first.started_at if first is not None else None
+        first, before = self.find_attempt(1), self.find_attempt(self.attempt - 1)
+        if before is not None and self.state in lifecycle.NOT_STARTED:
+            return max(0.0, now - (before.finished_at or begin))
+        start = (first.started_at or first.finished_at) if first is not None else None
         if start is None:
             start = self.ended_at if self.ended else now
         return max(0.0, (start or now) - begin)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui.store.attempt import End
 from tui.store.filter import MAX_VERDICTS, FilterError, parse_filter
 from tui.store.job import Job
 from tui.store.spec import Spec
@@ -94,6 +95,14 @@ def test_states_of_their_own() -> None:
     assert parse_filter("is:retried").matches(job(attempt=2))
     assert parse_filter("state:waiting").matches(job(state="queued"))
     assert parse_filter("state:active").matches(job(state="dispatched"))
+
+
+def test_a_job_that_is_tried_again_is_found_by_the_slots_where_it_was() -> None:
+    again = job(attempt=2, state="queued", agent="", slot="")
+    again.get_attempt(1).merge_end(End(final=False, state="errored", at=5.0, agent="lab-2", slot="s1"))
+    for text in ("slot:lab-2/s1", "agent:lab-2", "slot:lab-*"):
+        assert parse_filter(text).matches(again), text
+    assert not parse_filter("slot:lab-1/s0").matches(again)
 
 
 @pytest.mark.parametrize(

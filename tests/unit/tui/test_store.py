@@ -9,7 +9,7 @@ from bus_schemas.events import Released
 from bus_schemas.queries import Overview
 from tests.support.clock import ManualClock
 from tests.support.lab.model import START, LabModel
-from tui.store.attempt import AttemptFacts, End, Run
+from tui.store.attempt import RUNNING, AttemptFacts, Claim, End, Run
 from tui.store.job import Job
 from tui.store.store import Store
 
@@ -50,6 +50,18 @@ def test_a_job_of_which_only_its_id_is_known() -> None:
     assert (job.state, job.attempt, job.test, job.priority) == ("dispatched", 2, "", 0)
     assert job.took(10.0) is None
     assert job.waited(10.0) is None
+
+
+def test_how_long_a_job_waits_that_is_tried_again() -> None:
+    job = Job("j_1", "acme", "r_1")
+    job.queued_at = 10.0
+    job.get_attempt(1).merge_claim(Claim(0, 1, "a", "s0", None, 15.0, RUNNING))
+    assert job.waited(100.0) == 5.0
+    job.get_attempt(1).merge_end(End(final=False, state="errored", at=40.0))
+    job.attempt, job.state = 2, "queued"
+    assert job.waited(100.0) == 60.0, "since then"
+    job.state = "running"
+    assert job.waited(100.0) == 30.0, "nobody told when a slot had it first: until that was over"
 
 
 def test_the_store_and_the_drawing_need_no_textual_and_no_bus() -> None:

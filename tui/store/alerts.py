@@ -60,6 +60,8 @@ def _told(some: list[Trouble]) -> str:
             return f"{names} silent for more than {LOST_AFTER_S:g} s"
         case "quarantine":
             return f"{names} in quarantine"
+        case "poison":
+            return f"slot after slot went down under {names}"
         case "builds":
             return f"held back: {names}"
         case "unfit":

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tui.draw.spans import short
-from tui.draw.times import age, count
+from tui.draw.times import age, count, moment
 from tui.store.health import lows
 from tui.store.lab import LOST_AFTER_S
 from tui.store.store import waiting_jobs
@@ -124,13 +124,15 @@ def _agents(store: Store) -> Iterator[Trouble]:
             name = f"{record.name}/{slot.name}"
             if speaks and slot.state == "quarantined":
                 why = slot.note or (slot.hold.note if slot.hold else None) or ""
+                until = slot.hold.until if slot.hold else None
                 yield Trouble(
                     "quarantine",
                     "bad",
                     name,
                     f"{name} in quarantine{f': {why}' if why else ''}",
                     "Look at the jobs that ended there, mend the device, and let it work again: "
-                    f"qgjob agents resume {name}",
+                    f"qgjob agents resume {name}"
+                    + (f" (at {moment(until)} one job is tried there all the same)" if until else ""),
                     named=name,
                     slots=name,
                     held="slot",
@@ -157,6 +159,19 @@ _LOW: Final = {
 
 
 def _work(store: Store) -> Iterator[Trouble]:
+    for job, why in store.lab_errors.poisonous(store.jobs, store.clock.now()):
+        named = f"{short(job.title, _NAME, keep_both=True)} ({short(job.org_id, _NAME, keep_both=True)})"
+        yield Trouble(
+            "poison",
+            "bad",
+            job.job_id,
+            f"{named}: {why}",
+            "Read its log before you try it again (`r`): what took these slots down may take the next ones. "
+            "They are back when their agents or devices are.",
+            named=named,
+            jobs=1,
+            filter=f"job:{job.job_id}",
+        )
     for errors in store.lab_errors.by_build(store.jobs, store.clock.now()):
         org, build = errors.org_id, errors.app_version_id
         named = f"{short(build, _NAME, keep_both=True)} ({short(org, _NAME, keep_both=True)})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textual import events
+
 from tui.draw.spans import Line, ends, fit, short
 from tui.draw.states import ALERT_GLYPH, ALERT_INK
 from tui.draw.times import moment
@@ -36,6 +38,12 @@ class StatusBar(Canvas):
         said = "1 alert" if number == 1 else f"{number} alerts"
         level = "bad" if bad else "warn"
         return (f"{ALERT_GLYPH[level]} {said}: !  ", ALERT_INK[level]) if number else ("", "")
+
+    def on_click(self, event: events.Click) -> None:
+        """Show the alerts that are counted here."""
+        if self._tells_alerts and self._alerted()[0]:
+            event.stop()
+            self.app.simulate_key("exclamation_mark")
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         """The line."""

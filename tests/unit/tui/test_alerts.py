@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from bus_schemas.agents import GroupRef, Heartbeat, SlotStatus
-from bus_schemas.holds import BuildHold
+from bus_schemas.holds import BuildHold, SlotHold
 from bus_schemas.queries import GroupView, JobView, Overview, PauseView
 from tests.support.clock import ManualClock
 from tests.support.dashboard import PlayedDashboard, shown, text_of
 from tests.support.lab.model import START, LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage, stage
+from tui.draw.times import moment
 from tui.operations.catalog import build
 from tui.screens.alerts import AlertsScreen
 from tui.screens.job import JobScreen
@@ -73,6 +74,20 @@ def test_many_jobs_of_a_build_that_the_lab_failed_are_an_alert_while_they_are_ne
     assert long in told.advice
     clock.advance(600)
     assert alerts_of(store) == []
+
+
+def test_a_job_that_took_slot_after_slot_down_is_an_alert_by_itself() -> None:
+    store = Store(ManualClock(START))
+    why = "3 slots went down under it (a/s0, b/s0, c/s0): it is not tried again"
+    poison = errored(1, why=why).model_copy(update={"reason": "poisonous"})
+    store.apply_view(poison)
+    (trouble,) = troubles_of(store)
+    assert (trouble.level, trouble.text) == ("bad", f"a.py (acme): {why}")
+    assert trouble.filter == f"job:{poison.job_id}"
+    store.apply_view(errored(2, why=why).model_copy(update={"reason": "poisonous"}))
+    assert [alert.text for alert in alerts_of(store)] == [
+        "slot after slot went down under a.py (acme), a.py (acme)"
+    ]
 
 
 def test_what_is_held_or_paused_says_the_command_that_lets_it_go() -> None:
@@ -176,6 +191,10 @@ async def test_alerts_for_which_there_is_no_room_are_counted(height: int, most: 
         await wait_for(lambda: isinstance(played.app.screen, AlertsScreen))
         await pilot.pause()
         assert text_of(played).count("is paused by ann@desk") == 7 + 1, "each, and the one under the cursor"
+        await pilot.press("escape", "6")
+        await wait_for(lambda: isinstance(played.app.screen, SlotsScreen))
+        await pilot.click("StatusBar")
+        await wait_for(lambda: isinstance(played.app.screen, AlertsScreen))
 
 
 async def test_an_alert_leads_to_the_slots_or_jobs_that_it_is_about() -> None:
@@ -242,6 +261,19 @@ def test_a_silent_agent_says_where_to_look() -> None:
     assert [alert.text for alert in alerts_of(store)] == ["lab-1 silent for 3h01: it has 1 slot"], (
         "it is told of the whole night"
     )
+
+
+def test_a_quarantine_that_ends_by_itself_says_when() -> None:
+    store = Store(ManualClock(START))
+    hold = SlotHold(
+        name="lab-1/s0", kind="quarantined", by="scheduler", since=START, note="bad", until=START + 60
+    )
+    slots = (SlotStatus(name="s0", driver="none", state="quarantined", hold=hold),)
+    store.apply_heartbeat(
+        Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=slots)
+    )
+    (trouble,) = troubles_of(store)
+    assert f"qgjob agents resume lab-1/s0 (at {moment(START + 60)} one job is tried there" in trouble.advice
 
 
 def test_one_alert_of_a_kind_says_why_and_several_are_named() -> None:

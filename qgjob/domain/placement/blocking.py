@@ -169,7 +169,7 @@ def _blocked_by_rules(state: LabState, key: GroupKey) -> bool:
 
 def _block(state: LabState, group: Group) -> Group:
     """Move what waits in a group to a group of its own that the policy does not see."""
-    blocked = state.blocked[group.key] = Group(group.key, group.labels, {}, group.number)
+    blocked = state.blocked[group.key] = Group(group.key, group.labels, None, group.number)
     group.move_jobs_to(blocked)
     if not group.orphans:
         state.active.drop(group.key)

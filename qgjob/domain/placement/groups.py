@@ -122,11 +122,13 @@ class Group:
         "waiting",
     )
 
-    def __init__(self, key: GroupKey, labels: frozenset[str], changed: dict[int, Group], number: int) -> None:
+    def __init__(
+        self, key: GroupKey, labels: frozenset[str], changed: dict[int, Group] | None, number: int
+    ) -> None:
         self.key = key
         self.labels = labels
         self.changed = changed
-        """Where it is noted, by number, that its ranks may be wrong now."""
+        """Where it is noted, by number, that its ranks may be wrong now; None: it is not ranked."""
         self.number = number
         """Ranks it among groups that are alike in all else: those known for longer are first."""
         self.queues: dict[int, Queue] = {}
@@ -159,7 +161,7 @@ class Group:
         queue.push(job)
         self.waiting += 1
         self.levels[job.level] += 1
-        self.changed[self.number] = self
+        self._mark_changed()
 
     def remove(self, job: Job) -> None:
         """Take out a job; its entries in the queue are dropped when they come up."""
@@ -170,15 +172,19 @@ class Group:
             del self.queues[job.priority]
         self.waiting -= 1
         self.levels[job.level] -= 1
-        self.changed[self.number] = self
+        self._mark_changed()
 
     def move_jobs_to(self, other: Group) -> None:
         """Move the waiting jobs to a group without any."""
         other.queues, self.queues = self.queues, {}
         other.levels, self.levels = self.levels, [0, 0, 0]
         other.waiting, self.waiting = self.waiting, 0
-        other.changed[other.number] = other
-        self.changed[self.number] = self
+        other._mark_changed()
+        self._mark_changed()
+
+    def _mark_changed(self) -> None:
+        if self.changed is not None:
+            self.changed[self.number] = self
 
     def top_level(self) -> int | None:
         """The most urgent level at which jobs wait; None when none do."""

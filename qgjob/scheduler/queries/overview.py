@@ -147,7 +147,7 @@ class OverviewPublisher:
         state = self.lab.state
         groups = {**state.blocked, **state.groups}
         for key in parked.keys() - groups.keys():
-            groups[key] = Group(key, labels_of(key.capability), {}, 0)
+            groups[key] = Group(key, labels_of(key.capability), None, 0)
         rows: list[_Row] = []
         for key, group in groups.items():
             blocked = state.blocked.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterable
 
@@ -102,6 +103,25 @@ def test_it_says_the_same_as_plain_computations(seed: int, monkeypatch: pytest.M
     for _ in range(_STEPS):
         lab.step()
         assert_kept(lab.world)
+
+
+def test_decisions_leave_nothing_to_the_garbage_collector() -> None:
+    """With a million jobs it pauses a leader, so what a decision makes has to be let go of without it."""
+
+    def alive() -> int:
+        return sum(isinstance(one, Group | View) for one in gc.get_objects())
+
+    lab = Unrest(2)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(_STEPS):
+            lab.step()
+        left = alive()
+        gc.collect()
+        assert left == alive()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("seed", range(10))

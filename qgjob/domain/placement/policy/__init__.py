@@ -29,6 +29,7 @@ def choose(state: LabState, now: float) -> Choice | None:
     state.stats.advance(state, now)
     view = View.of(state, now)
     choice = _choose_orphan(view) or choose_aged(view) or choose_urgent(view) or choose_ordinary(view)
+    view.slots_for_install.clear()  # they refer to the view: so it is let go of without a collector
     if choice is not None and choice[2] is not None:
         _record_start(view, choice[0], choice[1], choice[2])
     return choice

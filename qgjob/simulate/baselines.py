@@ -32,7 +32,7 @@ def sticky(state: LabState, now: float) -> Choice | None:
         level = [(group, job) for group, job in ranked if job.level == urgency]
         for group, job in level:
             for slot in _able_slots(state, group):
-                if group.key[1:] in slot.installed:
+                if group.build in slot.installed:
                     return slot, group, job, "the build is installed there"
         for group, job in level:
             if slots := _able_slots(state, group):

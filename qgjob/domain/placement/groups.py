@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from math import floor, log2
 from typing import TYPE_CHECKING, Final
@@ -12,11 +12,15 @@ from bus_schemas.jobs import priority_class
 from bus_schemas.subjects import PRIORITY_CLASSES
 
 if TYPE_CHECKING:
-    from qgjob.domain.placement.model import GroupKey, Job
+    from qgjob.domain.placement.model import Build, GroupKey, Job
 
 _PER_OCTAVE: Final = 4
 """Lengths are in steps of a quarter octave (19 %): estimates are no better."""
 _LEVELS: Final = tuple(PRIORITY_CLASSES.index(priority_class(number)) for number in range(11))
+_NUMBERS: Final = tuple(
+    tuple(number for number in range(10, -1, -1) if _LEVELS[number] == level) for level in range(3)
+)
+"""By level: its priority numbers, the most urgent first."""
 
 
 class Queue:
@@ -107,7 +111,11 @@ class Group:
     """
 
     __slots__ = (
+        "_oldest",
+        "_work_s",
+        "build",
         "busy",
+        "capability",
         "changed",
         "ends_s",
         "in_flight",
@@ -126,6 +134,9 @@ class Group:
         self, key: GroupKey, labels: frozenset[str], changed: dict[int, Group] | None, number: int
     ) -> None:
         self.key = key
+        self.capability = key.capability
+        """The labels that its jobs need, as text."""
+        self.build: Build = key[1:]
         self.labels = labels
         self.changed = changed
         """Where it is noted, by number, that its ranks may be wrong now; None: it is not ranked."""
@@ -146,11 +157,10 @@ class Group:
         self.ends_s = 0.0
         """The sum of the times at which those slots are expected to be done."""
         self.installs = 0
-
-    @property
-    def capability(self) -> str:
-        """The labels that its jobs need, as text."""
-        return self.key.capability
+        self._oldest: Job | None = None
+        """The job that waits longest; None: it has to be looked for."""
+        self._work_s: dict[int, tuple[float, float]] = {}
+        """By `levels`: what `work_s` returned last, behind the mean with which it did."""
 
     def push(self, job: Job) -> None:
         """Let a job wait. It may have waited here before; with another priority it must be a new object."""
@@ -161,6 +171,8 @@ class Group:
         queue.push(job)
         self.waiting += 1
         self.levels[job.level] += 1
+        if self._oldest is not None and job < self._oldest:
+            self._oldest = job
         self._mark_changed()
 
     def remove(self, job: Job) -> None:
@@ -172,6 +184,8 @@ class Group:
             del self.queues[job.priority]
         self.waiting -= 1
         self.levels[job.level] -= 1
+        if job is self._oldest:
+            self._oldest = None
         self._mark_changed()
 
     def move_jobs_to(self, other: Group) -> None:
@@ -179,22 +193,31 @@ class Group:
         other.queues, self.queues = self.queues, {}
         other.levels, self.levels = self.levels, [0, 0, 0]
         other.waiting, self.waiting = self.waiting, 0
+        other._oldest, self._oldest = self._oldest, None
         other._mark_changed()
         self._mark_changed()
 
     def _mark_changed(self) -> None:
+        self._work_s.clear()
         if self.changed is not None:
             self.changed[self.number] = self
 
     def top_level(self) -> int | None:
         """The most urgent level at which jobs wait; None when none do."""
-        high, medium, low = self.levels
-        return 0 if high else 1 if medium else 2 if low else None
+        return top_level_of(self.levels)
 
     def top_queue(self, level: int | None = None) -> Queue | None:
         """The jobs with the most urgent number, of one level or of all."""
-        best = max((n for n in self.queues if level is None or level_of(n) == level), default=None)
-        return None if best is None else self.queues[best]
+        if level is None:
+            level = self.top_level()
+        for number in () if level is None else _NUMBERS[level]:
+            if number in self.queues:
+                return self.queues[number]
+        return None
+
+    def queues_of(self, level: int) -> list[Queue]:
+        """The jobs of a level, the most urgent number first."""
+        return [self.queues[number] for number in _NUMBERS[level] if number in self.queues]
 
     def head(self) -> Job | None:
         """The most urgent job, of these the one that waits longest; None when none waits."""
@@ -203,7 +226,9 @@ class Group:
 
     def oldest(self) -> Job | None:
         """The job that waits longest, however urgent it is; None when none waits."""
-        return min((queue.oldest() for queue in self.queues.values()), default=None)
+        if self._oldest is None:
+            self._oldest = min((queue.oldest() for queue in self.queues.values()), default=None)
+        return self._oldest
 
     def first(self, count: int) -> list[Job]:
         """About the first `count` jobs by priority and age, as far as they are near the heads."""
@@ -225,10 +250,14 @@ class Group:
 
         `mean_s`: seconds of a job without an expected duration.
         """
+        known = self._work_s.get(levels)
+        if known is not None and known[0] == mean_s:
+            return known[1]
         work = 0.0
         for number, queue in self.queues.items():
             if levels == 3 or level_of(number) < levels:
                 work += queue.known_s + queue.unknown * mean_s
+        self._work_s[levels] = mean_s, work
         return work
 
     def running_s(self, now: float) -> float:
@@ -276,6 +305,12 @@ class GroupsByOrg(dict["GroupKey", Group]):
     def keys_of(self, org: str | None) -> list[GroupKey]:
         """The keys of an organisation's groups; None: of all."""
         return list(self if org is None else self._of.get(org, ()))
+
+
+def top_level_of(levels: Sequence[int]) -> int | None:
+    """The most urgent level at which jobs wait of those that are counted by level; None when none do."""
+    high, medium, low = levels
+    return 0 if high else 1 if medium else 2 if low else None
 
 
 def level_of(priority: int) -> int:

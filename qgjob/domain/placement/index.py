@@ -6,11 +6,11 @@ import heapq
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from qgjob.domain.estimates import TEST_PRIOR_S
-from qgjob.domain.placement.eviction import eviction_loss_s
+from qgjob.domain.placement.eviction import Losses, eviction_loss_s
+from qgjob.domain.placement.groups import top_level_of
 from qgjob.domain.placement.organisations import Organisations
 
 if TYPE_CHECKING:
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from qgjob.domain.placement.groups import Group
     from qgjob.domain.placement.model import Build
 
+Levels = tuple[int, ...]
+"""How many jobs wait, by level."""
 Key = tuple[float, float, int]
+Ranked = tuple[float, float, int, int, "Group"]
+"""A group behind its key and number."""
 
 _RERANK_FACTOR: Final = 1.5
 """Groups whose work is guessed are ranked again when the mean test takes so many times as long, or less."""
@@ -27,11 +31,12 @@ _RERANK_FACTOR: Final = 1.5
 class Ranking:
     """Groups in the order of a key each; smaller is first."""
 
-    __slots__ = ("_keys", "_sorted")
+    __slots__ = ("_keys", "ranked")
 
     def __init__(self) -> None:
+        self.ranked: list[Ranked] = []
+        """In order."""
         self._keys: dict[int, Key] = {}
-        self._sorted: list[tuple[Key, int, Group]] = []
 
     def put(self, group: Group, key: Key | None) -> bool:
         """Give a group another key, or with None take it out; False when it is the same as before."""
@@ -39,26 +44,26 @@ class Ranking:
         if old == key:
             return False
         if old is not None:
-            del self._sorted[bisect_left(self._sorted, (old, group.number))]  # pyright: ignore[reportArgumentType]  # a shorter tuple is less
+            del self.ranked[bisect_left(self.ranked, (*old, group.number))]  # pyright: ignore[reportArgumentType]  # a shorter tuple is less
             del self._keys[group.number]
         if key is not None:
             self._keys[group.number] = key
-            insort(self._sorted, (key, group.number, group))
+            insort(self.ranked, (*key, group.number, group))
         return True
 
     def key_of(self, group: Group) -> Key | None:
         """The key of a group; None when it is not ranked here."""
         return self._keys.get(group.number)
 
-    def __iter__(self) -> Iterator[tuple[Key, int, Group]]:
-        return iter(self._sorted)
+    def __iter__(self) -> Iterator[Group]:
+        return (group for *_, group in self.ranked)
 
     def __len__(self) -> int:
-        return len(self._sorted)
+        return len(self.ranked)
 
-    def first(self, count: int) -> list[tuple[Key, int, Group]]:
-        """The first `count` groups, each behind its key and number."""
-        return self._sorted[:count]
+    def groups(self, count: int) -> list[Group]:
+        """The first `count`."""
+        return [group for *_, group in self.ranked[:count]]
 
 
 class ByOrg:
@@ -89,7 +94,8 @@ class ByOrg:
         ranking = None if org in orgs.slots else self._rankings.get(org)
         key, first = None, None
         if ranking is not None:
-            ((key, _, first),) = ranking.first(1)
+            (first,) = ranking.groups(1)
+            key = ranking.key_of(first)
         old = self._firsts.get(org)
         if old is not None and old is not first:
             self.without_slot.put(old, None)
@@ -104,15 +110,15 @@ class ByOrg:
 
     def of(self, orgs: Iterable[str]) -> Iterator[Group]:
         """The groups of some organisations in their order."""
-        rankings = [ranking for org in orgs if (ranking := self._rankings.get(org))]
-        return (group for _, _, group in heapq.merge(*rankings, key=itemgetter(0, 1)))
+        rankings = [ranking.ranked for org in orgs if (ranking := self._rankings.get(org))]
+        return (group for *_, group in heapq.merge(*rankings))
 
 
 def merge(rankings: Iterable[Ranking], count: int) -> list[Group]:
     """The first `count` groups of several rankings together."""
-    firsts = [entry for ranking in rankings for entry in ranking.first(count)]
-    firsts.sort(key=itemgetter(0, 1))
-    return [group for _, _, group in firsts[:count]]
+    firsts = [entry for ranking in rankings for entry in ranking.ranked[:count]]
+    firsts.sort()  # which takes no time where there is one ranking
+    return [group for *_, group in firsts[:count]]
 
 
 @dataclass(slots=True, eq=False)
@@ -133,9 +139,8 @@ class Pool:
         default_factory=lambda: (Ranking(), Ranking(), Ranking())
     )
     """By the most urgent level of each group: the most work for each slot first, with one slot more."""
-    losses: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
-    """By number, the groups that slots work on: what each loses by one slot less (`eviction_loss_s`), and how
-    many slots it has."""
+    losses: Losses = field(default_factory=Losses)
+    """What each group loses by one slot less that slots work on."""
     waiting: list[int] = field(default_factory=lambda: [0, 0, 0])
     """How many jobs wait, by level."""
     work_s: float = 0.0
@@ -147,16 +152,7 @@ def _is_guessed(group: Group, estimates: Estimates) -> bool:
     return group.key not in estimates.groups and any(queue.unknown for queue in group.queues.values())
 
 
-class _Counted(NamedTuple):
-    """What a group added to the sums when it was ranked last."""
-
-    high: int
-    medium: int
-    low: int
-    work_s: float
-
-
-_NOTHING = _Counted(0, 0, 0, 0.0)
+_NOTHING: Final = (0, 0, 0), 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -169,6 +165,8 @@ class Index:
     """Those of all pools, the longest wait first."""
     builds: dict[Build, dict[int, Group]] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """The groups with waiting jobs, by build and number."""
+    tiers: list[list[Pool]] | None = None
+    """The pools by how scarce their slots are, kept here by the policy; None since pools or slots changed."""
     orgs: Organisations = field(default_factory=Organisations)
     changed: dict[int, Group] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
     """Groups whose ranks may be wrong now, by number."""
@@ -178,7 +176,9 @@ class Index:
     """Whether a slot came, went, or may run other jobs than before."""
     test_s: float = TEST_PRIOR_S
     """The mean seconds of a test when all groups were ranked last: that changes seldom."""
-    _counted: dict[int, _Counted] = field(default_factory=dict[int, _Counted])
+    _counted: dict[int, tuple[Levels, float]] = field(default_factory=dict[int, tuple[Levels, float]])
+    """By number of a group: how many of its jobs waited when it was ranked last, and for how many seconds
+    their tests were expected to take."""
     _last_number: int = 0
 
     def next_number(self) -> int:
@@ -188,7 +188,7 @@ class Index:
 
     def oldest_s(self, now: float) -> float:
         """How long the oldest of all waiting jobs waits; 0 when none does."""
-        return next((now - arrived_at for (arrived_at, *_), _, _ in self.by_age), 0.0)
+        return next((now - arrived_at for arrived_at, *_ in self.by_age.ranked), 0.0)
 
     def refresh(self, estimates: Estimates) -> None:
         """Rank every group that changed, and when tests take another time those that it is guessed from."""
@@ -217,10 +217,13 @@ class Index:
             if not group.waiting:
                 return
             pool = self.pools[capability] = Pool(capability, group.labels)
+            self.tiers = None
         work_s = group.work_s(estimates.group(group.key))
-        self._count(group, pool, work_s)
+        before = self._count(group, pool, work_s)
         for level, by_priority in enumerate(pool.by_priority):
-            queue = group.top_queue(level) if group.levels[level] else None
+            if not group.levels[level] and not before[level]:
+                continue
+            queue = group.top_queue(level)
             head = None if queue is None else queue.oldest()
             key = None if head is None else (-head.priority, head.arrived_at, head.order)
             if by_priority.put(group, key):
@@ -229,35 +232,43 @@ class Index:
         key = None if oldest is None else (oldest.arrived_at, oldest.order, 0)
         if pool.by_age.put(group, key):
             self.by_age.put(group, key)
-        top_level = group.top_level()
-        for level, by_work in enumerate(pool.by_work):
-            by_work.put(group, (-work_s / (group.busy + 1), 0.0, 0) if level == top_level else None)
+        top_level, before_level = group.top_level(), top_level_of(before)
+        if before_level is not None and before_level != top_level:
+            pool.by_work[before_level].put(group, None)
+        if top_level is not None:
+            pool.by_work[top_level].put(group, (-work_s / (group.busy + 1), 0.0, 0))
         if group.waiting and group.busy:
             install_s = estimates.install(group.key.org_id, group.key.app_version_id)
-            pool.losses[group.number] = eviction_loss_s(group, group.busy, work_s, install_s), group.busy
+            pool.losses.put(group.number, eviction_loss_s(group, group.busy, work_s, install_s), group.busy)
         else:
-            pool.losses.pop(group.number, None)
+            pool.losses.put(group.number, 0.0, 0)
         if not pool.by_age:
             del self.pools[capability]
+            self.tiers = None
 
-    def _count(self, group: Group, pool: Pool, work_s: float) -> None:
-        """Update the sums of the group's pool and organisation, and the list of its build."""
-        high, medium, low = group.levels
-        before, after = self._counted.get(group.number, _NOTHING), _Counted(high, medium, low, work_s)
-        if before == after:
-            return
-        waiting, waited = group.waiting, before.high + before.medium + before.low
-        pool.work_s += after.work_s - before.work_s
-        for level, (now, then) in enumerate(zip(after[:3], before[:3], strict=True)):
-            pool.waiting[level] += now - then
-        self.orgs.count_waiting(group.key.org_id, group.key.capability, waiting - waited)
-        build = group.key[1:]
+    def _count(self, group: Group, pool: Pool, work_s: float) -> Levels:
+        """Update the sums of the group's pool and organisation, and the list of its build.
+
+        Returns how many jobs waited, by level, when that was done last.
+        """
+        before, before_s = self._counted.get(group.number, _NOTHING)
+        high, medium, low = after = tuple(group.levels)
+        if after == before and work_s == before_s:
+            return before
+        pool.work_s += work_s - before_s
+        pool.waiting[0] += high - before[0]
+        pool.waiting[1] += medium - before[1]
+        pool.waiting[2] += low - before[2]
+        waiting, waited = group.waiting, sum(before)
+        self.orgs.count_waiting(group.key.org_id, group.capability, waiting - waited)
         if waiting:
-            self._counted[group.number] = after
-            self.builds.setdefault(build, {})[group.number] = group
-            return
-        del self._counted[group.number]
-        groups = self.builds[build]
-        del groups[group.number]
-        if not groups:
-            del self.builds[build]
+            self._counted[group.number] = after, work_s
+            if not waited:
+                self.builds.setdefault(group.build, {})[group.number] = group
+        else:
+            del self._counted[group.number]
+            groups = self.builds[group.build]
+            del groups[group.number]
+            if not groups:
+                del self.builds[group.build]
+        return before

@@ -155,6 +155,7 @@ class Stats:
         """Count slots again if they changed, and bring the shadow up to date."""
         if self.slots_stale or state.index.slots_changed:
             self.slots_stale = state.index.slots_changed = False
+            state.index.tiers = None
             self._forget_unused(state.index.pools)
             self._fitting.clear()
             available = Counter(slot.labels for slot in state.slots.values() if slot.available)

@@ -138,7 +138,7 @@ class OverviewPublisher:
         """The job that waits longest: the groups are kept by age, of which there may be thousands."""
         state = self.lab.state
         state.index.refresh(state.estimates)
-        first = next((group.oldest() for _, _, group in state.index.by_age), None)
+        first = next((group.oldest() for group in state.index.by_age), None)
         blocked = (group.oldest() for group in state.blocked.values())
         return min(_jobs(first, *blocked, *(job for _, job in parked.values())), default=None)
 

@@ -16,11 +16,11 @@ from tests.support.placement import job
 from tests.support.simulated_lab import INSTALL_S, TEST_S, SimulatedLab, usually_waits
 
 
-def loss_s(priorities: list[int], slots: int, work_s: float) -> float:
+def loss_s(priorities: list[int], slots: int, work_s: float, install_s: float = INSTALL_S) -> float:
     group = Group(GroupKey("any", "o", "a"), frozenset(), {}, 1)
     for number, priority in enumerate(priorities):
         group.push(job(number, priority=priority))
-    return eviction_loss_s(group, slots, work_s, INSTALL_S)
+    return eviction_loss_s(group, slots, work_s, install_s)
 
 
 @given(st.lists(st.sampled_from([2, 5]), min_size=1, max_size=9), st.integers(2, 9), st.floats(0.1, 1e5))
@@ -31,6 +31,7 @@ def test_a_build_loses_less_the_more_slots_it_has_and_the_less_urgent_it_is(
     assert loss_s(priorities, slots + 1, work_s) < ours_s < loss_s([*priorities, 5], slots, work_s)
     assert ours_s <= loss_s([5] * len(priorities), slots, work_s)
     assert loss_s([*priorities, 9], slots, work_s) == float("inf")
+    assert loss_s([*priorities, 9], 1, work_s, install_s=0.0) == float("inf")
     assert loss_s([], slots, 0.0) == 0.0
 
 

@@ -82,24 +82,24 @@ def assert_indexed(state: LabState) -> None:
     for name, pool in fresh.pools.items():
         incremental = state.index.pools[name]
         assert incremental.waiting == pool.waiting
-        assert list(incremental.by_age) == list(pool.by_age)
+        assert incremental.by_age.ranked == pool.by_age.ranked
         for level in range(3):
-            assert list(incremental.by_priority[level]) == list(pool.by_priority[level])
-            by_org, in_order = incremental.by_org[level], [group for *_, group in pool.by_priority[level]]
+            assert incremental.by_priority[level].ranked == pool.by_priority[level].ranked
+            by_org, in_order = incremental.by_org[level], list(pool.by_priority[level])
             assert list(by_org.of(orgs.waiting)) == in_order
             firsts = {group.key.org_id: group for group in reversed(in_order)}
             without = {group.number for org, group in firsts.items() if org not in orgs.slots}
-            assert {entry[1] for entry in by_org.without_slot} == without
-            assert {entry[1] for entry in incremental.by_work[level]} == {
-                entry[1] for entry in pool.by_work[level]
-            }
-        assert set(incremental.losses) == set(pool.losses)
+            assert {group.number for group in by_org.without_slot} == without
+            assert set(incremental.by_work[level]) == set(pool.by_work[level])
+        assert set(incremental.losses.of()) == set(pool.losses.of())
     state.index.changed.update({group.number: group for group in state.groups.values()})
     state.index.refresh(state.estimates)  # what an unknown test is expected to take may have changed since
     for name, pool in fresh.pools.items():
         assert state.index.pools[name].work_s == pytest.approx(pool.work_s, abs=1e-6)
-        for number, (loss_s, slots) in state.index.pools[name].losses.items():
-            assert (pytest.approx(loss_s), slots) == pool.losses[number]
+        kept = state.index.pools[name].losses
+        for number, (loss_s, slots) in kept.of().items():
+            assert (pytest.approx(loss_s), slots) == pool.losses.of()[number]
+            assert kept.slots_from(loss_s) == sum(n for other_s, n in kept.of().values() if other_s >= loss_s)
     assert_orgs_counted(orgs, fresh.orgs)
     assert {b: set(g) for b, g in state.index.builds.items()} == {b: set(g) for b, g in fresh.builds.items()}
     for group in state.groups.values():

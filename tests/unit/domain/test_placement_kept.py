@@ -43,7 +43,7 @@ def plain_choice(view: View, pools: list[Pool], level: int) -> Choice | None:
     orgs = plainly_favoured(view.state)
     without = {org for org in orgs if not view.fairness.slots(org)}
     for turn, first in ((without, True), (orgs - without, False)):
-        for group in (group for pool in pools for *_, group in pool.by_priority[level]):
+        for group in (group for pool in pools for group in pool.by_priority[level]):
             if group.key.org_id in turn and (choice := _choice_of(view, group, level, first=first)):
                 return choice
     return None

@@ -19,6 +19,7 @@ from qgjob.domain.placement.model import GroupKey, Job, Withheld
 from qgjob.domain.placement.rules import Pause, Rules
 from qgjob.domain.placement.shadow import Lengths, Shadow
 from qgjob.domain.placement.stats import CapabilityStats
+from qgjob.domain.placement.waits import WINDOW, Waits
 from tests.support.placement import job
 from tests.support.simulated_lab import TEST_S, SimulatedLab
 
@@ -45,6 +46,21 @@ def arrive(shadow: Shadow, number: int, now: float, *, priority: int = 5, test_s
 def advance(shadow: Shadow, now: float) -> None:
     """Until now: at most some hundred starts."""
     shadow.advance(now, lambda _org, _build: INSTALL_S)
+
+
+@pytest.mark.parametrize("adds", [(1, 40), (40,), (33, 129, 3000), (1, 2, 31)])
+def test_quantiles_are_of_the_last_waits(adds: tuple[int, ...]) -> None:
+    chance, waits, last = random.Random(1), Waits(), list[float]()
+    for step in range(200):
+        for _ in range(adds[step % len(adds)]):
+            last.append(chance.choice((0.0, chance.random(), chance.expovariate(0.1))))
+            waits.add(last[-1])
+        if adds[step % len(adds)] >= 32:  # fewer may wait to be sorted
+            window = sorted(last[-WINDOW:])
+            assert len(waits) == len(window)
+            for share in (0.0, 0.5, 0.95):
+                assert waits.quantile(share) == window[int(share * len(window))]
+            assert waits.quantile(1.0) == window[-1]
 
 
 def test_whoever_stands_in_the_queue_counts_with_the_wait_that_is_to_come() -> None:

@@ -36,7 +36,7 @@ def choose(state: LabState, now: float) -> Choice | None:
 
 
 def _record_start(view: View, slot: Slot, group: Group, job: Job) -> None:
-    install_s = 0.0 if slot.assigned or group.key[1:] in slot.installed else view.install_s(group)
+    install_s = 0.0 if slot.assigned or group.build in slot.installed else view.install_s(group)
     starts_at = max(view.now, slot.free_at) + install_s
     view.state.stats.on_start(
         group,

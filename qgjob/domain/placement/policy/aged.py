@@ -39,13 +39,13 @@ def choose_aged(view: View) -> Choice | None:
     if credit < 1.0 or (credit < view.max_aged_credit and _others_wait(view)):
         return None
     arrived_before = view.now - AGED_AFTER_S
-    oldest = [
-        (key, number, group)
+    oldest = sorted(
+        ranked
         for pool in view.pools
-        for key, number, group in pool.by_age.first(_GROUPS_PER_POOL)
-        if key[0] <= arrived_before
-    ]
-    for _, _, group in sorted(oldest, key=lambda entry: entry[:2]):
+        for ranked in pool.by_age.ranked[:_GROUPS_PER_POOL]
+        if ranked[0] <= arrived_before
+    )
+    for *_, group in oldest:
         further = () if _is_done_soon(view, group) else slots_for_install(view, group)
         for slot in chain(slots_with_build(view, group), further):
             if job := _shortest_of_oldest_push(view, group, slot):

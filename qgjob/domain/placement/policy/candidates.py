@@ -35,7 +35,7 @@ def choose_job(
 
 def slots_with_build(view: View, group: Group) -> Iterator[Slot]:
     """Slots that have the group's build and can take a job of it now."""
-    for slot in view.holders.get(group.key[1:], ()):
+    for slot in view.holders.get(group.build, ()):
         if group.labels <= slot.labels:
             yield slot
     prefetching = view.prefetching.get(group.key)

@@ -18,8 +18,7 @@ def choose_cheap_install(view: View, pools: list[Pool], level: int) -> Choice | 
     if not view.idle:
         return None
     for group in merge((pool.by_priority[level] for pool in pools), _SCAN_LIMIT):
-        queue = group.top_queue(level)
-        if queue is None or view.install_s(group) > _CHEAP * view.test_s(group):
+        if view.install_s(group) > _CHEAP * view.test_s(group) or not (queue := group.top_queue(level)):
             continue
         priority = queue.oldest().priority
         for slot in slots_for_install(view, group):

@@ -30,7 +30,7 @@ class _Limits:
 
     @classmethod
     def of(cls, view: View, pool: Pool, level: int, *, evict: bool) -> _Limits:
-        wait_ratio = view.stats(pool).wait_ratio(level)
+        wait_ratio = view.wait_ratio(pool, level)
         usual_s, thresholds = view.usual_wait_s(pool, level, _USUAL_QUANTILE[level]), view.thresholds(pool)
         slack = thresholds.slack_medium if level == 1 else thresholds.slack_low
         ramps = (thresholds.evict_unserved, thresholds.evict_served) if evict else (slack, slack)
@@ -51,22 +51,23 @@ def due_installs(view: View, pools: list[Pool], level: int, *, evict: bool = Fal
         return
     limits = {pool.capability: _Limits.of(view, pool, level, evict=evict) for pool in pools}
     late: list[Group] = []
+    ranks: dict[int, tuple[bool, float, int]] = {}
     older: list[Group] = []
-    last_waits_s: dict[int, float] = {}
     for group in merge((pool.by_priority[level] for pool in pools), _SCAN_LIMIT):
         limit, workers = limits[group.capability], view.workers(group)
-        last_wait_s = last_waits_s[group.number] = view.last_wait_s(group, level + 1)
+        last_wait_s = view.last_wait_s(group, level + 1)
         if last_wait_s <= (limit.served_s if workers else limit.unserved_s):
             if level == 2 and not workers and view.is_ending(group):
                 older.append(group)
             continue
         if not workers or view.has_work_for_one_more(group, limit.min_work, level + 1):
+            ranks[group.number] = workers > 0, -last_wait_s, group.number
             late += [group, *older]
             older.clear()
     if level == 2:
         late = _by_need(view, late, limits)
     else:
-        late.sort(key=lambda group: (view.workers(group) > 0, -last_waits_s[group.number], group.number))
+        late.sort(key=lambda group: ranks[group.number])
     for group in late:
         for slot in slots_for_install(view, group):
             if choice := choose_job(view, slot, group, "it is due; the build is installed first"):

@@ -36,15 +36,15 @@ def choose_last_to_end(view: View, tier: list[Pool], pools: list[Pool]) -> Choic
     ranked: list[tuple[bool, float, int, Group]] = []
     for pool in pools:
         for by_work in pool.by_work:
-            for _, number, group in by_work.first(_SCAN_LIMIT):
+            for group in by_work.groups(_SCAN_LIMIT):
                 workers = view.workers(group)
                 left_s = view.work_s(group) + (group.running_s(view.now) if workers else 0.0)
                 if workers and left_s <= workers * (view.install_s(group) + view.test_s(group) / 2):
                     continue
                 if makespan_s is None:
-                    ranked.append((workers > 0, -view.last_wait_s(group), number, group))
+                    ranked.append((workers > 0, -view.last_wait_s(group), group.number, group))
                 else:
-                    ranked.append((False, workers * makespan_s - left_s, number, group))
+                    ranked.append((False, workers * makespan_s - left_s, group.number, group))
     ranked.sort(key=lambda entry: entry[:3])
     for *_, group in ranked:
         for slot in slots_for_install(view, group):

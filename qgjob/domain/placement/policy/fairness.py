@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from math import floor
 from typing import Final
@@ -27,7 +26,7 @@ class Fairness:
     """
 
     state: LabState
-    idle: Counter[str]
+    idle: dict[str, int]
     """How many slots are idle between two jobs of each."""
     favours_any: bool = False
     """Whether others may go before any organisation: there are several, and one has slots to give."""
@@ -42,7 +41,7 @@ class Fairness:
 
     def slots(self, org: str) -> int:
         """How many slots an organisation has, including those that are idle between two jobs."""
-        return self.state.index.orgs.slots.get(org, 0) + self.idle[org]
+        return self.state.index.orgs.slots.get(org, 0) + self.idle.get(org, 0)
 
     def favours(self, org: str) -> bool:
         """Whether an organisation has fewer slots than it is guaranteed: it goes first within a class."""
@@ -90,7 +89,10 @@ class Fairness:
 def fairness_of(state: LabState) -> Fairness:
     """What organisations with waiting jobs are guaranteed now; the index must be up to date."""
     orgs = state.index.orgs
-    idle = Counter(slot.bound.org_id for slot in state.free.values() if slot.bound and not slot.assigned)
+    idle: dict[str, int] = {}
+    for slot in state.free.values():
+        if slot.bound and not slot.assigned:
+            idle[slot.bound.org_id] = idle.get(slot.bound.org_id, 0) + 1
     fairness = Fairness(state, idle)
     if len(orgs.waiting) < 2:
         return fairness
@@ -111,8 +113,9 @@ def _able_slots(state: LabState, org: str) -> int:
 
     A share of slots that cannot run it would never be reached: on those that can, it would go first for ever.
     """
-    by_capability = state.stats.by_capability
-    return max(
-        stats.slots if (stats := by_capability.get(capability)) else 0
-        for capability in state.index.orgs.by_capability[org]
-    )
+    most = 0
+    for capability in state.index.orgs.by_capability[org]:
+        stats = state.stats.by_capability.get(capability)
+        if stats is not None and stats.slots > most:
+            most = stats.slots
+    return most

@@ -35,14 +35,11 @@ def choose_favoured(view: View, pools: list[Pool], level: int) -> Choice | None:
 
 def _choose_of(view: View, pool: Pool, level: int, *, first: bool) -> Choice | None:
     """The next job of favoured organisations: of those that get their `first` slot, or of the others."""
-    if not first and not view.fairness.favoured_with_slots:
-        return None
-    groups = _groups(view, pool, level, first=first)
-    head = next(groups, None)
-    if head is None:
+    if not (_is_anyones_first_turn(view, pool, level) if first else view.fairness.shares):
         return None
     is_any_spare = next(_spare_slots(view, pool, first=first), None) is not None
-    for group in chain((head,), groups) if is_any_spare else _groups_at_home(view, pool, level, first=first):
+    candidates = _groups if is_any_spare else _groups_at_home
+    for group in candidates(view, pool, level, first=first):
         for slot in slots_with_build(view, group):
             if choice := choose_job(view, slot, group, "the build is installed there", level=level):
                 return choice
@@ -67,6 +64,10 @@ def _is_its_turn(view: View, group: Group, *, first: bool) -> bool:
     return fairness.favours(org) and first == (not fairness.slots(org))
 
 
+def _is_anyones_first_turn(view: View, pool: Pool, level: int) -> bool:
+    return any(_is_its_turn(view, group, first=True) for group in pool.by_org[level].without_slot)
+
+
 def _groups(view: View, pool: Pool, level: int, *, first: bool) -> Iterator[Group]:
     """The groups of the organisations whose turn it is, in their order."""
     by_org = pool.by_org[level]
@@ -75,9 +76,9 @@ def _groups(view: View, pool: Pool, level: int, *, first: bool) -> Iterator[Grou
         if by_org.ranked(orgs) * _DENSE < len(pool.by_priority[level]):
             yield from by_org.of(orgs)
         else:
-            yield from (group for *_, group in pool.by_priority[level] if group.key.org_id in orgs)
+            yield from (group for group in pool.by_priority[level] if group.key.org_id in orgs)
         return
-    firsts = (group for _, _, group in by_org.without_slot if _is_its_turn(view, group, first=True))
+    firsts = (group for group in by_org.without_slot if _is_its_turn(view, group, first=True))
     first_of_all = next(firsts, None)
     if first_of_all is not None:
         yield first_of_all  # nearly always it gets a slot, and nobody asks for the others

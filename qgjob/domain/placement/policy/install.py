@@ -68,10 +68,10 @@ def _by_gain(view: View, costs: list[tuple[Pool, InstallCosts]], level: int) -> 
     """The builds of a level for which one more slot pays, the one that gains most first."""
     ranked: list[tuple[float, int, Group]] = []
     for pool, pool_costs in costs:
-        for _, number, group in pool.by_work[level].first(_SCAN_LIMIT):
+        for group in pool.by_work[level].groups(_SCAN_LIMIT):
             gain_s = install_gain_s(view, group, pool_costs, level)
             if gain_s is not None:
-                ranked.append((-gain_s, number, group))
+                ranked.append((-gain_s, group.number, group))
     ranked.sort(key=lambda entry: entry[:2])
     return [group for *_, group in ranked]
 

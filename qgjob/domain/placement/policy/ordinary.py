@@ -97,9 +97,14 @@ def _choose_due(view: View, pools: list[Pool]) -> Choice | None:
 
 def _tiers(view: View) -> list[list[Pool]]:
     """The pools, those with the fewest slots first; in one tier those that have about as many."""
-    pools = list(view.state.index.pools.values())
-    if len(pools) == 1:
-        return [pools]
+    index = view.state.index
+    if index.tiers is None:
+        index.tiers = _tiers_anew(view)
+    return index.tiers
+
+
+def _tiers_anew(view: View) -> list[list[Pool]]:
+    pools = view.state.index.pools.values()
     by_capability = view.state.stats.by_capability
     by_slots = sorted(
         (stats.slots if (stats := by_capability.get(pool.capability)) else 0, number, pool)

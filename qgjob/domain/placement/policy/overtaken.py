@@ -46,31 +46,30 @@ def choose_overtaken(view: View, pools: list[Pool], level: int) -> Choice | None
         return None
     rule = _RULES[level]
     for pool in pools:
-        if not pool.waiting[level] or view.stats(pool).wait_ratio(level) < rule.min_wait_ratio:
+        if not pool.waiting[level] or view.wait_ratio(pool, level) < rule.min_wait_ratio:
             continue
         too_long_s = rule.share * view.usual_wait_s(pool, level, rule.usual_quantile)
         if not too_long_s:
             continue
-        for _, _, group in pool.by_priority[level].first(_SCAN_LIMIT):
-            queue = group.top_queue(level)
-            if queue is None or (view.workers(group) and not _may_join(view, group, level)):
+        for _, arrived_at, _, _, group in pool.by_priority[level].ranked[:_SCAN_LIMIT]:
+            if view.workers(group) and not _may_join(view, group, level):
                 continue
-            job = queue.oldest()
-            age_s = view.now - job.arrived_at
-            if age_s + view.install_s(group) < too_long_s:
+            age_s = view.now - arrived_at
+            queue = group.top_queue(level)
+            if queue is None or age_s + view.install_s(group) < too_long_s:
                 continue
             for slot in slots_for_install(view, group):
                 if not _all_younger(view, slot, level, _YOUNG * age_s):
                     continue
                 because = "it waits longer than is usual, while slots stay on other builds"
-                if choice := choose_job(view, slot, group, because, level=level, job=job):
+                if choice := choose_job(view, slot, group, because, level=level, job=queue.oldest()):
                     return choice
     return None
 
 
 def _may_join(view: View, group: Group, level: int) -> bool:
     """Whether one more slot may work on an overtaken build that others work on."""
-    if level < 2 or view.stats(group).wait_ratio(1) > _MAX_MEDIUM_WAIT_RATIO:
+    if level < 2 or view.wait_ratio(group, 1) > _MAX_MEDIUM_WAIT_RATIO:
         return False
     return view.has_work_for_one_more(group, _MIN_WORK)
 

@@ -50,8 +50,6 @@ class Patience(NamedTuple):
 
     usual_s: float
     """The share of the usual wait under FCFS that they may use."""
-    rush_s: float
-    """How long some of them have to wait from now on at best, as there are so many."""
     trust: float
     """The share of the time left for which the slots that work on a build are waited for."""
 
@@ -59,8 +57,8 @@ class Patience(NamedTuple):
     def of(cls, view: View, pool: Pool) -> Patience:
         """As it is now."""
         share = view.thresholds(pool).urgent_share * interpolate(view.load(pool), _RUSH_PATIENCE)
-        trust = interpolate(view.stats(pool).wait_ratio(0), _TRUST)
-        return cls(share * usual_urgent_wait_s(view, pool), rush_wait_s(view, pool), trust)
+        trust = interpolate(view.wait_ratio(pool, 0), _TRUST)
+        return cls(share * usual_urgent_wait_s(view, pool), trust)
 
 
 class Shortage(NamedTuple):
@@ -86,6 +84,10 @@ class _Deadlines(NamedTuple):
     early_enough: float
     """A start until then is early enough for every job."""
 
+    def latest_start(self, now: float, arrived_at: float) -> float:
+        """Until when a slot that works on the build is waited for by a job that arrived then."""
+        return max(now + (arrived_at + self.max_wait_s - now) * self.trust, self.early_enough)
+
 
 def choose_urgent(view: View) -> Choice | None:
     """The next urgent job that gets a slot now, where its build is installed if any is free there."""
@@ -106,9 +108,13 @@ def choose_urgent(view: View) -> Choice | None:
 
 def _choose_urgent_install(view: View, pools: list[Pool], groups: list[Group]) -> Choice | None:
     patience = {pool.capability: Patience.of(view, pool) for pool in pools}
+    # In a rush all idle slots may have urgent work of their own: then no other build need be looked at.
+    rush_s = {pool.capability: rush_wait_s(view, pool) for pool in pools if _may_take_any(view, pool)}
     because = "urgent; the build is installed first"
-    for group in groups:
-        shortage = find_shortage(view, group, patience[group.capability])
+    for group in groups if rush_s else ():
+        if group.capability not in rush_s:
+            continue
+        shortage = find_shortage(view, group, patience[group.capability], rush_s[group.capability])
         if shortage is None:
             continue
         for slot in slots_for_install(view, group):
@@ -120,8 +126,16 @@ def _choose_urgent_install(view: View, pools: list[Pool], groups: list[Group]) -
     return None
 
 
-def find_shortage(view: View, group: Group, patience: Patience) -> Shortage | None:
-    """What the urgent jobs of a group lack; None when its slots start enough of them in time."""
+def _may_take_any(view: View, pool: Pool) -> bool:
+    """Whether there is an idle slot for whose own builds no urgent jobs wait."""
+    return any(view.waiting_level(slot) != 0 for slot in slots_for_install(view, pool))
+
+
+def find_shortage(view: View, group: Group, patience: Patience, rush_s: float) -> Shortage | None:
+    """What the urgent jobs of a group lack; None when its slots start enough of them in time.
+
+    `rush_s`: how long some have to wait from now on at best, as there are so many.
+    """
     install_s, test_s, now = view.install_s(group), view.test_s(group), view.now
     thresholds = view.thresholds(group)
     free_times = [max(free_at, now) for free_at in view.free_times(group)]
@@ -134,7 +148,9 @@ def find_shortage(view: View, group: Group, patience: Patience) -> Shortage | No
         _MIN_INSTALLS * install_s,
         min(patience.usual_s, install_s + thresholds.urgent_tests * test_s),
     )
-    deadlines = _Deadlines(max_wait_s, patience.trust, now + install_s, now + patience.rush_s)
+    deadlines = _Deadlines(max_wait_s, patience.trust, now + install_s, now + rush_s)
+    if _have_a_slot_each(view, group, free_times, deadlines):
+        return None
     jobs = sorted(
         group.jobs(0),
         key=lambda job: (view.state.expected_s(job), job.arrived_at, job.order),
@@ -142,9 +158,16 @@ def find_shortage(view: View, group: Group, patience: Patience) -> Shortage | No
     max_late = int(thresholds.urgent_late_share * waiting)
     shortage, hopeless = _simulate(view, jobs, free_times, deadlines)
     if hopeless > max_late:  # then a start as soon as an install would be done is early enough
-        relaxed = deadlines._replace(early_enough=now + max(install_s, patience.rush_s))
+        relaxed = deadlines._replace(early_enough=now + max(install_s, rush_s))
         shortage, _ = _simulate(view, jobs, free_times, relaxed)
     return shortage if shortage is not None and (shortage.late > max_late or not free_times) else None
+
+
+def _have_a_slot_each(view: View, group: Group, free_times: list[float], deadlines: _Deadlines) -> bool:
+    """Whether as many slots as urgent jobs wait are free before the oldest of these starts too late."""
+    oldest_at = min(queue.oldest().arrived_at for queue in group.queues_of(0))
+    latest = deadlines.latest_start(view.now, oldest_at)
+    return sum(free_at <= latest for free_at in free_times) >= group.levels[0]
 
 
 def _simulate(
@@ -160,13 +183,12 @@ def _simulate(
     late = hopeless = 0
     slack_s = float("inf")
     for job in jobs:
-        deadline = job.arrived_at + deadlines.max_wait_s
-        waited_for = view.now + (deadline - view.now) * deadlines.trust
-        if free and free[0] <= max(waited_for, deadlines.early_enough):
+        if free and free[0] <= deadlines.latest_start(view.now, job.arrived_at):
             heapreplace(free, free[0] + view.state.expected_s(job))
             continue
         first = first or job
         late += 1
+        deadline = job.arrived_at + deadlines.max_wait_s
         hopeless += deadline < deadlines.installed_at
         slack_s = min(slack_s, deadline - deadlines.installed_at)
     return (None if first is None else Shortage(first, late, slack_s)), hopeless
@@ -188,7 +210,7 @@ def rush_wait_s(view: View, pool: Pool) -> float:
     if not share:
         return 0.0
     work_s = 0.0
-    for _, _, group in pool.by_priority[0].first(_SCAN_LIMIT):
+    for group in pool.by_priority[0].groups(_SCAN_LIMIT):
         work_s += view.work_s(group, 1)
         if not view.workers(group):
             work_s += view.install_s(group)

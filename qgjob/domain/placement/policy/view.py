@@ -54,6 +54,16 @@ class View:
     """Whether the choice is charged to the share of the starts that aged work has."""
     _thresholds: dict[str, Thresholds] = field(default_factory=dict[str, Thresholds])
     """By capability."""
+    _usual_waits_s: dict[tuple[str, int, float], float] = field(
+        default_factory=dict[tuple[str, int, float], float]
+    )
+    """By capability, level and quantile."""
+    _wait_ratios: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
+    """By capability and level."""
+    _waiting_groups: dict[str, list[tuple[int, Group]]] = field(
+        default_factory=dict[str, list[tuple[int, Group]]]
+    )
+    """By slot: see `waiting_groups`."""
     _slots_with_loss: dict[tuple[str, float], int] = field(default_factory=dict[tuple[str, float], int])
     """By capability and loss: see `slots_with_loss`."""
 
@@ -72,11 +82,11 @@ class View:
                 if other is None or len(slot.assigned) < len(other.assigned):
                     view.prefetching[slot.bound] = slot
         ahead = {key.capability for key in view.prefetching}
-        view.pools = [
-            pool
-            for pool in state.index.pools.values()
-            if pool.capability in ahead or any(pool.labels <= labels for labels in view.idle_by_labels)
-        ]
+        others = [pool for pool in state.index.pools.values() if pool.capability not in ahead]
+        for labels in view.idle_by_labels:
+            others = [pool for pool in others if not pool.labels <= labels]
+        unfit = {pool.capability for pool in others}
+        view.pools = [pool for pool in state.index.pools.values() if pool.capability not in unfit]
         return view
 
     def stats(self, of: Group | Pool) -> CapabilityStats:
@@ -110,10 +120,23 @@ class View:
 
         While few waits are known, at least `cold_start_rounds`.
         """
-        stats = self.stats(of)
-        usual_s = stats.usual_wait_s(level, quantile, self.now) or 0.0
-        few = len(stats.fcfs.waits[level]) < FEW_PER_SLOT * max(1, stats.slots)
-        return max(usual_s, self.thresholds(of).cold_start_rounds * self.round_s) if few else usual_s
+        key = (of.capability, level, quantile)
+        usual_s = self._usual_waits_s.get(key)
+        if usual_s is None:
+            stats = self.stats(of)
+            usual_s = stats.usual_wait_s(level, quantile, self.now) or 0.0
+            if len(stats.fcfs.waits[level]) < FEW_PER_SLOT * max(1, stats.slots):
+                usual_s = max(usual_s, self.thresholds(of).cold_start_rounds * self.round_s)
+            self._usual_waits_s[key] = usual_s
+        return usual_s
+
+    def wait_ratio(self, of: Group | Pool, level: int) -> float:
+        """Our 95 % quantile of the waits of a level over that under FCFS."""
+        key = (of.capability, level)
+        ratio = self._wait_ratios.get(key)
+        if ratio is None:
+            ratio = self._wait_ratios[key] = self.stats(of).wait_ratio(level)
+        return ratio
 
     def load(self, of: Group | Pool) -> float:
         """The test work that arrived lately for a capability, over what its slots can do."""
@@ -198,11 +221,9 @@ class View:
         slots = self._slots_with_loss.get(key)
         if slots is None:  # many builds ask about the same slot
             slots = self._slots_with_loss[key] = sum(
-                count
+                pool.losses.slots_from(loss_s)
                 for pool in self.state.index.pools.values()
                 if of.labels <= pool.labels
-                for loss, count in pool.losses.values()
-                if loss >= loss_s
             )
         return slots
 
@@ -210,11 +231,14 @@ class View:
         """The most urgent level at which jobs wait for a build that the slot has; None when none do."""
         return min((level for level, _ in self.waiting_groups(slot)), default=None)
 
-    def waiting_groups(self, slot: Slot) -> Iterator[tuple[int, Group]]:
+    def waiting_groups(self, slot: Slot) -> list[tuple[int, Group]]:
         """Groups whose waiting jobs a slot could run without an install, each with its most urgent level."""
-        for build in slot.installed:
-            groups = self.state.index.builds.get(build)
-            for group in groups.values() if groups else ():
-                level = group.top_level()
-                if level is not None and group.labels <= slot.labels:
-                    yield level, group
+        waiting = self._waiting_groups.get(slot.name)
+        if waiting is None:
+            waiting = self._waiting_groups[slot.name] = [
+                (level, group)
+                for build in slot.installed
+                for group in self.state.index.builds.get(build, {}).values()
+                if (level := group.top_level()) is not None and group.labels <= slot.labels
+            ]
+        return waiting

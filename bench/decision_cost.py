@@ -29,6 +29,7 @@ from qgjob.domain.placement.events import (
 )
 from qgjob.domain.placement.model import GroupKey, Job, LabState
 from qgjob.domain.placement.rules import Pause, Rules
+from qgjob.serve import calm_collector
 
 _GROUPS, _SLOTS = 2000, 1000
 _DECISIONS = 10_000
@@ -171,8 +172,7 @@ class _Lab:
         _, effects = decide(self.state, JobArrived(self.job()), self.now)
         self.take(effects)
         took: list[float] = []
-        gc.collect()
-        gc.freeze()
+        calm_collector()  # as a leader's is
         for number in range(_WARM + _DECISIONS):
             self.now += 0.1
             place = self.chance.randrange(len(self.busy))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
+from math import exp
 from typing import Final
 
 from bus_schemas.jobs import capability_of
@@ -181,8 +182,8 @@ class Simulation:
                 job_id=self._running.pop(execution.slot),
                 attempt=1,
                 slot=slot.name,
-                ran_s=execution.job.duration_s * self._noise_factor(),
-                install_s=(execution.started_s - execution.taken_s) * self._noise_factor()
+                ran_s=self._measured_s(execution.job.duration_s),
+                install_s=self._measured_s(execution.started_s - execution.taken_s)
                 if execution.installed
                 else None,
                 installed=execution.installed,
@@ -191,6 +192,10 @@ class Simulation:
             now,
         )
         self._start_next(slot, now)
+
+    def _measured_s(self, seconds: float) -> float:
+        """What is measured of what took so long: as inexact as an estimate, but right on average."""
+        return seconds * self._noise_factor() * exp(-(self._noise**2) / 2)
 
     def _noise_factor(self) -> float:
         return self._rng.lognormvariate(0, self._noise) if self._noise else 1.0

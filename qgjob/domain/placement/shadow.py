@@ -28,8 +28,12 @@ _RIGHT_AGAIN: Final = 1.25
 """until it is less than so many times: where it is about the same all the time, nothing changes."""
 _MIN_RAN: Final = 20
 """Fewer ends say nothing about that."""
-_RAN_WEIGHT: Final = 0.02
+_RECENT_WEIGHT: Final = 0.02
 """The weight of one end in it, at least."""
+_LONG_WEIGHT: Final = 0.002
+"""The same where tests are not misjudged, but take a little less or more than expected altogether,"""
+_PRIOR_ENDS: Final = 100.0
+"""which counts as if so many ended before that took as long as expected."""
 _INSTALL_WEIGHT: Final = 0.01
 """The weight of one start in the average of what starts take for an install, at least."""
 
@@ -37,33 +41,61 @@ Labels = frozenset[str]
 
 
 @dataclass(slots=True, eq=False)
-class Lengths:
-    """How long tests take and were expected to. With tests that take too long FCFS has a queue for ever."""
+class _Means:
+    """What the last tests that ended were expected to take, and what they took: means, in seconds."""
 
+    weight: float
+    """The weight of one end, at least."""
     expected_s: float = 0.0
-    """The means of the last that ended."""
     ran_s: float = 0.0
     ended: int = 0
+
+    def add(self, expected_s: float, ran_s: float) -> None:
+        """A test ended."""
+        self.ended += 1
+        weight = max(self.weight, 1.0 / self.ended)
+        self.expected_s += weight * (expected_s - self.expected_s)
+        self.ran_s += weight * (ran_s - self.ran_s)
+
+
+@dataclass(slots=True, eq=False)
+class Lengths:
+    """How long tests take and were expected to.
+
+    A few per cent decide how long a queue is in a busy lab: at a load of 0.95 jobs wait twice as long as at
+    0.9. With tests that take too long FCFS has a queue for ever.
+    """
+
+    recent: _Means = field(default_factory=lambda: _Means(_RECENT_WEIGHT))
+    long: _Means = field(default_factory=lambda: _Means(_LONG_WEIGHT))
     misjudged: bool = False
     """Whether tests take much less than expected altogether, or much longer."""
 
     def add(self, expected_s: float, ran_s: float) -> bool:
         """A test ended. Returns whether it shows that those so far were misjudged, or are not any more."""
-        self.ended += 1
-        weight = max(_RAN_WEIGHT, 1.0 / self.ended)
-        self.expected_s += weight * (expected_s - self.expected_s)
-        self.ran_s += weight * (ran_s - self.ran_s)
+        self.recent.add(expected_s, ran_s)
+        self.long.add(expected_s, ran_s)
         before, self.misjudged = self.misjudged, self._are_misjudged()
-        return self.misjudged != before
+        if self.misjudged == before:
+            return False
+        self.long = _Means(_LONG_WEIGHT)
+        return True
 
     def real_s(self, expected_s: float) -> float:
-        """How long tests of so many expected seconds take, where tests are misjudged altogether."""
-        return expected_s * self.ran_s / self.expected_s if self.misjudged else expected_s
+        """How long tests of so many expected seconds take altogether."""
+        if self.misjudged:
+            return expected_s * self.recent.ran_s / self.recent.expected_s
+        long = self.long
+        if not long.expected_s:
+            return expected_s
+        ended = min(long.ended, 1.0 / long.weight)
+        ratio = (ended * long.ran_s / long.expected_s + _PRIOR_ENDS) / (ended + _PRIOR_ENDS)
+        return expected_s * ratio
 
     def _are_misjudged(self) -> bool:
-        times = _RIGHT_AGAIN if self.misjudged else _MISJUDGED
-        too_long = self.expected_s > times * self.ran_s
-        return self.ended >= _MIN_RAN and (too_long or self.ran_s > times * self.expected_s > 0.0)
+        times, last = _RIGHT_AGAIN if self.misjudged else _MISJUDGED, self.recent
+        too_long = last.expected_s > times * last.ran_s
+        return last.ended >= _MIN_RAN and (too_long or last.ran_s > times * last.expected_s > 0.0)
 
 
 @dataclass(slots=True, eq=False)

@@ -237,4 +237,19 @@ def test_tests_that_take_as_long_as_expected_again_are_not_misjudged_any_more() 
     assert [lengths.add(60.0, 6.0) for _ in range(20)].count(True) == 1
     assert lengths.real_s(60.0) == pytest.approx(6.0)
     assert [lengths.add(60.0, 60.0) for _ in range(200)].count(True) == 1
-    assert lengths.real_s(60.0) == 60.0
+    assert lengths.real_s(60.0) == pytest.approx(60.0)
+
+
+def test_estimates_that_are_a_little_too_long_do_not_make_the_waits_too_long() -> None:
+    """With a load of 0.95 instead of 0.9 they would be twice as long."""
+    slots, load, too_long, chance = 4, 0.92, 1.08, random.Random(1)
+    shadow, truth = shadow_of(slots), shadow_of(slots)
+    now = 0.0
+    for number in range(4000):
+        now += chance.expovariate(load * slots / 60.0)
+        for one, expected_s in ((shadow, too_long * 60.0), (truth, 60.0)):
+            advance(one, now)
+            one.on_arrival(job(number, app="same", at=now), ANY, expected_s)
+        shadow.on_ended(too_long * 60.0, 60.0 * chance.lognormvariate(0.0, 0.3) * 0.956, [], now)
+    waits, true_waits = (one.queues[ANY_CAPABILITY].waits[1].quantile(0.95) for one in (shadow, truth))
+    assert waits == pytest.approx(true_waits, rel=0.15)

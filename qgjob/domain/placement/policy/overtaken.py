@@ -20,7 +20,7 @@ _YOUNG: Final = 0.5
 """A slot leaves a build whose oldest job of the level waits less than so much of what the other's does."""
 _MIN_WORK: Final = 2.0
 """A slot that joins others must find so many installs of work."""
-_MAX_MEDIUM_WAIT_RATIO: Final = 1.0
+_MAX_MEDIUM_WAIT_RATIO: Final = 1.23
 """No slot joins others on low work while medium waits are longer than so many times those under FCFS."""
 
 
@@ -35,7 +35,7 @@ class _Rule(NamedTuple):
     """and only while our waits are at least so many times those under FCFS."""
 
 
-_RULES: Final = {1: _Rule(0.95, 0.8, 0.7), 2: _Rule(1.0, 1.0, 0.0)}
+_RULES: Final = {1: _Rule(0.95, 0.8, 0.784), 2: _Rule(1.0, 1.0, 0.0)}
 """By level. Medium work begins before its waits are longer than under FCFS, or it could not catch up; low
 work when it waits longer than any would under FCFS."""
 

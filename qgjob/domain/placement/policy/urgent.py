@@ -33,7 +33,7 @@ it, or all who wait come close to the longest wait."""
 _RUSH_PATIENCE: Final[Ramp] = (1.6, 1.0, 2.0, 0.58)
 """By load: the share of the usual wait that urgent jobs may use. In a rush more urgent work follows, which
 then waits for what was put off."""
-_TRUST: Final[Ramp] = (1.2, 1.0, 1.24, 0.0)
+_TRUST: Final[Ramp] = (1.26, 1.0, 1.3, 0.0)
 """By wait ratio: the share of the time left for which a slot that has the build is waited for. Tests may take
 longer than expected, and a job that finds out too late has an install still to wait for."""
 _MAX_JOBS_PER_WORKER: Final = 8

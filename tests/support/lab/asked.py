@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from bus_schemas.agents import DeviceHealth, Heartbeat, InstalledBuild, SlotStatus
 from bus_schemas.agents import GroupRef as Group
 from bus_schemas.jobs import capability_of, priority_class
@@ -19,13 +21,17 @@ def heartbeats(model: LabModel) -> list[Heartbeat]:
             version="0.1.0",
             started_at=started,
             at=model.now,
-            slots=tuple(_slot_status(model, slot) for slot in model.lab if slot.agent == agent),
+            slots=tuple(
+                _slot_status(model, number, slot)
+                for number, slot in enumerate(model.lab)
+                if slot.agent == agent
+            ),
         )
         for i, (agent, started) in enumerate(model.started_at.items())
     ]
 
 
-def _slot_status(model: LabModel, slot: PlayedSlot) -> SlotStatus:
+def _slot_status(model: LabModel, number: int, slot: PlayedSlot) -> SlotStatus:
     return SlotStatus(
         name=slot.name,
         driver="process",
@@ -38,7 +44,7 @@ def _slot_status(model: LabModel, slot: PlayedSlot) -> SlotStatus:
         installs=slot.installs,
         jobs_done=slot.done,
         note=slot.note,
-        health=_health(model.lab.index(slot), slot, model.now),
+        health=_health(number, slot, model.now),
     )
 
 
@@ -55,6 +61,7 @@ def overview(model: LabModel) -> Overview:
         if slot.job is not None:
             working.setdefault(_group(slot.job), []).append(slot)
             groups.setdefault(_group(slot.job), [])
+    installed = Counter(slot.build for slot in model.lab if slot.installs > 0)
     views = [
         GroupView(
             group=Group(capability=key[0], org_id=key[1], app_version_id=key[2]),
@@ -63,7 +70,7 @@ def overview(model: LabModel) -> Overview:
             running=len(working.get(key, ())),
             slots=tuple(f"{s.agent}/{s.name}" for s in working.get(key, ())),
             oldest_wait_s=max((model.now - job.queued_at for job in jobs), default=None),
-            installs=sum(s.build == key[1:] and s.installs > 0 for s in model.lab),
+            installs=installed[key[1:]],
             expected_end=model.now + model.mean_test_s * (len(jobs) / len(working[key]) + 0.5)
             if key in working
             else None,

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from qgjob.local.ports import free_port
+from tests.support.warm import WarmQgjob
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,20 @@ class Qgjob:
 
     folder: Path
     env: dict[str, str]
+    warm: WarmQgjob | None = None
+    """What runs commands that were run before, unless they have variables of their own: Python may read them."""
 
     @property
     def argv(self) -> list[str]:
         return [str(Path(sys.executable).with_name("qgjob"))]
 
     def __call__(self, *args: str, env: dict[str, str] | None = None, timeout: float = 60) -> Done:
+        argv = [*self.argv, *args]
+        if self.warm and self.warm.knows(args) and not env:
+            done = self.warm.run(argv, self.folder, self.env, timeout)
+            return Done(done.returncode, done.stdout, done.stderr)
         done = subprocess.run(
-            [*self.argv, *args],
+            argv,
             cwd=self.folder,
             env=self.env | (env or {}),
             capture_output=True,
@@ -78,14 +85,22 @@ def clean_env(folder: Path) -> dict[str, str]:
     return kept | {"QGJOB_STATE_DIR": str(folder), "HOME": str(folder), "COLUMNS": "200"}
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmQgjob]:
+    """Commands that need not import what they need."""
+    warm = WarmQgjob()
+    yield warm
+    warm.close()
+
+
 @pytest.fixture
-def lonely(tmp_path: Path) -> Qgjob:
+def lonely(warm: WarmQgjob, tmp_path: Path) -> Qgjob:
     """`qgjob` where no server is."""
     port = free_port("127.0.0.1")
     work = tmp_path / "work"
     work.mkdir()
     (work / "qgjob.toml").touch()
-    return Qgjob(work, clean_env(tmp_path) | {"QGJOB_SERVER": f"nats://127.0.0.1:{port}"})
+    return Qgjob(work, clean_env(tmp_path) | {"QGJOB_SERVER": f"nats://127.0.0.1:{port}"}, warm)
 
 
 @pytest.fixture(scope="session")
@@ -109,11 +124,11 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 @pytest.fixture
-def qgjob(system: dict[str, str], tmp_path: Path) -> Qgjob:
+def qgjob(system: dict[str, str], warm: WarmQgjob, tmp_path: Path) -> Qgjob:
     """`qgjob` in an empty project, for an organisation of its own, beside a running system."""
     (tmp_path / "qgjob.toml").touch()
     more = {"QGJOB_ORG_ID": f"org-{tmp_path.name}", "QGJOB_APP_VERSION_ID": "v1"}
-    return Qgjob(tmp_path, system | more)
+    return Qgjob(tmp_path, system | more, warm)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qgjob.domain.estimates import TEST_PRIOR_S
 from qgjob.domain.placement.events import JobArrived, JobReprioritised, Release, SlotSeen, Tick
+from qgjob.domain.placement.model import GroupKey, Job
 from tests.support.placement import World, job
 from tests.support.simulated_lab import INSTALL_S, TEST_S, SimulatedLab, usually_waits
 
@@ -92,6 +93,22 @@ def test_a_slot_leaves_its_build_before_medium_waits_are_behind_but_not_while_th
             lab.add(number, priority=5, app="busy")
             lab.step()
         assert any(job is overtaken for _, job in lab.starts) == leaves
+
+
+def test_low_work_that_waits_too_long_does_not_wait_for_the_end_of_its_builds_long_test() -> None:
+    lab = SimulatedLab(2)
+    lab.state.stats.of("any", frozenset()).fcfs.waits[2].add(100.0)
+    long = Job("long", GroupKey("any", "o", "other"), "t", 2, lab.now, 0, expected_s=20 * TEST_S)
+    lab.feed(JobArrived(long))
+    lab.ends = [(20 * TEST_S, lab.ends[0][1], long)]
+    lab.add(1, priority=2, app="busy")
+    waits = lab.add(2, priority=2, app="other")
+    for number in range(3, 6):
+        lab.add(number, priority=2, app="busy")
+    for number in range(6, 20):
+        lab.add(number, priority=2, app="busy")
+        lab.step()
+    assert any(job is waits for _, job in lab.starts), "one test is too little for an install, but it is late"
 
 
 @pytest.mark.parametrize(("first", "then"), [(2, 5), (4, 7), (8, 10), (1, 3)])

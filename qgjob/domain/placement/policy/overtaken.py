@@ -19,7 +19,9 @@ _SCAN_LIMIT: Final = 8
 _YOUNG: Final = 0.5
 """A slot leaves a build whose oldest job of the level waits less than so much of what the other's does."""
 _MIN_WORK: Final = 2.0
-"""A slot that joins others must find so many installs of work."""
+"""A slot that joins others must find so many installs of work,"""
+_MIN_LEFT: Final = 2.0
+"""or the first of them must be busy for so many installs: late work does not wait for a long test to end."""
 _MAX_MEDIUM_WAIT_RATIO: Final = 1.23
 """No slot joins others on low work while medium waits are longer than so many times those under FCFS."""
 
@@ -71,7 +73,10 @@ def _may_join(view: View, group: Group, level: int) -> bool:
     """Whether one more slot may work on an overtaken build that others work on."""
     if level < 2 or view.wait_ratio(group, 1) > _MAX_MEDIUM_WAIT_RATIO:
         return False
-    return view.has_work_for_one_more(group, _MIN_WORK)
+    if view.has_work_for_one_more(group, _MIN_WORK):
+        return True
+    left_s = min(view.free_times(group), default=view.now) - view.now
+    return left_s > _MIN_LEFT * view.install_s(group)
 
 
 def _all_younger(view: View, slot: Slot, level: int, age_s: float) -> bool:

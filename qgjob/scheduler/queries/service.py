@@ -25,8 +25,10 @@ from bus_schemas.queries import (
     ListQuery,
     Overview,
 )
+from bus_schemas.streams import EVENTS
 from bus_schemas.tokens import decode_token, encode_token
 from qgjob.bus.connect import Bus
+from qgjob.bus.topology import stream_state
 from qgjob.clock import Clock, SystemClock, rfc3339
 from qgjob.errors import BadMessageError, NotFoundError, QgjobError
 from qgjob.scheduler.backlog.job_specs import describe_unannounced
@@ -51,6 +53,9 @@ MAX_WAITING: Final = 1000
 """Questions beyond these are turned away at once."""
 ANSWER_WITHIN_S: Final = 4.5
 """Clients wait 5 s."""
+_CATCH_UP_S: Final = 1.0
+"""How long a list waits for the projection, which gathers events for a tenth of a second."""
+_LOOK_S: Final = 0.01
 _ROOM: Final = 4096
 _SUGGEST_WITHIN_S: Final = 1.5
 _LEAVE_S: Final = 2.0
@@ -203,6 +208,7 @@ class QueryService:
         query = ListQuery.decode(question.data)
         org = self._org_of(question, query.org_id)
         filters = Filters(query.state, org, query.app_version_id, query.run_id)
+        await self._let_projection_catch_up()
         listed = await self._reader.list(filters, limit=query.limit, offset=query.offset)
         await describe_unannounced(self._bus, listed.jobs)
         now = self._clock.now()
@@ -212,6 +218,16 @@ class QueryService:
             return ListAnswer(jobs=some, total=listed.total, more=more, as_of=listed.position.seq)
 
         return fit(tuple(doc.view(now) for doc in listed.jobs), build, self._room)
+
+    async def _let_projection_catch_up(self) -> None:
+        """Wait a moment until it has what is in the stream now: who saw a job end finds that in a list."""
+        last_seq: int = (await stream_state(self._bus, EVENTS))["last_seq"]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_S):
+                while (place := await self._reader.position()) is not None and place.seq < last_seq:
+                    if place.rebuilding:
+                        return
+                    await asyncio.sleep(_LOOK_S)
 
     async def _logs(self, question: _Question) -> bytes:
         query = LogsQuery.decode(question.data)

@@ -221,9 +221,9 @@ class QueryService:
 
     async def _let_projection_catch_up(self) -> None:
         """Wait a moment until it has what is in the stream now: who saw a job end finds that in a list."""
-        last_seq: int = (await stream_state(self._bus, EVENTS))["last_seq"]
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, QgjobError):  # without the stream, what is known is told
             async with asyncio.timeout(_CATCH_UP_S):
+                last_seq: int = (await stream_state(self._bus, EVENTS))["last_seq"]
                 while (place := await self._reader.position()) is not None and place.seq < last_seq:
                     if place.rebuilding:
                         return

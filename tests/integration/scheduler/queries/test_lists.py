@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from bus_schemas import subjects
 from bus_schemas.logs import LogsAnswer, LogsQuery
 from bus_schemas.queries import ListAnswer, ListQuery
+from bus_schemas.streams import EVENTS
 from qgjob.bus.connect import Bus
 from qgjob.client.requests import query as client_query
 from qgjob.scheduler.projection.projector import Projector
@@ -40,6 +41,16 @@ async def test_lists(bus: Bus) -> None:
     assert await listed(ListQuery(run_id="r_other")) == ["j_4", "j_2", "j_0"]
     assert await listed(ListQuery(), "acme") == ["j_5", "j_3", "j_1"]
     assert problem(await ask(bus, "list", ListQuery(org_id="other"), ListAnswer, "acme")) == "bad_request"
+
+
+@pytest.mark.usefixtures("queries")
+async def test_a_list_is_answered_although_the_stream_cannot_be_asked(bus: Bus, store: Store) -> None:
+    projector = Projector(bus, store, look_every_s=0.1)
+    async with working(projector):
+        await caught_up(projector, await record(bus, [queued(ONE)]))
+    await bus.requests.api(f"STREAM.DELETE.{EVENTS}")
+    (job,) = (await ask(bus, "list", ListQuery(), ListAnswer)).jobs
+    assert job.job_id == "j_1"
 
 
 async def test_a_job_that_comes_in_between_two_pages_makes_no_other_appear_twice(

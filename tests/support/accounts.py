@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from qgjob.bus.connect import ServerOptions
@@ -71,3 +73,17 @@ class AccountsServer(NatsServer):
 
     async def _ready(self) -> bool:
         return "Server is ready" in self.log  # the usual probe has no name
+
+
+@contextlib.asynccontextmanager
+async def server_of_guests(folder: Path, *users: str) -> AsyncGenerator[NatsServer]:
+    """A server that knows these users only. Who gives no name is let in: so tests see that it is there."""
+    known = "\n".join(("{user: guest, password: guest}", *users))
+    config = folder / "nats.conf"
+    config.write_text(f"jetstream {{}}\nno_auth_user: guest\nauthorization {{ users: [ {known} ] }}\n")
+    server = NatsServer(folder / "nats", config=config)
+    await server.start()
+    try:
+        yield server
+    finally:
+        server.kill()

@@ -9,28 +9,18 @@ import pytest
 from qgjob.bus.connect import ServerOptions
 from qgjob.clock import SystemClock
 from qgjob.errors import NotAllowedError
-from tests.support.accounts import AccountsServer
+from tests.support.accounts import AccountsServer, server_of_guests
 from tests.support.feeding import feeding, word
-from tests.support.servers import NatsServer
 from tests.support.wait import wait_for
 from tui.feed.feed import Feed
 from tui.store.store import Store
 
 
 async def test_refused_credentials_are_given_up(tmp_path: Path) -> None:
-    config = tmp_path / "nats.conf"
-    # Who gives no name is let in: that is how the test finds out that the server is there.
-    config.write_text(
-        "jetstream {}\nno_auth_user: guest\nauthorization { users: [ {user: guest, password: guest} ] }\n"
-    )
-    server = NatsServer(tmp_path / "nats", config=config)
-    await server.start()
-    try:
+    async with server_of_guests(tmp_path) as server:
         url = server.url.replace("://", "://intruder:guess@")
         with pytest.raises(NotAllowedError):
             await Feed(ServerOptions(url=url), Store(SystemClock())).run()
-    finally:
-        server.kill()
 
 
 @pytest.mark.parametrize(
@@ -62,21 +52,17 @@ async def test_credentials_of_a_producer_are_told_once_what_they_do_not_hear(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.feed.signs_of_life._EVERY_S", 0.02)
-    config = tmp_path / "nats.conf"
-    config.write_text(
-        "jetstream {}\nno_auth_user: guest\nauthorization { users: [ {user: guest, password: guest}\n"
+    producer = (
         "{user: ci, password: p, permissions: {\n"
-        '  publish: ["qg.query.>"], subscribe: ["_INBOX.>", "qg.live.events.>", "qg.live.overview"] }} ] }\n'
+        '  publish: ["qg.query.>"], subscribe: ["_INBOX.>", "qg.live.events.>", "qg.live.overview"] }}'
     )
-    server = NatsServer(tmp_path / "nats", config=config)
-    await server.start()
-    try:
-        async with feeding(server.url.replace("://", "://ci:p@")) as (feed, store):
-            bus = (await feed.client()).bus
-            await wait_for(lambda: sum("_inbox" in text.lower() for text in bus.denied) > 20)
-            await wait_for(lambda: store.link.notices)
-            assert [notice.split(":")[0] for notice in store.link.notices] == [
-                "These credentials may not hear qg.live.agents.*"
-            ]
-    finally:
-        server.kill()
+    async with (
+        server_of_guests(tmp_path, producer) as server,
+        feeding(server.url.replace("://", "://ci:p@")) as (feed, store),
+    ):
+        bus = (await feed.client()).bus
+        await wait_for(lambda: sum("_inbox" in text.lower() for text in bus.denied) > 20)
+        await wait_for(lambda: store.link.notices)
+        assert [notice.split(":")[0] for notice in store.link.notices] == [
+            "These credentials may not hear qg.live.agents.*"
+        ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.accounts import server_of_guests
 from tests.support.lab.output import chunks_of
 from tests.support.lab.service import LabService
 from tests.support.servers import NatsServer
@@ -126,20 +127,12 @@ async def test_a_terminal_that_goes_without_a_signal_ends_it(
 async def test_refused_credentials_are_said_when_the_terminal_is_the_users_again(
     terminal: Terminal, tmp_path: Path
 ) -> None:
-    config = tmp_path / "nats.conf"
-    config.write_text(
-        "jetstream {}\nno_auth_user: guest\nauthorization { users: [ {user: guest, password: guest} ] }\n"
-    )
-    server = NatsServer(tmp_path / "nats", config=config)
-    await server.start()
-    try:
+    async with server_of_guests(tmp_path) as server:
         start(terminal, server.url.replace("://", "://intruder:guess@"))
         await wait_for(lambda: terminal.code is not None, 30)
         assert terminal.code == 4
         await wait_for(lambda: "refused the credentials" in terminal.text)
         assert terminal.restored
-    finally:
-        server.kill()
 
 
 def test_without_a_terminal_it_says_so() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from qgjob.domain.placement.groups import Group
 
-_LEVEL_WEIGHTS: Final = (0.0, 1.0, 0.15)
+_LEVEL_WEIGHTS: Final = {1: 1.0, 2: 0.15}
 """By the level of those who wait: how much their waiting counts. Urgent work is not evicted."""
 _AWAY_INSTALLS: Final = 5.0
 """A build that loses its only slot is taken to wait so many installs for another one,"""

@@ -223,9 +223,10 @@ class QueryService:
         """Wait a moment until it has what is in the stream now: who saw a job end finds that in a list."""
         with contextlib.suppress(TimeoutError, QgjobError):  # without the stream, what is known is told
             async with asyncio.timeout(_CATCH_UP_S):
-                last_seq: int = (await stream_state(self._bus, EVENTS))["last_seq"]
-                while (place := await self._reader.position()) is not None and place.seq < last_seq:
-                    if place.rebuilding:
+                last: int = (await stream_state(self._bus, EVENTS))["last_seq"]
+                while True:
+                    at = await self._reader.position()
+                    if at is None or at.rebuilding or at.seq >= last:
                         return
                     await asyncio.sleep(_LOOK_S)
 

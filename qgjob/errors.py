@@ -84,7 +84,3 @@ class BadMessageError(QgjobError):
 
 class NewerMessageError(BadMessageError):
     """A message of a later schema than ours: nothing is wrong with it, but we are too old to read it."""
-
-
-class IllegalTransitionError(QgjobError):
-    """A job was asked to make a step that its lifecycle does not have."""

@@ -70,11 +70,6 @@ class ObjectInfo:
     """By the server's clock, seconds since 1970."""
 
 
-async def has(bus: Bus, bucket: str, digest: str) -> bool:
-    """Whether a file is stored; see `stat` for since when."""
-    return await stat(bus, bucket, digest) is not None
-
-
 async def stat(bus: Bus, bucket: str, digest: str) -> ObjectInfo | None:
     """What is stored under a digest, or None.
 

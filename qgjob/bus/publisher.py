@@ -7,7 +7,6 @@ A hundred in flight are five times as fast as one after the other. The client li
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -106,13 +105,6 @@ class Publisher:
             self._wake.clear()
             if not self._queue:
                 await self._wake.wait()
-
-    async def close(self, *, timeout: float = 2.0) -> None:
-        """Publish what is left, for at most `timeout` seconds."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                while self._queue:
-                    await self._store([self._queue.popleft()])
 
     async def _gather(self) -> None:
         self._hurry.clear()

@@ -171,11 +171,6 @@ class Puller:
                 await self._bus.nc.publish(msg.reply, NAK)
 
     @property
-    def requesting(self) -> bool:
-        """Whether a message is wanted and has not come yet."""
-        return self._wanted > 0
-
-    @property
     def ready(self) -> bool:
         """Whether there is something to take, or the consumer is gone."""
         return self._gone is not None or bool(self._messages)

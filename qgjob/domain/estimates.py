@@ -57,21 +57,11 @@ class Estimates:
     samples: int = 0
     """How many samples were learned from."""
 
-    def known(self, org: str, test: str) -> float | None:
-        """How long one test is expected to run, if anything is known of it."""
-        known = self.tests.get((org, test))
-        return known.value if known else None
-
     def known_of(self, org: str, tests: Sequence[str]) -> float | None:
         """How long several tests are expected to run one after the other; None when none is known."""
         known = [mean.value for test in tests if (mean := self.tests.get((org, test)))]
         # For jobs without an estimate assume that they are like the others.
         return sum(known) * len(tests) / len(known) if known else None
-
-    def test(self, org: str, test: str) -> float:
-        """How long one test is expected to run."""
-        known = self.tests.get((org, test))
-        return known.value if known else self.any_test.value
 
     def group(self, key: tuple[str, str, str]) -> float:
         """How long a test of the group is expected to run."""

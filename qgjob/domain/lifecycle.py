@@ -1,16 +1,13 @@
 """The life of a job: one table with every step, who makes it and why.
 
-`docs/lifecycle.md` draws its diagram from this table. A step that is not in it raises and
-changes nothing. Here is nothing but names of states, so that a screen that must be up at once
-can import it without the schemas.
+`docs/lifecycle.md` draws its diagram from this table. Here is nothing but names of states, so that a
+screen that must be up at once can import it without the schemas.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
-
-from qgjob.errors import IllegalTransitionError
 
 if TYPE_CHECKING:
     from bus_schemas.queries import JobState
@@ -87,7 +84,7 @@ LIFECYCLE: Final[tuple[Step, ...]] = (
     Step("expired", "queued", "scheduler", "retried by request", "request"),
 )
 
-_TABLE: Final = {(step.before, step.after): step for step in LIFECYCLE}
+_STEPS: Final = frozenset((step.before, step.after) for step in LIFECYCLE)
 
 
 def _transitive_closure(steps: Iterable[Step]) -> frozenset[tuple[str | None, str]]:
@@ -115,17 +112,9 @@ AT_WORK: Final[frozenset[str]] = HELD - NOT_STARTED
 """A slot has begun with the job; what is only released to one still waits there."""
 
 
-def advance(before: JobState | None, after: JobState) -> Step:
-    """The step from one state to another; raises `IllegalTransitionError` when there is none."""
-    step = _TABLE.get((before, after))
-    if step is None:
-        raise IllegalTransitionError(f"A job does not go from {before or 'nowhere'} to {after}.")
-    return step
-
-
 def is_legal(before: JobState | None, after: JobState) -> bool:
     """Whether the table has that step."""
-    return (before, after) in _TABLE
+    return (before, after) in _STEPS
 
 
 def is_forward(before: JobState | None, after: JobState) -> bool:

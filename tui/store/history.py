@@ -63,10 +63,6 @@ class Series:
         """For how many seconds there are values."""
         return self._seen
 
-    def last(self, count: int, step_s: int = 1) -> list[float]:
-        """Up to `count` values of that step, the newest last."""
-        return self._rings[STEPS_S.index(step_s)].last(count)
-
     def step_of(self, count: int) -> int:
         """How many seconds one of so many columns stands for."""
         return next((step for step in STEPS_S if self._seen <= 2 * count * step), STEPS_S[-1])

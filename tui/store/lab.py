@@ -73,10 +73,6 @@ class Lab:
         """Those that there still are, as far as one knows: not all who are remembered."""
         return [record for record in self.agents() if record.age(monotonic) <= PRESENT_S]
 
-    def get(self, name: str) -> AgentRecord | None:
-        """An agent, or None."""
-        return self._agents.get(name)
-
     def apply_heartbeat(self, beat: Heartbeat, monotonic: float, *, age_s: float = 0.0) -> bool:
         """Take in a heartbeat that is `age_s` old; returns whether it was news."""
         known = self._agents.get(beat.agent)

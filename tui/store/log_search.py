@@ -105,11 +105,6 @@ class LogMatches:
         at = bisect_left(self._numbers, number)
         return self._numbers[at - 1] if at else None
 
-    def has(self, number: int) -> bool:
-        """Whether a line matches."""
-        at = bisect_left(self._numbers, number)
-        return at < len(self._numbers) and self._numbers[at] == number
-
 
 def _has_marks(page: LogPage) -> bool:
     # An escape sequence inside a word hides the word from the quick look.

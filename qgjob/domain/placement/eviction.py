@@ -36,31 +36,27 @@ def eviction_loss_s(group: Group, slots: int, work_s: float, install_s: float) -
 class Losses:
     """What each of many groups loses by one slot less, and how many slots are missed as much as that."""
 
-    __slots__ = ("_by_group", "_of_slots")
+    __slots__ = ("_of_slots", "by_group")
 
     def __init__(self) -> None:
-        self._by_group: dict[int, tuple[float, int]] = {}
+        self.by_group: dict[int, tuple[float, int]] = {}
         """By number of the group: what it loses, and how many slots it has."""
         self._of_slots: list[float] = []
         """Sorted, once for each slot."""
 
     def put(self, number: int, loss_s: float, slots: int) -> None:
         """Note what a group with so many slots loses by one less; with no slots it is forgotten."""
-        before = self._by_group.get(number)
+        before = self.by_group.get(number)
         if before == (loss_s, slots):
             return
         if before is not None:
             place = bisect_left(self._of_slots, before[0])
             del self._of_slots[place : place + before[1]]
-            del self._by_group[number]
+            del self.by_group[number]
         if slots:
             place = bisect_left(self._of_slots, loss_s)
             self._of_slots[place:place] = [loss_s] * slots
-            self._by_group[number] = loss_s, slots
-
-    def of(self) -> dict[int, tuple[float, int]]:
-        """By number of the group: what it loses by one slot less, and how many slots it has."""
-        return dict(self._by_group)
+            self.by_group[number] = loss_s, slots
 
     def slots_from(self, loss_s: float) -> int:
         """How many slots are missed so much or more."""

@@ -262,7 +262,7 @@ async def test_a_bundle_is_sent_once_until_it_is_a_day_old(client: Client, folde
     before = len(sent)
     await bundles.upload(client.bus, path, now=later, progress=lambda done, _: sent.append(done))
     assert len(sent) > before
-    assert await objects.has(client.bus, BUNDLE_OBJECTS, blob.digest)
+    assert await objects.stat(client.bus, BUNDLE_OBJECTS, blob.digest)
 
 
 async def test_a_bundle_over_the_limit_is_refused(

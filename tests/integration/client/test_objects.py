@@ -32,12 +32,12 @@ def make_file(folder: Path, size: int) -> tuple[Path, str]:
 )
 async def test_a_file_comes_back_as_it_was(client: Client, folder: Path, size: int):
     path, digest = make_file(folder, size)
-    assert not await objects.has(client.bus, BUCKET, digest)
+    assert not await objects.stat(client.bus, BUCKET, digest)
     seen: list[tuple[int, int]] = []
     await objects.put_file(
         client.bus, BUCKET, path, digest, progress=lambda done, total: seen.append((done, total))
     )
-    assert await objects.has(client.bus, BUCKET, digest)
+    assert await objects.stat(client.bus, BUCKET, digest)
     assert seen[-1] == (size, size)
     seen.clear()
     got = await objects.get_file(
@@ -85,7 +85,7 @@ async def test_a_store_that_is_not_there_is_said_in_a_sentence(
     monkeypatch.setattr(objects, "_PAUSE_S", 0.01)
     path, digest = make_file(folder, 10)
     for call in (
-        objects.has(client.bus, "none", digest),
+        objects.stat(client.bus, "none", digest),
         objects.put_file(client.bus, "none", path, digest),
     ):
         with pytest.raises(UnreachableError, match="no object store none"):
@@ -96,7 +96,7 @@ async def test_a_file_with_another_digest_is_not_stored(client: Client, folder: 
     path, _ = make_file(folder, 10)
     with pytest.raises(objects.CorruptObjectError):
         await objects.put_file(client.bus, BUCKET, path, "0" * 64)
-    assert not await objects.has(client.bus, BUCKET, "0" * 64)
+    assert not await objects.stat(client.bus, BUCKET, "0" * 64)
 
 
 async def test_a_file_with_a_lost_or_changed_chunk_is_refused(
@@ -168,7 +168,7 @@ async def test_a_slow_link_takes_its_time(client: Client, nats_server: NatsServe
         await objects.put_file(far, BUCKET, path, digest, progress=lambda done, _: tries.append(done))
         assert tries == sorted(tries), "at the first try"
         proxy.up_rate = 0
-    assert await objects.has(client.bus, BUCKET, digest)
+    assert await objects.stat(client.bus, BUCKET, digest)
 
 
 async def test_a_server_that_restarts_in_the_middle_is_sat_out(

@@ -91,15 +91,17 @@ def assert_indexed(state: LabState) -> None:
             without = {group.number for org, group in firsts.items() if org not in orgs.slots}
             assert {group.number for group in by_org.without_slot} == without
             assert set(incremental.by_work[level]) == set(pool.by_work[level])
-        assert set(incremental.losses.of()) == set(pool.losses.of())
+        assert set(incremental.losses.by_group) == set(pool.losses.by_group)
     state.index.changed.update({group.number: group for group in state.groups.values()})
     state.index.refresh(state.estimates)  # what an unknown test is expected to take may have changed since
     for name, pool in fresh.pools.items():
         assert state.index.pools[name].work_s == pytest.approx(pool.work_s, abs=1e-6)
         kept = state.index.pools[name].losses
-        for number, (loss_s, slots) in kept.of().items():
-            assert (pytest.approx(loss_s), slots) == pool.losses.of()[number]
-            assert kept.slots_from(loss_s) == sum(n for other_s, n in kept.of().values() if other_s >= loss_s)
+        for number, (loss_s, slots) in kept.by_group.items():
+            assert (pytest.approx(loss_s), slots) == pool.losses.by_group[number]
+            assert kept.slots_from(loss_s) == sum(
+                n for other_s, n in kept.by_group.values() if other_s >= loss_s
+            )
     assert_orgs_counted(orgs, fresh.orgs)
     assert {b: set(g) for b, g in state.index.builds.items()} == {b: set(g) for b, g in fresh.builds.items()}
     for group in state.groups.values():

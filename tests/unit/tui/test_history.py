@@ -21,8 +21,8 @@ def test_series_roll_up() -> None:
     series = Series()
     for value in range(120):
         series.add(value)
-    assert series.last(2, 60) == [29.5, 89.5]
-    assert series.last(1, 10) == [114.5]
+    assert series.plot(6) == [*(4.5 + 10 * step for step in range(6, 12))]
+    assert series.plot(1) == [89.5]
 
 
 def test_a_plot_covers_more_time_as_time_goes_on() -> None:
@@ -51,7 +51,7 @@ def test_what_began_to_wait_later_has_the_time_axis_of_all_others() -> None:
         assert history.capabilities["ios"].step_of(columns) == history.depths["high"].step_of(columns)
         assert len(ios) == len(high), columns
     assert history.capabilities["ios"].plot(30)[-4:] == [0, 4, 4, 4]
-    assert sum(history.capabilities["ios"].last(700)) == 30 * 4
+    assert sum(history.capabilities["ios"].plot(700)) == 30 * 4
 
 
 def test_history_takes_one_value_a_second_and_holds_over_a_gap() -> None:
@@ -60,10 +60,10 @@ def test_history_takes_one_value_a_second_and_holds_over_a_gap() -> None:
     assert not history.sample(10.9, {"high": 9}, 1)
     history.count_end(11.0)
     assert history.sample(13.0, {"high": 5}, 2)
-    assert history.depths["high"].last(9) == [3, 5, 5, 5]
-    assert history.ended.last(9) == [0, 1, 0, 0]
+    assert history.depths["high"].plot(9) == [3, 5, 5, 5]
+    assert history.ended.plot(9) == [0, 1, 0, 0]
     history.sample(1000.0, {}, 0)
-    assert len(history.running.last(999)) == 4 + History.MAX_GAP_S + 1
+    assert history.running.seen == 4 + History.MAX_GAP_S + 1
 
 
 def test_a_rate_goes_by_when_things_happened_and_by_the_time_that_was_seen() -> None:

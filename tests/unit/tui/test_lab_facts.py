@@ -328,7 +328,7 @@ def test_what_waits_is_told_by_what_it_needs() -> None:
     store.apply_overview(Overview(at=START, groups=groups))
     store.take_changes()
     assert store.waiting_by_capability() == {"device": 8}, "what is released to a slot is not in the queue"
-    assert store.history.capabilities["device"].last(1) == [8]
+    assert store.history.capabilities["device"].plot(1) == [8]
 
 
 def test_the_history_keeps_the_needs_of_which_most_waits() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from nats.aio.msg import Msg
 
@@ -10,11 +12,12 @@ from bus_schemas.base import Problem
 from bus_schemas.crons import CronAnswer
 from bus_schemas.queries import AgentsAnswer, GetAnswer, GetQuery, Query
 from bus_schemas.rules import PauseRequest, QueueRules
-from qgjob.client import Client
+from qgjob.client import Client, ServerOptions, open_client
 from qgjob.client.requests import control, request, slow
 from qgjob.errors import ExitCode, NotFoundError, UnreachableError
 from tests.support.fake_scheduler import FakeScheduler
-from tests.support.samples import CRON_VIEW
+from tests.support.proxy import Proxy
+from tests.support.samples import CRON_VIEW, HEARTBEAT
 from tests.support.servers import NatsServer
 
 
@@ -127,3 +130,37 @@ async def test_a_question_that_was_asked_twice_changes_nothing(client: Client):
                 client.bus, subjects.query("get"), question, GetAnswer, timeout=0.5, patience=30
             )
     assert caught.value.hint == "Did you mean j_1?"
+
+
+async def test_a_replica_that_stands_still_keeps_no_answer_from_anybody(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    """It is still given its share of the questions: another replica gets what it does not answer."""
+    monkeypatch.setattr(request, "ANOTHER_AFTER_S", 0.05)
+    asked: list[Msg] = []
+
+    async def on_question(msg: Msg) -> None:
+        asked.append(msg)
+        if len(asked) == 3:
+            await client.bus.nc.publish(msg.reply, AgentsAnswer().encode())
+
+    async with client.bus.subscribed(subjects.QUERY_ALL, on_question), asyncio.timeout(20):
+        await request.ask(client.bus, subjects.query("agents"), Query(), AgentsAnswer, timeout=600)
+
+
+async def test_an_answer_that_is_long_on_its_way_is_not_asked_for_twice(
+    client: Client, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+):
+    """Of a large page over a slow link a second one would take the same link."""
+    monkeypatch.setattr(request, "ANOTHER_AFTER_S", 0.05)
+    asked: list[Msg] = []
+
+    async def on_question(msg: Msg) -> None:
+        asked.append(msg)
+        await client.bus.nc.publish(msg.reply, AgentsAnswer(agents=(HEARTBEAT,) * 200).encode())
+
+    async with Proxy(nats_server.port) as link, open_client(ServerOptions(url=link.url)) as far:
+        link.rate = 200_000
+        async with client.bus.subscribed(subjects.QUERY_ALL, on_question):
+            await request.ask(far.bus, subjects.query("agents"), Query(), AgentsAnswer, timeout=60)
+    assert len(asked) == 1

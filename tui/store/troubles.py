@@ -9,7 +9,6 @@ from tui.draw.spans import short
 from tui.draw.times import age, count, moment
 from tui.store.health import lows
 from tui.store.lab import LOST_AFTER_S
-from tui.store.store import waiting_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,16 +257,9 @@ def _unplaced(store: Store, overview: Overview) -> Iterator[Trouble]:
 
 def unfit(agents: list[AgentRecord], overview: Overview) -> dict[str, int]:
     """How many jobs wait for labels that no slot has, by those labels; nothing while no slot is known."""
-    from bus_schemas.jobs import labels_of
+    from qgjob.domain import unfit
 
-    labels = {slot.labels for record in agents for slot in record.beat.slots}
-    slots = [set(some) for some in labels]
-    waiting: dict[str, int] = {}
-    for view in overview.groups:
-        needs = labels_of(view.group.capability)
-        if slots and waiting_jobs(view) and not any(needs <= labels for labels in slots):
-            waiting[view.group.capability] = waiting.get(view.group.capability, 0) + waiting_jobs(view)
-    return waiting
+    return unfit.unfit(overview.groups, (slot.labels for record in agents for slot in record.beat.slots))
 
 
 def _unfit(agents: list[AgentRecord], overview: Overview) -> Iterator[Trouble]:

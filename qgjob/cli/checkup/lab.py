@@ -11,6 +11,7 @@ from bus_schemas.queries import CheckView, ClockView, HealthAnswer, Overview
 from qgjob import __version__
 from qgjob.cli.checkup.finding import Finding, Status
 from qgjob.domain.commands import queue_options, resume_build, resume_queue
+from qgjob.domain.unfit import unfit
 from qgjob.domain.wording import first_of, pluralize
 
 SKEW_WARNING_S: Final = 2.0
@@ -135,6 +136,19 @@ def rules(overview: Overview) -> Iterator[Finding]:
         lift = resume_build(build.org_id, build.app_version_id)
         yield Finding(
             "build held", "warning", build.why, f"It is tried again by itself, or at once: `{lift}`."
+        )
+
+
+def labels(overview: Overview, agents: Sequence[Heartbeat]) -> Iterator[Finding]:
+    """Jobs that wait for labels which no slot has: a mistyped one, or a machine that is not there."""
+    for needs, jobs in unfit(overview.groups, (slot.labels for a in agents for slot in a.slots)).items():
+        look = f"qgjob queue status {' '.join(queue_options(None, needs))}"
+        yield Finding(
+            "labels",
+            "warning",
+            f"{pluralize(jobs, 'job')} {'needs' if jobs == 1 else 'need'} what no slot has: {needs}",
+            f"`{look}` says whose they are. Start an agent whose slots have these labels (`qgjob agent "
+            "--labels`), or cancel the jobs.",
         )
 
 

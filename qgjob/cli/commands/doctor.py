@@ -123,7 +123,8 @@ async def _of_the_lab(client: Client, org_id: str) -> list[Finding]:
     findings.append(lab.versions(health, agents))
     findings.append(lab.clocks(health.clocks, _here(before, took, health.at)))
     with contextlib.suppress(QgjobError):
-        findings += lab.rules(await client.overview())
+        overview = await client.overview()
+        findings += [*lab.rules(overview), *lab.labels(overview, agents)]
     return findings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,10 +12,13 @@ from qgjob.cli import values
 from qgjob.cli.display.filtered_overview import filtered_overview
 from qgjob.cli.session import Session, run, session_of
 from qgjob.domain.commands import resume_build, resume_queue
+from qgjob.domain.unfit import unfit
 from qgjob.domain.wording import pluralize, waiting_jobs
-from qgjob.errors import UsageError
+from qgjob.errors import QgjobError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bus_schemas.queries import Overview
     from bus_schemas.rules import QueueRules
     from qgjob.cli.display.output import Output
@@ -170,8 +174,12 @@ def _what(org_id: str | None, capability: str | None) -> str:
 
 
 async def _main(session: Session, org_id: str | None, capability: str | None, *, as_json: bool) -> None:
+    labels: tuple[tuple[str, ...], ...] = ()
     async with session.client() as client:
         overview = filtered_overview(await client.overview(), org_id, capability)
+        if overview.groups and not as_json:
+            with contextlib.suppress(QgjobError):  # they only tell more of the groups
+                labels = tuple(slot.labels for agent in await client.agents() for slot in agent.slots)
     out = session.out
     if as_json:
         from qgjob.client.shapes import overview_json
@@ -180,7 +188,7 @@ async def _main(session: Session, org_id: str | None, capability: str | None, *,
         return
     _show_counts(out, overview)
     _show_rules(out, overview)
-    _show_groups(out, overview)
+    _show_groups(out, overview, unfit(overview.groups, labels))
     if overview.dead_letters:
         out.warn(
             f"{pluralize(overview.dead_letters, 'message')} could not be read: see `qgjob deadletters list`."
@@ -221,7 +229,7 @@ def _show_rules(out: Output, overview: Overview) -> None:
         out.say(f"limit:     {org.org_id}: {org.running} running, {most}{weight}")
 
 
-def _show_groups(out: Output, overview: Overview) -> None:
+def _show_groups(out: Output, overview: Overview, lacking: Collection[str]) -> None:
     if overview.groups:
         out.table(
             ["CAPABILITY", "ORG", "VERSION", "WAITING", "RELEASED", "RUNNING", "SLOTS"],
@@ -233,7 +241,7 @@ def _show_groups(out: Output, overview: Overview) -> None:
                     str(group.waiting),
                     str(max(0, group.released - group.running)),  # those that run are released too
                     str(group.running),
-                    ", ".join(group.slots),
+                    "no slot has these" if group.group.capability in lacking else ", ".join(group.slots),
                 ]
                 for group in overview.groups
             ),

@@ -14,6 +14,7 @@ from qgjob.cli.display.output import STYLES, clean
 from qgjob.cli.display.render import last_attempt, where
 from qgjob.domain.durations import show_duration
 from qgjob.domain.lifecycle import BAD_ENDS
+from qgjob.domain.unfit import unfit
 from qgjob.domain.wording import pluralize
 from tui.draw.bars import rule, spark
 from tui.draw.times import moment
@@ -57,7 +58,7 @@ def screen(seen: Seen, columns: int, rows: int | None = None) -> list[Line]:
     if overview is None:
         text = seen.problem or "Nothing is known yet."
         return [_cut([("qgjob  ", "bold"), (clean(text), "yellow")], columns)]
-    lines = [*_head(seen, overview), [], *_queue(overview), [], *_groups(overview)]
+    lines = [*_head(seen, overview), [], *_queue(overview), [], *_groups(overview, seen.agents)]
     left = None if rows is None else max(_LEAST_SLOTS, rows - len(lines) - 1)
     lines += [[], *_slots(seen, left)]
     return [_cut(line, columns) for line in lines[: rows or len(lines)]]
@@ -126,14 +127,16 @@ def _queue(overview: Overview) -> list[Line]:
     return lines
 
 
-def _groups(overview: Overview) -> list[Line]:
+def _groups(overview: Overview, agents: Collection[Heartbeat]) -> list[Line]:
+    lacking = unfit(overview.groups, (slot.labels for agent in agents for slot in agent.slots))
     lines: list[Line] = [[(f"{'GROUP':<38}{'WAITING':>8}{'RUNNING':>8}{'SLOTS':>6}  OLDEST", "bold")]]
     for group in overview.groups[:_GROUPS]:
         ref = group.group
         name = clean(f"{ref.org_id} {ref.app_version_id} {ref.capability}")
         oldest = show_duration(group.oldest_wait_s) if group.oldest_wait_s is not None else ""
         figures = f"{group.waiting:>8}{group.running:>8}{len(group.slots):>6}  {oldest}"
-        lines.append([(padded(fit(name, 37), 38), ""), (figures, "")])
+        kept = "  no slot has these labels" if ref.capability in lacking else ""
+        lines.append([(padded(fit(name, 37), 38), ""), (figures, ""), (kept, "bold red")])
     more = max(overview.groups_total, len(overview.groups)) - _GROUPS
     if more > 0:
         lines.append([(f"… and {more} more groups", "dim")])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bus_schemas.agents import Heartbeat, SlotStatus
+from bus_schemas.agents import GroupRef, Heartbeat, SlotStatus
 from bus_schemas.holds import BuildHold
-from bus_schemas.queries import CheckView, ClockView, HealthAnswer, Overview, PauseView
+from bus_schemas.queries import CheckView, ClockView, GroupView, HealthAnswer, Overview, PauseView
 from qgjob import __version__
 from qgjob.cli.checkup import lab, machine, server
 from qgjob.cli.checkup.finding import Finding, Status, worst
@@ -117,6 +117,20 @@ def test_pauses_and_builds_that_are_held_say_how_to_lift_them():
     assert "`qgjob queue resume`" in (everything.hint or "")
     assert "qgjob queue resume --org-id o --capability c" in (some.hint or "")
     assert "qgjob app resume v --org-id o" in (build.hint or "")
+
+
+def test_jobs_that_need_what_no_slot_has_are_named():
+    group = GroupView(
+        group=GroupRef(capability="android14", org_id="o", app_version_id="v"),
+        waiting=1,
+        released=1,
+        running=0,
+    )
+    overview = Overview(at=0, groups=(group,))
+    (found,) = lab.labels(overview, [agent("a", "idle", "lost")])
+    assert (found.status, found.detail) == ("warning", "2 jobs need what no slot has: android14")
+    assert "`qgjob queue status --capability android14`" in (found.hint or "")
+    assert list(lab.labels(overview, [])) == [], "that no agent is there is said elsewhere"
 
 
 @pytest.mark.parametrize(

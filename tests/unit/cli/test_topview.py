@@ -61,6 +61,13 @@ def test_it_never_is_larger_than_the_terminal(columns: int, rows: int):
     assert all(sum(len(piece) for piece, _ in line) <= columns for line in lines)
 
 
+def test_a_group_whose_labels_no_slot_has_says_so():
+    group = GroupView(group=GroupRef(capability="gpu", org_id="acme", app_version_id="v0"), waiting=1)
+    lacking = overview().model_copy(update={"groups": (group,)})
+    assert "no slot has these labels" in text(screen(seen(overview=lacking), 100))
+    assert "no slot has" not in text(screen(seen(), 100))
+
+
 def test_slots_that_do_not_fit_are_counted():
     shown = screen(seen(agents=[agent(64)]), 80, 24)
     assert "more slots" in text(shown)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from agent.errors import RunnerError
 from agent.launch import Exit, JobDirs, LaunchSpec
 from agent.reports.junit import read_junits
-from agent.runners.base import Runner, RunnerJob, RunResult, Verdict
+from agent.runners.base import CaseCounts, Runner, RunnerJob, RunResult, Verdict
 from agent.runners.environment import job_environment
 from agent.runners.testfile import find_test
 from agent.runners.toolchain import Toolchain
 
+_LAST_OF_ITS_OWN: Final = 125
+"""Above that a shell tells with the exit code that a program could not be started, or was killed."""
 _PLACEHOLDER = re.compile(r"\{(test|bundle)\}")
 
 
@@ -58,11 +60,12 @@ class CommandRunner(Runner):
         """See `Runner.collect`."""
         report = read_junits(dirs.junit, root=dirs.bundle)
         passed = exit_.exit_code == 0
+        cases = report.cases if report else ()
         return RunResult(
             verdict=Verdict.PASSED if passed else Verdict.FAILED,
-            reason=None if passed else exit_.describe(),
+            reason=None if passed else _why(exit_, CaseCounts.of(cases)),
             exit_code=exit_.exit_code,
-            cases=report.cases if report else (),
+            cases=cases,
             junit=dirs.junit if dirs.junit.is_file() else None,
             problem=report.problem if report else None,
         )
@@ -85,6 +88,12 @@ class CommandRunner(Runner):
             retryable=False,
             hint="Make it executable with a #! line, or say how to run it: qgjob submit … -- PROGRAM {test}",
         )
+
+
+def _why(exit_: Exit, counts: CaseCounts) -> str:
+    """The cases, where they explain it: not a program that was killed, or that a shell did not find."""
+    ended = exit_.code is not None and exit_.code <= _LAST_OF_ITS_OWN
+    return str(counts) if counts.wrong and ended else exit_.describe()
 
 
 def _filled(element: str, job: RunnerJob, dirs: JobDirs) -> tuple[str, ...]:

@@ -82,3 +82,8 @@ def test_command_reads_a_report_when_there_is_one(dirs: JobDirs):
     )
     result = CommandRunner(TOOLS).collect(ended(1), dirs)
     assert (result.counts.passed, result.counts.failed, result.junit) == (1, 1, dirs.junit)
+    assert result.reason == "1 failed, 1 passed"
+    # What the cases do not explain is said as it was.
+    assert CommandRunner(TOOLS).collect(ended(None, signal.SIGSEGV), dirs).reason == "killed by SIGSEGV"
+    dirs.junit.write_text('<testsuite><testcase name="a"/></testsuite>')
+    assert CommandRunner(TOOLS).collect(ended(1), dirs).reason == "exit code 1"

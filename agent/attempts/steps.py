@@ -193,15 +193,15 @@ class Steps:
         if self.slot.holds(spec):
             return  # found by its digest: installed by an earlier agent, or under another name
         await self._post_preparing("install")
-        fetched: list[str] = []
 
         async def fetching(text: str) -> None:
-            fetched.append(text)
             await self._post_preparing("download", text)
 
         async with self.slot.files.build(spec, self.slot.device.labels, say, fetching) as build:
-            if fetched:  # the message of the download is out of date now
-                await self._post_preparing("install")
+            # What was said of a download is over; and where an install hangs, this is what is seen.
+            said = f"installing {spec.app_version_id}"
+            say(said)
+            await self._post_preparing("install", said)
             result = await self._install_in_time(build, say)
         if not result.ok:
             usual = "install_failed" if result.retryable else "build_broken"

@@ -160,6 +160,8 @@ class Job:
                 self.furthest = max(self.furthest, (current, DISPATCHED))
             else:
                 self.furthest = max(self.furthest, (current, WAITING))
+            if view.state == "preparing" and view.message:
+                self.get_attempt(current).merge_step(0, view.message)  # any event tells of a later one
             if view.state in lifecycle.WAITING:
                 guess = float("inf") if view.state == "scheduled" else 0.0
                 guess = min(guess, self.snapshot_not_before.get(current, guess))

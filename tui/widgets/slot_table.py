@@ -146,8 +146,11 @@ class SlotTable(LineTable):
                 return (mark, (fit(name, width - 1, keep_both=True), "bold" if state == "busy" else ""))
             case "state":
                 # One that is held finishes what it runs: it works, and takes nothing more.
-                word = slot.hold.kind if state == "busy" and slot.hold is not None else state
-                return ((fit(f"{SLOT_GLYPH[state]} {word}", width), SLOT_INK[word]),)
+                if state == "busy" and slot.hold is not None:
+                    return ((fit(f"{SLOT_GLYPH[state]} {slot.hold.kind}", width), SLOT_INK[slot.hold.kind]),)
+                if job is not None and job.state == "preparing":
+                    return ((fit(f"{JOB_GLYPH[job.state]} {job.state}", width), JOB_INK[job.state]),)
+                return ((fit(f"{SLOT_GLYPH[state]} {state}", width), SLOT_INK[state]),)
             case "beat":
                 return ((fit(age(record.age(monotonic)), width, right=True), _late(record, monotonic)),)
             case "device":
@@ -178,6 +181,9 @@ class SlotTable(LineTable):
                 return ((fit(text, width, right=True), "dim"),)
             case "last":
                 return _last(self._store.slot_ends.of(name)[-width:], width)
+            case _ if job is not None and job.state == "preparing":
+                facts = job.find_attempt(job.attempt)
+                return ((fit(facts.current_step if facts else "", width), "dim"),)
             case _:
                 return ((fit(_note(slot), width), "bad-soft" if state == "quarantined" else "dim"),)
 

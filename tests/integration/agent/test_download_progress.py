@@ -54,4 +54,5 @@ async def test_a_slow_download_is_shown_as_it_gets_on(
     assert said, steps
     assert all(re.fullmatch(r"fetched [\d.]+ of 1\.5 MiB \(\d+ %\)", text) for text in said), said
     assert len(set(said)) == len(said), "nothing is said twice"
-    assert (steps[0], steps[-1]) == (("install", None), ("install", None)), "and then it is installed"
+    installing = f"installing {spec.app_version_id}"
+    assert (steps[0], steps[-1]) == (("install", None), ("install", installing)), "and then it is installed"

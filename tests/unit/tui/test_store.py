@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from bus_schemas.events import Released
+from bus_schemas.agents import Heartbeat, SlotStatus
+from bus_schemas.events import Attempt, Progress, Released
 from bus_schemas.queries import Overview
 from tests.support.clock import ManualClock
 from tests.support.lab.model import START, LabModel
+from tests.support.views import event_ids, view
 from tui.store.attempt import RUNNING, AttemptFacts, Claim, End, Run
 from tui.store.job import Job
 from tui.store.store import Store
+from tui.widgets.slot_table import SlotTable
 
 
 def test_a_delayed_job_becomes_a_queued_one_by_itself() -> None:
@@ -90,3 +93,20 @@ def test_what_was_said_before_the_test_began_is_over() -> None:
     assert facts.current_step == "half way"
     facts.merge_end(End(final=True, state="passed", at=20.0))
     assert facts.current_step == ""
+
+
+def test_a_slot_that_prepares_says_so_and_what_it_does_though_the_event_was_missed() -> None:
+    store = Store(ManualClock(START))
+    slot = SlotStatus(name="s0", driver="adb", state="busy", job_id="j_1")
+    store.apply_heartbeat(
+        Heartbeat(agent="lab-1", host="h", pid=1, version="1", started_at=1.0, at=START, slots=(slot,))
+    )
+    begun = Attempt(number=1, agent="lab-1", slot="s0", started_at=START)
+    store.apply_view(view(state="preparing", message="installing v1", attempts=(begun,)))
+    table = SlotTable(store, "slots")
+    table._arrange()  # pyright: ignore[reportPrivateUsage]
+    widths = [(column, 20) for column in SlotTable.columns if column.key in {"state", "note"}]
+    drawn = ["".join(text for text, _ in line).strip() for line in table.cells("lab-1/s0", widths)]
+    assert drawn == ["◐ preparing", "installing v1"]
+    store.apply_event(Progress.model_validate({**event_ids(view()), "message": "half way"}), 1)
+    assert table.cells("lab-1/s0", widths)[1][0][0].strip() == "half way", "what is heard is newer"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.actions.command_line import CommandError, parse_ago, parse_command, parse_moment
+from tui.draw.times import count
 from tui.operations import catalog
 from tui.platform.export import export_jobs
 from tui.platform.saving import dated, new_file, saved_at
@@ -54,7 +55,7 @@ class Commander:
 
     def _run(self, run_id: str, *_: str) -> None:
         if self._app.store.jobs.runs.get(run_id) is None:
-            raise CommandError(f"No run {run_id!r} is known.")
+            raise CommandError(self._unknown(f"No run {run_id!r}"))
         self._app.open_run(run_id)
 
     def _log(self, *job_ids: str) -> None:
@@ -134,6 +135,15 @@ class Commander:
         if known.get(job_id) is not None:
             return job_id
         found = [other for other in known if other.startswith(job_id)] if len(job_id) > 3 else []
-        if len(found) != 1:
-            raise CommandError(f"No job {job_id!r} is known.")
+        if not found:
+            raise CommandError(self._unknown(f"No job {job_id!r}"))
+        if len(found) > 1:
+            raise CommandError(f"{count(len(found))} jobs begin with {job_id!r}: more of the id is needed.")
         return found[0]
+
+    def _unknown(self, what: str) -> str:
+        link = self._app.store.link
+        if link.replay or (link.phase == "live" and not link.snapshot_loading):
+            return f"{what} is known."
+        why = "older ones are still read" if link.phase == "live" else "jobs are not read yet"
+        return f"{what} is known so far: {why}."

@@ -9,6 +9,8 @@ from tests.support.dashboard import PlayedDashboard, keys_shown, shown, text_of
 from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage, stage
+from tui.actions.command_line import CommandError
+from tui.actions.commander import Commander
 from tui.toasts import MAX_TOASTS, Reply, superseded
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.line_bar import FindBar
@@ -121,3 +123,27 @@ async def test_a_wrong_expression_is_said_beside_it() -> None:
         assert not said(s)
         await s.press("enter")
         assert s.app.screen.query(FindBar)
+
+
+async def test_a_job_that_is_not_found_says_whether_all_were_looked_at() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+
+        def refused(line: str, sentence: str) -> None:
+            with pytest.raises(CommandError) as caught:
+                Commander(s.app).run(line)
+            assert str(caught.value) == sentence
+
+        one = next(iter(s.app.store.jobs))
+        begin = one[:-2]
+        jobs = sum(job_id.startswith(begin) for job_id in s.app.store.jobs)
+        assert jobs > 1
+        refused("job j_nobody", "No job 'j_nobody' is known.")
+        refused(f"job {begin}", f"{jobs} jobs begin with '{begin}': more of the id is needed.")
+        link = s.app.store.link
+        link.snapshot_loading = True
+        refused("job j_nobody", "No job 'j_nobody' is known so far: older ones are still read.")
+        refused("run r_nobody", "No run 'r_nobody' is known so far: older ones are still read.")
+        link.set_phase("connecting", 0.0)
+        refused("job j_nobody", "No job 'j_nobody' is known so far: jobs are not read yet.")

@@ -13,6 +13,7 @@ import itertools
 import os
 import time
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from bus_schemas.streams import ARTIFACT_OBJECTS
 from qgjob.bus import objects
 from qgjob.bus.connect import Bus
 from qgjob.domain.wording import show_size
-from qgjob.errors import QgjobError
+from qgjob.errors import QgjobError, UnreachableError
 
 KEEPING_S: Final = 120.0
 """How long a result waits for its artifacts at most."""
@@ -98,16 +99,24 @@ async def keep(bus: Bus, dirs: JobDirs, limits: ArtifactLimits, say: Callable[[s
     gathered = await asyncio.to_thread(gather, dirs, limits)
     left_out = gathered.left_out
     kept: list[Artifact] = []
+    waiting = deque(gathered.kept)
+    why = f"storing them took over {KEEPING_S:g} s"
     try:
         async with asyncio.timeout(KEEPING_S):
-            for found in gathered.kept:
+            while waiting:
+                found = waiting[0]
                 try:
                     kept.append(Artifact(name=found.name, blob=await _store(bus, found.path)))
+                except UnreachableError:
+                    raise
                 except (QgjobError, OSError) as error:
                     left_out.append(f"{found.name}: {error}")
+                waiting.popleft()
     except TimeoutError:
-        late = [found.name for found in gathered.kept[len(kept) :]]
-        left_out += [f"{name}: storing them took over {KEEPING_S:g} s" for name in late]
+        pass
+    except UnreachableError as error:  # full or away, and so it would be for each: the slot has work to do
+        why = str(error)
+    left_out += [f"{found.name}: {why}" for found in waiting]
     for line in left_out[:_MAX_TOLD]:
         say(f"artifact left out: {line}")
     if len(left_out) > _MAX_TOLD:

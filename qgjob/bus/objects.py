@@ -1,8 +1,8 @@
 """Files in the object store, each named by its SHA-256 (ADR-20, readable by any client of it).
 
 Chunks go out pipelined and come in by batches of direct gets. A file counts as stored when its
-metadata is, so that a put that breaks off leaves nothing that could be read; it starts over with
-chunks of a new name.
+metadata is, so that a put that breaks off leaves nothing that could be read; what it has sent is
+dropped, and it starts over with chunks of a new name.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from nats.errors import Error as NatsError
 
 from qgjob.bus.account import start_a_scheduler
 from qgjob.bus.connect import Bus
@@ -195,11 +197,14 @@ async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Pro
                     progress(done, total)
         while waiting:
             done += await settle()
+        if hashed.hexdigest() != digest:
+            raise CorruptObjectError("The file was changed while it was sent.", hint="Try again.")
+    except BaseException:
+        await _drop_chunks(bus, subject)
+        raise
     finally:
         for future, _ in waiting:
             future.cancel()
-    if hashed.hexdigest() != digest:
-        raise CorruptObjectError("The file was changed while it was sent.", hint="Try again.")
     meta = {
         "name": digest,
         "bucket": bucket,
@@ -209,11 +214,24 @@ async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Pro
         "digest": _adr_digest(digest),
         "options": {"max_chunk_size": size},
     }
-    await bus.requests.publish(
-        _meta_subject(bucket, digest), json.dumps(meta).encode(), headers={ROLLUP: "sub"}
-    )
+    try:
+        await bus.requests.publish(
+            _meta_subject(bucket, digest), json.dumps(meta).encode(), headers={ROLLUP: "sub"}
+        )
+    except JsError:
+        await _drop_chunks(bus, subject)
+        raise  # after a lost answer the file may be stored, and keeps its chunks
     if progress:
         progress(done, total)
+
+
+async def _drop_chunks(bus: Bus, subject: str) -> None:
+    """Drop the chunks of a put that broke off: they would fill the bucket for as long as it keeps files.
+
+    An empty message takes their place, which whoever may store files may do.
+    """
+    with contextlib.suppress(NatsError):  # the connection is closed
+        await bus.nc.publish(subject, b"", headers={ROLLUP: "sub"})
 
 
 async def _get(bus: Bus, bucket: str, info: ObjectInfo, file: BinaryIO, progress: Progress | None) -> None:

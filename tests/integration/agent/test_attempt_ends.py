@@ -11,16 +11,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from agent.attempts import steps, watching
+from agent.attempts import artifacts, steps, watching
 from agent.attempts.attempt import AttemptRunner
 from agent.attempts.claim import Claim, claim
 from agent.attempts.outcome import Outcome
 from agent.attempts.steps import Steps
-from agent.config.settings import JobLimits
+from agent.config.settings import ArtifactLimits, JobLimits
 from agent.drivers import guarded
 from agent.drivers.base import InstalledApp
 from agent.errors import FetchError
+from agent.launch import JobDirs
 from bus_schemas.jobs import JobMessage
+from bus_schemas.streams import ARTIFACT_OBJECTS
+from qgjob.bus import objects
 from qgjob.bus.connect import Bus
 from tests.support.runs import planned
 from tests.support.slots import runner_in
@@ -225,3 +228,28 @@ async def test_what_an_earlier_claim_leaves_is_removed_beside_the_same_attempt_b
         assert (outcome.state, outcome.result.message) == ("passed", None)
     await runner.close()
     assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_a_full_store_is_tried_for_one_of_a_jobs_files_only(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next job need not wait until it has refused hundreds of them, one after the other."""
+    info = await bus.requests.api(f"STREAM.INFO.OBJ_{ARTIFACT_OBJECTS}")
+    await bus.requests.api(f"STREAM.UPDATE.OBJ_{ARTIFACT_OBJECTS}", {**info["config"], "max_bytes": 2000})
+    dirs = JobDirs(root=tmp_path / "job")
+    dirs.create()
+    for number in range(3):
+        (dirs.artifacts / f"f{number}").write_bytes(os.urandom(3000))
+    tried: list[Path] = []
+    put_file = objects.put_file
+
+    async def noted(bus: Bus, bucket: str, path: Path, digest: str) -> None:
+        tried.append(path)
+        await put_file(bus, bucket, path, digest)
+
+    monkeypatch.setattr(objects, "put_file", noted)
+    said: list[str] = []
+    kept = await artifacts.keep(bus, dirs, ArtifactLimits(), said.append)
+    assert (kept.artifacts, kept.left_out, len(tried)) == ((), 3, 1)
+    assert [line.split(": ")[1] for line in said] == ["f0", "f1", "f2"]
+    assert all("maximum bytes exceeded" in line for line in said)

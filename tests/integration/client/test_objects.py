@@ -14,11 +14,13 @@ from bus_schemas.jobs import BlobRef
 from bus_schemas.streams import ARTIFACT_OBJECTS
 from bus_schemas.streams import BUNDLE_OBJECTS as BUCKET
 from qgjob.bus import objects
-from qgjob.bus.connect import ServerOptions, open_bus
+from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.direct import read_all
 from qgjob.client import Client
 from qgjob.errors import NotFoundError, RefusedError, UnreachableError
 from tests.support.proxy import Proxy
 from tests.support.servers import NatsServer
+from tests.support.wait import wait_for
 
 
 def make_file(folder: Path, size: int) -> tuple[Path, str]:
@@ -187,3 +189,47 @@ async def test_a_server_that_restarts_in_the_middle_is_sat_out(
         await objects.put_file(client.bus, BUCKET, path, digest, progress=lambda _done, _total: begun.set())
     await objects.get_file(client.bus, BUCKET, digest, folder / "copy")
     assert (folder / "copy").read_bytes() == path.read_bytes()
+
+
+async def chunks(bus: Bus, nuid: str | None) -> set[int]:
+    """How large the chunks are that no file has, but for the empty one in their place."""
+    kept = f"$O.{BUCKET}.C.{nuid}"
+    pages = read_all(bus, f"OBJ_{BUCKET}", f"$O.{BUCKET}.C.>")
+    return {len(m.data) for page in [p async for p in pages] for m in page if m.subject != kept} - {0}
+
+
+async def test_a_file_for_which_there_is_no_room_takes_none_from_the_next(client: Client, folder: Path):
+    info = await client.bus.requests.api(f"STREAM.INFO.OBJ_{BUCKET}")
+    small = {**info["config"], "max_bytes": 5 * objects.CHUNK_BYTES}
+    await client.bus.requests.api(f"STREAM.UPDATE.OBJ_{BUCKET}", small)
+    large, digest = make_file(folder, 6 * objects.CHUNK_BYTES)
+    with pytest.raises(UnreachableError, match="maximum bytes exceeded"):
+        await objects.put_file(client.bus, BUCKET, large, digest)
+    fits, digest = make_file(folder, 4 * objects.CHUNK_BYTES)
+    await objects.put_file(client.bus, BUCKET, fits, digest)
+
+
+async def test_an_upload_that_breaks_off_leaves_none_of_its_chunks(
+    client: Client, folder: Path, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(objects, "_ANSWER_TIMEOUT_S", 1.0)
+    path, digest = make_file(folder, 9 * objects.CHUNK_BYTES)
+    async with Proxy(nats_server.port) as proxy, open_bus(ServerOptions(proxy.url)) as bus:
+        proxy.up_rate = 8 * objects.CHUNK_BYTES
+        storing = asyncio.create_task(objects.put_file(bus, BUCKET, path, digest))
+        await wait_for(lambda: chunks(client.bus, None), 20, "the first chunks")
+        storing.cancel()
+
+        async def none() -> bool:
+            return not await chunks(client.bus, None)
+
+        await wait_for(none, 20, "what was sent to be dropped")
+        proxy.up_rate = 0
+        proxy.hold(b"PUB $O.", 6)
+        storing = asyncio.create_task(objects.put_file(bus, BUCKET, path, digest))
+        await asyncio.wait_for(proxy.held.wait(), 20)
+        proxy.cut()
+        await storing
+    stored = await objects.stat(client.bus, BUCKET, digest)
+    assert stored is not None
+    assert not await chunks(client.bus, stored.nuid)

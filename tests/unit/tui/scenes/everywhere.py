@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from tests.support.dashboard import text_of
 from tests.support.wait import wait_for
 from tests.unit.tui.scenes.stage import Stage
@@ -42,9 +44,10 @@ async def picture_is_saved(s: Stage, key: str) -> None:
 
 async def everything_is_read_again(s: Stage, key: str) -> None:
     asked: list[str] = []
-    s.app._feed = SimpleNamespace(request_resync=asked.append, resyncs=0)  # type: ignore[assignment]
-    await s.press(key)
-    await wait_for(lambda: asked == ["Everything was read again."])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(s.app, "_feed", SimpleNamespace(request_resync=asked.append, resyncs=0))
+        await s.press(key)
+        await wait_for(lambda: asked == ["Everything was read again."])
 
 
 async def it_quits(s: Stage, key: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
 
 from bus_schemas.logs import StoredChunk
 from tests.support.dashboard import text_of
@@ -78,10 +80,17 @@ def finds(several: bool) -> Callable[[Stage, str], Awaitable[None]]:
 def saves(several: bool) -> Callable[[Stage, str], Awaitable[None]]:
     async def output_is_saved(s: Stage, key: str) -> None:
         asked: list[list[str]] = []
-        s.app.save_logs = lambda job_ids: asked.append(list(job_ids))  # type: ignore[method-assign]
-        await (logs_screen(s) if several else s.open(s.app.index[0]))
-        await s.press(key)
-        await wait_for(lambda: asked == [[s.app.index[0], s.app.index[1]] if several else [s.app.index[0]]])
+
+        def save(job_ids: Sequence[str]) -> None:
+            asked.append(list(job_ids))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(s.app, "save_logs", save)
+            await (logs_screen(s) if several else s.open(s.app.index[0]))
+            await s.press(key)
+            await wait_for(
+                lambda: asked == [[s.app.index[0], s.app.index[1]] if several else [s.app.index[0]]]
+            )
 
     return output_is_saved
 

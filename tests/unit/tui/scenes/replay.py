@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 
 from tests.support.lab.model import LabModel
@@ -12,12 +13,17 @@ from tui.replay.tape import Moment, Tape
 from tui.screens.overview import OverviewScreen
 
 
-def a_replay() -> Replay:
-    """Five minutes of another lab."""
+@functools.cache
+def _tape() -> Tape:
     model = LabModel(seed=8, mean_test_s=12)
     tape = Tape()
     tape.record(Moment(e.at, n, e) for n, e in enumerate(model.play(300, keep_waiting=10), start=1))
-    return Replay(tape, "")
+    return tape
+
+
+def a_replay() -> Replay:
+    """Five minutes of another lab."""
+    return Replay(_tape(), "")
 
 
 def replays(

@@ -10,6 +10,7 @@ from tests.support.lab.model import LabModel
 from tests.support.wait import wait_for
 from tui.screens.job import JobScreen
 from tui.screens.overview import OverviewScreen
+from tui.themes import DARK
 from tui.widgets.job_table import JobTable
 from tui.widgets.log_view import LogView
 
@@ -21,6 +22,24 @@ class Stage:
         self.played = played
         self.pilot = pilot
         self.app = played.app
+
+    async def begin_again(self) -> None:
+        """Leave nothing of a scene: the overview as it was at first, with what the lab has done since."""
+        app = self.app
+        app.end_replay()
+        app.go_home()
+        app.theme = DARK
+        app.operations.clear()
+        app.copy_to_clipboard("")
+        app.clear_notifications()
+        self.overview.filter_by("")
+        app.show_jobs(order="latest")
+        self.jobs.action_unmark_all()
+        self.jobs.to_top()
+        if any(panel.has_class("zoom") for panel in self.overview.query("#panels > *")):
+            self.overview.action_zoom()
+        self.played.draw()
+        await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)

@@ -20,6 +20,7 @@ from qgjob.store.keys import ENDED_KEPT_S, LIVE_KEPT_S, Keys
 from qgjob.store.position import StreamState
 from qgjob.store.projection import OutdatedError, Projection, StoredEvent
 from qgjob.store.reader import Filters, Reader, RebuildingError
+from tests.support.examples import examples
 from tests.support.histories import BEGIN, Ids, ended, lifetime, queued, said, started, streams
 from tests.support.samples import SAMPLES
 from tests.support.servers import ValkeyServer
@@ -68,7 +69,10 @@ def made(count: int, *, runs: int = 2) -> list[StoredEvent]:
     return [StoredEvent(event, seq, NOW - 500 + seq) for seq, event in enumerate(events, 1)]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(stream=streams(), data=st.data())
 def test_a_prefix_and_its_replay_are_the_whole(
     shared_valkey: ValkeyServer, stream: list[StoredEvent], data: st.DataObject

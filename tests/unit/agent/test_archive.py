@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from agent.archive import Limits, unpack
 from agent.archive.directory import count_entries
 from agent.errors import ArchiveError
+from tests.support.examples import examples
 
 Member = tuple[tarfile.TarInfo, bytes]
 
@@ -297,7 +298,10 @@ def test_the_checkpoint_ends_it(tmp_path: Path):
         unpack(tmp_path / "archive", tmp_path / "dest", checkpoint=checkpoint)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(150),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     entries=st.lists(
         st.tuples(

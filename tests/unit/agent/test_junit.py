@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agent.reports import junit
 from agent.reports.junit import JUnitReport, read_junit, read_junits
 from agent.runners.base import CaseCounts, CaseStatus
+from tests.support.examples import examples
 
 
 def read(tmp_path: Path, text: str | bytes, *, reruns: bool = False) -> JUnitReport:
@@ -169,7 +170,10 @@ def test_thousands_separators_are_read(tmp_path: Path):
     assert read(tmp_path, suite(case(time="1,234.5"))).cases[0].duration_s == 1234.5
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(200),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     pieces=st.lists(
         st.sampled_from(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from qgjob.bundle import Bundle, build_bundle, collect_tests, pack_folder, packing
 from qgjob.bundle.limits import UNPACKED_LIMIT, UNPACKED_RATIO_FLOOR
 from qgjob.errors import ExitCode, RefusedError, UsageError
+from tests.support.examples import examples
 from tests.unit.bundle.conftest import Tree
 
 
@@ -307,7 +308,10 @@ def test_pack_folder_takes_everything(tree: Tree, tmp_path: Path):
     }
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     patterns=st.lists(st.text("ab*/!?. \\#[]^-:", min_size=1, max_size=8), max_size=4),
     nested=st.lists(st.text("ab*/!", min_size=1, max_size=4), max_size=2),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qgjob.domain.cron import next_due
+from tests.support.examples import examples
 
 
 def seconds(text: str) -> float:
@@ -68,7 +69,7 @@ def test_what_cannot_be_told_is_not_made_up(expression: str, zone: str | None) -
     assert next_due(expression, zone, 0.0, 1_700_000_000.0) is None
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.integers(0, 59),
     st.integers(0, 59),

@@ -27,6 +27,7 @@ from qgjob.domain.placement.explain import explain
 from qgjob.domain.placement.model import LabState, Withheld
 from qgjob.domain.placement.rules import Pause, Rules
 from qgjob.domain.placement.slot_reasons import MAX_NAMES, MAX_REASONS
+from tests.support.examples import examples
 from tests.support.placement import job
 
 NOW = 1000.0
@@ -135,7 +136,7 @@ flag = st.sampled_from([False, False, True])
 cases = st.builds(Case, st.lists(slots, max_size=4).map(tuple), flag, flag, flag, flag, flag, st.booleans())
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(cases)
 def test_what_is_taken_away_by_its_words_releases_the_job(case: Case) -> None:
     state = lab(case)

@@ -28,6 +28,7 @@ from qgjob.domain.health import (
 )
 from qgjob.domain.health_stored import from_message, to_message
 from qgjob.domain.missing_resources import MAX_JOBS, MAX_RUNS
+from tests.support.examples import examples
 
 GOOD, BAD = ("o", "v1"), ("o", "v9")
 
@@ -268,7 +269,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(steps, st.integers(1, 10))
 def test_never_more_than_a_share_is_in_quarantine_and_changes_say_what_is_so(
     history: list[Step], lab: int

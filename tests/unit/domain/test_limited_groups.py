@@ -23,6 +23,7 @@ from qgjob.domain.placement.events import (
 )
 from qgjob.domain.placement.explain import explain
 from qgjob.domain.placement.model import AWAIT_REPORT_S, GroupKey, Withheld
+from tests.support.examples import examples
 from tests.support.placement import LABELS, World, assert_consistent, job, long_lists
 
 Kind = Literal[
@@ -108,7 +109,7 @@ def play(history: list[Step]) -> Limited:
     return world
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(steps)
 def test_no_more_groups_than_there_may_be_and_nothing_is_lost(history: list[Step]) -> None:
     world = play(history)

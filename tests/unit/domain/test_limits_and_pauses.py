@@ -22,6 +22,7 @@ from qgjob.domain.placement.events import (
 from qgjob.domain.placement.explain import gates_of
 from qgjob.domain.placement.model import GroupKey, Job, LabState
 from qgjob.domain.placement.rules import Pause, Rules
+from tests.support.examples import examples
 from tests.support.placement import World, assert_consistent, long_lists
 
 ORGS = ("o", "p")
@@ -104,7 +105,7 @@ others = st.tuples(
 histories = long_lists(st.one_of(new, new, others, others, st.tuples(st.just("rules"), rules)), 100)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(histories)
 def test_limits_hold_and_every_job_is_admitted_in_the_end(history: list[Any]) -> None:
     lab = Lab()
@@ -187,7 +188,7 @@ def act(lab: Lab, kind: str, number: int) -> None:
             does[kind](name)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(histories, st.integers(1, 3))
 def test_an_organisation_never_has_more_out_than_it_may(history: list[Any], limit: int) -> None:
     lab = Lab()

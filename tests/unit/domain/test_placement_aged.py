@@ -16,10 +16,11 @@ from qgjob.domain.placement.stats import (
     AGED_START_WEIGHT,
     max_aged_credit,
 )
+from tests.support.examples import examples
 from tests.support.simulated_lab import INSTALL_S, TEST_S, SimulatedLab
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(
     slots=st.integers(1, 4),
     aged=st.lists(st.tuples(st.sampled_from([2, 5]), st.integers(0, 3)), min_size=1, max_size=5),

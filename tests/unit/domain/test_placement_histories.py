@@ -20,10 +20,11 @@ from qgjob.domain.placement.index import Index
 from qgjob.domain.placement.model import AWAIT_REPORT_S, GroupKey, Job, LabState
 from qgjob.domain.placement.organisations import Organisations
 from qgjob.domain.placement.rules import Rules
+from tests.support.examples import examples
 from tests.support.placement import LABELS, History, NewJob, World, histories, job, play
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(histories)
 def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
     world, cancelled = play(history)
@@ -40,7 +41,7 @@ def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
     assert sum(world.state.depths) == 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(histories)
 def test_equal_histories_give_equal_decisions(history: History) -> None:
     one, _ = play(history)
@@ -143,7 +144,7 @@ class Checked(World):
         assert_indexed(self.state)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(histories, st.dictionaries(st.sampled_from("opq"), st.sampled_from([0.25, 3.0])))
 def test_the_indices_are_right_whatever_happens(history: History, weights: dict[str, float]) -> None:
     world = Checked()
@@ -228,7 +229,7 @@ class Recorder(World):
         super().feed(event)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(histories, st.integers(0, 100))
 def test_replayed_from_any_crash_point_the_state_decides_the_same(history: History, crash_at: int) -> None:
     history = [step for step in history if isinstance(step, NewJob) or step.kind != "depose"]

@@ -18,6 +18,7 @@ from qgjob.domain.placement.events import (
     SlotWithheld,
 )
 from qgjob.domain.placement.model import AWAIT_REPORT_S, Withheld
+from tests.support.examples import examples
 from tests.support.placement import LABELS, World, assert_consistent, job, long_lists
 
 PAUSED = Withheld("paused", "paused by ann")
@@ -84,7 +85,7 @@ def play(history: list[Step]) -> Guarded:
     return world
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(steps)
 def test_nothing_leaks_and_nothing_is_lost(history: list[Step]) -> None:
     world = play(history)

@@ -15,6 +15,7 @@ from qgjob.simulate.engine import Execution, Lab, Simulation
 from qgjob.simulate.generate import CiShape, ci_trace
 from qgjob.simulate.summary import Waits, summarize
 from qgjob.simulate.trace import TraceJob, read_trace, write_trace
+from tests.support.examples import examples
 
 HEADER = "arrival_s,app_version_id,test,duration_s,priority\n"
 
@@ -38,7 +39,7 @@ def simulated(trace: list[TraceJob], lab: Lab, policy: str = "qgjob") -> list[Ex
     return Simulation(trace, lab, POLICIES[policy](1), noise=0.3, seed=1).run()
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(jobs, st.integers(1, 5), st.integers(0, 60), st.sampled_from(sorted(POLICIES)))
 def test_every_job_runs_once_on_a_slot_that_does_one_thing_at_a_time(
     trace: list[TraceJob], slots: int, install_s: int, policy: str
@@ -59,7 +60,7 @@ def test_every_job_runs_once_on_a_slot_that_does_one_thing_at_a_time(
     assert figures.makespan_s >= figures.makespan_lower_bound_s - 1e-6
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(jobs, st.integers(1, 4))
 def test_equal_seeds_give_equal_schedules(trace: list[TraceJob], slots: int) -> None:
     lab = Lab.uniform(slots, 20.0)

@@ -79,11 +79,6 @@ class LogShipper:
         self._last_output = time.monotonic()
 
     @property
-    def used(self) -> bool:
-        """Whether anything was written."""
-        return self._task is not None
-
-    @property
     def silent_s(self) -> float:
         """Seconds since the job's last output; 0 while we do not read its output."""
         return time.monotonic() - self._last_output if self._room.is_set() else 0.0

@@ -62,16 +62,6 @@ class LogBuffer:
         """Goes up with every change."""
 
     @property
-    def last_seq(self) -> int:
-        """The place in the log stream of the only job's last chunk."""
-        return self.sources[0].last_seq
-
-    @property
-    def eof_of(self) -> int:
-        """The only job's last attempt whose output is complete."""
-        return self.sources[0].eof_of
-
-    @property
     def first(self) -> int:
         """The number of the first line that is still here; so many were dropped."""
         return self._first_page * LINES

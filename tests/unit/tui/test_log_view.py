@@ -69,7 +69,12 @@ def write(view: LogView, count: int, *, stream: str = "out") -> None:
     text = "".join(f"line {buffer.end + i}\n" for i in range(count))
     buffer.add(
         StoredChunk.model_validate(
-            {"stream_seq": buffer.last_seq + 1, "attempt": 1, "at": 1.0, "parts": ((stream, text),)}
+            {
+                "stream_seq": buffer.sources[0].last_seq + 1,
+                "attempt": 1,
+                "at": 1.0,
+                "parts": ((stream, text),),
+            }
         )
     )
     view.sync()

@@ -14,7 +14,7 @@ WIDTH = 60
 
 
 def add(view: LogView, text: str) -> None:
-    seq = view.buffer.last_seq + 1
+    seq = view.buffer.sources[0].last_seq + 1
     view.buffer.add(StoredChunk(stream_seq=seq, attempt=1, at=1.0, parts=(("out", text),)))
     view.sync()
 

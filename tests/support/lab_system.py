@@ -20,9 +20,12 @@ from tests.support.pipeline import EventRecorder, overview, system
 from tests.support.runs import planned
 from tests.support.wait import wait_for
 
+Lab = tuple[LocalSystem, Bus, Client, EventRecorder]
+"""A system, a client of it, and a witness of what happens there."""
+
 
 @contextlib.asynccontextmanager
-async def lab(folder: Path, **options: Any) -> AsyncGenerator[tuple[LocalSystem, Bus, Client, EventRecorder]]:
+async def lab(folder: Path, **options: Any) -> AsyncGenerator[Lab]:
     """A system with one slot unless told otherwise, a client of it, and a witness of all events."""
     given: dict[str, Any] = {"slots": 1, "agents": 1, **options}
     async with system(folder, **given) as (running, bus), EventRecorder().watching(bus) as witness:

@@ -45,17 +45,17 @@ class EventRecorder:
         return {job for job, events in self.events.items() if any(isinstance(e, Started) for e in events)}
 
     @contextlib.asynccontextmanager
-    async def watching(self, bus: Bus) -> AsyncGenerator[Self]:
+    async def watching(self, bus: Bus, *, start_seq: int | None = None) -> AsyncGenerator[Self]:
         """Read the stream itself: unlike a live subscription it misses nothing over a restart."""
-        task = asyncio.create_task(self._read(bus))
+        task = asyncio.create_task(self._read(bus, start_seq))
         try:
             yield self
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _read(self, bus: Bus) -> None:
-        async for batch in follow(bus, EVENTS, [subjects.EVENTS_ALL]):
+    async def _read(self, bus: Bus, start_seq: int | None) -> None:
+        async for batch in follow(bus, EVENTS, [subjects.EVENTS_ALL], start_seq=start_seq):
             for message in batch:
                 self.record(decode_event(message.data))
 

@@ -19,7 +19,7 @@ from qgjob.bus.connect import Bus
 from qgjob.client import Client
 from qgjob.local.ports import free_port
 from qgjob.local.system import LocalSystem
-from tests.support.lab_system import lab
+from tests.support.lab_system import Lab, lab
 from tests.support.pipeline import SHORT_ACK_WAIT, EventRecorder, counts_reached
 from tests.support.proxy import Proxy
 from tests.support.runs import planned, submit
@@ -32,7 +32,7 @@ BEGUN = 100
 
 
 @dataclass
-class Lab:
+class FragileLab:
     """One whose leader speaks to the server through a proxy, and can be stopped in the middle of what it says."""
 
     proxy: Proxy
@@ -62,12 +62,12 @@ class Lab:
 
 
 @contextlib.asynccontextmanager
-async def fragile(folder: Path) -> AsyncGenerator[Lab]:
+async def fragile(folder: Path) -> AsyncGenerator[FragileLab]:
     port = free_port()
     async with Proxy(port) as proxy:
         through = (*SHORT_ACK_WAIT, "--server", proxy.url)
         async with lab(folder, port=port, scheduler_args=through) as parts:
-            yield Lab(proxy, *parts)
+            yield FragileLab(proxy, *parts)
 
 
 async def queued(bus: Bus, client: Client) -> tuple[str, set[str]]:
@@ -133,21 +133,21 @@ async def test_another_priority_is_given_by_the_next_leader(tmp_path: Path) -> N
         await client.cancel(run_id)
 
 
-async def test_a_run_that_is_still_being_read_in_is_cancelled_as_a_whole(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (_, bus, client, _witness):
-        await client.pause_queue()
-        run = planned(MANY, runner="noop")
-        await submit(bus, run)
-        answer = await client.cancel(run.run_id)
-        assert set(answer.affected) == {spec.job_id for spec in run.specs}
-        await counts_reached(bus, run.run_id, {"cancelled": MANY})
-        behind, last = planned(MANY, runner="noop"), planned(1, runner="noop")
-        await submit(bus, behind)
-        await submit(bus, last)
-        assert len((await client.reprioritise(behind.run_id, 9)).affected) == MANY
-        job = last.specs[0].job_id
-        assert (await client.cancel(job)).affected == (job,)
-        await client.cancel(behind.run_id)
+async def test_a_run_that_is_still_being_read_in_is_cancelled_as_a_whole(shared_lab: Lab) -> None:
+    _, bus, client, _witness = shared_lab
+    await client.pause_queue()
+    run = planned(MANY, runner="noop")
+    await submit(bus, run)
+    answer = await client.cancel(run.run_id)
+    assert set(answer.affected) == {spec.job_id for spec in run.specs}
+    await counts_reached(bus, run.run_id, {"cancelled": MANY})
+    behind, last = planned(MANY, runner="noop"), planned(1, runner="noop")
+    await submit(bus, behind)
+    await submit(bus, last)
+    assert len((await client.reprioritise(behind.run_id, 9)).affected) == MANY
+    job = last.specs[0].job_id
+    assert (await client.cancel(job)).affected == (job,)
+    await client.cancel(behind.run_id)
 
 
 def reached(witness: EventRecorder, kind: type[Event]) -> int:

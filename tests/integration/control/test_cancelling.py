@@ -11,7 +11,7 @@ from bus_schemas import streams, subjects
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.chain import ask_holder
 from qgjob.bus.direct import read_page
-from tests.support.lab_system import job_in_state, kill_leader, lab, run_of
+from tests.support.lab_system import Lab, job_in_state, kill_leader, lab, run_of
 from tests.support.runs import part_of, submit
 from tests.support.wait import wait_for
 
@@ -31,36 +31,36 @@ async def test_a_holder_that_was_not_told_of_its_cancel_is_told_by_the_next_lead
         assert job.message == "enough"
 
 
-async def test_a_cancel_that_is_asked_for_again_is_said_to_the_holder_again(tmp_path: Path) -> None:
+async def test_a_cancel_that_is_asked_for_again_is_said_to_the_holder_again(shared_lab: Lab) -> None:
     """What was said before, nobody may have heard."""
-    async with lab(tmp_path) as (_, bus, client, _witness):
-        run = run_of(1, seconds=100)
-        await submit(bus, run)
-        (spec,) = run.specs
-        await job_in_state(client, spec.job_id, "running")
-        await ask_holder(bus, JobMessage(spec=spec), "ann", "enough", now=time.time())
-        assert (await client.cancel(spec.job_id)).affected == (spec.job_id,)
-        await job_in_state(client, spec.job_id, "cancelled")
+    _, bus, client, _witness = shared_lab
+    run = run_of(1, seconds=100)
+    await submit(bus, run)
+    (spec,) = run.specs
+    await job_in_state(client, spec.job_id, "running")
+    await ask_holder(bus, JobMessage(spec=spec), "ann", "enough", now=time.time())
+    assert (await client.cancel(spec.job_id)).affected == (spec.job_id,)
+    await job_in_state(client, spec.job_id, "cancelled")
 
 
 async def test_a_job_of_a_run_that_is_not_complete_yet_is_cancelled_with_the_others_to_come(
-    tmp_path: Path,
+    shared_lab: Lab,
 ) -> None:
-    async with lab(tmp_path) as (_, bus, client, witness):
-        run = run_of(4)
-        await part_of(bus, run, 0, parts=2)
-        unwanted = run.specs[0].job_id
-        await job_in_state(client, unwanted, "queued")
-        asked = await bus.nc.subscribe(subjects.CTL_ALL)
-        await bus.requests.round_trip()
-        cancelling = asyncio.create_task(client.cancel(unwanted))
-        await asked.next_msg(20)  # before the others are stored
-        await part_of(bus, run, 1, parts=2)
-        answer = await cancelling
-        assert answer.affected == (unwanted,)
-        await client.wait(run.run_id)
-        assert witness.ends[unwanted] == 1
-        await job_in_state(client, unwanted, "cancelled")
+    _, bus, client, witness = shared_lab
+    run = run_of(4)
+    await part_of(bus, run, 0, parts=2)
+    unwanted = run.specs[0].job_id
+    await job_in_state(client, unwanted, "queued")
+    asked = await bus.nc.subscribe(subjects.CTL_ALL)
+    await bus.requests.round_trip()
+    cancelling = asyncio.create_task(client.cancel(unwanted))
+    await asked.next_msg(20)  # before the others are stored
+    await part_of(bus, run, 1, parts=2)
+    answer = await cancelling
+    assert answer.affected == (unwanted,)
+    await client.wait(run.run_id)
+    assert witness.ends[unwanted] == 1
+    await job_in_state(client, unwanted, "cancelled")
 
 
 async def test_what_was_cancelled_before_its_time_is_not_found_in_the_backlog_by_another_leader(

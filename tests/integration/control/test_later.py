@@ -10,7 +10,7 @@ from bus_schemas.events import Started
 from bus_schemas.streams import JOBS
 from qgjob.bus.direct import read_page
 from qgjob.domain.wording import waiting_jobs
-from tests.support.lab_system import job_in_state, kill_leader, lab, leader_overview, run_of
+from tests.support.lab_system import Lab, job_in_state, kill_leader, lab, leader_overview, run_of
 from tests.support.runs import submit
 from tests.support.wait import wait_for
 
@@ -38,41 +38,41 @@ async def test_a_job_for_later_is_scheduled_then_runs_and_one_that_waits_too_lon
         assert [job.state for job in expired.jobs] == ["expired", "expired"]
 
 
-async def test_a_scheduled_job_can_be_cancelled_and_its_run_is_over(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (_, bus, client, _witness):
-        run = replace(run_of(2), not_before=time.time() + 3600)
-        await submit(bus, run)
-        await job_in_state(client, run.specs[0].job_id, "scheduled")
-        assert len((await client.cancel(run.run_id)).affected) == 2
-        assert (await client.wait(run.run_id)).verdict == 19
+async def test_a_scheduled_job_can_be_cancelled_and_its_run_is_over(shared_lab: Lab) -> None:
+    _, bus, client, _witness = shared_lab
+    run = replace(run_of(2), not_before=time.time() + 3600)
+    await submit(bus, run)
+    await job_in_state(client, run.specs[0].job_id, "scheduled")
+    assert len((await client.cancel(run.run_id)).affected) == 2
+    assert (await client.wait(run.run_id)).verdict == 19
 
-        async def empty() -> bool:
-            return (await read_page(bus, JOBS, "qg.jobs.medium.bench.*")).messages == []
+    async def empty() -> bool:
+        return (await read_page(bus, JOBS, "qg.jobs.medium.bench.*")).messages == []
 
-        await wait_for(empty, 20, "an empty backlog")
+    await wait_for(empty, 20, "an empty backlog")
 
 
-async def test_health_counts_jobs_for_later_as_the_queue_does(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (_, bus, client, _witness):
-        await submit(bus, replace(run_of(2), not_before=time.time() + 3600))
-        never = run_of(3, requires=("nowhere",))
-        await submit(bus, never)
+async def test_health_counts_jobs_for_later_as_the_queue_does(shared_lab: Lab) -> None:
+    _, bus, client, _witness = shared_lab
+    await submit(bus, replace(run_of(2), not_before=time.time() + 3600))
+    never = run_of(3, requires=("nowhere",))
+    await submit(bus, never)
 
-        async def said() -> str:
-            return next(check.detail for check in (await client.health()).checks if check.name == "queue")
+    async def said() -> str:
+        return next(check.detail for check in (await client.health()).checks if check.name == "queue")
 
-        words = "5 (high 0, medium 5, low 0), 2 of them for their time"
+    words = "5 (high 0, medium 5, low 0), 2 of them for their time"
 
-        async def counted() -> bool:
-            overview = await leader_overview(bus)
-            return words == waiting_jobs(overview.depths, overview.delayed) and words in await said()
+    async def counted() -> bool:
+        overview = await leader_overview(bus)
+        return words == waiting_jobs(overview.depths, overview.delayed) and words in await said()
 
-        await wait_for(counted, 20, "the same in both")
-        assert "; the oldest for " in await said()
-        await client.cancel(never.run_id)
-        alone = "waiting: 2 (high 0, medium 2, low 0), 2 of them for their time"
+    await wait_for(counted, 20, "the same in both")
+    assert "; the oldest for " in await said()
+    await client.cancel(never.run_id)
+    alone = "waiting: 2 (high 0, medium 2, low 0), 2 of them for their time"
 
-        async def are_alone() -> bool:
-            return await said() == alone
+    async def are_alone() -> bool:
+        return await said() == alone
 
-        await wait_for(are_alone, 20, "those for later alone")
+    await wait_for(are_alone, 20, "those for later alone")

@@ -18,30 +18,30 @@ from qgjob.bus.direct import read_page
 from qgjob.bus.topology import delete_message
 from qgjob.client.requests.request import ask
 from qgjob.errors import NotFoundError, UsageError
-from tests.support.lab_system import ends, job_in_state, kill_leader, lab, run_of
+from tests.support.lab_system import Lab, ends, job_in_state, kill_leader, lab, run_of
 from tests.support.runs import submit
 from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
 
 
-async def test_a_job_that_ended_is_tried_once_more_and_waited_for(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (_, bus, client, witness):
-        run = run_of(2)
-        await submit(bus, run)
-        first, second = (spec.job_id for spec in run.specs)
-        assert (await client.wait(run.run_id)).verdict == 0
-        answer = await client.retry(first, by="ann")
-        assert (answer.affected, answer.already) == ((first,), ())
-        # What `retry` answered is true at once for whoever asks: the job waits or runs again.
-        assert (await client.job(first)).state not in {"failed", "errored"}
-        waited = await client.wait(run.run_id)
-        assert waited.verdict == 0
-        assert {job.job_id: len(job.attempts) for job in waited.jobs} == {first: 2, second: 1}
-        assert dict(witness.ends) == {first: 2, second: 1}
-        (asked,) = [e for e in witness.events[first] if isinstance(e, Retrying)]
-        assert (asked.by, asked.next_attempt, asked.charged) == ("ann", 2, False)
-        seen = await client.run(run.run_id)
-        assert (seen.state, seen.counts) == ("passed", {"passed": 2})
+async def test_a_job_that_ended_is_tried_once_more_and_waited_for(shared_lab: Lab) -> None:
+    _, bus, client, witness = shared_lab
+    run = run_of(2)
+    await submit(bus, run)
+    first, second = (spec.job_id for spec in run.specs)
+    assert (await client.wait(run.run_id)).verdict == 0
+    answer = await client.retry(first, by="ann")
+    assert (answer.affected, answer.already) == ((first,), ())
+    # What `retry` answered is true at once for whoever asks: the job waits or runs again.
+    assert (await client.job(first)).state not in {"failed", "errored"}
+    waited = await client.wait(run.run_id)
+    assert waited.verdict == 0
+    assert {job.job_id: len(job.attempts) for job in waited.jobs} == {first: 2, second: 1}
+    assert dict(witness.ends) == {first: 2, second: 1}
+    (asked,) = [e for e in witness.events[first] if isinstance(e, Retrying)]
+    assert (asked.by, asked.next_attempt, asked.charged) == ("ann", 2, False)
+    seen = await client.run(run.run_id)
+    assert (seen.state, seen.counts) == ("passed", {"passed": 2})
 
 
 async def test_a_retry_whose_answer_was_lost_is_repeated_over_a_kill_and_makes_one_attempt(
@@ -80,29 +80,29 @@ async def test_only_what_failed_is_tried_again_when_that_is_asked_for(tmp_path: 
         assert (await client.retry(run.specs[0].job_id, failed=True)).affected == ()
 
 
-async def test_what_goes_on_is_not_retried_and_what_is_unknown_is_not_found(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (_, bus, client, witness):
-        run = run_of(1, seconds=30)
-        await submit(bus, run)
-        job_id = run.specs[0].job_id
-        await wait_for(lambda: job_id in witness.started(), 20, "a start")
-        answer = await client.retry(job_id)
-        assert (answer.affected, answer.already) == ((), (job_id,))
-        cancelled = await client.cancel(job_id)
-        assert cancelled.affected == (job_id,)
-        await job_in_state(client, job_id, "cancelled")
-        assert (await client.retry(job_id)).affected == (job_id,)
-        await wait_for(
-            lambda: sum(isinstance(e, Started) for e in witness.events[job_id]) == 2, 20, "another start"
-        )
-        await client.cancel(job_id)
-        for verb in (client.retry, client.cancel):
-            with pytest.raises(NotFoundError):
-                await verb("j_7zzzzzzzzzzzzzzzzzzzzzzzzz")
+async def test_what_goes_on_is_not_retried_and_what_is_unknown_is_not_found(shared_lab: Lab) -> None:
+    _, bus, client, witness = shared_lab
+    run = run_of(1, seconds=30)
+    await submit(bus, run)
+    job_id = run.specs[0].job_id
+    await wait_for(lambda: job_id in witness.started(), 20, "a start")
+    answer = await client.retry(job_id)
+    assert (answer.affected, answer.already) == ((), (job_id,))
+    cancelled = await client.cancel(job_id)
+    assert cancelled.affected == (job_id,)
+    await job_in_state(client, job_id, "cancelled")
+    assert (await client.retry(job_id)).affected == (job_id,)
+    await wait_for(
+        lambda: sum(isinstance(e, Started) for e in witness.events[job_id]) == 2, 20, "another start"
+    )
+    await client.cancel(job_id)
+    for verb in (client.retry, client.cancel):
         with pytest.raises(NotFoundError):
-            await client.reprioritise("j_7zzzzzzzzzzzzzzzzzzzzzzzzz", 5)
-        with pytest.raises(UsageError):
-            await client.reprioritise(job_id, 11)
+            await verb("j_7zzzzzzzzzzzzzzzzzzzzzzzzz")
+    with pytest.raises(NotFoundError):
+        await client.reprioritise("j_7zzzzzzzzzzzzzzzzzzzzzzzzz", 5)
+    with pytest.raises(UsageError):
+        await client.reprioritise(job_id, 11)
 
 
 async def test_a_cancel_between_two_attempts_outlives_the_leader(tmp_path: Path) -> None:

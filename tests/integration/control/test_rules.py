@@ -15,7 +15,7 @@ from bus_schemas.queries import Overview
 from bus_schemas.streams import SETTINGS_BUCKET
 from qgjob.bus import kv
 from qgjob.errors import UsageError
-from tests.support.lab_system import ends, kill_leader, lab, run_of
+from tests.support.lab_system import Lab, ends, kill_leader, lab, run_of
 from tests.support.pipeline import EventRecorder, overview
 from tests.support.runs import submit
 from tests.support.standstill import standing_still
@@ -88,22 +88,22 @@ def most_at_once(witness: EventRecorder, jobs: set[str]) -> int:
     return most
 
 
-async def test_an_old_leaders_last_word_on_the_rules_is_heard(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (_, bus, client, witness):
-        await client.pause_queue(org_id="bench")
-        await kv.delete(bus, SETTINGS_BUCKET, "rules")
-        await submit(bus, run_of(1))
-        await ends(witness, 1)
+async def test_an_old_leaders_last_word_on_the_rules_is_heard(shared_lab: Lab) -> None:
+    _, bus, client, witness = shared_lab
+    await client.pause_queue(org_id="bench")
+    await kv.delete(bus, SETTINGS_BUCKET, "rules")
+    await submit(bus, run_of(1))
+    await ends(witness, 1)
 
 
-async def test_rules_that_make_no_sense_are_refused_with_a_sentence(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (_, _bus, client, _witness):
-        with pytest.raises(UsageError, match="is not a label"):
-            await client.pause_queue(capability="NO SUCH")
-        with pytest.raises(UsageError):
-            await client.limit_org("bench", max_running=0)
-        with pytest.raises(UsageError):
-            await client.limit_org("bench", weight=-1)
+async def test_rules_that_make_no_sense_are_refused_with_a_sentence(shared_lab: Lab) -> None:
+    _, _bus, client, _witness = shared_lab
+    with pytest.raises(UsageError, match="is not a label"):
+        await client.pause_queue(capability="NO SUCH")
+    with pytest.raises(UsageError):
+        await client.limit_org("bench", max_running=0)
+    with pytest.raises(UsageError):
+        await client.limit_org("bench", weight=-1)
 
 
 async def test_who_asks_a_scheduler_that_stands_still_hears_so_and_is_served_when_it_goes_on(

@@ -22,7 +22,7 @@ from qgjob.client.models import SubmitRequest
 from qgjob.client.submitting.crons import expression_of
 from qgjob.domain.cron import next_due
 from qgjob.errors import NotFoundError, UsageError
-from tests.support.lab_system import lab
+from tests.support.lab_system import Lab, lab
 from tests.support.wait import wait_for
 
 NIGHTLY = SubmitRequest(
@@ -60,60 +60,60 @@ async def test_a_schedule_submits_one_run_each_time_over_a_kill(tmp_path: Path) 
         assert (run.name, run.state, run.size) == ("nightly", "passed", 2)
 
 
-async def test_when_it_is_due_next_is_shown_from_the_beginning_as_the_server_reckons(tmp_path: Path) -> None:
-    async with lab(tmp_path) as (_, _bus, client, _witness):
-        wanted: dict[str, tuple[str, str | None]] = {}
-        at = int(time.time()) + 8
-        for zone in (None, "Europe/Berlin", "America/St_Johns"):
-            soon = dt.datetime.fromtimestamp(at, zoneinfo.ZoneInfo(zone or "UTC"))
-            daily = f"{soon.second} {soon.minute} {soon.hour} * * *"
-            request = replace(NIGHTLY, run_key=zone or "none")
-            made, replaced = await client.add_schedule(request, daily, zone)
-            assert (made.next_at, replaced) == (at, False)
-            wanted[made.schedule_id] = (daily, zone)
-        listed = await client.schedules()
-        assert {view.schedule_id: (view.last_at, view.next_at) for view in listed} == dict.fromkeys(
-            wanted, (None, at)
-        )
+async def test_when_it_is_due_next_is_shown_from_the_beginning_as_the_server_reckons(shared_lab: Lab) -> None:
+    _, _bus, client, _witness = shared_lab
+    wanted: dict[str, tuple[str, str | None]] = {}
+    at = int(time.time()) + 8
+    for zone in (None, "Europe/Berlin", "America/St_Johns"):
+        soon = dt.datetime.fromtimestamp(at, zoneinfo.ZoneInfo(zone or "UTC"))
+        daily = f"{soon.second} {soon.minute} {soon.hour} * * *"
+        request = replace(NIGHTLY, run_key=zone or "none")
+        made, replaced = await client.add_schedule(request, daily, zone)
+        assert (made.next_at, replaced) == (at, False)
+        wanted[made.schedule_id] = (daily, zone)
+    listed = await client.schedules()
+    assert {view.schedule_id: (view.last_at, view.next_at) for view in listed} == dict.fromkeys(
+        wanted, (None, at)
+    )
 
-        async def repeated() -> list[CronView]:
-            views = await client.schedules()
-            assert all(view.last_at is not None for view in views), views
-            return views
+    async def repeated() -> list[CronView]:
+        views = await client.schedules()
+        assert all(view.last_at is not None for view in views), views
+        return views
 
-        for later in await wait_for(repeated, 30, "the first run of each"):
-            assert later.next_at is not None
-            assert later.next_at == next_due(*wanted[later.schedule_id], 0.0, at), "what the server says"
-            assert later.next_at - at > 22 * 3600
+    for later in await wait_for(repeated, 30, "the first run of each"):
+        assert later.next_at is not None
+        assert later.next_at == next_due(*wanted[later.schedule_id], 0.0, at), "what the server says"
+        assert later.next_at - at > 22 * 3600
 
 
 async def test_a_schedule_of_the_same_key_replaces_it_and_what_the_server_refuses_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with lab(tmp_path) as (_, _bus, client, _witness):
-        request, asked = client.bus.requests.request, list[str]()
+    _, _bus, client, _witness = shared_lab
+    request, asked = client.bus.requests.request, list[str]()
 
-        async def late_at_first(subject: str, payload: bytes = b"", **more: Any) -> Msg:
-            answer = await request(subject, payload, **more)
-            asked.append(subject)
-            if asked.count(subject) == 1 and ".cron_add." in subject:
-                raise RequestTimeoutError("As on a machine with much to do.")
-            return answer
+    async def late_at_first(subject: str, payload: bytes = b"", **more: Any) -> Msg:
+        answer = await request(subject, payload, **more)
+        asked.append(subject)
+        if asked.count(subject) == 1 and ".cron_add." in subject:
+            raise RequestTimeoutError("As on a machine with much to do.")
+        return answer
 
-        monkeypatch.setattr(client.bus.requests, "request", late_at_first)
-        first, replaced = await client.add_schedule(NIGHTLY, "30 5 * * 1-5", "Europe/Berlin")
-        assert len([subject for subject in asked if ".cron_add." in subject]) == 2
-        assert (first.expression, first.zone, replaced) == ("0 30 5 * * 1-5", "Europe/Berlin", False)
-        second, replaced = await client.add_schedule(NIGHTLY, "@hourly")
-        assert (second.schedule_id, replaced) == (first.schedule_id, True)
-        assert [s.expression for s in await client.schedules()] == ["@hourly"]
-        for wrong in ("bad", "61 * * * *", "0 0 31 2 *", "@every", "* * * * * * *"):
-            with pytest.raises(UsageError, match="takes no schedule"):
-                await client.add_schedule(NIGHTLY, wrong)
-        with pytest.raises(UsageError, match="no time zone 'Mars/Base'"):
-            await client.add_schedule(NIGHTLY, "@hourly", "Mars/Base")
-        with pytest.raises(UsageError, match="not with @every"):
-            await client.add_schedule(NIGHTLY, "@every 5m", "Europe/Berlin")
+    monkeypatch.setattr(client.bus.requests, "request", late_at_first)
+    first, replaced = await client.add_schedule(NIGHTLY, "30 5 * * 1-5", "Europe/Berlin")
+    assert len([subject for subject in asked if ".cron_add." in subject]) == 2
+    assert (first.expression, first.zone, replaced) == ("0 30 5 * * 1-5", "Europe/Berlin", False)
+    second, replaced = await client.add_schedule(NIGHTLY, "@hourly")
+    assert (second.schedule_id, replaced) == (first.schedule_id, True)
+    assert [s.expression for s in await client.schedules()] == ["@hourly"]
+    for wrong in ("bad", "61 * * * *", "0 0 31 2 *", "@every", "* * * * * * *"):
+        with pytest.raises(UsageError, match="takes no schedule"):
+            await client.add_schedule(NIGHTLY, wrong)
+    with pytest.raises(UsageError, match="no time zone 'Mars/Base'"):
+        await client.add_schedule(NIGHTLY, "@hourly", "Mars/Base")
+    with pytest.raises(UsageError, match="not with @every"):
+        await client.add_schedule(NIGHTLY, "@every 5m", "Europe/Berlin")
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,10 @@ class DashboardApp(BackgroundTasks, inherit_bindings=False):
 
     # --- Actions -------------------------------------------------------------------------------
 
-    async def action_command(self) -> None:
-        """Open the line in which a command is typed."""
+    async def action_command(self, text: str = "") -> None:
+        """Open the line in which a command is typed, with the beginning of one."""
         if isinstance(self.screen, LiveScreen):
-            await self.screen.open_command()
+            await self.screen.open_command(text)
 
     def action_replay_pause(self) -> None:
         """Play, or pause."""

@@ -20,6 +20,7 @@ class Command:
     """As the help shows them; in brackets what may be left out."""
     help: str
     aliases: tuple[str, ...] = ()
+    mutates: bool = False
 
     @property
     def least(self) -> int:
@@ -42,9 +43,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("replay", "[AGO]", "Show the lab as it was: `replay 2h`, at most 24 h ago."),
     Command("seek", "AGO|HH:MM[:SS]", "In a replay: go to a time."),
     Command("live", "", "Back from a replay to what is now."),
-    Command("pause", "[ORG]", "Start nothing more: of an organisation, or at all; asks first."),
-    Command("resume", "[ORG]", "Start work again that was paused."),
-    Command("hold", "VERB NAME", "Drain, pause, quarantine or resume a slot or an agent."),
+    Command("pause", "[ORG]", "Start nothing more: of an organisation, or at all; asks first.", mutates=True),
+    Command("resume", "[ORG]", "Start work again that was paused; asks first.", mutates=True),
+    Command("hold", "VERB NAME", "Drain, pause, quarantine or resume a slot or an agent.", mutates=True),
     Command("picture", "", "Save the screen as an SVG picture.", ("screenshot",)),
     Command("again", "", "Read everything again from the scheduler."),
     Command("help", "", "All keys and commands.", ("h", "?")),

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.markup import escape
 
 from tui.actions.bindings import Action, Scope, actions_of, key_text
+from tui.actions.command_line import COMMANDS, Command
 from tui.draw.clean import clean
 from tui.store.filter import parse_filter
 
@@ -49,13 +50,18 @@ class ActionProvider(Provider):
             if action.palette and self.dashboard.allows(action, self.screen)
         ]
 
+    def commands(self) -> list[Command]:
+        """The commands that take something: what others do has an action."""
+        may = self.dashboard.can_mutate
+        return [command for command in COMMANDS if command.arguments and (may or not command.mutates)]
+
     async def discover(self) -> Hits:
         """Everything that can be done here."""
         for action in self.offered():
             yield DiscoveryHit(f"{action.label}  ({key_text(action)})", self._doing(action), help=action.help)
 
     async def search(self, query: str) -> Hits:
-        """Actions first, then jobs."""
+        """Actions first, then commands, then jobs."""
         matcher = self.matcher(query)
         for action in self.offered():
             text = f"{action.label}  ({key_text(action)})"
@@ -64,6 +70,12 @@ class ActionProvider(Provider):
                 score = _BY_HELP
             if score > 0:
                 yield Hit(score, matcher.highlight(text), self._doing(action), text=text, help=action.help)
+        for command in self.commands():
+            text = f":{command.name} {command.arguments}"
+            score = matcher.match(text) or (_BY_HELP if query.casefold() in command.help.casefold() else 0)
+            if score > 0:
+                begin = partial(self.dashboard.action_command, f"{command.name} ")
+                yield Hit(score, Content(text), begin, text=text, help=command.help)
         if len(query) < 3:
             return
         wanted = parse_filter(f'"{query.replace(chr(34), "")}"'.replace(":", " "))

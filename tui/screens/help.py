@@ -53,11 +53,11 @@ def _help_lines(about: str | None, read_only: bool, width: int) -> list[Line]:
     right: tuple[Scope, ...] = tuple(scope for scope in _RIGHT if scope not in first)
     if width < _TWO_COLUMNS:
         keys = _keys((*left, *right), width, read_only=read_only)
-        return [*keys, *_commands(width), *_legend(width), (), *_filters(width)]
+        return [*keys, *_commands(width, read_only=read_only), *_legend(width), (), *_filters(width)]
     half = (width - 4) // 2
     columns = (
         [*_keys(left, half, read_only=read_only), *_filters(half)],
-        [*_keys(right, half, read_only=read_only), *_commands(half), *_legend(half)],
+        [*_keys(right, half, read_only=read_only), *_commands(half, read_only=read_only), *_legend(half)],
     )
     return [(*pad(a, half), ("    ", ""), *pad(b, half)) for a, b in zip_longest(*columns, fillvalue=())]
 
@@ -73,9 +73,11 @@ def _keys(scopes: tuple[Scope, ...], width: int, *, read_only: bool) -> list[Lin
     return lines
 
 
-def _commands(width: int) -> list[Line]:
+def _commands(width: int, *, read_only: bool) -> list[Line]:
     lines: list[Line] = [(("Commands", "bold accent"),)]
     for command in COMMANDS:
+        if command.mutates and read_only:
+            continue
         lines.extend(_entry(f":{command.name} {command.arguments}", command.help, _FILTER, width))
     return [*lines, ()]
 

@@ -102,10 +102,10 @@ class LiveScreen(Screen[None]):
             await self.mount(bar, before=self._key_bar)
         self.set_focus(bar.field)
 
-    async def open_command(self) -> None:
-        """Open the line in which a command is typed."""
+    async def open_command(self, text: str = "") -> None:
+        """Open the line in which a command is typed, with the beginning of one."""
         names = [command.name for command in COMMANDS]
-        await self.open_bar(CommandBar(suggester=SuggestFromList(names, case_sensitive=False)))
+        await self.open_bar(CommandBar(text, suggester=SuggestFromList(names, case_sensitive=False)))
 
     def bar_changed(self, bar: LineBar, text: str) -> None:
         """Something was typed."""

@@ -151,3 +151,7 @@ class CommandBar(LineBar):
     prompt: ClassVar[str] = ":"
     placeholder: ClassVar[str] = "jobs  runs  slots  log ID  export csv  replay 1h  help  quit"
     keys: ClassVar[str] = "⏎ do it  ⇥ complete  esc"
+
+    def __init__(self, text: str = "", suggester: Suggester | None = None) -> None:
+        super().__init__(text, suggester)
+        self.field.select_on_focus = False  # what is typed goes behind the beginning of a command

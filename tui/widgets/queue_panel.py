@@ -159,9 +159,10 @@ class QueuePanel(Canvas, can_focus=True):
 
     def _installs(self, width: int) -> Line:
         made, avoided = self._store.jobs.today.made, self._store.jobs.today.avoided
+        more = self._more()
         said = [
-            (short_count(made), " installs", "bold prep" if made else "dim"),
-            (short_count(avoided), " avoided", "bold good" if avoided else "dim"),
+            (short_count(made) + more, " installs", "bold prep" if made else "dim"),
+            (short_count(avoided) + more, " avoided", "bold good" if avoided else "dim"),
             ("", "today", ""),
         ]
         line = _those_that_fit(said, width)
@@ -169,14 +170,19 @@ class QueuePanel(Canvas, can_focus=True):
         saved = round(room * avoided / max(1, made + avoided))
         return (*line, ("━" * saved, "good"), ("━" * (room - saved), "prep"))
 
+    def _more(self) -> str:
+        """What stands behind a number of jobs while older ones are still read."""
+        return "+" if self._store.link.snapshot_loading else ""
+
     def _ends(self, width: int) -> Line:
         ended = self._store.jobs.today.ended
         passed, failed, errored = (ended[state] for state in ("passed", "failed", "errored"))
         rate = self._store.history.ends.per_minute(self._store.clock.now())
+        more = self._more()
         said = [
-            (short_count(passed), " passed", "bold good" if passed else "dim"),
-            (short_count(failed), " failed", "bold bad" if failed else "dim"),
-            *([(short_count(errored), " errored", "bold lab")] if errored else []),
+            (short_count(passed) + more, " passed", "bold good" if passed else "dim"),
+            (short_count(failed) + more, " failed", "bold bad" if failed else "dim"),
+            *([(short_count(errored) + more, " errored", "bold lab")] if errored else []),
             ("", f"{short_count(rate)}/min", ""),
         ]
         line = _those_that_fit(said, width)

@@ -25,6 +25,7 @@ from tui.screens.runs import RunScreen, RunsScreen
 from tui.screens.slots import SlotsScreen
 from tui.widgets.agent_table import AgentTable
 from tui.widgets.job_table import JobTable
+from tui.widgets.line_bar import CommandBar
 from tui.widgets.log_view import LogView
 from tui.widgets.run_table import RunTable
 from tui.widgets.slot_table import SlotTable
@@ -178,6 +179,22 @@ async def test_the_palette_does_what_it_offers() -> None:
         await wait_for(lambda: len(s.jobs.marks) == 1)
         played.app.perform(next(a for a in ACTIONS if a.id == "app.panel('agents')"))
         await wait_for(lambda: isinstance(s.overview.focused, AgentTable))
+
+
+async def test_the_palette_begins_a_command() -> None:
+    played = stage()
+    async with shown(played) as pilot:
+        s = Stage(played, pilot)
+        await s.press("ctrl+p", *"paus")
+        await wait_for(lambda: ":pause [ORG]" in text_of(played))
+        await s.press("enter")
+        await wait_for(lambda: bool(s.app.screen.query(CommandBar)))
+        await s.press(*"acme", "enter")
+        await wait_for(lambda: "qgjob queue pause --org-id acme" in text_of(played))
+        await s.press("escape")
+        played.app.read_only = True
+        provider = ActionProvider(played.app.screen)
+        assert not [hit async for hit in provider.search("paus")], "nothing that would be refused"
 
 
 async def test_the_palette_finds_jobs_whatever_they_are_called() -> None:

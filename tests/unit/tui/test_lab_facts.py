@@ -296,6 +296,20 @@ def test_what_a_pause_or_a_limit_holds_is_told_beside_the_slots_that_are_idle() 
     assert any("2 idle  3 held" in "".join(text for text, _ in line) for line in lines)
 
 
+def test_while_older_jobs_are_read_there_may_be_more_of_each() -> None:
+    store = Store(ManualClock(START))
+    store.apply_overview(Overview(at=START))
+    store.jobs.today.ended.update(passed=806)
+
+    def ends() -> str:
+        return "".join(text for text, _ in QueuePanel(store, "queue").draw(60, 12)[-3]).split("  0/min")[0]
+
+    store.link.snapshot_loading = True
+    assert ends() == "806+ passed  0+ failed  today"
+    store.link.snapshot_loading = False
+    assert ends() == "806 passed  0 failed  today"
+
+
 def test_a_tape_says_nothing_of_what_agents_count() -> None:
     store = Store(ManualClock(START))
     slot = SlotStatus(name="s0", driver="none", state="idle", jobs_done=7, installs=2)

@@ -27,6 +27,8 @@ def launch_error(launch: LaunchSpec, number: int) -> LaunchError:
         return LaunchError(
             f"cannot start {program}: the program named in its first line (#!) is not on this machine"
         )
+    if number == errno.ENOENT and not Path(os.devnull).exists():
+        return LaunchError(f"cannot start {program}: this machine has no {os.devnull}, which it reads from")
     if number == errno.ENOENT:
         return LaunchError(f"cannot start {program}: no such program on this machine")
     if number == errno.ENOEXEC:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from agent.errors import LaunchError
 from agent.supervision.job_supervisor import JobSupervisor
+from agent.supervision.launch_errors import launch_error
 from tests.integration.agent.conftest import Launch, Output
 
 
@@ -88,3 +90,10 @@ async def test_a_missing_folder_is_said(supervisor: JobSupervisor, launch: Launc
     tmp_path.rmdir()
     with pytest.raises(LaunchError, match="there is no folder"):
         await supervisor.run(launch("true"), Output())
+
+
+def test_a_missing_null_device_is_not_a_missing_program(launch: Launch, monkeypatch: pytest.MonkeyPatch):
+    assert "no such program" in launch_error(launch("sh"), errno.ENOENT).message
+    monkeypatch.setattr(os, "devnull", "/no/null")
+    error = launch_error(launch("sh"), errno.ENOENT)
+    assert error.message == "cannot start sh: this machine has no /no/null, which it reads from"

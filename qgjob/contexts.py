@@ -51,7 +51,8 @@ class Contexts:
         if not isinstance(known, dict) or not isinstance(current, str | None):
             raise TypeError("it does not hold contexts")
         for name, fields in cast("dict[str, dict[str, str]]", known).items():
-            self.known[name] = {key: str(fields[key]) for key in FIELDS if fields.get(key)}
+            if fields.get("server"):
+                self.known[name] = {key: str(fields[key]) for key in FIELDS if fields.get(key)}
         self.current = current
 
     def active(self, server: str | None = None) -> dict[str, str]:

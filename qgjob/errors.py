@@ -72,6 +72,13 @@ class NotFoundError(QgjobError):
     exit_code = ExitCode.NOT_FOUND
 
 
+class UnknownIdError(NotFoundError):
+    """No job and no run has this id."""
+
+    def __init__(self, any_id: str) -> None:
+        super().__init__(f"There is no job or run {any_id}.", hint="`qgjob list` shows the latest jobs.")
+
+
 class RefusedError(QgjobError):
     """Refused for a quota, a rate or a size limit, or because it contradicts what is stored."""
 

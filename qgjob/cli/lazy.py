@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from qgjob.cli.arguments import globals_first, help_as_option
+from qgjob.cli.empty_values import refuse_empty
 from qgjob.cli.help.help_text import dress
 from qgjob.cli.help.root_help import root_help
 from qgjob.cli.table import COMMANDS
@@ -54,6 +55,7 @@ class LazyGroup(TyperGroup):
         command.name = entry.name
         if entry.service is None:
             dress(command, entry.name)
+            refuse_empty(command)
         return command
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:

@@ -18,6 +18,7 @@ import typer
 
 from qgjob.cli.arguments import is_given, is_verbose
 from qgjob.cli.display.output import Output
+from qgjob.cli.empty_values import refuse_empty
 from qgjob.cli.lazy import LazyGroup
 from qgjob.cli.options import option
 from qgjob.cli.session import Session
@@ -83,7 +84,9 @@ def build() -> Any:
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    return typer.main.get_command(app)
+    command = typer.main.get_command(app)
+    refuse_empty(command)
+    return command
 
 
 def main() -> None:
@@ -173,8 +176,20 @@ def _run(args: list[str]) -> int:
             room = "`qgjob doctor` shows how much room the disks of this machine have."
             out.error(f"{what}.", None if error.errno in _NOT_OURS else room)
             return int(ExitCode.ERROR)
+        if isinstance(error, FileNotFoundError) and _is_nowhere():
+            out.error("The current folder does not exist any more.", "Call qgjob in another one.")
+            return int(ExitCode.USAGE)
         return _unexpected(out, error, verbose=verbose)
     return result if isinstance(result, int) else int(ExitCode.OK)
+
+
+def _is_nowhere() -> bool:
+    """Whether the current folder was deleted."""
+    try:
+        os.getcwd()  # noqa: PTH109  (as good as any)
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def named_source(message: str, args: Sequence[str], variable: str | None = None) -> str:
@@ -207,7 +222,9 @@ def _usage(out: Output, error: Any, args: Sequence[str]) -> int:
         message = f"{message[: likely.start()]}. Did you mean {nearest}?"
     variable = getattr(getattr(error, "param", None), "envvar", None)
     if message.startswith("Missing option") and isinstance(variable, str):
-        hint = f"It may also stand in qgjob.toml or as {variable}. {hint or ''}".rstrip()
+        reads_file = getattr(ctx, "default_map", None) is not None
+        place = "stand in qgjob.toml or as" if reads_file else "be given as"
+        hint = f"It may also {place} {variable}. {hint or ''}".rstrip()
     message = named_source(message, args, variable if isinstance(variable, str) else None)
     out.error(message.replace("?.", "?"), hint)
     return int(error.exit_code)

@@ -62,8 +62,9 @@ def labels(values: Iterable[str], option_name: str = "--require") -> tuple[str, 
 
 
 def label_list(option_name: str, value: str) -> tuple[str, ...]:
-    """Labels separated by commas; raises `UsageError`."""
-    return labels([part.strip() for part in value.split(",") if part.strip()], option_name)
+    """Labels separated by commas, at least one; raises `UsageError`."""
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    return labels(parts or [value], option_name)
 
 
 def capability(value: str | None, option_name: str = "--capability") -> str | None:

@@ -7,6 +7,8 @@ import re
 import secrets
 from typing import Final, Literal
 
+from qgjob.errors import NotFoundError
+
 Kind = Literal["job", "run"]
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's, in lower case: sorts as its values do
@@ -44,6 +46,16 @@ def kind_of(any_id: str) -> Kind | None:
     if not _ID.match(any_id):
         return None
     return "job" if any_id[0] == "j" else "run"
+
+
+def checked_any_id(any_id: str) -> str:
+    """The id of a job or of a run itself; raises `NotFoundError` when it has the form of neither."""
+    if kind_of(any_id) is None:
+        raise NotFoundError(
+            f"{any_id!r} is not the id of a job (j_…) or of a run (r_…).",
+            hint="`qgjob list` shows the latest jobs.",
+        )
+    return any_id
 
 
 def made_at(any_id: str) -> float:

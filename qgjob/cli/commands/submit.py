@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -49,12 +51,19 @@ class SubmitCommand(TyperCommand):
             cut = args.index("--")
             ctx.meta[_ARGV] = args[cut + 1 :]
             args = args[:cut]
-        return super().parse_args(ctx, args)
+        with self._blaming_files(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it; a wrong value out of a file is shown where it stands."""
-        try:
+        """Run it."""
+        with self._blaming_files(ctx):
             return super().invoke(ctx)
+
+    @contextmanager
+    def _blaming_files(self, ctx: Any) -> Generator[None]:
+        """A wrong value out of a file is shown where it stands."""
+        try:
+            yield
         except UsageError as error:
             defaults: Defaults = ctx.meta[_DEFAULTS]
             raise defaults.blame(error, lambda name: opt.source_of(ctx, name) == "DEFAULT_MAP") from None
@@ -279,7 +288,7 @@ def submit(
         timeout_s=values.duration("--timeout", timeout),
         silence_timeout_s=values.maybe_duration("--silence-timeout", silence_timeout),
         secrets=values.secret_names(secret or ()),
-        matrix=values.label_list("--matrix", matrix) if matrix else (),
+        matrix=() if matrix is None else values.label_list("--matrix", matrix),
         repeat=repeat,
         retries=retries,
         expires_s=values.duration("--expires", expires),

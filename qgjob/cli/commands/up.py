@@ -73,7 +73,7 @@ def up(
     options = UpOptions(
         slots=slots or (defaults.slots if agents is None else 1),
         agents=agents or defaults.agents,
-        labels=values.label_list("--labels", labels) if labels else defaults.labels,
+        labels=defaults.labels if labels is None else values.label_list("--labels", labels),
         port=port,
         listen=listen,
         token_file=token,

@@ -179,9 +179,9 @@ def _ignore(file: TomlFile, value: Any) -> tuple[str, ...]:
 
 
 def _from_here(value: str | list[str], folder: Path, cwd: Path) -> str | list[str]:
-    """Resolve paths relative to the file's folder."""
+    """Resolve paths relative to the file's folder; an empty one stays so, and is refused."""
 
     def moved(path: str) -> str:
-        return os.path.relpath(folder / path, cwd)
+        return os.path.relpath(folder / path, cwd) if path else path
 
     return [moved(each) for each in value] if isinstance(value, list) else moved(value)

@@ -23,6 +23,7 @@ from bus_schemas.control import (
 from bus_schemas.rules import LimitRequest, PauseRequest, QueueRules, ResumeRequest
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
+from qgjob.client.ids import checked_any_id
 from qgjob.client.requests.request import ask
 from qgjob.domain.wording import pluralize
 from qgjob.errors import NotFoundError, RefusedError, UnreachableError
@@ -46,7 +47,7 @@ async def cancel(
     on_left: OnLeft | None = None,
 ) -> CtlAnswer:
     """See `Client.cancel`."""
-    request = _to_cancel(any_id, reason, by)
+    request = _to_cancel(checked_any_id(any_id), reason, by)
     return await _jobs(bus, "cancel", request, on_left)
 
 
@@ -61,7 +62,7 @@ async def retry(
     bus: Bus, any_id: str, *, failed: bool = False, by: str | None = None, on_left: OnLeft | None = None
 ) -> CtlAnswer:
     """See `Client.retry`."""
-    return await _jobs(bus, "retry", _to_retry(any_id, by, failed=failed), on_left)
+    return await _jobs(bus, "retry", _to_retry(checked_any_id(any_id), by, failed=failed), on_left)
 
 
 async def retry_jobs(bus: Bus, job_ids: Sequence[str], *, by: str | None = None) -> CtlAnswer:
@@ -73,7 +74,8 @@ async def reprioritise(
     bus: Bus, any_id: str, priority: int, *, by: str | None = None, on_left: OnLeft | None = None
 ) -> CtlAnswer:
     """See `Client.reprioritise`."""
-    return await _jobs(bus, "reprioritise", _to_reprioritise(any_id, priority, by), on_left)
+    request = _to_reprioritise(checked_any_id(any_id), priority, by)
+    return await _jobs(bus, "reprioritise", request, on_left)
 
 
 async def reprioritise_jobs(

@@ -12,9 +12,9 @@ from bus_schemas.lab import BuildResumeRequest, HoldVerb, SlotsAnswer, SlotsRequ
 from bus_schemas.timings import TimingsAnswer, TimingsRequest
 from qgjob.bus.connect import Bus
 from qgjob.client.checks import checked_made
-from qgjob.client.ids import kind_of
+from qgjob.client.ids import checked_any_id, kind_of
 from qgjob.client.requests.control import whoami
-from qgjob.client.requests.query import no_such_id, run_in_short
+from qgjob.client.requests.query import run_in_short
 from qgjob.client.requests.request import ask
 from qgjob.errors import NotFoundError
 
@@ -57,8 +57,7 @@ async def resume_build(bus: Bus, org_id: str, app_version_id: str, *, by: str | 
 
 async def explain(bus: Bus, any_id: str) -> ExplainAnswer:
     """See `Client.explain`."""
-    if kind_of(any_id) is None:
-        raise no_such_id(any_id)
+    checked_any_id(any_id)
     try:
         return await _ask(bus, "explain", None, ExplainRequest(job_id=any_id), ExplainAnswer)
     except NotFoundError:

@@ -25,9 +25,9 @@ from bus_schemas.queries import (
 from qgjob.bus.connect import Bus
 from qgjob.bus.requester import NoRespondersError, RequestTimeoutError
 from qgjob.client.checks import checked_made
-from qgjob.client.ids import kind_of
+from qgjob.client.ids import checked_any_id
 from qgjob.client.requests.request import ANSWER_TIMEOUT_S, ask
-from qgjob.errors import NotFoundError, UnreachableError
+from qgjob.errors import NotFoundError, UnknownIdError, UnreachableError
 
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
@@ -78,8 +78,7 @@ async def run_in_short(bus: Bus, run_id: str) -> RunView:
 
 async def look_up(bus: Bus, any_id: str) -> Known:
     """A job, or a run with all of its jobs; raises `NotFoundError`."""
-    if kind_of(any_id) is None:
-        raise no_such_id(any_id)
+    checked_any_id(any_id)
     by_id: dict[str, JobView] = {}
     offset = 0
     places: list[int | None] = []
@@ -91,7 +90,7 @@ async def look_up(bus: Bus, any_id: str) -> Known:
         if answer.job is not None:
             return Known(answer.job, answer.as_of)
         if answer.run is None:
-            raise NotFoundError(f"There is no job or run {any_id}.")
+            raise UnknownIdError(any_id)
         # A run that changes between two pages may repeat a job: the later view counts.
         by_id |= {view.job_id: view for view in answer.run.jobs}
         offset += len(answer.run.jobs)
@@ -100,14 +99,6 @@ async def look_up(bus: Bus, any_id: str) -> Known:
     ordered = sorted(by_id.values(), key=lambda view: view.position)
     as_of = min((place or 0 for place in places), default=0) if None not in places else None
     return Known(answer.run.model_copy(update={"jobs": tuple(ordered)}), as_of)
-
-
-def no_such_id(any_id: str) -> NotFoundError:
-    """The error for something that does not have the form of an id."""
-    return NotFoundError(
-        f"{any_id!r} is not the id of a job (j_…) or of a run (r_…).",
-        hint="`qgjob list` shows the latest jobs.",
-    )
 
 
 async def jobs(

@@ -11,7 +11,7 @@ from bus_schemas import subjects
 from bus_schemas.events import AnyEvent, Queued
 from bus_schemas.queries import GetAnswer, GetQuery, JobView, RunView
 from qgjob.bus.connect import Bus
-from qgjob.client.ids import kind_of
+from qgjob.client.ids import checked_any_id, kind_of
 from qgjob.client.models import LiveEvent, Resync, Submitted
 from qgjob.client.requests import query
 from qgjob.client.requests.request import ask
@@ -73,8 +73,7 @@ class Watch:
 
     async def __aenter__(self) -> Self:
         """Subscribe and load."""
-        if self.kind is None:
-            raise query.no_such_id(self.id)
+        checked_any_id(self.id)
         subscription = (
             live.events(self._bus, run_id=self.id)
             if self.kind == "run"

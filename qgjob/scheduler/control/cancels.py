@@ -19,7 +19,7 @@ from qgjob.bus.connect import Bus
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc
 from qgjob.domain.placement.events import Event, Expire, JobWithdrawn
-from qgjob.errors import NotFoundError, QgjobError
+from qgjob.errors import QgjobError, UnknownIdError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.backlog.job_specs import events_of
 from qgjob.scheduler.control.bulk import Operation
@@ -140,7 +140,7 @@ class Cancels:
             return []
         known = await self.find_jobs(name)
         if known is None and not entries:
-            raise NotFoundError(f"There is no job or run {name}.")
+            raise UnknownIdError(name)
         return [doc for doc in (known.docs if known else ()) if doc.job_id not in entries]
 
     def _spawn(self, work: Awaitable[None]) -> None:

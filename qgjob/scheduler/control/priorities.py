@@ -20,7 +20,7 @@ from qgjob.bus.publish import event_message
 from qgjob.bus.publisher import Publisher
 from qgjob.clock import Clock
 from qgjob.domain.placement.events import JobReprioritised
-from qgjob.errors import BadMessageError, NotFoundError
+from qgjob.errors import BadMessageError, UnknownIdError
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.control.bulk import Operation
 from qgjob.scheduler.control.cancels import FindJobs, WaitForArrival
@@ -105,7 +105,7 @@ class Priorities:
         docs = known.docs if known else []
         entries = self._live(request.id)
         if not entries and known is None:
-            raise NotFoundError(f"There is no job or run {request.id}.")
+            raise UnknownIdError(request.id)
         if not entries and all(doc.ended for doc in docs):
             return CtlAnswer(already=tuple(doc.job_id for doc in docs))
         await operation.add_jobs(len(entries))

@@ -18,7 +18,7 @@ from qgjob.bus.publisher import Publisher, publish_each
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc
 from qgjob.domain.lifecycle import BAD_ENDS
-from qgjob.errors import NotFoundError, RefusedError
+from qgjob.errors import RefusedError, UnknownIdError
 from qgjob.scheduler.backlog.enqueue import put_attempt, retrying_event
 from qgjob.scheduler.backlog.entries import Backlog, Entry
 from qgjob.scheduler.backlog.job_specs import read_infos, read_spec
@@ -47,7 +47,7 @@ class Retries:
         request = RetryRequest.decode(data)
         known = await self.find_jobs(request.id)
         if known is None:
-            raise NotFoundError(f"There is no job or run {request.id}.")
+            raise UnknownIdError(request.id)
         docs = known.docs
         await operation.add_jobs(len(docs))
 

@@ -30,7 +30,7 @@ from bus_schemas.tokens import decode_token, encode_token
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import stream_state
 from qgjob.clock import Clock, SystemClock, rfc3339
-from qgjob.errors import BadMessageError, NotFoundError, QgjobError
+from qgjob.errors import BadMessageError, NotFoundError, QgjobError, UnknownIdError
 from qgjob.scheduler.backlog.job_specs import describe_unannounced
 from qgjob.scheduler.dispatch.holds import read_holds
 from qgjob.scheduler.queries.dead_letters import read_letters
@@ -178,9 +178,7 @@ class QueryService:
         query = GetQuery.decode(question.data)
         found = await self._lookup.find(query.id)
         if found is None or not question.sees(found.doc.org_id):
-            raise NotFoundError(
-                f"There is no job or run {query.id}.", hint="`qgjob list` shows the latest jobs."
-            )
+            raise UnknownIdError(query.id)
         if isinstance(found, FoundRun) and found.forgotten:
             raise NotFoundError(
                 f"What became of {query.id} is not kept any more: "

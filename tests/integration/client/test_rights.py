@@ -32,6 +32,8 @@ from tests.support.fake_scheduler import FakeScheduler
 from tests.support.views import ended
 from tests.support.wait import wait_for
 
+JOB = "j_00000000000000000000000000"
+
 
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[AccountsServer]:
@@ -134,7 +136,7 @@ async def test_who_has_the_credentials_of_another_role_is_told_whose_and_what_is
     (folder / "app").write_bytes(b"x")
     async with open_client(guarded.user(role)) as client:
         calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "cancel": lambda: client.cancel("j_1"),
+            "cancel": lambda: client.cancel(JOB),
             "upload_bundle": lambda: client.upload_bundle(folder / "app"),
             "upload_app": lambda: client.upload_app(folder / "app", org_id="acme", app_version_id="1"),
             "jobs": client.jobs,
@@ -147,9 +149,9 @@ async def test_who_looks_is_told_of_every_request_that_changes_something(guarded
     """Each is named in the accounts: one that is forgotten goes nowhere, and seems to meet no scheduler."""
     async with open_client(guarded.user("view")) as client:
         changes: list[Awaitable[object]] = [
-            client.cancel("j_1"),
-            client.retry("j_1"),
-            client.reprioritise("j_1", 9),
+            client.cancel(JOB),
+            client.retry(JOB),
+            client.reprioritise(JOB, 9),
             client.pause_queue(),
             client.resume_queue(),
             client.limit_org("acme", max_running=1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -141,6 +142,16 @@ async def test_an_unknown_id_is_not_found(client: Client, scheduler: FakeSchedul
         with pytest.raises(NotFoundError):
             await client.get(any_id)
     assert "cancel" not in scheduler.asked
+
+
+async def test_what_has_not_the_form_of_an_id_is_said_in_one_way(client: Client, scheduler: FakeScheduler):
+    asking = (client.get, client.wait, client.explain, client.cancel, client.retry)
+    for any_id in ("", "42", "r_x\n"):
+        for ask in (*asking, partial(client.reprioritise, priority=5)):
+            with pytest.raises(NotFoundError) as error:
+                await ask(any_id)
+            assert error.value.message == f"{any_id!r} is not the id of a job (j_…) or of a run (r_…)."
+    assert not scheduler.asked
 
 
 async def test_a_long_run_comes_in_pages(client: Client, scheduler: FakeScheduler):

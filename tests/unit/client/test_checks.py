@@ -16,15 +16,14 @@ from qgjob.errors import UsageError
 NOWHERE = cast("Bus", None)
 """Nothing is sent."""
 LONG = "x" * 5000
+JOB = "j_00000000000000000000000000"
 
 
 @pytest.mark.parametrize(
     "asked",
     [
-        lambda: control.cancel(NOWHERE, ""),
-        lambda: control.cancel(NOWHERE, "j", reason=LONG),
-        lambda: control.retry(NOWHERE, LONG),
-        lambda: control.reprioritise(NOWHERE, "j", 11),
+        lambda: control.cancel(NOWHERE, JOB, reason=LONG),
+        lambda: control.reprioritise(NOWHERE, JOB, 11),
         lambda: control.pause(NOWHERE, org_id=LONG),
         lambda: control.resume(NOWHERE, capability=LONG),
         lambda: control.limit(NOWHERE, "a", max_running=0),

@@ -30,13 +30,13 @@ def make_app(client: Client, gates: Gates) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # curl does not follow: it would print nothing and end with 0
-        responses=problems.WRONG,
+        responses=problems.described(422),
     )
     client.bus.answers_within_s = SCHEDULER_ANSWERS_S
     app.state.served = Served(client, gates, Patience(client))
     problems.install(app)
     for routes in (jobs.router, bundles.router, lab.router):
-        app.include_router(routes, responses=problems.TOO_OFTEN)
+        app.include_router(routes, responses=problems.described(401, 429, 503))
     app.include_router(lab.vital)
 
     async def docs() -> HTMLResponse:

@@ -61,19 +61,17 @@ def _in_bundle(test: str) -> str:
     return test
 
 
-Number = Annotated[int, BeforeValidator(_no_bool)]
+# Limits stand within the checks of what comes: OpenAPI has them only there.
+_NUMBER = BeforeValidator(_no_bool)
 Test = Annotated[TestPath, AfterValidator(_in_bundle)]
+_Level = Annotated[int, Field(ge=1, le=10)]
 Priority = Annotated[
-    Number,
-    BeforeValidator(_priority, json_schema_input_type=int | Literal["low", "medium", "high"]),
-    Field(ge=1, le=10),
+    _Level,
+    _NUMBER,
+    BeforeValidator(_priority, json_schema_input_type=_Level | Literal["low", "medium", "high"]),
 ]
-Duration = Annotated[
-    float,
-    BeforeValidator(_no_bool),
-    BeforeValidator(_seconds, json_schema_input_type=float | str),
-    Field(gt=0, le=7 * 86_400),
-]
+_Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
+Duration = Annotated[_Seconds, _NUMBER, BeforeValidator(_seconds, json_schema_input_type=_Seconds | str)]
 Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=datetime)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
@@ -122,16 +120,16 @@ class SubmitBody(Body):
     """How long a test may say nothing."""
     secrets: tuple[EnvName, ...] = ()
     """Names of secrets of the agent; their values never travel."""
-    retries: Annotated[Number, Field(ge=0, le=100)] = 0
+    retries: Annotated[int, Field(ge=0, le=100), _NUMBER] = 0
     expires: Duration = 43_200.0
     at: Moment | None = None
     """Start nothing before: an RFC 3339 time."""
     matrix: tuple[Label, ...] = ()
     """Run each test once on a slot of each of these labels."""
-    repeat: Annotated[Number, Field(ge=1, le=1000)] = 1
-    shards: Annotated[Number, Field(ge=1, le=MAX_SHARDS)] | None = None
+    repeat: Annotated[int, Field(ge=1, le=1000), _NUMBER] = 1
+    shards: Annotated[int, Field(ge=1, le=MAX_SHARDS), _NUMBER] | None = None
     """So many jobs of several files each, balanced by learned durations."""
-    max_parallel: Annotated[Number, Field(ge=1)] | None = None
+    max_parallel: Annotated[int, Field(ge=1), _NUMBER] | None = None
     """Most jobs of this run that run at once."""
     app_id: Id | None = None
     platform: Id | None = None

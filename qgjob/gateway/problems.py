@@ -43,21 +43,30 @@ _SCHEMA: Final[dict[str, Any]] = {
 }
 _RETRY_AFTER: Final = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
 
-WRONG: Final[dict[int | str, dict[str, Any]]] = {
-    422: {
-        "description": "A value is wrong; `errors` says which and why.",
+_WHY: Final = {
+    401: "The token is missing or wrong, where the gateway asks for one.",
+    404: "There is no such job, run or test.",
+    409: "Refused; a `run_key` that stands for another submit is.",
+    413: "The body is too large.",
+    422: "A value is wrong; `errors` says which and why.",
+    429: "Over a rate limit; `limit` says which, `Retry-After` when to come again.",
+    503: "The lab does not answer; `Retry-After` says when to come again.",
+}
+_COME_AGAIN: Final = frozenset({429, 503})
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Answers that are problem documents, as OpenAPI has them."""
+    return {status: _described(status) for status in statuses}
+
+
+def _described(status: int) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "description": _WHY[status],
         "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
     }
-}
-"""What every route may answer, as OpenAPI has it."""
-TOO_OFTEN: Final[dict[int | str, dict[str, Any]]] = {
-    429: {
-        "description": "Over a rate limit; `limit` says which, `Retry-After` when to come again.",
-        "headers": {"Retry-After": _RETRY_AFTER},
-        "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
-    }
-}
-"""What every route may answer to who comes too often."""
+    return answer | ({"headers": {"Retry-After": _RETRY_AFTER}} if status in _COME_AGAIN else {})
+
 
 _ROUTES: Final = (
     (re.compile(r"`?qgjob list\b`?"), "GET /api/jobs"),

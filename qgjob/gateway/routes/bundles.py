@@ -15,6 +15,7 @@ from starlette.responses import Response
 from qgjob.client.submitting.bundles import MAX_BUNDLE_BYTES
 from qgjob.domain.wording import show_size
 from qgjob.gateway.answers import KnownRoute, ServedOf, document
+from qgjob.gateway.problems import described
 
 router = APIRouter(prefix="/api/bundles", tags=["jobs"], route_class=KnownRoute)
 
@@ -22,7 +23,13 @@ _GZIP: Final = b"\x1f\x8b"
 _BODY: Final = {"content": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}}}
 
 
-@router.post("", status_code=201, summary="Store a test bundle", openapi_extra={"requestBody": _BODY})
+@router.post(
+    "",
+    status_code=201,
+    summary="Store a test bundle",
+    openapi_extra={"requestBody": _BODY},
+    responses=described(413),
+)
 async def store(request: Request, served: ServedOf) -> Response:
     """Send a `.tar.gz` as the body; its digest goes into the submit's `bundle`."""
     with tempfile.NamedTemporaryFile(prefix="qgjob-bundle-") as file:

@@ -21,11 +21,12 @@ from qgjob.errors import UnreachableError
 from qgjob.gateway.answers import ClientOf, KnownRoute, NamedId, ServedOf, document
 from qgjob.gateway.bodies import CancelBody, SubmitBody
 from qgjob.gateway.gates import Gates
+from qgjob.gateway.problems import described
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=KnownRoute)
 
 
-@router.post("/submit", status_code=202, summary="Submit tests as one run")
+@router.post("/submit", status_code=202, summary="Submit tests as one run", responses=described(409, 413))
 async def submit(body: SubmitBody, served: ServedOf) -> Response:
     """Store a run, one job for each test: all of it or nothing. Answers with its ids."""
     storing = _submit(body, served.client, served.gates)
@@ -104,14 +105,14 @@ async def list_jobs(
     return document({"jobs": [job_json(job) for job in found]})
 
 
-@router.get("/{id}", summary="A job, or a run with its jobs")
+@router.get("/{id}", summary="A job, or a run with its jobs", responses=described(404))
 async def get(id: str, client: ClientOf) -> Response:  # noqa: A002 - the contract's name
     """A job (`j_…`) with its attempts, or a run (`r_…`) with its counts and jobs."""
     found = await client.get(id)
     return document(job_json(found) if isinstance(found, JobView) else run_json(found))
 
 
-@router.get("/{id}/logs", summary="The output of a job", response_class=Response)
+@router.get("/{id}/logs", summary="The output of a job", response_class=Response, responses=described(404))
 async def logs(
     id: str,  # noqa: A002 - the contract's name
     served: ServedOf,
@@ -130,7 +131,7 @@ async def logs(
     return StreamingResponse(_text(first, chunks), 200, headers, "text/plain; charset=utf-8")
 
 
-@router.post("/{id}/cancel", summary="Cancel a job, or what is left of a run")
+@router.post("/{id}/cancel", summary="Cancel a job, or what is left of a run", responses=described(404))
 async def cancel(id: str, client: ClientOf, body: CancelBody | None = None) -> Response:  # noqa: A002 - the contract's name
     """Answers with the jobs that were cancelled, and those that had ended before."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -16,10 +16,12 @@ from qgjob.client.shapes import agent_json
 from qgjob.errors import QgjobError
 from qgjob.gateway.answers import ClientOf, KnownRoute, NamedId, ServedOf, document
 from qgjob.gateway.metrics import MEDIA_TYPE, exposition
+from qgjob.gateway.problems import described
 
 T = TypeVar("T")
 
 _TOLD_WITHIN_S: Final = 5.0
+_UNWELL: Final[dict[int | str, dict[str, Any]]] = {503: {"description": "The same, when something is wrong."}}
 
 router = APIRouter(prefix="/api", tags=["lab"], route_class=KnownRoute)
 vital = APIRouter(tags=["lab"], route_class=KnownRoute)
@@ -32,7 +34,9 @@ async def agents(client: ClientOf) -> Response:
     return document({"agents": [agent_json(agent) for agent in await client.agents()]})
 
 
-@router.get("/tests/history", tags=["jobs"], summary="How a test went the last times")
+@router.get(
+    "/tests/history", tags=["jobs"], summary="How a test went the last times", responses=described(404)
+)
 async def history(
     client: ClientOf,
     test: Annotated[str, Query(min_length=1, max_length=1024)],
@@ -47,14 +51,14 @@ async def history(
     return document(history_json(test, answer, summarise(answer.outcomes)))
 
 
-@vital.get("/api/health", summary="Whether all is well")
+@vital.get("/api/health", summary="Whether all is well", responses=_UNWELL)
 async def health(client: ClientOf) -> Response:
     """200 when everything works, else 503. Needs no token."""
     found = await _health(client)
     return document({"ok": found.ok, "status": "healthy" if found.ok else "unhealthy"}, _status(found))
 
 
-@vital.get("/api/health/detailed", summary="Each part of the system and how it is")
+@vital.get("/api/health/detailed", summary="Each part of the system and how it is", responses=_UNWELL)
 async def detailed(client: ClientOf) -> Response:
     """NATS, streams, store, leader, projection, agents, queue; 503 when one is not well."""
     found = await _health(client)

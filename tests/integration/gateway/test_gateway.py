@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import re
 import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -173,7 +175,7 @@ class TestGateway:
             ("/api/jobs/submit", b"{", 422),
             ("/api/jobs/submit", b"[" * 100_000, 400),
             ("/api/jobs/submit", b'{"org_id": "' + b"x" * (9 << 20), 413),
-            (f"/api/jobs/{'x' * 300}/cancel", b"", 422),
+            (f"/api/jobs/{'x' * 300}/cancel", b"", 404),
             ("/api/bundles", b"no archive", 422),
             ("/api/bundles", b"", 422),
             ("/api/bundles", b"\x1f\x8b" + bytes(51 << 20), 413),
@@ -292,6 +294,23 @@ class TestGateway:
         assert len(schema["paths"]) >= 10
         assert all(path in page for path in schema["paths"])
         assert "http" not in page.replace("http://localhost", "")  # nothing is loaded from elsewhere
+
+    async def test_a_program_made_from_the_description_knows_limits_and_refusals(self, http: Http):
+        schema = (await http.get("/openapi.json")).json
+        fields = schema["components"]["schemas"]["SubmitBody"]["properties"]
+        assert (fields["retries"]["minimum"], fields["retries"]["maximum"]) == (0, 100)
+        assert {"type": "integer", "minimum": 1, "maximum": 10} in fields["priority"]["anyOf"]
+        assert {"type": "number", "exclusiveMinimum": 0, "maximum": 604_800} in fields["timeout"]["anyOf"]
+        assert not re.search(r'"[gl][et]":', json.dumps(schema))  # a validator's words, not JSON Schema's
+        answers = {
+            f"{method} {path}": set(route["responses"])
+            for path, methods in schema["paths"].items()
+            for method, route in methods.items()
+        }
+        assert answers["post /api/jobs/submit"] == {"202", "401", "409", "413", "422", "429", "503"}
+        assert answers["get /api/jobs/{id}"] == {"200", "401", "404", "422", "429", "503"}
+        assert answers["post /api/bundles"] == {"201", "401", "413", "422", "429", "503"}
+        assert answers["get /api/health"] == {"200", "422", "503"}
 
 
 async def unwell(http: Http) -> Any:

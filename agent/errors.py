@@ -28,8 +28,8 @@ class JobError(QgjobError):
 class LaunchError(JobError):
     """The program of a job could not be started (not found, not executable, no such folder)."""
 
-    def __init__(self, message: str, *, retryable: bool = True, hint: str | None = None) -> None:
-        super().__init__(message, reason="launch_failed", retryable=retryable, hint=hint)
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message, reason="launch_failed", retryable=retryable)
 
 
 class RunnerError(JobError):

@@ -66,8 +66,9 @@ class DeliveryHandler:
         return message
 
     async def run(self, delivery: Delivery, *, on_test_started: Callable[[], Awaitable[None]]) -> None:
-        """Claim an attempt and run it; its end is recorded in the background. `begins` comes before the run.
+        """Claim an attempt and run it; its end is recorded in the background.
 
+        `on_test_started` is awaited when it is claimed, right before the run.
         What goes wrong is logged: the work stream then gives the job again when its lease has run out.
         """
         try:

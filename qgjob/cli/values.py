@@ -67,12 +67,12 @@ def label_list(option_name: str, value: str) -> tuple[str, ...]:
     return labels(parts or [value], option_name)
 
 
-def capability(value: str | None, option_name: str = "--capability") -> str | None:
+def capability(value: str | None) -> str | None:
     """Labels joined by `+`, in their one order, or `any`; raises `UsageError`."""
     if value is None or value == "any":
         return value
     parts = [part.strip() for part in value.split("+")]
-    return "+".join(sorted(labels(parts, option_name)))
+    return "+".join(sorted(labels(parts, "--capability")))
 
 
 def count(option_name: str, value: str) -> int:

@@ -62,7 +62,7 @@ class OverviewScreen(LiveScreen):
         self._queue = QueuePanel(store, "queue")
         self._agents = AgentTable(store, "agents")
         self._groups = GroupTable(store, "groups")
-        self.jobs = self.main = JobTable(store, index, "jobs")
+        self.jobs = self.main = JobTable(store, index)
         self._due: dict[AlertBar | QueuePanel | LineTable, None] = {}
         """The panels that something changed for since they were drawn, those that wait longest first."""
         self._panels = Container(self._queue, self._agents, self._groups, self.jobs, id="panels")
@@ -191,9 +191,8 @@ class OverviewScreen(LiveScreen):
         self.dashboard.show_jobs(order=names[(names.index(self._index.order) + step) % len(names)])
 
     def unmark(self, done: Operation) -> None:
-        """Take all marks off, if it was them that something was done to."""
-        if done.about_jobs and not self.jobs.marks.isdisjoint(done.targets):
-            self.jobs.action_unmark_all()
+        """See `JobTable.unmark`."""
+        self.jobs.unmark(done)
 
     def selected_jobs(self) -> list[str]:
         """The marked jobs, or the one that the focused panel stands on."""

@@ -10,18 +10,18 @@ from textual.widget import Widget
 
 from tui.actions.bindings import Action, bindings
 from tui.operations.catalog import Operation
+from tui.screens.lists import ListScreen
 from tui.screens.live import LiveScreen
 from tui.store.index import JobIndex
 from tui.store.runs import RunRecord
 from tui.store.store import Changes, Store
 from tui.widgets.job_table import JobTable
-from tui.widgets.line_bar import LineBar, TextBar
 from tui.widgets.run_card import RunCard
 from tui.widgets.run_table import RunTable
 from tui.widgets.table import LineTable
 
 
-class RunsScreen(LiveScreen):
+class RunsScreen(ListScreen[RunTable]):
     """All runs."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("list", "runs")
@@ -29,9 +29,7 @@ class RunsScreen(LiveScreen):
     DEFAULT_CSS = "RunsScreen #runs { height: 1fr; }"
 
     def __init__(self, store: Store, text: str = "", *, read_only: bool) -> None:
-        super().__init__("runs", store, read_only=read_only)
-        self.table = self.main = RunTable(store, "runs")
-        self.table.wanted = text
+        super().__init__("runs", store, RunTable(store, "runs"), text, read_only=read_only)
 
     def body(self) -> Iterable[Widget]:
         """The table."""
@@ -81,27 +79,9 @@ class RunsScreen(LiveScreen):
         """Show the run that was chosen."""
         self.dashboard.open_run(event.row_id)
 
-    async def action_filter(self) -> None:
-        """Open the line in which a part of a name is typed."""
-        await self.open_bar(TextBar(self.table.wanted))
-
-    def bar_changed(self, bar: LineBar, text: str) -> None:
-        """Show only what has the text."""
-        if isinstance(bar, TextBar):
-            self.table.want(text)
-        else:
-            super().bar_changed(bar, text)
-
     def action_copy(self) -> None:
         """Copy the id of the run."""
         self.dashboard.copy(self.table.cursor_id or "")
-
-    def action_back(self) -> None:
-        """Take the filter off, or go back."""
-        if self.table.wanted:
-            self.table.want("")
-        else:
-            self.dashboard.go_back()
 
 
 class RunScreen(LiveScreen):
@@ -120,7 +100,7 @@ class RunScreen(LiveScreen):
         self.index = JobIndex(store.jobs, run_id=run_id)
         """Its jobs in the order of the table."""
         self._card = RunCard(store, run_id, "card")
-        self.jobs = self.main = JobTable(store, self.index, "jobs", "Jobs, what went wrong first")
+        self.jobs = self.main = JobTable(store, self.index, "Jobs, what went wrong first")
 
     def body(self) -> Iterable[Widget]:
         """The card above the jobs."""
@@ -148,9 +128,8 @@ class RunScreen(LiveScreen):
             self.check_selection()
 
     def unmark(self, done: Operation) -> None:
-        """Take all marks off, if it was them that something was done to."""
-        if done.about_jobs and not self.jobs.marks.isdisjoint(done.targets):
-            self.jobs.action_unmark_all()
+        """See `JobTable.unmark`."""
+        self.jobs.unmark(done)
 
     def selected_jobs(self) -> list[str]:
         """The marked jobs, or the one under the cursor."""

@@ -11,18 +11,18 @@ from textual.widget import Widget
 from tui.actions.bindings import bindings
 from tui.operations import catalog
 from tui.operations.catalog import Operation
-from tui.screens.live import PANEL_FRAME, LiveScreen
+from tui.screens.lists import ListScreen
+from tui.screens.live import PANEL_FRAME
 from tui.store.store import Changes, Store
 from tui.toasts import reply
 from tui.widgets.lab_map import LabMap
-from tui.widgets.line_bar import LineBar, TextBar
 from tui.widgets.slot_table import SlotTable
 from tui.widgets.table import LineTable
 
 _MAP_SHARE = 3
 
 
-class SlotsScreen(LiveScreen):
+class SlotsScreen(ListScreen[SlotTable]):
     """Every slot of every agent."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("list", "slots")
@@ -33,10 +33,8 @@ class SlotsScreen(LiveScreen):
     """
 
     def __init__(self, store: Store, text: str = "", *, read_only: bool) -> None:
-        super().__init__("slots", store, read_only=read_only)
+        super().__init__("slots", store, SlotTable(store, "slots"), text, read_only=read_only)
         self._map = LabMap(store, "map")
-        self.table = self.main = SlotTable(store, "slots")
-        self.table.wanted = text
 
     def body(self) -> Iterable[Widget]:
         """The map above the table."""
@@ -70,17 +68,6 @@ class SlotsScreen(LiveScreen):
             self.dashboard.open_job(found[1].job_id)
         else:
             self.dashboard.show_filtered(f"slot:{event.row_id}")
-
-    async def action_filter(self) -> None:
-        """Open the line in which a part of a name is typed."""
-        await self.open_bar(TextBar(self.table.wanted))
-
-    def bar_changed(self, bar: LineBar, text: str) -> None:
-        """Show only what has the text."""
-        if isinstance(bar, TextBar):
-            self.table.want(text)
-        else:
-            super().bar_changed(bar, text)
 
     def action_copy(self) -> None:
         """Copy the names of the marked slots, or of the one under the cursor."""
@@ -116,7 +103,5 @@ class SlotsScreen(LiveScreen):
         """Undo one step: the marks, the filter; or go back."""
         if self.table.marks:
             self.table.unmark()
-        elif self.table.wanted:
-            self.table.want("")
         else:
-            self.dashboard.go_back()
+            super().action_back()

@@ -13,6 +13,7 @@ from tui.actions.bindings import bindings
 from tui.draw.spans import Line, fit, short
 from tui.draw.states import JOB_GLYPH, JOB_INK, priority_ink, word
 from tui.draw.times import age, count, span
+from tui.operations.catalog import Operation
 from tui.store.index import JobIndex
 from tui.store.job import Job
 from tui.store.store import Store
@@ -60,8 +61,8 @@ class JobTable(LineTable):
             super().__init__()
             self.order = order
 
-    def __init__(self, store: Store, index: JobIndex, widget_id: str, title: str = "4 Jobs") -> None:
-        super().__init__(widget_id)
+    def __init__(self, store: Store, index: JobIndex, title: str = "4 Jobs") -> None:
+        super().__init__("jobs")
         self._title = title
         self._store = store
         self.rows = self._index = index
@@ -107,6 +108,11 @@ class JobTable(LineTable):
         self.marks.clear()
         self.sync()
         self.post_message(self.Moved(self))
+
+    def unmark(self, done: Operation) -> None:
+        """Take all marks off, if it was them that something was done to."""
+        if done.about_jobs and not self.marks.isdisjoint(done.targets):
+            self.action_unmark_all()
 
     def sync(self) -> None:
         """Forget marks of jobs that are gone, follow the rows, repaint what differs."""

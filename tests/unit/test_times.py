@@ -8,7 +8,7 @@ import pytest
 
 from bus_schemas.jobs import JobMessage
 from qgjob.errors import BadMessageError
-from tests.support.samples import JOB
+from tests.support.samples.jobs import JOB
 
 
 @pytest.mark.parametrize("when", ["NaN", "Infinity", "-Infinity", "-1", "1e300", "253402300800"])

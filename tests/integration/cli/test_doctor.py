@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from bus_schemas import streams
-from bus_schemas.agents import Heartbeat
 from qgjob.bus import kv
 from qgjob.bus.connect import ServerOptions, open_bus
 from qgjob.bus.topology import ensure_topology
@@ -25,7 +24,7 @@ from qgjob.scheduler.queries.service import QueryService
 from qgjob.store.connect import open_store
 from qgjob.store.reader import Reader
 from tests.support.accounts import AccountsServer
-from tests.support.samples import SAMPLES
+from tests.support.samples.lab import HEARTBEAT
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.standstill import standing_still
 from tests.support.wait import wait_for
@@ -83,10 +82,9 @@ async def test_a_lab_without_leader_projection_agents_and_with_a_late_clock(
             assert code == ExitCode.ERROR
             assert {"leader", "projector", "agents"} <= {n for n, f in found.items() if f.status == "wrong"}
             assert found["control"].status == "unknown"  # nobody is there to answer
-            (sample,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
             now = SystemClock().now()
             for name, at, schema in (("late", now - 100, 1), ("newer", now, 2)):
-                beat = sample.model_copy(update={"agent": name, "at": at, "schema_version": schema})
+                beat = HEARTBEAT.model_copy(update={"agent": name, "at": at, "schema_version": schema})
                 await kv.put(bus, streams.AGENTS_BUCKET, name, beat.encode())
             found, _ = await looked(nats_server.url)
             assert found["clocks"].status == "wrong"

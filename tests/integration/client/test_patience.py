@@ -17,7 +17,8 @@ from qgjob.client.requests import control, request, slow
 from qgjob.errors import ExitCode, NotFoundError, UnreachableError
 from tests.support.fake_scheduler import FakeScheduler
 from tests.support.proxy import Proxy
-from tests.support.samples import CRON_VIEW, HEARTBEAT
+from tests.support.samples.lab import HEARTBEAT
+from tests.support.samples.requests import CRON_VIEW
 from tests.support.servers import NatsServer
 
 

@@ -21,7 +21,7 @@ from qgjob.store.reader import Reader
 from tests.support.eventlog import record
 from tests.support.histories import Ids, queued, started
 from tests.support.projecting import lives, running, wait_until_projected
-from tests.support.samples import SAMPLES
+from tests.support.samples.lab import HEARTBEAT
 from tests.support.servers import NatsServer, ValkeyServer
 from tests.support.stored import dump
 from tests.support.wait import wait_for
@@ -242,14 +242,13 @@ async def test_what_is_no_event_is_set_aside_once(bus: Bus, store: Store, subjec
 
 
 async def test_agents(bus: Bus, store: Store) -> None:
-    (heartbeat,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
-    key = store.keys.agent(heartbeat.agent)
+    key = store.keys.agent(HEARTBEAT.agent)
     async with running(bus, store):
 
         async def written() -> bool:
             await bus.nc.publish(subjects.live_agent("x"), b"no heartbeat")
-            await bus.nc.publish(subjects.live_agent(heartbeat.agent), heartbeat.encode())
-            return await store.client.hget(key, "host") == heartbeat.host
+            await bus.nc.publish(subjects.live_agent(HEARTBEAT.agent), HEARTBEAT.encode())
+            return await store.client.hget(key, "host") == HEARTBEAT.host
 
         await wait_for(written)
         await store.client.flushall()
@@ -258,8 +257,10 @@ async def test_agents(bus: Bus, store: Store) -> None:
 
 async def test_an_agent_that_speaks_for_another_is_not_believed(bus: Bus, store: Store) -> None:
     """A machine with an account of its own may publish as itself only, and write there what it likes."""
-    (sample,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
-    own, forged = sample.model_copy(update={"agent": "rogue"}), sample.model_copy(update={"state": "gone"})
+    own, forged = (
+        HEARTBEAT.model_copy(update={"agent": "rogue"}),
+        HEARTBEAT.model_copy(update={"state": "gone"}),
+    )
     async with running(bus, store), live.agents(bus) as heard:
 
         async def written() -> bool:
@@ -268,7 +269,7 @@ async def test_an_agent_that_speaks_for_another_is_not_believed(bus: Bus, store:
             return await store.client.hget(store.keys.agent("rogue"), "host") == own.host
 
         await wait_for(written)
-        assert await store.client.hget(store.keys.agent(sample.agent), "host") is None
+        assert await store.client.hget(store.keys.agent(HEARTBEAT.agent), "host") is None
         assert {beat.agent for beat in heard.take() if isinstance(beat, Heartbeat)} == {"rogue"}
 
 

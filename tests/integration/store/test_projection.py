@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bus_schemas.agents import Heartbeat
 from bus_schemas.events import Progress
 from qgjob.errors import RefusedError
 from qgjob.store.agents import write_agents
@@ -22,7 +21,7 @@ from qgjob.store.projection import OutdatedError, Projection, StoredEvent
 from qgjob.store.reader import Filters, Reader, RebuildingError
 from tests.support.examples import examples
 from tests.support.histories import BEGIN, Ids, ended, lifetime, queued, said, started, streams
-from tests.support.samples import SAMPLES
+from tests.support.samples.lab import HEARTBEAT
 from tests.support.servers import ValkeyServer
 from tests.support.stored import dump, wipe
 
@@ -241,9 +240,8 @@ async def test_how_long_keys_live(store: Store) -> None:
     for key in ("job:j_1", "run:r_1", "run:r_1:jobs"):
         ttl = await store.client.ttl(store.keys.prefix + key)
         assert ENDED_KEPT_S - 110 < ttl <= ENDED_KEPT_S - 90, key
-    (heartbeat,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
-    await write_agents(store, [heartbeat])
-    assert 290 < await store.client.ttl(store.keys.agent(heartbeat.agent)) <= 300
+    await write_agents(store, [HEARTBEAT])
+    assert 290 < await store.client.ttl(store.keys.agent(HEARTBEAT.agent)) <= 300
 
 
 async def test_ended_jobs_are_forgotten_after_a_day(store: Store) -> None:

@@ -12,7 +12,7 @@ from bus_schemas.agents import Heartbeat, SlotStatus
 from qgjob.cli.display.missing_parts import missing_runner, warn_about_missing
 from qgjob.client import SubmitRequest
 from qgjob.errors import UnreachableError
-from tests.support.samples import HEARTBEAT
+from tests.support.samples.lab import HEARTBEAT
 
 PHONE = SlotStatus(name="s1", driver="adb", state="idle", labels=("device", "android"))
 

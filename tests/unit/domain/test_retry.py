@@ -15,7 +15,7 @@ from qgjob.domain.retry import (
     next_attempt,
     poison_text,
 )
-from tests.support.samples import SPEC
+from tests.support.samples.jobs import SPEC
 
 
 def message(**spec: int) -> JobMessage:

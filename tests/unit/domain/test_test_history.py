@@ -5,7 +5,7 @@ from typing import Any
 from bus_schemas.history import OutcomeRecord
 from qgjob.domain.testhistory import summarise
 from qgjob.scheduler.queries.test_history import outcomes_of
-from tests.support.samples import ATTEMPT
+from tests.support.samples.events import ATTEMPT
 from tests.support.views import ended, view
 
 

@@ -6,7 +6,8 @@ import re
 
 from bus_schemas.queries import CheckView, Overview
 from qgjob.gateway.metrics import exposition
-from tests.support.samples import HEARTBEAT, TIMINGS
+from tests.support.samples.lab import HEARTBEAT
+from tests.support.samples.views import TIMINGS
 
 _LABEL = r'[a-z]+="([^"\\\n]|\\[\\"n])*"'
 _SAMPLE = re.compile(rf"qgjob_[a-z_]+(\{{{_LABEL}(,{_LABEL})*\}})? [0-9.e+]+")

@@ -7,7 +7,6 @@ import time
 import pytest
 
 from bus_schemas import streams
-from bus_schemas.agents import Heartbeat
 from bus_schemas.queries import AgentsAnswer, HealthAnswer, Overview, Query
 from bus_schemas.tokens import encode_token
 from qgjob.bus import kv
@@ -24,18 +23,17 @@ from tests.support.clock import ManualClock
 from tests.support.eventlog import record
 from tests.support.histories import lifetime
 from tests.support.questions import ONE, answers, ask, get, problem, working
-from tests.support.samples import SAMPLES
+from tests.support.samples.lab import HEARTBEAT
 from tests.support.wait import wait_for
 
 
 async def test_agents(bus: Bus, queries: QueryService) -> None:
-    (heartbeat,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
     assert (await ask(bus, "agents", Query(), AgentsAnswer)).agents == ()
     for name, state in (("b", "up"), ("a", "draining"), ("c", "gone")):
-        beat = heartbeat.model_copy(update={"agent": name, "state": state})
+        beat = HEARTBEAT.model_copy(update={"agent": name, "state": state})
         await kv.put(bus, streams.AGENTS_BUCKET, name, beat.encode(), ttl_s=15)
     await kv.put(bus, streams.AGENTS_BUCKET, "d", b"no heartbeat")
-    await kv.put(bus, streams.AGENTS_BUCKET, "e", heartbeat.encode())
+    await kv.put(bus, streams.AGENTS_BUCKET, "e", HEARTBEAT.encode())
     await kv.delete(bus, streams.AGENTS_BUCKET, "e")
     assert [agent.agent for agent in (await ask(bus, "agents", Query(), AgentsAnswer)).agents] == ["a", "b"]
 
@@ -57,8 +55,7 @@ async def test_health(bus: Bus, projected: Projector) -> None:
 
     well = {"nats", "streams", "store", "projection", "queue", "dead_letters"}
     assert await checks() == dict.fromkeys(well, True) | {"leader": False, "agents": False}
-    (heartbeat,) = [sample for sample in SAMPLES if isinstance(sample, Heartbeat)]
-    await kv.put(bus, streams.AGENTS_BUCKET, encode_token(heartbeat.agent), heartbeat.encode())
+    await kv.put(bus, streams.AGENTS_BUCKET, encode_token(HEARTBEAT.agent), HEARTBEAT.encode())
     await kv.put(bus, streams.LEADER_BUCKET, KEY, b'{"replica": "one"}')
     assert all((await checks()).values())
     await bus.requests.api(f"STREAM.DELETE.{streams.LOGS}")

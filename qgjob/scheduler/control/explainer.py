@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 from bus_schemas.events import Attempt, Released, decode_event_at
 from bus_schemas.explain import AttemptWhy, ExplainAnswer, ExplainRequest, Gate
+from bus_schemas.jobs import JobMessage
 from bus_schemas.queries import JobState
-from bus_schemas.streams import EVENTS
+from bus_schemas.streams import EVENTS, JOBS
 from bus_schemas.tokens import encode_token
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_all
+from qgjob.bus.direct import read_all, read_last
 from qgjob.client.ids import kind_of
 from qgjob.clock import Clock
 from qgjob.domain.history import JobDoc
-from qgjob.domain.lifecycle import TERMINAL
+from qgjob.domain.lifecycle import HELD, TERMINAL
 from qgjob.domain.placement.explain import explain
 from qgjob.domain.placement.model import LabState
-from qgjob.errors import BadMessageError, NotFoundError
+from qgjob.errors import BadMessageError, NewerMessageError, NotFoundError
 from qgjob.scheduler.backlog.entries import Backlog
 from qgjob.scheduler.control.cancels import FindJobs
 from qgjob.scheduler.slices import slices
@@ -39,13 +40,11 @@ class Explainer:
     async def explain(self, data: bytes) -> ExplainAnswer:
         """The control verb `explain`; raises `NotFoundError`, of a run also when all of it has ended."""
         job_id = await self._first_of(ExplainRequest.decode(data).job_id)
-        found = await self.find_jobs(job_id)
-        doc = next((doc for doc in (found.docs if found else ()) if doc.job_id == job_id), None)
-        history = () if doc is None else await self._history(doc)
-        # Last, after all that takes time: the state of this moment.
-        answer = explain(self.state, job_id, self.clock.now())
+        answer, doc, history = await self._look_at(job_id)
+        if answer is None and doc is not None and doc.state in HELD:  # it ended meanwhile
+            answer, doc, history = await self._look_at(job_id)
         if answer is None and doc is None:
-            raise _no_job(job_id)
+            return await self._of_newer_release(job_id)
         if answer is not None and doc is not None and doc.state in TERMINAL and doc.attempt >= answer.attempt:
             answer = None  # found in the backlog after a crash: it is dropped when its turn comes
         if answer is None:
@@ -60,6 +59,32 @@ class Explainer:
         if running:
             answer = answer.model_copy(update={"summary": f"{answer.summary} Why there: {running}."})
         return answer.model_copy(update={"attempts": history})
+
+    async def _look_at(
+        self, job_id: str
+    ) -> tuple[ExplainAnswer | None, JobDoc | None, tuple[AttemptWhy, ...]]:
+        """What placement and events say of a job now."""
+        found = await self.find_jobs(job_id)
+        doc = next((doc for doc in (found.docs if found else ()) if doc.job_id == job_id), None)
+        history = () if doc is None else await self._history(doc)
+        # Last, after all that takes time: the state of this moment.
+        return explain(self.state, job_id, self.clock.now()), doc, history
+
+    async def _of_newer_release(self, job_id: str) -> ExplainAnswer:
+        """Of a job that nobody knows, as its message cannot be read; raises `NotFoundError`."""
+        for stored in await read_last(self.bus, JOBS, [f"qg.jobs.*.*.{encode_token(job_id)}"]):
+            try:
+                JobMessage.decode(stored.data)
+            except NewerMessageError:
+                return ExplainAnswer(
+                    job_id=job_id,
+                    state="queued",
+                    summary="It waits until the scheduler is upgraded: a newer release submitted it.",
+                    changes=("Upgrade the schedulers: `qgjob doctor` says which releases there are.",),
+                )
+            except BadMessageError:
+                continue  # it is just being set aside
+        raise _no_job(job_id)
 
     async def _first_of(self, name: str) -> str:
         """Of a run the first job that waits, or else of those that are out; a job is meant itself."""
@@ -124,6 +149,10 @@ def _elsewhere(doc: JobDoc, history: tuple[AttemptWhy, ...]) -> ExplainAnswer:
         why = f": {doc.message}" if doc.message and state != "passed" else ""
         placed = f" It went there because: {last.because}." if last and last.slot and last.because else ""
         summary = f"It ended {state.replace('_', ' ')}{where}{why}.{placed}"
+    elif state in HELD:
+        summary = (
+            "No slot has it any more: it has just ended, or its message was lost, and it soon ends as lost."
+        )
     else:
         summary = "It is not placed yet: its run is not complete, or its next attempt is just being stored."
     return ExplainAnswer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bus_schemas.queries import JobState
 from qgjob.bus.connect import Bus
 from qgjob.client.ids import new_ids
 from qgjob.domain.history import JobDoc
@@ -33,6 +34,22 @@ async def test_an_attempt_whose_end_is_known_does_not_wait_though_it_was_found_i
     explaining = Explainer(bus, clock, placement, Backlog(), known)
     answer = await explaining.explain(b'{"v": 1, "job_id": "j1"}')
     assert (answer.state, answer.attempt) == (state, attempt)
+
+
+@pytest.mark.parametrize(("then", "said"), [("passed", "It ended passed"), ("running", "No slot has it")])
+async def test_a_job_that_ends_while_it_is_explained_is_not_said_to_wait(
+    bus: Bus, then: JobState, said: str
+) -> None:
+    """Its events are read first, and what placement holds last: by then its end was heard."""
+    states: list[JobState] = ["running", then]
+
+    async def known(any_id: str) -> KnownJobs:
+        return KnownJobs([JobDoc(any_id, "r1", "o", state=states.pop(0))])
+
+    explaining = Explainer(bus, ManualClock(), LabState(), Backlog(), known)
+    answer = await explaining.explain(b'{"v": 1, "job_id": "j1"}')
+    assert answer.state == then
+    assert answer.summary.startswith(said)
 
 
 async def test_of_a_run_its_first_job_that_waits_is_explained_and_no_job_is_looked_for(bus: Bus) -> None:

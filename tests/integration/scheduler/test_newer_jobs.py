@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from bus_schemas import streams, subjects
 from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.jobs import JobMessage, capability_of
 from qgjob.bus.connect import Bus
 from qgjob.bus.topology import list_subjects
+from qgjob.client import Client
+from qgjob.clock import SystemClock
+from qgjob.errors import NotFoundError
 from tests.support.pipeline import EventRecorder
 from tests.support.runs import planned, submit
 from tests.support.scheduling import scheduling
@@ -32,5 +37,9 @@ async def test_they_stay_where_they_are(
         await submit(bus, known)
         await wait_for(lambda: known.specs[0].job_id in witness.events, 20, "a job behind it to be queued")
         assert backlog in await list_subjects(bus, streams.JOBS, subjects.JOBS_ALL)
+        client = Client(bus, SystemClock())
+        assert "until the scheduler is upgraded" in (await client.explain(waits.job_id)).summary
+        with pytest.raises(NotFoundError):
+            await client.explain(planned(1, runner="noop").specs[0].job_id)
         assert work in await list_subjects(bus, streams.WORK, subjects.WORK_ALL)
     assert await list_subjects(bus, streams.DEAD, subjects.DEAD_ALL) == {}

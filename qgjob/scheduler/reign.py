@@ -136,6 +136,7 @@ def _duties(
         "superseded": parts.superseding.run(),
         "rules": parts.rulebook.run(),
         "schedules": parts.crons.run(),
+        "missed schedules": parts.crons.catch_up(),
         "file retention": _run_once_open(opened, parts.file_retention.run()),
         "holds": parts.holds.run(),
         "reaper": parts.reaper.run(),

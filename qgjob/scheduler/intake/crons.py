@@ -18,8 +18,9 @@ from bus_schemas import streams, subjects
 from bus_schemas.crons import CronAnswer, CronDelete, CronList, CronPlan, CronView
 from qgjob.bus import kv
 from qgjob.bus.connect import Bus
-from qgjob.bus.direct import read_all
+from qgjob.bus.direct import read_all, read_last
 from qgjob.bus.follow import StreamMessage, stream_message
+from qgjob.bus.publish import TTL, expect, lost_compare
 from qgjob.bus.pull import ACK, Puller
 from qgjob.bus.requester import JsError
 from qgjob.bus.topology import create_consumer
@@ -35,6 +36,10 @@ MAX_SCHEDULES: Final = 1000
 BAD_EXPRESSION: Final = 10189
 BAD_ZONE: Final = 10223
 _AGAIN_S: Final = 5.0
+CATCH_UP_AFTER_S: Final = 10.0
+"""By then the server repeated what was due while it stood still; what was due while it was down, never."""
+_EARLY_S: Final = 1.0
+"""By so much the server may repeat something too early, by our reckoning."""
 
 
 @dataclass(slots=True)
@@ -52,6 +57,35 @@ class Crons:
                 msg = await puller.next()
                 await self._submit(stream_message(msg))
                 await self.bus.nc.publish(msg.reply, ACK)
+
+    async def catch_up(self) -> None:
+        """Have what was due while the server was down, within the hour, submitted late: once each."""
+        await asyncio.sleep(CATCH_UP_AFTER_S)
+        try:
+            plans = await self._plans()
+            places = [subjects.cron_due(plan.org_id, plan.schedule_id) for plan, _ in plans]
+            last = {m.subject: m for m in await read_last(self.bus, streams.CRON, places)} if places else {}
+            for (plan, made_at), subject in zip(plans, places, strict=True):
+                if not plan.expression.startswith("@every"):  # which the server begins anew
+                    await self._repeat_missed(plan, made_at, subject, last.get(subject))
+        except QgjobError as error:  # the next reign tries again
+            log.warning("whether a schedule was missed cannot be told: %s", error)
+
+    async def _repeat_missed(
+        self, plan: CronPlan, made_at: float, subject: str, last: StreamMessage | None
+    ) -> None:
+        now = self.clock.now()
+        since = max(made_at, now - streams.CRON_DUE_KEPT_S, last.at + _EARLY_S if last else 0.0)
+        due = next_due(plan.expression, plan.zone, made_at, since)
+        if due is None or due > now - CATCH_UP_AFTER_S:
+            return
+        log.warning("the schedule %s was due while the server was down: it is late", plan.schedule_id)
+        headers = {**expect(last.seq if last else 0), TTL: f"{streams.CRON_DUE_KEPT_S}s"}
+        try:
+            await self.bus.requests.publish(subject, plan.encode(), headers=headers)
+        except JsError as error:
+            if not lost_compare(error):  # else the server has just repeated it
+                raise
 
     async def add(self, data: bytes) -> CronAnswer:
         """The control verb `cron_add`: make a schedule, or replace the one of that id."""

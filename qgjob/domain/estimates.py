@@ -54,6 +54,8 @@ class Estimates:
     orgs: dict[str, Ewma] = field(default_factory=dict[str, Ewma])
     """An organisation's tests, whichever: what a build that was never tested is expected to need."""
     any_test: Ewma = field(default_factory=lambda: Ewma(TEST_PRIOR_S, alpha=SLOW_ALPHA))
+    error: Ewma = field(default_factory=lambda: Ewma(0.0, alpha=SLOW_ALPHA))
+    """By which share of what was expected tests take longer or less long on average; 0 before any ended."""
     samples: int = 0
     """How many samples were learned from."""
 
@@ -109,6 +111,11 @@ class Estimates:
         _add(self.orgs, group[1], TEST_PRIOR_S, seconds)
         self.any_test.add(seconds)
         self.samples += 1
+
+    def compare(self, expected_s: float, ran_s: float) -> None:
+        """Learn how exact it was what was expected of a test."""
+        if expected_s > 0.0:
+            self.error.add(min(1.0, abs(ran_s - expected_s) / expected_s))
 
     def add_install(self, org: str, app: str, seconds: float) -> None:
         """Learn how long a build took to install."""

@@ -182,10 +182,8 @@ class Simulation:
                 job_id=self._running.pop(execution.slot),
                 attempt=1,
                 slot=slot.name,
-                ran_s=self._measured_s(execution.job.duration_s),
-                install_s=self._measured_s(execution.started_s - execution.taken_s)
-                if execution.installed
-                else None,
+                ran_s=execution.job.duration_s,
+                install_s=self._measured_install_s(execution) if execution.installed else None,
                 installed=execution.installed,
                 good=True,
             ),
@@ -193,9 +191,9 @@ class Simulation:
         )
         self._start_next(slot, now)
 
-    def _measured_s(self, seconds: float) -> float:
-        """What is measured of what took so long: as inexact as an estimate, but right on average."""
-        return seconds * self._noise_factor() * exp(-(self._noise**2) / 2)
+    def _measured_install_s(self, execution: Execution) -> float:
+        """What is learned of an install: as inexact as an estimate, but right on average."""
+        return (execution.started_s - execution.taken_s) * self._noise_factor() * exp(-(self._noise**2) / 2)
 
     def _noise_factor(self) -> float:
         return self._rng.lognormvariate(0, self._noise) if self._noise else 1.0

@@ -118,10 +118,12 @@ def on_ended(state: LabState, event: JobEnded, now: float) -> None:
     if event.ran_s is not None and event.good:
         files = event.files if job.files else None
         if job.expected_s is not None:
-            state.stats.shadow.on_ended(job.expected_s, event.ran_s, state.jobs, now)
+            state.stats.shadow.compare(job.expected_s, event.ran_s, state.jobs, now)
+        state.estimates.compare(state.expected_s(job), event.ran_s)
         state.estimates.add_run(job.group, job.test, event.ran_s, files=files)
         if group := state.groups.get(job.group):
             state.index.changed[group.number] = group
+    state.stats.on_ended(job, event.ran_s)
     if event.installed:
         state.installs += 1
         if group := state.groups.get(job.group):
@@ -147,6 +149,7 @@ def _drop(state: LabState, job: Job) -> None:
     assignment.unassign(state, released)
     assignment.refresh_group(state, group)
     backlog.on_ended(state, released.job)
+    state.stats.on_ended(released.job, None)
 
 
 def process_timers(state: LabState, now: float, effects: list[Effect]) -> None:

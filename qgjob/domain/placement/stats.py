@@ -11,7 +11,8 @@ from math import exp
 from typing import TYPE_CHECKING, Final
 
 from bus_schemas.jobs import labels_of
-from qgjob.domain.placement.shadow import FcfsQueue, Shadow
+from qgjob.domain.placement.fcfs_queue import FcfsQueue
+from qgjob.domain.placement.shadow import Shadow
 from qgjob.domain.placement.waits import Waits
 
 if TYPE_CHECKING:
@@ -150,6 +151,12 @@ class Stats:
         queue = self.shadow.queues.get(job.group.capability)
         if queue is not None:
             queue.withdraw(job)
+
+    def on_ended(self, job: Job, ran_s: float | None) -> None:
+        """A released job is over; `ran_s`: what its test took, None when it is not known."""
+        queue = self.shadow.queues.get(job.group.capability)
+        if queue is not None:
+            queue.end(job, ran_s)
 
     def advance(self, state: LabState, now: float) -> None:
         """Count slots again if they changed, and bring the shadow up to date."""

@@ -39,6 +39,9 @@ def test_every_job_ends_exactly_once_whatever_happens(history: History) -> None:
     assert not world.state.in_flight
     assert all(not slot.assigned for slot in world.state.slots.values())
     assert sum(world.state.depths) == 0
+    for queue in world.state.stats.shadow.queues.values():
+        assert not queue.begun
+        assert all(job in queue.jobs[job.level] for job in queue.ran_s)
 
 
 @settings(max_examples=examples(60))

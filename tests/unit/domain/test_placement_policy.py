@@ -33,6 +33,27 @@ def test_an_urgent_job_waits_for_a_slot_that_has_the_build_rather_than_for_an_in
     assert far.job_id not in lab.state.jobs, "nobody has its build"
 
 
+def test_a_slot_is_not_waited_for_where_tests_often_overrun() -> None:
+    lab = SimulatedLab(2)
+    lab.state.estimates.error.value = 0.25
+    lab.add(0, priority=5, app="v1")
+    lab.now += 70.0
+    urgent = lab.add(1, priority=9, app="v1")
+    assert urgent.job_id not in lab.state.jobs, "10 s until the slot is free, or 20 s more"
+
+
+def test_how_far_tests_are_off_is_learned() -> None:
+    for off in (1.0, 1.3):
+        lab = SimulatedLab(1)
+        for number in range(20):
+            one = Job(f"j{number}", GroupKey("any", "o", "v"), f"t{number}", 5, lab.now, number)
+            one.expected_s = TEST_S / off
+            lab.feed(JobArrived(one))
+        while lab.ends:
+            lab.step()
+        assert lab.state.estimates.error.value == pytest.approx(off - 1.0)
+
+
 def test_a_holder_that_is_held_up_is_not_waited_for() -> None:
     lab = SimulatedLab(2)
     lab.add(0, priority=5, app="v1")

@@ -7,8 +7,8 @@ from dataclasses import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qgjob.domain.placement.fcfs_queue import FcfsQueue
 from qgjob.domain.placement.policy.thresholds import LONG_WAITS, SHORT_WAITS, Thresholds, thresholds
-from qgjob.domain.placement.shadow import FcfsQueue
 from qgjob.domain.placement.stats import CapabilityStats
 
 ROUND_S = 100.0

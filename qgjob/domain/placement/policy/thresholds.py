@@ -66,7 +66,7 @@ class Thresholds:
 
 
 SHORT_WAITS: Final = Thresholds(
-    urgent_share=0.873,
+    urgent_share=0.917,
     urgent_tests=2.2,
     urgent_late_share=0.2,
     evict_unserved=(0.694, 0.473, 1.05, 0.252),
@@ -84,7 +84,7 @@ SHORT_WAITS: Final = Thresholds(
 """Where medium jobs wait hardly longer than an install and a test under FCFS."""
 
 LONG_WAITS: Final = Thresholds(
-    urgent_share=0.886,
+    urgent_share=0.93,
     urgent_tests=3.8,
     urgent_late_share=0.15,
     evict_unserved=(1.1, 1.88, 1.23, 0.488),

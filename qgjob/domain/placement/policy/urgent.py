@@ -36,6 +36,9 @@ then waits for what was put off."""
 _TRUST: Final[Ramp] = (1.26, 1.0, 1.3, 0.0)
 """By wait ratio: the share of the time left for which a slot that has the build is waited for. Tests may take
 longer than expected, and a job that finds out too late has an install still to wait for."""
+_CAUTION: Final = 0.8
+"""A slot is taken to be free so many times later as tests are usually off what is expected of them: who waits
+for one that overruns has an install still to wait for."""
 _MAX_JOBS_PER_WORKER: Final = 8
 """With more urgent jobs than that for each slot of the build, all are taken to be late."""
 _SPARE_SLOTS: Final = 2.0
@@ -138,7 +141,7 @@ def find_shortage(view: View, group: Group, patience: Patience, rush_s: float) -
     """
     install_s, test_s, now = view.install_s(group), view.test_s(group), view.now
     thresholds = view.thresholds(group)
-    free_times = [max(free_at, now) for free_at in view.free_times(group)]
+    free_times = [max(free_at, now) for free_at in view.free_times(group, _CAUTION)]
     waiting = group.levels[0]
     if waiting > _MAX_JOBS_PER_WORKER * (len(free_times) + 1):
         queue = group.top_queue(0)

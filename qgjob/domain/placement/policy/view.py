@@ -172,13 +172,18 @@ class View:
         """Expected seconds of the group's waiting tests of its `levels` most urgent levels."""
         return group.work_s(self.test_s(group), levels)
 
-    def free_times(self, group: Group) -> Iterator[float]:
-        """When each slot that works on the group is expected to be done, without those long overdue."""
+    def free_times(self, group: Group, caution: float = 0.0) -> Iterator[float]:
+        """When each slot that works on the group is expected to be done, without those long overdue.
+
+        `caution`: later by so many times as tests are usually off what is expected of them.
+        """
         overdue_s = self.install_s(group) + self.test_s(group)
+        later = caution * self.state.estimates.error.value
         for name in group.slots:
             slot = self.state.slots.get(name)
             if slot is not None and slot.works_on is group and self.now - slot.free_at <= overdue_s:
-                yield slot.free_at
+                tests_s = sum(self.state.expected_s(each.job) for each in slot.assigned.values())
+                yield slot.free_at + later * tests_s
 
     def workers(self, group: Group) -> int:
         """How many slots work on the group and will come back to it.

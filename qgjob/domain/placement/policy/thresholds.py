@@ -84,7 +84,7 @@ SHORT_WAITS: Final = Thresholds(
 """Where medium jobs wait hardly longer than an install and a test under FCFS."""
 
 LONG_WAITS: Final = Thresholds(
-    urgent_share=0.93,
+    urgent_share=0.907,
     urgent_tests=3.8,
     urgent_late_share=0.15,
     evict_unserved=(1.1, 1.88, 1.23, 0.488),

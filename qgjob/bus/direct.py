@@ -58,11 +58,11 @@ async def read_page(
 
 
 async def read_all(
-    bus: Bus, stream: str, pattern: str, *, start_seq: int = 1, timeout: float = 5.0
+    bus: Bus, stream: str, pattern: str, *, start_seq: int = 1
 ) -> AsyncIterator[list[StreamMessage]]:
     """All stored messages that match, page by page; raises like `read_page`."""
     while True:
-        page = await read_page(bus, stream, pattern, start_seq=start_seq, timeout=timeout)
+        page = await read_page(bus, stream, pattern, start_seq=start_seq)
         if page.messages:
             yield page.messages
             start_seq = page.messages[-1].seq + 1
@@ -91,10 +91,10 @@ async def read_last(
     return (await _get(bus, stream, {"multi_last": list(patterns)}, timeout)).messages
 
 
-async def read_at(bus: Bus, stream: str, seq: int, *, timeout: float = 5.0) -> StreamMessage | None:
+async def read_at(bus: Bus, stream: str, seq: int) -> StreamMessage | None:
     """The message at a place of a stream, or None when there is none (any more)."""
     body = json.dumps({"seq": seq}).encode()
-    msg = await bus.requests.request(f"$JS.API.DIRECT.GET.{stream}", body, timeout=timeout)
+    msg = await bus.requests.request(f"$JS.API.DIRECT.GET.{stream}", body)
     headers = msg.headers or {}
     status = headers.get("Status")
     if status == _NOTHING:

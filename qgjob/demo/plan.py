@@ -74,9 +74,9 @@ _BROKEN: Final = frozenset(
 )
 
 
-def shop_plan(root: Path | None = None) -> Plan:
+def shop_plan() -> Plan:
     """The plan for the sample shop; raises QgjobError when the sample is not there."""
-    root = root or samples_folder() / "shop"
+    root = samples_folder() / "shop"
     pushes = tuple(
         Push(version, "+".join(suites), tuple(_tests(root, suites)), priority)
         for version, suites, priority in _PUSHES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bus_schemas.agents import Heartbeat
+from bus_schemas.agents import Heartbeat, SlotStatus
 from bus_schemas.base import SCHEMA_VERSION
 from bus_schemas.queries import CheckView, ClockView, HealthAnswer, Overview
 from qgjob import __version__
@@ -116,13 +116,21 @@ def slots(agents: Sequence[Heartbeat]) -> list[Finding]:
     if not all_slots:
         hint = "No device is connected, or none is in order: see the agent's log, `adb devices`."
         return [Finding("slots", "wrong", "the agents have no slot", hint)]
-    held = [f"{name} {slot.state}" for name, slot in all_slots if slot.state not in {"idle", "busy"}]
+    out_of_work = [(name, slot) for name, slot in all_slots if slot.state not in {"idle", "busy"}]
+    held = [f"{name} {slot.state}" for name, slot in out_of_work]
     facts = {"slots": len(all_slots), "held": held}
     if not held:
         return [Finding("slots", "ok", f"{len(all_slots)} in order", facts=facts)]
     hint = "`qgjob agents list` says who holds them and why; `qgjob agents resume NAME` lets them work."
     status: Status = "wrong" if len(held) == len(all_slots) else "warning"
-    return [Finding("slots", status, f"of {len(all_slots)}, {first_of(held, _SHOWN)}", hint, facts)]
+    told = [f"{name} {slot.state}{_because(slot)}" for name, slot in out_of_work]
+    return [Finding("slots", status, f"of {len(all_slots)}, {first_of(told, _SHOWN)}", hint, facts)]
+
+
+def _because(slot: SlotStatus) -> str:
+    """Why it takes nothing, as far as somebody said."""
+    why = (slot.hold.note if slot.hold is not None else None) or slot.note
+    return f" ({why})" if why else ""
 
 
 def rules(overview: Overview) -> Iterator[Finding]:

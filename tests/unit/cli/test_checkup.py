@@ -98,6 +98,9 @@ def test_slots_that_take_nothing():
     assert lab.slots([agent("a", "idle", "busy")])[0].status == "ok"
     (found,) = lab.slots([agent("a", "idle", "quarantined")])
     assert (found.status, "a/s1 quarantined" in found.detail) == ("warning", True)
+    full = SlotStatus(name="s0", driver="adb", state="quarantined", note="the disk is full")
+    (found,) = lab.slots([agent("a", "idle"), agent("b").model_copy(update={"slots": (full,)})])
+    assert found.detail == "of 2, b/s0 quarantined (the disk is full)"
     assert lab.slots([agent("a", "lost"), agent("b", "paused")])[0].status == "wrong"
     assert lab.slots([agent("a")])[0].status == "wrong"
     assert lab.slots([]) == []  # that no agent is there is said elsewhere

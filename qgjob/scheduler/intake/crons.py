@@ -38,6 +38,8 @@ BAD_ZONE: Final = 10223
 _AGAIN_S: Final = 5.0
 CATCH_UP_AFTER_S: Final = 10.0
 """By then the server repeated what was due while it stood still; what was due while it was down, never."""
+_CAUGHT_UP_S: Final = streams.CRON_DUE_KEPT_S - 60.0
+"""Up to how late: of what is older it may just be forgotten that it was repeated."""
 _EARLY_S: Final = 1.0
 """By so much the server may repeat something too early, by our reckoning."""
 
@@ -75,7 +77,7 @@ class Crons:
         self, plan: CronPlan, made_at: float, subject: str, last: StreamMessage | None
     ) -> None:
         now = self.clock.now()
-        since = max(made_at, now - streams.CRON_DUE_KEPT_S, last.at + _EARLY_S if last else 0.0)
+        since = max(made_at, now - _CAUGHT_UP_S, last.at + _EARLY_S if last else 0.0)
         due = next_due(plan.expression, plan.zone, made_at, since)
         if due is None or due > now - CATCH_UP_AFTER_S:
             return

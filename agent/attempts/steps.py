@@ -200,7 +200,8 @@ class Steps:
         async with self.slot.files.build(spec, self.slot.device.labels, say, fetching) as build:
             # What was said of a download is over; and where an install hangs, this is what is seen.
             said = f"installing {spec.app_version_id}"
-            say(said)
+            if build.path is not None:  # else there is nothing to install, and a log is the test's alone
+                say(said)
             await self._post_preparing("install", said)
             result = await self._install_in_time(build, say)
         if not result.ok:

@@ -8,9 +8,11 @@ import re
 from pathlib import Path
 
 from agent.attempts.claim import claim
+from bus_schemas import streams, subjects
 from bus_schemas.events import Preparing, Running
 from bus_schemas.jobs import JobMessage
 from qgjob.bus.connect import Bus, ServerOptions, open_bus
+from qgjob.bus.direct import read_all
 from qgjob.client import Client
 from qgjob.clock import SystemClock
 from tests.integration.agent.test_attempt_ends import runner_in
@@ -56,3 +58,5 @@ async def test_a_slow_download_is_shown_as_it_gets_on(
     assert len(set(said)) == len(said), "nothing is said twice"
     installing = f"installing {spec.app_version_id}"
     assert (steps[0], steps[-1]) == (("install", None), ("install", installing)), "and then it is installed"
+    log = [page async for page in read_all(bus, streams.LOGS, subjects.logs(spec.org_id, spec.job_id, 1))]
+    assert installing in "".join(message.data.decode() for page in log for message in page)

@@ -34,11 +34,12 @@ def processes_of(folder: Path) -> list[str]:
     found: list[str] = []
     for process in psutil.process_iter():
         try:
-            told = [*process.cmdline(), *process.environ().values(), process.cwd()]
+            command = process.cmdline()
+            told = [*command, *process.environ().values(), process.cwd()]
         except psutil.Error:
             continue
         if process.pid != os.getpid() and any(str(folder) in word for word in told):
-            found.append(" ".join(process.cmdline()))
+            found.append(" ".join(command))  # asked for once: it may have ended since
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from functools import partial
 from importlib import import_module
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Final
@@ -202,7 +203,8 @@ class Shell(App[None]):
 
     def _start(self) -> None:
         if self._options is not None:
-            self.run_worker(self._run_feed(self._options), group="feed", exclusive=True)
+            # Not the coroutine itself: who quits at once would leave it behind, never awaited.
+            self.run_worker(partial(self._run_feed, self._options), group="feed", exclusive=True)
 
     async def _run_feed(self, options: ServerOptions) -> None:
         # Loading the client takes longer than painting: in a thread, the screen answers meanwhile.

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
@@ -339,7 +340,9 @@ def test_many_files_in_one_submit(qgjob: Qgjob, script: Script):
         qgjob("submit", "--test", "t/1*.py", "--test", "t/*.py", "--json", "--target", "device", *RUN)
     )
     assert len(jobs) == 600
-    assert len(qgjob("list", "--run-id", run_id, "--limit", "5000", "--json").json["jobs"]) == 600
+    give_up = time.monotonic() + 20
+    while len(qgjob("list", "--run-id", run_id, "--limit", "5000", "--json").json["jobs"]) < 600:
+        assert time.monotonic() < give_up, "a list waits a second for the projection, not longer"
     cancelled = qgjob("cancel", run_id, "--json").json
     assert len(cancelled["cancelled"]) + len(cancelled["ended_before"]) == 600
     assert qgjob("wait", run_id).code in {0, 19}

@@ -136,6 +136,11 @@ class GroupView(Model):
     expected_end: Timestamp | None = None
     """When its slots are about to be through with all of it; None while none works on it."""
 
+    @property
+    def waiting_jobs(self) -> int:
+        """How many of its jobs wait: in the queue, and at the slots that they were released to."""
+        return self.waiting + max(0, self.released - self.running)
+
 
 class PauseView(Model):
     """Something that is paused: an organisation, a capability, both, or without either the whole queue."""

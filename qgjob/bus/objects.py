@@ -199,7 +199,7 @@ async def _put(bus: Bus, bucket: str, file: BinaryIO, digest: str, progress: Pro
             done += await settle()
         if hashed.hexdigest() != digest:
             raise CorruptObjectError("The file was changed while it was sent.", hint="Try again.")
-    except BaseException:
+    except BaseException:  # also when who waits for it is cancelled, by Ctrl-C for one
         await _drop_chunks(bus, subject)
         raise
     finally:

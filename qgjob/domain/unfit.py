@@ -16,9 +16,7 @@ def unfit(groups: Iterable[GroupView], slots: Iterable[Collection[str]]) -> dict
     known = [frozenset(labels) for labels in {tuple(labels) for labels in slots}]
     waiting: dict[str, int] = {}
     for view in groups:
-        # What was released and does not run yet waits as well, at the slots that it was released to.
-        jobs = view.waiting + max(0, view.released - view.running)
         needs = labels_of(view.group.capability)
-        if known and jobs and not any(needs <= labels for labels in known):
-            waiting[view.group.capability] = waiting.get(view.group.capability, 0) + jobs
+        if known and view.waiting_jobs and not any(needs <= labels for labels in known):
+            waiting[view.group.capability] = waiting.get(view.group.capability, 0) + view.waiting_jobs
     return waiting

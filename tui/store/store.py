@@ -17,7 +17,7 @@ from tui.store.waits import Waits
 if TYPE_CHECKING:
     from bus_schemas.agents import Heartbeat
     from bus_schemas.events import AnyEvent
-    from bus_schemas.queries import GroupView, JobView, Overview
+    from bus_schemas.queries import JobView, Overview
     from qgjob.clock import Clock
 
 
@@ -125,11 +125,6 @@ class Store:
         )
         self._overview_changed = self.lab.changed = self.link.changed = False
         return changes
-
-
-def waiting_jobs(view: GroupView) -> int:
-    """How many jobs of a group wait: in the queue, and at the slots that they were released to."""
-    return view.waiting + max(0, view.released - view.running)
 
 
 def _version(overview: Overview) -> tuple[int, float]:

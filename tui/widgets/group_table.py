@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tui.draw.bars import rule
 from tui.draw.spans import Line, fit
 from tui.draw.times import age, count, short_count
-from tui.store.store import Store, waiting_jobs
+from tui.store.store import Store
 from tui.store.troubles import unfit
 from tui.widgets.columns import Column, ListIds
 from tui.widgets.table import LineTable
@@ -55,7 +55,7 @@ class GroupTable(LineTable):
         self.rows = ListIds(list(self._groups))
         told = overview is not None and not self._store.link.replay  # a tape does not tell of labels
         self._unfit = unfit(self._store.lab.present(now), overview) if overview and told else {}
-        self._most = max((waiting_jobs(g) for g in groups), default=0)
+        self._most = max((g.waiting_jobs for g in groups), default=0)
         total = overview.groups_total if overview else 0
         text = f"{count(len(groups))} of {count(total)}" if total > len(groups) else count(len(groups))
         self.say("3 Groups", text + self._store.link.age_suffix(now))
@@ -75,7 +75,7 @@ class GroupTable(LineTable):
         from bus_schemas.jobs import labels_of
 
         overview, group = self._store.overview, view.group
-        if overview is None or not waiting_jobs(view):
+        if overview is None or not view.waiting_jobs:
             return ""
         for hold in overview.builds_held:
             if (hold.org_id, hold.app_version_id) == (group.org_id, group.app_version_id):
@@ -97,7 +97,7 @@ class GroupTable(LineTable):
             case "needs":
                 return ((fit(view.group.capability, width), "dim"),)
             case "waiting":
-                waiting = waiting_jobs(view)
+                waiting = view.waiting_jobs
                 number = fit(short_count(waiting), _NUMBER - 1, right=True) + " "
                 room = width - _NUMBER
                 drawn = rule(waiting, self._most, room)
@@ -118,7 +118,7 @@ class GroupTable(LineTable):
             case "end" if kept := self._kept(view):
                 return ((fit(kept, width, right=True), "bad" if kept == "no slot" else "prep"),)
             case "end":
-                at_work = view.running or waiting_jobs(view)
+                at_work = view.running or view.waiting_jobs
                 if self._store.link.age_suffix(self._store.clock.monotonic()):
                     at_work = 0  # what was expected then says nothing of now
                 end = view.expected_end if at_work else None

@@ -123,7 +123,6 @@ def on_ended(state: LabState, event: JobEnded, now: float) -> None:
         state.estimates.add_run(job.group, job.test, event.ran_s, files=files)
         if group := state.groups.get(job.group):
             state.index.changed[group.number] = group
-    state.stats.on_ended(job, event.ran_s)
     if event.installed:
         state.installs += 1
         if group := state.groups.get(job.group):
@@ -132,14 +131,15 @@ def on_ended(state: LabState, event: JobEnded, now: float) -> None:
             state.estimates.add_install(job.group.org_id, job.group.app_version_id, event.install_s)
     elif event.ran_s is not None:
         state.installs_avoided += 1
-    _drop(state, job)
+    _drop(state, job, event.ran_s)
     slot = state.slots.get(event.slot or "")
     if slot is not None:
         slot.last_used = now
 
 
-def _drop(state: LabState, job: Job) -> None:
-    """Drop an attempt, whether it waits or is in flight."""
+def _drop(state: LabState, job: Job, ran_s: float | None = None) -> None:
+    """Drop an attempt, whether it waits or is in flight; `ran_s`: what its test took, if that is known."""
+    state.stats.on_ended(job, ran_s)
     released = state.in_flight.pop(job.job_id, None)
     if released is None:
         withdraw(state, job.job_id)
@@ -149,7 +149,6 @@ def _drop(state: LabState, job: Job) -> None:
     assignment.unassign(state, released)
     assignment.refresh_group(state, group)
     backlog.on_ended(state, released.job)
-    state.stats.on_ended(released.job, None)
 
 
 def process_timers(state: LabState, now: float, effects: list[Effect]) -> None:

@@ -153,7 +153,7 @@ class Stats:
             queue.withdraw(job)
 
     def on_ended(self, job: Job, ran_s: float | None) -> None:
-        """A released job is over; `ran_s`: what its test took, None when it is not known."""
+        """A job is over; `ran_s`: what its test took, None when it is not known."""
         queue = self.shadow.queues.get(job.group.capability)
         if queue is not None:
             queue.end(job, ran_s)

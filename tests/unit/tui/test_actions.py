@@ -50,7 +50,7 @@ async def test_the_keys_do_it(scope: Scope, tmp_path: Path, monkeypatch: pytest.
                     await s.begin_again()
                     if played.clock.now() == now:
                         await wait_for(lambda first=first: text_of(played) == first, what="all as it was")
-            except BaseException as error:
+            except BaseException as error:  # pytest's own failures are no `Exception`
                 error.add_note(f"in the scene of {action.id}")
                 raise
 

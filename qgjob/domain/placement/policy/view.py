@@ -182,8 +182,8 @@ class View:
         for name in group.slots:
             slot = self.state.slots.get(name)
             if slot is not None and slot.works_on is group and self.now - slot.free_at <= overdue_s:
-                tests_s = sum(self.state.expected_s(each.job) for each in slot.assigned.values())
-                yield slot.free_at + later * tests_s
+                tests = slot.assigned.values() if later else ()
+                yield slot.free_at + later * sum(self.state.expected_s(each.job) for each in tests)
 
     def workers(self, group: Group) -> int:
         """How many slots work on the group and will come back to it.
